@@ -1,0 +1,50 @@
+import type { Fields, LineFormat } from "./log.ts";
+import { escapeUnsafe } from "./unsafe-characters.ts";
+
+const RESERVED = new Set(["time", "level", "module", "message"]);
+
+/**
+ * One JSON object a line: `time` (ISO 8601, UTC), `level`, `module`, `message`, then the fields. A field that is named
+ * like one of the four gets an underscore at its end.
+ */
+export function createJsonFormat(): LineFormat {
+  const isoTime = createIsoTime();
+
+  return (level, module) => {
+    const head = `","level":"${level}","module":${JSON.stringify(module)},"message":`;
+
+    return (time, message, fields) => {
+      const rest = fields === undefined ? "{}" : JSON.stringify(withoutReserved(fields));
+      const comma = rest === "{}" ? "" : ",";
+      // JSON's own escapes leave the C1 characters and Unicode's line separators as they are.
+      return escapeUnsafe(
+        `{"time":"${isoTime(time)}${head}${JSON.stringify(message)}${comma}${rest.slice(1)}`,
+      );
+    };
+  };
+}
+
+function withoutReserved(fields: Fields): Fields {
+  for (const key of Object.keys(fields)) if (RESERVED.has(key)) return renamed(fields);
+  return fields;
+}
+
+function renamed(fields: Fields): Fields {
+  return Object.fromEntries(
+    Object.entries(fields).map(([key, value]) => [RESERVED.has(key) ? `${key}_` : key, value]),
+  );
+}
+
+/** As `Date.prototype.toISOString`, working out all but the milliseconds once a second. */
+function createIsoTime(): (time: number) => string {
+  let second = Number.NaN;
+  let text = "";
+  return (time) => {
+    const current = Math.floor(time / 1000);
+    if (current !== second) {
+      second = current;
+      text = new Date(current * 1000).toISOString().slice(0, 20);
+    }
+    return `${text}${String(Math.floor(time) % 1000).padStart(3, "0")}Z`;
+  };
+}

@@ -1,0 +1,82 @@
+import { createConsoleFormat } from "./console-format.ts";
+import { createJsonFormat } from "./json-format.ts";
+
+/**
+ * The log: lines to one place, in one of two formats, with a level per module.
+ *
+ * Nothing secret is ever handed to it: tokens, codes, cookies and secrets stay out of the fields by construction, and
+ * a test runs a whole login at trace level and searches the lines for each of them.
+ */
+
+export const LEVELS = ["error", "warn", "info", "debug", "trace"] as const;
+export type Level = (typeof LEVELS)[number];
+
+export type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export type Logger = {
+  readonly [level in Level]: (message: string, fields?: Fields) => void;
+} & {
+  /** False when a line of this level would be dropped: ask before building costly fields. */
+  enabled(level: Level): boolean;
+};
+
+export type LogFormat = "console" | "json";
+
+/** How much each module says. `default` holds for the modules without a level of their own. */
+export type LogLevels = {
+  readonly default: Level | "off";
+  readonly modules: Readonly<Record<string, Level | "off">>;
+};
+
+export type LogSettings = {
+  readonly format: LogFormat;
+  readonly levels: LogLevels;
+  /** Takes one whole line without its line feed. */
+  readonly write: (line: string) => void;
+  readonly now: () => number;
+  /** ANSI colors; only ever on a terminal. */
+  readonly color: boolean;
+};
+
+/** Prepares what lines of one level and module have in common, and gives what makes each of them. */
+export type LineFormat = (
+  level: Level,
+  module: string,
+) => (time: number, message: string, fields: Fields | undefined) => string;
+
+/** One logger per module name; made once by the composition root and handed down. */
+export type LoggerFor = (module: string) => Logger;
+
+const RANK: Readonly<Record<Level, number>> = { error: 0, warn: 1, info: 2, debug: 3, trace: 4 };
+
+const discard = () => {};
+
+/**
+ * Makes the loggers of one log. Each line is whole and on one line whatever is logged: what could end it, imitate a
+ * field or steer a terminal is escaped by the format.
+ */
+export function createLoggers(settings: LogSettings): LoggerFor {
+  const { levels, write, now } = settings;
+  const format = settings.format === "json" ? createJsonFormat() : createConsoleFormat(settings.color);
+
+  return (module) => {
+    const chosen = Object.hasOwn(levels.modules, module) ? levels.modules[module] : undefined;
+    const highest = chosen ?? levels.default;
+    const enabled = (level: Level) => highest !== "off" && RANK[level] <= RANK[highest];
+
+    function writer(level: Level): (message: string, fields?: Fields) => void {
+      if (!enabled(level)) return discard;
+      const line = format(level, module);
+      return (message, fields) => write(line(now(), message, fields));
+    }
+
+    return {
+      error: writer("error"),
+      warn: writer("warn"),
+      info: writer("info"),
+      debug: writer("debug"),
+      trace: writer("trace"),
+      enabled,
+    };
+  };
+}

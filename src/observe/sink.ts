@@ -1,0 +1,142 @@
+import fs from "node:fs";
+
+/** Where lines go. Writing one never throws and never waits. */
+export type Sink = {
+  /** @param line without its line feed. */
+  readonly write: (line: string) => void;
+  /** Writes out what is pending before it returns, unless the output is stalled: for the end of the process. */
+  readonly flush: () => void;
+};
+
+export type SinkSettings = {
+  readonly fd: number;
+  /** Called once the output takes lines again after `lines` of them were lost; writes a line that says so. */
+  readonly onDropped: (lines: number) => void;
+};
+
+/** Characters that are worth a write of their own; fewer wait for company. */
+const BATCH = 16 * 1024;
+const GATHER_MS = 100;
+/** Characters kept while the output does not take them. */
+const MAX_PENDING = 1024 * 1024;
+/** For a descriptor that is non-blocking and full. */
+const RETRY_MS = 10;
+/** A write that takes longer has a reader that stalls: one more would hang the end of the process. */
+const STALLED_MS = 50;
+
+type Batch = { bytes: Uint8Array; readonly lines: number; begun: boolean };
+
+/**
+ * A buffered writer of lines to a file descriptor.
+ *
+ * One asynchronous write is under way at a time. A descriptor that blocks, as standard output does when it is a pipe or
+ * journald's socket, then holds up a thread of the pool and never the event loop, and errors arrive in a callback.
+ * (Bun's `FileSink` does not block either, but keeps what it is given without bound and reports `EPIPE` and `ENOSPC` as
+ * unhandled errors.) While the output stalls, lines are kept up to a bound, and dropped and counted beyond it.
+ */
+export function createSink({ fd, onDropped }: SinkSettings): Sink {
+  let pending = "";
+  let pendingLines = 0;
+  let dropped = 0;
+  /** The output's last line was cut short: the next one must not continue it. */
+  let torn = false;
+  let underway: Batch | undefined;
+  /** When the operating system was handed the batch under way, on the monotonic clock. */
+  let writingSince: number | undefined;
+  let timer: Timer | undefined;
+
+  function write(line: string): void {
+    if (pending.length + line.length >= MAX_PENDING) {
+      dropped++;
+      return;
+    }
+    pending += `${line}\n`;
+    pendingLines++;
+    schedule();
+  }
+
+  function schedule(): void {
+    if (underway !== undefined || pending === "") return;
+    if (pending.length >= BATCH) begin();
+    else timer ??= setTimeout(begin, GATHER_MS).unref();
+  }
+
+  function begin(): void {
+    proceed(takePending());
+  }
+
+  function takePending(): Batch {
+    clearTimeout(timer);
+    timer = undefined;
+    const batch = { bytes: Buffer.from(torn ? `\n${pending}` : pending), lines: pendingLines, begun: false };
+    torn = false;
+    pending = "";
+    pendingLines = 0;
+    return batch;
+  }
+
+  function proceed(batch: Batch): void {
+    underway = batch;
+    writingSince = performance.now();
+    fs.write(fd, batch.bytes, (error, written) => {
+      writingSince = undefined;
+      if (error === null) advance(batch, written);
+      else if (error.code === "EAGAIN") setTimeout(retry, RETRY_MS, batch).unref();
+      else abandon(batch);
+    });
+  }
+
+  function retry(batch: Batch): void {
+    // A flush may have written it meanwhile.
+    if (underway === batch) proceed(batch);
+  }
+
+  function advance(batch: Batch, written: number): void {
+    if (written < batch.bytes.length) {
+      proceed({ bytes: batch.bytes.subarray(written), lines: batch.lines, begun: true });
+      return;
+    }
+    underway = undefined;
+    // What has waited goes first: the lines that were dropped came after it.
+    schedule();
+    if (dropped === 0) return;
+    const lost = dropped;
+    dropped = 0;
+    onDropped(lost);
+  }
+
+  function abandon(batch: Batch): void {
+    underway = undefined;
+    torn = batch.begun;
+    dropped += batch.lines;
+    schedule();
+  }
+
+  function flush(): void {
+    if (writingSince !== undefined) {
+      if (performance.now() - writingSince > STALLED_MS) return;
+      // Its callback cannot come while this one runs: the thread gets the time a write takes, and more.
+      Bun.sleepSync(STALLED_MS);
+    } else if (underway !== undefined) {
+      writeOut(underway.bytes);
+      underway = undefined;
+    }
+    writeOut(takePending().bytes);
+  }
+
+  function writeOut(bytes: Uint8Array): void {
+    const giveUpAt = performance.now() + STALLED_MS;
+    let offset = 0;
+    while (offset < bytes.length) {
+      try {
+        offset += fs.writeSync(fd, bytes, offset);
+      } catch (error) {
+        const full = error instanceof Error && "code" in error && error.code === "EAGAIN";
+        if (!full || performance.now() > giveUpAt) return;
+        Bun.sleepSync(1);
+      }
+    }
+  }
+
+  return { write, flush };
+}

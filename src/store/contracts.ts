@@ -1,0 +1,108 @@
+/**
+ * What Runegate keeps, as four small contracts. Every implementation passes the same suite
+ * (`test/store/contract.ts`). Times are milliseconds since the Unix epoch unless said otherwise.
+ *
+ * A method may answer at once or later: the memory store answers at once, which keeps the hot path free of
+ * needless turns of the event loop. A store that cannot be reached throws {@link StoreUnavailable} (tickets say
+ * `"unavailable"`): that never counts as permission.
+ */
+
+export type Awaitable<T> = T | Promise<T>;
+
+/** The store did not answer. Callers refuse: 503 to a visitor, never a way in. */
+export class StoreUnavailable extends Error {
+  readonly code = "store_unavailable";
+}
+
+export type SpendOutcome = "fresh" | "spent" | "unavailable";
+
+/** Single use. */
+export type TicketStore = {
+  /**
+   * Marks the ticket `jti` used. Of all callers, ever and together, exactly one gets `"fresh"`.
+   * @param expiresAt when the ticket itself stops being valid; the mark may be forgotten after that.
+   */
+  spend(jti: string, expiresAt: number): Awaitable<SpendOutcome>;
+};
+
+/** One signed-in browser. `id` is a keyed hash of the cookie, so a stolen store opens no session. */
+export type SessionRecord = {
+  readonly id: string;
+  /** Canonical address (`login/address.ts`). */
+  readonly email: string;
+  readonly createdAt: number;
+  /** The absolute end, whatever the use. */
+  readonly expiresAt: number;
+  /** Last use; written at most once a minute. */
+  readonly seenAt: number;
+  /** Where it was made from, for the list an operator reads. */
+  readonly ip: string;
+  readonly userAgent: string;
+};
+
+export type SessionStore = {
+  create(record: SessionRecord): Awaitable<void>;
+  find(id: string): Awaitable<SessionRecord | undefined>;
+  /** Moves `seenAt` forward. Never brings back a session that has ended. */
+  touch(id: string, seenAt: number): Awaitable<void>;
+  /** True if there was such a session. */
+  end(id: string): Awaitable<boolean>;
+  /** Ends every session of an address and gives their ids. */
+  endAll(email: string): Awaitable<string[]>;
+  /** Oldest first. */
+  list(): Awaitable<SessionRecord[]>;
+};
+
+/** `limit` hits in any window of `windowMs`. A limit of 0 is no limit. */
+export type LimitRule = { readonly limit: number; readonly windowMs: number };
+
+export type LimitOutcome =
+  | { readonly allowed: true }
+  /** @property retryAfterMs until the next hit would be allowed, over 0. */
+  | { readonly allowed: false; readonly retryAfterMs: number };
+
+export type LimitStore = {
+  /** Counts a hit on `key` if the rule allows it. A refused hit is not counted, so asking in vain never prolongs the wait. */
+  hit(key: string, rule: LimitRule): Awaitable<LimitOutcome>;
+  /** Takes back everything counted on `key`. */
+  release(key: string): Awaitable<void>;
+};
+
+/** A mail waiting to be sent. */
+export type OutboxEntry = {
+  readonly id: string;
+  readonly to: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string | undefined;
+  /** Fixed when queued, so a mail sent twice is recognizably the same. */
+  readonly messageId: string;
+  readonly queuedAt: number;
+  /** No use sending it after this. */
+  readonly expiresAt: number;
+  readonly attempts: number;
+  readonly nextAttemptAt: number;
+  /** Limit key to release if the mail is given up. */
+  readonly cooldownKey: string | undefined;
+};
+
+export type OutboxStore = {
+  /** False when the outbox is full; the mail is then not queued. */
+  add(entry: OutboxEntry): Awaitable<boolean>;
+  /** Entries due at `now`, oldest first, at most `most`. They stay until removed: delivery is at least once. */
+  due(now: number, most: number): Awaitable<OutboxEntry[]>;
+  /** When the next entry falls due, or undefined if there is none. */
+  nextDue(): Awaitable<number | undefined>;
+  postpone(id: string, attempts: number, nextAttemptAt: number): Awaitable<void>;
+  remove(id: string): Awaitable<void>;
+};
+
+export type Stores = {
+  readonly tickets: TicketStore;
+  readonly sessions: SessionStore;
+  readonly limits: LimitStore;
+  readonly outbox: OutboxStore;
+  /** Throws {@link StoreUnavailable} with a reason for people while the store cannot be reached. */
+  ready(): Awaitable<void>;
+  close(): Awaitable<void>;
+};

@@ -1,0 +1,62 @@
+import { expect, test } from "bun:test";
+import { createLoggers, type Level, type LogFormat } from "../../src/observe/log.ts";
+import { createRequestLog, type RequestLine } from "../../src/observe/request-log.ts";
+
+const TIME = new Date(2031, 4, 6, 12, 34, 56, 789).getTime();
+
+const REQUEST: RequestLine = {
+  id: "r1",
+  method: "GET",
+  path: "/a/b",
+  status: 200,
+  bytes: 512,
+  ms: 1.2345,
+  client: "192.0.2.7",
+  user: "ann@example.org",
+};
+
+function logged(format: LogFormat, request: RequestLine, level: Level | "off" = "info"): string[] {
+  const written: string[] = [];
+  const loggerFor = createLoggers({
+    format,
+    levels: { default: level, modules: {} },
+    write: (line) => void written.push(line),
+    now: () => TIME,
+    color: false,
+  });
+  createRequestLog(loggerFor("http"), format)(request);
+  return written;
+}
+
+test.each<[Partial<RequestLine>, string]>([
+  [{}, "GET /a/b 200  bytes=512 ms=1.2 client=192.0.2.7 user=ann@example.org id=r1"],
+  [{ bytes: undefined, user: undefined }, "GET /a/b 200  ms=1.2 client=192.0.2.7 id=r1"],
+  [{ bytes: 0, ms: 0, user: undefined }, "GET /a/b 200  bytes=0 ms=0 client=192.0.2.7 id=r1"],
+  [
+    { method: "POST", status: 502, aborted: true, user: undefined },
+    "POST /a/b 502  bytes=512 ms=1.2 client=192.0.2.7 aborted=true id=r1",
+  ],
+  [
+    { path: "/x\n  user=admin", user: undefined },
+    "GET /x\\u000a\\u0020 user=admin 200  bytes=512 ms=1.2 client=192.0.2.7 id=r1",
+  ],
+])("on the console, %j", (changes, expected) => {
+  expect(logged("console", { ...REQUEST, ...changes })).toEqual([`12:34:56.789 INFO  http   ${expected}`]);
+});
+
+test("in JSON the message's parts are fields as well", () => {
+  const [line] = logged("json", { ...REQUEST, aborted: true });
+  expect(JSON.parse(line ?? "")).toEqual({
+    time: new Date(TIME).toISOString(),
+    level: "info",
+    module: "http",
+    message: "GET /a/b 200",
+    ...REQUEST,
+    ms: 1.2,
+    aborted: true,
+  });
+});
+
+test.each(["off", "error", "warn"] as const)("says nothing at level %s", (level) => {
+  expect(logged("json", REQUEST, level)).toEqual([]);
+});

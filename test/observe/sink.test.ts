@@ -1,0 +1,227 @@
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
+import fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createSink, type Sink } from "../../src/observe/sink.ts";
+
+/** Waits for a condition, not for a time: fails if it does not come true within two seconds. */
+async function until(condition: () => boolean): Promise<void> {
+  const end = performance.now() + 2000;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error("the condition did not come true");
+    await Bun.sleep(1);
+  }
+}
+
+let folder: string;
+const open: number[] = [];
+let dropped: number[];
+
+beforeEach(() => {
+  folder = fs.mkdtempSync(join(tmpdir(), "sink-"));
+  dropped = [];
+});
+afterEach(() => fs.rmSync(folder, { recursive: true }));
+// Not after each test: a sink with lines left would write them to whatever got its descriptor's number next.
+afterAll(() => {
+  for (const fd of open) fs.closeSync(fd);
+});
+
+function descriptor(path: string, flags: string | number): number {
+  const fd = fs.openSync(path, flags);
+  open.push(fd);
+  return fd;
+}
+
+function sinkOn(fd: number): Sink {
+  const sink: Sink = createSink({
+    fd,
+    onDropped: (lines) => {
+      dropped.push(lines);
+      sink.write(`dropped ${lines}`);
+    },
+  });
+  return sink;
+}
+
+/** A pipe by name, whose reading end never waits. */
+function pipe(writing = fs.constants.O_WRONLY) {
+  const path = join(folder, "pipe");
+  if (Bun.spawnSync(["mkfifo", path]).exitCode !== 0) throw new Error("mkfifo failed");
+  const openReader = () => fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  let readEnd = openReader();
+  const writeEnd = descriptor(path, writing);
+  const buffer = Buffer.alloc(1 << 20);
+  return {
+    writeEnd,
+    /** What can be read now. */
+    read(): string {
+      let text = "";
+      try {
+        for (;;) {
+          const length = fs.readSync(readEnd, buffer);
+          if (length === 0) return text;
+          text += buffer.toString("utf8", 0, length);
+        }
+      } catch (error) {
+        if (error instanceof Error && "code" in error && error.code === "EAGAIN") return text;
+        throw error;
+      }
+    },
+    closeReader: () => fs.closeSync(readEnd),
+    reopenReader() {
+      readEnd = openReader();
+    },
+  };
+}
+
+describe("a sink on a file", () => {
+  test("gathers lines, and writes them within a moment without being told", async () => {
+    const path = join(folder, "log");
+    const sink = sinkOn(descriptor(path, "a"));
+    sink.write("one");
+    sink.write("zwölf ✓");
+    expect(fs.readFileSync(path, "utf8")).toBe("");
+    await until(() => fs.readFileSync(path, "utf8") === "one\nzwölf ✓\n");
+  });
+
+  test("writes a full batch at once", async () => {
+    const path = join(folder, "log");
+    const sink = sinkOn(descriptor(path, "a"));
+    const line = "x".repeat(99);
+    const begun = performance.now();
+    for (let i = 0; i < 164; i++) sink.write(line);
+    await until(() => fs.statSync(path).size === 16_400);
+    expect(performance.now() - begun).toBeLessThan(90);
+  });
+
+  test("has everything written when flushed", () => {
+    const path = join(folder, "log");
+    const sink = sinkOn(descriptor(path, "a"));
+    sink.write("one");
+    sink.write("two");
+    sink.flush();
+    expect(fs.readFileSync(path, "utf8")).toBe("one\ntwo\n");
+    sink.flush();
+    expect(fs.readFileSync(path, "utf8")).toBe("one\ntwo\n");
+  });
+
+  test("flushes in order behind a write that is under way", () => {
+    const path = join(folder, "log");
+    const sink = sinkOn(descriptor(path, "a"));
+    const expected = Array.from({ length: 3000 }, (_, i) => `line ${i} of some length`);
+    for (const line of expected) sink.write(line);
+    sink.flush();
+    expect(fs.readFileSync(path, "utf8")).toBe(`${expected.join("\n")}\n`);
+  });
+});
+
+describe.each([
+  ["a blocking pipe", fs.constants.O_WRONLY],
+  ["a non-blocking pipe", fs.constants.O_WRONLY | fs.constants.O_NONBLOCK],
+])("a sink on %s", (_, flags) => {
+  test("whose reader stalls never waits, keeps a bounded amount, and says what was lost", async () => {
+    const { writeEnd, read, closeReader } = pipe(flags);
+    const sink = sinkOn(writeEnd);
+    const filler = "x".repeat(990);
+    const total = 4000;
+    let slowest = 0;
+    for (let i = 0; i < total; i++) {
+      const begun = performance.now();
+      sink.write(`${String(i).padStart(8, "0")} ${filler}`);
+      slowest = Math.max(slowest, performance.now() - begun);
+      if (i % 100 === 0) await Bun.sleep(1);
+    }
+    expect(slowest).toBeLessThan(500);
+    expect(dropped).toEqual([]);
+
+    let text = "";
+    await until(() => {
+      text += read();
+      return text.includes("dropped") && text.endsWith("\n");
+    });
+    closeReader();
+    const lines = text.trimEnd().split("\n");
+    const kept = lines.length - 1;
+    expect(lines.at(-1)).toBe(`dropped ${total - kept}`);
+    expect(dropped).toEqual([total - kept]);
+    // The bound, and what the pipe itself and the write under way hold.
+    expect(kept * 1000).toBeGreaterThan(1024 * 1024 - 1000);
+    expect(kept * 1000).toBeLessThan(1024 * 1024 + 256 * 1024);
+    lines.slice(0, -1).forEach((line, i) => {
+      expect(line).toBe(`${String(i).padStart(8, "0")} ${filler}`);
+    });
+  });
+
+  test("whose reader stalls does not hang the end of the process", async () => {
+    const { writeEnd, closeReader } = pipe(flags);
+    const sink = sinkOn(writeEnd);
+    for (let i = 0; i < 300; i++) sink.write("x".repeat(999));
+    // Long enough that the write under way counts as stalled.
+    await Bun.sleep(100);
+    for (let i = 0; i < 300; i++) sink.write("x".repeat(999));
+    const begun = performance.now();
+    sink.flush();
+    expect(performance.now() - begun).toBeLessThan(500);
+    closeReader();
+  });
+
+  test("whose reader comes back goes on with a line of its own after one that was cut short", async () => {
+    const { writeEnd, read, closeReader, reopenReader } = pipe(flags);
+    const sink = sinkOn(writeEnd);
+    sink.write("x".repeat(200_000));
+    await Bun.sleep(50);
+    closeReader();
+    // Long enough that the write under way has failed.
+    await Bun.sleep(100);
+    reopenReader();
+    sink.write("next");
+    let text = "";
+    await until(() => {
+      text += read();
+      return text.endsWith("\nnext\ndropped 1\n");
+    });
+    closeReader();
+  });
+
+  test("whose reader has gone throws nothing, ever", async () => {
+    const { writeEnd, closeReader } = pipe(flags);
+    const sink = sinkOn(writeEnd);
+    closeReader();
+    for (let i = 0; i < 3000; i++) {
+      sink.write("x".repeat(999));
+      if (i % 100 === 0) await Bun.sleep(1);
+    }
+    sink.flush();
+    expect(dropped).toEqual([]);
+  });
+});
+
+test("a flush writes what a full non-blocking pipe has left over, once", async () => {
+  const { writeEnd, read, closeReader } = pipe(fs.constants.O_WRONLY | fs.constants.O_NONBLOCK);
+  const sink = sinkOn(writeEnd);
+  const expected = Array.from({ length: 100 }, (_, i) => `${i} ${"x".repeat(990)}`);
+  for (const line of expected) sink.write(line);
+  await Bun.sleep(50);
+  let text = read();
+  sink.flush();
+  text += read();
+  expect(text).toBe(`${expected.join("\n")}\n`);
+  sink.write("next");
+  await until(() => {
+    text += read();
+    return text.endsWith("next\n");
+  });
+  expect(text).toBe(`${expected.join("\n")}\nnext\n`);
+  closeReader();
+});
+
+test("a sink on a full disk throws nothing", async () => {
+  const sink = sinkOn(descriptor("/dev/full", "w"));
+  for (let i = 0; i < 100; i++) {
+    sink.write("x".repeat(999));
+    if (i % 20 === 0) await Bun.sleep(1);
+  }
+  sink.flush();
+  expect(dropped).toEqual([]);
+});

@@ -1,0 +1,438 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { Clock } from "../../src/clock.ts";
+import type { LimitRule, OutboxEntry, SessionRecord, Stores } from "../../src/store/contracts.ts";
+
+/** A clock that stands still until it is moved; both its hands move together, and neither starts at a round time. */
+export type TestClock = Clock & { advance(ms: number): void };
+
+export function createTestClock(): TestClock {
+  let elapsed = 0;
+  return {
+    now: () => 1_800_000_012_345 + elapsed,
+    monotonic: () => 5432 + elapsed,
+    advance(ms) {
+      elapsed += ms;
+    },
+  };
+}
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+/**
+ * What every store must do. Time is the injected clock's alone, and every answer is awaited, so the same cases hold for
+ * a store in memory, in a file or on a server.
+ * @param open gives empty stores that read `clock`; the suite closes them.
+ */
+export function storeContract(name: string, open: (clock: Clock) => Promise<Stores>): void {
+  describe(`${name} keeps the store contract`, () => {
+    let clock: TestClock;
+    let stores: Stores;
+
+    beforeEach(async () => {
+      clock = createTestClock();
+      stores = await open(clock);
+    });
+    afterEach(() => stores.close());
+
+    test("is ready", async () => {
+      await stores.ready();
+    });
+
+    describe("tickets", () => {
+      const spend = (jti: string, expiresAt: number) => stores.tickets.spend(jti, expiresAt);
+
+      test("are fresh once, and each on its own", async () => {
+        const end = clock.now() + MINUTE;
+        expect(await spend("a", end)).toBe("fresh");
+        expect(await spend("a", end)).toBe("spent");
+        expect(await spend("b", end)).toBe("fresh");
+        expect(await spend("a", end)).toBe("spent");
+        expect(await spend("b", end)).toBe("spent");
+      });
+
+      test("are fresh for exactly one of 1,000 callers at once", async () => {
+        const end = clock.now() + MINUTE;
+        const outcomes = await Promise.all(Array.from({ length: 1000 }, () => spend("shared", end)));
+        expect(outcomes.filter((outcome) => outcome === "fresh")).toHaveLength(1);
+        expect(outcomes.filter((outcome) => outcome === "spent")).toHaveLength(999);
+      });
+
+      test("go by their identifier, whatever expiry a caller names", async () => {
+        expect(await spend("a", clock.now() + MINUTE)).toBe("fresh");
+        expect(await spend("a", clock.now() + HOUR)).toBe("spent");
+      });
+
+      test.each([
+        ["a millisecond before their end", 59_999, "fresh"],
+        ["at their end", 60_000, "spent"],
+        ["long after their end", 100 * HOUR, "spent"],
+      ] as const)("first shown %s", async (_, later, outcome) => {
+        const end = clock.now() + 60_000;
+        clock.advance(later);
+        expect(await spend("a", end)).toBe(outcome);
+      });
+
+      test.each([1, 59_999, 60_000, 60_001, 10 * MINUTE, 24 * HOUR])("stay spent %d ms later", async (ms) => {
+        const end = clock.now() + MINUTE;
+        expect(await spend("a", end)).toBe("fresh");
+        clock.advance(ms);
+        expect(await spend("other", clock.now() + MINUTE)).toBe("fresh");
+        expect(await spend("a", end)).toBe("spent");
+      });
+
+      test("of every lifetime are each fresh once while time passes", async () => {
+        const spent: { jti: string; end: number }[] = [];
+        for (let i = 0; i < 200; i++) {
+          const ticket = { jti: `t${i}`, end: clock.now() + 1 + ((i * 7919) % (20 * MINUTE)) };
+          expect(await spend(ticket.jti, ticket.end)).toBe("fresh");
+          spent.push(ticket);
+          clock.advance(9001);
+          for (const { jti, end } of spent) expect(await spend(jti, end)).toBe("spent");
+        }
+      });
+    });
+
+    describe("sessions", () => {
+      function record(id: string, changes: Partial<SessionRecord> = {}): SessionRecord {
+        const now = clock.now();
+        return {
+          id,
+          email: "ann@example.org",
+          createdAt: now,
+          expiresAt: now + HOUR,
+          seenAt: now,
+          ip: "192.0.2.7",
+          userAgent: 'Browser/1.0 (with "quotes", ünïcode)',
+          ...changes,
+        };
+      }
+
+      test("are found as they were created", async () => {
+        const session = record("a");
+        await stores.sessions.create(session);
+        expect(await stores.sessions.find("a")).toEqual(session);
+        expect(await stores.sessions.find("b")).toBeUndefined();
+      });
+
+      test.each([
+        [HOUR - 1, true],
+        [HOUR, false],
+        [HOUR + 1, false],
+        [100 * HOUR, false],
+      ])("that last an hour, %d ms later: found %p", async (later, found) => {
+        await stores.sessions.create(record("a"));
+        clock.advance(later);
+        expect((await stores.sessions.find("a")) !== undefined).toBe(found);
+        expect(await stores.sessions.list()).toHaveLength(found ? 1 : 0);
+        await stores.sessions.touch("a", clock.now());
+        expect((await stores.sessions.find("a")) !== undefined).toBe(found);
+        expect(await stores.sessions.endAll("ann@example.org")).toEqual(found ? ["a"] : []);
+      });
+
+      test("that have expired cannot be ended any more", async () => {
+        await stores.sessions.create(record("a"));
+        clock.advance(HOUR);
+        expect(await stores.sessions.end("a")).toBe(false);
+      });
+
+      test("move seenAt forward, never back, and nothing else", async () => {
+        const session = record("a");
+        await stores.sessions.create(session);
+        await stores.sessions.touch("a", session.seenAt + 500);
+        expect(await stores.sessions.find("a")).toEqual({ ...session, seenAt: session.seenAt + 500 });
+        await stores.sessions.touch("a", session.seenAt + 499);
+        expect(await stores.sessions.find("a")).toEqual({ ...session, seenAt: session.seenAt + 500 });
+        expect(await stores.sessions.list()).toEqual([{ ...session, seenAt: session.seenAt + 500 }]);
+      });
+
+      test("end once and for all", async () => {
+        await stores.sessions.create(record("a"));
+        expect(await stores.sessions.end("a")).toBe(true);
+        expect(await stores.sessions.find("a")).toBeUndefined();
+        expect(await stores.sessions.end("a")).toBe(false);
+        await stores.sessions.touch("a", clock.now() + 1000);
+        expect(await stores.sessions.find("a")).toBeUndefined();
+        expect(await stores.sessions.list()).toEqual([]);
+        expect(await stores.sessions.endAll("ann@example.org")).toEqual([]);
+      });
+
+      test("touched while they are ended stay ended", async () => {
+        await stores.sessions.create(record("a"));
+        await Promise.all([
+          stores.sessions.touch("a", clock.now() + 1),
+          stores.sessions.end("a"),
+          stores.sessions.touch("a", clock.now() + 2),
+        ]);
+        expect(await stores.sessions.find("a")).toBeUndefined();
+      });
+
+      test("of one address end together, and only those", async () => {
+        await stores.sessions.create(record("a1"));
+        await stores.sessions.create(record("b1", { email: "bob@example.org" }));
+        await stores.sessions.create(record("a2"));
+        await stores.sessions.create(record("gone"));
+        await stores.sessions.end("gone");
+        expect([...(await stores.sessions.endAll("ann@example.org"))].sort()).toEqual(["a1", "a2"]);
+        expect(await stores.sessions.find("a1")).toBeUndefined();
+        expect(await stores.sessions.find("a2")).toBeUndefined();
+        expect((await stores.sessions.list()).map(({ id }) => id)).toEqual(["b1"]);
+        expect(await stores.sessions.endAll("ann@example.org")).toEqual([]);
+        expect(await stores.sessions.endAll("nobody@example.org")).toEqual([]);
+      });
+
+      test("are listed oldest first, in whatever order they came", async () => {
+        const now = clock.now();
+        await stores.sessions.create(record("middle", { createdAt: now - 2000 }));
+        await stores.sessions.create(record("youngest", { createdAt: now - 1000, email: "bob@example.org" }));
+        await stores.sessions.create(record("oldest", { createdAt: now - 3000 }));
+        await stores.sessions.touch("oldest", now + 5000);
+        expect((await stores.sessions.list()).map(({ id }) => id)).toEqual(["oldest", "middle", "youngest"]);
+      });
+    });
+
+    describe("limits", () => {
+      const hit = (key: string, rule: LimitRule) => stores.limits.hit(key, rule);
+
+      test.each([
+        { limit: 1, windowMs: 300_000 },
+        { limit: 1, windowMs: 1 },
+        { limit: 5, windowMs: MINUTE },
+        { limit: 10, windowMs: MINUTE },
+        { limit: 100, windowMs: 1000 },
+      ])("of $limit in $windowMs ms: as many as allowed, then the exact wait", async (rule) => {
+        for (let i = 0; i < rule.limit; i++) expect(await hit("k", rule)).toEqual({ allowed: true });
+        expect(await hit("k", rule)).toEqual({ allowed: false, retryAfterMs: rule.windowMs });
+        clock.advance(rule.windowMs - 1);
+        expect(await hit("k", rule)).toEqual({ allowed: false, retryAfterMs: 1 });
+        clock.advance(1);
+        for (let i = 0; i < rule.limit; i++) expect(await hit("k", rule)).toEqual({ allowed: true });
+        expect(await hit("k", rule)).toEqual({ allowed: false, retryAfterMs: rule.windowMs });
+      });
+
+      test("slide: each hit makes room a window after itself", async () => {
+        const rule = { limit: 3, windowMs: 1000 };
+        const steps: [number, number | "allowed"][] = [
+          [0, "allowed"],
+          [400, "allowed"],
+          [500, "allowed"],
+          [500, 500],
+          [999, 1],
+          [1000, "allowed"],
+          [1000, 400],
+          [1400, "allowed"],
+          [1499, 1],
+          [1500, "allowed"],
+          [1500, 500],
+          [5000, "allowed"],
+          [5000, "allowed"],
+          [5000, "allowed"],
+          [5000, 1000],
+        ];
+        let at = 0;
+        for (const [time, expected] of steps) {
+          clock.advance(time - at);
+          at = time;
+          const outcome = await hit("k", rule);
+          expect([time, outcome.allowed ? "allowed" : outcome.retryAfterMs]).toEqual([time, expected]);
+        }
+      });
+
+      test("give no double burst at a window's edge", async () => {
+        const rule = { limit: 5, windowMs: MINUTE };
+        expect((await hit("k", rule)).allowed).toBe(true);
+        clock.advance(MINUTE - 1);
+        for (let i = 0; i < 4; i++) expect((await hit("k", rule)).allowed).toBe(true);
+        clock.advance(1);
+        expect(await hit("k", rule)).toEqual({ allowed: true });
+        expect(await hit("k", rule)).toEqual({ allowed: false, retryAfterMs: MINUTE - 1 });
+      });
+
+      test("never count what they refuse", async () => {
+        const rule = { limit: 2, windowMs: 1000 };
+        await hit("k", rule);
+        await hit("k", rule);
+        for (let i = 0; i < 9; i++) {
+          clock.advance(100);
+          expect(await hit("k", rule)).toEqual({ allowed: false, retryAfterMs: 900 - i * 100 });
+        }
+        clock.advance(100);
+        expect(await hit("k", rule)).toEqual({ allowed: true });
+      });
+
+      test("of 0 are none", async () => {
+        for (let i = 0; i < 50; i++) {
+          expect(await hit("k", { limit: 0, windowMs: MINUTE })).toEqual({ allowed: true });
+        }
+      });
+
+      test("count each key on its own", async () => {
+        const rule = { limit: 1, windowMs: MINUTE };
+        expect((await hit("a", rule)).allowed).toBe(true);
+        expect((await hit("b", rule)).allowed).toBe(true);
+        expect((await hit("a", rule)).allowed).toBe(false);
+        expect((await hit("b", rule)).allowed).toBe(false);
+      });
+
+      test("let exactly as many of 100 at once through as allowed", async () => {
+        const rule = { limit: 7, windowMs: MINUTE };
+        const outcomes = await Promise.all(Array.from({ length: 100 }, () => hit("k", rule)));
+        expect(outcomes.filter(({ allowed }) => allowed)).toHaveLength(7);
+      });
+
+      test("start anew when released", async () => {
+        const rule = { limit: 1, windowMs: 300_000 };
+        expect((await hit("k", rule)).allowed).toBe(true);
+        expect((await hit("k", rule)).allowed).toBe(false);
+        await stores.limits.release("k");
+        expect(await hit("k", rule)).toEqual({ allowed: true });
+        expect(await hit("k", rule)).toEqual({ allowed: false, retryAfterMs: 300_000 });
+        await stores.limits.release("never hit");
+      });
+
+      test("hold for any hits at any times", async () => {
+        let runs = 0;
+        await fc.assert(
+          fc.asyncProperty(
+            fc.record({ limit: fc.integer({ min: 1, max: 6 }), windowMs: fc.integer({ min: 1, max: 1000 }) }),
+            fc.array(fc.oneof(fc.constant(0), fc.nat(50), fc.nat(1200)), { minLength: 1, maxLength: 60 }),
+            async (rule, gaps) => {
+              const key = `property ${runs++}`;
+              const allowed: number[] = [];
+              for (const gap of gaps) {
+                clock.advance(gap);
+                const outcome = await hit(key, rule);
+                const now = clock.monotonic();
+                const inWindow = allowed.filter((time) => time > now - rule.windowMs);
+                if (outcome.allowed) {
+                  expect(inWindow.length).toBeLessThan(rule.limit);
+                  allowed.push(now);
+                } else {
+                  // Room comes when the oldest of the last `limit` hits leaves the window: then and not before.
+                  expect(inWindow).toHaveLength(rule.limit);
+                  expect(outcome.retryAfterMs).toBe((inWindow[0] ?? 0) + rule.windowMs - now);
+                }
+              }
+              const last = await hit(key, rule);
+              if (!last.allowed) {
+                clock.advance(last.retryAfterMs - 1);
+                if (last.retryAfterMs > 1) {
+                  expect(await hit(key, rule)).toEqual({ allowed: false, retryAfterMs: 1 });
+                }
+                clock.advance(1);
+                expect(await hit(key, rule)).toEqual({ allowed: true });
+              }
+            },
+          ),
+          { numRuns: 200 },
+        );
+      });
+    });
+
+    describe("outbox", () => {
+      function mail(id: string, changes: Partial<OutboxEntry> = {}): OutboxEntry {
+        return {
+          id,
+          to: "ann@example.org",
+          subject: "Sign in",
+          text: "line one\nline two\n",
+          html: undefined,
+          messageId: `<${id}@example.org>`,
+          queuedAt: clock.now(),
+          expiresAt: clock.now() + HOUR,
+          attempts: 0,
+          nextAttemptAt: clock.now(),
+          cooldownKey: undefined,
+          ...changes,
+        };
+      }
+      const dueIds = async (most = 100) =>
+        (await stores.outbox.due(clock.now(), most)).map((entry) => entry.id);
+
+      test("starts empty", async () => {
+        expect(await dueIds()).toEqual([]);
+        expect(await stores.outbox.nextDue()).toBeUndefined();
+      });
+
+      test("hands out mails as they were queued, until they are removed", async () => {
+        const plain = mail("a");
+        const full = mail("b", { html: "<p>ünïcode</p>", cooldownKey: "mail:ann@example.org" });
+        expect(await stores.outbox.add(plain)).toBe(true);
+        expect(await stores.outbox.add(full)).toBe(true);
+        expect(await stores.outbox.due(clock.now(), 100)).toEqual([plain, full]);
+        expect(await stores.outbox.due(clock.now(), 100)).toEqual([plain, full]);
+        await stores.outbox.remove("a");
+        expect(await dueIds()).toEqual(["b"]);
+        await stores.outbox.remove("a");
+        await stores.outbox.remove("b");
+        expect(await dueIds()).toEqual([]);
+        expect(await stores.outbox.nextDue()).toBeUndefined();
+      });
+
+      test("orders by when mails fall due, then by when they were queued", async () => {
+        const now = clock.now();
+        await stores.outbox.add(mail("late", { nextAttemptAt: now + 2000 }));
+        await stores.outbox.add(mail("second", { queuedAt: now - 1, nextAttemptAt: now + 1000 }));
+        await stores.outbox.add(mail("first", { queuedAt: now - 2, nextAttemptAt: now + 1000 }));
+        await stores.outbox.add(mail("now"));
+        expect(await stores.outbox.nextDue()).toBe(now);
+        expect(await dueIds()).toEqual(["now"]);
+        clock.advance(999);
+        expect(await dueIds()).toEqual(["now"]);
+        clock.advance(1);
+        expect(await dueIds()).toEqual(["now", "first", "second"]);
+        expect(await dueIds(2)).toEqual(["now", "first"]);
+        clock.advance(1000);
+        expect(await dueIds()).toEqual(["now", "first", "second", "late"]);
+      });
+
+      test("postpones", async () => {
+        const entry = mail("a");
+        const now = clock.now();
+        await stores.outbox.add(entry);
+        await stores.outbox.add(mail("b", { nextAttemptAt: now + 5000 }));
+        await stores.outbox.postpone("a", 1, now + 30_000);
+        expect(await dueIds()).toEqual([]);
+        expect(await stores.outbox.nextDue()).toBe(now + 5000);
+        await stores.outbox.remove("b");
+        expect(await stores.outbox.nextDue()).toBe(now + 30_000);
+        clock.advance(30_000);
+        expect(await stores.outbox.due(clock.now(), 1)).toEqual([
+          { ...entry, attempts: 1, nextAttemptAt: now + 30_000 },
+        ]);
+        await stores.outbox.postpone("gone", 1, now);
+        expect(await dueIds()).toEqual(["a"]);
+      });
+
+      test("still hands out a mail that has expired: giving it up is the sender's part", async () => {
+        await stores.outbox.add(mail("a"));
+        clock.advance(2 * HOUR);
+        expect(await dueIds()).toEqual(["a"]);
+      });
+
+      test("keeps one of a mail that is added twice", async () => {
+        expect(await stores.outbox.add(mail("a"))).toBe(true);
+        expect(await stores.outbox.add(mail("a"))).toBe(true);
+        expect(await dueIds()).toEqual(["a"]);
+      });
+
+      test("takes 10,000 mails and no more, until there is room", async () => {
+        const added = await Promise.all(
+          Array.from({ length: 10_000 }, (_, i) =>
+            stores.outbox.add(mail(`m${i}`, { nextAttemptAt: clock.now() + ((i * 7919) % 10_000) })),
+          ),
+        );
+        expect(added.every(Boolean)).toBe(true);
+        expect(await stores.outbox.add(mail("one too many"))).toBe(false);
+        clock.advance(10_000);
+        const times = (await stores.outbox.due(clock.now(), 20_000)).map((entry) => entry.nextAttemptAt);
+        expect(times).toHaveLength(10_000);
+        expect(times).toEqual(times.toSorted((a, b) => a - b));
+        await stores.outbox.remove("m5000");
+        expect(await stores.outbox.add(mail("fits now"))).toBe(true);
+        expect(await stores.outbox.add(mail("again too many"))).toBe(false);
+      });
+    });
+  });
+}
