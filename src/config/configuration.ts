@@ -1,0 +1,49 @@
+import { findEmailConfig } from "./email.ts";
+import { ConfigError, type Finding } from "./finding.ts";
+import { readOptions, type Sources } from "./load.ts";
+import { type Environment, type Surroundings, SYSTEM } from "./surroundings.ts";
+import type { EmailConfig, Options } from "./types.ts";
+
+/** Options and `email.toml` together: what a gateway needs to start. */
+
+export type Configuration = {
+  readonly options: Options;
+  /** Undefined in development without an `email.toml`: mail then goes to the mailbox. */
+  readonly email: EmailConfig | undefined;
+  readonly warnings: readonly Finding[];
+  readonly sources: Sources;
+};
+
+/**
+ * Loads everything.
+ * @throws {ConfigError} with all problems of options and `email.toml` in one report.
+ */
+export function loadConfiguration(env: Environment, surroundings: Surroundings = SYSTEM): Configuration {
+  const { options, problems, warnings, sources } = readOptions(env, surroundings);
+  const email = readEmail(options, surroundings);
+  const allProblems = [...problems, ...email.problems];
+  const allWarnings = [...warnings, ...email.warnings];
+  if (allProblems.length > 0) throw new ConfigError(allProblems, allWarnings);
+  // No problem means that every option was read; see `loadOptions`.
+  return { options: options as Options, email: email.config, warnings: allWarnings, sources };
+}
+
+type ReadEmail = {
+  readonly config: EmailConfig | undefined;
+  readonly problems: readonly Finding[];
+  readonly warnings: readonly Finding[];
+};
+
+const NO_EMAIL: ReadEmail = { config: undefined, problems: [], warnings: [] };
+
+function readEmail(options: Partial<Options>, surroundings: Surroundings): ReadEmail {
+  // A path that is no path has been reported; looking in the default places instead would only confuse.
+  if (!("emailConfig" in options)) return NO_EMAIL;
+  try {
+    const { production = false, emailConfig } = options;
+    return { ...NO_EMAIL, ...findEmailConfig({ production, emailConfig }, surroundings) };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { config: undefined, problems: error.problems, warnings: error.warnings };
+  }
+}

@@ -1,0 +1,92 @@
+import { isIPv4, isIPv6 } from "node:net";
+import ipaddr from "ipaddr.js";
+import { parseIp } from "../edge/network.ts";
+import type { ListenAddress, Network, TargetAddress } from "./types.ts";
+import { quote, ValueError } from "./value-error.ts";
+import { list, socketPath } from "./values.ts";
+
+/** Parsers for addresses of machines and services. */
+
+const LISTEN_REMEDY = "Write address:port such as 127.0.0.1:7870 or [::1]:7870, or unix:/path/to/socket.";
+
+/** Where to listen. Port 0 asks the system for a free one. */
+export function listenAddress(text: string): ListenAddress {
+  if (text.startsWith("unix:")) return { kind: "unix", path: unixPath(text) };
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([0-9]{1,5})$/.exec(text);
+  if (match === null) throw new ValueError(`is not an address to listen on: ${quote(text)}`, LISTEN_REMEDY);
+  const [, bracketed, bare, digits] = match;
+  const hostname = bracketed ?? bare ?? "";
+  const known = bracketed !== undefined ? isIPv6(hostname) : isIPv4(hostname) || hostname === "localhost";
+  if (!known || hostname.includes("%")) {
+    throw new ValueError(`does not start with an IP address: ${quote(text)}`, LISTEN_REMEDY);
+  }
+  const port = Number(digits);
+  if (port > 65535) throw new ValueError(`has a port over 65535: ${quote(text)}`, LISTEN_REMEDY);
+  return { kind: "tcp", hostname, port };
+}
+
+const TARGET_REMEDY = "Write an origin such as http://127.0.0.1:7860, or unix:/path/to/socket.";
+
+/** Where the application answers: an http or https origin, or a unix socket. */
+export function targetAddress(text: string): TargetAddress {
+  if (text.startsWith("unix:")) return { kind: "unix", path: unixPath(text) };
+  const url = originUrl(text, TARGET_REMEDY);
+  const tls = url.protocol === "https:";
+  const port = url.port === "" ? (tls ? 443 : 80) : Number(url.port);
+  return { kind: "tcp", origin: url.origin, hostname: url.hostname.replace(/^\[|\]$/g, ""), port, tls };
+}
+
+/** `unix:/path`, also in its URL spelling `unix:///path`. */
+function unixPath(text: string): string {
+  return socketPath(text.slice("unix:".length).replace(/^\/\/\//, "/"));
+}
+
+/**
+ * The URL of a text that is an http(s) origin and nothing more; a single trailing slash is let through.
+ * The raw text is checked first because the URL parser repairs what should be refused: backslashes, tabs, missing slashes.
+ */
+export function originUrl(text: string, remedy: string): URL {
+  if (text.includes("@")) throw new ValueError("contains a user name or a password", remedy);
+  if (!/^https?:\/\//i.test(text))
+    throw new ValueError(`is not an http or https URL: ${quote(text)}`, remedy);
+  if (!/^https?:\/\/[^/?#\\\s]+\/?$/i.test(text)) {
+    throw new ValueError(`has a path, a query or a stray character: ${quote(text)}`, remedy);
+  }
+  const url = URL.parse(text);
+  if (url === null || url.port === "0") throw new ValueError(`is not a valid URL: ${quote(text)}`, remedy);
+  return url;
+}
+
+/** A list of networks in CIDR notation; an address alone is a network of one. */
+export function networks(text: string): Network[] {
+  return list(network)(text);
+}
+
+function network(text: string): Network {
+  const remedy = "Write networks such as 10.0.0.0/8, fd00::/8 or 192.0.2.7, separated by commas.";
+  const slash = text.indexOf("/");
+  const host = slash === -1 ? text : text.slice(0, slash);
+  const address = parseIp(host);
+  if (address === undefined) throw new ValueError(`is not a network: ${quote(text)}`, remedy);
+  const written = host.includes(":") ? 128 : 32;
+  const digits = slash === -1 ? String(written) : text.slice(slash + 1);
+  // An IPv4-mapped IPv6 network (RFC 4291 §2.5.5.2) has become an IPv4 one, and its prefix 96 bits shorter with it.
+  const bits = address.bytes.length * 8;
+  const prefix = /^[0-9]{1,3}$/.test(digits) ? Number(digits) - (written - bits) : -1;
+  if (prefix < 0 || prefix > bits) {
+    throw new ValueError(`has no prefix length from ${written - bits} to ${written}: ${quote(text)}`, remedy);
+  }
+  return masked(text, address.bytes, prefix);
+}
+
+function masked(text: string, bytes: readonly number[], prefix: number): Network {
+  const start = bytes.map((byte, index) => byte & (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))));
+  const canonical = `${ipaddr.fromByteArray(start).toString()}/${prefix}`;
+  if (start.some((byte, index) => byte !== bytes[index])) {
+    throw new ValueError(
+      `has address bits beyond its prefix: ${quote(text)}`,
+      `Write ${canonical} for the whole network, or the address alone for one machine.`,
+    );
+  }
+  return { text: canonical, bytes: start, prefix };
+}

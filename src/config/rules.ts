@@ -1,0 +1,239 @@
+import { isLoopbackHost } from "./loopback.ts";
+import { OPTIONS, type OptionKey } from "./options.ts";
+import type { Options } from "./types.ts";
+
+/** The rules that look at more than one option, or at whether one was given. (P) in SPEC section 9 means production. */
+
+export type Given = (key: OptionKey) => boolean;
+
+/** What a rule objects to. `error` keeps Runegate from starting. */
+export type Verdict = {
+  readonly severity: "error" | "warning";
+  readonly key: OptionKey;
+  readonly problem: string;
+  readonly remedy: string;
+};
+
+export type Rule = {
+  /** The rule is asked only if the values of all of these are good. */
+  readonly needs: readonly OptionKey[];
+  /** Must look at the options in `needs` only. */
+  check(options: Options, given: Given): Verdict | undefined;
+};
+
+function rule<Key extends OptionKey>(
+  needs: readonly Key[],
+  check: (options: Pick<Options, Key>, given: Given) => Verdict | undefined,
+): Rule {
+  return { needs, check };
+}
+
+function error(key: OptionKey, problem: string, remedy: string): Verdict {
+  return { severity: "error", key, problem, remedy };
+}
+
+function warning(key: OptionKey, problem: string, remedy: string): Verdict {
+  return { severity: "warning", key, problem, remedy };
+}
+
+const requiredInProduction = (key: OptionKey, remedy: string): Rule =>
+  rule(["production"], (options, given) =>
+    options.production && !given(key) ? error(key, "is required in production", remedy) : undefined,
+  );
+
+const isHttps = (baseUrl: string) => baseUrl.startsWith("https:");
+const hostOf = (baseUrl: string) => new URL(baseUrl).hostname;
+const isLoopback = (baseUrl: string) => isLoopbackHost(hostOf(baseUrl));
+
+/** Paths that Runegate answers itself while `RUNEGATE_ROOT_PATHS` is on, and where a login must not end. */
+const ROOT_PAGES = new Set(["/login", "/login.html", "/auth", "/logout"]);
+
+const MAKE_SECRETS = "Add one with `runegate secrets --env-file /etc/runegate/runegate.env`.";
+
+export const RULES: readonly Rule[] = [
+  requiredInProduction("baseUrl", "Set it to the address people type, such as https://app.example.org."),
+  requiredInProduction("jwtSecret", MAKE_SECRETS),
+  requiredInProduction("sessionKey", MAKE_SECRETS),
+
+  rule(["production", "baseUrl"], ({ production, baseUrl }) =>
+    production && !isHttps(baseUrl) && !isLoopback(baseUrl)
+      ? error("baseUrl", "is not https", "Put a TLS-terminating proxy in front and write its https origin.")
+      : undefined,
+  ),
+
+  rule(["baseUrl", "listen"], ({ listen }, given) =>
+    !given("baseUrl") && listen.kind === "tcp" && listen.port !== 7870 && listen.port !== 0
+      ? warning(
+          "baseUrl",
+          `is not set, so links point to http://localhost:7870 while Runegate listens on port ${listen.port}`,
+          `Set it, for example to http://localhost:${listen.port}.`,
+        )
+      : undefined,
+  ),
+
+  rule(["production", "allowedEmails", "allowedDomains", "allowAnyEmail"], (options, given) => {
+    const { production, allowedEmails, allowedDomains, allowAnyEmail } = options;
+    const listed = allowedEmails.size + allowedDomains.size > 0;
+    if (allowAnyEmail && listed) {
+      return warning(
+        "allowAnyEmail",
+        "is true, so the lists of addresses and domains have no effect",
+        "Set it to false to let only those in.",
+      );
+    }
+    if (allowAnyEmail && !given("allowAnyEmail")) {
+      return warning(
+        "allowAnyEmail",
+        "is not set, and neither is a list, so every address may sign in",
+        `Set ${OPTIONS.allowedEmails.name} or ${OPTIONS.allowedDomains.name}; production refuses to start without.`,
+      );
+    }
+    if (allowAnyEmail || listed) return undefined;
+    const verdict = production ? error : warning;
+    return verdict(
+      "allowedEmails",
+      "is not set, and neither are the other two, so nobody may sign in",
+      `Set ${OPTIONS.allowedEmails.name} or ${OPTIONS.allowedDomains.name}, or ${OPTIONS.allowAnyEmail.name}=true.`,
+    );
+  }),
+
+  rule(["secureCookie", "baseUrl"], ({ secureCookie, baseUrl }) => {
+    if (!secureCookie || isHttps(baseUrl)) return undefined;
+    return isLoopback(baseUrl)
+      ? warning(
+          "secureCookie",
+          "is true while the base URL is http, and some browsers then keep no cookie even on loopback",
+          "Set it to false if signing in seems to have no effect.",
+        )
+      : error(
+          "secureCookie",
+          "is true while the base URL is http, so browsers would drop the cookie and nobody could sign in",
+          "Use an https base URL, or set this to false.",
+        );
+  }),
+
+  rule(["production", "secureCookie", "baseUrl"], ({ production, secureCookie, baseUrl }) =>
+    production && !secureCookie && isHttps(baseUrl)
+      ? warning(
+          "secureCookie",
+          "is false, so the session cookie also travels over plain http",
+          "Leave it out: the default in production is true.",
+        )
+      : undefined,
+  ),
+
+  rule(["cookieDomain", "baseUrl"], ({ cookieDomain, baseUrl }) => {
+    const host = hostOf(baseUrl);
+    if (cookieDomain === undefined || host === cookieDomain || host.endsWith(`.${cookieDomain}`))
+      return undefined;
+    return error(
+      "cookieDomain",
+      `does not contain the base URL's host ${host}, so browsers would drop the cookie`,
+      "Write that host or a domain above it, or leave the option out.",
+    );
+  }),
+
+  // RFC 6265bis §4.1.3; browsers compare the prefixes without regard to case.
+  rule(["sessionCookieName", "secureCookie", "cookieDomain"], (options) => {
+    const { sessionCookieName, secureCookie, cookieDomain } = options;
+    const prefix = /^__(?:host|secure|http)-/i.exec(sessionCookieName)?.[0];
+    if (prefix === undefined) return undefined;
+    const remedy = (name: string, value: string) =>
+      `Set ${name}${value}, or choose a name without the prefix.`;
+    if (!secureCookie) {
+      return error(
+        "sessionCookieName",
+        `starts with ${prefix}, which browsers accept only on Secure cookies`,
+        remedy(OPTIONS.secureCookie.name, "=true"),
+      );
+    }
+    if (prefix.toLowerCase() === "__host-" && cookieDomain !== undefined) {
+      return error(
+        "sessionCookieName",
+        `starts with ${prefix}, which browsers accept only on cookies without a domain`,
+        remedy(OPTIONS.cookieDomain.name, " to nothing"),
+      );
+    }
+    return undefined;
+  }),
+
+  rule(["sessionTtl", "sessionIdle"], ({ sessionTtl, sessionIdle }, given) =>
+    given("sessionIdle") && sessionIdle > sessionTtl
+      ? warning(
+          "sessionIdle",
+          `is longer than ${OPTIONS.sessionTtl.name}, so it never ends a session`,
+          "Shorten it, or leave it out.",
+        )
+      : undefined,
+  ),
+
+  rule(["landingPath", "rootPaths"], ({ landingPath, rootPaths }) =>
+    rootPaths && ROOT_PAGES.has(landingPath.split(/[?#]/, 1)[0] ?? "")
+      ? error(
+          "landingPath",
+          "is one of Runegate's own pages",
+          `Write a path of the application, or set ${OPTIONS.rootPaths.name}=false.`,
+        )
+      : undefined,
+  ),
+
+  rule(["trustedProxies"], ({ trustedProxies }) =>
+    trustedProxies.some((network) => network.prefix === 0)
+      ? warning(
+          "trustedProxies",
+          "trusts every address there is, so anybody can pretend to come from anywhere",
+          "Write the addresses of the proxies in front.",
+        )
+      : undefined,
+  ),
+
+  rule(["allowedOrigins", "baseUrl"], ({ allowedOrigins, baseUrl }) => {
+    if (allowedOrigins === "*") {
+      return warning(
+        "allowedOrigins",
+        "is *, so pages of any site can open WebSockets in the name of whoever visits them",
+        "Write the origins that need it.",
+      );
+    }
+    return allowedOrigins.has(baseUrl)
+      ? undefined
+      : error(
+          "allowedOrigins",
+          `does not have the base URL's own origin ${baseUrl}, so the application's pages could open no WebSocket`,
+          "Add it to the list.",
+        );
+  }),
+
+  rule(["listen", "target"], ({ listen, target }) => {
+    const loop =
+      listen.kind === "unix"
+        ? target.kind === "unix" && target.path === listen.path
+        : target.kind === "tcp" &&
+          target.port === listen.port &&
+          isLoopbackHost(target.hostname) &&
+          (isLoopbackHost(listen.hostname) || /^[0:.]+$/.test(listen.hostname));
+    return loop
+      ? error(
+          "target",
+          "is the address Runegate itself listens on",
+          `Write the application's, or change ${OPTIONS.listen.name}.`,
+        )
+      : undefined;
+  }),
+
+  rule(["production", "debugEndpoints"], ({ production, debugEndpoints }) =>
+    production && debugEndpoints
+      ? warning("debugEndpoints", "is on in production", "Turn it off when you are done.")
+      : undefined,
+  ),
+
+  rule(["production", "store"], ({ production, store }) =>
+    production && store.kind === "memory"
+      ? warning(
+          "store",
+          "is memory, so a restart ends every session and forgets which links were used",
+          "Expect people to sign in again after a restart.",
+        )
+      : undefined,
+  ),
+];

@@ -1,0 +1,21 @@
+import { type Random, systemRandom } from "../clock.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The world outside the environment, passed in so that tests need no `/etc`. */
+export type Surroundings = {
+  /** Places for the env file where `RUNEGATE_ENV_FILE` is unset; the first that exists is read. */
+  readonly envFiles: readonly string[];
+  /** Places for `email.toml` where `RUNEGATE_EMAIL_CONFIG` is unset; the first that exists is read. */
+  readonly emailConfigs: readonly string[];
+  /** What an installed service has under `/run`. */
+  readonly serviceRuntimeDirectory: string;
+  readonly random: Random;
+};
+
+export const SYSTEM: Surroundings = {
+  envFiles: ["/etc/runegate/runegate.env", ".env"],
+  emailConfigs: ["/etc/runegate/config/email.toml", "config/email.toml"],
+  serviceRuntimeDirectory: "/run/runegate",
+  random: systemRandom,
+};

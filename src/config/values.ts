@@ -1,0 +1,205 @@
+import { LEVELS, type Level, type LogLevels } from "../observe/log.ts";
+import { type Parser, quote, ValueError } from "./value-error.ts";
+
+/** Parsers for the plain kinds of value. Each takes trimmed text and throws {@link ValueError}. */
+
+const TRUE = new Set(["true", "1", "yes", "on"]);
+const FALSE = new Set(["false", "0", "no", "off"]);
+
+export function boolean(text: string): boolean {
+  const word = text.toLowerCase();
+  if (TRUE.has(word)) return true;
+  if (FALSE.has(word)) return false;
+  throw new ValueError(`is neither true nor false: ${quote(text)}`, "Write true or false.");
+}
+
+/** One of a few words, in any case. */
+export function choice<const Word extends string>(...words: readonly Word[]): Parser<Word> {
+  return (text) => {
+    const found = words.find((word) => word === text.toLowerCase());
+    if (found !== undefined) return found;
+    throw new ValueError(`is not one of its values: ${quote(text)}`, `Write ${words.join(" or ")}.`);
+  };
+}
+
+/** A whole decimal number with `min <= n <= max`. */
+export function integer(min: number, max: number): Parser<number> {
+  return (text) => {
+    const remedy = `Write a whole number from ${min} to ${max}.`;
+    if (!/^[0-9]{1,15}$/.test(text)) throw new ValueError(`is not a whole number: ${quote(text)}`, remedy);
+    const number = Number(text);
+    if (number < min || number > max) throw new ValueError(`is out of range: ${number}`, remedy);
+    return number;
+  };
+}
+
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+export type DurationUnit = keyof typeof UNITS;
+
+const UNIT_NAMES: Readonly<Record<DurationUnit, string>> = {
+  ms: "milliseconds",
+  s: "seconds",
+  m: "minutes",
+  h: "hours",
+  d: "days",
+};
+
+/**
+ * A whole number with a unit (`500ms`, `90s`, `15m`, `12h`, `7d`), or without one, then in `bare`.
+ * @param min milliseconds, and so is `max` and what the parser returns.
+ */
+export function duration(bare: DurationUnit, min: number, max: number): Parser<number> {
+  return (text) => {
+    const match = /^([0-9]{1,15}) ?(ms|s|m|h|d)?$/i.exec(text);
+    if (match === null) {
+      throw new ValueError(
+        `is not a duration: ${quote(text)}`,
+        `Write a whole number with a unit, such as 90s, 15m, 12h or 7d, or a plain number of ${UNIT_NAMES[bare]}.`,
+      );
+    }
+    const [, digits, unit] = match;
+    const milliseconds = Number(digits) * UNITS[(unit?.toLowerCase() ?? bare) as DurationUnit];
+    if (milliseconds < min || milliseconds > max) {
+      throw new ValueError(
+        `is out of range: ${quote(text)}`,
+        `Write a duration from ${formatDuration(min)} to ${formatDuration(max)}.`,
+      );
+    }
+    return milliseconds;
+  };
+}
+
+/** The shortest text that {@link duration} reads as `milliseconds`, whatever its bare unit. */
+export function formatDuration(milliseconds: number): string {
+  if (milliseconds === 0) return "0";
+  for (const unit of ["d", "h", "m", "s"] as const) {
+    if (milliseconds % UNITS[unit] === 0) return `${milliseconds / UNITS[unit]}${unit}`;
+  }
+  return `${milliseconds}ms`;
+}
+
+const SIZES: Readonly<Record<string, number>> = {
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
+
+/** A size in bytes: `10MiB`, `1GB`, plain bytes, or `unlimited` (undefined). */
+export function byteSize(text: string): number | undefined {
+  if (text.toLowerCase() === "unlimited") return undefined;
+  const match = /^([0-9]{1,15}) ?([kmgt]?i?b)?$/i.exec(text);
+  const factor = SIZES[match?.[2]?.toLowerCase() ?? "b"];
+  if (match === null || factor === undefined) {
+    throw new ValueError(
+      `is not a size: ${quote(text)}`,
+      "Write a whole number with a unit, such as 10MiB or 1GB, a plain number of bytes, or unlimited.",
+    );
+  }
+  const bytes = Number(match[1]) * factor;
+  if (bytes < 1 || bytes > Number.MAX_SAFE_INTEGER) {
+    throw new ValueError(`is out of range: ${quote(text)}`, "Write at least 1 byte, or unlimited.");
+  }
+  return bytes;
+}
+
+/** Longest path of a unix socket: `sun_path` of `sockaddr_un` (unix(7)) less its NUL. */
+const MAX_SOCKET_PATH = 107;
+
+export function filePath(text: string): string {
+  if (/[\0\r\n]/.test(text)) {
+    throw new ValueError(
+      "contains a control character",
+      "Write a file name without line breaks or NUL bytes.",
+    );
+  }
+  return text;
+}
+
+/** An absolute path short enough for a unix socket. */
+export function socketPath(text: string): string {
+  const path = filePath(text);
+  if (!/^\/(?!\/)/.test(path) || path.endsWith("/")) {
+    throw new ValueError(
+      `is not the absolute path of a socket: ${quote(text)}`,
+      "Write the full path, starting with a slash.",
+    );
+  }
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
+    throw new ValueError(
+      `is too long for a unix socket: ${Buffer.byteLength(path)} bytes`,
+      `Choose a path of at most ${MAX_SOCKET_PATH} bytes.`,
+    );
+  }
+  return path;
+}
+
+/** The items of a list separated by commas or white space, without empty ones. */
+export function items(text: string): string[] {
+  return text.split(/[\s,]+/).filter((item) => item !== "");
+}
+
+/**
+ * A list whose items `parse` reads; every bad item is named in one error. Empty text is the empty list, text
+ * without an item (`,`) is a mistake.
+ */
+export function list<T>(parse: Parser<T>): Parser<T[]> {
+  return (text) => {
+    const values: T[] = [];
+    const errors: ValueError[] = [];
+    const found = items(text);
+    if (found.length === 0 && text !== "") {
+      throw new ValueError("is a list of nothing", "Write at least one item, or leave the option out.");
+    }
+    for (const item of found) {
+      try {
+        values.push(parse(item));
+      } catch (error) {
+        if (!(error instanceof ValueError)) throw error;
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) {
+      const remedies = new Set(errors.map((error) => error.remedy));
+      throw new ValueError(errors.map((error) => error.problem).join("; "), [...remedies].join(" "));
+    }
+    return values;
+  };
+}
+
+/** Naming the whole program is naming the default, as in the `RUST_LOG` of other programs. */
+const WHOLE_PROGRAM = "runegate";
+
+/**
+ * `level` or `module=level,…`. Modules that do not exist are kept and never asked for, so a `RUST_LOG` shared with
+ * other programs does no harm. `runegate=level` outranks a plain `level`, which there speaks of everything else too.
+ */
+export function logLevels(text: string): LogLevels {
+  let plain: Level | "off" | undefined;
+  const modules: [string, Level | "off"][] = [];
+  for (const item of list((word) => word)(text)) {
+    const equals = item.lastIndexOf("=");
+    if (equals === -1) plain = logLevel(item);
+    else modules.push([item.slice(0, equals).toLowerCase(), logLevel(item.slice(equals + 1))]);
+  }
+  const whole = modules.findLast(([module]) => module === WHOLE_PROGRAM)?.[1];
+  return {
+    default: whole ?? plain ?? "info",
+    modules: Object.fromEntries(modules.filter(([module]) => module !== WHOLE_PROGRAM)),
+  };
+}
+
+function logLevel(text: string): Level | "off" {
+  const word = text.toLowerCase();
+  const found = [...LEVELS, "off" as const].find((level) => level === word);
+  if (found !== undefined) return found;
+  throw new ValueError(
+    `is not a level: ${quote(text)}`,
+    `Write one of ${LEVELS.join(", ")}, off, or module=level pairs separated by commas.`,
+  );
+}

@@ -1,0 +1,63 @@
+import { isBelow, OWN_PREFIX, placeOf } from "../edge/target.ts";
+
+/**
+ * Where to go after signing in. The only place that decides whether a `next` stays on this host.
+ *
+ * What is returned has been taken apart and put together again by a URL parser; the text that was sent is never echoed.
+ */
+
+const MAX_NEXT = 2048;
+/** Nothing here is ever resolved: a name that cannot exist (RFC 2606 §2). */
+const NOWHERE = "http://next.invalid";
+
+/**
+ * @param own paths (besides the reserved prefix) that Runegate answers itself: going there after a login makes no sense and
+ * could go round in circles.
+ * @returns path and query on this host, or `landing` for anything else.
+ */
+export function safeNext(
+  input: string | undefined | null,
+  landing: string,
+  own: ReadonlySet<string>,
+): string {
+  if (input === undefined || input === null || input === "" || input.length > MAX_NEXT) return landing;
+  // Browsers drop tabs and line feeds inside URLs and turn backslashes into slashes: nobody honest sends them.
+  if (!input.startsWith("/") || /[\p{Cc}\\]/u.test(input) || leavesHost(input)) return landing;
+  let url: URL;
+  try {
+    url = new URL(NOWHERE + input);
+  } catch {
+    return landing;
+  }
+  if (url.origin !== NOWHERE || url.username !== "" || url.password !== "") return landing;
+  const next = url.pathname + url.search + url.hash;
+  // Asked again of what is sent: `/..//host` only becomes `//host` when it is normalized.
+  if (leavesHost(next)) return landing;
+  // Percent-encoding can make it nine times as long, and it has to fit into a cookie.
+  if (next.length > MAX_NEXT) return landing;
+  if (placeOf(url.pathname) !== "application" || own.has(url.pathname) || isBelow(url.pathname, OWN_PREFIX)) {
+    return landing;
+  }
+  return next;
+}
+
+/** `//host`, and whatever a further decoding by some later hop could turn into it. */
+function leavesHost(path: string): boolean {
+  let text = path.split(/[?#]/, 1)[0] ?? "";
+  for (let round = 0; round < 4; round++) {
+    // Slashes and blanks of other scripts are folded by some parsers (UTS #46 maps U+FF0F to a slash).
+    const folded = text.normalize("NFKC").replace(/[\p{Cc}\p{Z}]/gu, "");
+    if (/^\/[/\\]/.test(folded) || /^[/\\]*[a-z][a-z0-9+.-]*:[/\\]/i.test(folded)) return true;
+    const decoded = decodeAll(text);
+    if (decoded === text) return false;
+    text = decoded;
+  }
+  return true;
+}
+
+/** Unlike `decodeURIComponent`, does not give up on the whole for one sequence that is not UTF-8. */
+function decodeAll(text: string): string {
+  return text.replace(/(?:%[0-9a-f]{2})+/gi, (escaped) =>
+    Buffer.from(escaped.replaceAll("%", ""), "hex").toString("utf8"),
+  );
+}

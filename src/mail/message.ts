@@ -1,0 +1,93 @@
+import type { EmailConfig } from "../config/types.ts";
+import type { Address } from "../login/address.ts";
+import { LOGIN_HTML } from "./login-html.ts";
+
+/** The part of `email.toml` that says what the login mail looks like. */
+export type MailTemplate = Pick<EmailConfig, "subject" | "bodyTemplate" | "htmlTemplate">;
+
+export type LoginMailFacts = {
+  readonly to: Address;
+  readonly loginUrl: string;
+  /** The 8 characters as they are compared, without the hyphen they are shown with. */
+  readonly code: string;
+  readonly expiryMinutes: number;
+  /**
+   * Where the link was asked for, for a person: an address, a browser's name. Whoever asks for a mail to somebody else
+   * chooses what their browser calls itself, so hand in names recognized from a list, never the header.
+   */
+  readonly requestedFrom: string;
+};
+
+export type LoginMail = { readonly subject: string; readonly text: string; readonly html: string };
+
+/** What a template may contain. Anything else in braces, such as the rules of a style sheet, stays as it is. */
+export const PLACEHOLDERS = ["login_url", "code", "expiry_minutes", "email", "requested_from"] as const;
+type Placeholder = (typeof PLACEHOLDERS)[number];
+
+const PLACEHOLDER = new RegExp(`\\{(${PLACEHOLDERS.join("|")})\\}`, "g");
+
+/** The login mail where there is no `email.toml` to say otherwise. */
+export const DEFAULT_TEMPLATE: MailTemplate = {
+  subject: "Your sign-in link",
+  bodyTemplate: `Hello,
+
+this link signs you in as {email}:
+
+{login_url}
+
+Reading this on another device? Type this code on the page where you
+asked for the link:
+
+    {code}
+
+Link and code work once, within {expiry_minutes} minutes.
+
+They were asked for from {requested_from}.
+If that was not you, ignore this mail: nobody gets in without the link
+or the code, so pass neither of them on.
+`,
+  htmlTemplate: undefined,
+};
+
+/**
+ * Fills in the login mail.
+ *
+ * Placeholders are replaced in one pass, so a value that looks like a placeholder is not expanded again. In the HTML
+ * part every value is escaped. The subject has no placeholders, so no link or code shows in a list of mails.
+ */
+export function renderLoginMail(template: MailTemplate, facts: LoginMailFacts): LoginMail {
+  const values: Readonly<Record<Placeholder, string>> = {
+    login_url: facts.loginUrl,
+    code: `${facts.code.slice(0, 4)}-${facts.code.slice(4)}`,
+    expiry_minutes: String(facts.expiryMinutes),
+    email: facts.to,
+    requested_from: singleLine(facts.requestedFrom).slice(0, 120),
+  };
+  return {
+    subject: singleLine(template.subject),
+    text: fill(template.bodyTemplate, values, (value) => value),
+    html: fill(template.htmlTemplate ?? LOGIN_HTML, values, escapeHtml),
+  };
+}
+
+function fill(
+  template: string,
+  values: Readonly<Record<Placeholder, string>>,
+  encode: (value: string) => string,
+): string {
+  return template.replace(PLACEHOLDER, (_, name: Placeholder) => encode(values[name]));
+}
+
+/** Line ends and other control characters become single spaces. */
+export function singleLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ").trim();
+}
+
+function escapeHtml(text: string): string {
+  return text
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;")
+    .replaceAll("'", "&#39;");
+}

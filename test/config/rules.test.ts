@@ -1,0 +1,139 @@
+import { describe, expect, test } from "bun:test";
+import { readOptions } from "../../src/config/load.ts";
+import { testMachine } from "../support/surroundings.ts";
+
+/** A production configuration that nothing is wrong with but the memory store. */
+const PRODUCTION = {
+  RUNEGATE_ENV: "production",
+  RUNEGATE_BASE_URL: "https://app.example.org",
+  RUNEGATE_JWT_SECRET: "j".repeat(32),
+  RUNEGATE_SESSION_KEY: "s".repeat(64),
+  RUNEGATE_ALLOWED_DOMAINS: "example.org",
+};
+const DEVELOPMENT = { RUNEGATE_ALLOWED_DOMAINS: "example.org" };
+
+type Env = Record<string, string | undefined>;
+
+/** `error:NAME` and `warning:NAME` of everything found, with the names short. */
+function findings(env: Env): string[] {
+  using machine = testMachine();
+  const { problems, warnings } = readOptions(env, machine);
+  const short = (name: string) => name.replace("RUNEGATE_", "");
+  return [
+    ...problems.map(({ option }) => `error:${short(option)}`),
+    ...warnings.map(({ option }) => `warning:${short(option)}`),
+  ];
+}
+
+describe("production", () => {
+  const table: [string, Env, string[]][] = [
+    ["good", {}, []],
+    ["no base URL", { RUNEGATE_BASE_URL: undefined }, ["error:BASE_URL", "warning:SECURE_COOKIE"]],
+    ["no secret", { RUNEGATE_JWT_SECRET: undefined }, ["error:JWT_SECRET"]],
+    ["no key", { RUNEGATE_SESSION_KEY: undefined }, ["error:SESSION_KEY"]],
+    ["nobody allowed", { RUNEGATE_ALLOWED_DOMAINS: undefined }, ["error:ALLOWED_EMAILS"]],
+    [
+      "nobody allowed, in so many words",
+      { RUNEGATE_ALLOWED_DOMAINS: undefined, RUNEGATE_ALLOW_ANY_EMAIL: "false" },
+      ["error:ALLOWED_EMAILS"],
+    ],
+    ["everybody allowed", { RUNEGATE_ALLOWED_DOMAINS: undefined, RUNEGATE_ALLOW_ANY_EMAIL: "true" }, []],
+    ["everybody and a list", { RUNEGATE_ALLOW_ANY_EMAIL: "true" }, ["warning:ALLOW_ANY_EMAIL"]],
+    ["http", { RUNEGATE_BASE_URL: "http://app.example.org" }, ["error:BASE_URL", "error:SECURE_COOKIE"]],
+    ["http on loopback", { RUNEGATE_BASE_URL: "http://127.0.0.1:7870" }, ["warning:SECURE_COOKIE"]],
+    ["a cookie that is not Secure", { RUNEGATE_SECURE_COOKIE: "false" }, ["warning:SECURE_COOKIE"]],
+    ["debug endpoints", { RUNEGATE_DEBUG_ENDPOINTS: "true" }, ["warning:DEBUG_ENDPOINTS"]],
+    // What cannot be judged because its value is wrong is not reported a second time.
+    ["a wrong base URL", { RUNEGATE_BASE_URL: "app.example.org" }, ["error:BASE_URL"]],
+    ["a wrong list", { RUNEGATE_ALLOWED_DOMAINS: "*" }, ["error:ALLOWED_DOMAINS"]],
+  ];
+  test.each(table)("%s", (_, env, expected) => {
+    expect(findings({ ...PRODUCTION, ...env })).toEqual([...expected, "warning:STORE"].sort(errorsFirst));
+  });
+});
+
+/** Keeps the order of what is equal: problems are listed before warnings. */
+function errorsFirst(a: string, b: string): number {
+  return Number(b.startsWith("error")) - Number(a.startsWith("error"));
+}
+
+describe("development", () => {
+  const table: [string, Env, string[]][] = [
+    ["nothing set", { RUNEGATE_ALLOWED_DOMAINS: undefined }, ["warning:ALLOW_ANY_EMAIL"]],
+    [
+      "nobody allowed",
+      { RUNEGATE_ALLOWED_DOMAINS: undefined, RUNEGATE_ALLOW_ANY_EMAIL: "false" },
+      ["warning:ALLOWED_EMAILS"],
+    ],
+    ["another port without a base URL", { RUNEGATE_LISTEN: "127.0.0.1:8000" }, ["warning:BASE_URL"]],
+    [
+      "another port with a base URL",
+      { RUNEGATE_LISTEN: "127.0.0.1:8000", RUNEGATE_BASE_URL: "http://localhost:8000" },
+      [],
+    ],
+    ["http elsewhere", { RUNEGATE_BASE_URL: "http://app.example.org" }, []],
+    [
+      "Secure over http elsewhere",
+      { RUNEGATE_BASE_URL: "http://app.example.org", RUNEGATE_SECURE_COOKIE: "true" },
+      ["error:SECURE_COOKIE"],
+    ],
+    ["Secure over http on loopback", { RUNEGATE_SECURE_COOKIE: "true" }, ["warning:SECURE_COOKIE"]],
+    ["everything trusted", { RUNEGATE_TRUSTED_PROXIES: "0.0.0.0/0" }, ["warning:TRUSTED_PROXIES"]],
+    ["any origin", { RUNEGATE_ALLOWED_ORIGINS: "*" }, ["warning:ALLOWED_ORIGINS"]],
+    ["not its own origin", { RUNEGATE_ALLOWED_ORIGINS: "https://a.example" }, ["error:ALLOWED_ORIGINS"]],
+    ["idle beyond the end", { RUNEGATE_SESSION_IDLE: "8d" }, ["warning:SESSION_IDLE"]],
+    ["a short end with the default idle", { RUNEGATE_SESSION_TTL: "1h" }, []],
+    ["landing on the login page", { RUNEGATE_LANDING_PATH: "/login?x" }, ["error:LANDING_PATH"]],
+    [
+      "landing on the application's login page",
+      { RUNEGATE_LANDING_PATH: "/login", RUNEGATE_ROOT_PATHS: "false" },
+      [],
+    ],
+    ["proxying to itself", { RUNEGATE_TARGET_SERVICE: "http://localhost:7870" }, ["error:TARGET_SERVICE"]],
+    [
+      "proxying to itself, listening everywhere",
+      { RUNEGATE_LISTEN: "[::]:7870", RUNEGATE_TARGET_SERVICE: "http://[::1]:7870" },
+      ["error:TARGET_SERVICE"],
+    ],
+    [
+      "proxying to its own socket",
+      { RUNEGATE_LISTEN: "unix:/a", RUNEGATE_TARGET_SERVICE: "unix:/a" },
+      ["error:TARGET_SERVICE"],
+    ],
+    ["the same port elsewhere", { RUNEGATE_TARGET_SERVICE: "http://10.0.0.2:7870" }, []],
+  ];
+  test.each(table)("%s", (_, env, expected) => {
+    expect(findings({ ...DEVELOPMENT, ...env })).toEqual(expected);
+  });
+});
+
+describe("cookies", () => {
+  const https = { RUNEGATE_BASE_URL: "https://app.example.org", RUNEGATE_SECURE_COOKIE: "true" };
+  const table: [string, Env, string[]][] = [
+    ["the host as domain", { ...https, RUNEGATE_COOKIE_DOMAIN: "app.example.org" }, []],
+    ["a domain above", { ...https, RUNEGATE_COOKIE_DOMAIN: ".example.org" }, []],
+    ["another domain", { ...https, RUNEGATE_COOKIE_DOMAIN: "example.com" }, ["error:COOKIE_DOMAIN"]],
+    ["an end that is no suffix", { ...https, RUNEGATE_COOKIE_DOMAIN: "ample.org" }, ["error:COOKIE_DOMAIN"]],
+    ["a domain below", { ...https, RUNEGATE_COOKIE_DOMAIN: "a.app.example.org" }, ["error:COOKIE_DOMAIN"]],
+    ["__Host-", { ...https, RUNEGATE_SESSION_COOKIE_NAME: "__Host-id" }, []],
+    [
+      "__Host- with a domain",
+      { ...https, RUNEGATE_SESSION_COOKIE_NAME: "__Host-id", RUNEGATE_COOKIE_DOMAIN: "example.org" },
+      ["error:SESSION_COOKIE_NAME"],
+    ],
+    [
+      "__secure- with a domain",
+      { ...https, RUNEGATE_SESSION_COOKIE_NAME: "__secure-id", RUNEGATE_COOKIE_DOMAIN: "example.org" },
+      [],
+    ],
+    ["__host- without Secure", { RUNEGATE_SESSION_COOKIE_NAME: "__host-id" }, ["error:SESSION_COOKIE_NAME"]],
+    [
+      "__Secure- without Secure",
+      { RUNEGATE_SESSION_COOKIE_NAME: "__Secure-id" },
+      ["error:SESSION_COOKIE_NAME"],
+    ],
+  ];
+  test.each(table)("%s", (_, env, expected) => {
+    expect(findings({ ...DEVELOPMENT, ...env })).toEqual(expected);
+  });
+});
