@@ -1,0 +1,80 @@
+import { errorPage } from "../pages/pages.ts";
+import type { Arrival } from "./arrival.ts";
+import { isNavigation } from "./navigation.ts";
+
+/** Runegate's own answers: a page for a person, a JSON object for a program. */
+
+/** For everything Runegate says itself; the application's responses never get these. */
+const OWN_HEADERS: ReadonlyArray<readonly [string, string]> = [
+  ["Cache-Control", "no-store"],
+  ["X-Content-Type-Options", "nosniff"],
+  // The origin alone: a login link's token is in a URL, and a page's forms need an `Origin` that is not "null".
+  ["Referrer-Policy", "strict-origin"],
+  ["X-Frame-Options", "DENY"],
+  ["Cross-Origin-Opener-Policy", "same-origin"],
+  ["Cross-Origin-Resource-Policy", "same-origin"],
+];
+
+const PAGE_POLICY =
+  "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+  "form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+export type ExtraHeaders = ReadonlyArray<readonly [string, string]>;
+
+/** Something that went wrong, for whoever asked. `message` says what to do and nothing of the inside. */
+export type Failure = {
+  readonly status: number;
+  /** Stable, for programs. */
+  readonly error: string;
+  readonly message: string;
+  readonly title: string;
+  readonly headers?: ExtraHeaders;
+  readonly action?: { readonly href: string; readonly label: string };
+  /** Further fields of the JSON answer. */
+  readonly fields?: Readonly<Record<string, string | number>>;
+};
+
+export function page(html: string, status = 200, extra: ExtraHeaders = []): Response {
+  const headers = ownHeaders("text/html; charset=utf-8", extra);
+  headers.set("Content-Security-Policy", PAGE_POLICY);
+  headers.append("Vary", "Accept, Sec-Fetch-Mode, Cookie");
+  return new Response(html, { status, headers });
+}
+
+export function json(body: object, status = 200, extra: ExtraHeaders = []): Response {
+  return new Response(`${JSON.stringify(body)}\n`, {
+    status,
+    headers: ownHeaders("application/json; charset=utf-8", extra),
+  });
+}
+
+/** A redirect to a path of this host. Callers pass re-serialized paths only, never what was sent. */
+export function redirect(status: 302 | 303, location: string, extra: ExtraHeaders = []): Response {
+  const headers = ownHeaders(undefined, extra);
+  headers.set("Location", location);
+  return new Response(null, { status, headers });
+}
+
+export function failure(arrival: Pick<Arrival, "request" | "id">, what: Failure): Response {
+  if (!isNavigation(arrival.request.headers)) {
+    const body = { error: what.error, message: what.message, ...what.fields, request_id: arrival.id };
+    return json(body, what.status, what.headers);
+  }
+  const { status, title, message, action } = what;
+  const html = errorPage({
+    status,
+    title,
+    message,
+    requestId: arrival.id,
+    ...(action === undefined ? {} : { action }),
+  });
+  return page(html, status, what.headers);
+}
+
+function ownHeaders(contentType: string | undefined, extra: ExtraHeaders): Headers {
+  const headers = new Headers();
+  if (contentType !== undefined) headers.set("Content-Type", contentType);
+  for (const [name, value] of OWN_HEADERS) headers.set(name, value);
+  for (const [name, value] of extra) headers.append(name, value);
+  return headers;
+}

@@ -1,0 +1,287 @@
+import { isIP } from "node:net";
+import type { NodemailerError } from "nodemailer";
+import type { EmailConfig } from "../config/types.ts";
+import { MailError, type MailFailure } from "./mailer.ts";
+import { singleLine } from "./message.ts";
+
+/**
+ * What went wrong in an SMTP conversation, in words: a reason for the log and a remedy for whoever set the server up.
+ *
+ * Only what the server says about this recipient or this message, with a 5yz reply (RFC 5321 §4.2.1), is permanent. A
+ * refused password, sender or certificate is not: an operator may put it right while the mail is still of use.
+ */
+
+type Kind = Pick<MailFailure, "permanent" | "misconfigured">;
+const TEMPORARY: Kind = { permanent: false, misconfigured: false };
+const MISCONFIGURED: Kind = { permanent: false, misconfigured: true };
+const PERMANENT: Kind = { permanent: true, misconfigured: false };
+
+/** Any error of a conversation as a {@link MailError}. */
+export function diagnose(error: unknown, config: EmailConfig): MailError {
+  if (error instanceof MailError) return error;
+  // nodemailer adds these fields to whatever error it passes on; each of them may be missing.
+  const smtp: NodemailerError = error instanceof Error ? error : new Error(String(error));
+  return new MailError(
+    ofNetwork(smtp, config) ??
+      ofTls(smtp, config) ??
+      ofReply(smtp, config) ?? {
+        ...TEMPORARY,
+        reason: `The conversation with ${place(config)} failed: ${printable(smtp.message, config)}`,
+        remedy: "Try again; if it stays, look into the mail server's log.",
+      },
+  );
+}
+
+/** The whole conversation took longer than it may. */
+export function conversationTimeout(milliseconds: number): MailError {
+  return new MailError({
+    ...TEMPORARY,
+    reason: `The conversation was not over within ${seconds(milliseconds)}.`,
+    remedy: "The mail server is very slow or overloaded: look into its log, or try again later.",
+  });
+}
+
+/** There is a user to log in with, but the server offers no way to. */
+export function noAuthOffered(config: EmailConfig): MailError {
+  return new MailError({
+    ...MISCONFIGURED,
+    reason: `${place(config)} offers no login.`,
+    remedy:
+      "If this server takes mail without a login, remove smtp_user and smtp_pass; otherwise use its submission port (587 or 465).",
+  });
+}
+
+function ofNetwork(error: NodemailerError, config: EmailConfig): MailFailure | undefined {
+  if (error.code === "EDNS") {
+    return {
+      ...TEMPORARY,
+      reason: `The host name ${config.host} was not found (${systemCode(error)}).`,
+      remedy: "Check smtp_host for a misspelling, and that this machine can resolve names.",
+    };
+  }
+  if (error.code === "ETIMEDOUT") return ofTimeout(error, config);
+  switch (systemCode(error)) {
+    case "ECONNREFUSED":
+      return {
+        ...TEMPORARY,
+        reason: `${place(config)} refused the connection.`,
+        remedy:
+          "Check smtp_host and smtp_port (587 for STARTTLS, 465 for implicit TLS), and that the mail server is running.",
+      };
+    case "EHOSTUNREACH":
+    case "ENETUNREACH":
+      return {
+        ...TEMPORARY,
+        reason: `${place(config)} cannot be reached from this machine (${systemCode(error)}).`,
+        remedy: "Check this machine's network and firewall.",
+      };
+    case "ECONNRESET":
+    case "EPIPE":
+      return closed(config);
+  }
+  return error.code === "ECONNECTION" && error.responseCode === undefined ? closed(config) : undefined;
+}
+
+function closed(config: EmailConfig): MailFailure {
+  return {
+    ...TEMPORARY,
+    reason: `${place(config)} closed the connection unexpectedly.`,
+    remedy:
+      'Try again. If it stays, the port may expect another kind of TLS (smtp_tls = "implicit" goes with port 465, "starttls" with 587), or the server turns this machine away: look into its log.',
+  };
+}
+
+function ofTimeout(error: NodemailerError, config: EmailConfig): MailFailure {
+  switch (error.timeoutType) {
+    case "CONNECT_TIMEOUT":
+      return {
+        ...TEMPORARY,
+        reason: `${place(config)} did not answer: the connection timed out.`,
+        remedy:
+          "Check smtp_host and smtp_port. Many VPS providers block outgoing mail ports: ask yours to open this one, or use another that your mail service offers, often 2525.",
+      };
+    case "GREETING_TIMEOUT":
+      return {
+        ...TEMPORARY,
+        reason: `${place(config)} took the connection but sent no greeting.`,
+        remedy:
+          config.tls === "implicit"
+            ? "Check that smtp_host and smtp_port are those of a mail server."
+            : 'If the port expects TLS from the first byte, as 465 does, set smtp_tls = "implicit". Otherwise the server is hanging: look into its log.',
+      };
+    case "UPGRADE_TIMEOUT":
+      return {
+        ...TEMPORARY,
+        reason: `${place(config)} agreed to STARTTLS but did not finish the TLS handshake.`,
+        remedy: 'Try again; if it stays, try smtp_tls = "implicit" with port 465.',
+      };
+    default:
+      return {
+        ...TEMPORARY,
+        reason: `${place(config)} stopped answering in the middle of the conversation.`,
+        remedy: "Try again; if it stays, look into the mail server's log.",
+      };
+  }
+}
+
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "CERT_UNTRUSTED",
+]);
+
+function ofTls(error: NodemailerError, config: EmailConfig): MailFailure | undefined {
+  const code = systemCode(error);
+  if (error.command === "STARTTLS" || (error.command === "EHLO" && config.tls === "starttls")) {
+    return {
+      ...MISCONFIGURED,
+      reason: `${place(config)} offers no STARTTLS, and without TLS nothing is sent to it.`,
+      remedy: 'Try smtp_tls = "implicit" with port 465, or the submission port 587 if another is set.',
+    };
+  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return {
+      ...MISCONFIGURED,
+      reason: `The TLS certificate of ${place(config)} is for another name.`,
+      remedy:
+        isIP(config.host) === 0
+          ? "Set smtp_host to a name that is in the certificate, usually the one the mail service documents."
+          : "Set smtp_host to the server's name instead of its IP address.",
+    };
+  }
+  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
+    return {
+      ...MISCONFIGURED,
+      reason: `The TLS certificate of ${place(config)} ${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"}.`,
+      remedy: "Renew the mail server's certificate, and check that this machine's clock is right.",
+    };
+  }
+  if (UNTRUSTED.has(code)) {
+    return {
+      ...MISCONFIGURED,
+      reason: `The TLS certificate of ${place(config)} is not trusted (${code}).`,
+      remedy:
+        "Check that smtp_host is the right server. If it uses an authority of your own, start Runegate with NODE_EXTRA_CA_CERTS set to that authority's certificate file (PEM).",
+    };
+  }
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG") {
+    return {
+      ...MISCONFIGURED,
+      reason: `${place(config)} does not speak TLS from the first byte.`,
+      remedy: 'Set smtp_tls = "starttls" with port 587, or use port 465.',
+    };
+  }
+  if (error.code === "ETLS" || code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_")) {
+    return {
+      ...MISCONFIGURED,
+      reason: `The TLS handshake with ${place(config)} failed (${code}).`,
+      remedy: "The server must speak TLS 1.2 or newer: look into its log.",
+    };
+  }
+  return undefined;
+}
+
+/** The server answered with a refusal. */
+function ofReply(error: NodemailerError, config: EmailConfig): MailFailure | undefined {
+  if (error.response === undefined) return undefined;
+  const said = `: ${printable(error.response, config)}`;
+  const refusedForGood = error.permanent === true;
+  if (error.code === "EAUTH") {
+    return refusedForGood
+      ? {
+          ...MISCONFIGURED,
+          reason: `${place(config)} did not accept the login of ${config.user ?? ""}${said}`,
+          remedy: remedyForLogin(config),
+        }
+      : {
+          ...TEMPORARY,
+          reason: `${place(config)} could not check the login just now${said}`,
+          remedy: "Try again later.",
+        };
+  }
+  // RFC 4954 §6: 530 asks for a login first, whichever command it answers.
+  if (error.responseCode === 530) {
+    return {
+      ...MISCONFIGURED,
+      reason: `${place(config)} wants a login first${said}`,
+      remedy: "Set smtp_user and smtp_pass.",
+    };
+  }
+  switch (error.command) {
+    case "MAIL FROM":
+      return {
+        ...(refusedForGood ? MISCONFIGURED : TEMPORARY),
+        reason: `${place(config)} refused the sender ${config.from.address}${said}`,
+        remedy: refusedForGood
+          ? "Set from_address to an address that this account may send from; with most services it must be verified there first."
+          : "Try again later.",
+      };
+    case "RCPT TO":
+      return {
+        ...(refusedForGood ? PERMANENT : TEMPORARY),
+        reason: `${place(config)} refused the recipient${said}`,
+        remedy: refusedForGood
+          ? "Check the address. If the reply speaks of relaying, the server wants a login (smtp_user) or does not know this machine."
+          : "Nothing to do if it passes: servers defer mail from senders they do not know yet.",
+      };
+    case "DATA":
+      return {
+        ...(refusedForGood ? PERMANENT : TEMPORARY),
+        reason: `${place(config)} refused the mail${said}`,
+        remedy: refusedForGood
+          ? "The reply says why. If it speaks of spam or policy, check SPF, DKIM and DMARC of the sender's domain."
+          : "Try again later.",
+      };
+    default:
+      return {
+        ...TEMPORARY,
+        reason: `${place(config)} turned the conversation down${said}`,
+        remedy: "The reply says why; check that smtp_host and smtp_port are those of a mail server.",
+      };
+  }
+}
+
+function remedyForLogin(config: EmailConfig): string {
+  if (/(?:^|\.)(?:gmail|googlemail|google)\.com$/.test(config.host)) {
+    return "Gmail takes an app password here, never the account's own: turn on two-step verification, make one at myaccount.google.com/apppasswords, and set it as smtp_pass.";
+  }
+  return "Check smtp_user and smtp_pass. Some services want an app password or an API key in place of the account's password.";
+}
+
+function place(config: EmailConfig): string {
+  return `${isIP(config.host) === 6 ? `[${config.host}]` : config.host}:${config.port}`;
+}
+
+/** The operating system's or TLS library's code, which nodemailer keeps beside its own. */
+function systemCode(error: NodemailerError): string {
+  return error.originalCode ?? error.code ?? "";
+}
+
+function seconds(milliseconds: number): string {
+  return `${milliseconds / 1000} s`;
+}
+
+/**
+ * A server's words, fit for a log: one line, of bounded length, with nothing in them that a server may have picked up
+ * from the conversation: credentials, the query of a link, a token, a code.
+ */
+export function printable(reply: string, config: EmailConfig): string {
+  let text = singleLine(reply);
+  for (const secret of credentialForms(config)) text = text.replaceAll(secret, "***");
+  return text
+    .replace(/(https?:\/\/[^\s?#]*)[?#]\S*/g, "$1?***")
+    .replace(/eyJ[\w-]+(?:\.[\w-]+)*/g, "***")
+    .replace(/\b[0-9A-Z]{4}-[0-9A-Z]{4}\b/g, "***")
+    .slice(0, 300);
+}
+
+/** The password as it stands and as AUTH PLAIN and AUTH LOGIN (RFC 4616, RFC 4954) send it. */
+function credentialForms({ user, pass }: EmailConfig): string[] {
+  // Masking something very short would rather point at it.
+  if (pass === undefined || pass.length < 4) return [];
+  const base64 = (text: string) => Buffer.from(text).toString("base64");
+  return [pass, base64(pass), base64(`\0${user ?? ""}\0${pass}`)];
+}

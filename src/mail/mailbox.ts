@@ -1,0 +1,53 @@
+import type { OutboxEntry } from "../store/contracts.ts";
+import type { Mailer } from "./mailer.ts";
+
+/** A mail that reached the development mailbox. */
+export type ReceivedMail = {
+  readonly to: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string | undefined;
+  /** When it was queued, milliseconds since the Unix epoch. */
+  readonly at: number;
+  /** The login link in the text, if there is one. */
+  readonly link?: string;
+  /** The login code in the text, as shown: XXXX-XXXX. */
+  readonly code?: string;
+};
+
+export type Mailbox = Mailer & {
+  /** Newest first. */
+  mails(): readonly ReceivedMail[];
+};
+
+const CAPACITY = 50;
+
+/**
+ * The development mailbox: keeps the last 50 mails in memory and sends nothing anywhere.
+ * @param settings.onMail called with each mail as it arrives, for the terminal.
+ */
+export function createMailbox(settings: { readonly onMail?: (mail: ReceivedMail) => void } = {}): Mailbox {
+  let mails: readonly ReceivedMail[] = [];
+  return {
+    async send(entry) {
+      const mail = received(entry);
+      mails = [mail, ...mails].slice(0, CAPACITY);
+      settings.onMail?.(mail);
+    },
+    mails: () => mails,
+  };
+}
+
+function received(entry: OutboxEntry): ReceivedMail {
+  const link = /https?:\/\/\S+[?&]token=\S+/.exec(entry.text)?.[0];
+  const code = /\b[0-9A-Z]{4}-[0-9A-Z]{4}\b/.exec(entry.text)?.[0];
+  return {
+    to: entry.to,
+    subject: entry.subject,
+    text: entry.text,
+    html: entry.html,
+    at: entry.queuedAt,
+    ...(link === undefined ? {} : { link }),
+    ...(code === undefined ? {} : { code }),
+  };
+}

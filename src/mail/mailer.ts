@@ -1,0 +1,36 @@
+import type { OutboxEntry } from "../store/contracts.ts";
+
+/** Hands one mail on: to an SMTP server, or in development to a mailbox in memory. */
+export type Mailer = {
+  /**
+   * Resolves once the next server has taken responsibility for the mail.
+   * @throws {MailError}
+   */
+  send(mail: OutboxEntry): Promise<void>;
+};
+
+export type MailFailure = {
+  /** One sentence for an operator. Holds neither credentials nor anything from the mail's body. */
+  readonly reason: string;
+  /** What the operator can do about it, in one or more sentences. */
+  readonly remedy: string;
+  /** True if the server refused this recipient or this mail for good: trying again is no use. */
+  readonly permanent: boolean;
+  /** True if every mail will fail like this one until somebody changes the configuration. */
+  readonly misconfigured: boolean;
+};
+
+export class MailError extends Error {
+  readonly code = "mail_failed";
+  readonly reason: string;
+  readonly remedy: string;
+  readonly permanent: boolean;
+  readonly misconfigured: boolean;
+  constructor(failure: MailFailure) {
+    super(failure.reason);
+    this.reason = failure.reason;
+    this.remedy = failure.remedy;
+    this.permanent = failure.permanent;
+    this.misconfigured = failure.misconfigured;
+  }
+}

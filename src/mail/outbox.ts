@@ -1,0 +1,248 @@
+import type { Clock, Random } from "../clock.ts";
+import type { Logger } from "../observe/log.ts";
+import type { Awaitable, OutboxEntry, OutboxStore } from "../store/contracts.ts";
+import { MailError, type Mailer } from "./mailer.ts";
+
+/** A mail to be sent, as whoever wants it sent knows it. */
+export type NewMail = Pick<OutboxEntry, "to" | "subject" | "text" | "html" | "expiresAt" | "cooldownKey">;
+
+export type Outbox = {
+  /**
+   * Stores a mail for sending and wakes the worker. Never talks to a mail server.
+   * @returns false if the mail could not be stored, because the outbox is full or its store is away; that is logged.
+   */
+  queue(mail: NewMail): Promise<boolean>;
+  /** Sends everything due now and waits for the outcomes. For tests; the worker does it by itself after `start`. */
+  runDue(): Promise<void>;
+  start(): void;
+  /** Takes up no further mail and waits, at most 10 seconds, for those under way. */
+  stop(): Promise<void>;
+  /** How many mails are being sent at this moment. */
+  underway(): number;
+};
+
+export type OutboxSettings = {
+  readonly store: OutboxStore;
+  readonly mailer: Mailer;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** The domain of the `Message-ID`s: the one of the address the mail is from. */
+  readonly from: string;
+  /** Called when a mail will not be sent any more; it is no longer in the store then. */
+  readonly onGivenUp: (entry: OutboxEntry, reason: string) => Awaitable<void>;
+  readonly onSent?: (entry: OutboxEntry) => Awaitable<void>;
+};
+
+const SECOND = 1000;
+/** Waits after the first, second, … failed attempt; the last one holds for all further ones. */
+const BACK_OFF = [2 * SECOND, 10 * SECOND, 30 * SECOND, 60 * SECOND, 120 * SECOND] as const;
+const LAST_BACK_OFF = 120 * SECOND;
+/** Attempts of many mails that failed together should not come back together: each wait is up to a tenth longer. */
+const JITTER = 0.1;
+const PARALLEL = 4;
+/** For how long an attempt keeps its mail to itself. Longer than an SMTP conversation may take. */
+const CLAIM = 90 * SECOND;
+/** After a store that did not answer. */
+const STORE_RETRY = 5 * SECOND;
+/** What is due and was not taken up has no room, and the end of another mail makes some: no need to look sooner. */
+const SHORTEST_SLEEP = SECOND;
+/** The wall clock may be set while the timer runs, so the timer never waits for longer than this. */
+const LONGEST_SLEEP = 60 * SECOND;
+const STOP_PATIENCE = 10 * SECOND;
+
+/**
+ * The outbox: mails are stored by `queue` and sent by a worker, a few at a time, with back-off, until they are sent,
+ * refused for good, or of no use any more. Delivery is at least once: a crash between the server's acceptance and the
+ * store's leads to a second mail with the same `Message-ID`.
+ */
+export function createOutbox(settings: OutboxSettings): Outbox {
+  const { store, mailer, clock, random, log } = settings;
+  const underway = new Map<string, Promise<void>>();
+  /** Accepted by the server, but the store could not be told: to be removed, not sent again. */
+  const delivered = new Set<string>();
+  let running = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the timer fires, on the monotonic clock. */
+  let wakeAt = Number.POSITIVE_INFINITY;
+  let filling: Promise<void> | undefined;
+  let fillAgain = false;
+
+  /** Starts what is due, as far as there is room. One pass at a time; a call during a pass makes it look again. */
+  function fill(): Promise<void> {
+    fillAgain = true;
+    filling ??= (async () => {
+      try {
+        while (fillAgain) {
+          fillAgain = false;
+          const wait = await startDue();
+          if (running && wait !== undefined) wakeIn(wait);
+        }
+      } finally {
+        filling = undefined;
+      }
+    })();
+    return filling;
+  }
+
+  /** @returns in how many milliseconds to look again; undefined if nothing waits, or if the end of a mail will wake us. */
+  async function startDue(): Promise<number | undefined> {
+    try {
+      const room = PARALLEL - underway.size;
+      if (room <= 0) return undefined;
+      const due = await store.due(clock.now(), room);
+      for (const entry of due) {
+        // Outlived its claim: the attempt under way will settle it.
+        if (underway.has(entry.id)) continue;
+        const claimed = { ...entry, attempts: entry.attempts + 1, nextAttemptAt: clock.now() + CLAIM };
+        await store.postpone(claimed.id, claimed.attempts, claimed.nextAttemptAt);
+        const attempt = deliver(claimed).finally(() => {
+          underway.delete(entry.id);
+          if (running) void fill();
+        });
+        underway.set(entry.id, attempt);
+      }
+      const next = await store.nextDue();
+      return next === undefined ? undefined : Math.max(next - clock.now(), SHORTEST_SLEEP);
+    } catch (error) {
+      log.error("outbox store failed, will try again", { reason: messageOf(error) });
+      return STORE_RETRY;
+    }
+  }
+
+  /** Never puts off an earlier waking: a mail may have been queued while a pass was asking the store. */
+  function wakeIn(wait: number): void {
+    const at = clock.monotonic() + wait;
+    if (at >= wakeAt) return;
+    wakeAt = at;
+    clearTimeout(timer);
+    timer = setTimeout(
+      () => {
+        wakeAt = Number.POSITIVE_INFINITY;
+        void fill();
+      },
+      Math.min(wait, LONGEST_SLEEP),
+    );
+    timer.unref();
+  }
+
+  /** One attempt, from claim to outcome. Never rejects. */
+  async function deliver(entry: OutboxEntry): Promise<void> {
+    const about = { to: entry.to, attempt: entry.attempts };
+    try {
+      if (!delivered.has(entry.id)) {
+        if (clock.now() >= entry.expiresAt) return await giveUp(entry, "It could not be sent in time.");
+        await mailer.send(entry);
+        delivered.add(entry.id);
+        log.info("mail sent", about);
+        await tell(() => settings.onSent?.(entry));
+      }
+      await store.remove(entry.id);
+      delivered.delete(entry.id);
+    } catch (error) {
+      if (delivered.has(entry.id)) {
+        log.error("outbox store failed, will try again", { reason: messageOf(error) });
+        return;
+      }
+      await failed(entry, error);
+    }
+  }
+
+  async function failed(entry: OutboxEntry, error: unknown): Promise<void> {
+    const reason = messageOf(error);
+    const next = clock.now() + backOff(entry.attempts);
+    try {
+      if (error instanceof MailError && error.permanent) return await giveUp(entry, reason);
+      if (next >= entry.expiresAt) return await giveUp(entry, reason);
+      const say = error instanceof MailError && error.misconfigured ? log.error : log.warn;
+      say("mail failed, will try again", { to: entry.to, attempt: entry.attempts, reason });
+      await store.postpone(entry.id, entry.attempts, next);
+    } catch (storeError) {
+      log.error("outbox store failed, will try again", { reason: messageOf(storeError) });
+    }
+  }
+
+  async function giveUp(entry: OutboxEntry, reason: string): Promise<void> {
+    await store.remove(entry.id);
+    log.error("mail given up", { to: entry.to, attempt: entry.attempts, reason });
+    await tell(() => settings.onGivenUp(entry, reason));
+  }
+
+  async function tell(hook: () => Awaitable<void> | undefined): Promise<void> {
+    try {
+      await hook();
+    } catch (error) {
+      log.error("outbox hook failed", { reason: messageOf(error) });
+    }
+  }
+
+  async function settled(): Promise<void> {
+    await filling;
+    await Promise.all(underway.values());
+  }
+
+  function backOff(attempts: number): number {
+    const wait = BACK_OFF[attempts - 1] ?? LAST_BACK_OFF;
+    const [byte = 0] = random.bytes(1);
+    return Math.round(wait * (1 + (JITTER * byte) / 255));
+  }
+
+  return {
+    async queue(mail) {
+      const id = Buffer.from(random.bytes(16)).toString("hex");
+      const now = clock.now();
+      const entry: OutboxEntry = {
+        id,
+        to: mail.to,
+        subject: mail.subject,
+        text: mail.text,
+        html: mail.html,
+        messageId: `<${id}@${settings.from}>`,
+        queuedAt: now,
+        expiresAt: mail.expiresAt,
+        attempts: 0,
+        nextAttemptAt: now,
+        cooldownKey: mail.cooldownKey,
+      };
+      try {
+        if (!(await store.add(entry))) {
+          log.error("mail not queued", { to: mail.to, reason: "The outbox is full." });
+          return false;
+        }
+      } catch (error) {
+        log.error("mail not queued", { to: mail.to, reason: messageOf(error) });
+        return false;
+      }
+      // By the timer, so that the answer to whoever asked for the mail goes out first and takes no longer for it.
+      if (running) wakeIn(0);
+      return true;
+    },
+    async runDue() {
+      await fill();
+      while (underway.size > 0) {
+        await Promise.all(underway.values());
+        await fill();
+      }
+    },
+    start() {
+      running = true;
+      wakeIn(0);
+    },
+    async stop() {
+      running = false;
+      clearTimeout(timer);
+      wakeAt = Number.POSITIVE_INFINITY;
+      let giveUpWaiting: ReturnType<typeof setTimeout> | undefined;
+      const patience = new Promise<void>((resolve) => {
+        giveUpWaiting = setTimeout(resolve, STOP_PATIENCE);
+      });
+      await Promise.race([settled(), patience]);
+      clearTimeout(giveUpWaiting);
+    },
+    underway: () => underway.size,
+  };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,54 @@
+import type { EmailConfig } from "../config/types.ts";
+import { composeMail } from "./compose.ts";
+import { converse, type SmtpSettings, type SmtpStep } from "./conversation.ts";
+import { MailError, type Mailer } from "./mailer.ts";
+
+/**
+ * A mailer that hands each mail to the SMTP server of `email.toml`, in a conversation of its own: login mails are too
+ * few for a kept connection to pay, and a connection that is never kept is never found dead.
+ */
+export function createSmtpMailer(config: EmailConfig, settings: SmtpSettings = {}): Mailer {
+  return {
+    async send(mail) {
+      await converse(config, settings, await composeMail(config, mail));
+    },
+  };
+}
+
+export type SmtpVerdict = {
+  readonly ok: boolean;
+  /** What happened at each step, and if one failed, why and what to do. */
+  readonly lines: readonly string[];
+};
+
+/** Tries the server without sending anything: connects, goes over to TLS, logs in, quits. Never throws. */
+export async function verifySmtp(config: EmailConfig, settings: SmtpSettings = {}): Promise<SmtpVerdict> {
+  const lines: string[] = [];
+  try {
+    await converse(config, settings, undefined, (step) => lines.push(describeStep(step)));
+    return { ok: true, lines };
+  } catch (error) {
+    lines.push(...describeFailure(error));
+    return { ok: false, lines };
+  }
+}
+
+/** A step of the conversation, for an operator. */
+export function describeStep(step: SmtpStep): string {
+  switch (step.step) {
+    case "connected":
+      return `Connected to ${step.peer}.`;
+    case "secured":
+      return `Encrypted with ${step.protocol} (${step.cipher}); the certificate is trusted.`;
+    case "authenticated":
+      return `Logged in as ${step.user}.`;
+    case "accepted":
+      return `The server accepted the mail: ${step.reply}`;
+  }
+}
+
+/** Why a conversation failed and what to do about it, for an operator. Errors of other kinds are thrown on. */
+export function describeFailure(error: unknown): string[] {
+  if (!(error instanceof MailError)) throw error;
+  return [error.reason, error.remedy];
+}
