@@ -1,0 +1,16 @@
+import type { Client } from "./client.ts";
+import type { OwnCookies } from "./cookies.ts";
+import type { Target } from "./target.ts";
+
+/** A request as it was understood at the door, once; every room works with this and parses nothing again. */
+export type Arrival = {
+  /** Appears in the log and on error pages, so that an operator can find the one by the other. */
+  readonly id: string;
+  readonly request: Request;
+  readonly method: string;
+  readonly target: Target;
+  readonly client: Client;
+  readonly cookies: OwnCookies;
+  /** Monotonic milliseconds. */
+  readonly startedAt: number;
+};

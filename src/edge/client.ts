@@ -1,0 +1,126 @@
+import type { Network } from "../config/types.ts";
+import { type IpAddress, isInNetworks, limitKeyOf, parseIp } from "./network.ts";
+
+/**
+ * Who is calling. The only reader of forwarding headers in the program; everybody else asks the `Client` made here,
+ * once per request.
+ */
+export type Client = {
+  /** The client's address in normal form; `"unix"` for a caller on a unix socket that named nobody. */
+  readonly ip: string;
+  /** What limits are counted on: the address, or the /64 of an IPv6 address. */
+  readonly limitKey: string;
+  /** How the browser reached the edge. */
+  readonly proto: "http" | "https";
+  /** `Host` as the browser sent it. */
+  readonly host: string;
+  /** For the application's `X-Forwarded-For`: what a trusted edge said plus the peer, or the peer alone. */
+  readonly forwardedFor: string;
+  /** Whether the peer is one of the trusted proxies, and so its forwarding headers mean something. */
+  readonly peerTrusted: boolean;
+};
+
+type Peer = { readonly ip: string; readonly limitKey: string; readonly trusted: boolean };
+
+/** Peers are few (the edge) or come once (scanners): a small cache keeps address parsing off the hot path. */
+const PEER_CACHE = 512;
+
+const HOST_CACHE = 512;
+
+/** A host and optional port (RFC 9110 §7.2), with nothing that could break out of a header or a URL. */
+const HOST = /^(?:[a-z0-9_.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/i;
+
+export type ClientReader = (headers: Headers, peerAddress: string | undefined) => Client | undefined;
+
+/**
+ * @param trusted peers that are believed about `X-Forwarded-For`, `-Proto` and `-Host` (SPEC section 8).
+ * @returns a reader that gives undefined if the request carries no usable `Host` (RFC 9112 §3.2: answer 400).
+ */
+export function createClientReader(trusted: readonly Network[]): ClientReader {
+  const peers = new Map<string, Peer>();
+  const hosts = new Map<string, boolean>();
+
+  /**
+   * `Bun.serve` leaves a request target as it was sent, dot segments and all, where the host is none that a URL parser
+   * takes (`1.2.3.400`, `a:99999`): the path would not be in the normal form that access is decided on.
+   */
+  function isHost(host: string): boolean {
+    const known = hosts.get(host);
+    if (known !== undefined) return known;
+    const usable = HOST.test(host) && URL.canParse(`http://${host}/`);
+    if (hosts.size >= HOST_CACHE) hosts.clear();
+    hosts.set(host, usable);
+    return usable;
+  }
+
+  function peerOf(address: string | undefined): Peer {
+    // Whoever may open the unix socket was given that right by the file system.
+    if (address === undefined) return { ip: "unix", limitKey: "unix", trusted: true };
+    const known = peers.get(address);
+    if (known !== undefined) return known;
+    const parsed = parseIp(address);
+    const peer =
+      parsed === undefined
+        ? { ip: address, limitKey: address, trusted: false }
+        : { ip: parsed.text, limitKey: limitKeyOf(parsed), trusted: isInNetworks(parsed, trusted) };
+    if (peers.size >= PEER_CACHE) peers.clear();
+    peers.set(address, peer);
+    return peer;
+  }
+
+  /** The rightmost hop that is not a trusted proxy; an unparsable hop ends the walk at the last good one. */
+  function walk(forwardedFor: string, peer: Peer): { ip: string; limitKey: string } {
+    let client: { ip: string; limitKey: string } = peer;
+    const hops = forwardedFor.split(",");
+    for (let index = hops.length - 1; index >= 0; index--) {
+      const hop = parseHop(hops[index] ?? "");
+      if (hop === undefined) break;
+      client = { ip: hop.text, limitKey: limitKeyOf(hop) };
+      if (!isInNetworks(hop, trusted)) break;
+    }
+    return client;
+  }
+
+  return (headers, peerAddress) => {
+    const host = headers.get("host");
+    if (host === null || !isHost(host)) return undefined;
+    const peer = peerOf(peerAddress);
+    if (!peer.trusted) {
+      return {
+        ip: peer.ip,
+        limitKey: peer.limitKey,
+        proto: "http",
+        host,
+        forwardedFor: peer.ip,
+        peerTrusted: false,
+      };
+    }
+    const forwardedFor = headers.get("x-forwarded-for");
+    const client = forwardedFor === null ? peer : walk(forwardedFor, peer);
+    const forwardedHost = lastOf(headers.get("x-forwarded-host"));
+    return {
+      ip: client.ip,
+      limitKey: client.limitKey,
+      proto: lastOf(headers.get("x-forwarded-proto"))?.toLowerCase() === "https" ? "https" : "http",
+      host: forwardedHost !== undefined && isHost(forwardedHost) ? forwardedHost : host,
+      forwardedFor: forwardedFor === null || forwardedFor === "" ? peer.ip : `${forwardedFor}, ${peer.ip}`,
+      peerTrusted: true,
+    };
+  };
+}
+
+/** One hop of `X-Forwarded-For`: an address, which some proxies send with a port (`1.2.3.4:5`, `[::1]:5`). */
+function parseHop(text: string): IpAddress | undefined {
+  const hop = text.trim();
+  if (hop.startsWith("[")) {
+    const bracketed = /^\[([^\]]+)\](?::[0-9]{1,5})?$/.exec(hop);
+    return bracketed?.[1] === undefined ? undefined : parseIp(bracketed[1]);
+  }
+  const withPort = /^([0-9.]+):[0-9]{1,5}$/.exec(hop);
+  return parseIp(withPort?.[1] ?? hop);
+}
+
+/** Of a list header, the value that the nearest proxy added. */
+function lastOf(value: string | null): string | undefined {
+  return value === null ? undefined : value.slice(value.lastIndexOf(",") + 1).trim();
+}

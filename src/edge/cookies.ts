@@ -1,0 +1,79 @@
+/** Cookies as they come (RFC 6265 §5.4), cut by name and otherwise left byte for byte. */
+
+export type OwnCookies = {
+  /** Value of the session cookie; undefined if there is none or if two with different values were sent. */
+  readonly session: string | undefined;
+  /** Value of the login cookie, by the same rule. */
+  readonly login: string | undefined;
+  /** Two different values under one name: somebody tosses cookies. */
+  readonly ambiguous: boolean;
+  /** The header without Runegate's own cookies, or undefined if nothing is left. */
+  readonly rest: string | undefined;
+};
+
+const NONE: OwnCookies = { session: undefined, login: undefined, ambiguous: false, rest: undefined };
+
+export type CookieReader = (header: string | null) => OwnCookies;
+
+/**
+ * Which of two cookies of one name is ours cannot be told (RFC 6265 §8.6), and a neighboring host may have planted one:
+ * neither is believed.
+ */
+export function createCookieReader(sessionName: string, loginName: string): CookieReader {
+  return (header) => {
+    if (header === null) return NONE;
+    let session: string | undefined;
+    let login: string | undefined;
+    let ambiguousSession = false;
+    let ambiguousLogin = false;
+    let rest: string | undefined;
+    let start = 0;
+    while (start <= header.length) {
+      let end = header.indexOf(";", start);
+      if (end === -1) end = header.length;
+      const pair = header.slice(start, end);
+      const equals = pair.indexOf("=");
+      const name = (equals === -1 ? pair : pair.slice(0, equals)).trim();
+      if (name === sessionName && equals !== -1) {
+        const value = pair.slice(equals + 1).trim();
+        ambiguousSession ||= session !== undefined && session !== value;
+        session = value;
+      } else if (name === loginName && equals !== -1) {
+        const value = pair.slice(equals + 1).trim();
+        ambiguousLogin ||= login !== undefined && login !== value;
+        login = value;
+      } else if (name !== sessionName && name !== loginName) {
+        rest = rest === undefined ? pair : `${rest};${pair}`;
+      }
+      start = end + 1;
+    }
+    return {
+      session: ambiguousSession ? undefined : session,
+      login: ambiguousLogin ? undefined : login,
+      ambiguous: ambiguousSession || ambiguousLogin,
+      // A blank after the first semicolon belonged to the separator, not to the cookie that now stands first.
+      rest: rest?.trimStart() === "" ? undefined : rest?.trimStart(),
+    };
+  };
+}
+
+/** The name a `Set-Cookie` line sets (RFC 6265 §5.2): up to the first `=` of its first part, trimmed. */
+export function setCookieName(line: string): string {
+  const pair = line.split(";", 1)[0] ?? "";
+  const equals = pair.indexOf("=");
+  return (equals === -1 ? "" : pair.slice(0, equals)).trim();
+}
+
+export type CookieAttributes = {
+  readonly maxAgeSeconds: number;
+  readonly secure: boolean;
+  readonly domain: string | undefined;
+};
+
+/** A `Set-Cookie` line: `HttpOnly`, `SameSite=Lax`, `Path=/`. A lifetime of 0 expires the cookie. */
+export function setCookieLine(name: string, value: string, attributes: CookieAttributes): string {
+  let line = `${name}=${value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${attributes.maxAgeSeconds}`;
+  if (attributes.secure) line += "; Secure";
+  if (attributes.domain !== undefined) line += `; Domain=${attributes.domain}`;
+  return line;
+}

@@ -1,0 +1,49 @@
+import type { Audit } from "../observe/audit.ts";
+import { failure } from "./answer.ts";
+import type { Arrival } from "./arrival.ts";
+
+/** Whether a request that changes something, or opens a WebSocket, comes from a page that may send it. */
+
+/**
+ * For Runegate's own forms. A browser says where the page was (`Sec-Fetch-Site`, `Origin`); a client that says neither is
+ * no browser, and carries no cookie of anybody else's.
+ */
+export function mayPost(headers: Headers, allowed: ReadonlySet<string>): boolean {
+  const origin = headers.get("origin");
+  if (origin !== null && allowed.has(origin)) return true;
+  const site = headers.get("sec-fetch-site");
+  if (site !== null) return site === "same-origin" || (site === "none" && origin === null);
+  return origin === null;
+}
+
+/**
+ * For WebSocket handshakes to the application (cross-site WebSocket hijacking): the same-origin policy does not cover
+ * them, so the `Origin` that every browser sends is checked here (RFC 6455 §10.2).
+ */
+export function mayOpenWebSocket(headers: Headers, allowed: "*" | ReadonlySet<string>): boolean {
+  if (allowed === "*") return true;
+  const origin = headers.get("origin");
+  return origin === null || allowed.has(origin);
+}
+
+/** Gives the answer to a POST that no page of ours sent, or undefined for one that may go on. */
+export type PostGuard = (arrival: Arrival) => Response | undefined;
+
+export function createPostGuard(allowed: ReadonlySet<string>, audit: Audit): PostGuard {
+  return (arrival) => {
+    if (mayPost(arrival.request.headers, allowed)) return undefined;
+    audit({
+      event: "access_refused",
+      client: arrival.client.ip,
+      reason: "cross_site",
+      path: arrival.target.path,
+    });
+    return failure(arrival, {
+      status: 403,
+      error: "cross_site",
+      title: "Sent from another site",
+      message: "This was sent from a page that may not do that. Open the page here and try again.",
+      action: { href: "/_runegate/login", label: "Sign in" },
+    });
+  };
+}

@@ -1,0 +1,80 @@
+import { Elysia } from "elysia";
+import type { Awaitable } from "../store/contracts.ts";
+import { failure } from "./answer.ts";
+import type { Arrival } from "./arrival.ts";
+import { OWN_PREFIX } from "./target.ts";
+
+/** How a room declares the paths it answers. */
+
+export type OwnHandler = (arrival: Arrival) => Awaitable<Response>;
+
+export type OwnRoute = {
+  /** Below the reserved prefix. May end in `/*`. */
+  readonly path: string;
+  /** Older names at the root, answered while `RUNEGATE_ROOT_PATHS` is on. */
+  readonly also?: readonly string[];
+  /** HEAD is answered by the GET handler; everything not named here is a 405. */
+  readonly handlers: { readonly GET?: OwnHandler; readonly POST?: OwnHandler };
+};
+
+export type OwnRoutes = {
+  readonly app: Elysia;
+  /** The root paths that belong to this room. */
+  readonly rootPaths: readonly string[];
+};
+
+const arrivals = new WeakMap<Request, Arrival>();
+
+export function ownRoutes(name: string, rootPaths: boolean, routes: readonly OwnRoute[]): OwnRoutes {
+  const app = new Elysia({ name });
+  const roots: string[] = [];
+  for (const route of routes) {
+    const also = rootPaths ? (route.also ?? []) : [];
+    roots.push(...also);
+    for (const path of [`${OWN_PREFIX}${route.path}`, ...also]) declare(app, path, route.handlers);
+  }
+  return { app, rootPaths: roots };
+}
+
+/** Hands an understood request to the Elysia application, whose handlers get the `Arrival` back. */
+export function answerOwn(app: Elysia, arrival: Arrival): Awaitable<Response> {
+  arrivals.set(arrival.request, arrival);
+  return app.fetch(arrival.request);
+}
+
+function declare(app: Elysia, path: string, handlers: OwnRoute["handlers"]): void {
+  // Bodies are read by the rooms themselves, with a limit; Elysia leaves them alone.
+  const hook = { parse: "none" } as const;
+  const allowed = [...(handlers.GET ? ["GET", "HEAD"] : []), ...(handlers.POST ? ["POST"] : [])];
+  const { GET, POST } = handlers;
+  if (GET !== undefined) {
+    app.get(path, ({ request }) => GET(arrivalOf(request)), hook);
+    app.head(path, async ({ request }) => withoutBody(await GET(arrivalOf(request))), hook);
+  }
+  if (POST !== undefined) app.post(path, ({ request }) => POST(arrivalOf(request)), hook);
+  app.all(path, ({ request }) => methodNotAllowed(arrivalOf(request), allowed), hook);
+}
+
+export function arrivalOf(request: Request): Arrival {
+  const arrival = arrivals.get(request);
+  if (arrival === undefined) throw new Error("a request came to a room without passing the door");
+  return arrival;
+}
+
+/** A HEAD says what a GET would, length included (RFC 9110 §9.3.2). */
+async function withoutBody(response: Response): Promise<Response> {
+  const length = (await response.arrayBuffer()).byteLength;
+  const headers = new Headers(response.headers);
+  headers.set("Content-Length", String(length));
+  return new Response(null, { status: response.status, headers });
+}
+
+function methodNotAllowed(arrival: Arrival, allowed: readonly string[]): Response {
+  return failure(arrival, {
+    status: 405,
+    error: "method_not_allowed",
+    title: "Not possible here",
+    message: `This address answers ${allowed.join(", ")} only.`,
+    headers: [["Allow", allowed.join(", ")]],
+  });
+}

@@ -1,0 +1,42 @@
+import { readFileSync } from "node:fs";
+import script from "../../static/app.js" with { type: "text" };
+import icon from "../../static/icon.png" with { type: "file" };
+import logo from "../../static/logo.svg" with { type: "text" };
+import style from "../../static/style.css" with { type: "text" };
+
+/** The pages' own files, embedded in the executable, under names that change with their content. */
+
+export type AssetName = "app.js" | "icon.png" | "logo.svg" | "style.css";
+
+export type Asset = {
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly type: string;
+  /** Strong, quoted (RFC 9110 §8.8.3). */
+  readonly etag: string;
+};
+
+const paths = new Map<AssetName, string>();
+const assets = new Map<string, Asset>();
+
+function add(name: AssetName, type: string, content: string | Uint8Array): void {
+  const body = typeof content === "string" ? new TextEncoder().encode(content) : new Uint8Array(content);
+  const hash = new Bun.CryptoHasher("sha256").update(body).digest("hex").slice(0, 12);
+  const path = `/_runegate/static/${name.replace(".", `.${hash}.`)}`;
+  paths.set(name, path);
+  assets.set(path, { body, type, etag: `"${hash}"` });
+}
+
+add("app.js", "text/javascript; charset=utf-8", script);
+add("icon.png", "image/png", readFileSync(icon));
+add("logo.svg", "image/svg+xml", logo);
+add("style.css", "text/css; charset=utf-8", style);
+
+/** Where a page finds an asset: `/_runegate/static/<name>.<hash>.<extension>`. */
+export function assetPath(name: AssetName): string {
+  return paths.get(name) ?? "";
+}
+
+/** The asset at a request's path. What is found never changes, so it may be cached for ever. */
+export function findAsset(pathname: string): Asset | undefined {
+  return assets.get(pathname);
+}

@@ -1,0 +1,165 @@
+import confirmSource from "../../static/confirm.html" with { type: "text" };
+import errorSource from "../../static/error.html" with { type: "text" };
+import layoutSource from "../../static/layout.html" with { type: "text" };
+import loggedOutSource from "../../static/logged-out.html" with { type: "text" };
+import loginSource from "../../static/login.html" with { type: "text" };
+import logoutSource from "../../static/logout.html" with { type: "text" };
+import mailSource from "../../static/mail.html" with { type: "text" };
+import mailboxSource from "../../static/mailbox.html" with { type: "text" };
+import sentSource from "../../static/sent.html" with { type: "text" };
+import { assetPath } from "./assets.ts";
+import { concat, type Html, template, toText } from "./template.ts";
+
+/**
+ * Runegate's own pages. Each function gives a complete document; all text is escaped on its way in. They work without
+ * script and under a Content-Security-Policy that allows nothing but this origin's own files.
+ */
+
+const layout = template(layoutSource, ["title", "content", "wide", "style", "script", "logo", "icon"]);
+const login = template(loginSource, ["next", "email", "error", "notice"]);
+const sent = template(sentSource, ["email", "expiry", "minutes", "error", "next", "again"]);
+const confirm = template(confirmSource, ["email", "token", "isoTime", "utcTime", "from", "again"]);
+const logout = template(logoutSource, ["email"]);
+const loggedOut = template(loggedOutSource, []);
+const failure = template(errorSource, [
+  "status",
+  "title",
+  "message",
+  "requestId",
+  "actionHref",
+  "actionLabel",
+]);
+const mailbox = template(mailboxSource, ["mails"]);
+const mail = template(mailSource, ["to", "subject", "text", "isoTime", "utcTime", "link", "code"]);
+
+/** Asks for an address. `next` is left out of the form when empty. */
+export function loginPage({
+  next,
+  email,
+  error,
+  notice,
+}: {
+  next: string;
+  email?: string | undefined;
+  error?: string | undefined;
+  notice?: string | undefined;
+}): string {
+  return page("Sign in", login({ next, email, error, notice }));
+}
+
+/**
+ * Says that a mail may be on its way, without telling whether it is, and takes its code. With script, it goes on to
+ * `next` by itself once the link was opened in another tab.
+ */
+export function sentPage({
+  email,
+  expiryMinutes,
+  error,
+  next,
+}: {
+  email: string;
+  expiryMinutes: number;
+  error?: string | undefined;
+  next: string;
+}): string {
+  const expiry = expiryMinutes === 1 ? "1 minute" : `${expiryMinutes} minutes`;
+  const content = sent({ email, expiry, minutes: `${expiryMinutes}`, error, next, again: loginHref(next) });
+  return page("Check your mail", content);
+}
+
+/**
+ * For a link opened in another browser than the one that asked.
+ * @param requestedAt milliseconds since the Unix epoch
+ * @param from where the link was asked for, in words
+ */
+export function confirmPage({
+  email,
+  token,
+  requestedAt,
+  from,
+  next = "",
+}: {
+  email: string;
+  token: string;
+  requestedAt: number;
+  from: string;
+  next?: string | undefined;
+}): string {
+  const content = confirm({ email, token, ...moment(requestedAt), from, again: loginHref(next) });
+  return page("Confirm sign-in", content);
+}
+
+/** The button that signs out; without `email`, word that nobody is signed in. */
+export function logoutPage({ email }: { email?: string | undefined }): string {
+  return page("Sign out", logout({ email }));
+}
+
+export function loggedOutPage(): string {
+  return page("Signed out", loggedOut({}));
+}
+
+/** @param requestId what a visitor can quote and an operator find in the log */
+export function errorPage({
+  status,
+  title,
+  message,
+  requestId,
+  action,
+}: {
+  status: number;
+  title: string;
+  message: string;
+  requestId: string;
+  action?: { href: string; label: string } | undefined;
+}): string {
+  const content = failure({
+    status: `${status}`,
+    title,
+    message,
+    requestId,
+    actionHref: action?.href,
+    actionLabel: action?.label,
+  });
+  return page(title, content);
+}
+
+/** One mail of the development mailbox. `at` is milliseconds since the Unix epoch. */
+export type MailboxMail = {
+  readonly to: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly at: number;
+  readonly link?: string | undefined;
+  readonly code?: string | undefined;
+};
+
+/** The development mailbox, newest mail first, in whatever order they are given. */
+export function mailboxPage({ mails }: { mails: readonly MailboxMail[] }): string {
+  const newestFirst = mails.toSorted((a, b) => b.at - a.at);
+  const articles = newestFirst.map(({ to, subject, text, at, link, code }) =>
+    mail({ to, subject, text, ...moment(at), link, code }),
+  );
+  return page("Mailbox", mailbox({ mails: concat(articles) }), "wide");
+}
+
+function page(title: string, content: Html, wide?: "wide"): string {
+  const document = layout({
+    title,
+    content,
+    wide,
+    style: assetPath("style.css"),
+    script: assetPath("app.js"),
+    logo: assetPath("logo.svg"),
+    icon: assetPath("icon.png"),
+  });
+  return toText(document);
+}
+
+function loginHref(next: string): string {
+  return next === "" ? "/_runegate/login" : `/_runegate/login?next=${encodeURIComponent(next)}`;
+}
+
+function moment(at: number): { isoTime: string; utcTime: string } {
+  const date = new Date(at);
+  return { isoTime: date.toISOString(), utcTime: date.toUTCString().replace("GMT", "UTC") };
+}

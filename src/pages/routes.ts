@@ -1,0 +1,32 @@
+import { failure } from "../edge/answer.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
+import { findAsset } from "./assets.ts";
+
+/** The pages' own assets: in the executable, named by their content, so kept by browsers for ever. */
+export function assetRoutes(): OwnRoutes {
+  function serve(arrival: Arrival): Response {
+    const asset = findAsset(arrival.target.path);
+    if (asset === undefined) {
+      return failure(arrival, {
+        status: 404,
+        error: "not_found",
+        title: "Not found",
+        message: "There is nothing at this address.",
+      });
+    }
+    const headers = {
+      "Cache-Control": "public, max-age=31536000, immutable",
+      "Content-Type": asset.type,
+      ETag: asset.etag,
+      "X-Content-Type-Options": "nosniff",
+    };
+    const known = arrival.request.headers.get("if-none-match");
+    if (known?.split(",").some((tag) => tag.trim().replace(/^W\//, "") === asset.etag)) {
+      return new Response(null, { status: 304, headers });
+    }
+    return new Response(asset.body, { headers });
+  }
+
+  return ownRoutes("assets", false, [{ path: "/static/*", handlers: { GET: serve } }]);
+}

@@ -1,0 +1,243 @@
+import { describe, expect, test } from "bun:test";
+import { findAsset } from "../../src/pages/assets.ts";
+import {
+  confirmPage,
+  errorPage,
+  loggedOutPage,
+  loginPage,
+  logoutPage,
+  mailboxPage,
+  sentPage,
+} from "../../src/pages/pages.ts";
+
+const EVIL = `"><script>alert('x')</script>&amp; onclick=x`;
+const AT = Date.UTC(2026, 2, 14, 9, 26, 53);
+const EMAIL = "ada@example.org";
+
+const mails = [
+  { to: EMAIL, subject: "Earlier", text: "plain <b>", at: AT - 1 },
+  { to: EMAIL, subject: "Later", text: "x", at: AT, link: "/_runegate/auth?token=t", code: "K7QM-4XWP" },
+];
+const evilMail = { to: EVIL, subject: EVIL, text: EVIL, at: AT, link: EVIL, code: EVIL };
+
+const PAGES: Record<string, string> = {
+  login: loginPage({ next: "/a?b=1&c" }),
+  "login, nothing filled in": loginPage({ next: "" }),
+  "login, everything": loginPage({ next: EVIL, email: EVIL, error: EVIL, notice: EVIL }),
+  sent: sentPage({ email: EMAIL, expiryMinutes: 15, next: "/a?b=1&c" }),
+  "sent, everything": sentPage({ email: EVIL, expiryMinutes: 1, next: EVIL, error: EVIL }),
+  confirm: confirmPage({ email: EMAIL, token: "a.b.c", requestedAt: AT, from: "203.0.113.4" }),
+  "confirm, everything": confirmPage({ email: EVIL, token: EVIL, requestedAt: AT, from: EVIL, next: EVIL }),
+  logout: logoutPage({ email: EMAIL }),
+  "logout, everything": logoutPage({ email: EVIL }),
+  "logout, signed out": logoutPage({}),
+  "logged out": loggedOutPage(),
+  error: errorPage({ status: 502, title: "No answer", message: "Try again.", requestId: "r1" }),
+  "error, everything": errorPage({
+    status: 400,
+    title: EVIL,
+    message: EVIL,
+    requestId: EVIL,
+    action: { href: EVIL, label: EVIL },
+  }),
+  mailbox: mailboxPage({ mails }),
+  "mailbox, empty": mailboxPage({ mails: [] }),
+  "mailbox, everything": mailboxPage({ mails: [evilMail] }),
+};
+
+type Element = { readonly tag: string; readonly attributes: Readonly<Record<string, string>> };
+
+/** The elements of a page, in order, as an HTML parser sees them. */
+function elementsOf(html: string): Element[] {
+  const elements: Element[] = [];
+  const rewriter = new HTMLRewriter().on("*", {
+    element: ({ tagName, attributes }) => {
+      elements.push({
+        tag: tagName,
+        attributes: Object.fromEntries(attributes as Iterable<[string, string]>),
+      });
+    },
+  });
+  rewriter.transform(html);
+  return elements;
+}
+
+function all(html: string, tag: string): Element["attributes"][] {
+  return elementsOf(html)
+    .filter((element) => element.tag === tag)
+    .map(({ attributes }) => attributes);
+}
+
+/** A page's forms, with what each would send. */
+function form(html: string): { method?: string; action?: string; fields: [string, string][] } | undefined {
+  const [attributes] = all(html, "form");
+  const fields = all(html, "input").map(({ name = "", value = "" }): [string, string] => [name, value]);
+  return attributes && { method: attributes.method ?? "", action: attributes.action ?? "", fields };
+}
+
+describe.each(Object.entries(PAGES))("%s", (_name, html) => {
+  const elements = elementsOf(html);
+  const ids = elements.flatMap(({ attributes }) => attributes.id ?? []);
+
+  test("is a whole document with one heading, a title and a language", () => {
+    expect(html).toStartWith("<!doctype html>\n");
+    expect(html).not.toContain("{{");
+    expect(all(html, "html")).toEqual([{ lang: "en" }]);
+    for (const tag of ["h1", "title", "main"])
+      expect([tag, all(html, tag)]).toEqual([tag, [expect.anything()]]);
+  });
+
+  test("has nothing inline and nothing from elsewhere", () => {
+    expect(all(html, "style")).toEqual([]);
+    for (const { attributes } of elements) {
+      expect(Object.keys(attributes).filter((name) => name === "style" || name.startsWith("on"))).toEqual([]);
+    }
+    expect(all(html, "script")).toHaveLength(1);
+    const loaded = elements.flatMap(({ tag, attributes }) =>
+      tag === "a" || attributes.src === undefined ? [] : attributes.src,
+    );
+    const linked = all(html, "link").map(({ href = "" }) => href);
+    expect(linked).toHaveLength(4);
+    for (const path of [...loaded, ...linked]) expect([path, findAsset(path)]).not.toContain(undefined);
+  });
+
+  test("keeps what came in inside its place", () => {
+    expect(html).not.toContain("<script>");
+    expect(html).not.toContain("&amp;");
+  });
+
+  test("labels every field and describes it by what is there", () => {
+    const labelled = all(html, "label").map((label) => label.for);
+    for (const input of all(html, "input").filter(({ type }) => type !== "hidden")) {
+      expect(labelled).toContain(input.id);
+      for (const id of (input["aria-describedby"] ?? "").split(" ")) expect(ids).toContain(id);
+    }
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const image of all(html, "img")) expect(image).toHaveProperty("alt");
+  });
+});
+
+describe("forms", () => {
+  const cases: [name: string, expected: ReturnType<typeof form>][] = [
+    [
+      "login",
+      {
+        method: "post",
+        action: "/_runegate/login",
+        fields: [
+          ["email", ""],
+          ["next", "/a?b=1&#38;c"],
+        ],
+      },
+    ],
+    ["login, nothing filled in", { method: "post", action: "/_runegate/login", fields: [["email", ""]] }],
+    ["sent", { method: "post", action: "/_runegate/auth", fields: [["code", ""]] }],
+    ["confirm", { method: "post", action: "/_runegate/auth", fields: [["token", "a.b.c"]] }],
+    ["logout", { method: "post", action: "/_runegate/logout", fields: [] }],
+    ["logout, signed out", undefined],
+    ["logged out", undefined],
+    ["error", undefined],
+    ["mailbox", undefined],
+  ];
+  test.each(cases)("%s", (name, expected) => {
+    const html = PAGES[name] ?? "";
+    expect(form(html)).toEqual(expected);
+    expect(all(html, "button")).toHaveLength(expected ? 1 : 0);
+  });
+
+  test("a keyboard or a password manager knows what goes where", () => {
+    expect(all(PAGES.login ?? "", "input")[0]).toMatchObject({
+      type: "email",
+      autocomplete: "email",
+      inputmode: "email",
+      autofocus: "",
+    });
+    expect(all(PAGES.sent ?? "", "input")[0]).toMatchObject({
+      autocomplete: "one-time-code",
+      autocapitalize: "characters",
+      spellcheck: "false",
+      autofocus: "",
+    });
+  });
+});
+
+describe("what is said", () => {
+  test("an error is announced and belongs to its field", () => {
+    for (const html of [
+      loginPage({ next: "/", email: "x", error: "Not that." }),
+      sentPage({ email: EMAIL, expiryMinutes: 15, error: "Not that.", next: "/" }),
+    ]) {
+      expect(html).toContain(`id="problem" role="alert">Not that.</p>`);
+      expect(all(html, "input")[0]).toMatchObject({
+        "aria-invalid": "true",
+        "aria-describedby": "problem how",
+      });
+    }
+    for (const html of [loginPage({ next: "/" }), sentPage({ email: EMAIL, expiryMinutes: 15, next: "/" })]) {
+      expect(html).not.toContain(`role="alert"`);
+      expect(all(html, "input")[0]).not.toHaveProperty("aria-invalid");
+    }
+  });
+
+  test("a notice is a status", () => {
+    expect(loginPage({ next: "/", notice: "Sign in again." })).toContain(`role="status">Sign in again.</p>`);
+  });
+
+  test("the sent page names the address, the link's life and the way back", () => {
+    const html = PAGES.sent ?? "";
+    expect(html).toContain(`<strong>${EMAIL}</strong>`);
+    expect(html).toContain("within 15 minutes.");
+    expect(html).toContain("spam folder");
+    expect(all(html, "a")).toEqual([{ href: "/_runegate/login?next=%2Fa%3Fb%3D1%26c" }]);
+    expect(all(html, "form")[0]).toMatchObject({ "data-wait-minutes": "15", "data-next": "/a?b=1&#38;c" });
+    expect(PAGES["sent, everything"]).toContain("within 1 minute.");
+  });
+
+  test("the confirmation page says who, when and from where", () => {
+    const html = PAGES.confirm ?? "";
+    expect(html).toContain(`<strong>${EMAIL}</strong>`);
+    expect(html).toContain(`<time datetime="2026-03-14T09:26:53.000Z">Sat, 14 Mar 2026 09:26:53 UTC</time>`);
+    expect(html).toContain("<dd>203.0.113.4</dd>");
+    expect(html).toContain("close this page");
+  });
+
+  test("signing out differs for those who are not signed in", () => {
+    expect(PAGES.logout).toContain(`<strong>${EMAIL}</strong>`);
+    expect(PAGES["logout, signed out"]).toContain("<h1>You are not signed in</h1>");
+    expect(all(PAGES["logged out"] ?? "", "a")).toMatchObject([{ href: "/_runegate/login" }]);
+  });
+
+  test("an error page shows its status, its request id and the way on", () => {
+    const action = { href: "/_runegate/login", label: "Ask for a new link" };
+    const html = errorPage({ status: 401, title: "No", message: "Invalid.", requestId: "r1", action });
+    expect(html).toContain("Error 401");
+    expect(html).toContain("<code>r1</code>");
+    expect(html).toContain(`href="/_runegate/login">Ask for a new link</a>`);
+    expect(all(PAGES.error ?? "", "a")).toEqual([]);
+  });
+
+  test("the mailbox shows the newest mail first, its link, its code and its text", () => {
+    const html = PAGES.mailbox ?? "";
+    expect(html.indexOf("Later")).toBeLessThan(html.indexOf("Earlier"));
+    expect(html).toContain("Development only.");
+    expect(html).toContain(`href="/_runegate/auth?token=t"`);
+    expect(html).toContain(`<p class="code">K7QM-4XWP</p>`);
+    expect(html).toContain("<pre>plain &#60;b&#62;</pre>");
+    expect(PAGES["mailbox, empty"]).toContain("No mail yet.");
+  });
+
+  test("no title tells an address, a token or a code", () => {
+    const titles = Object.entries(PAGES).flatMap(([name, html]) =>
+      name === "error, everything" ? [] : (/<title>(.*)<\/title>/.exec(html)?.[1] ?? ""),
+    );
+    expect([...new Set(titles)].toSorted()).toEqual([
+      "Check your mail · Runegate",
+      "Confirm sign-in · Runegate",
+      "Mailbox · Runegate",
+      "No answer · Runegate",
+      "Sign in · Runegate",
+      "Sign out · Runegate",
+      "Signed out · Runegate",
+    ]);
+  });
+});
