@@ -1,0 +1,107 @@
+import indexSource from "../../static/sample/index.html" with { type: "text" };
+import messageSource from "../../static/sample/message.html" with { type: "text" };
+import { isGatewayCookie, receivedCookies } from "./cookies.ts";
+import { fill, type Html, html } from "./html.ts";
+import { identityHeaders, identityOf } from "./identity.ts";
+
+/** What a visitor sees: the one big page, and small ones with a message. Programs get the same as JSON. */
+
+// Bun's types make of every .html import a bundle for its own server; imported as text it is a string.
+const INDEX = indexSource as unknown as string;
+const MESSAGE = messageSource as unknown as string;
+
+/** No inline script or style, nothing from another host, in nobody's frame. */
+export const PAGE_HEADERS = {
+  "Content-Type": "text/html; charset=utf-8",
+  "Content-Security-Policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "same-origin",
+  // It says who is asking: nobody else may get it from a cache.
+  "Cache-Control": "no-store",
+} as const;
+
+const NONE: Html = { html: "" };
+
+/** The page at `/`: who the gateway says is asking, everything it sent, and things to try. */
+export function indexPage(request: Request, listening: string): Response {
+  const { user } = identityOf(request.headers);
+  const cookies = receivedCookies(request.headers);
+  const url = new URL(request.url);
+  const page = fill(INDEX, {
+    greeting: user === null ? "Hello, stranger" : "Hello",
+    name: user === null ? NONE : html`<span class="name">${user}</span>`,
+    lead:
+      user === null
+        ? "No gateway has said who you are. Either you came here directly, or it keeps identity headers to itself."
+        : "Runegate checked who you are before you got here, and told this application with every request.",
+    initial: [...(user ?? "?")][0]?.toUpperCase() ?? "?",
+    notice: url.searchParams.has("redirected")
+      ? html`<p class="notice" role="status"><code>/redirect</code> sent you here with a 302.</p>`
+      : NONE,
+    identity: identityHeaders(request.headers).map(
+      ([name, value]) =>
+        html`<div><dt>${name}</dt><dd>${value === null ? html`<span class="absent">not sent</span>` : value}</dd></div>`,
+    ),
+    listening,
+    cookies: cookieList(cookies),
+    cookieVerdict: cookies.some(isGatewayCookie)
+      ? html`<p class="verdict bad">One of the gateway’s own cookies reached this application. It should have been cut out.</p>`
+      : html`<p class="verdict good">None of the gateway’s own cookies is among them, as it should be.</p>`,
+    requestLine: `${request.method} ${url.pathname}${url.search}`,
+    headerCount: [...request.headers].length,
+    headers: [...request.headers].map(
+      ([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>`,
+    ),
+  });
+  return new Response(page, { headers: PAGE_HEADERS });
+}
+
+type Cookies = ReturnType<typeof receivedCookies>;
+
+export function cookieList(cookies: Cookies): Html {
+  if (cookies.length === 0) return html`<p class="absent">None came with this request.</p>`;
+  const items = cookies.map(({ name, value }) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`);
+  return html`<dl class="pairs">${items}</dl>`;
+}
+
+type Answer = {
+  readonly status?: number;
+  readonly title: string;
+  readonly body: Html;
+  readonly json: object;
+  /** More headers; a list, because `Set-Cookie` comes twice. */
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+};
+
+/** A small page for somebody who navigates, JSON for a program: whichever `Accept` asks for. */
+export function answer(
+  request: Request,
+  { status = 200, title, body, json, headers = [] }: Answer,
+): Response {
+  const asPage = (request.headers.get("accept") ?? "").includes("text/html");
+  const response = asPage
+    ? new Response(fill(MESSAGE, { title, body }), { status, headers: PAGE_HEADERS })
+    : Response.json(json, { status, headers: { "Cache-Control": "no-store" } });
+  response.headers.set("Vary", "Accept");
+  for (const [name, value] of headers) response.headers.append(name, value);
+  return response;
+}
+
+/** A failure, as {@link answer}: `{"message", "error"}` where it is JSON. */
+export function problem(
+  request: Request,
+  status: number,
+  error: string,
+  message: string,
+  headers?: Answer["headers"],
+): Response {
+  return answer(request, {
+    status,
+    title: `${status}`,
+    body: html`<p>${message}</p>`,
+    json: { message, error },
+    ...(headers && { headers }),
+  });
+}
