@@ -1,0 +1,57 @@
+import { failure, redirect } from "../edge/answer.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import { OWN_PREFIX } from "../edge/target.ts";
+import type { Verdict } from "./decision.ts";
+
+/** Carries a verdict other than "allow" out as an HTTP answer to whoever came straight to us. */
+
+const LOGIN_PATH = `${OWN_PREFIX}/login`;
+/** A longer `next` would not be honored (`login/next.ts`), so it is not sent. */
+const MAX_NEXT = 2000;
+
+export type ChallengeSettings = { readonly baseUrl: string; readonly landingPath: string };
+
+export function answerVerdict(
+  arrival: Arrival,
+  verdict: Exclude<Verdict, { readonly verdict: "allow" }>,
+  settings: ChallengeSettings,
+): Response {
+  if (verdict.verdict === "refuse") return refused(arrival, verdict.reason);
+  switch (verdict.by) {
+    case "status":
+      return unauthenticated(arrival, settings);
+    case "login_page":
+      return redirect(302, loginHref(arrival.target.path + arrival.target.search));
+    case "login_page_without_return":
+      return redirect(303, loginHref(settings.landingPath));
+  }
+}
+
+export function loginHref(next: string): string {
+  return next.length > MAX_NEXT ? LOGIN_PATH : `${LOGIN_PATH}?next=${encodeURIComponent(next)}`;
+}
+
+function unauthenticated(arrival: Arrival, { baseUrl }: ChallengeSettings): Response {
+  return failure(arrival, {
+    status: 401,
+    error: "unauthenticated",
+    title: "Not signed in",
+    message: "Sign in first.",
+    fields: { login_url: baseUrl + LOGIN_PATH },
+    // RFC 9110 §11.6.1 demands a challenge with every 401; this scheme only says where to go.
+    headers: [["WWW-Authenticate", `Runegate realm="${baseUrl}"`]],
+  });
+}
+
+function refused(arrival: Arrival, reason: "origin" | "not_allowed"): Response {
+  return failure(arrival, {
+    status: 403,
+    error: reason === "origin" ? "origin_not_allowed" : "not_allowed",
+    title: "Not allowed",
+    message:
+      reason === "origin"
+        ? "The page that opened this connection may not do that."
+        : "You are signed in, but this application is not open to you.",
+    action: { href: `${OWN_PREFIX}/logout`, label: "Sign out" },
+  });
+}

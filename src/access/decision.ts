@@ -1,0 +1,38 @@
+import type { Application } from "./application.ts";
+import type { Principal } from "./principal.ts";
+
+/**
+ * The one decision about a request for an application. Adapters (inline proxying, WebSocket upgrades, forward-auth) state
+ * the facts and carry the verdict out; none of them decides anything.
+ */
+export type Facts = {
+  readonly application: Application;
+  /** Who proved to be whom, if anybody did. */
+  readonly principal: Principal | undefined;
+  readonly manner: Manner;
+  /** GET or HEAD: repeating it after signing in does what was meant. */
+  readonly repeatable: boolean;
+  /** Whether the page that opens a WebSocket may; true for everything that opens none. */
+  readonly originAllowed: boolean;
+};
+
+/** What the caller could make of a challenge. */
+export type Manner = "upgrade" | "navigation" | "other";
+
+export type Verdict =
+  | { readonly verdict: "allow"; readonly principal: Principal }
+  /** Not signed in. */
+  | { readonly verdict: "challenge"; readonly by: "login_page" | "login_page_without_return" | "status" }
+  | { readonly verdict: "refuse"; readonly reason: "origin" | "not_allowed" };
+
+export function decide(facts: Facts): Verdict {
+  const { principal, manner } = facts;
+  if (principal === undefined) {
+    // A WebSocket cannot follow a redirect, and a script must never get a login page in place of data (SPEC section 4).
+    if (manner !== "navigation") return { verdict: "challenge", by: "status" };
+    return { verdict: "challenge", by: facts.repeatable ? "login_page" : "login_page_without_return" };
+  }
+  if (!facts.application.policy.allows(principal.email)) return { verdict: "refuse", reason: "not_allowed" };
+  if (!facts.originAllowed) return { verdict: "refuse", reason: "origin" };
+  return { verdict: "allow", principal };
+}

@@ -1,0 +1,17 @@
+import type { Options } from "../config/types.ts";
+import { type Address, domainOf } from "../login/address.ts";
+
+/** Which addresses may sign in, and stay signed in (SPEC section 4). */
+export type Policy = { allows(address: Address): boolean };
+
+export function createPolicy(
+  options: Pick<Options, "allowAnyEmail" | "allowedEmails" | "allowedDomains">,
+): Policy {
+  return {
+    allows: (address) =>
+      options.allowAnyEmail ||
+      options.allowedEmails.has(address) ||
+      // Exact: a sub-domain of an allowed domain is somebody else's mail server.
+      options.allowedDomains.has(domainOf(address)),
+  };
+}

@@ -1,0 +1,91 @@
+import { parseArgs } from "node:util";
+import { type Configuration, loadConfiguration } from "../config/configuration.ts";
+import { ConfigError, describe, type Finding } from "../config/finding.ts";
+import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
+import { verifySmtp } from "../mail/smtp.ts";
+import { type Command, EXIT, type ExitCode, type Io } from "./command.ts";
+import { probeTarget } from "./probe-target.ts";
+
+/** Whether something Runegate depends on can be reached, in words for the operator. */
+export type ProbeResult = { readonly ok: boolean; readonly lines: readonly string[] };
+
+export type Probe = {
+  /** What is reached, as a heading. */
+  readonly name: string;
+  run(configuration: Configuration): Promise<ProbeResult>;
+};
+
+const PROBES: readonly Probe[] = [
+  { name: "application", run: ({ options }) => probeTarget(options.target, options.connectTimeout) },
+  {
+    name: "store",
+    run: async () => ({ ok: true, lines: ["The memory store is part of Runegate: nothing to reach."] }),
+  },
+  {
+    name: "mail",
+    run: async ({ email }) =>
+      email === undefined
+        ? { ok: true, lines: ["There is no email.toml: mail is kept in the development mailbox."] }
+        : verifySmtp(email),
+  },
+];
+
+export const check: Command = createCheckCommand(PROBES, SYSTEM);
+
+/** `runegate check`: everything that is wrong, or might be. */
+export function createCheckCommand(probes: readonly Probe[], surroundings: Surroundings): Command {
+  return {
+    name: "check",
+    summary: "validate the configuration and report",
+    help: `Usage: runegate check [--online]
+
+Reads the whole configuration, email.toml included, and prints every problem
+and warning. The exit code is ${EXIT.done} if Runegate would start, ${EXIT.config} if not.
+
+  --online    also try to reach the application, the store and the mail server;
+              the exit code is ${EXIT.failed} if one of them does not answer
+
+Example: runegate check --online`,
+
+    async run(args, io) {
+      const { values } = parseArgs({ args: [...args], options: { online: { type: "boolean" } } });
+      let configuration: Configuration;
+      try {
+        configuration = loadConfiguration(io.env, surroundings);
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        printFindings(error.problems, error.warnings, io);
+        io.out(`Runegate would not start: ${count(error.problems.length, "problem")}.`);
+        return EXIT.config;
+      }
+      printFindings([], configuration.warnings, io);
+      const remarks = configuration.warnings.length;
+      io.out(
+        remarks === 0
+          ? "The configuration is good."
+          : `The configuration is good, with ${count(remarks, "warning")}.`,
+      );
+      return values.online ? runProbes(probes, configuration, io) : EXIT.done;
+    },
+  };
+}
+
+function printFindings(problems: readonly Finding[], warnings: readonly Finding[], io: Io): void {
+  for (const finding of problems) io.out(`error: ${describe(finding)}`);
+  for (const finding of warnings) io.out(`warning: ${describe(finding)}`);
+}
+
+async function runProbes(probes: readonly Probe[], configuration: Configuration, io: Io): Promise<ExitCode> {
+  let code: ExitCode = EXIT.done;
+  for (const { name, run } of probes) {
+    const { ok, lines } = await run(configuration);
+    if (!ok) code = EXIT.failed;
+    io.out(`${name}: ${ok ? "ok" : "FAILED"}`);
+    for (const line of lines) io.out(`    ${line}`);
+  }
+  return code;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}

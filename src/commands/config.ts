@@ -1,0 +1,80 @@
+import { parseArgs } from "node:util";
+import { describe } from "../config/finding.ts";
+import { readOptions, type Sourced } from "../config/load.ts";
+import { ENV_FILE, OPTION_LIST, type Option } from "../config/options.ts";
+import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
+import { withoutUserinfo } from "../config/value-error.ts";
+import { type Command, EXIT } from "./command.ts";
+
+export const config: Command = createConfigCommand(SYSTEM);
+
+/** `runegate config`: the options as they are, also when some of them are wrong. */
+export function createConfigCommand(surroundings: Surroundings): Command {
+  return {
+    name: "config",
+    summary: "print every option with its value, source and help",
+    help: `Usage: runegate config [--json]
+
+Prints every option with its value, where the value comes from, and what the
+option is for. Secrets are masked. Wrong values are shown all the same, and
+then the exit code is ${EXIT.config}.
+
+  --json    as a JSON array
+
+Example: RUNEGATE_ENV_FILE=/etc/runegate/runegate.env runegate config`,
+
+    async run(args, io) {
+      const { values } = parseArgs({ args: [...args], options: { json: { type: "boolean" } } });
+      const { sources, problems, warnings } = readOptions(io.env, surroundings);
+      const rows = [
+        envFileRow(io.env[ENV_FILE.name]),
+        ...OPTION_LIST.map(([key, option]) => optionRow(option, sources[key])),
+      ];
+      if (values.json) io.out(JSON.stringify(rows, undefined, 2));
+      else io.out(rows.map(asText).join("\n\n"));
+      for (const finding of problems) io.err(`error: ${describe(finding)}`);
+      for (const finding of warnings) io.err(`warning: ${describe(finding)}`);
+      return problems.length > 0 ? EXIT.config : EXIT.done;
+    },
+  };
+}
+
+type Row = {
+  readonly name: string;
+  /** Null where there is no value, and `"********"` for a secret that is set. */
+  readonly value: string | null;
+  readonly source: string;
+  readonly secret: boolean;
+  readonly help: string;
+};
+
+const MASK = "********";
+
+function optionRow(option: Option<unknown>, { source, given, text }: Sourced): Row {
+  const secret = option.secret === true;
+  const value = secret ? (given ? MASK : null) : text === undefined ? null : withoutUserinfo(text);
+  const computed = typeof option.default === "string" ? "" : option.default.described;
+  return {
+    name: option.name,
+    value,
+    source: given || computed === "" ? source : `${source}: ${computed}`,
+    secret,
+    help: option.help + (option.production === undefined ? "" : ` In production: ${option.production}.`),
+  };
+}
+
+function envFileRow(path: string | undefined): Row {
+  return {
+    name: ENV_FILE.name,
+    value: path || null,
+    source: path ? "environment" : `default: ${ENV_FILE.described}`,
+    secret: false,
+    help: ENV_FILE.help,
+  };
+}
+
+function asText({ name, value, source, help }: Row): string {
+  // Whatever an environment variable holds, it is not for the terminal to obey.
+  const shown = value === null ? "" : value.replace(/\p{Cc}/gu, "\ufffd");
+  return `${name}=${shown}\n    (${source.replaceAll("`", "")})\n    ${help.replaceAll("`", "")}`;
+}

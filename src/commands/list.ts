@@ -1,0 +1,23 @@
+import type { Command } from "./command.ts";
+
+/** The commands in the order `runegate help` shows them. Each is loaded only when it is needed, so that small ones are quick. */
+const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
+  ["serve", async () => (await import("./serve.ts")).serve],
+  ["demo", async () => (await import("./demo.ts")).demo],
+  ["check", async () => (await import("./check.ts")).check],
+  ["config", async () => (await import("./config.ts")).config],
+  ["link", async () => (await import("./link.ts")).link],
+  ["token", async () => (await import("./token.ts")).token],
+  ["send-email", async () => (await import("./send-email.ts")).sendEmail],
+  ["sessions", async () => (await import("./sessions.ts")).sessions],
+  ["secrets", async () => (await import("./secrets.ts")).secrets],
+  ["target", async () => (await import("./target.ts")).target],
+  ["version", async () => (await import("./version.ts")).version],
+  ["help", async () => (await import("./help.ts")).help],
+]);
+
+export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
+
+export async function findCommand(name: string): Promise<Command | undefined> {
+  return COMMANDS.get(name)?.();
+}

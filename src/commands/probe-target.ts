@@ -1,0 +1,59 @@
+import { connect, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { TargetAddress } from "../config/types.ts";
+import { formatDuration } from "../config/values.ts";
+
+/**
+ * Opens a connection to the application, TLS handshake included, and closes it again without a request.
+ * @param timeout milliseconds for the whole attempt.
+ */
+export async function probeTarget(
+  target: TargetAddress,
+  timeout: number,
+): Promise<{ ok: boolean; lines: string[] }> {
+  const where = target.kind === "unix" ? `unix:${target.path}` : target.origin;
+  const { promise, resolve } = Promise.withResolvers<{ ok: boolean; lines: string[] }>();
+  const socket = open(target);
+  const timer = setTimeout(
+    () =>
+      resolve({ ok: false, lines: [`${where} did not answer within ${formatDuration(timeout)}.`, ADVICE] }),
+    timeout,
+  );
+  socket.once(target.kind === "tcp" && target.tls ? "secureConnect" : "connect", () =>
+    resolve({ ok: true, lines: [`${where} accepts connections.`] }),
+  );
+  // Stays for good: a socket that is being destroyed may still report an error.
+  socket.on("error", (error: Error & { code?: string }) =>
+    resolve({ ok: false, lines: [`${where} cannot be reached: ${reason(error)}.`, ADVICE] }),
+  );
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    socket.destroy();
+  }
+}
+
+const ADVICE = "Check that the application is running and that RUNEGATE_TARGET_SERVICE names its address.";
+
+function open(target: TargetAddress): Socket {
+  if (target.kind === "unix") return connect({ path: target.path });
+  const { hostname, port } = target;
+  if (!target.tls) return connect({ host: hostname, port });
+  // An IP address is no server name (RFC 6066 §3).
+  return connectTls({ host: hostname, port, ...(isIP(hostname) === 0 ? { servername: hostname } : {}) });
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nothing listens there",
+  ECONNRESET: "the connection was reset",
+  ENOENT: "there is no such socket",
+  EACCES: "permission denied",
+  ENOTFOUND: "the host name does not resolve",
+  EHOSTUNREACH: "there is no route to the host",
+  ENETUNREACH: "there is no route to the network",
+};
+
+function reason(error: Error & { code?: string }): string {
+  return REASONS[error.code ?? ""] ?? error.message;
+}

@@ -1,0 +1,123 @@
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { parseArgs } from "node:util";
+import { systemRandom } from "../clock.ts";
+import { parseEnvFile } from "../config/env-file.ts";
+import { readableByOthers } from "../config/files.ts";
+import { ConfigError, describe } from "../config/finding.ts";
+import { OPTIONS } from "../config/options.ts";
+import { freshJwtSecret, freshSessionKey } from "../config/secret-values.ts";
+import { type Command, EXIT, type Io, UsageError } from "./command.ts";
+
+/** The secrets an installation needs, in the order they are written. */
+const SECRETS = [
+  { name: OPTIONS.jwtSecret.name, make: freshJwtSecret },
+  { name: OPTIONS.sessionKey.name, make: freshSessionKey },
+] as const;
+
+export const secrets: Command = {
+  name: "secrets",
+  summary: "print fresh secrets, or add missing ones to an env file",
+  help: `Usage: runegate secrets [--env-file FILE]
+
+Prints fresh secrets as lines for an env file. With --env-file it adds to FILE
+the ones that are missing there, prints none of them, and leaves everything
+else in the file as it is. A new file can be read by its owner only.
+
+  --env-file FILE    the file to add to
+
+Example: runegate secrets --env-file /etc/runegate/runegate.env`,
+
+  async run(args, io) {
+    const { values } = parseArgs({ args: [...args], options: { "env-file": { type: "string" } } });
+    const path = values["env-file"];
+    if (path === "") throw new UsageError("--env-file needs the name of a file.");
+    if (path !== undefined) return addMissing(path, io);
+    for (const { name, make } of SECRETS) io.out(`${name}=${make(systemRandom)}`);
+    return EXIT.done;
+  },
+};
+
+function addMissing(named: string, io: Io): typeof EXIT.done | typeof EXIT.failed {
+  try {
+    const { path, before, mode, owner } = readExisting(named);
+    const { entries, problems } = parseEnvFile(before.toString("utf8"), path);
+    if (problems.length > 0) throw new ConfigError(problems);
+    const isSet = (name: string) => (entries.get(name)?.value ?? "").trim() !== "";
+    const missing = SECRETS.filter(({ name }) => !isSet(name) && !isSet(`${name}_FILE`));
+    if (missing.length > 0) {
+      const gap = before.length === 0 || before.at(-1) === 0x0a ? "" : "\n";
+      const lines = missing.map(({ name, make }) => `${name}=${make(systemRandom)}\n`).join("");
+      replaceFile(path, Buffer.concat([before, Buffer.from(gap + lines)]), mode, owner);
+    }
+    for (const secret of SECRETS) {
+      io.out(`${secret.name}: ${missing.includes(secret) ? "added" : "already set"}`);
+    }
+    const exposed = readableByOthers(path, mode, owner?.uid ?? 0);
+    if (exposed !== undefined) io.err(`warning: ${describe(exposed)}`);
+    return EXIT.done;
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    io.err(
+      `runegate secrets: ${named} cannot be written: ${error.code}. Check that you may write to its directory.`,
+    );
+    return EXIT.failed;
+  }
+}
+
+type Existing = {
+  /** Where the file really is, so that a symbolic link stays one. */
+  readonly path: string;
+  readonly before: Buffer;
+  readonly mode: number;
+  readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+};
+
+const OWNER_ONLY = 0o600;
+
+function readExisting(named: string): Existing {
+  try {
+    const path = realpathSync(named);
+    const { mode, uid, gid } = statSync(path);
+    return { path, before: readFileSync(path), mode: mode & 0o777, owner: { uid, gid } };
+  } catch (error) {
+    if (!isSystemError(error) || error.code !== "ENOENT") throw error;
+    return { path: named, before: Buffer.alloc(0), mode: OWNER_ONLY, owner: undefined };
+  }
+}
+
+/** Whoever reads the file meanwhile, or after a crash, sees the old content or the new, never a part. */
+function replaceFile(path: string, content: Buffer, mode: number, owner: Existing["owner"]): void {
+  const temporary = `${path}.${Buffer.from(systemRandom.bytes(6)).toString("hex")}.tmp`;
+  const file = openSync(temporary, "wx", OWNER_ONLY);
+  try {
+    try {
+      for (let written = 0; written < content.length; ) written += writeSync(file, content, written);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    // Owner first: changing it may clear mode bits (chown(2)).
+    if (owner !== undefined && process.getuid?.() === 0) chownSync(temporary, owner.uid, owner.gid);
+    chmodSync(temporary, mode);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+function isSystemError(error: unknown): error is Error & { code: string } {
+  return error instanceof Error && "errno" in error && "code" in error;
+}

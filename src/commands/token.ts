@@ -1,0 +1,83 @@
+import { parseArgs } from "node:util";
+import { decodeJwt, decodeProtectedHeader } from "jose";
+import { systemClock } from "../clock.ts";
+import { loadOptions } from "../config/load.ts";
+import { deriveKeys } from "../keys.ts";
+import { createTickets, TicketError, type TicketProblem } from "../login/ticket.ts";
+import { type Command, EXIT, type Io, UsageError } from "./command.ts";
+
+/** `runegate token`: what is in a token, and whether it would be accepted. */
+export const token: Command = {
+  name: "token",
+  summary: "explain a token: header, claims, verdict",
+  help: `Usage: runegate token TOKEN
+
+Prints the header and the claims of a token, or of a whole login link, and
+whether this configuration accepts it, with the reason if not. It is neither
+spent nor looked up: a link that was used still verifies here.
+
+A token on the command line is in the shell's history and the process list;
+\`runegate token -\` reads it from standard input.
+
+Exit codes: ${EXIT.done} accepted, ${EXIT.failed} not accepted.`,
+
+  async run(args, io) {
+    const { positionals } = parseArgs({ args: [...args], allowPositionals: true });
+    const [given, ...more] = positionals;
+    if (given === undefined || more.length > 0) throw new UsageError("token takes one token, or -.");
+    const text = tokenIn((given === "-" ? await Bun.stdin.text() : given).trim());
+    if (!printParts(text, io)) return EXIT.failed;
+
+    const { options } = loadOptions(io.env);
+    const tickets = createTickets(deriveKeys(options), { audience: options.baseUrl, clock: systemClock });
+    const [asLink, asRequest] = await Promise.all([
+      problemOf(tickets.verifyLogin(text)),
+      problemOf(tickets.verifyRequest(text)),
+    ]);
+    if (asLink === undefined) io.out("verdict: good, as a login link (unless it has been used)");
+    else if (asRequest === undefined)
+      io.out("verdict: good, as a login cookie: it signs nobody in by itself");
+    else io.out(`verdict: not accepted: ${EXPLAINED[asLink === "wrong_type" ? asRequest : asLink]}`);
+    return asLink === undefined || asRequest === undefined ? EXIT.done : EXIT.failed;
+  },
+};
+
+const EXPLAINED: Readonly<Record<TicketProblem, string>> = {
+  malformed: "it is no signed token",
+  wrong_signature: "it was not signed with this configuration's RUNEGATE_JWT_SECRET, or was changed",
+  wrong_algorithm: "it is signed with another algorithm than HS256",
+  wrong_type: "it is a token of another kind",
+  wrong_issuer: "it was not issued by Runegate",
+  wrong_audience: "it was issued for another RUNEGATE_BASE_URL",
+  expired: "it has expired",
+  claims: "a claim is missing or wrong",
+};
+
+/** A login link holds its token in the query. */
+function tokenIn(text: string): string {
+  return URL.parse(text)?.searchParams.get("token") ?? text;
+}
+
+function printParts(text: string, io: Io): boolean {
+  try {
+    io.out(`header: ${JSON.stringify(decodeProtectedHeader(text), undefined, 2)}`);
+    const claims = decodeJwt(text);
+    io.out(`claims: ${JSON.stringify(claims, undefined, 2)}`);
+    if (claims.iat !== undefined) io.out(`issued: ${new Date(claims.iat * 1000).toISOString()}`);
+    if (claims.exp !== undefined) io.out(`expires: ${new Date(claims.exp * 1000).toISOString()}`);
+    return true;
+  } catch {
+    io.err("That is not a token: a token has three parts with dots between them.");
+    return false;
+  }
+}
+
+async function problemOf(verified: Promise<unknown>): Promise<TicketProblem | undefined> {
+  try {
+    await verified;
+    return undefined;
+  } catch (error) {
+    if (error instanceof TicketError) return error.problem;
+    throw error;
+  }
+}

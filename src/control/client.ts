@@ -1,0 +1,40 @@
+import type { ListedSession, RevokeRequest } from "./server.ts";
+
+/** The command line's side of the control socket. */
+
+/** The running instance was not reached, or did not do what was asked; the message says what to do. */
+export class ControlError extends Error {
+  readonly code = "control_failed";
+}
+
+export type ControlClient = {
+  sessions(): Promise<ListedSession[]>;
+  revoke(request: RevokeRequest): Promise<number>;
+  link(email: string): Promise<string>;
+};
+
+export function connectControl(path: string): ControlClient {
+  async function ask(route: string, body?: object): Promise<unknown> {
+    let response: Response;
+    try {
+      response = await fetch(`http://runegate${route}`, {
+        unix: path,
+        proxy: false,
+        ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
+      } as RequestInit);
+    } catch {
+      throw new ControlError(
+        `No running instance answers on ${path}. Is runegate running, as a user whose files you may open?`,
+      );
+    }
+    const answer: unknown = await response.json();
+    if (!response.ok) throw new ControlError((answer as { message?: string }).message ?? "refused");
+    return answer;
+  }
+
+  return {
+    sessions: async () => (await ask("/sessions")) as ListedSession[],
+    revoke: async (request) => ((await ask("/revoke", request)) as { revoked: number }).revoked,
+    link: async (email) => ((await ask("/link", { email })) as { link: string }).link,
+  };
+}

@@ -1,0 +1,140 @@
+import { lstatSync, mkdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { type Address, AddressError, parseAddress } from "../login/address.ts";
+import type { LoginService } from "../login/service.ts";
+import type { Audit } from "../observe/audit.ts";
+import type { Sessions } from "../session/session.ts";
+import type { SessionRecord } from "../store/contracts.ts";
+
+/**
+ * What the command line asks of the running instance, over a unix socket that only its own user (and root) can open. It is
+ * never on the network, and the file system is its whole access control.
+ */
+
+export type ControlSettings = {
+  readonly path: string;
+  readonly sessions: Sessions;
+  readonly login: LoginService;
+  readonly landingPath: string;
+  readonly audit: Audit;
+};
+
+/** As `GET /sessions` lists it. `id` is the start of the store's id: enough to name it, not enough to be it. */
+export type ListedSession = {
+  readonly id: string;
+  readonly email: string;
+  readonly created_at: string;
+  readonly seen_at: string;
+  readonly expires_at: string;
+  readonly ip: string;
+  readonly user_agent: string;
+};
+
+export type RevokeRequest =
+  | { readonly all: true }
+  | { readonly email: string }
+  /** As listed; must name exactly one session. */
+  | { readonly id: string };
+
+export const SHORT_ID = 12;
+
+/** Listens until stopped. A socket left behind by a process that was killed is replaced. */
+export function startControl(settings: ControlSettings): { stop(): Promise<void> } {
+  const { path, sessions, login, audit } = settings;
+  makeDirectory(dirname(path));
+  removeStale(path);
+  // So that the socket is never open to others, not even between being made and being closed to them.
+  const umask = process.umask(0o177);
+  const server = Bun.serve({
+    unix: path,
+    routes: {
+      "/sessions": { GET: async () => Response.json((await sessions.list()).map(listed)) },
+      "/revoke": { POST: async (request) => revoke((await request.json()) as RevokeRequest) },
+      "/link": {
+        POST: async (request) => {
+          const { email } = (await request.json()) as { email: string };
+          return withAddress(email, async (address) =>
+            Response.json({ link: await login.mintLink(address, settings.landingPath) }),
+          );
+        },
+      },
+    },
+    error: (error) => Response.json({ error: "failed", message: error.message }, { status: 500 }),
+  });
+  process.umask(umask);
+
+  async function revoke(request: RevokeRequest): Promise<Response> {
+    if ("email" in request) {
+      return withAddress(request.email, async (address) =>
+        revoked(await end((await sessions.list()).filter(({ email }) => email === address))),
+      );
+    }
+    const all = await sessions.list();
+    if ("all" in request) return revoked(await end(all));
+    const named = all.filter(({ id }) => id.startsWith(request.id));
+    if (named.length > 1) return problem(400, "That beginning names several sessions: give more of it.");
+    return revoked(await end(named));
+  }
+
+  async function end(records: readonly SessionRecord[]): Promise<number> {
+    for (const { id, email } of records) {
+      await sessions.end(id);
+      audit({ event: "session_revoked", email, session: id, by: "operator" });
+    }
+    return records.length;
+  }
+
+  return {
+    async stop() {
+      await server.stop(true);
+      rmSync(path, { force: true });
+    },
+  };
+}
+
+/** @throws if the directory is one in which somebody else could put a socket of their own in place of ours. */
+function makeDirectory(directory: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const { uid, mode } = lstatSync(directory);
+  const owner = process.getuid?.();
+  if ((uid !== owner && uid !== 0) || (mode & 0o022) !== 0) {
+    throw new Error(`${directory} belongs to somebody else, or others may write to it`);
+  }
+}
+
+function removeStale(path: string): void {
+  // Only ever a socket is removed: a mistyped option must not cost anybody a file.
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path);
+}
+
+async function withAddress(email: string, then: (address: Address) => Promise<Response>): Promise<Response> {
+  let address: Address;
+  try {
+    address = parseAddress(email);
+  } catch (error) {
+    if (error instanceof AddressError) return problem(400, error.message);
+    throw error;
+  }
+  return then(address);
+}
+
+function revoked(count: number): Response {
+  return Response.json({ revoked: count });
+}
+
+function problem(status: number, message: string): Response {
+  return Response.json({ error: "bad_request", message }, { status });
+}
+
+function listed(record: SessionRecord): ListedSession {
+  const iso = (milliseconds: number) => new Date(milliseconds).toISOString();
+  return {
+    id: record.id.slice(0, SHORT_ID),
+    email: record.email,
+    created_at: iso(record.createdAt),
+    seen_at: iso(record.seenAt),
+    expires_at: iso(record.expiresAt),
+    ip: record.ip,
+    user_agent: record.userAgent,
+  };
+}

@@ -1,0 +1,62 @@
+import { failure, json } from "../edge/answer.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
+import type { Sessions } from "../session/session.ts";
+
+/** For whoever sets Runegate up: what arrived and what was made of it. Names, lengths and verdicts, never a value. */
+export function debugRoutes(settings: {
+  readonly sessions: Sessions;
+  readonly rootPaths: boolean;
+  readonly sessionCookieName: string;
+}): OwnRoutes {
+  const { sessions, sessionCookieName } = settings;
+
+  async function session({ cookies, client }: Arrival): Promise<Response> {
+    const found = await sessions.find(cookies.session);
+    return json({
+      authenticated: found !== undefined,
+      email: found?.record.email ?? null,
+      cookie_present: cookies.session !== undefined,
+      cookie_length: cookies.session?.length ?? 0,
+      cookie_ambiguous: cookies.ambiguous,
+      client: client.ip,
+      peer_trusted: client.peerTrusted,
+      proto: client.proto,
+      host: client.host,
+    });
+  }
+
+  function cookies({ request, cookies: own }: Arrival): Response {
+    const header = request.headers.get("cookie") ?? "";
+    const received = header
+      .split(";")
+      .filter((pair) => pair.trim() !== "")
+      .map((pair) => {
+        const equals = pair.indexOf("=");
+        // A cookie without a name is sent as its value alone, without an equals sign.
+        return {
+          name: pair.slice(0, Math.max(0, equals)).trim(),
+          length: pair.slice(equals + 1).trim().length,
+        };
+      });
+    return json({ session_cookie_name: sessionCookieName, ambiguous: own.ambiguous, received });
+  }
+
+  async function guarded(arrival: Arrival): Promise<Response> {
+    const found = await sessions.find(arrival.cookies.session);
+    if (found !== undefined) return json({ message: "You are signed in.", email: found.record.email });
+    return failure(arrival, {
+      status: 401,
+      error: "unauthenticated",
+      title: "Not signed in",
+      message: "You are not signed in.",
+      action: { href: "/_runegate/login", label: "Sign in" },
+    });
+  }
+
+  return ownRoutes("debug", settings.rootPaths, [
+    { path: "/debug/session", also: ["/debug/session"], handlers: { GET: session } },
+    { path: "/debug/cookies", also: ["/debug/cookies"], handlers: { GET: cookies } },
+    { path: "/debug/protected", also: ["/debug/protected"], handlers: { GET: guarded } },
+  ]);
+}

@@ -1,0 +1,211 @@
+import type { Server } from "bun";
+import type { Elysia } from "elysia";
+import type { Application } from "./access/application.ts";
+import { answerVerdict } from "./access/challenge.ts";
+import { decide } from "./access/decision.ts";
+import type { Clock } from "./clock.ts";
+import { failure } from "./edge/answer.ts";
+import type { Arrival } from "./edge/arrival.ts";
+import type { ClientReader } from "./edge/client.ts";
+import type { CookieReader } from "./edge/cookies.ts";
+import { isNavigation } from "./edge/navigation.ts";
+import { mayOpenWebSocket } from "./edge/origin.ts";
+import { answerOwn } from "./edge/own.ts";
+import { isBelow, parseTarget, placeOf, withoutPrefix } from "./edge/target.ts";
+import type { Audit } from "./observe/audit.ts";
+import type { Logger } from "./observe/log.ts";
+import type { RequestLog } from "./observe/request-log.ts";
+import type { BodyEnd } from "./proxy/body.ts";
+import type { Forward } from "./proxy/forward.ts";
+import type { Tunnel, TunnelData } from "./proxy/tunnel.ts";
+import type { Sessions } from "./session/session.ts";
+import { StoreUnavailable } from "./store/contracts.ts";
+
+/**
+ * What every request meets: it is understood once, then goes to one of Runegate's own rooms or, if the decision allows, to the
+ * application. Nothing goes back up.
+ */
+export type DoorSettings = {
+  readonly rooms: Elysia;
+  /** Paths at the root that the rooms answer. */
+  readonly rootPaths: ReadonlySet<string>;
+  readonly application: Application;
+  readonly forward: Forward;
+  readonly tunnel: Tunnel;
+  readonly sessions: Sessions;
+  readonly readClient: ClientReader;
+  readonly readCookies: CookieReader;
+  readonly baseUrl: string;
+  readonly landingPath: string;
+  readonly clock: Clock;
+  readonly audit: Audit;
+  readonly requestLog: RequestLog;
+  readonly log: Logger;
+};
+
+export type Door = (request: Request, server: Server<TunnelData>) => Promise<Response | undefined>;
+
+/** Reaches the application with this prefix removed, for paths that Runegate answers itself at the root. */
+const PROXY_PREFIX = "/proxy";
+
+export function createDoor(settings: DoorSettings): Door {
+  const { rooms, rootPaths, application, sessions, clock, audit, log } = settings;
+  const challenge = { baseUrl: settings.baseUrl, landingPath: settings.landingPath };
+  const nextId = createIds();
+
+  function logRequest(
+    arrival: Arrival,
+    status: number,
+    user: string | undefined,
+    end?: BodyEnd | { readonly bytes: number | undefined },
+  ): void {
+    settings.requestLog({
+      id: arrival.id,
+      method: arrival.method,
+      path: arrival.target.path,
+      status,
+      bytes: end?.bytes,
+      ms: clock.monotonic() - arrival.startedAt,
+      client: arrival.client.ip,
+      user,
+      aborted: end !== undefined && ("left" in end || "broken" in end) ? true : undefined,
+    });
+  }
+
+  async function toRooms(arrival: Arrival): Promise<Response> {
+    const response = await answerOwn(rooms, arrival);
+    logRequest(arrival, response.status, undefined);
+    return response;
+  }
+
+  /** Path as the application gets it; undefined if it would be one that no application gets. */
+  function applicationPath(path: string): string | undefined {
+    if (!isBelow(path, PROXY_PREFIX)) return path;
+    const inner = withoutPrefix(path, PROXY_PREFIX);
+    return placeOf(inner) === "application" ? inner : undefined;
+  }
+
+  async function toApplication(
+    arrival: Arrival,
+    path: string,
+    server: Server<TunnelData>,
+  ): Promise<Response | undefined> {
+    const { request, method } = arrival;
+    const { headers } = request;
+    const looked = sessions.find(arrival.cookies.session);
+    // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
+    const found = looked instanceof Promise ? await looked : looked;
+    const upgrade = headers.get("upgrade")?.toLowerCase() === "websocket";
+    const verdict = decide({
+      application,
+      principal: found?.principal,
+      manner: upgrade ? "upgrade" : found === undefined && isNavigation(headers) ? "navigation" : "other",
+      repeatable: method === "GET" || method === "HEAD",
+      originAllowed: !upgrade || mayOpenWebSocket(headers, application.allowedOrigins),
+    });
+    if (verdict.verdict !== "allow") {
+      if (verdict.verdict === "refuse") {
+        audit({ event: "access_refused", client: arrival.client.ip, reason: verdict.reason, path });
+      }
+      const response = answerVerdict(arrival, verdict, challenge);
+      logRequest(arrival, response.status, found?.record.email);
+      return response;
+    }
+    const { principal } = verdict;
+    server.timeout(request, 0);
+    if (!upgrade) {
+      return settings.forward(arrival, principal, path, (status, end) =>
+        logRequest(arrival, status, principal.email, end),
+      );
+    }
+    const closed = () => logRequest(arrival, 101, principal.email);
+    const response = await settings.tunnel.open(server, arrival, principal, path, closed);
+    if (response !== undefined) logRequest(arrival, response.status, principal.email);
+    return response;
+  }
+
+  async function route(arrival: Arrival, server: Server<TunnelData>): Promise<Response | undefined> {
+    const { path } = arrival.target;
+    if (rootPaths.has(path)) return toRooms(arrival);
+    const place = placeOf(path);
+    if (place === "own") return toRooms(arrival);
+    const inner = place === "application" ? applicationPath(path) : undefined;
+    if (inner !== undefined) return toApplication(arrival, inner, server);
+    const response = failure(arrival, NOT_FOUND);
+    logRequest(arrival, response.status, undefined);
+    return response;
+  }
+
+  return async (request, server) => {
+    const startedAt = clock.monotonic();
+    const { headers } = request;
+    const id = nextId();
+    const target = parseTarget(request.url);
+    const client = settings.readClient(headers, server.requestIP(request)?.address);
+    if (target === undefined || client === undefined) {
+      log.debug("refused a request without a usable Host", { id });
+      return failure({ request, id }, BAD_HOST);
+    }
+    const cookies = settings.readCookies(headers.get("cookie"));
+    const arrival: Arrival = {
+      id,
+      request,
+      method: request.method,
+      target,
+      client,
+      cookies,
+      startedAt,
+    };
+    if (cookies.ambiguous) log.warn("two cookies of one name", { client: client.ip, id });
+    try {
+      return await route(arrival, server);
+    } catch (error) {
+      const response = whenBroken(arrival, error, log);
+      logRequest(arrival, response.status, undefined);
+      return response;
+    }
+  };
+}
+
+/** What nobody planned for. The visitor gets a number to quote; the log gets the reason. */
+export function whenBroken(arrival: Pick<Arrival, "request" | "id">, error: unknown, log: Logger): Response {
+  if (error instanceof StoreUnavailable) {
+    log.error("the store cannot be reached", { reason: error.message, id: arrival.id });
+    return failure(arrival, {
+      status: 503,
+      error: error.code,
+      title: "Not available right now",
+      message: "Runegate cannot check who you are at the moment. Try again in a minute.",
+      headers: [["Retry-After", "10"]],
+    });
+  }
+  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  log.error("a request failed", { reason, id: arrival.id });
+  return failure(arrival, {
+    status: 500,
+    error: "internal",
+    title: "Something went wrong",
+    message: "That is our fault. Tell the person who runs this server the number below.",
+  });
+}
+
+export const NOT_FOUND = {
+  status: 404,
+  error: "not_found",
+  title: "Not found",
+  message: "There is nothing at this address.",
+} as const;
+
+const BAD_HOST = {
+  status: 400,
+  error: "bad_request",
+  title: "This request cannot be understood",
+  message: "It names no host, or something that is none.",
+} as const;
+
+/** Request ids: short, unlike those of the run before, and cheaper than drawing random ones. */
+function createIds(): () => string {
+  const run = Math.floor(Math.random() * 36 ** 4).toString(36);
+  let count = 0;
+  return () => `${run}-${(++count).toString(36)}`;
+}

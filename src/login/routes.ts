@@ -1,0 +1,215 @@
+import type { Clock } from "../clock.ts";
+import type { Options } from "../config/types.ts";
+import { type ExtraHeaders, failure, json, page, redirect } from "../edge/answer.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import { type Fields, readFields } from "../edge/body.ts";
+import { setCookieLine } from "../edge/cookies.ts";
+import { isNavigation, isPrefetch } from "../edge/navigation.ts";
+import type { PostGuard } from "../edge/origin.ts";
+import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
+import { limitRefusal } from "../limits/answer.ts";
+import type { Limiter } from "../limits/limiter.ts";
+import type { Audit } from "../observe/audit.ts";
+import { confirmPage, loginPage, sentPage } from "../pages/pages.ts";
+import type { SessionCookie } from "../session/cookie.ts";
+import type { Sessions } from "../session/session.ts";
+import { type Address, AddressError, parseAddress } from "./address.ts";
+import { LOGIN_COOKIE } from "./cookie.ts";
+import { describeDevice } from "./device.ts";
+import type { LoginService, Redeemed, Redeemer } from "./service.ts";
+import type { LoginTicket } from "./ticket.ts";
+
+/** `/login` and `/auth`: from a visitor's address to a session (SPEC section 2). */
+
+export type LoginRouteSettings = Pick<
+  Options,
+  "linkConfirm" | "rootPaths" | "secureCookie" | "magicLinkExpiry"
+> & {
+  readonly service: LoginService;
+  readonly sessions: Sessions;
+  readonly sessionCookie: SessionCookie;
+  readonly limiter: Limiter;
+  /** `safeNext` with the landing path and the own paths of this instance. */
+  readonly safeNext: (input: string | undefined | null) => string;
+  readonly guardPost: PostGuard;
+  readonly audit: Audit;
+  readonly clock: Clock;
+};
+
+const INVALID_LINK = "This login link is invalid or has expired.";
+const INVALID_CODE = "That code is not right, or it has expired. Check it, or ask for a new link.";
+const ASKED = "If this address may sign in, a mail with a link is on its way.";
+
+export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
+  const { service, sessions, sessionCookie, limiter, safeNext, guardPost, audit, clock } = settings;
+  const expiryMinutes = Math.round(settings.magicLinkExpiry / 60_000);
+
+  function loginCookieLine(value: string, maxAgeMs: number): string {
+    return setCookieLine(LOGIN_COOKIE, value, {
+      maxAgeSeconds: Math.max(0, Math.ceil(maxAgeMs / 1000)),
+      secure: settings.secureCookie,
+      domain: undefined,
+    });
+  }
+
+  async function showLogin(arrival: Arrival): Promise<Response> {
+    const wanted = new URLSearchParams(arrival.target.search).get("next");
+    const next = safeNext(wanted);
+    if ((await sessions.find(arrival.cookies.session)) !== undefined) return redirect(302, next);
+    return page(loginPage({ next: wanted === null ? "" : next }));
+  }
+
+  async function ask(arrival: Arrival): Promise<Response> {
+    const foreign = guardPost(arrival);
+    if (foreign !== undefined) return foreign;
+    const fields = await readFields(arrival.request);
+    const wanted = fields.next ?? "";
+    const next = safeNext(wanted);
+    const shown = wanted === "" ? "" : next;
+    const person = isNavigation(arrival.request.headers);
+
+    let email: Address;
+    try {
+      email = parseAddress(fields.email ?? "");
+    } catch (error) {
+      if (!(error instanceof AddressError)) throw error;
+      if (person) {
+        return page(loginPage({ next: shown, email: fields.email ?? "", error: error.message }), 400);
+      }
+      return json({ error: error.code, message: error.message }, 400);
+    }
+
+    const device = describeDevice(arrival.request.headers.get("user-agent"));
+    const asked = await service.ask({ email, next, client: arrival.client, device });
+    if (asked.outcome === "limited") {
+      const refusal = limitRefusal(asked.scope, asked.retryAfterMs);
+      if (!person) return failure(arrival, refusal);
+      return page(loginPage({ next: shown, email, error: refusal.message }), 429, refusal.headers);
+    }
+    const cookie: ExtraHeaders = [
+      ["Set-Cookie", loginCookieLine(asked.loginCookie, asked.expiresAt - clock.now())],
+    ];
+    if (person) return page(sentPage({ email, expiryMinutes, next: shown }), 200, cookie);
+    return json({ message: ASKED }, 200, cookie);
+  }
+
+  function invalidLink(arrival: Arrival): Response {
+    return failure(arrival, {
+      status: 401,
+      error: "invalid_token",
+      title: "That link does not work",
+      message: INVALID_LINK,
+      action: { href: "/_runegate/login", label: "Ask for a new link" },
+    });
+  }
+
+  function missingToken(arrival: Arrival): Response {
+    return failure(arrival, {
+      status: 400,
+      error: "missing_token",
+      title: "Something is missing",
+      message: "A login link or a code is needed here. Open the link from the mail as a whole.",
+      action: { href: "/_runegate/login", label: "Sign in" },
+    });
+  }
+
+  /** Undefined if another attempt may be made. */
+  async function limited(arrival: Arrival): Promise<Response | undefined> {
+    const outcome = await limiter.redemption(arrival.client);
+    if (outcome.allowed) return undefined;
+    audit({ event: "redemption_refused", client: arrival.client.ip, reason: "rate_limited" });
+    return failure(arrival, limitRefusal("IP", outcome.retryAfterMs));
+  }
+
+  /** Whether a GET of this link may sign in: never a scanner's, preview's or prefetch's (SPEC section 2). */
+  async function mayRedeemByGet(arrival: Arrival, ticket: LoginTicket): Promise<boolean> {
+    const { headers } = arrival.request;
+    if (arrival.method !== "GET" || isPrefetch(headers)) return false;
+    const mode = headers.get("sec-fetch-mode");
+    if (mode !== null && mode !== "navigate") return false;
+    if (settings.linkConfirm === "never") return true;
+    return settings.linkConfirm === "auto" && service.isBoundTo(ticket, arrival.cookies.login);
+  }
+
+  async function openLink(arrival: Arrival): Promise<Response> {
+    const refusal = arrival.method === "HEAD" ? undefined : await limited(arrival);
+    if (refusal !== undefined) return refusal;
+    const token = new URLSearchParams(arrival.target.search).get("token");
+    if (token === null || token === "") return missingToken(arrival);
+    const ticket = await service.inspect(token, arrival.client);
+    if ("outcome" in ticket) return invalidLink(arrival);
+    if (await mayRedeemByGet(arrival, ticket)) {
+      const redeemed = await service.redeemLink(ticket, redeemerOf(arrival));
+      return redeemed.outcome === "refused" ? invalidLink(arrival) : signedIn(302, redeemed);
+    }
+    return page(
+      confirmPage({
+        email: ticket.email,
+        token,
+        requestedAt: ticket.issuedAt,
+        from: ticket.from,
+        next: ticket.next,
+      }),
+    );
+  }
+
+  async function redeem(arrival: Arrival): Promise<Response> {
+    const refusal = guardPost(arrival) ?? (await limited(arrival));
+    if (refusal !== undefined) return refusal;
+    const fields = await readFields(arrival.request);
+    const redeemed = await redeemFields(arrival, fields);
+    if (redeemed instanceof Response) return redeemed;
+    if (isNavigation(arrival.request.headers)) return signedIn(303, redeemed);
+    return json({ message: "Signed in.", next: safeNext(redeemed.next) }, 200, [sessionHeader(redeemed)]);
+  }
+
+  async function redeemFields(arrival: Arrival, { token, code }: Fields): Promise<Redeemed | Response> {
+    if (token !== undefined && token !== "") {
+      const ticket = await service.inspect(token, arrival.client);
+      if ("outcome" in ticket) return invalidLink(arrival);
+      const redeemed = await service.redeemLink(ticket, redeemerOf(arrival));
+      return redeemed.outcome === "refused" ? invalidLink(arrival) : redeemed;
+    }
+    if (code === undefined || code === "") return missingToken(arrival);
+    const redeemed = await service.redeemCode(code, arrival.cookies.login, redeemerOf(arrival));
+    return redeemed.outcome === "refused" ? wrongCode(arrival) : redeemed;
+  }
+
+  async function wrongCode(arrival: Arrival): Promise<Response> {
+    const pending = await service.pending(arrival.cookies.login);
+    if (pending !== undefined && isNavigation(arrival.request.headers)) {
+      const { email, next } = pending;
+      return page(sentPage({ email, expiryMinutes, error: INVALID_CODE, next: safeNext(next) }), 401);
+    }
+    return failure(arrival, {
+      status: 401,
+      error: "invalid_code",
+      title: "That code does not work",
+      message: pending === undefined ? `${INVALID_CODE} ${SAME_BROWSER}` : INVALID_CODE,
+      action: { href: "/_runegate/login", label: "Ask for a new link" },
+    });
+  }
+
+  function sessionHeader(redeemed: Redeemed): readonly [string, string] {
+    return ["Set-Cookie", sessionCookie.issue(redeemed.cookie)];
+  }
+
+  function signedIn(status: 302 | 303, redeemed: Redeemed): Response {
+    return redirect(status, safeNext(redeemed.next), [sessionHeader(redeemed)]);
+  }
+
+  return ownRoutes("login", settings.rootPaths, [
+    { path: "/login", also: ["/login", "/login.html"], handlers: { GET: showLogin, POST: ask } },
+    { path: "/auth", also: ["/auth"], handlers: { GET: openLink, POST: redeem } },
+  ]);
+}
+
+const SAME_BROWSER = "A code works only in the browser that asked for it.";
+
+function redeemerOf(arrival: Arrival): Redeemer {
+  return {
+    client: arrival.client,
+    userAgent: arrival.request.headers.get("user-agent") ?? "",
+    oldSession: arrival.cookies.session,
+  };
+}

@@ -1,0 +1,250 @@
+import type { Policy } from "../access/policy.ts";
+import type { Clock, Random } from "../clock.ts";
+import type { Client } from "../edge/client.ts";
+import type { KeyPair } from "../keys.ts";
+import type { Limiter } from "../limits/limiter.ts";
+import type { MailTemplate } from "../mail/message.ts";
+import { renderLoginMail } from "../mail/message.ts";
+import type { Outbox } from "../mail/outbox.ts";
+import type { Audit } from "../observe/audit.ts";
+import type { Sessions } from "../session/session.ts";
+import { type SessionRecord, StoreUnavailable, type TicketStore } from "../store/contracts.ts";
+import type { Address } from "./address.ts";
+import { bindingOf, codeHashOf, sameSecret } from "./binding.ts";
+import { drawCode, parseCode } from "./code.ts";
+import {
+  type LoginRequest,
+  type LoginTicket,
+  TicketError,
+  type TicketProblem,
+  type Tickets,
+} from "./ticket.ts";
+
+/** Asking for a link, and turning a link or its code into a session. No HTTP in here. */
+
+export type LoginService = {
+  /**
+   * Makes the ticket and, if the address may sign in, queues the mail. Takes the same steps for every address.
+   * @throws {StoreUnavailable}
+   */
+  ask(request: Ask): Promise<Asked>;
+  /** A link for an operator to hand over: tied to no browser, so it always asks for confirmation. */
+  mintLink(email: Address, next: string): Promise<string>;
+  /** Looks at a link without spending it. */
+  inspect(token: string, client: Client): Promise<LoginTicket | Refused>;
+  /** Whether this browser is the one that asked for the link. */
+  isBoundTo(ticket: LoginTicket, loginCookie: string | undefined): Promise<boolean>;
+  /** @throws {StoreUnavailable} */
+  redeemLink(ticket: LoginTicket, by: Redeemer): Promise<Redeemed | Refused>;
+  /** @throws {StoreUnavailable} */
+  redeemCode(typed: string, loginCookie: string | undefined, by: Redeemer): Promise<Redeemed | Refused>;
+  /** What the browser's login cookie says is under way, for the page that asks for the code. */
+  pending(loginCookie: string | undefined): Promise<LoginRequest | undefined>;
+};
+
+export type Ask = {
+  readonly email: Address;
+  /** Already through `safeNext`. */
+  readonly next: string;
+  readonly client: Client;
+  readonly device: string;
+};
+
+export type Asked =
+  | { readonly outcome: "accepted"; readonly loginCookie: string; readonly expiresAt: number }
+  | { readonly outcome: "limited"; readonly scope: "IP" | "Email"; readonly retryAfterMs: number };
+
+/** The browser that redeems. */
+export type Redeemer = {
+  readonly client: Client;
+  readonly userAgent: string;
+  /** Cookie of the session it had before, which ends. */
+  readonly oldSession: string | undefined;
+};
+
+export type Redeemed = {
+  readonly outcome: "signed_in";
+  readonly cookie: string;
+  readonly record: SessionRecord;
+  readonly next: string;
+};
+
+/** The exact reason, for log and audit. Visitors are told one thing whatever it is. */
+export type RefusedReason =
+  | `token_${TicketProblem}`
+  | "spent"
+  | "not_allowed"
+  | "no_login_cookie"
+  | "wrong_code"
+  | "too_many_tries";
+
+export type Refused = { readonly outcome: "refused"; readonly reason: RefusedReason };
+
+export type LoginSettings = {
+  readonly baseUrl: string;
+  /** Path that a login link points at. */
+  readonly authPath: string;
+  readonly magicLinkExpiry: number;
+  readonly codeKey: KeyPair;
+  readonly template: MailTemplate;
+  readonly tickets: Tickets;
+  readonly spent: TicketStore;
+  readonly sessions: Sessions;
+  readonly limiter: Limiter;
+  readonly policy: Policy;
+  readonly outbox: Outbox;
+  readonly audit: Audit;
+  readonly clock: Clock;
+  readonly random: Random;
+};
+
+export function createLoginService(settings: LoginSettings): LoginService {
+  const { tickets, sessions, limiter, policy, outbox, audit, clock, random } = settings;
+
+  const randomText = () => Buffer.from(random.bytes(16)).toString("base64url");
+  const linkOf = (token: string) => `${settings.baseUrl}${settings.authPath}?token=${token}`;
+
+  /** Whole seconds, as the token can say them, so that mail, cookie and token agree to the millisecond. */
+  function lifetime(): { issuedAt: number; expiresAt: number } {
+    const issuedAt = Math.floor(clock.now() / 1000) * 1000;
+    return { issuedAt, expiresAt: issuedAt + settings.magicLinkExpiry };
+  }
+
+  async function ask({ email, next, client, device }: Ask): Promise<Asked> {
+    const perClient = await limiter.loginRequest(client);
+    if (!perClient.allowed) {
+      audit({ event: "login_requested", email, client: client.ip, outcome: "rate_limited" });
+      return { outcome: "limited", scope: "IP", retryAfterMs: perClient.retryAfterMs };
+    }
+    const perAddress = await limiter.mail(email);
+    if (!perAddress.allowed) {
+      audit({ event: "login_requested", email, client: client.ip, outcome: "cooldown" });
+      return { outcome: "limited", scope: "Email", retryAfterMs: perAddress.retryAfterMs };
+    }
+    const jti = randomText();
+    const secret = randomText();
+    const code = drawCode(random);
+    const { issuedAt, expiresAt } = lifetime();
+    const from = `${client.ip}, ${device}`;
+    const codeHash = codeHashOf(settings.codeKey.current, jti, code);
+    const [token, loginCookie] = await Promise.all([
+      tickets.signLogin({ jti, email, next, issuedAt, expiresAt, from, binding: bindingOf(secret) }),
+      tickets.signRequest({ jti, email, next, issuedAt, expiresAt, secret, codeHash }),
+    ]);
+    // Written for every address and thrown away for some: the time it takes must not tell which.
+    const mail = renderLoginMail(settings.template, {
+      to: email,
+      loginUrl: linkOf(token),
+      code,
+      expiryMinutes: Math.round(settings.magicLinkExpiry / 60_000),
+      requestedFrom: from,
+    });
+    if (!policy.allows(email)) {
+      audit({ event: "login_requested", email, client: client.ip, outcome: "not_allowed" });
+    } else if (await outbox.queue({ to: email, ...mail, expiresAt, cooldownKey: limiter.mailKey(email) })) {
+      audit({ event: "login_requested", email, client: client.ip, outcome: "queued" });
+    } else {
+      await limiter.release(limiter.mailKey(email));
+      audit({ event: "login_requested", email, client: client.ip, outcome: "queue_full" });
+    }
+    return { outcome: "accepted", loginCookie, expiresAt };
+  }
+
+  function refuse(reason: RefusedReason, client: Client, email?: Address): Refused {
+    audit({
+      event: "redemption_refused",
+      client: client.ip,
+      reason,
+      ...(email === undefined ? {} : { email }),
+    });
+    return { outcome: "refused", reason };
+  }
+
+  async function redeem(
+    ticket: Pick<LoginTicket, "jti" | "email" | "next" | "expiresAt">,
+    how: "link" | "code",
+    by: Redeemer,
+  ): Promise<Redeemed | Refused> {
+    if (!policy.allows(ticket.email)) return refuse("not_allowed", by.client, ticket.email);
+    const spent = await settings.spent.spend(ticket.jti, ticket.expiresAt);
+    if (spent === "unavailable") throw new StoreUnavailable("tickets cannot be spent");
+    if (spent === "spent") return refuse("spent", by.client, ticket.email);
+    const old = await sessions.find(by.oldSession);
+    const { cookie, record } = await sessions.start({
+      email: ticket.email,
+      ip: by.client.ip,
+      userAgent: by.userAgent,
+    });
+    if (old !== undefined) await sessions.end(old.record.id);
+    audit({ event: "redeemed", email: ticket.email, client: by.client.ip, by: how, session: record.id });
+    return { outcome: "signed_in", cookie, record, next: ticket.next };
+  }
+
+  async function pending(loginCookie: string | undefined): Promise<LoginRequest | undefined> {
+    if (loginCookie === undefined) return undefined;
+    try {
+      return await tickets.verifyRequest(loginCookie);
+    } catch (error) {
+      if (error instanceof TicketError) return undefined;
+      throw error;
+    }
+  }
+
+  function matches(request: LoginRequest, code: string): boolean {
+    const { current, previous } = settings.codeKey;
+    return [current, previous].some(
+      (key) => key !== undefined && sameSecret(codeHashOf(key, request.jti, code), request.codeHash),
+    );
+  }
+
+  return {
+    ask,
+
+    async mintLink(email, next) {
+      const { issuedAt, expiresAt } = lifetime();
+      const from = "the operator of this server";
+      return linkOf(
+        await tickets.signLogin({
+          jti: randomText(),
+          email,
+          next,
+          issuedAt,
+          expiresAt,
+          from,
+          binding: undefined,
+        }),
+      );
+    },
+
+    async inspect(token, client) {
+      try {
+        return await tickets.verifyLogin(token);
+      } catch (error) {
+        if (error instanceof TicketError) return refuse(`token_${error.problem}`, client);
+        throw error;
+      }
+    },
+
+    async isBoundTo(ticket, loginCookie) {
+      if (ticket.binding === undefined) return false;
+      const request = await pending(loginCookie);
+      return request !== undefined && sameSecret(bindingOf(request.secret), ticket.binding);
+    },
+
+    redeemLink: (ticket, by) => redeem(ticket, "link", by),
+
+    async redeemCode(typed, loginCookie, by) {
+      const request = await pending(loginCookie);
+      if (request === undefined) return refuse("no_login_cookie", by.client);
+      const code = parseCode(typed);
+      // A slip that cannot be a code at all is not a try at guessing one.
+      if (code === undefined) return refuse("wrong_code", by.client, request.email);
+      const tries = await limiter.code(request.jti, request.expiresAt - request.issuedAt);
+      if (!tries.allowed) return refuse("too_many_tries", by.client, request.email);
+      if (!matches(request, code)) return refuse("wrong_code", by.client, request.email);
+      return redeem(request, "code", by);
+    },
+
+    pending,
+  };
+}

@@ -1,0 +1,70 @@
+import { type Command, EXIT, type ExitCode, type Io, UsageError } from "./commands/command.ts";
+import { COMMAND_NAMES, findCommand } from "./commands/list.ts";
+import { ConfigError, describe } from "./config/finding.ts";
+import { nearest } from "./config/nearest.ts";
+
+/** Finds the command that `argv` names, runs it, and turns what it throws into an exit code. */
+export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
+  const [word = "serve", ...args] = argv;
+  const name = SPELLINGS.get(word) ?? word;
+  const command = await findCommand(name);
+  if (command === undefined) return unknown(word, io);
+  if (asksForHelp(args)) {
+    io.out(command.help);
+    return EXIT.done;
+  }
+  try {
+    return await command.run(args, io);
+  } catch (error) {
+    return report(error, command, io);
+  }
+}
+
+const SPELLINGS: ReadonlyMap<string, string> = new Map([
+  ["--help", "help"],
+  ["-h", "help"],
+  ["--version", "version"],
+  ["-V", "version"],
+]);
+
+/** What follows `--` is never an option. */
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  const options = end === -1 ? args : args.slice(0, end);
+  return options.includes("--help") || options.includes("-h");
+}
+
+function unknown(word: string, io: Io): ExitCode {
+  const meant = nearest(word, COMMAND_NAMES);
+  if (word.startsWith("-")) io.err(`runegate: ${word} is not an option here: a command comes first.`);
+  else if (meant === undefined) io.err(`runegate: there is no command ${JSON.stringify(word)}.`);
+  else io.err(`runegate: there is no command ${JSON.stringify(word)}. Did you mean ${meant}?`);
+  io.err("`runegate help` lists the commands.");
+  return EXIT.usage;
+}
+
+function report(error: unknown, command: Command, io: Io): ExitCode {
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) io.err(describe(problem));
+    return EXIT.config;
+  }
+  if (error instanceof UsageError || isParseArgsError(error)) {
+    io.err(`runegate ${command.name}: ${error.message}`);
+    io.err(command.help.split("\n", 1)[0] ?? "");
+    return EXIT.usage;
+  }
+  io.err(
+    `runegate ${command.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  );
+  return EXIT.failed;
+}
+
+/** `parseArgs` of node:util throws plain TypeErrors that only their code tells apart. */
+function isParseArgsError(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS_");
+}
+
+if (import.meta.main) {
+  const io: Io = { out: (line) => console.log(line), err: (line) => console.error(line), env: process.env };
+  main(process.argv.slice(2), io).then((code) => process.exit(code));
+}

@@ -1,0 +1,31 @@
+import { failure } from "../edge/answer.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import type { UpstreamDelay } from "./upstream.ts";
+
+/** What a visitor is told when the application does not answer: nothing about where it is or what it is. */
+
+export function upstreamFailed(arrival: Arrival, delay: UpstreamDelay | undefined): Response {
+  if (delay === "response") {
+    return failure(arrival, {
+      status: 504,
+      error: "upstream_timeout",
+      title: "The application did not answer in time",
+      message: "It is there, but it took too long. Try again in a moment.",
+    });
+  }
+  return failure(arrival, {
+    status: 502,
+    error: "upstream_unreachable",
+    title: "The application cannot be reached",
+    message: "It may be starting or stopped. Try again in a moment.",
+  });
+}
+
+/** A reason for the log, in a few words: the system's code where there is one. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof Error) {
+    if ("code" in error && typeof error.code === "string") return error.code;
+    return error.message === "" ? error.name : error.message;
+  }
+  return String(error);
+}

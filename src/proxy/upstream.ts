@@ -1,0 +1,117 @@
+import { connect as connectTcp } from "node:net";
+import type { Clock } from "../clock.ts";
+import type { TargetAddress } from "../config/types.ts";
+import { createDeadlines, type Deadline, type Deadlines } from "./deadlines.ts";
+
+/** The application's server: where it is, and how long it is waited for. */
+export type Upstream = {
+  /** Request paths are appended to it; for a unix socket the host in it is a mere name. */
+  readonly origin: string;
+  readonly webSocketOrigin: string;
+  /** Path of the unix socket, for `fetch`. */
+  readonly unix: string | undefined;
+  /**
+   * Starts both clocks of SPEC section 7 for one exchange. Exactly one of the outcomes is told, at most once, unless
+   * `settle` comes first.
+   */
+  await(expired: (what: UpstreamDelay) => void): Waiting;
+  stop(): void;
+};
+
+export type UpstreamDelay = "connect" | "response";
+
+/** One exchange whose response head has not come yet. */
+export type Waiting = { settle(): void };
+
+export type UpstreamSettings = {
+  readonly target: TargetAddress;
+  readonly connectTimeout: number;
+  readonly responseTimeout: number;
+  readonly clock: Clock;
+};
+
+export function createUpstream(settings: UpstreamSettings): Upstream {
+  const { target, connectTimeout } = settings;
+  /**
+   * `fetch` does not tell when it is connected. An exchange that has waited for half the time a connection may take
+   * makes a connection of its own to see whether the server takes any; one such probe serves all that wait.
+   */
+  const probeAfter = createDeadlines(connectTimeout / 2, settings.clock);
+  const responseBy = createDeadlines(settings.responseTimeout, settings.clock);
+  let probing: Promise<boolean> | undefined;
+
+  function reachable(): Promise<boolean> {
+    probing ??= probe(target, connectTimeout / 2).finally(() => {
+      probing = undefined;
+    });
+    return probing;
+  }
+
+  return {
+    origin: target.kind === "tcp" ? target.origin : "http://localhost",
+    webSocketOrigin:
+      target.kind === "tcp" ? target.origin.replace(/^http/, "ws") : `ws+unix://${target.path}:`,
+    unix: target.kind === "unix" ? target.path : undefined,
+
+    await(expired) {
+      return startWaiting(probeAfter, responseBy, reachable, expired);
+    },
+
+    stop() {
+      probeAfter.stop();
+      responseBy.stop();
+    },
+  };
+}
+
+function startWaiting(
+  probeAfter: Deadlines,
+  responseBy: Deadlines,
+  reachable: () => Promise<boolean>,
+  expired: (what: UpstreamDelay) => void,
+): Waiting {
+  let settled = false;
+  const connect: Deadline = {
+    addedAt: 0,
+    expired() {
+      void reachable().then((yes) => {
+        if (!yes) finish("connect");
+      });
+    },
+  };
+  const response: Deadline = { addedAt: 0, expired: () => finish("response") };
+
+  function settle(): boolean {
+    if (settled) return false;
+    settled = true;
+    probeAfter.remove(connect);
+    responseBy.remove(response);
+    return true;
+  }
+
+  function finish(what: UpstreamDelay): void {
+    if (settle()) expired(what);
+  }
+
+  probeAfter.add(connect);
+  responseBy.add(response);
+  return { settle };
+}
+
+/** Whether the server accepts a connection within `timeoutMs`; refusing one at once counts as an answer, for `fetch` to report. */
+function probe(target: TargetAddress, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket =
+      target.kind === "unix"
+        ? connectTcp({ path: target.path })
+        : connectTcp({ host: target.hostname, port: target.port });
+    const done = (answer: boolean) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(answer);
+    };
+    const timer = setTimeout(() => done(false), timeoutMs);
+    socket.once("connect", () => done(true));
+    socket.once("error", () => done(true));
+  });
+}

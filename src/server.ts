@@ -1,0 +1,258 @@
+import type { Server } from "bun";
+import { Elysia } from "elysia";
+import type { Application } from "./access/application.ts";
+import { createPolicy } from "./access/policy.ts";
+import type { Clock, Random } from "./clock.ts";
+import type { EmailConfig, ListenAddress, Options } from "./config/types.ts";
+import { debugRoutes } from "./debug/routes.ts";
+import { createDoor, type Door, NOT_FOUND, whenBroken } from "./door.ts";
+import { failure } from "./edge/answer.ts";
+import { BodyError } from "./edge/body.ts";
+import { createClientReader } from "./edge/client.ts";
+import { createCookieReader } from "./edge/cookies.ts";
+import { createPostGuard } from "./edge/origin.ts";
+import { arrivalOf, type OwnRoutes } from "./edge/own.ts";
+import { OWN_PREFIX } from "./edge/target.ts";
+import { healthRoutes } from "./health/routes.ts";
+import { deriveKeys } from "./keys.ts";
+import { createLimiter } from "./limits/limiter.ts";
+import { limitRoutes } from "./limits/routes.ts";
+import { LOGIN_COOKIE } from "./login/cookie.ts";
+import { safeNext } from "./login/next.ts";
+import { loginRoutes } from "./login/routes.ts";
+import { createLoginService, type LoginService } from "./login/service.ts";
+import { createTickets } from "./login/ticket.ts";
+import type { Mailbox } from "./mail/mailbox.ts";
+import type { Mailer } from "./mail/mailer.ts";
+import { DEFAULT_TEMPLATE } from "./mail/message.ts";
+import { createOutbox, type Outbox } from "./mail/outbox.ts";
+import { mailboxRoutes } from "./mail/routes.ts";
+import { type Audit, createAudit } from "./observe/audit.ts";
+import type { LoggerFor } from "./observe/log.ts";
+import { createRequestLog } from "./observe/request-log.ts";
+import { assetRoutes } from "./pages/routes.ts";
+import { createForward } from "./proxy/forward.ts";
+import { createTunnel, type Tunnel, type TunnelData } from "./proxy/tunnel.ts";
+import { createUpstream } from "./proxy/upstream.ts";
+import { createSessionCookie } from "./session/cookie.ts";
+import { createLiveConnections, type LiveConnections } from "./session/live.ts";
+import { sessionRoutes } from "./session/routes.ts";
+import { createSessions, type Sessions } from "./session/session.ts";
+import type { Stores } from "./store/contracts.ts";
+
+/** The composition root: options → stores → services → rooms → one handler for `Bun.serve`. */
+
+export type GatewaySettings = {
+  readonly options: Options;
+  /** Undefined in development without an `email.toml`: mail then goes to the mailbox. */
+  readonly email: EmailConfig | undefined;
+  readonly mailer: Mailer;
+  /** The development mailbox to show, if mail goes there. */
+  readonly mailbox: Mailbox | undefined;
+  readonly stores: Stores;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly loggers: LoggerFor;
+};
+
+export type Gateway = {
+  readonly door: Door;
+  readonly tunnel: Tunnel;
+  readonly sessions: Sessions;
+  readonly login: LoginService;
+  readonly outbox: Outbox;
+  readonly live: LiveConnections;
+  readonly audit: Audit;
+  start(): void;
+  stop(): Promise<void>;
+};
+
+export function createGateway(settings: GatewaySettings): Gateway {
+  const { options, stores, clock, random, loggers, email } = settings;
+  const keys = deriveKeys(options);
+  const policy = createPolicy(options);
+  const audit = createAudit(loggers("audit"));
+  const limiter = createLimiter(options, stores.limits);
+  const sessions = createSessions({
+    sessionTtl: options.sessionTtl,
+    sessionIdle: options.sessionIdle,
+    key: keys.sessionId,
+    store: stores.sessions,
+    policy,
+    audit,
+    clock,
+    random,
+  });
+  const live = createLiveConnections(sessions, loggers("session"));
+  const outbox = createOutbox({
+    store: stores.outbox,
+    mailer: settings.mailer,
+    clock,
+    random,
+    log: loggers("mail"),
+    from: email === undefined ? "localhost" : email.from.address.slice(email.from.address.indexOf("@") + 1),
+    async onGivenUp(entry, reason) {
+      audit({ event: "mail_given_up", email: entry.to, reason });
+      // Whoever waits for a mail that will not come may ask again at once (SPEC section 5).
+      if (entry.cooldownKey !== undefined) await limiter.release(entry.cooldownKey);
+    },
+  });
+  const login = createLoginService({
+    baseUrl: options.baseUrl,
+    authPath: options.rootPaths ? "/auth" : `${OWN_PREFIX}/auth`,
+    magicLinkExpiry: options.magicLinkExpiry,
+    codeKey: keys.loginCode,
+    template: email ?? DEFAULT_TEMPLATE,
+    tickets: createTickets(keys, { audience: options.baseUrl, clock }),
+    spent: stores.tickets,
+    sessions,
+    limiter,
+    policy,
+    outbox,
+    audit,
+    clock,
+    random,
+  });
+  const application: Application = {
+    name: "default",
+    target: options.target,
+    policy,
+    identityHeaders: options.identityHeaders,
+    allowedOrigins: options.allowedOrigins,
+  };
+  const upstream = createUpstream({
+    target: options.target,
+    connectTimeout: options.connectTimeout,
+    responseTimeout: options.responseTimeout,
+    clock,
+  });
+  const proxyLog = loggers("proxy");
+  const forward = createForward({
+    application,
+    upstream,
+    live,
+    streamResponses: options.streamResponses,
+    maxBody: options.maxBody,
+    ownCookies: new Set([options.sessionCookieName, LOGIN_COOKIE]),
+    log: proxyLog,
+  });
+  const tunnel = createTunnel({ application, upstream, live, log: proxyLog });
+
+  const { rootPaths } = options;
+  const ownPaths = new Set<string>();
+  const sessionCookie = createSessionCookie(options);
+  // `*` lets any page open WebSockets, never post to Runegate's own paths.
+  const { allowedOrigins } = options;
+  const guardPost = createPostGuard(
+    allowedOrigins === "*" ? new Set([options.baseUrl]) : allowedOrigins,
+    audit,
+  );
+  const rooms: OwnRoutes[] = [
+    loginRoutes({
+      ...options,
+      service: login,
+      sessions,
+      sessionCookie,
+      limiter,
+      safeNext: (input) => safeNext(input, options.landingPath, ownPaths),
+      guardPost,
+      audit,
+      clock,
+    }),
+    sessionRoutes({ ...options, sessions, sessionCookie, guardPost, audit }),
+    healthRoutes(stores, rootPaths),
+    limitRoutes(options, rootPaths),
+    assetRoutes(),
+    ...(options.debugEndpoints
+      ? [debugRoutes({ sessions, rootPaths, sessionCookieName: options.sessionCookieName })]
+      : []),
+    ...(settings.mailbox === undefined ? [] : [mailboxRoutes(settings.mailbox)]),
+  ];
+  for (const room of rooms) for (const path of room.rootPaths) ownPaths.add(path);
+
+  const door = createDoor({
+    rooms: furnish(rooms, loggers),
+    rootPaths: ownPaths,
+    application,
+    forward,
+    tunnel,
+    sessions,
+    readClient: createClientReader(options.trustedProxies),
+    readCookies: createCookieReader(options.sessionCookieName, LOGIN_COOKIE),
+    baseUrl: options.baseUrl,
+    landingPath: options.landingPath,
+    clock,
+    audit,
+    requestLog: options.requestLogs
+      ? createRequestLog(loggers("request"), options.logFormat)
+      : () => undefined,
+    log: loggers("edge"),
+  });
+
+  return {
+    door,
+    tunnel,
+    sessions,
+    login,
+    outbox,
+    live,
+    audit,
+    start() {
+      outbox.start();
+      live.start();
+    },
+    async stop() {
+      live.stop();
+      upstream.stop();
+      await outbox.stop();
+    },
+  };
+}
+
+/** The rooms as one Elysia application, with one place for what they do not answer or cannot. */
+function furnish(rooms: readonly OwnRoutes[], loggers: LoggerFor): Elysia {
+  const log = loggers("edge");
+  const app = new Elysia({ name: "runegate" }).onError(({ code, error, request }) => {
+    const arrival = arrivalOf(request);
+    if (code === "NOT_FOUND") return failure(arrival, NOT_FOUND);
+    if (error instanceof BodyError) {
+      return failure(arrival, {
+        status: error.status,
+        error: error.code,
+        title: "This request cannot be understood",
+        message: error.message,
+        ...(error.status === 408 || error.status === 413 ? { headers: [["Connection", "close"]] } : {}),
+      });
+    }
+    return whenBroken(arrival, error, log);
+  });
+  for (const room of rooms) app.use(room.app);
+  return app as unknown as Elysia;
+}
+
+/**
+ * Binds the gateway to its address.
+ * @throws if the address is in use or may not be bound.
+ */
+export function listen(gateway: Gateway, address: ListenAddress): Server<TunnelData> {
+  return Bun.serve<TunnelData>({
+    ...(address.kind === "unix"
+      ? { unix: address.path }
+      : { hostname: address.hostname, port: address.port }),
+    ...handlersOf(gateway),
+    // For heads and for Runegate's own answers; what goes to the application has no limit (`door.ts`).
+    idleTimeout: 60,
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+    development: false,
+    // On by default when `development` is off: a second instance would share the port without a word.
+    reusePort: false,
+  } as Bun.Serve.Options<TunnelData>);
+}
+
+/** What `Bun.serve` calls, and what a reload replaces. */
+export function handlersOf(gateway: Gateway) {
+  return {
+    fetch: (request: Request, server: Server<TunnelData>) => gateway.door(request, server),
+    websocket: gateway.tunnel.handler,
+  };
+}

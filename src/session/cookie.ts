@@ -1,0 +1,22 @@
+import type { Options } from "../config/types.ts";
+import { setCookieLine } from "../edge/cookies.ts";
+
+/** `Set-Cookie` lines for the session cookie. */
+export type SessionCookie = {
+  readonly name: string;
+  issue(value: string): string;
+  expire(): string;
+};
+
+export function createSessionCookie(
+  options: Pick<Options, "sessionCookieName" | "sessionTtl" | "secureCookie" | "cookieDomain">,
+): SessionCookie {
+  const { sessionCookieName: name, secureCookie: secure, cookieDomain: domain } = options;
+  const line = (value: string, maxAgeSeconds: number) =>
+    setCookieLine(name, value, { maxAgeSeconds, secure, domain });
+  return {
+    name,
+    issue: (value) => line(value, Math.floor(options.sessionTtl / 1000)),
+    expire: () => line("", 0),
+  };
+}

@@ -1,0 +1,98 @@
+import type { Logger } from "../observe/log.ts";
+import type { Sessions } from "./session.ts";
+
+/**
+ * What is open on behalf of a session: WebSockets and event streams, which outlive the request they were allowed by.
+ * When the session ends by an order, they are closed at once; when it runs out, at the next sweep.
+ */
+export type LiveConnections = {
+  /** @returns what to call when the connection has ended by itself. */
+  add(sessionId: string, connection: LiveConnection): () => void;
+  /** Asks the store about every session that has something open, and closes what has lost its session. */
+  sweep(): Promise<void>;
+  /** Closes whatever is open, when the process stops. */
+  closeAll(reason: CloseReason): void;
+  start(): void;
+  stop(): void;
+  readonly size: number;
+};
+
+export type CloseReason = "session_ended" | "shutdown";
+
+export type LiveConnection = {
+  close(reason: CloseReason): void;
+  /** Whether the user did something on it since it was last asked: that counts as use of the session. */
+  takeUsed(): boolean;
+};
+
+/** SPEC section 3: within 5 seconds of the end of the session. */
+const SWEEP_EVERY_MS = 2_000;
+
+export function createLiveConnections(sessions: Sessions, log: Logger): LiveConnections {
+  const open = new Map<string, Set<LiveConnection>>();
+  let timer: ReturnType<typeof setInterval> | undefined;
+  let sweeping = false;
+  let size = 0;
+
+  function close(sessionId: string, reason: CloseReason): void {
+    const connections = open.get(sessionId);
+    if (connections === undefined) return;
+    open.delete(sessionId);
+    size -= connections.size;
+    for (const connection of connections) connection.close(reason);
+    log.info("closed open connections", { reason, connections: connections.size });
+  }
+
+  sessions.onEnded((sessionId) => close(sessionId, "session_ended"));
+
+  async function sweep(): Promise<void> {
+    for (const [sessionId, connections] of [...open]) {
+      let used = false;
+      for (const connection of connections) used = connection.takeUsed() || used;
+      // `alive` ends a session that is over, and its end comes back to `close`.
+      if (!(await sessions.alive(sessionId, used))) close(sessionId, "session_ended");
+    }
+  }
+
+  return {
+    add(sessionId, connection) {
+      let connections = open.get(sessionId);
+      if (connections === undefined) {
+        connections = new Set();
+        open.set(sessionId, connections);
+      }
+      connections.add(connection);
+      size++;
+      return () => {
+        const now = open.get(sessionId);
+        if (now === undefined || !now.delete(connection)) return;
+        size--;
+        if (now.size === 0) open.delete(sessionId);
+      };
+    },
+    sweep,
+    closeAll(reason) {
+      for (const sessionId of [...open.keys()]) close(sessionId, reason);
+    },
+    start() {
+      timer ??= setInterval(() => {
+        if (sweeping) return;
+        sweeping = true;
+        sweep()
+          // An unreachable store says nothing about the session: what is open stays open until it answers.
+          .catch((error: unknown) => log.warn("could not look at open sessions", { reason: String(error) }))
+          .finally(() => {
+            sweeping = false;
+          });
+      }, SWEEP_EVERY_MS);
+      timer.unref();
+    },
+    stop() {
+      clearInterval(timer);
+      timer = undefined;
+    },
+    get size() {
+      return size;
+    },
+  };
+}

@@ -1,0 +1,75 @@
+import type { Options } from "../config/types.ts";
+import { json, page } from "../edge/answer.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import { setCookieLine } from "../edge/cookies.ts";
+import { isNavigation } from "../edge/navigation.ts";
+import type { PostGuard } from "../edge/origin.ts";
+import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
+import { LOGIN_COOKIE } from "../login/cookie.ts";
+import type { Audit } from "../observe/audit.ts";
+import { loggedOutPage, logoutPage } from "../pages/pages.ts";
+import type { SessionCookie } from "./cookie.ts";
+import type { Sessions } from "./session.ts";
+
+/** `/session` and `/logout`. */
+export function sessionRoutes(
+  settings: Pick<Options, "rootPaths" | "secureCookie"> & {
+    readonly sessions: Sessions;
+    readonly sessionCookie: SessionCookie;
+    readonly guardPost: PostGuard;
+    readonly audit: Audit;
+  },
+): OwnRoutes {
+  const { sessions, sessionCookie, guardPost, audit } = settings;
+  const forgetLogin = setCookieLine(LOGIN_COOKIE, "", {
+    maxAgeSeconds: 0,
+    secure: settings.secureCookie,
+    domain: undefined,
+  });
+
+  async function whoAmI(arrival: Arrival): Promise<Response> {
+    const found = await sessions.find(arrival.cookies.session);
+    if (found === undefined) {
+      const nobody = { email: null, created_at: null, expires_at: null, idle_expires_at: null };
+      return json({ authenticated: false, ...nobody });
+    }
+    return json({
+      authenticated: true,
+      email: found.record.email,
+      created_at: iso(found.record.createdAt),
+      expires_at: iso(found.record.expiresAt),
+      idle_expires_at: iso(found.idleExpiresAt),
+    });
+  }
+
+  async function showLogout(arrival: Arrival): Promise<Response> {
+    const found = await sessions.find(arrival.cookies.session);
+    return page(logoutPage(found === undefined ? {} : { email: found.record.email }));
+  }
+
+  async function logout(arrival: Arrival): Promise<Response> {
+    // A page elsewhere could otherwise sign people out at will.
+    const foreign = guardPost(arrival);
+    if (foreign !== undefined) return foreign;
+    const found = await sessions.find(arrival.cookies.session);
+    if (found !== undefined) {
+      await sessions.end(found.record.id);
+      audit({ event: "logged_out", email: found.record.email, session: found.record.id });
+    }
+    const headers = [
+      ["Set-Cookie", sessionCookie.expire()],
+      ["Set-Cookie", forgetLogin],
+    ] as const;
+    if (isNavigation(arrival.request.headers)) return page(loggedOutPage(), 200, headers);
+    return json({ message: "Signed out." }, 200, headers);
+  }
+
+  return ownRoutes("session", settings.rootPaths, [
+    { path: "/session", handlers: { GET: whoAmI } },
+    { path: "/logout", also: ["/logout"], handlers: { GET: showLogout, POST: logout } },
+  ]);
+}
+
+function iso(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}

@@ -1,0 +1,167 @@
+import type { Policy } from "../access/policy.ts";
+import type { Principal } from "../access/principal.ts";
+import type { Clock, Random } from "../clock.ts";
+import type { Options } from "../config/types.ts";
+import type { KeyPair } from "../keys.ts";
+import { type Address, parseAddress } from "../login/address.ts";
+import type { Audit } from "../observe/audit.ts";
+import type { SessionRecord, SessionStore } from "../store/contracts.ts";
+
+/**
+ * Sessions: what a cookie is worth, until when. The cookie holds 256 random bits; the store only ever sees their HMAC.
+ */
+export type Sessions = {
+  /** Starts a session and gives the cookie's value, which is not kept anywhere. */
+  start(who: NewSession): Promise<{ readonly cookie: string; readonly record: SessionRecord }>;
+  /**
+   * Who holds this cookie. Answers at once when the store does.
+   * @throws {StoreUnavailable}
+   */
+  find(cookie: string | undefined): Found | undefined | Promise<Found | undefined>;
+  end(id: string): Promise<boolean>;
+  endAll(email: Address): Promise<string[]>;
+  list(): Promise<SessionRecord[]>;
+  /** Whether the session with this id is still good; marks it used when `used`. */
+  alive(id: string, used: boolean): Promise<boolean>;
+  /** Tells of every session that ends by `end` or `endAll`, so that its open streams end with it. */
+  onEnded(listener: (id: string) => void): void;
+};
+
+export type NewSession = { readonly email: Address; readonly ip: string; readonly userAgent: string };
+
+export type Found = {
+  readonly principal: Principal;
+  readonly record: SessionRecord;
+  readonly idleExpiresAt: number;
+};
+
+export type SessionSettings = Pick<Options, "sessionTtl" | "sessionIdle"> & {
+  readonly key: KeyPair;
+  readonly store: SessionStore;
+  readonly policy: Policy;
+  readonly audit: Audit;
+  readonly clock: Clock;
+  readonly random: Random;
+};
+
+/** 256 bits in base64url without padding. */
+const COOKIE_BYTES = 32;
+const COOKIE_FORM = /^[A-Za-z0-9_-]{43}$/;
+/** The last use is written at most this often. */
+const TOUCH_EVERY_MS = 60_000;
+/** A user agent is kept for the operator's list, not for anything that is decided. */
+const MAX_USER_AGENT = 200;
+
+export function createSessions(settings: SessionSettings): Sessions {
+  const { store, clock, policy, audit, key } = settings;
+  const listeners: Array<(id: string) => void> = [];
+  const touchEvery = Math.min(TOUCH_EVERY_MS, settings.sessionIdle / 2);
+
+  function idUnder(secret: Uint8Array, cookie: string): string {
+    return new Bun.CryptoHasher("sha256", secret).update(cookie).digest("base64url");
+  }
+
+  function ended(id: string): void {
+    for (const listener of listeners) listener(id);
+  }
+
+  async function end(id: string): Promise<boolean> {
+    const was = await store.end(id);
+    ended(id);
+    return was;
+  }
+
+  function isOver(record: SessionRecord, now: number): boolean {
+    return now >= record.expiresAt || now >= record.seenAt + settings.sessionIdle;
+  }
+
+  /** Ends a session that may not go on, and tells if it was for another reason than its time. */
+  async function retire(record: SessionRecord, now: number): Promise<void> {
+    const wasThere = await end(record.id);
+    if (!wasThere || isOver(record, now)) return;
+    audit({ event: "session_revoked", email: record.email, session: record.id, by: "allow_list" });
+  }
+
+  /** Both clocks, the allow-list, and the note of the last use. Never asks the store a second time to decide. */
+  function judge(record: SessionRecord | undefined): Found | undefined {
+    if (record === undefined) return undefined;
+    const now = clock.now();
+    const email = record.email as Address;
+    if (isOver(record, now) || !policy.allows(email)) {
+      // Not waited for: the answer is the same whether or not the store could be written.
+      void retire(record, now).catch(() => {});
+      return undefined;
+    }
+    const touched = now - record.seenAt >= touchEvery;
+    if (touched) void (async () => store.touch(record.id, now))().catch(() => {});
+    return {
+      principal: { kind: "session", email, sessionId: record.id },
+      record,
+      idleExpiresAt: Math.min(record.expiresAt, (touched ? now : record.seenAt) + settings.sessionIdle),
+    };
+  }
+
+  async function findUnderPrevious(previous: Uint8Array, cookie: string): Promise<Found | undefined> {
+    return judge(await store.find(idUnder(previous, cookie)));
+  }
+
+  return {
+    async start({ email, ip, userAgent }) {
+      const cookie = Buffer.from(settings.random.bytes(COOKIE_BYTES)).toString("base64url");
+      const now = clock.now();
+      const record: SessionRecord = {
+        id: idUnder(key.current, cookie),
+        email: parseAddress(email),
+        createdAt: now,
+        expiresAt: now + settings.sessionTtl,
+        seenAt: now,
+        ip,
+        userAgent: userAgent.slice(0, MAX_USER_AGENT),
+      };
+      await store.create(record);
+      return { cookie, record };
+    },
+
+    find(cookie) {
+      if (cookie === undefined || !COOKIE_FORM.test(cookie)) return undefined;
+      const record = store.find(idUnder(key.current, cookie));
+      const { previous } = key;
+      if (record instanceof Promise) {
+        return record.then(
+          (found) => judge(found) ?? (previous && !found ? findUnderPrevious(previous, cookie) : undefined),
+        );
+      }
+      if (record === undefined && previous !== undefined) return findUnderPrevious(previous, cookie);
+      return judge(record);
+    },
+
+    end,
+
+    async endAll(email) {
+      const ids = await store.endAll(email);
+      for (const id of ids) ended(id);
+      return ids;
+    },
+
+    async list() {
+      const now = clock.now();
+      return (await store.list()).filter((record) => !isOver(record, now));
+    },
+
+    async alive(id, used) {
+      const record = await store.find(id);
+      if (record === undefined) return false;
+      const now = clock.now();
+      if (isOver(record, now) || !policy.allows(record.email as Address)) {
+        await retire(record, now);
+        return false;
+      }
+      if (used && now - record.seenAt >= touchEvery) await store.touch(id, now);
+      return true;
+    },
+
+    onEnded: (listener) => {
+      listeners.push(listener);
+    },
+  };
+}

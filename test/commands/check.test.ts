@@ -1,0 +1,67 @@
+import { describe, expect, test } from "bun:test";
+import { createCheckCommand, type Probe } from "../../src/commands/check.ts";
+import { recordedIo } from "../support/recorded-io.ts";
+import { testMachine } from "../support/surroundings.ts";
+
+const LISTED = { RUNEGATE_ALLOWED_EMAILS: "ada@example.org" };
+
+async function check(
+  env: Record<string, string>,
+  args: string[] = [],
+  probes: readonly Probe[] = [],
+  toml?: string,
+) {
+  using machine = testMachine();
+  if (toml !== undefined) machine.write("email.toml", toml);
+  const io = recordedIo(env);
+  const code = await createCheckCommand(probes, machine).run(args, io);
+  return { code, lines: io.stdout };
+}
+
+describe("runegate check", () => {
+  test("a good configuration", async () => {
+    expect(await check(LISTED)).toEqual({ code: 0, lines: ["The configuration is good."] });
+  });
+  test("warnings are shown and do no harm", async () => {
+    const { code, lines } = await check({});
+    expect(code).toBe(0);
+    expect(lines[0]).toStartWith("warning: RUNEGATE_ALLOW_ANY_EMAIL");
+    expect(lines[1]).toBe("The configuration is good, with 1 warning.");
+  });
+  test("all problems and warnings, of options and email.toml, exit 78", async () => {
+    const env = { ...LISTED, RUNEGATE_LISTEN: "x", RUNEGATE_WORKERS: "2", RUNEGATE_LISTN: "y" };
+    const { code, lines } = await check(env, ["--online"], [], "smtp_port = 0\ncolour = 1");
+    expect(code).toBe(78);
+    const about = lines.map((line) => line.split(" ").slice(0, 2).join(" "));
+    expect(about.slice(0, 2)).toEqual(["error: RUNEGATE_LISTEN", "error: RUNEGATE_WORKERS"]);
+    expect(lines.filter((line) => line.includes("email.toml: "))).toHaveLength(6);
+    expect(about).toContain("warning: RUNEGATE_LISTN");
+    expect(lines.at(-1)).toBe("Runegate would not start: 7 problems.");
+  });
+  test("reaches nothing unless asked", async () => {
+    const probe: Probe = {
+      name: "application",
+      run: () => {
+        throw new Error("was run");
+      },
+    };
+    expect((await check(LISTED, [], [probe])).code).toBe(0);
+  });
+  test("--online runs every probe and exits 1 if one fails", async () => {
+    const probe = (name: string, ok: boolean): Probe => ({
+      name,
+      run: async ({ options }) => ({ ok, lines: [options.baseUrl] }),
+    });
+    expect(await check(LISTED, ["--online"], [probe("application", false), probe("store", true)])).toEqual({
+      code: 1,
+      lines: [
+        "The configuration is good.",
+        "application: FAILED",
+        "    http://localhost:7870",
+        "store: ok",
+        "    http://localhost:7870",
+      ],
+    });
+    expect((await check(LISTED, ["--online"], [probe("store", true)])).code).toBe(0);
+  });
+});

@@ -1,0 +1,272 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { UsageError } from "../../src/commands/command.ts";
+import { sendEmail, sendTestMail } from "../../src/commands/send-email.ts";
+import { parseEmailConfig } from "../../src/config/email.ts";
+import type { EmailConfig } from "../../src/config/types.ts";
+import { parseAddress } from "../../src/login/address.ts";
+import { makeCertificate } from "../support/certificate.ts";
+import { emailConfig, type SmtpPeer, type SmtpSetup, startSmtp } from "../support/smtp.ts";
+
+const started: { stop(): unknown }[] = [];
+const directory = mkdtempSync(join(tmpdir(), "runegate-send-email-"));
+afterAll(async () => {
+  rmSync(directory, { recursive: true });
+  for (const server of started) await server.stop();
+});
+
+async function peer(setup: SmtpSetup = {}): Promise<SmtpPeer> {
+  const server = await startSmtp(setup);
+  started.push(server);
+  return server;
+}
+
+function recordingIo(env: Record<string, string> = {}) {
+  const out: string[] = [];
+  const err: string[] = [];
+  return {
+    out,
+    err,
+    io: { out: (line: string) => void out.push(line), err: (line: string) => void err.push(line), env },
+  };
+}
+
+const TO = parseAddress("you@example.org");
+
+describe.concurrent("what the server does, in words", () => {
+  test("all is well", async () => {
+    const server = await peer();
+    const { out, err, io } = recordingIo();
+    const settings = { ca: server.ca };
+    expect(await sendTestMail(emailConfig(server.port), "https://gate.example", TO, io, settings)).toBe(0);
+    expect(err).toEqual([]);
+    expect(out).toEqual([
+      "Sending a test mail to you@example.org, with the settings in email.toml:",
+      `127.0.0.1:${server.port}, STARTTLS, from login@runegate.test.`,
+      `  ok  Connected to 127.0.0.1:${server.port}.`,
+      expect.stringMatching(/^ {2}ok {2}Encrypted with TLSv1\.\d \(\w+\); the certificate is trusted\.$/),
+      "  ok  Logged in as mailer@runegate.test.",
+      "  ok  The server accepted the mail: 250 2.0.0 queued as 4711",
+      expect.stringContaining("spam folder"),
+    ]);
+    expect(server.messages[0]).toMatchObject({ to: ["you@example.org"] });
+    expect(server.messages[0]?.raw).toContain("Subject: Runegate test mail\r\n");
+    expect(server.messages[0]?.raw).toContain("https://gate.example");
+  });
+
+  type Row = {
+    server?: SmtpSetup;
+    config?: Partial<EmailConfig>;
+    /** Reached before it failed. */
+    steps: number;
+    trust?: false;
+    away?: true;
+    hangs?: true;
+    failed: string;
+    remedy: string;
+  };
+  const refuse = (code: number, text: string) => ({ code, text });
+  test.each<[string, Row]>([
+    [
+      "wrong password",
+      {
+        config: { pass: "wrong-password" },
+        steps: 2,
+        failed: "did not accept the login of mailer@runegate.test: 535 5.7.8",
+        remedy: "app password",
+      },
+    ],
+    [
+      "no STARTTLS",
+      {
+        server: { tls: "none" },
+        steps: 1,
+        failed: "offers no STARTTLS",
+        remedy: 'smtp_tls = "implicit" with port 465',
+      },
+    ],
+    [
+      "STARTTLS asked of a port with implicit TLS",
+      {
+        server: { tls: "implicit" },
+        hangs: true,
+        steps: 1,
+        failed: "sent no greeting",
+        remedy: 'set smtp_tls = "implicit"',
+      },
+    ],
+    [
+      "implicit TLS asked of a port with STARTTLS",
+      {
+        config: { tls: "implicit" },
+        steps: 0,
+        failed: "does not speak TLS from the first byte",
+        remedy: 'smtp_tls = "starttls" with port 587',
+      },
+    ],
+    [
+      "untrusted certificate",
+      { trust: false, steps: 1, failed: "is not trusted", remedy: "NODE_EXTRA_CA_CERTS" },
+    ],
+    [
+      "expired certificate",
+      {
+        server: { certificate: makeCertificate({ notAfter: new Date(Date.now() - 60_000) }) },
+        steps: 1,
+        failed: "has expired",
+        remedy: "Renew",
+      },
+    ],
+    [
+      "certificate without the IP address",
+      {
+        server: { certificate: makeCertificate({ addresses: [] }) },
+        steps: 1,
+        failed: "is for another name",
+        remedy: "instead of its IP address",
+      },
+    ],
+    ["server away", { away: true, steps: 0, failed: "refused the connection", remedy: "smtp_port" }],
+    [
+      "unknown host",
+      { config: { host: "mail.runegate.invalid" }, steps: 0, failed: "was not found", remedy: "smtp_host" },
+    ],
+    [
+      "hangs at the greeting",
+      {
+        server: { hangAtGreeting: true },
+        hangs: true,
+        steps: 1,
+        failed: "sent no greeting",
+        remedy: "hanging",
+      },
+    ],
+    [
+      "sender refused",
+      {
+        server: { refuseSender: refuse(553, "5.7.1 not owned by user") },
+        steps: 3,
+        failed: "refused the sender login@runegate.test: 553 5.7.1 not owned by user",
+        remedy: "from_address",
+      },
+    ],
+    [
+      "recipient refused",
+      {
+        server: { refuseRecipient: () => refuse(550, "5.1.1 no such user") },
+        steps: 3,
+        failed: "refused the recipient: 550 5.1.1 no such user",
+        remedy: "Check the address",
+      },
+    ],
+    [
+      "mail refused",
+      {
+        server: { refuseMessage: refuse(554, "5.7.1 policy") },
+        steps: 3,
+        failed: "refused the mail: 554 5.7.1 policy",
+        remedy: "SPF",
+      },
+    ],
+    [
+      "cut off",
+      {
+        server: { dropAfterData: true },
+        steps: 3,
+        failed: "closed the connection unexpectedly",
+        remedy: "Try again",
+      },
+    ],
+    [
+      "no login without credentials",
+      {
+        config: { user: undefined, pass: undefined },
+        steps: 2,
+        failed: "530",
+        remedy: "Set smtp_user and smtp_pass",
+      },
+    ],
+  ])("%s", async (_, row) => {
+    const server = await peer(row.server);
+    if (row.away) await server.away();
+    const { out, err, io } = recordingIo();
+    const config = emailConfig(server.port, row.config);
+    const settings = {
+      ...(row.trust === false ? {} : { ca: server.ca }),
+      ...(row.hangs ? { setupTimeout: 700 } : {}),
+    };
+    expect(await sendTestMail(config, "https://gate.example", TO, io, settings)).toBe(1);
+    expect(out.filter((line) => line.startsWith("  ok  "))).toHaveLength(row.steps);
+    expect(err).toEqual([expect.stringContaining(row.failed), expect.stringContaining(row.remedy)]);
+    expect(err[0]).toStartWith("  failed  ");
+    expect(err[1]).toStartWith("What to do: ");
+    expect([...out, ...err].join("\n")).not.toContain(config.pass ?? "no password");
+  });
+});
+
+describe("the command", () => {
+  const emailToml = (port: number) => `
+smtp_host = "127.0.0.1"
+smtp_port = ${port}
+smtp_tls = "none"
+from_address = "Gate <login@runegate.test>"
+subject = "Your link"
+body_template = "{login_url} {code}"
+`;
+
+  test("reads email.toml, sends, and exits 0", async () => {
+    const server = await peer({ tls: "none", auth: false });
+    const path = join(directory, "good.toml");
+    writeFileSync(path, emailToml(server.port));
+    const { out, err, io } = recordingIo({ RUNEGATE_EMAIL_CONFIG: path });
+    expect(await sendEmail.run(["You@Example.org"], io)).toBe(0);
+    expect(err).toEqual([]);
+    expect(out[0]).toBe(`Sending a test mail to you@example.org, with the settings in ${path}:`);
+    expect(server.messages[0]).toMatchObject({ from: "login@runegate.test", to: ["you@example.org"] });
+  });
+
+  test.each([
+    ["a file that is not there", "missing.toml", undefined, "does not exist"],
+    ["a file with mistakes", "bad.toml", 'smtp_host = "127.0.0.1"', "smtp_port is missing"],
+  ])("%s: exits 78 and says so", async (_, name, text, problem) => {
+    const path = join(directory, name);
+    if (text !== undefined) writeFileSync(path, text);
+    const { out, err, io } = recordingIo({ RUNEGATE_EMAIL_CONFIG: path });
+    expect(await sendEmail.run(["you@example.org"], io)).toBe(78);
+    expect(out).toEqual([]);
+    expect(err.join("\n")).toContain(problem);
+  });
+
+  test.each([
+    [[]],
+    [["a@example.org", "b@example.org"]],
+    [["not an address"]],
+    [["--colour", "a@example.org"]],
+  ])("%j is a mistake in how it was called", async (args) => {
+    await expect(sendEmail.run(args, recordingIo().io)).rejects.toBeInstanceOf(UsageError);
+  });
+
+  test("explains itself", async () => {
+    const { out, io } = recordingIo();
+    expect(await sendEmail.run(["--help"], io)).toBe(0);
+    expect(out[0]).toStartWith("Usage: runegate send-email ADDRESS");
+  });
+});
+
+test("the example of an email.toml is a good one", async () => {
+  const path = new URL("../../deploy/config/email.toml.example", import.meta.url);
+  const text = await Bun.file(path).text();
+  const { config, warnings } = parseEmailConfig(text, "email.toml");
+  expect(warnings).toEqual([]);
+  expect(config).toMatchObject({
+    host: "smtp.example.org",
+    port: 587,
+    tls: "starttls",
+    htmlTemplate: undefined,
+  });
+  // With everything that is commented out as well.
+  const all = text.replace(/^# (?=smtp_tls|reply_to|html_template|<p>|""")/gm, "");
+  expect(parseEmailConfig(all, "email.toml").config.htmlTemplate).toContain("{code}");
+});

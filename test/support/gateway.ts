@@ -1,0 +1,124 @@
+import type { Server } from "bun";
+import type { Clock } from "../../src/clock.ts";
+import { systemClock, systemRandom } from "../../src/clock.ts";
+import { loadConfiguration } from "../../src/config/configuration.ts";
+import { createMailbox, type Mailbox } from "../../src/mail/mailbox.ts";
+import type { Mailer } from "../../src/mail/mailer.ts";
+import { createLoggers } from "../../src/observe/log.ts";
+import type { TunnelData } from "../../src/proxy/tunnel.ts";
+import { createGateway, type Gateway, listen } from "../../src/server.ts";
+import type { Stores } from "../../src/store/contracts.ts";
+import { createMemoryStores } from "../../src/store/memory.ts";
+import { freePort } from "./process.ts";
+
+/** A whole gateway on a real port, with the clock, the mailer and the log in the test's hands. */
+export type TestGateway = {
+  /** `http://127.0.0.1:port`, no trailing slash. */
+  readonly url: string;
+  readonly port: number;
+  readonly gateway: Gateway;
+  readonly mailbox: Mailbox;
+  readonly stores: Stores;
+  /** Every line logged so far, at trace level. */
+  readonly lines: readonly string[];
+  /** Signs in through the front door, mail included, and gives the `Cookie` header of the session. */
+  signIn(email?: string): Promise<string>;
+  stop(): Promise<void>;
+};
+
+export type TestGatewaySettings = {
+  /** `RUNEGATE_…` options. `target` is the usual one. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly target?: string;
+  readonly clock?: Clock;
+  readonly mailer?: Mailer;
+  readonly stores?: Stores;
+};
+
+const TEST_ENV = {
+  RUNEGATE_LISTEN: "127.0.0.1:0",
+  RUNEGATE_ALLOW_ANY_EMAIL: "true",
+  RUNEGATE_LOG: "trace",
+  RUNEGATE_REQUEST_LOGS: "true",
+  RUNEGATE_RATE_LIMIT_ENABLED: "false",
+  RUNEGATE_CONTROL_SOCKET: "off",
+};
+
+export async function startGateway(settings: TestGatewaySettings = {}): Promise<TestGateway> {
+  const clock = settings.clock ?? systemClock;
+  const lines: string[] = [];
+  // A free port is needed before the options are read, because the base URL names it.
+  const port = settings.env?.RUNEGATE_LISTEN === undefined ? freePort() : undefined;
+  const { options, email } = loadConfiguration(
+    {
+      ...TEST_ENV,
+      ...(port === undefined
+        ? {}
+        : { RUNEGATE_LISTEN: `127.0.0.1:${port}`, RUNEGATE_BASE_URL: `http://127.0.0.1:${port}` }),
+      ...(settings.target === undefined ? {} : { RUNEGATE_TARGET_SERVICE: settings.target }),
+      ...settings.env,
+    },
+    { envFiles: [], emailConfigs: [], serviceRuntimeDirectory: "/nonexistent", random: systemRandom },
+  );
+  const mailbox = createMailbox();
+  const stores = settings.stores ?? createMemoryStores({ clock });
+  const gateway = createGateway({
+    options,
+    email,
+    mailer: settings.mailer ?? mailbox,
+    mailbox,
+    stores,
+    clock,
+    random: systemRandom,
+    loggers: createLoggers({
+      format: options.logFormat,
+      levels: options.logLevels,
+      write: (line) => lines.push(line),
+      now: clock.now,
+      color: false,
+    }),
+  });
+  const server: Server<TunnelData> = listen(gateway, options.listen);
+  gateway.start();
+  const url = `http://127.0.0.1:${server.port}`;
+
+  async function signIn(email = "ada@example.org"): Promise<string> {
+    const asked = await fetch(`${url}/_runegate/login`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ email }),
+    });
+    if (!asked.ok) throw new Error(`asking for a link: ${asked.status} ${await asked.text()}`);
+    await gateway.outbox.runDue();
+    const link = mailbox.mails().find((mail) => mail.to === email)?.link;
+    if (link === undefined) throw new Error(`no mail for ${email}`);
+    const opened = await fetch(link.replace(/^https?:\/\/[^/]+/, url), {
+      redirect: "manual",
+      headers: { Cookie: cookieHeader(asked) },
+    });
+    if (opened.status !== 302) throw new Error(`opening the link: ${opened.status} ${await opened.text()}`);
+    return cookieHeader(opened);
+  }
+
+  return {
+    url,
+    port: server.port ?? 0,
+    gateway,
+    mailbox,
+    stores,
+    lines,
+    signIn,
+    async stop() {
+      await server.stop(true);
+      await gateway.stop();
+    },
+  };
+}
+
+/** What a browser would send back: the cookies a response set. */
+export function cookieHeader(response: Response): string {
+  return response.headers
+    .getSetCookie()
+    .map((line) => line.split(";", 1)[0] ?? "")
+    .join("; ");
+}
