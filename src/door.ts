@@ -80,9 +80,9 @@ export function createDoor(settings: DoorSettings): Door {
 
   /** Path as the application gets it; undefined if it would be one that no application gets. */
   function applicationPath(path: string): string | undefined {
-    if (!isBelow(path, PROXY_PREFIX)) return path;
+    if (!isBelow(path, PROXY_PREFIX)) return withOneSlash(path);
     const inner = withoutPrefix(path, PROXY_PREFIX);
-    return placeOf(inner) === "application" ? inner : undefined;
+    return placeOf(inner) === "application" ? withOneSlash(inner) : undefined;
   }
 
   async function toApplication(
@@ -165,6 +165,11 @@ export function createDoor(settings: DoorSettings): Door {
       return response;
     }
   };
+}
+
+/** `fetch` folds leading slashes into one; done here, so that what is decided on is what the application receives. */
+function withOneSlash(path: string): string {
+  return path.startsWith("//") ? path.replace(/^\/+/, "/") : path;
 }
 
 /** What nobody planned for. The visitor gets a number to quote; the log gets the reason. */

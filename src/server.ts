@@ -1,7 +1,7 @@
 import type { Server } from "bun";
 import { Elysia } from "elysia";
 import type { Application } from "./access/application.ts";
-import { createPolicy } from "./access/policy.ts";
+import { createPolicy, type Policy } from "./access/policy.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { EmailConfig, ListenAddress, Options } from "./config/types.ts";
 import { debugRoutes } from "./debug/routes.ts";
@@ -59,6 +59,7 @@ export type Gateway = {
   readonly door: Door;
   readonly tunnel: Tunnel;
   readonly sessions: Sessions;
+  readonly policy: Policy;
   readonly login: LoginService;
   readonly outbox: Outbox;
   readonly live: LiveConnections;
@@ -193,6 +194,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     door,
     tunnel,
     sessions,
+    policy,
     login,
     outbox,
     live,
@@ -231,17 +233,27 @@ function furnish(rooms: readonly OwnRoutes[], loggers: LoggerFor): Elysia {
 }
 
 /**
+ * A request head, and a body for one of Runegate's own paths, must be there by then, however it trickles; and an idle
+ * connection is kept this long, which is longer than proxies in front of us keep theirs, so that they never send
+ * on one that is just being closed. What goes to the application has no limit (`door.ts`).
+ */
+const IDLE_SECONDS = 75;
+
+/**
  * Binds the gateway to its address.
  * @throws if the address is in use or may not be bound.
  */
-export function listen(gateway: Gateway, address: ListenAddress): Server<TunnelData> {
+export function listen(
+  gateway: Gateway,
+  address: ListenAddress,
+  idleSeconds = IDLE_SECONDS,
+): Server<TunnelData> {
   return Bun.serve<TunnelData>({
     ...(address.kind === "unix"
       ? { unix: address.path }
       : { hostname: address.hostname, port: address.port }),
     ...handlersOf(gateway),
-    // For heads and for Runegate's own answers; what goes to the application has no limit (`door.ts`).
-    idleTimeout: 60,
+    idleTimeout: idleSeconds,
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     development: false,
     // On by default when `development` is off: a second instance would share the port without a word.

@@ -31,8 +31,10 @@ RUNEGATE_LISTEN and RUNEGATE_TARGET_SERVICE choose other ports.`,
     if (globalThis.runegateRunning === undefined) {
       try {
         sample = startSample({ hostname: targetUrl.hostname, port: Number(targetUrl.port) });
-      } catch {
-        io.err(`Port ${targetUrl.port} is in use. Stop what uses it, or choose another:`);
+      } catch (error) {
+        const code = error instanceof Error && "code" in error ? error.code : String(error);
+        io.err(`The sample application cannot listen on port ${targetUrl.port}: ${code}.`);
+        io.err("Stop what uses the port, or choose another, such as:");
         io.err("  RUNEGATE_TARGET_SERVICE=http://127.0.0.1:7960 runegate demo");
         return EXIT.failed;
       }
@@ -50,10 +52,7 @@ RUNEGATE_LISTEN and RUNEGATE_TARGET_SERVICE choose other ports.`,
           RUNEGATE_ALLOW_ANY_EMAIL: "true",
         },
       },
-      {
-        greet: (url) => io.out(greeting(url, target)),
-        ...(sample === undefined ? {} : { alsoStop: () => sample.stop() }),
-      },
+      { greet: (url) => io.out(greeting(url, target)) },
     );
     await sample?.stop();
     return code;

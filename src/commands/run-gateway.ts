@@ -19,8 +19,6 @@ import { EXIT, type ExitCode, type Io } from "./command.ts";
 export type RunSettings = {
   /** Said once it listens; the demonstration tells where to click. */
   readonly greet?: (url: string) => void;
-  /** Ends with the gateway. */
-  readonly alsoStop?: () => Promise<void>;
 };
 
 /** Requests under way may take this long after SIGTERM. */
@@ -37,6 +35,8 @@ type Running = {
   readonly secrets: Pick<Options, "jwtSecret" | "sessionKey">;
   gateway: Gateway;
   control: { stop(): Promise<void> } | undefined;
+  /** The last reload, when it is done. */
+  reloaded: Promise<void>;
   readonly stopped: Promise<ExitCode>;
 };
 
@@ -57,7 +57,12 @@ export async function runGateway(io: Io, settings: RunSettings): Promise<ExitCod
     return EXIT.config;
   }
   const running = globalThis.runegateRunning;
-  if (running !== undefined) return reload(running, configuration);
+  if (running !== undefined) {
+    // One after the other: several files saved together are several reloads.
+    running.reloaded = running.reloaded.then(() => reload(running, configuration));
+    await running.reloaded;
+    return running.stopped;
+  }
   return start(io, configuration, settings);
 }
 
@@ -90,33 +95,31 @@ async function start(io: Io, configuration: Configuration, settings: RunSettings
     secrets: { jwtSecret: options.jwtSecret, sessionKey: options.sessionKey },
     gateway,
     control: undefined,
+    reloaded: Promise.resolve(),
     stopped,
   };
   globalThis.runegateRunning = running;
   gateway.start();
-  running.control = openControl(running, options, loggers);
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.once(signal, () => {
+      log.info("stopping", { signal });
+      void stop(running).then(() => {
+        log.info("stopped");
+        sink.flush();
+        resolve(EXIT.done);
+      });
+    });
+  }
+  running.control = await openControl(running, options, loggers);
   for (const warning of configuration.warnings) log.warn(describe(warning));
   log.info("listening", { address: describeListen(options), url: options.baseUrl, pid: process.pid });
   sink.flush();
   settings.greet?.(options.baseUrl);
-
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.once(signal, () => {
-      log.info("stopping", { signal });
-      void stop(running)
-        .then(() => settings.alsoStop?.())
-        .then(() => {
-          log.info("stopped");
-          sink.flush();
-          resolve(EXIT.done);
-        });
-    });
-  }
   return stopped;
 }
 
 /** New code and new options behind the same port, with the same sessions. */
-async function reload(running: Running, configuration: Configuration): Promise<ExitCode> {
+async function reload(running: Running, configuration: Configuration): Promise<void> {
   const { sources } = configuration;
   // Drawn again at every start when they are not configured, which would sign everybody out.
   const secrets = {
@@ -125,14 +128,15 @@ async function reload(running: Running, configuration: Configuration): Promise<E
   };
   const options = { ...configuration.options, ...secrets };
   const { loggers } = openLog(options);
+  // What is open would outlive its session: the code that closes it is about to go.
+  running.gateway.live.closeAll("shutdown");
   await running.gateway.stop();
   await running.control?.stop();
   running.gateway = compose({ ...configuration, options }, running.stores, running.mailbox, loggers);
   running.server.reload(handlersOf(running.gateway) as Parameters<typeof running.server.reload>[0]);
   running.gateway.start();
-  running.control = openControl(running, options, loggers);
+  running.control = await openControl(running, options, loggers);
   loggers("main").info("reloaded", { address: describeListen(options) });
-  return running.stopped;
 }
 
 function compose(
@@ -168,14 +172,19 @@ function openLog(options: Options): { loggers: LoggerFor; sink: Sink } {
   return { loggers, sink };
 }
 
-function openControl(running: Running, options: Options, loggers: LoggerFor): Running["control"] {
+async function openControl(
+  running: Running,
+  options: Options,
+  loggers: LoggerFor,
+): Promise<Running["control"]> {
   if (options.controlSocket === undefined) return undefined;
-  const { sessions, login, audit } = running.gateway;
+  const { sessions, login, policy, audit } = running.gateway;
   try {
-    return startControl({
+    return await startControl({
       path: options.controlSocket,
       sessions,
       login,
+      policy,
       landingPath: options.landingPath,
       audit,
     });

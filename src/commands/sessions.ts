@@ -63,7 +63,7 @@ Example: runegate sessions revoke ada@example.org`,
 function revokeRequest(names: readonly string[], all: boolean): RevokeRequest {
   const [name, ...more] = names;
   if (all && name === undefined) return { all: true };
-  if (all || name === undefined || more.length > 0) {
+  if (all || name === undefined || name === "" || more.length > 0) {
     throw new UsageError("revoke takes one session id, one address, or --all.");
   }
   return name.includes("@") ? { email: name } : { id: name };

@@ -1,77 +1,60 @@
 import { parseArgs } from "node:util";
-import { startSample } from "../sample/app.ts";
+import { isLoopbackHost } from "../config/loopback.ts";
+import { listenAddress } from "../config/network-values.ts";
+import { ValueError } from "../config/value-error.ts";
+import { type Sample, startSample } from "../sample/app.ts";
 import { type Command, EXIT, type ExitCode, type Io, UsageError } from "./command.ts";
 
 const DEFAULT_LISTEN = "127.0.0.1:7860";
-
-const HELP = `Usage: runegate target [--listen ADDRESS:PORT]
-
-Runs the sample application alone, until Ctrl-C or SIGTERM, as something for a gateway to stand in front of.
-It believes whatever identity headers it is sent, so let nothing but the gateway reach it.
-
-Options:
-  --listen ADDRESS:PORT  where to listen (default ${DEFAULT_LISTEN}; [::1]:7860 for IPv6, port 0 for any free one)
-  --help                 show this
-
-Example:
-  runegate target --listen 127.0.0.1:8080`;
 
 /** `runegate target`: the sample application without a gateway. */
 export const target: Command = {
   name: "target",
   summary: "run the sample application alone",
-  help: HELP,
+  help: `Usage: runegate target [--listen ADDRESS:PORT]
+
+Runs the sample application alone until SIGTERM or Ctrl-C, as something for a
+gateway to stand in front of. It believes whatever identity headers it is sent,
+so let nothing but the gateway reach it.
+
+  --listen ADDRESS:PORT    where to listen (default ${DEFAULT_LISTEN}); with port
+                           0 on any that is free
+
+Example: runegate target --listen 127.0.0.1:8080`,
+
   async run(args, io) {
-    const { listen, help } = options(args);
-    if (help) {
-      io.out(HELP);
-      return EXIT.done;
-    }
-    return await runUntilStopped(parseListen(listen), io);
+    const { values } = parseArgs({ args: [...args], options: { listen: { type: "string" } } });
+    return await runUntilStopped(parseListen(values.listen ?? DEFAULT_LISTEN), io);
   },
 };
 
-function options(args: readonly string[]): { listen: string; help: boolean } {
+type TcpAddress = { readonly hostname: string; readonly port: number };
+
+/** @throws {UsageError} */
+function parseListen(text: string): TcpAddress {
   try {
-    const { values } = parseArgs({
-      args: [...args],
-      options: { listen: { type: "string", default: DEFAULT_LISTEN }, help: { type: "boolean", short: "h" } },
-    });
-    return { listen: values.listen, help: values.help === true };
+    const address = listenAddress(text);
+    if (address.kind === "tcp") return address;
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    if (!(error instanceof ValueError)) throw error;
   }
+  throw new UsageError(
+    `--listen ${JSON.stringify(text)} is not an IP address and a port, such as ${DEFAULT_LISTEN} or [::1]:7860.`,
+  );
 }
 
-type Address = { readonly hostname: string; readonly port: number };
-
-/** @throws {UsageError} for anything but `address:port`, an IPv6 address in brackets. */
-function parseListen(text: string): Address {
-  const match = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+)):(\d{1,5})$/i.exec(text);
-  const hostname = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (hostname === undefined || port > 65_535) {
-    throw new UsageError(
-      `--listen: ${JSON.stringify(text)} is not an address and a port, such as ${DEFAULT_LISTEN}.`,
-    );
-  }
-  return { hostname, port };
-}
-
-async function runUntilStopped(address: Address, io: Io): Promise<ExitCode> {
-  let sample: ReturnType<typeof startSample>;
+async function runUntilStopped(address: TcpAddress, io: Io): Promise<ExitCode> {
+  let sample: Sample;
   try {
     sample = startSample(address);
   } catch (error) {
-    io.err(
-      `The sample application cannot listen on ${address.hostname}:${address.port}: ${listenProblem(error)}`,
-    );
+    io.err(`The sample application cannot listen on port ${address.port}: ${listenProblem(error)}`);
     return EXIT.failed;
   }
   const stopped = stopSignal();
-  io.out(`The sample application is at ${sample.url}/ (Ctrl-C stops it).`);
-  if (!/^(?:localhost|127\.[\d.]+|::1)$/i.test(address.hostname)) {
-    io.err("It can be reached from other machines, and anybody who reaches it can claim to be anybody.");
+  io.out(`The sample application is at ${sample.url}/ (Ctrl-C ends it).`);
+  if (!isLoopbackHost(address.hostname)) {
+    io.err("Other machines can reach it, and whoever reaches it can claim to be anybody.");
   }
   await stopped;
   await sample.stop();
@@ -80,14 +63,20 @@ async function runUntilStopped(address: Address, io: Io): Promise<ExitCode> {
 
 function listenProblem(error: unknown): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "EADDRINUSE") return "the port is in use. Stop what uses it, or choose another with --listen.";
-  if (code === "EACCES") return "that port needs more rights than this user has. Choose one from 1024 up.";
+  if (code === "EADDRINUSE") return "it is in use. Stop what uses it, or choose another with --listen.";
+  if (code === "EACCES") return "it needs more rights than this user has. Choose one from 1024 up.";
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Resolves at the first SIGINT or SIGTERM. */
 function stopSignal(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  process.once("SIGINT", resolve);
-  process.once("SIGTERM", resolve);
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  const stop = () => {
+    // A second one ends the process at once, as it does everywhere else.
+    for (const signal of signals) process.off(signal, stop);
+    resolve();
+  };
+  for (const signal of signals) process.on(signal, stop);
   return promise;
 }

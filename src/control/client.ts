@@ -27,7 +27,12 @@ export function connectControl(path: string): ControlClient {
         `No running instance answers on ${path}. Is runegate running, as a user whose files you may open?`,
       );
     }
-    const answer: unknown = await response.json();
+    let answer: unknown;
+    try {
+      answer = await response.json();
+    } catch {
+      throw new ControlError(`Something other than Runegate answers on ${path}.`);
+    }
     if (!response.ok) throw new ControlError((answer as { message?: string }).message ?? "refused");
     return answer;
   }

@@ -1,5 +1,7 @@
 import { lstatSync, mkdirSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { dirname } from "node:path";
+import type { Policy } from "../access/policy.ts";
 import { type Address, AddressError, parseAddress } from "../login/address.ts";
 import type { LoginService } from "../login/service.ts";
 import type { Audit } from "../observe/audit.ts";
@@ -15,6 +17,7 @@ export type ControlSettings = {
   readonly path: string;
   readonly sessions: Sessions;
   readonly login: LoginService;
+  readonly policy: Policy;
   readonly landingPath: string;
   readonly audit: Audit;
 };
@@ -38,30 +41,38 @@ export type RevokeRequest =
 
 export const SHORT_ID = 12;
 
-/** Listens until stopped. A socket left behind by a process that was killed is replaced. */
-export function startControl(settings: ControlSettings): { stop(): Promise<void> } {
-  const { path, sessions, login, audit } = settings;
+/**
+ * Listens until stopped. A socket left behind by a process that was killed is replaced.
+ * @throws if another instance answers there, if something else has that name, or if its directory is open to others.
+ */
+export async function startControl(settings: ControlSettings): Promise<{ stop(): Promise<void> }> {
+  const { path, sessions, login, policy, audit } = settings;
   makeDirectory(dirname(path));
-  removeStale(path);
+  await removeStale(path);
   // So that the socket is never open to others, not even between being made and being closed to them.
   const umask = process.umask(0o177);
-  const server = Bun.serve({
-    unix: path,
-    routes: {
-      "/sessions": { GET: async () => Response.json((await sessions.list()).map(listed)) },
-      "/revoke": { POST: async (request) => revoke((await request.json()) as RevokeRequest) },
-      "/link": {
-        POST: async (request) => {
-          const { email } = (await request.json()) as { email: string };
-          return withAddress(email, async (address) =>
-            Response.json({ link: await login.mintLink(address, settings.landingPath) }),
-          );
-        },
+  let server: Bun.Server<undefined>;
+  try {
+    server = Bun.serve({
+      unix: path,
+      routes: {
+        "/sessions": { GET: async () => Response.json((await sessions.list()).map(listed)) },
+        "/revoke": { POST: async (request) => revoke((await request.json()) as RevokeRequest) },
+        "/link": { POST: async (request) => link((await request.json()) as { email: string }) },
       },
-    },
-    error: (error) => Response.json({ error: "failed", message: error.message }, { status: 500 }),
-  });
-  process.umask(umask);
+      error: (error) => Response.json({ error: "failed", message: error.message }, { status: 500 }),
+    });
+  } finally {
+    process.umask(umask);
+  }
+  const { ino } = lstatSync(path);
+
+  function link({ email }: { email: string }): Promise<Response> {
+    return withAddress(email, async (address) => {
+      if (!policy.allows(address)) return problem(403, `${address} may not sign in to the running instance.`);
+      return Response.json({ link: await login.mintLink(address, settings.landingPath) });
+    });
+  }
 
   async function revoke(request: RevokeRequest): Promise<Response> {
     if ("email" in request) {
@@ -71,6 +82,7 @@ export function startControl(settings: ControlSettings): { stop(): Promise<void>
     }
     const all = await sessions.list();
     if ("all" in request) return revoked(await end(all));
+    if (request.id === "") return problem(400, "Say which session.");
     const named = all.filter(({ id }) => id.startsWith(request.id));
     if (named.length > 1) return problem(400, "That beginning names several sessions: give more of it.");
     return revoked(await end(named));
@@ -86,8 +98,10 @@ export function startControl(settings: ControlSettings): { stop(): Promise<void>
 
   return {
     async stop() {
-      await server.stop(true);
-      rmSync(path, { force: true });
+      const there = lstatSync(path, { throwIfNoEntry: false });
+      // Stopping also removes whatever has the socket's name, and somebody may have put something else there.
+      if (there?.isSocket() && there.ino === ino) await server.stop(true);
+      else server.unref();
     },
   };
 }
@@ -102,9 +116,25 @@ function makeDirectory(directory: string): void {
   }
 }
 
-function removeStale(path: string): void {
+async function removeStale(path: string): Promise<void> {
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there === undefined) return;
   // Only ever a socket is removed: a mistyped option must not cost anybody a file.
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path);
+  if (!there.isSocket()) throw new Error("something that is no socket has that name");
+  if (await answers(path)) throw new Error("another instance listens on it");
+  rmSync(path);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    const settle = (yes: boolean) => {
+      socket.destroy();
+      resolve(yes);
+    };
+    socket.once("connect", () => settle(true));
+    socket.once("error", () => settle(false));
+  });
 }
 
 async function withAddress(email: string, then: (address: Address) => Promise<Response>): Promise<Response> {

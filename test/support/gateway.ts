@@ -33,6 +33,8 @@ export type TestGatewaySettings = {
   readonly clock?: Clock;
   readonly mailer?: Mailer;
   readonly stores?: Stores;
+  /** Cuts slow heads sooner than anybody would want outside a test. */
+  readonly idleSeconds?: number;
 };
 
 const TEST_ENV = {
@@ -78,7 +80,7 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
       color: false,
     }),
   });
-  const server: Server<TunnelData> = listen(gateway, options.listen);
+  const server: Server<TunnelData> = listen(gateway, options.listen, settings.idleSeconds);
   gateway.start();
   const url = `http://127.0.0.1:${server.port}`;
 

@@ -1,0 +1,148 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { createCookieReader, type OwnCookies, setCookieLine, setCookieName } from "../../src/edge/cookies.ts";
+
+const read = createCookieReader("runegate_id", "runegate_login");
+const none = { session: undefined, login: undefined, ambiguous: false, rest: undefined };
+
+describe("of a Cookie header is read", () => {
+  test.each<[what: string, header: string | null, read: Partial<OwnCookies>]>([
+    ["no header", null, {}],
+    ["an empty header", "", {}],
+    ["blanks", "  ", {}],
+    ["semicolons only", ";;;", { rest: ";;;" }],
+    ["the session cookie alone", "runegate_id=v", { session: "v" }],
+    ["the login cookie alone", "runegate_login=v", { login: "v" }],
+    ["both", "runegate_id=a; runegate_login=b", { session: "a", login: "b" }],
+    ["ours first", "runegate_id=v; a=b", { session: "v", rest: "a=b" }],
+    ["ours last", "a=b; runegate_id=v", { session: "v", rest: "a=b" }],
+    ["ours in the middle", "a=b; runegate_id=v; c=d", { session: "v", rest: "a=b; c=d" }],
+    ["without blanks", "a=b;runegate_id=v;c=d", { session: "v", rest: "a=b;c=d" }],
+    [
+      "odd blanks of the others, kept",
+      "a = b ;  c=d;runegate_id=v;\te=f ",
+      { session: "v", rest: "a = b ;  c=d;\te=f " },
+    ],
+    ["blanks around our name and value", " runegate_id = v ; a=b", { session: "v", rest: "a=b" }],
+    ["an equals sign in the value", "runegate_id=a=b", { session: "a=b" }],
+    ["an empty value", "runegate_id=", { session: "" }],
+    ["our name without a value, which is nobody's", "runegate_id; a=b", { rest: "a=b" }],
+    ["a quoted value, as it is", 'runegate_id="v"', { session: '"v"' }],
+    ["a name in capitals, which is another", "RUNEGATE_ID=v", { rest: "RUNEGATE_ID=v" }],
+    ["a name that begins like ours", "runegate_id2=v", { rest: "runegate_id2=v" }],
+    ["a name that ends like ours", "xrunegate_id=v", { rest: "xrunegate_id=v" }],
+    ["a prefixed name, which is another", "__Host-runegate_id=v", { rest: "__Host-runegate_id=v" }],
+    ["our name inside another's value", "a=runegate_id=v", { rest: "a=runegate_id=v" }],
+    ["our name in a nameless cookie", "=runegate_id=v", { rest: "=runegate_id=v" }],
+    ["a comma, which separates nothing", "a=b, runegate_id=v", { rest: "a=b, runegate_id=v" }],
+    ["a cookie without a name", "token; runegate_id=v", { session: "v", rest: "token" }],
+    ["JSON in another's value", 'a={"b":"c"}; runegate_id=v', { session: "v", rest: 'a={"b":"c"}' }],
+    ["broken percent signs", "a=%; b=%zz; runegate_id=v", { session: "v", rest: "a=%; b=%zz" }],
+    ["bytes above ASCII", "a=\xe9\xff; runegate_id=v", { session: "v", rest: "a=\xe9\xff" }],
+    [
+      "the others' order and duplicates, kept",
+      "b=2; a=1; b=2; runegate_id=v; b=3",
+      { session: "v", rest: "b=2; a=1; b=2; b=3" },
+    ],
+    ["an empty pair, kept", "a=b;; c=d", { rest: "a=b;; c=d" }],
+  ])("%s", (_, header, expected) => {
+    expect(read(header)).toEqual({ ...none, ...expected });
+  });
+});
+
+describe("tossed cookies", () => {
+  test.each<[what: string, header: string, read: Partial<OwnCookies>]>([
+    ["two of one value are one", "runegate_id=a; runegate_id=a", { session: "a" }],
+    ["two values: neither", "runegate_id=a; runegate_id=b", { ambiguous: true }],
+    ["the other order: neither", "runegate_id=b; runegate_id=a", { ambiguous: true }],
+    [
+      "three, the first again last: neither",
+      "runegate_id=a; runegate_id=b; runegate_id=a",
+      { ambiguous: true },
+    ],
+    ["an empty one beside: neither", "runegate_id=a; runegate_id=", { ambiguous: true }],
+    [
+      "the login cookie: neither, and the session stands",
+      "runegate_login=a; runegate_id=s; runegate_login=b",
+      { session: "s", ambiguous: true },
+    ],
+    ["other people's cookies may repeat", "a=1; a=2; runegate_id=s", { session: "s", rest: "a=1; a=2" }],
+  ])("%s", (_, header, expected) => {
+    expect(read(header)).toEqual({ ...none, ...expected });
+  });
+
+  test("a thousand of them are read at once, and none is believed", () => {
+    const header = Array.from({ length: 1000 }, (_, index) => `runegate_id=${index}`).join("; ");
+    expect(read(header)).toEqual({ ...none, ambiguous: true });
+  });
+});
+
+test("whatever else is in the header reaches the application byte for byte", () => {
+  const pair = fc
+    .tuple(
+      fc.string({ unit: fc.constantFrom(...'abc_-. ="%{}\xe9'), maxLength: 8 }),
+      fc.string({ unit: "grapheme-ascii", maxLength: 8 }),
+    )
+    .map(([name, value]) => `${name}=${value}`.replaceAll(";", ","))
+    .filter((text) => !/^\s*runegate_(?:id|login)\s*=/.test(text) && text === text.trimStart());
+  const header = fc.array(fc.oneof(pair, fc.constantFrom("runegate_id=v", "runegate_login=w")), {
+    minLength: 1,
+    maxLength: 8,
+  });
+  fc.assert(
+    fc.property(header, (pairs) => {
+      const others = pairs.filter((one) => one !== "runegate_id=v" && one !== "runegate_login=w");
+      const { rest, session, login } = read(pairs.join("; "));
+      expect(rest).toBe(others.length === 0 ? undefined : others.join("; "));
+      expect(session).toBe(pairs.includes("runegate_id=v") ? "v" : undefined);
+      expect(login).toBe(pairs.includes("runegate_login=w") ? "w" : undefined);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("any text is read without an error", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 60 }), (header) => {
+      expect(read(header).ambiguous).toBe(false);
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+describe("the name that a Set-Cookie line sets", () => {
+  test.each([
+    ["a=b", "a"],
+    [" a = b; Path=/", "a"],
+    ["a=b=c", "a"],
+    ["a", ""],
+    ["=a", ""],
+    ["; a=b", ""],
+    ["runegate_id=x; Domain=example.org", "runegate_id"],
+    ["\trunegate_id\t=x", "runegate_id"],
+  ])("%j", (line, name) => {
+    expect(setCookieName(line)).toBe(name);
+  });
+});
+
+describe("a Set-Cookie line of ours", () => {
+  test.each([
+    [
+      "plain",
+      { maxAgeSeconds: 60, secure: false, domain: undefined },
+      "n=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=60",
+    ],
+    [
+      "secure",
+      { maxAgeSeconds: 60, secure: true, domain: undefined },
+      "n=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure",
+    ],
+    [
+      "for a domain",
+      { maxAgeSeconds: 0, secure: true, domain: "example.org" },
+      "n=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure; Domain=example.org",
+    ],
+  ])("%s", (_, attributes, line) => {
+    expect(setCookieLine("n", "v", attributes)).toBe(line);
+  });
+});
