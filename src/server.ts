@@ -266,5 +266,9 @@ export function handlersOf(gateway: Gateway) {
   return {
     fetch: (request: Request, server: Server<TunnelData>) => gateway.door(request, server),
     websocket: gateway.tunnel.handler,
+    // What breaks behind the handler's back, such as a small body before its head has gone. Bun's own page would do, but
+    // for its words.
+    error: () =>
+      Response.json({ error: "upstream_unreachable", message: "Try again in a moment." }, { status: 502 }),
   };
 }

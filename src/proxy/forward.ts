@@ -5,7 +5,8 @@ import { failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { Logger } from "../observe/log.ts";
 import type { LiveConnections } from "../session/live.ts";
-import { type BodyEnd, BodyTooLarge, collect, limited, passOn } from "./body.ts";
+import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
+import { isEventStream, openEarly } from "./events.ts";
 import { reasonOf, upstreamFailed } from "./failure.ts";
 import { fromUpstream, toUpstream } from "./headers.ts";
 import type { Upstream, UpstreamDelay } from "./upstream.ts";
@@ -65,21 +66,22 @@ export function createForward(settings: ForwardSettings): Forward {
       delay = what;
       abort.abort();
     });
+    let sent = 0;
     let tooLarge = false;
-    const body =
-      request.body !== null && maxBody !== undefined
-        ? limited(request.body, maxBody, () => {
-            tooLarge = true;
-            abort.abort();
-          })
-        : request.body;
+    const moved = (bytes: number) => {
+      waiting.moved();
+      sent += bytes;
+      if (maxBody === undefined || sent <= maxBody) return;
+      tooLarge = true;
+      abort.abort();
+    };
 
     let response: Response;
     try {
       response = await fetch(upstream.origin + path + arrival.target.search, {
         method,
         headers,
-        body,
+        body: request.body === null ? null : passUp(request.body, moved),
         signal: abort.signal,
         redirect: "manual",
         decompress: false,
@@ -94,6 +96,12 @@ export function createForward(settings: ForwardSettings): Forward {
       return answer;
     }
     waiting.settle();
+    if (response.status < 200 || response.status > 599) {
+      abort.abort();
+      const answer = whenFailed(arrival, new Error(`status ${response.status}`), undefined, false);
+      finished(answer.status, { bytes: undefined });
+      return answer;
+    }
     fromUpstream(response.headers, ownCookies);
     return handOver(arrival, principal, path, response, abort, finished);
   };
@@ -113,6 +121,18 @@ export function createForward(settings: ForwardSettings): Forward {
       );
     }
     const length = request.headers.get("content-length");
+    // Sent twice, it arrives as a list: `Bun.serve` has seen that the values agree, an application might not.
+    if (length !== null && !/^[0-9]+$/.test(length)) {
+      return failure(
+        { request, id },
+        {
+          status: 400,
+          error: "bad_request",
+          title: "This request cannot be understood",
+          message: "It says its length more than once.",
+        },
+      );
+    }
     if (maxBody !== undefined && length !== null && Number(length) > maxBody) {
       return bodyTooLarge({ request, id });
     }
@@ -139,7 +159,7 @@ export function createForward(settings: ForwardSettings): Forward {
     tooLarge: boolean,
   ): Response {
     if (arrival.request.signal.aborted) return new Response(null, { status: 499 });
-    if (tooLarge || error instanceof BodyTooLarge) return bodyTooLarge(arrival);
+    if (tooLarge) return bodyTooLarge(arrival);
     const reason = delay === undefined ? reasonOf(error) : `${delay} timeout`;
     log.warn("the application did not answer", { reason, path: arrival.target.path, id: arrival.id });
     return upstreamFailed(arrival, delay);
@@ -155,16 +175,21 @@ export function createForward(settings: ForwardSettings): Forward {
   ): Promise<Response> {
     const { status, headers, body } = response;
     const length = headers.get("content-length");
-    const type = headers.get("content-type");
+    // To a body that is no stream of ours, `Bun.serve` adds a type if there is none or an empty one.
+    const typed = (headers.get("content-type") ?? "") !== "";
     if (body === null) {
+      // To a HEAD without it, `Bun.serve` would add a length of 0.
+      if (arrival.method === "HEAD" && length === null && status !== 204 && status !== 304) {
+        headers.set("transfer-encoding", "chunked");
+      }
       finished(status, { bytes: 0 });
       return response;
     }
-    if (length !== null && Number(length) <= UNWATCHED && type !== null) {
+    if (length !== null && Number(length) <= UNWATCHED && typed) {
       finished(status, { bytes: Number(length) });
       return response;
     }
-    const events = type?.startsWith("text/event-stream") === true;
+    const events = isEventStream(headers);
     const forget = events ? watchEvents(principal, abort) : undefined;
     const ended = (end: BodyEnd) => {
       forget?.();
@@ -174,12 +199,18 @@ export function createForward(settings: ForwardSettings): Forward {
       finished(status, end);
     };
     const init = { status, statusText: response.statusText, headers };
-    if (settings.streamResponses || events) return new Response(passOn(body, ended), init);
+    if (events) {
+      // In a compressed stream nothing can be said between the events.
+      const stream = headers.has("content-encoding") ? body : openEarly(body);
+      return new Response(passOn(stream, ended), init);
+    }
+    if (settings.streamResponses) return new Response(passOn(body, ended), init);
     try {
-      const whole = await collect(body, COLLECTED);
-      if (whole instanceof ReadableStream) return new Response(passOn(whole, ended), init);
-      ended({ bytes: whole.byteLength });
-      return new Response(whole, init);
+      const collected = await collect(body, COLLECTED);
+      if (collected instanceof ReadableStream) return new Response(passOn(collected, ended), init);
+      if (!typed) return new Response(passOn(new Blob([collected]).stream(), ended), init);
+      ended({ bytes: collected.byteLength });
+      return new Response(collected, init);
     } catch (error) {
       const answer = whenFailed(arrival, error, undefined, false);
       finished(answer.status, { bytes: undefined });

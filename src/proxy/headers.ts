@@ -136,10 +136,9 @@ export function fromUpstream(headers: Headers, ownCookies: ReadonlySet<string>):
   if (connection !== null) dropNamed(headers, connection);
   const dropped: string[] = [];
   let setsCookies = false;
-  for (const [name, value] of headers) {
+  for (const name of headers.keys()) {
     if (HOP_BY_HOP.has(name) || name.startsWith("proxy-")) dropped.push(name);
     else if (name === "set-cookie") setsCookies = true;
-    else if (/[^\x00-\x7f]/.test(value)) headers.set(name, utf8Safe(name, value));
   }
   for (const name of dropped) headers.delete(name);
   if (setsCookies) keepOwnCookies(headers, ownCookies);
@@ -148,26 +147,13 @@ export function fromUpstream(headers: Headers, ownCookies: ReadonlySet<string>):
 /** An application that sets a cookie of Runegate's could sign its users in as anybody, or out. */
 function keepOwnCookies(headers: Headers, own: ReadonlySet<string>): void {
   const lines = headers.getSetCookie();
-  if (!lines.some((line) => own.has(setCookieName(line)))) return;
+  const others = lines.filter((line) => !own.has(nameSentBack(line)));
+  if (others.length === lines.length) return;
   headers.delete("set-cookie");
-  for (const line of lines) {
-    if (!own.has(setCookieName(line))) headers.append("set-cookie", line);
-  }
+  for (const line of others) headers.append("set-cookie", line);
 }
 
-/**
- * `Bun.serve` writes header values as UTF-8 where they were read as Latin-1, which doubles every byte above 0x7f. Where
- * the bytes are UTF-8 they are decoded first, so that the same bytes go out; what Latin-1 cannot hold is percent-encoded
- * if it is a URL.
- */
-function utf8Safe(name: string, value: string): string {
-  const bytes = Buffer.from(value, "latin1");
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    return value;
-  }
-  if (/^[\x00-\xff]*$/.test(text)) return text;
-  return name === "location" || name === "content-location" || name === "refresh" ? encodeURI(text) : value;
+/** A browser sends `=name=value`, a cookie without a name, back as `name=value` (RFC 6265bis §5.8.3). */
+function nameSentBack(line: string): string {
+  return setCookieName(line.replace(/^\s*=/, ""));
 }

@@ -4,7 +4,7 @@ import type { Principal } from "../access/principal.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { Logger } from "../observe/log.ts";
 import type { LiveConnections } from "../session/live.ts";
-import { reasonOf, upstreamFailed } from "./failure.ts";
+import { upstreamFailed } from "./failure.ts";
 import { toUpstreamHandshake } from "./headers.ts";
 import type { Upstream, UpstreamDelay } from "./upstream.ts";
 
@@ -19,10 +19,29 @@ const TOO_BIG = 1009;
 const TOO_SLOW = 1013;
 const POLICY = 1008;
 const GONE_BAD = 1011;
+/** With this, `Bun.serve` tells of 1006 where it has told the browser 1009. */
+const SAID_TOO_BIG = "Received too big message";
 /** For the closing handshake of a peer that does not read. */
 const CLOSE_PATIENCE_MS = 5_000;
 
 type Message = string | Buffer;
+
+function sizeOf(message: Message): number {
+  return typeof message === "string" ? Buffer.byteLength(message) : message.byteLength;
+}
+
+/** What waits to be sent one way. */
+type Backlog = { longest: number };
+
+/**
+ * Whether the reader is too far behind, asked after each message. The longest message that waits does not count: however
+ * long it is, it may be on its way, and what follows it must not end the connection.
+ * @param waiting bytes not sent yet, the message included.
+ */
+function isBehind(backlog: Backlog, waiting: number, message: number): boolean {
+  backlog.longest = waiting <= message ? message : Math.max(backlog.longest, message);
+  return waiting - backlog.longest > MAX_BEHIND;
+}
 
 export type TunnelData = {
   readonly upstream: WebSocket;
@@ -30,8 +49,9 @@ export type TunnelData = {
   readonly early: Message[];
   readonly principal: Principal;
   readonly closed: () => void;
+  readonly toBrowser: Backlog;
+  readonly toUpstream: Backlog;
   /** Set by `open`. */
-  browser: ServerWebSocket<TunnelData> | undefined;
   forget: (() => void) | undefined;
   used: boolean;
 };
@@ -60,10 +80,11 @@ type Handshake =
   | { readonly outcome: "refused"; readonly status: number }
   | { readonly outcome: "failed"; readonly reason: string; readonly delay: UpstreamDelay | undefined };
 
+type Attempt = { readonly socket: WebSocket; readonly early: Message[]; readonly handshake: Handshake };
+
 export function createTunnel({ application, upstream, live, log }: TunnelSettings): Tunnel {
-  function dial(arrival: Arrival, principal: Principal, path: string): WebSocket {
+  function dial(arrival: Arrival, principal: Principal, path: string, protocols: string[]): WebSocket {
     const { headers } = arrival.request;
-    const offered = headers.get("sec-websocket-protocol");
     const options: Bun.WebSocketOptions = {
       headers: toUpstreamHandshake(headers, {
         client: arrival.client,
@@ -72,7 +93,7 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
       }),
       // Frames are passed on as messages; compressing them for the last hop, mostly loopback, would only cost.
       perMessageDeflate: false,
-      ...(offered === null ? {} : { protocols: offered.split(",").map((name) => name.trim()) }),
+      ...(protocols.length === 0 ? {} : { protocols }),
     };
     return new WebSocket(upstream.webSocketOrigin + path + arrival.target.search, options);
   }
@@ -101,25 +122,47 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
         // The only place where the client says what the handshake was answered with.
         const status = Number(/Expected 101 status code: (\d{3})/.exec(message)?.[1]);
         if (status >= 300 && status <= 599) settle({ outcome: "refused", status });
-        else settle({ outcome: "failed", reason: message, delay: undefined });
+        else settle({ outcome: "failed", reason: withoutUrl(message), delay: undefined });
       };
     });
+  }
+
+  async function attempt(
+    arrival: Arrival,
+    principal: Principal,
+    path: string,
+    protocols: string[],
+  ): Promise<Attempt> {
+    const socket = dial(arrival, principal, path, protocols);
+    const early: Message[] = [];
+    // The first messages can come in one piece with the handshake, before `pause` takes effect.
+    socket.onmessage = ({ data }: MessageEvent<Message>) => early.push(data);
+    return { socket, early, handshake: await shakeHands(socket, arrival.request.signal) };
+  }
+
+  async function reach(arrival: Arrival, principal: Principal, path: string): Promise<Attempt> {
+    const offered = arrival.request.headers.get("sec-websocket-protocol")?.split(",") ?? [];
+    const protocols = offered.map((name) => name.trim());
+    const first = await attempt(arrival, principal, path, protocols);
+    if (protocols.length === 0 || first.handshake.outcome !== "failed") return first;
+    // A server may choose none of what is offered (RFC 6455 §4.2.2), which this client takes for a failure.
+    if (!first.handshake.reason.includes("Missing client protocol")) return first;
+    return attempt(arrival, principal, path, []);
   }
 
   return {
     async open(server, arrival, principal, path, closed) {
       const { request } = arrival;
-      let socket: WebSocket;
-      const early: Message[] = [];
+      let attempted: Attempt;
       try {
-        socket = dial(arrival, principal, path);
-        // The first messages can come in one piece with the handshake, before `pause` takes effect.
-        socket.onmessage = ({ data }: MessageEvent<Message>) => early.push(data);
+        attempted = await reach(arrival, principal, path);
       } catch (error) {
-        log.warn("the WebSocket handshake could not be made", { reason: reasonOf(error), id: arrival.id });
+        // Only the kind of error: its words may hold the URL.
+        const reason = error instanceof Error ? error.name : "unknown";
+        log.warn("the WebSocket handshake could not be made", { reason, id: arrival.id });
         return new Response(null, { status: 400 });
       }
-      const handshake = await shakeHands(socket, request.signal);
+      const { socket, early, handshake } = attempted;
       if (handshake.outcome === "refused") return new Response(null, { status: handshake.status });
       if (handshake.outcome === "failed") {
         const { reason, delay } = handshake;
@@ -134,7 +177,8 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
         early,
         principal,
         closed,
-        browser: undefined,
+        toBrowser: { longest: 0 },
+        toUpstream: { longest: 0 },
         forget: undefined,
         used: false,
       };
@@ -154,7 +198,6 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
 
       open(browser) {
         const { data } = browser;
-        data.browser = browser;
         data.forget = live.add(data.principal.sessionId, {
           close: (why) =>
             why === "shutdown"
@@ -170,11 +213,13 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
       },
 
       message(browser, message) {
-        const { upstream } = browser.data;
+        const { upstream, toUpstream } = browser.data;
         browser.data.used = true;
         if (upstream.readyState !== WebSocket.OPEN) return;
         upstream.send(message);
-        if (upstream.bufferedAmount > MAX_BEHIND) closeBoth(browser, TOO_SLOW, "the application is too slow");
+        if (isBehind(toUpstream, upstream.bufferedAmount, sizeOf(message))) {
+          closeBoth(browser, TOO_SLOW, "the application is too slow");
+        }
       },
 
       ping(browser, payload) {
@@ -184,21 +229,25 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
       close(browser, code, reason) {
         const { data } = browser;
         data.forget?.();
-        closeUpstream(data.upstream, code, reason);
+        if (reason === SAID_TOO_BIG) closeUpstream(data.upstream, TOO_BIG, "message too big");
+        else closeUpstream(data.upstream, code, reason);
         data.closed();
       },
     },
   };
 
   function joinUpstream(browser: ServerWebSocket<TunnelData>): void {
-    const { upstream, early } = browser.data;
+    const { upstream, early, toBrowser } = browser.data;
     const passOn = (message: Message) => {
-      if (message.length > MAX_MESSAGE) {
+      const size = sizeOf(message);
+      if (size > MAX_MESSAGE) {
         closeBoth(browser, TOO_BIG, "message too big");
         return;
       }
       browser.send(message);
-      if (browser.getBufferedAmount() > MAX_BEHIND) closeBoth(browser, TOO_SLOW, "the reader is too slow");
+      if (isBehind(toBrowser, browser.getBufferedAmount(), size)) {
+        closeBoth(browser, TOO_SLOW, "the reader is too slow");
+      }
     };
     for (const message of early.splice(0)) passOn(message);
     upstream.onmessage = ({ data }: MessageEvent<Message>) => passOn(data);
@@ -228,6 +277,11 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
     // A peer that does not read would never answer the close, and keep what it has not read in memory.
     setTimeout(() => browser.terminate(), CLOSE_PATIENCE_MS).unref();
   }
+}
+
+/** Bun's words for a failed handshake begin with the URL, whose query is the application's and may be a secret. */
+function withoutUrl(message: string): string {
+  return message.replace(/^WebSocket connection to .* failed: /s, "");
 }
 
 /** The WebSocket API refuses to send the codes that only ever stand for the lack of one (RFC 6455 §7.4.1). */

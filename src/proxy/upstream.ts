@@ -21,7 +21,11 @@ export type Upstream = {
 export type UpstreamDelay = "connect" | "response";
 
 /** One exchange whose response head has not come yet. */
-export type Waiting = { settle(): void };
+export type Waiting = {
+  settle(): void;
+  /** A piece of the request body has gone: the time for the response begins anew, however long the whole body takes. */
+  moved(): void;
+};
 
 export type UpstreamSettings = {
   readonly target: TargetAddress;
@@ -95,7 +99,14 @@ function startWaiting(
 
   probeAfter.add(connect);
   responseBy.add(response);
-  return { settle };
+  return {
+    settle,
+    moved() {
+      if (settled) return;
+      responseBy.remove(response);
+      responseBy.add(response);
+    },
+  };
 }
 
 /** Whether the server accepts a connection within `timeoutMs`; refusing one at once counts as an answer, for `fetch` to report. */
