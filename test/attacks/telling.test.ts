@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { startGateway, type TestGateway } from "../support/gateway.ts";
+
+/** Nobody learns from Runegate which addresses may sign in: not from the answer, and not from the time it takes. */
+
+let gateway: TestGateway;
+
+beforeAll(async () => {
+  gateway = await startGateway({
+    env: {
+      RUNEGATE_ALLOW_ANY_EMAIL: "false",
+      RUNEGATE_ALLOWED_DOMAINS: "in.example",
+      // The cooldown is on, since it is part of what is measured; one client asks a lot here.
+      RUNEGATE_RATE_LIMIT_ENABLED: "true",
+      RUNEGATE_LOGIN_RATE_LIMIT: "0",
+      RUNEGATE_LOG: "info",
+    },
+  });
+});
+afterAll(() => gateway.stop());
+
+function ask(email: string): Promise<Response> {
+  return fetch(`${gateway.url}/_runegate/login`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ email }),
+  });
+}
+
+/** Everything of an answer that does not differ between two requests of one kind anyway. */
+async function shape(response: Response): Promise<object> {
+  const headers = [...response.headers]
+    .filter(([name]) => name !== "date")
+    .map(([name, value]) => [
+      name,
+      name === "set-cookie" ? value.replace(/=[^;]*/, `=…${value.length}`) : value,
+    ]);
+  const body = (await response.text()).replace(/"request_id":"[^"]*"/, "");
+  return { status: response.status, headers, body };
+}
+
+/** How often a value of `a` is below one of `b`: a half when the two cannot be told apart (Mann and Whitney's U). */
+function probabilityBelow(a: readonly number[], b: readonly number[]): number {
+  let below = 0;
+  for (const x of a) for (const y of b) below += x < y ? 1 : x === y ? 0.5 : 0;
+  return below / (a.length * b.length);
+}
+
+describe("an address that may sign in and one that may not", () => {
+  test("get the same status, headers, cookie attributes and body", async () => {
+    const allowed = await shape(await ask("aaaa@in.example"));
+    const refused = await shape(await ask("aaaa@no.example"));
+    expect(refused).toEqual(allowed);
+    expect((allowed as { status: number }).status).toBe(200);
+  });
+
+  test("get the same answer while the cooldown lasts", async () => {
+    await ask("bbbb@in.example");
+    await ask("bbbb@no.example");
+    const allowed = await shape(await ask("bbbb@in.example"));
+    const refused = await shape(await ask("bbbb@no.example"));
+    expect(refused).toEqual(allowed);
+    expect((allowed as { status: number }).status).toBe(429);
+  });
+
+  test("wait equally long for it", async () => {
+    const time = async (email: string) => {
+      const start = performance.now();
+      await (await ask(email)).text();
+      return performance.now() - start;
+    };
+    for (let count = 0; count < 100; count++) await time(`warm${count}@in.example`);
+
+    // In turn, so that whatever else the machine does hits both alike. A difference that is there shows every time; one by
+    // chance does not.
+    const seen: number[] = [];
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const allowed: number[] = [];
+      const refused: number[] = [];
+      for (let count = 0; count < 300; count++) {
+        const name = `t${attempt}-${count}`;
+        const first = count % 2 === 0;
+        if (first) allowed.push(await time(`${name}@in.example`));
+        refused.push(await time(`${name}@no.example`));
+        if (!first) allowed.push(await time(`${name}@in.example`));
+      }
+      const probability = probabilityBelow(refused, allowed);
+      seen.push(probability);
+      if (Math.abs(probability - 0.5) < 0.1) return;
+    }
+    throw new Error(`refused addresses are told apart by time: ${seen.map((p) => p.toFixed(2)).join(", ")}`);
+  });
+});
