@@ -4,7 +4,7 @@ import type { Application } from "./access/application.ts";
 import { answerVerdict } from "./access/challenge.ts";
 import { decide } from "./access/decision.ts";
 import type { Clock } from "./clock.ts";
-import { failure } from "./edge/answer.ts";
+import { failure, NOT_FOUND } from "./edge/answer.ts";
 import type { Arrival } from "./edge/arrival.ts";
 import type { ClientReader } from "./edge/client.ts";
 import type { CookieReader } from "./edge/cookies.ts";
@@ -15,8 +15,7 @@ import { isBelow, parseTarget, placeOf, withoutPrefix } from "./edge/target.ts";
 import type { Audit } from "./observe/audit.ts";
 import type { Logger } from "./observe/log.ts";
 import type { RequestLog } from "./observe/request-log.ts";
-import type { BodyEnd } from "./proxy/body.ts";
-import type { Forward } from "./proxy/forward.ts";
+import type { Ended, Forward } from "./proxy/forward.ts";
 import type { Tunnel, TunnelData } from "./proxy/tunnel.ts";
 import type { Sessions } from "./session/session.ts";
 import { StoreUnavailable } from "./store/contracts.ts";
@@ -37,6 +36,8 @@ export type DoorSettings = {
   readonly readCookies: CookieReader;
   readonly baseUrl: string;
   readonly landingPath: string;
+  /** How long a connection may rest between requests; what goes to the application may rest longer. */
+  readonly idleSeconds: number;
   readonly clock: Clock;
   readonly audit: Audit;
   readonly requestLog: RequestLog;
@@ -53,12 +54,7 @@ export function createDoor(settings: DoorSettings): Door {
   const challenge = { baseUrl: settings.baseUrl, landingPath: settings.landingPath };
   const nextId = createIds();
 
-  function logRequest(
-    arrival: Arrival,
-    status: number,
-    user: string | undefined,
-    end?: BodyEnd | { readonly bytes: number | undefined },
-  ): void {
+  function logRequest(arrival: Arrival, status: number, user: string | undefined, end?: Ended): void {
     settings.requestLog({
       id: arrival.id,
       method: arrival.method,
@@ -92,10 +88,11 @@ export function createDoor(settings: DoorSettings): Door {
   ): Promise<Response | undefined> {
     const { request, method } = arrival;
     const { headers } = request;
-    const looked = sessions.find(arrival.cookies.session);
+    const looked = sessions.find(arrival.cookies.sessions);
     // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
     const found = looked instanceof Promise ? await looked : looked;
-    const upgrade = headers.get("upgrade")?.toLowerCase() === "websocket";
+    // Of another method it is an ordinary request that asks for too much (RFC 6455 §4.1).
+    const upgrade = method === "GET" && headers.get("upgrade")?.toLowerCase() === "websocket";
     const verdict = decide({
       application,
       principal: found?.principal,
@@ -112,15 +109,19 @@ export function createDoor(settings: DoorSettings): Door {
       return response;
     }
     const { principal } = verdict;
-    server.timeout(request, 0);
     if (!upgrade) {
-      return settings.forward(arrival, principal, path, (status, end) =>
-        logRequest(arrival, status, principal.email, end),
-      );
+      return settings.forward(arrival, principal, path, {
+        finished: (status, end) => logRequest(arrival, status, principal.email, end),
+        rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
+      });
     }
+    server.timeout(request, 0);
     const closed = () => logRequest(arrival, 101, principal.email);
     const response = await settings.tunnel.open(server, arrival, principal, path, closed);
-    if (response !== undefined) logRequest(arrival, response.status, principal.email);
+    if (response !== undefined) {
+      server.timeout(request, settings.idleSeconds);
+      logRequest(arrival, response.status, principal.email);
+    }
     return response;
   }
 
@@ -193,13 +194,6 @@ export function whenBroken(arrival: Pick<Arrival, "request" | "id">, error: unkn
     message: "That is our fault. Tell the person who runs this server the number below.",
   });
 }
-
-export const NOT_FOUND = {
-  status: 404,
-  error: "not_found",
-  title: "Not found",
-  message: "There is nothing at this address.",
-} as const;
 
 const BAD_HOST = {
   status: 400,

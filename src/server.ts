@@ -5,8 +5,8 @@ import { createPolicy, type Policy } from "./access/policy.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { EmailConfig, ListenAddress, Options } from "./config/types.ts";
 import { debugRoutes } from "./debug/routes.ts";
-import { createDoor, type Door, NOT_FOUND, whenBroken } from "./door.ts";
-import { failure } from "./edge/answer.ts";
+import { createDoor, type Door, whenBroken } from "./door.ts";
+import { failure, NOT_FOUND } from "./edge/answer.ts";
 import { BodyError } from "./edge/body.ts";
 import { createClientReader } from "./edge/client.ts";
 import { createCookieReader } from "./edge/cookies.ts";
@@ -17,7 +17,7 @@ import { healthRoutes } from "./health/routes.ts";
 import { deriveKeys } from "./keys.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { limitRoutes } from "./limits/routes.ts";
-import { LOGIN_COOKIE } from "./login/cookie.ts";
+import { loginCookieName } from "./login/cookie.ts";
 import { safeNext } from "./login/next.ts";
 import { loginRoutes } from "./login/routes.ts";
 import { createLoginService, type LoginService } from "./login/service.ts";
@@ -53,6 +53,7 @@ export type GatewaySettings = {
   readonly clock: Clock;
   readonly random: Random;
   readonly loggers: LoggerFor;
+  readonly idleSeconds?: number;
 };
 
 export type Gateway = {
@@ -64,14 +65,16 @@ export type Gateway = {
   readonly outbox: Outbox;
   readonly live: LiveConnections;
   readonly audit: Audit;
+  readonly idleSeconds: number;
   start(): void;
   stop(): Promise<void>;
 };
 
 export function createGateway(settings: GatewaySettings): Gateway {
-  const { options, stores, clock, random, loggers, email } = settings;
+  const { options, stores, clock, random, loggers, email, idleSeconds = IDLE_SECONDS } = settings;
   const keys = deriveKeys(options);
   const policy = createPolicy(options);
+  const loginCookie = loginCookieName(options.secureCookie);
   const audit = createAudit(loggers("audit"));
   const limiter = createLimiter(options, stores.limits);
   const sessions = createSessions({
@@ -92,10 +95,12 @@ export function createGateway(settings: GatewaySettings): Gateway {
     random,
     log: loggers("mail"),
     from: email === undefined ? "localhost" : email.from.address.slice(email.from.address.indexOf("@") + 1),
-    async onGivenUp(entry, reason) {
+    async onGivenUp(entry, reason, refused) {
       audit({ event: "mail_given_up", email: entry.to, reason });
-      // Whoever waits for a mail that will not come may ask again at once (SPEC section 5).
-      if (entry.cooldownKey !== undefined) await limiter.release(entry.cooldownKey);
+      // Whoever waits for a mail that will not come may ask again at once (SPEC section 5). Not where the recipient was
+      // refused: that a second request is answered otherwise than for an address that may not sign in would tell the two
+      // apart, and which mailboxes there are.
+      if (entry.cooldownKey !== undefined && !refused) await limiter.release(entry.cooldownKey);
     },
   });
   const login = createLoginService({
@@ -134,7 +139,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     live,
     streamResponses: options.streamResponses,
     maxBody: options.maxBody,
-    ownCookies: new Set([options.sessionCookieName, LOGIN_COOKIE]),
+    ownCookies: new Set([options.sessionCookieName, loginCookie]),
     log: proxyLog,
   });
   const tunnel = createTunnel({ application, upstream, live, log: proxyLog });
@@ -178,10 +183,11 @@ export function createGateway(settings: GatewaySettings): Gateway {
     forward,
     tunnel,
     sessions,
-    readClient: createClientReader(options.trustedProxies),
-    readCookies: createCookieReader(options.sessionCookieName, LOGIN_COOKIE),
+    readClient: createClientReader(options.trustedProxies, options.listen.kind),
+    readCookies: createCookieReader(options.sessionCookieName, loginCookie),
     baseUrl: options.baseUrl,
     landingPath: options.landingPath,
+    idleSeconds,
     clock,
     audit,
     requestLog: options.requestLogs
@@ -199,6 +205,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     outbox,
     live,
     audit,
+    idleSeconds,
     start() {
       outbox.start();
       live.start();
@@ -243,17 +250,13 @@ const IDLE_SECONDS = 75;
  * Binds the gateway to its address.
  * @throws if the address is in use or may not be bound.
  */
-export function listen(
-  gateway: Gateway,
-  address: ListenAddress,
-  idleSeconds = IDLE_SECONDS,
-): Server<TunnelData> {
+export function listen(gateway: Gateway, address: ListenAddress): Server<TunnelData> {
   return Bun.serve<TunnelData>({
     ...(address.kind === "unix"
       ? { unix: address.path }
       : { hostname: address.hostname, port: address.port }),
     ...handlersOf(gateway),
-    idleTimeout: idleSeconds,
+    idleTimeout: gateway.idleSeconds,
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     development: false,
     // On by default when `development` is off: a second instance would share the port without a word.

@@ -1,6 +1,8 @@
 import { findEmailConfig } from "./email.ts";
 import { ConfigError, type Finding } from "./finding.ts";
 import { readOptions, type Sources } from "./load.ts";
+import { isLoopbackHost } from "./loopback.ts";
+import { OPTIONS } from "./options.ts";
 import { type Environment, type Surroundings, SYSTEM } from "./surroundings.ts";
 import type { EmailConfig, Options } from "./types.ts";
 
@@ -21,11 +23,25 @@ export type Configuration = {
 export function loadConfiguration(env: Environment, surroundings: Surroundings = SYSTEM): Configuration {
   const { options, problems, warnings, sources } = readOptions(env, surroundings);
   const email = readEmail(options, surroundings);
-  const allProblems = [...problems, ...email.problems];
+  const allProblems = [...problems, ...email.problems, ...mailProblems(options, email)];
   const allWarnings = [...warnings, ...email.warnings];
   if (allProblems.length > 0) throw new ConfigError(allProblems, allWarnings);
   // No problem means that every option was read; see `loadOptions`.
   return { options: options as Options, email: email.config, warnings: allWarnings, sources };
+}
+
+/** Mail that is kept in the mailbox reaches nobody who is not at this machine, and whoever is there could read it. */
+function mailProblems({ production, baseUrl }: Partial<Options>, email: ReadEmail): Finding[] {
+  if (production !== false || baseUrl === undefined) return [];
+  if (email.config !== undefined || email.problems.length > 0) return [];
+  if (isLoopbackHost(new URL(baseUrl).hostname)) return [];
+  return [
+    {
+      option: OPTIONS.emailConfig.name,
+      problem: `has no email.toml, so nobody who comes to ${baseUrl} would get a mail`,
+      remedy: "Write an email.toml, and set RUNEGATE_ENV=production for a site that others use.",
+    },
+  ];
 }
 
 type ReadEmail = {

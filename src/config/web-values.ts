@@ -1,5 +1,5 @@
 import { type Address, AddressError, type Domain, parseAddress, parseDomain } from "../login/address.ts";
-import { LOGIN_COOKIE } from "../login/cookie.ts";
+import { loginCookieName } from "../login/cookie.ts";
 import { safeNext } from "../login/next.ts";
 import { originUrl } from "./network-values.ts";
 import { quote, ValueError } from "./value-error.ts";
@@ -19,7 +19,7 @@ export function origins(text: string): "*" | Set<string> {
 
 /** RFC 6265 §4.1.1 `cookie-name`, a token of RFC 9110 §5.6.2. */
 export function cookieName(text: string): string {
-  if (text === LOGIN_COOKIE) {
+  if (text === loginCookieName(true) || text === loginCookieName(false)) {
     throw new ValueError(`is the name of the login cookie: ${quote(text)}`, "Choose another name.");
   }
   if (/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/.test(text)) return text;

@@ -1,3 +1,5 @@
+import { dirname } from "node:path";
+import { checkDirectory } from "./directory.ts";
 import type { ListedSession, RevokeRequest } from "./server.ts";
 
 /** The command line's side of the control socket. */
@@ -16,6 +18,13 @@ export type ControlClient = {
 export function connectControl(path: string): ControlClient {
   async function ask(route: string, body?: object): Promise<unknown> {
     let response: Response;
+    try {
+      checkDirectory(dirname(path));
+    } catch (error) {
+      throw new ControlError(
+        `Cannot ask the running instance: ${error instanceof Error ? error.message : error}.`,
+      );
+    }
     try {
       response = await fetch(`http://runegate${route}`, {
         unix: path,

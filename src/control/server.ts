@@ -7,6 +7,7 @@ import type { LoginService } from "../login/service.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Sessions } from "../session/session.ts";
 import type { SessionRecord } from "../store/contracts.ts";
+import { checkDirectory } from "./directory.ts";
 
 /**
  * What the command line asks of the running instance, over a unix socket that only its own user (and root) can open. It is
@@ -47,7 +48,8 @@ export const SHORT_ID = 12;
  */
 export async function startControl(settings: ControlSettings): Promise<{ stop(): Promise<void> }> {
   const { path, sessions, login, policy, audit } = settings;
-  makeDirectory(dirname(path));
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  checkDirectory(dirname(path));
   await removeStale(path);
   // So that the socket is never open to others, not even between being made and being closed to them.
   const umask = process.umask(0o177);
@@ -104,16 +106,6 @@ export async function startControl(settings: ControlSettings): Promise<{ stop():
       else server.unref();
     },
   };
-}
-
-/** @throws if the directory is one in which somebody else could put a socket of their own in place of ours. */
-function makeDirectory(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const { uid, mode } = lstatSync(directory);
-  const owner = process.getuid?.();
-  if ((uid !== owner && uid !== 0) || (mode & 0o022) !== 0) {
-    throw new Error(`${directory} belongs to somebody else, or others may write to it`);
-  }
 }
 
 async function removeStale(path: string): Promise<void> {

@@ -12,12 +12,12 @@ export function debugRoutes(settings: {
   const { sessions, sessionCookieName } = settings;
 
   async function session({ cookies, client }: Arrival): Promise<Response> {
-    const found = await sessions.find(cookies.session);
+    const found = await sessions.find(cookies.sessions);
     return json({
       authenticated: found !== undefined,
       email: found?.record.email ?? null,
-      cookie_present: cookies.session !== undefined,
-      cookie_length: cookies.session?.length ?? 0,
+      cookie_present: cookies.sessions.length > 0,
+      cookie_length: cookies.sessions[0]?.length ?? 0,
       cookie_ambiguous: cookies.ambiguous,
       client: client.ip,
       peer_trusted: client.peerTrusted,
@@ -43,7 +43,7 @@ export function debugRoutes(settings: {
   }
 
   async function guarded(arrival: Arrival): Promise<Response> {
-    const found = await sessions.find(arrival.cookies.session);
+    const found = await sessions.find(arrival.cookies.sessions);
     if (found !== undefined) return json({ message: "You are signed in.", email: found.record.email });
     return failure(arrival, {
       status: 401,

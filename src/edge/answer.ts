@@ -34,6 +34,13 @@ export type Failure = {
   readonly fields?: Readonly<Record<string, string | number>>;
 };
 
+export const NOT_FOUND: Failure = {
+  status: 404,
+  error: "not_found",
+  title: "Not found",
+  message: "There is nothing at this address.",
+};
+
 export function page(html: string, status = 200, extra: ExtraHeaders = []): Response {
   const headers = ownHeaders("text/html; charset=utf-8", extra);
   headers.set("Content-Security-Policy", PAGE_POLICY);

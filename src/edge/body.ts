@@ -20,6 +20,12 @@ const CODES = {
   415: "unsupported_media_type",
 } as const;
 
+/** Whether the request announces a body (RFC 9112 §6.3). */
+export function hasBody({ headers }: Request): boolean {
+  const length = headers.get("content-length");
+  return headers.has("transfer-encoding") || (length !== null && Number(length) !== 0);
+}
+
 /** Field values by name; a field given twice, or that is not a string, is an error. */
 export type Fields = Readonly<Record<string, string>>;
 

@@ -1,4 +1,4 @@
-import type { Network } from "../config/types.ts";
+import type { ListenAddress, Network } from "../config/types.ts";
 import { type IpAddress, isInNetworks, limitKeyOf, parseIp } from "./network.ts";
 
 /**
@@ -34,9 +34,14 @@ export type ClientReader = (headers: Headers, peerAddress: string | undefined) =
 
 /**
  * @param trusted peers that are believed about `X-Forwarded-For`, `-Proto` and `-Host` (SPEC section 8).
- * @returns a reader that gives undefined if the request carries no usable `Host` (RFC 9112 §3.2: answer 400).
+ * @param listener whether it listens on a unix socket, whose callers have no address.
+ * @returns a reader that gives undefined if the request carries no usable `Host` (RFC 9112 §3.2: answer 400), or comes
+ * from a peer that is gone.
  */
-export function createClientReader(trusted: readonly Network[]): ClientReader {
+export function createClientReader(
+  trusted: readonly Network[],
+  listener: ListenAddress["kind"],
+): ClientReader {
   const peers = new Map<string, Peer>();
   const hosts = new Map<string, boolean>();
 
@@ -53,9 +58,12 @@ export function createClientReader(trusted: readonly Network[]): ClientReader {
     return usable;
   }
 
-  function peerOf(address: string | undefined): Peer {
-    // Whoever may open the unix socket was given that right by the file system.
-    if (address === undefined) return { ip: "unix", limitKey: "unix", trusted: true };
+  function peerOf(address: string | undefined): Peer | undefined {
+    if (address === undefined) {
+      // Whoever may open the unix socket was given that right by the file system. On TCP, a peer without an address is one
+      // that has reset its connection already: nobody to believe, and nobody to answer.
+      return listener === "unix" ? { ip: "unix", limitKey: "unix", trusted: true } : undefined;
+    }
     const known = peers.get(address);
     if (known !== undefined) return known;
     const parsed = parseIp(address);
@@ -85,6 +93,7 @@ export function createClientReader(trusted: readonly Network[]): ClientReader {
     const host = headers.get("host");
     if (host === null || !isHost(host)) return undefined;
     const peer = peerOf(peerAddress);
+    if (peer === undefined) return undefined;
     if (!peer.trusted) {
       return {
         ip: peer.ip,

@@ -1,9 +1,9 @@
 /** Cookies as they come (RFC 6265 §5.4), cut by name and otherwise left byte for byte. */
 
 export type OwnCookies = {
-  /** Value of the session cookie; undefined if there is none or if two with different values were sent. */
-  readonly session: string | undefined;
-  /** Value of the login cookie, by the same rule. */
+  /** The different values of the session cookie: one, but for cookies that somebody else has planted beside it. */
+  readonly sessions: readonly string[];
+  /** Value of the login cookie; undefined if there is none or if two with different values were sent. */
   readonly login: string | undefined;
   /** Two different values under one name: somebody tosses cookies. */
   readonly ambiguous: boolean;
@@ -11,20 +11,20 @@ export type OwnCookies = {
   readonly rest: string | undefined;
 };
 
-const NONE: OwnCookies = { session: undefined, login: undefined, ambiguous: false, rest: undefined };
+const NO_VALUES: readonly string[] = [];
+const NONE: OwnCookies = { sessions: NO_VALUES, login: undefined, ambiguous: false, rest: undefined };
+
+/** More of one name than this are not looked at: each costs a look-up. */
+const MAX_VALUES = 4;
 
 export type CookieReader = (header: string | null) => OwnCookies;
 
-/**
- * Which of two cookies of one name is ours cannot be told (RFC 6265 §8.6), and a neighboring host may have planted one:
- * neither is believed.
- */
+/** Which of two cookies of one name is ours cannot be told by the cookie (RFC 6265 §8.6): a neighboring host may plant one. */
 export function createCookieReader(sessionName: string, loginName: string): CookieReader {
   return (header) => {
     if (header === null) return NONE;
-    let session: string | undefined;
+    let sessions = NO_VALUES;
     let login: string | undefined;
-    let ambiguousSession = false;
     let ambiguousLogin = false;
     let rest: string | undefined;
     let start = 0;
@@ -36,8 +36,7 @@ export function createCookieReader(sessionName: string, loginName: string): Cook
       const name = (equals === -1 ? pair : pair.slice(0, equals)).trim();
       if (name === sessionName && equals !== -1) {
         const value = pair.slice(equals + 1).trim();
-        ambiguousSession ||= session !== undefined && session !== value;
-        session = value;
+        if (!sessions.includes(value) && sessions.length < MAX_VALUES) sessions = [...sessions, value];
       } else if (name === loginName && equals !== -1) {
         const value = pair.slice(equals + 1).trim();
         ambiguousLogin ||= login !== undefined && login !== value;
@@ -48,9 +47,9 @@ export function createCookieReader(sessionName: string, loginName: string): Cook
       start = end + 1;
     }
     return {
-      session: ambiguousSession ? undefined : session,
+      sessions,
       login: ambiguousLogin ? undefined : login,
-      ambiguous: ambiguousSession || ambiguousLogin,
+      ambiguous: sessions.length > 1 || ambiguousLogin,
       // A blank after the first semicolon belonged to the separator, not to the cookie that now stands first.
       rest: rest?.trimStart() === "" ? undefined : rest?.trimStart(),
     };

@@ -23,6 +23,8 @@ export type OwnRoutes = {
   readonly rootPaths: readonly string[];
 };
 
+const ROUTED_ORIGIN = "http://runegate.invalid";
+
 const arrivals = new WeakMap<Request, Arrival>();
 
 export function ownRoutes(name: string, rootPaths: boolean, routes: readonly OwnRoute[]): OwnRoutes {
@@ -38,8 +40,11 @@ export function ownRoutes(name: string, rootPaths: boolean, routes: readonly Own
 
 /** Hands an understood request to the Elysia application, whose handlers get the `Arrival` back. */
 export function answerOwn(app: Elysia, arrival: Arrival): Awaitable<Response> {
-  arrivals.set(arrival.request, arrival);
-  return app.fetch(arrival.request);
+  // Elysia looks for the path behind the eleventh character, which in `http://nas/login` is too late. What it routes by is
+  // the path that was decided on, on a host that is always the same.
+  const routed = new Request(ROUTED_ORIGIN + arrival.target.path, { method: arrival.method });
+  arrivals.set(routed, arrival);
+  return app.fetch(routed);
 }
 
 function declare(app: Elysia, path: string, handlers: OwnRoute["handlers"]): void {

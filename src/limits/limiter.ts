@@ -20,6 +20,7 @@ export type Limiter = {
 };
 
 const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
 const CODE_TRIES = 5;
 const ALLOWED: LimitOutcome = { allowed: true };
 
@@ -43,7 +44,8 @@ export function createLimiter(settings: LimitSettings, store: LimitStore): Limit
     loginRequest: (client) => hit(`login:${client.limitKey}`, loginRule),
     mail: (email) => hit(mailKey(email), mailRule),
     redemption: (client) => hit(`token:${client.limitKey}`, tokenRule),
-    code: (jti, lifetimeMs) => store.hit(`code:${jti}`, { limit: CODE_TRIES, windowMs: lifetimeMs }),
+    // Longer than any ticket lives by the wall clock, which may be set back while the limit's clock goes on.
+    code: (jti, lifetimeMs) => store.hit(`code:${jti}`, { limit: CODE_TRIES, windowMs: lifetimeMs + DAY_MS }),
     mailKey,
     release: (key) => store.release(key),
   };

@@ -52,8 +52,9 @@ const PROBLEMS: Readonly<Record<AddressProblem, string>> = {
 const MAX_ADDRESS = 254;
 const MAX_LOCAL = 64;
 
-// RFC 5322 §3.2.3 dot-atom, ASCII only: a mailbox that needs SMTPUTF8 cannot be reached by every relay.
-const DOT_ATOM = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
+// RFC 5322 §3.2.3 dot-atom, ASCII only: a mailbox that needs SMTPUTF8 cannot be reached by every relay. Without `%` and `!`,
+// by which some relays still route mail on to another host (RFC 5321 §F.2).
+const DOT_ATOM = /^[A-Za-z0-9#$&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9#$&'*+/=?^_`{|}~-]+)*$/;
 const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 // Asked before IDNA mapping: `domainToASCII` would also decode percent signs and cut at slashes.

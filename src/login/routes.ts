@@ -14,7 +14,7 @@ import { confirmPage, loginPage, sentPage } from "../pages/pages.ts";
 import type { SessionCookie } from "../session/cookie.ts";
 import type { Sessions } from "../session/session.ts";
 import { type Address, AddressError, parseAddress } from "./address.ts";
-import { LOGIN_COOKIE } from "./cookie.ts";
+import { loginCookieName } from "./cookie.ts";
 import { describeDevice } from "./device.ts";
 import type { LoginService, Redeemed, Redeemer } from "./service.ts";
 import type { LoginTicket } from "./ticket.ts";
@@ -45,7 +45,7 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
   const expiryMinutes = Math.round(settings.magicLinkExpiry / 60_000);
 
   function loginCookieLine(value: string, maxAgeMs: number): string {
-    return setCookieLine(LOGIN_COOKIE, value, {
+    return setCookieLine(loginCookieName(settings.secureCookie), value, {
       maxAgeSeconds: Math.max(0, Math.ceil(maxAgeMs / 1000)),
       secure: settings.secureCookie,
       domain: undefined,
@@ -55,7 +55,7 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
   async function showLogin(arrival: Arrival): Promise<Response> {
     const wanted = new URLSearchParams(arrival.target.search).get("next");
     const next = safeNext(wanted);
-    if ((await sessions.find(arrival.cookies.session)) !== undefined) return redirect(302, next);
+    if ((await sessions.find(arrival.cookies.sessions)) !== undefined) return redirect(302, next);
     return page(loginPage({ next: wanted === null ? "" : next }));
   }
 
@@ -73,6 +73,7 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
       email = parseAddress(fields.email ?? "");
     } catch (error) {
       if (!(error instanceof AddressError)) throw error;
+      audit({ event: "login_refused", client: arrival.client.ip, reason: error.problem });
       if (person) {
         return page(loginPage({ next: shown, email: fields.email ?? "", error: error.message }), 400);
       }
@@ -121,18 +122,17 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
     return failure(arrival, limitRefusal("IP", outcome.retryAfterMs));
   }
 
-  /** Whether a GET of this link may sign in: never a scanner's, preview's or prefetch's (SPEC section 2). */
+  /** Whether a GET of this link may sign in (SPEC section 2). */
   async function mayRedeemByGet(arrival: Arrival, ticket: LoginTicket): Promise<boolean> {
-    const { headers } = arrival.request;
-    if (arrival.method !== "GET" || isPrefetch(headers)) return false;
-    const mode = headers.get("sec-fetch-mode");
-    if (mode !== null && mode !== "navigate") return false;
+    // A link that an operator printed belongs to no browser.
+    if (!isDeliberate(arrival) || ticket.binding === undefined) return false;
     if (settings.linkConfirm === "never") return true;
     return settings.linkConfirm === "auto" && service.isBoundTo(ticket, arrival.cookies.login);
   }
 
   async function openLink(arrival: Arrival): Promise<Response> {
-    const refusal = arrival.method === "HEAD" ? undefined : await limited(arrival);
+    // Only what could redeem is an attempt: a page elsewhere must not use up its visitor's with images of links.
+    const refusal = isDeliberate(arrival) ? await limited(arrival) : undefined;
     if (refusal !== undefined) return refusal;
     const token = new URLSearchParams(arrival.target.search).get("token");
     if (token === null || token === "") return missingToken(arrival);
@@ -160,7 +160,7 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
     const redeemed = await redeemFields(arrival, fields);
     if (redeemed instanceof Response) return redeemed;
     if (isNavigation(arrival.request.headers)) return signedIn(303, redeemed);
-    return json({ message: "Signed in.", next: safeNext(redeemed.next) }, 200, [sessionHeader(redeemed)]);
+    return json({ message: "Signed in.", next: safeNext(redeemed.next) }, 200, sessionHeaders(redeemed));
   }
 
   async function redeemFields(arrival: Arrival, { token, code }: Fields): Promise<Redeemed | Response> {
@@ -190,12 +190,12 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
     });
   }
 
-  function sessionHeader(redeemed: Redeemed): readonly [string, string] {
-    return ["Set-Cookie", sessionCookie.issue(redeemed.cookie)];
+  function sessionHeaders(redeemed: Redeemed): ExtraHeaders {
+    return sessionCookie.issue(redeemed.cookie).map((line) => ["Set-Cookie", line]);
   }
 
   function signedIn(status: 302 | 303, redeemed: Redeemed): Response {
-    return redirect(status, safeNext(redeemed.next), [sessionHeader(redeemed)]);
+    return redirect(status, safeNext(redeemed.next), sessionHeaders(redeemed));
   }
 
   return ownRoutes("login", settings.rootPaths, [
@@ -204,12 +204,18 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
   ]);
 }
 
+/** Not a scanner's HEAD, a preview, a prefetch, or something that a page fetches: those never redeem. */
+function isDeliberate({ method, request: { headers } }: Arrival): boolean {
+  const mode = headers.get("sec-fetch-mode");
+  return method === "GET" && !isPrefetch(headers) && (mode === null || mode === "navigate");
+}
+
 const SAME_BROWSER = "A code works only in the browser that asked for it.";
 
 function redeemerOf(arrival: Arrival): Redeemer {
   return {
     client: arrival.client,
     userAgent: arrival.request.headers.get("user-agent") ?? "",
-    oldSession: arrival.cookies.session,
+    oldSessions: arrival.cookies.sessions,
   };
 }

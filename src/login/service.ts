@@ -58,8 +58,8 @@ export type Asked =
 export type Redeemer = {
   readonly client: Client;
   readonly userAgent: string;
-  /** Cookie of the session it had before, which ends. */
-  readonly oldSession: string | undefined;
+  /** Cookies of the sessions it had before, which end. */
+  readonly oldSessions: readonly string[];
 };
 
 export type Redeemed = {
@@ -76,7 +76,8 @@ export type RefusedReason =
   | "not_allowed"
   | "no_login_cookie"
   | "wrong_code"
-  | "too_many_tries";
+  | "too_many_tries"
+  | "store_unavailable";
 
 export type Refused = { readonly outcome: "refused"; readonly reason: RefusedReason };
 
@@ -166,18 +167,32 @@ export function createLoginService(settings: LoginSettings): LoginService {
     by: Redeemer,
   ): Promise<Redeemed | Refused> {
     if (!policy.allows(ticket.email)) return refuse("not_allowed", by.client, ticket.email);
+    // Everything that can be asked before is, so that a store that stumbles costs nobody their link.
+    const old = await sessions.findAll(by.oldSessions);
     const spent = await settings.spent.spend(ticket.jti, ticket.expiresAt);
     if (spent === "unavailable") throw new StoreUnavailable("tickets cannot be spent");
     if (spent === "spent") return refuse("spent", by.client, ticket.email);
-    const old = await sessions.find(by.oldSession);
     const { cookie, record } = await sessions.start({
       email: ticket.email,
       ip: by.client.ip,
       userAgent: by.userAgent,
     });
-    if (old !== undefined) await sessions.end(old.record.id);
+    for (const { record: before } of old) {
+      // The new session stands; the old one, if it cannot be ended now, runs out by itself.
+      await sessions.end(before.id).catch(() => {});
+    }
     audit({ event: "redeemed", email: ticket.email, client: by.client.ip, by: how, session: record.id });
     return { outcome: "signed_in", cookie, record, next: ticket.next };
+  }
+
+  /** A redemption that the store kept from happening is an event too. */
+  async function audited<T>(email: Address, by: Redeemer, redemption: Promise<T>): Promise<T> {
+    try {
+      return await redemption;
+    } catch (error) {
+      if (error instanceof StoreUnavailable) refuse("store_unavailable", by.client, email);
+      throw error;
+    }
   }
 
   async function pending(loginCookie: string | undefined): Promise<LoginRequest | undefined> {
@@ -203,6 +218,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     async mintLink(email, next) {
       const { issuedAt, expiresAt } = lifetime();
       const from = "the operator of this server";
+      audit({ event: "link_printed", email, by: "operator" });
       return linkOf(
         await tickets.signLogin({
           jti: randomText(),
@@ -231,7 +247,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
       return request !== undefined && sameSecret(bindingOf(request.secret), ticket.binding);
     },
 
-    redeemLink: (ticket, by) => redeem(ticket, "link", by),
+    redeemLink: (ticket, by) => audited(ticket.email, by, redeem(ticket, "link", by)),
 
     async redeemCode(typed, loginCookie, by) {
       const request = await pending(loginCookie);
@@ -242,7 +258,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
       const tries = await limiter.code(request.jti, request.expiresAt - request.issuedAt);
       if (!tries.allowed) return refuse("too_many_tries", by.client, request.email);
       if (!matches(request, code)) return refuse("wrong_code", by.client, request.email);
-      return redeem(request, "code", by);
+      return audited(request.email, by, redeem(request, "code", by));
     },
 
     pending,

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { NodemailerError } from "nodemailer";
 import type { EmailConfig } from "../config/types.ts";
+import { maskTokens } from "../observe/mask.ts";
 import { MailError, type MailFailure } from "./mailer.ts";
 import { singleLine } from "./message.ts";
 
@@ -271,9 +272,8 @@ function seconds(milliseconds: number): string {
 export function printable(reply: string, config: EmailConfig): string {
   let text = singleLine(reply);
   for (const secret of credentialForms(config)) text = text.replaceAll(secret, "***");
-  return text
+  return maskTokens(text)
     .replace(/(https?:\/\/[^\s?#]*)[?#]\S*/g, "$1?***")
-    .replace(/eyJ[\w-]+(?:\.[\w-]+)*/g, "***")
     .replace(/\b[0-9A-Z]{4}-[0-9A-Z]{4}\b/g, "***")
     .slice(0, 300);
 }

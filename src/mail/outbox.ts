@@ -29,8 +29,11 @@ export type OutboxSettings = {
   readonly log: Logger;
   /** The domain of the `Message-ID`s: the one of the address the mail is from. */
   readonly from: string;
-  /** Called when a mail will not be sent any more; it is no longer in the store then. */
-  readonly onGivenUp: (entry: OutboxEntry, reason: string) => Awaitable<void>;
+  /**
+   * Called when a mail will not be sent any more; it is no longer in the store then. `refused` if the server will not have
+   * it for its recipient or contents, rather than not being there.
+   */
+  readonly onGivenUp: (entry: OutboxEntry, reason: string, refused: boolean) => Awaitable<void>;
   readonly onSent?: (entry: OutboxEntry) => Awaitable<void>;
 };
 
@@ -50,6 +53,9 @@ const SHORTEST_SLEEP = SECOND;
 /** The wall clock may be set while the timer runs, so the timer never waits for longer than this. */
 const LONGEST_SLEEP = 60 * SECOND;
 const STOP_PATIENCE = 10 * SECOND;
+/** A new mail waits this long, and up to as much again by chance. */
+const SOON = 0.4 * SECOND;
+const SOON_SPREAD = 0.8 * SECOND;
 
 /**
  * The outbox: mails are stored by `queue` and sent by a worker, a few at a time, with back-off, until they are sent,
@@ -131,7 +137,8 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     const about = { to: entry.to, attempt: entry.attempts };
     try {
       if (!delivered.has(entry.id)) {
-        if (clock.now() >= entry.expiresAt) return await giveUp(entry, "It could not be sent in time.");
+        if (clock.now() >= entry.expiresAt)
+          return await giveUp(entry, "It could not be sent in time.", false);
         await mailer.send(entry);
         delivered.add(entry.id);
         log.info("mail sent", about);
@@ -152,8 +159,8 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     const reason = messageOf(error);
     const next = clock.now() + backOff(entry.attempts);
     try {
-      if (error instanceof MailError && error.permanent) return await giveUp(entry, reason);
-      if (next >= entry.expiresAt) return await giveUp(entry, reason);
+      if (error instanceof MailError && error.permanent) return await giveUp(entry, reason, true);
+      if (next >= entry.expiresAt) return await giveUp(entry, reason, false);
       const say = error instanceof MailError && error.misconfigured ? log.error : log.warn;
       say("mail failed, will try again", { to: entry.to, attempt: entry.attempts, reason });
       await store.postpone(entry.id, entry.attempts, next);
@@ -162,10 +169,10 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     }
   }
 
-  async function giveUp(entry: OutboxEntry, reason: string): Promise<void> {
+  async function giveUp(entry: OutboxEntry, reason: string, refused: boolean): Promise<void> {
     await store.remove(entry.id);
     log.error("mail given up", { to: entry.to, attempt: entry.attempts, reason });
-    await tell(() => settings.onGivenUp(entry, reason));
+    await tell(() => settings.onGivenUp(entry, reason, refused));
   }
 
   async function tell(hook: () => Awaitable<void> | undefined): Promise<void> {
@@ -181,10 +188,15 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     await Promise.all(underway.values());
   }
 
+  /** From 0 to 1. */
+  function fraction(): number {
+    const [byte = 0] = random.bytes(1);
+    return byte / 255;
+  }
+
   function backOff(attempts: number): number {
     const wait = BACK_OFF[attempts - 1] ?? LAST_BACK_OFF;
-    const [byte = 0] = random.bytes(1);
-    return Math.round(wait * (1 + (JITTER * byte) / 255));
+    return Math.round(wait * (1 + JITTER * fraction()));
   }
 
   return {
@@ -213,8 +225,9 @@ export function createOutbox(settings: OutboxSettings): Outbox {
         log.error("mail not queued", { to: mail.to, reason: messageOf(error) });
         return false;
       }
-      // By the timer, so that the answer to whoever asked for the mail goes out first and takes no longer for it.
-      if (running) wakeIn(0);
+      // Later, and not at a time that can be told beforehand: what sending costs would otherwise slow down the requests that
+      // follow the answer, and show whoever asked that there is a mail.
+      if (running) wakeIn(SOON + fraction() * SOON_SPREAD);
       return true;
     },
     async runDue() {

@@ -1,11 +1,19 @@
-import { page } from "../edge/answer.ts";
+import { isLoopbackHost } from "../config/loopback.ts";
+import { failure, NOT_FOUND, page } from "../edge/answer.ts";
+import type { Arrival } from "../edge/arrival.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
 import { mailboxPage } from "../pages/pages.ts";
 import type { Mailbox } from "./mailbox.ts";
 
-/** The development mailbox. Never wired in production: whoever reads it can sign in as anybody. */
+/**
+ * The development mailbox. Never wired in production, and shown to this machine alone: whoever reads it can sign in as
+ * anybody.
+ */
 export function mailboxRoutes(mailbox: Mailbox): OwnRoutes {
-  return ownRoutes("mailbox", false, [
-    { path: "/mailbox", handlers: { GET: () => page(mailboxPage({ mails: mailbox.mails() })) } },
-  ]);
+  function show(arrival: Arrival): Response {
+    if (!isLoopbackHost(arrival.client.ip)) return failure(arrival, NOT_FOUND);
+    return page(mailboxPage({ mails: mailbox.mails() }));
+  }
+
+  return ownRoutes("mailbox", false, [{ path: "/mailbox", handlers: { GET: show } }]);
 }

@@ -12,6 +12,9 @@ export type AuditEvent =
       readonly client: string;
       readonly outcome: "queued" | "not_allowed" | "rate_limited" | "cooldown" | "queue_full";
     }
+  /** What was typed is no address; it is not logged, since it may be anything. */
+  | { readonly event: "login_refused"; readonly client: string; readonly reason: string }
+  | { readonly event: "link_printed"; readonly email: string; readonly by: string }
   | { readonly event: "mail_given_up"; readonly email: string; readonly reason: string }
   | {
       readonly event: "redeemed";
@@ -57,10 +60,12 @@ function isRefusal(event: AuditEvent): boolean {
   switch (event.event) {
     case "login_requested":
       return event.outcome !== "queued";
+    case "login_refused":
     case "mail_given_up":
     case "redemption_refused":
     case "access_refused":
       return true;
+    case "link_printed":
     case "redeemed":
     case "logged_out":
     case "session_revoked":

@@ -1,5 +1,6 @@
 import { createConsoleFormat } from "./console-format.ts";
 import { createJsonFormat } from "./json-format.ts";
+import { maskFields, maskTokens } from "./mask.ts";
 
 /**
  * The log: lines to one place, in one of two formats, with a level per module.
@@ -67,7 +68,7 @@ export function createLoggers(settings: LogSettings): LoggerFor {
     function writer(level: Level): (message: string, fields?: Fields) => void {
       if (!enabled(level)) return discard;
       const line = format(level, module);
-      return (message, fields) => write(line(now(), message, fields));
+      return (message, fields) => write(line(now(), maskTokens(message), maskFields(fields)));
     }
 
     return {

@@ -1,4 +1,4 @@
-import { failure } from "../edge/answer.ts";
+import { failure, NOT_FOUND } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
 import { findAsset } from "./assets.ts";
@@ -8,12 +8,7 @@ export function assetRoutes(): OwnRoutes {
   function serve(arrival: Arrival): Response {
     const asset = findAsset(arrival.target.path);
     if (asset === undefined) {
-      return failure(arrival, {
-        status: 404,
-        error: "not_found",
-        title: "Not found",
-        message: "There is nothing at this address.",
-      });
+      return failure(arrival, NOT_FOUND);
     }
     const headers = {
       "Cache-Control": "public, max-age=31536000, immutable",

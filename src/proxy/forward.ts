@@ -3,13 +3,14 @@ import type { Principal } from "../access/principal.ts";
 import type { Options } from "../config/types.ts";
 import { failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
+import { hasBody } from "../edge/body.ts";
 import type { Logger } from "../observe/log.ts";
 import type { LiveConnections } from "../session/live.ts";
 import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
 import { reasonOf, upstreamFailed } from "./failure.ts";
 import { fromUpstream, toUpstream } from "./headers.ts";
-import type { Upstream, UpstreamDelay } from "./upstream.ts";
+import type { Upstream, UpstreamDelay, Waiting } from "./upstream.ts";
 
 /** HTTP to the application and back (SPEC section 7). Who may is decided before anything gets here. */
 export type Forward = (
@@ -17,9 +18,21 @@ export type Forward = (
   principal: Principal,
   /** Path as the application gets it, in normal form. */
   path: string,
-  /** Called once, when the response has been handed over or its body has come to its end. */
-  finished: (status: number, end: BodyEnd | { readonly bytes: number | undefined }) => void,
+  hooks: ForwardHooks,
 ) => Promise<Response>;
+
+export type ForwardHooks = {
+  /** Called once, when the response is whole or its body has come to its end. */
+  finished(status: number, end: Ended): void;
+  /**
+   * Called with true when the connection to the browser may have to rest for longer than an idle one may, and with false
+   * when that is over.
+   */
+  rest(long: boolean): void;
+};
+
+/** `bytes` is undefined where nobody counted them. */
+export type Ended = BodyEnd | { readonly bytes: number | undefined; readonly left?: true };
 
 export type ForwardSettings = Pick<Options, "streamResponses" | "maxBody"> & {
   readonly application: Application;
@@ -31,22 +44,36 @@ export type ForwardSettings = Pick<Options, "streamResponses" | "maxBody"> & {
 };
 
 /**
- * A body of at most this many bytes, of a known length, is returned as `fetch` gave it: watching a stream costs half as
- * much again as the whole exchange, and bodies this small have mostly arrived with their head.
+ * A body of at most this many bytes, of a known length, goes in one piece: passing on a stream costs half as much again as
+ * the whole exchange, and bodies this small mostly arrive with their head.
  */
-const UNWATCHED = 64 * 1024;
+const SMALL = 64 * 1024;
 /** With `RUNEGATE_STREAM_RESPONSES=false`, what is collected before it is sent. */
 const COLLECTED = 2 * 1024 * 1024;
+
+/** One request on its way. */
+type Exchange = {
+  readonly arrival: Arrival;
+  readonly principal: Principal;
+  readonly path: string;
+  readonly abort: AbortController;
+  readonly waiting: Waiting;
+  readonly finish: (status: number, end: Ended) => void;
+  readonly rest: () => void;
+  /** What was waited for in vain. */
+  delay: UpstreamDelay | undefined;
+  tooLarge: boolean;
+};
 
 export function createForward(settings: ForwardSettings): Forward {
   const { application, upstream, live, ownCookies, maxBody, log } = settings;
 
-  return async (arrival, principal, path, finished) => {
+  return async (arrival, principal, path, hooks) => {
     const { request, method } = arrival;
     const { headers } = request;
     const refused = refuseBody(arrival);
     if (refused !== undefined) {
-      finished(refused.status, { bytes: undefined });
+      hooks.finished(refused.status, { bytes: undefined });
       return refused;
     }
     if (method === "GET" || method === "HEAD") headers.delete("content-length");
@@ -58,31 +85,15 @@ export function createForward(settings: ForwardSettings): Forward {
     // `fetch` would otherwise name itself to the application.
     if (!headers.has("user-agent")) headers.set("user-agent", "");
 
-    const abort = new AbortController();
-    const leave = () => abort.abort();
-    request.signal.addEventListener("abort", leave, { once: true });
-    let delay: UpstreamDelay | undefined;
-    const waiting = upstream.await((what) => {
-      delay = what;
-      abort.abort();
-    });
-    let sent = 0;
-    let tooLarge = false;
-    const moved = (bytes: number) => {
-      waiting.moved();
-      sent += bytes;
-      if (maxBody === undefined || sent <= maxBody) return;
-      tooLarge = true;
-      abort.abort();
-    };
-
+    const exchange = begin(arrival, principal, path, hooks);
+    request.signal.addEventListener("abort", () => exchange.abort.abort(), { once: true });
     let response: Response;
     try {
       response = await fetch(upstream.origin + path + arrival.target.search, {
         method,
         headers,
-        body: request.body === null ? null : passUp(request.body, moved),
-        signal: abort.signal,
+        body: request.body === null ? null : passUp(request.body, counting(exchange)),
+        signal: exchange.abort.signal,
         redirect: "manual",
         decompress: false,
         proxy: false,
@@ -90,21 +101,55 @@ export function createForward(settings: ForwardSettings): Forward {
         ...(upstream.unix === undefined ? {} : { unix: upstream.unix }),
       } as RequestInit);
     } catch (error) {
-      waiting.settle();
-      const answer = whenFailed(arrival, error, delay, tooLarge);
-      finished(answer.status, { bytes: undefined, ...(request.signal.aborted ? { left: true } : {}) });
-      return answer;
+      return failed(exchange, error);
     }
-    waiting.settle();
     if (response.status < 200 || response.status > 599) {
-      abort.abort();
-      const answer = whenFailed(arrival, new Error(`status ${response.status}`), undefined, false);
-      finished(answer.status, { bytes: undefined });
-      return answer;
+      exchange.abort.abort();
+      return failed(exchange, new Error(`status ${response.status}`));
     }
     fromUpstream(response.headers, ownCookies);
-    return handOver(arrival, principal, path, response, abort, finished);
+    return handOver(exchange, response);
   };
+
+  function begin(arrival: Arrival, principal: Principal, path: string, hooks: ForwardHooks): Exchange {
+    let resting = false;
+    const rest = () => {
+      if (!resting) hooks.rest(true);
+      resting = true;
+    };
+    const exchange: Exchange = {
+      arrival,
+      principal,
+      path,
+      abort: new AbortController(),
+      waiting: upstream.await((what) => {
+        exchange.delay = what;
+        exchange.abort.abort();
+      }, rest),
+      finish(status, end) {
+        if (resting) hooks.rest(false);
+        hooks.finished(status, end);
+      },
+      rest,
+      delay: undefined,
+      tooLarge: false,
+    };
+    // An upload takes as long as it takes.
+    if (arrival.request.body !== null) rest();
+    return exchange;
+  }
+
+  /** Counts a request body as it goes, and ends it where it is too large. */
+  function counting(exchange: Exchange): (bytes: number) => void {
+    let sent = 0;
+    return (bytes) => {
+      exchange.waiting.moved();
+      sent += bytes;
+      if (maxBody === undefined || sent <= maxBody) return;
+      exchange.tooLarge = true;
+      exchange.abort.abort();
+    };
+  }
 
   /** What cannot be forwarded as it is, so that no application waits for a body that does not come. */
   function refuseBody({ request, method, id }: Arrival): Response | undefined {
@@ -136,9 +181,7 @@ export function createForward(settings: ForwardSettings): Forward {
     if (maxBody !== undefined && length !== null && Number(length) > maxBody) {
       return bodyTooLarge({ request, id });
     }
-    const hasBody =
-      (length !== null && Number(length) > 0) || request.headers.get("transfer-encoding") !== null;
-    if (hasBody && (method === "GET" || method === "HEAD")) {
+    if (hasBody(request) && (method === "GET" || method === "HEAD")) {
       return failure(
         { request, id },
         {
@@ -152,12 +195,15 @@ export function createForward(settings: ForwardSettings): Forward {
     return undefined;
   }
 
-  function whenFailed(
-    arrival: Arrival,
-    error: unknown,
-    delay: UpstreamDelay | undefined,
-    tooLarge: boolean,
-  ): Response {
+  function failed(exchange: Exchange, error: unknown): Response {
+    exchange.waiting.settle();
+    const answer = whenFailed(exchange, error);
+    const left = exchange.arrival.request.signal.aborted;
+    exchange.finish(answer.status, left ? { bytes: undefined, left } : { bytes: undefined });
+    return answer;
+  }
+
+  function whenFailed({ arrival, delay, tooLarge }: Exchange, error: unknown): Response {
     if (arrival.request.signal.aborted) return new Response(null, { status: 499 });
     if (tooLarge) return bodyTooLarge(arrival);
     const reason = delay === undefined ? reasonOf(error) : `${delay} timeout`;
@@ -165,40 +211,37 @@ export function createForward(settings: ForwardSettings): Forward {
     return upstreamFailed(arrival, delay);
   }
 
-  async function handOver(
-    arrival: Arrival,
-    principal: Principal,
-    path: string,
-    response: Response,
-    abort: AbortController,
-    finished: Parameters<Forward>[3],
-  ): Promise<Response> {
-    const { status, headers, body } = response;
+  async function handOver(exchange: Exchange, response: Response): Promise<Response> {
+    const { status, statusText, headers, body } = response;
     const length = headers.get("content-length");
-    // To a body that is no stream of ours, `Bun.serve` adds a type if there is none or an empty one.
-    const typed = (headers.get("content-type") ?? "") !== "";
     if (body === null) {
       // To a HEAD without it, `Bun.serve` would add a length of 0.
-      if (arrival.method === "HEAD" && length === null && status !== 204 && status !== 304) {
+      if (exchange.arrival.method === "HEAD" && length === null && status !== 204 && status !== 304) {
         headers.set("transfer-encoding", "chunked");
       }
-      finished(status, { bytes: 0 });
+      exchange.waiting.settle();
+      exchange.finish(status, { bytes: 0 });
       return response;
     }
-    if (length !== null && Number(length) <= UNWATCHED && typed) {
-      finished(status, { bytes: Number(length) });
-      return response;
-    }
+    // To a body that is no stream of ours, `Bun.serve` adds a type if there is none or an empty one.
+    const typed = (headers.get("content-type") ?? "") !== "";
     const events = isEventStream(headers);
-    const forget = events ? watchEvents(principal, abort) : undefined;
+    if (length !== null && Number(length) <= SMALL && typed && !events)
+      return handOverWhole(exchange, response);
+
+    exchange.waiting.settle();
+    exchange.rest();
+    // A body of no announced length may be a stream of events by any name.
+    const forget = events || length === null ? watch(exchange) : undefined;
     const ended = (end: BodyEnd) => {
       forget?.();
-      if (end.broken !== undefined && !arrival.request.signal.aborted) {
+      if (end.broken !== undefined && !exchange.arrival.request.signal.aborted) {
+        const { path, arrival } = exchange;
         log.warn("the response broke off", { reason: reasonOf(end.broken), path, id: arrival.id });
       }
-      finished(status, end);
+      exchange.finish(status, end);
     };
-    const init = { status, statusText: response.statusText, headers };
+    const init = { status, statusText, headers };
     if (events) {
       // In a compressed stream nothing can be said between the events.
       const stream = headers.has("content-encoding") ? body : openEarly(body);
@@ -212,14 +255,26 @@ export function createForward(settings: ForwardSettings): Forward {
       ended({ bytes: collected.byteLength });
       return new Response(collected, init);
     } catch (error) {
-      const answer = whenFailed(arrival, error, undefined, false);
-      finished(answer.status, { bytes: undefined });
-      return answer;
+      forget?.();
+      return failed(exchange, error);
     }
   }
 
-  /** An event stream lives on after the request was allowed, so it ends with the session. */
-  function watchEvents(principal: Principal, abort: AbortController): () => void {
+  /** An application that breaks off in a small body has then sent a 502, not half an answer. */
+  async function handOverWhole(exchange: Exchange, response: Response): Promise<Response> {
+    const { status, statusText, headers } = response;
+    try {
+      const body = await response.bytes();
+      exchange.waiting.settle();
+      exchange.finish(status, { bytes: body.byteLength });
+      return new Response(body, { status, statusText, headers });
+    } catch (error) {
+      return failed(exchange, error);
+    }
+  }
+
+  /** A stream lives on after the request was allowed, so it ends with the session. */
+  function watch({ principal, abort }: Exchange): () => void {
     return live.add(principal.sessionId, {
       close: () => abort.abort(new Error("the session has ended")),
       // What the application sends is no use of the session by its user.

@@ -109,7 +109,11 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
         settle({ outcome: "failed", reason, delay });
         socket.terminate();
       };
-      const waiting = upstream.await((delay) => fail(`${delay} timeout`, delay));
+      // The connection to the browser is kept open from the start (`door.ts`).
+      const waiting = upstream.await(
+        (delay) => fail(`${delay} timeout`, delay),
+        () => {},
+      );
       const leave = () => fail("the client left");
       signal.addEventListener("abort", leave);
       socket.onopen = () => {
@@ -223,7 +227,12 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
       },
 
       ping(browser, payload) {
-        if (browser.data.upstream.readyState === WebSocket.OPEN) browser.data.upstream.ping(payload);
+        const { upstream, toUpstream } = browser.data;
+        if (upstream.readyState !== WebSocket.OPEN) return;
+        upstream.ping(payload);
+        if (isBehind(toUpstream, upstream.bufferedAmount, payload.byteLength)) {
+          closeBoth(browser, TOO_SLOW, "the application is too slow");
+        }
       },
 
       close(browser, code, reason) {
@@ -252,7 +261,11 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
     for (const message of early.splice(0)) passOn(message);
     upstream.onmessage = ({ data }: MessageEvent<Message>) => passOn(data);
     upstream.addEventListener("ping", (event) => {
-      browser.ping((event as MessageEvent<Buffer>).data);
+      const { data } = event as MessageEvent<Buffer>;
+      browser.ping(data);
+      if (isBehind(toBrowser, browser.getBufferedAmount(), data.byteLength)) {
+        closeBoth(browser, TOO_SLOW, "the reader is too slow");
+      }
     });
     upstream.onerror = () => {
       // `close` follows with what there is to know.

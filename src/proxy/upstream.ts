@@ -13,8 +13,9 @@ export type Upstream = {
   /**
    * Starts both clocks of SPEC section 7 for one exchange. Exactly one of the outcomes is told, at most once, unless
    * `settle` comes first.
+   * @param slow called once if the answer takes long enough to be waited for by other means.
    */
-  await(expired: (what: UpstreamDelay) => void): Waiting;
+  await(expired: (what: UpstreamDelay) => void, slow: () => void): Waiting;
   stop(): void;
 };
 
@@ -34,18 +35,22 @@ export type UpstreamSettings = {
   readonly clock: Clock;
 };
 
+/** Well below what an idle connection to the browser may last, since it is then that it has to be kept open. */
+const LONGEST_WAIT_MS = 30_000;
+
 export function createUpstream(settings: UpstreamSettings): Upstream {
   const { target, connectTimeout } = settings;
   /**
    * `fetch` does not tell when it is connected. An exchange that has waited for half the time a connection may take
    * makes a connection of its own to see whether the server takes any; one such probe serves all that wait.
    */
-  const probeAfter = createDeadlines(connectTimeout / 2, settings.clock);
+  const wait = Math.min(connectTimeout / 2, LONGEST_WAIT_MS);
+  const probeAfter = createDeadlines(wait, settings.clock);
   const responseBy = createDeadlines(settings.responseTimeout, settings.clock);
   let probing: Promise<boolean> | undefined;
 
   function reachable(): Promise<boolean> {
-    probing ??= probe(target, connectTimeout / 2).finally(() => {
+    probing ??= probe(target, connectTimeout - wait).finally(() => {
       probing = undefined;
     });
     return probing;
@@ -57,8 +62,8 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
       target.kind === "tcp" ? target.origin.replace(/^http/, "ws") : `ws+unix://${target.path}:`,
     unix: target.kind === "unix" ? target.path : undefined,
 
-    await(expired) {
-      return startWaiting(probeAfter, responseBy, reachable, expired);
+    await(expired, slow) {
+      return startWaiting(probeAfter, responseBy, reachable, expired, slow);
     },
 
     stop() {
@@ -73,11 +78,13 @@ function startWaiting(
   responseBy: Deadlines,
   reachable: () => Promise<boolean>,
   expired: (what: UpstreamDelay) => void,
+  slow: () => void,
 ): Waiting {
   let settled = false;
   const connect: Deadline = {
     addedAt: 0,
     expired() {
+      slow();
       void reachable().then((yes) => {
         if (!yes) finish("connect");
       });

@@ -1,7 +1,7 @@
 import css from "../../static/sample/app.css" with { type: "text" };
 import script from "../../static/sample/app.js" with { type: "text" };
 import logo from "../../static/sample/logo.svg" with { type: "text" };
-import { COOKIES_TO_CLEAR, cookiesToSet, isGatewayCookie, receivedCookies } from "./cookies.ts";
+import { COOKIES_TO_CLEAR, cookiesToSet, receivedCookies } from "./cookies.ts";
 import { download } from "./download.ts";
 import { html } from "./html.ts";
 import { identityOf } from "./identity.ts";
@@ -182,9 +182,6 @@ function wait(ms: number, signal: AbortSignal): Promise<void> {
 
 function cookies(request: Request, title: string, setCookie: readonly string[]): Response {
   const received = receivedCookies(request.headers);
-  const verdict = received.some(isGatewayCookie)
-    ? html`<p class="verdict bad">One of them is the gateway’s own. It should have been cut out.</p>`
-    : html`<p class="verdict good">None of them is the gateway’s own, as it should be.</p>`;
   return answer(request, {
     title,
     body: html`
@@ -195,7 +192,7 @@ function cookies(request: Request, title: string, setCookie: readonly string[]):
       <ul>${setCookie.map((line) => html`<li><code>${line}</code></li>`)}</ul>`
       }
       <h2>Cookies this request brought</h2>
-      ${cookieList(received)} ${verdict}
+      ${cookieList(received)}
       <p class="actions">
         <a class="button" href="/cookies">See what the next request brings</a>
         <a class="button quiet" href="/cookies/set">Set them</a>

@@ -30,3 +30,7 @@ export function identityOf(headers: Headers): Identity {
 export function identityHeaders(headers: Headers): (readonly [name: string, value: string | null])[] {
   return IDENTITY_HEADERS.map((name) => [name, headers.get(name)]);
 }
+
+export function isIdentityHeader(name: string): boolean {
+  return IDENTITY_HEADERS.some((known) => known.toLowerCase() === name.toLowerCase());
+}

@@ -1,8 +1,8 @@
 import indexSource from "../../static/sample/index.html" with { type: "text" };
 import messageSource from "../../static/sample/message.html" with { type: "text" };
-import { isGatewayCookie, receivedCookies } from "./cookies.ts";
+import { isGatewayCookie, type ReceivedCookie, receivedCookies } from "./cookies.ts";
 import { fill, type Html, html } from "./html.ts";
-import { identityHeaders, identityOf } from "./identity.ts";
+import { identityHeaders, identityOf, isIdentityHeader } from "./identity.ts";
 
 /** What a visitor sees: the one big page, and small ones with a message. Programs get the same as JSON. */
 
@@ -23,6 +23,7 @@ export const PAGE_HEADERS = {
 } as const;
 
 const NONE: Html = { html: "" };
+const VOUCHED = html` class="vouched"`;
 
 /** The page at `/`: who the gateway says is asking, everything it sent, and things to try. */
 export function indexPage(request: Request, listening: string): Response {
@@ -46,24 +47,27 @@ export function indexPage(request: Request, listening: string): Response {
     ),
     listening,
     cookies: cookieList(cookies),
-    cookieVerdict: cookies.some(isGatewayCookie)
-      ? html`<p class="verdict bad">One of the gateway’s own cookies reached this application. It should have been cut out.</p>`
-      : html`<p class="verdict good">None of the gateway’s own cookies is among them, as it should be.</p>`,
     requestLine: `${request.method} ${url.pathname}${url.search}`,
     headerCount: [...request.headers].length,
     headers: [...request.headers].map(
-      ([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>`,
+      ([name, value]) =>
+        html`<tr${isIdentityHeader(name) ? VOUCHED : NONE}><th scope="row">${name}</th><td>${value}</td></tr>`,
     ),
   });
   return new Response(page, { headers: PAGE_HEADERS });
 }
 
-type Cookies = ReturnType<typeof receivedCookies>;
-
-export function cookieList(cookies: Cookies): Html {
-  if (cookies.length === 0) return html`<p class="absent">None came with this request.</p>`;
+/** The cookies of a request, and whether the gateway kept its own to itself. */
+export function cookieList(cookies: readonly ReceivedCookie[]): Html {
   const items = cookies.map(({ name, value }) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`);
-  return html`<dl class="pairs">${items}</dl>`;
+  const list =
+    items.length === 0
+      ? html`<p class="absent">None came with this request.</p>`
+      : html`<dl class="pairs">${items}</dl>`;
+  const verdict = cookies.some(isGatewayCookie)
+    ? html`<p class="verdict bad">One of the gateway’s own cookies came along. It should have been cut out.</p>`
+    : html`<p class="verdict good">None of the gateway’s own cookies came along, as it should be.</p>`;
+  return html`${list}${verdict}`;
 }
 
 type Answer = {

@@ -4,8 +4,8 @@ import { setCookieLine } from "../edge/cookies.ts";
 /** `Set-Cookie` lines for the session cookie. */
 export type SessionCookie = {
   readonly name: string;
-  issue(value: string): string;
-  expire(): string;
+  issue(value: string): string[];
+  expire(): string[];
 };
 
 export function createSessionCookie(
@@ -14,9 +14,12 @@ export function createSessionCookie(
   const { sessionCookieName: name, secureCookie: secure, cookieDomain: domain } = options;
   const line = (value: string, maxAgeSeconds: number) =>
     setCookieLine(name, value, { maxAgeSeconds, secure, domain });
+  // Left from before a domain was configured, it would be sent beside the one for the domain.
+  const hostOnly =
+    domain === undefined ? [] : [setCookieLine(name, "", { maxAgeSeconds: 0, secure, domain: undefined })];
   return {
     name,
-    issue: (value) => line(value, Math.floor(options.sessionTtl / 1000)),
-    expire: () => line("", 0),
+    issue: (value) => [...hostOnly, line(value, Math.floor(options.sessionTtl / 1000))],
+    expire: () => [...hostOnly, line("", 0)],
   };
 }

@@ -1,11 +1,12 @@
 import type { Options } from "../config/types.ts";
 import { json, page } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
+import { hasBody, readFields } from "../edge/body.ts";
 import { setCookieLine } from "../edge/cookies.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import type { PostGuard } from "../edge/origin.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
-import { LOGIN_COOKIE } from "../login/cookie.ts";
+import { loginCookieName } from "../login/cookie.ts";
 import type { Audit } from "../observe/audit.ts";
 import { loggedOutPage, logoutPage } from "../pages/pages.ts";
 import type { SessionCookie } from "./cookie.ts";
@@ -21,14 +22,14 @@ export function sessionRoutes(
   },
 ): OwnRoutes {
   const { sessions, sessionCookie, guardPost, audit } = settings;
-  const forgetLogin = setCookieLine(LOGIN_COOKIE, "", {
+  const forgetLogin = setCookieLine(loginCookieName(settings.secureCookie), "", {
     maxAgeSeconds: 0,
     secure: settings.secureCookie,
     domain: undefined,
   });
 
   async function whoAmI(arrival: Arrival): Promise<Response> {
-    const found = await sessions.find(arrival.cookies.session);
+    const found = await sessions.find(arrival.cookies.sessions);
     if (found === undefined) {
       const nobody = { email: null, created_at: null, expires_at: null, idle_expires_at: null };
       return json({ authenticated: false, ...nobody });
@@ -43,7 +44,7 @@ export function sessionRoutes(
   }
 
   async function showLogout(arrival: Arrival): Promise<Response> {
-    const found = await sessions.find(arrival.cookies.session);
+    const found = await sessions.find(arrival.cookies.sessions);
     return page(logoutPage(found === undefined ? {} : { email: found.record.email }));
   }
 
@@ -51,15 +52,14 @@ export function sessionRoutes(
     // A page elsewhere could otherwise sign people out at will.
     const foreign = guardPost(arrival);
     if (foreign !== undefined) return foreign;
-    const found = await sessions.find(arrival.cookies.session);
-    if (found !== undefined) {
-      await sessions.end(found.record.id);
-      audit({ event: "logged_out", email: found.record.email, session: found.record.id });
+    if (hasBody(arrival.request)) await readFields(arrival.request);
+    // All of them: whoever signs out means to be signed out, whichever cookie was planted beside theirs.
+    for (const { record } of await sessions.findAll(arrival.cookies.sessions)) {
+      await sessions.end(record.id);
+      audit({ event: "logged_out", email: record.email, session: record.id });
     }
-    const headers = [
-      ["Set-Cookie", sessionCookie.expire()],
-      ["Set-Cookie", forgetLogin],
-    ] as const;
+    const lines = [...sessionCookie.expire(), forgetLogin];
+    const headers = lines.map((line) => ["Set-Cookie", line] as const);
     if (isNavigation(arrival.request.headers)) return page(loggedOutPage(), 200, headers);
     return json({ message: "Signed out." }, 200, headers);
   }

@@ -14,10 +14,13 @@ export type Sessions = {
   /** Starts a session and gives the cookie's value, which is not kept anywhere. */
   start(who: NewSession): Promise<{ readonly cookie: string; readonly record: SessionRecord }>;
   /**
-   * Who holds this cookie. Answers at once when the store does.
+   * Who holds these cookies, all of one name: nobody if none names a live session, or more than one does. Answers at once
+   * when the store does.
    * @throws {StoreUnavailable}
    */
-  find(cookie: string | undefined): Found | undefined | Promise<Found | undefined>;
+  find(cookies: readonly string[]): Found | undefined | Promise<Found | undefined>;
+  /** Every live session that these cookies name, to end them all. @throws {StoreUnavailable} */
+  findAll(cookies: readonly string[]): Promise<Found[]>;
   end(id: string): Promise<boolean>;
   endAll(email: Address): Promise<string[]>;
   list(): Promise<SessionRecord[]>;
@@ -105,6 +108,24 @@ export function createSessions(settings: SessionSettings): Sessions {
     return judge(await store.find(idUnder(previous, cookie)));
   }
 
+  function findOne(cookie: string): Found | undefined | Promise<Found | undefined> {
+    if (!COOKIE_FORM.test(cookie)) return undefined;
+    const record = store.find(idUnder(key.current, cookie));
+    const { previous } = key;
+    if (record instanceof Promise) {
+      return record.then(
+        (found) => judge(found) ?? (previous && !found ? findUnderPrevious(previous, cookie) : undefined),
+      );
+    }
+    if (record === undefined && previous !== undefined) return findUnderPrevious(previous, cookie);
+    return judge(record);
+  }
+
+  async function findAll(cookies: readonly string[]): Promise<Found[]> {
+    const found = await Promise.all(cookies.map(async (cookie) => findOne(cookie)));
+    return found.filter((one) => one !== undefined);
+  }
+
   return {
     async start({ email, ip, userAgent }) {
       const cookie = Buffer.from(settings.random.bytes(COOKIE_BYTES)).toString("base64url");
@@ -122,18 +143,14 @@ export function createSessions(settings: SessionSettings): Sessions {
       return { cookie, record };
     },
 
-    find(cookie) {
-      if (cookie === undefined || !COOKIE_FORM.test(cookie)) return undefined;
-      const record = store.find(idUnder(key.current, cookie));
-      const { previous } = key;
-      if (record instanceof Promise) {
-        return record.then(
-          (found) => judge(found) ?? (previous && !found ? findUnderPrevious(previous, cookie) : undefined),
-        );
-      }
-      if (record === undefined && previous !== undefined) return findUnderPrevious(previous, cookie);
-      return judge(record);
+    find(cookies) {
+      const [cookie] = cookies;
+      if (cookie === undefined) return undefined;
+      if (cookies.length === 1) return findOne(cookie);
+      return findAll(cookies).then((found) => (found.length === 1 ? found[0] : undefined));
     },
+
+    findAll,
 
     end,
 

@@ -1,6 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type Pair, startPair, within } from "../proxy/support.ts";
 import { dial } from "../support/raw.ts";
+
+setDefaultTimeout(30_000);
 
 /** Using Runegate up: connections that never finish, bodies that never end, floods. */
 

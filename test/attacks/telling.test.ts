@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
+
+setDefaultTimeout(30_000);
 
 /** Nobody learns from Runegate which addresses may sign in: not from the answer, and not from the time it takes. */
 

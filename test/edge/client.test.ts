@@ -4,12 +4,15 @@ import { networks } from "../../src/config/network-values.ts";
 import { createClientReader } from "../../src/edge/client.ts";
 import { limitKeyOf, parseIp } from "../../src/edge/network.ts";
 
-const read = createClientReader(networks("127.0.0.0/8,::1,10.0.0.0/8,2001:db8:ed9e::/48"));
+const trusted = networks("127.0.0.0/8,::1,10.0.0.0/8,2001:db8:ed9e::/48");
+const read = createClientReader(trusted, "tcp");
+const readOnUnix = createClientReader(trusted, "unix");
 const EDGE = "127.0.0.1";
 const STRANGER = "203.0.113.9";
 
 function clientOf(peer: string | undefined, fields: Readonly<Record<string, string>> = {}) {
-  return read(new Headers({ Host: "app.example.org", ...fields }), peer);
+  // A peer without an address is a unix socket's.
+  return (peer === undefined ? readOnUnix : read)(new Headers({ Host: "app.example.org", ...fields }), peer);
 }
 
 describe("the client is", () => {
@@ -180,8 +183,13 @@ describe("limits are counted on", () => {
   });
 });
 
+test("a peer on TCP that is gone before it was asked for its address is nobody", () => {
+  // It would otherwise be taken for a caller on a unix socket, and be believed.
+  expect(read(new Headers({ Host: "a", "X-Forwarded-For": "198.51.100.1" }), undefined)).toBeUndefined();
+});
+
 test("an empty list trusts nobody, not even loopback", () => {
-  const trustless = createClientReader([]);
+  const trustless = createClientReader([], "tcp");
   const headers = new Headers({ Host: "a", "X-Forwarded-For": "198.51.100.1" });
   expect(trustless(headers, EDGE)).toMatchObject({ ip: EDGE, peerTrusted: false, proto: "http" });
 });

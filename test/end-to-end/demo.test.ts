@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cookieHeader } from "../support/gateway.ts";
 import { freePort, type RunningProcess, runegate, startProcess } from "../support/process.ts";
+
+setDefaultTimeout(30_000);
 
 /** `runegate demo` as a newcomer meets it. With `RUNEGATE_EXECUTABLE` set, the same through the built executable. */
 

@@ -29,6 +29,8 @@ const refusals: ReadonlyArray<readonly [what: string, input: string, problem: Ad
   ["a fullwidth @ beside the real one", "ada＠evil.example@example.org", "local_part"],
   ["a small-form @ in place of it", "ada﹫example.org", "not_one_at"],
   ["percent routing (RFC 1123 §5.2.16) with two @", "ada%evil.example@@example.org", "not_one_at"],
+  ["percent routing", "ada%evil.example@example.org", "local_part"],
+  ["a bang path", "evil.example!ada@example.org", "local_part"],
   ["a bang path's blanks", "evil!ada @example.org", "local_part"],
   ["a display name", "Ada <ada@example.org>", "display_name"],
   ["angle brackets", "<ada@example.org>", "display_name"],
@@ -125,9 +127,9 @@ const canonical: ReadonlyArray<readonly [what: string, input: string, address: s
   ["a plus-tag, kept", "ada+runegate@example.org", "ada+runegate@example.org"],
   ["dots, kept: they are part of the mailbox's name", "a.d.a@gmail.com", "a.d.a@gmail.com"],
   [
-    "every atom character of RFC 5322",
-    "!#$%&'*+-/=?^_`{|}~a@example.org",
-    "!#$%&'*+-/=?^_`{|}~a@example.org",
+    "every atom character of RFC 5322 but those that route",
+    "#$&'*+-/=?^_`{|}~a@example.org",
+    "#$&'*+-/=?^_`{|}~a@example.org",
   ],
   ["64 characters before the @", `${"a".repeat(64)}@example.org`, `${"a".repeat(64)}@example.org`],
   [
@@ -275,7 +277,6 @@ describe("the allow-list", () => {
     ["another address of an allowed address's domain", "mallory@partner.example", false],
     ["an allowed address with a plus-tag is another address", "eve+x@partner.example", false],
     ["an allowed address with dots is another address", "e.ve@partner.example", false],
-    ["percent routing", "ada%example.org@evil.example", false],
     ["a look-alike in one script", "ada@ехамрӏе.example", false],
     ["the IDN domain without its dots", "ada@bucher.example", false],
   ])("%s", (_, input, allowed) => {

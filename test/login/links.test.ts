@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { testClock } from "../support/clock.ts";
 import { cookieHeader, startGateway, type TestGateway } from "../support/gateway.ts";
 import { askFor, NAVIGATION, openLink, redeem, said, sessionOf, whoAmI } from "./support.ts";
+
+setDefaultTimeout(30_000);
 
 /** A login link from the front door: who may redeem it, when, and how often (SPEC section 2). */
 

@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { findAsset } from "../../src/pages/assets.ts";
 import { loginPage, mailboxPage, sentPage } from "../../src/pages/pages.ts";
+
+setDefaultTimeout(30_000);
 
 /** What the script adds, in a real browser under the real Content-Security-Policy. */
 

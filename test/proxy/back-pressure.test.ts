@@ -1,8 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { dial, readChunk, readResponse, readResponseHead, requestHead, type Wire } from "../support/raw.ts";
 import { responseHead, startUpstream, type Upstream } from "../support/upstream.ts";
 import { type ServeProcess, startServe } from "./process.ts";
 import { until, within } from "./support.ts";
+
+setDefaultTimeout(30_000);
 
 /** A gigabyte each way with a slow reader: the sender waits, and memory stays as it was (SPEC section 7). */
 

@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { dial, exchange, readChunk, readResponseHead, requestHead, type Wire } from "../support/raw.ts";
 import { chunk, responseHead, startUpstream, type Upstream } from "../support/upstream.ts";
 import { type ServeProcess, startServe } from "./process.ts";
 import { within } from "./support.ts";
 import { acceptWebSocket, openWebSocket, type Peer } from "./websocket.ts";
+
+setDefaultTimeout(30_000);
 
 /** No hidden ceiling: `fetch` by itself would stop at 256 requests and let everybody wait. */
 

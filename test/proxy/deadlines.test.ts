@@ -159,7 +159,13 @@ describe("an exchange", () => {
     });
     running = upstream;
     const told: UpstreamDelay[] = [];
-    return { told, waiting: upstream.await((what) => told.push(what)) };
+    return {
+      told,
+      waiting: upstream.await(
+        (what) => told.push(what),
+        () => {},
+      ),
+    };
   }
 
   test("is told of the response that does not come, once", async () => {

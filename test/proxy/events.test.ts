@@ -1,8 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { testClock } from "../support/clock.ts";
 import { dial, exchange, readChunk, readResponseHead, requestHead, type Wire } from "../support/raw.ts";
 import { chunk, LAST_CHUNK, responseHead } from "../support/upstream.ts";
 import { type Pair, startPair, within } from "./support.ts";
+
+setDefaultTimeout(30_000);
 
 /** Event streams: at once, for ever, and no longer than the session (SPEC sections 3 and 7). */
 

@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { dial, readChunk, readResponseHead, requestHead, type Wire } from "../support/raw.ts";
 import { chunk, LAST_CHUNK, responseHead } from "../support/upstream.ts";
 import { type Pair, startPair, until, within } from "./support.ts";
+
+setDefaultTimeout(30_000);
 
 /** A visitor who leaves ends the work upstream, and the other way round (SPEC section 7, "Time"). */
 

@@ -1,8 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { startUpstream, type Upstream } from "../support/upstream.ts";
 import { type ServeProcess, startServe } from "./process.ts";
 import { within } from "./support.ts";
 import { acceptWebSocket, openWebSocket, type Peer } from "./websocket.ts";
+
+setDefaultTimeout(30_000);
 
 /** A WebSocket whose reader stalls is closed in place of growing memory (SPEC section 7). */
 

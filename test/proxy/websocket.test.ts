@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { testClock } from "../support/clock.ts";
 import { startGateway } from "../support/gateway.ts";
 import { dial, exchange, readResponse, requestHead } from "../support/raw.ts";
 import { deadPort } from "../support/upstream.ts";
 import { type Pair, startPair, until, VISITOR, within } from "./support.ts";
 import { acceptWebSocket, frameOf, HANDSHAKE, OPCODE, openWebSocket, type Peer } from "./websocket.ts";
+
+setDefaultTimeout(30_000);
 
 /** WebSockets pass both ways, frame for message (SPEC section 7). */
 

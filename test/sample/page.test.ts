@@ -1,6 +1,8 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type Sample, startSample } from "../../src/sample/app.ts";
 import { chromium, openTab, type Tab } from "../browser/tab.ts";
+
+setDefaultTimeout(30_000);
 
 describe.skipIf(chromium === undefined)("the sample application's page", () => {
   let sample: Sample;

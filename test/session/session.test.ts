@@ -300,15 +300,14 @@ describe("at a login", () => {
 });
 
 describe("tossed cookies", () => {
-  test("two session cookies that differ let nobody in, and harm nobody's session", async () => {
+  test("two live sessions let nobody in, and harm nobody's session", async () => {
     await withGateway({}, async (gateway) => {
       const mine = await gateway.signIn();
       const theirs = await gateway.signIn("eve@example.org");
       for (const cookie of [
         `${mine}; ${theirs}`,
         `${theirs}; ${mine}`,
-        `runegate_id=x; ${mine}`,
-        `${mine}; a=b; runegate_id=`,
+        `runegate_id=x; ${theirs}; ${mine}`,
       ]) {
         expect(await enters(gateway, cookie)).toBe(false);
       }
@@ -318,12 +317,55 @@ describe("tossed cookies", () => {
     });
   });
 
-  test("an old session in a tossed pair is not ended by a login", async () => {
+  test("what names no live session beside the one that does locks nobody out", async () => {
     await withGateway({}, async (gateway) => {
-      const victim = await gateway.signIn("victim@example.org");
+      const mine = await gateway.signIn();
+      for (const cookie of [
+        `runegate_id=x; ${mine}`,
+        `${mine}; a=b; runegate_id=`,
+        `runegate_id=${"A".repeat(43)}; ${mine}`,
+      ]) {
+        expect(await enters(gateway, cookie)).toBe(true);
+      }
+      // Beyond four, nothing is looked up: each costs.
+      const many = Array.from({ length: 5 }, (_, index) => `runegate_id=x${index}`).join("; ");
+      expect(await enters(gateway, `${many}; ${mine}`)).toBe(false);
+    });
+  });
+
+  test("a login ends every session the browser sent", async () => {
+    await withGateway({}, async (gateway) => {
+      const one = await gateway.signIn("one@example.org");
+      const two = await gateway.signIn("two@example.org");
       const { token, cookie } = await askFor(gateway);
-      await openLink(gateway, token, { Cookie: `${cookie}; ${victim}; runegate_id=x` });
-      expect(await enters(gateway, victim)).toBe(true);
+      await openLink(gateway, token, { Cookie: `${cookie}; ${one}; ${two}` });
+      expect([await enters(gateway, one), await enters(gateway, two)]).toEqual([false, false]);
+    });
+  });
+
+  test("a logout ends every session the browser sent", async () => {
+    await withGateway({}, async (gateway) => {
+      const one = await gateway.signIn("one@example.org");
+      const two = await gateway.signIn("two@example.org");
+      const headers = { Cookie: `${one}; ${two}` };
+      expect((await fetch(`${gateway.url}/logout`, { method: "POST", headers })).status).toBe(200);
+      expect([await enters(gateway, one), await enters(gateway, two)]).toEqual([false, false]);
+    });
+  });
+
+  test("a cookie from before a domain was configured is expired at login and logout", async () => {
+    const env = { RUNEGATE_COOKIE_DOMAIN: "example.org", RUNEGATE_BASE_URL: "https://gate.example.org" };
+    await withGateway({ env }, async (gateway) => {
+      const { token } = await askFor(gateway);
+      const lines = (await redeem(gateway, { token })).headers.getSetCookie();
+      expect(lines).toHaveLength(2);
+      expect(lines[0]).toBe("runegate_id=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
+      expect(lines[1]).toMatch(/Max-Age=604800; Domain=example\.org$/);
+      const out = await fetch(`${gateway.url}/logout`, { method: "POST" });
+      expect(out.headers.getSetCookie().slice(0, 2)).toEqual([
+        "runegate_id=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0",
+        "runegate_id=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Domain=example.org",
+      ]);
     });
   });
 });
@@ -381,11 +423,6 @@ describe("the session cookie", () => {
       /^__Host-gate=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=604800; Secure$/,
     ],
     ["of another lifetime", { RUNEGATE_SESSION_TTL: "90m", RUNEGATE_SESSION_IDLE: "10m" }, /Max-Age=5400$/],
-    [
-      "for a domain",
-      { RUNEGATE_COOKIE_DOMAIN: "example.org", RUNEGATE_BASE_URL: "https://gate.example.org" },
-      /Max-Age=604800; Domain=example\.org$/,
-    ],
   ])("%s", async (_, env, line) => {
     await withGateway({ env }, async (gateway) => {
       const { token } = await askFor(gateway);
@@ -401,7 +438,7 @@ describe("the session cookie", () => {
         set.replace(/=[\w-]{43};/, "=;").replace(/Max-Age=\d+/, "Max-Age=0"),
       );
       expect(out.headers.getSetCookie()[1]).toMatch(
-        /^runegate_login=; Path=\/; HttpOnly; SameSite=Lax; Max-Age=0/,
+        /^(?:__Host-)?runegate_login=; Path=\/; HttpOnly; SameSite=Lax; Max-Age=0/,
       );
       expect(name).toBe(env.RUNEGATE_SESSION_COOKIE_NAME ?? "runegate_id");
     });

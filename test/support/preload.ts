@@ -1,4 +1,3 @@
-import { setDefaultTimeout } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -21,6 +20,3 @@ if (!existsSync(join(root, "node_modules"))) {
   const [, ...args] = readFileSync("/proc/self/cmdline", "utf8").split("\0").slice(0, -1);
   process.execve?.(process.execPath, [process.execPath, ...args], process.env as Record<string, string>);
 }
-
-// Some tests start processes, browsers and servers, on machines that do other things as well.
-setDefaultTimeout(30_000);
