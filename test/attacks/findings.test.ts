@@ -1,0 +1,204 @@
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { chmodSync, mkdirSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadConfiguration } from "../../src/config/configuration.ts";
+import { ConfigError } from "../../src/config/finding.ts";
+import { connectControl } from "../../src/control/client.ts";
+import { startPair, until, within } from "../proxy/support.ts";
+import { startGateway } from "../support/gateway.ts";
+import { dial, exchange, requestHead } from "../support/raw.ts";
+import { testMachine } from "../support/surroundings.ts";
+
+setDefaultTimeout(30_000);
+
+/** What reviews of the finished code found, a row each, so that none of it comes back. */
+
+describe("a peer that resets its connection", () => {
+  test("is not believed about who it is", async () => {
+    const pair = await startPair({ env: { RUNEGATE_TRUSTED_PROXIES: "" } });
+    for (let count = 0; count < 100; count++) {
+      const wire = await dial(pair.port);
+      void wire.write(
+        requestHead(`POST /forged${count}`, [
+          pair.cookie,
+          "X-Forwarded-For: 6.6.6.6",
+          "X-Forwarded-Host: evil.example",
+          "Content-Length: 0",
+        ]),
+      );
+      wire.reset();
+    }
+    // Requests in order: when this one has been answered, all before have been looked at.
+    expect((await pair.ask("GET /last")).status).toBe(200);
+    for (const { text } of pair.upstream.requests) {
+      expect(text).not.toContain("6.6.6.6");
+      expect(text).not.toContain("evil.example");
+    }
+    await pair.stop();
+  });
+});
+
+describe("a host of few letters", () => {
+  test.each(["a", "pi", "nas", "a:80", "[::1]"])("%s has Runegate's own paths", async (host) => {
+    const gateway = await startGateway();
+    const own = ["/_runegate/login", "/_runegate/session", "/_runegate/health/ready", "/login", "/health"];
+    for (const path of own) {
+      expect((await exchange(gateway.port, `GET ${path}`, [`Host: ${host}`])).status).toBe(200);
+    }
+    expect((await exchange(gateway.port, "GET /_runegate/nothing", [`Host: ${host}`])).status).toBe(404);
+    await gateway.stop();
+  });
+});
+
+describe("a token in a path", () => {
+  test.each(["/auth%3Ftoken=", "/auth;token=", "/_runegate/auth%3ftoken=", "/_runegate/auth/", "/x/"])(
+    "%s… does not reach the log",
+    async (path) => {
+      const gateway = await startGateway();
+      const link = await gateway.gateway.login.mintLink("ada@example.org" as never, "/");
+      const token = new URL(link).searchParams.get("token") ?? "";
+      await fetch(gateway.url + path + token, { redirect: "manual" });
+      expect(gateway.lines.some((line) => line.includes("***"))).toBe(true);
+      for (const part of token.split(".")) expect(gateway.lines.join("\n")).not.toContain(part);
+      await gateway.stop();
+    },
+  );
+});
+
+describe("the development mailbox", () => {
+  test("is shown to this machine alone", async () => {
+    const gateway = await startGateway();
+    const ask = (fields: string[]) => exchange(gateway.port, "GET /_runegate/mailbox", fields);
+    expect((await ask([])).status).toBe(200);
+    expect((await ask(["X-Forwarded-For: 203.0.113.9"])).status).toBe(404);
+    await gateway.stop();
+  });
+
+  test("is no way to run a public site: that is a configuration error", () => {
+    using machine = testMachine();
+    const load = (env: Record<string, string>) => () => loadConfiguration(env, machine);
+    expect(load({ RUNEGATE_BASE_URL: "https://app.example.org", RUNEGATE_SECURE_COOKIE: "true" })).toThrow(
+      ConfigError,
+    );
+    expect(load({ RUNEGATE_BASE_URL: "http://localhost:7870" })).not.toThrow();
+  });
+});
+
+describe("a flood of WebSocket pings at an application that does not read", () => {
+  test("ends the connection instead of growing memory", async () => {
+    const pair = await startPair();
+    pair.upstream.on("/deaf", async ({ request, wire }) => {
+      const key = request.one("sec-websocket-key") ?? "";
+      const accept = new Bun.CryptoHasher("sha1")
+        .update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+        .digest("base64");
+      await wire.write(
+        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+      );
+      wire.stall();
+      await new Promise(() => {});
+    });
+    const socket = new WebSocket(`${pair.gateway.url.replace("http", "ws")}/deaf`, {
+      headers: { Cookie: pair.cookie.replace("Cookie: ", "") },
+    });
+    const closed = Promise.withResolvers<number>();
+    socket.onclose = ({ code }) => closed.resolve(code);
+    await new Promise((resolve) => {
+      socket.onopen = resolve;
+    });
+    const payload = Buffer.alloc(125, "x");
+    let sent = 0;
+    // Four times what may wait, and a bound on the time it may take to notice.
+    while (socket.readyState === WebSocket.OPEN && sent < 120 * 2 ** 20) {
+      for (let count = 0; count < 2_000; count++) socket.ping(payload);
+      sent += 2_000 * payload.byteLength;
+      await Bun.sleep(0);
+    }
+    expect(await within(10_000, closed.promise)).toBe(1013);
+    await pair.stop();
+  });
+});
+
+describe("a connection that has carried a request to the application", () => {
+  const SHAPES: ReadonlyArray<readonly [name: string, fields: string, body: string]> = [
+    ["a small answer", "Content-Length: 2", "ok"],
+    ["a streamed answer", "Transfer-Encoding: chunked", "2\r\nok\r\n0\r\n\r\n"],
+    ["an empty answer", "Content-Length: 0", ""],
+  ];
+  test.concurrent.each([...SHAPES])("still ends when idle, after %s", async (_, fields, body) => {
+    const pair = await startPair({ idleSeconds: 4 });
+    pair.upstream.on("/once", ({ wire }) =>
+      wire.write(`HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n${fields}\r\n\r\n${body}`),
+    );
+    const wire = await dial(pair.port);
+    await wire.write(requestHead("GET /once", [pair.cookie]));
+    await wire.readUntil("200 OK");
+    await within(20_000, wire.readToEnd());
+    await pair.stop();
+  });
+});
+
+describe("a stream by another name than text/event-stream", () => {
+  test.each([
+    ["of no announced length", "Content-Type: application/x-ndjson", "Transfer-Encoding: chunked"],
+    ["of events, with a length", "Content-Type: text/event-stream", "Content-Length: 60000"],
+  ])("%s ends with the session", async (_, type, framing) => {
+    const pair = await startPair();
+    pair.upstream.on("/stream", async ({ wire }) => {
+      await wire.write(`HTTP/1.1 200 OK\r\n${type}\r\n${framing}\r\n\r\n`);
+      await wire.write(framing.startsWith("Transfer") ? "3\r\n{}\n\r\n" : "data: 1\n\n");
+      await wire.ended;
+    });
+    const wire = await dial(pair.port);
+    await wire.write(requestHead("GET /stream", [pair.cookie]));
+    await wire.readUntil("200 OK");
+    await until(() => pair.gateway.gateway.live.size === 1);
+    await pair.ask("POST /logout", ["Content-Length: 0"]);
+    const rest = await within(5_000, wire.readToEnd());
+    expect(rest.toString("latin1")).not.toEndWith("0\r\n\r\n");
+    await pair.stop();
+  });
+});
+
+describe("the control socket's caller", () => {
+  test("believes no socket in a directory that others may write to", async () => {
+    const open = join(mkdtempSync(join(tmpdir(), "runegate-open-")), "run");
+    mkdirSync(open);
+    chmodSync(open, 0o777);
+    const liar = Bun.serve({
+      unix: join(open, "control.sock"),
+      fetch: () => Response.json({ link: "https://evil.example/" }),
+    });
+    expect(connectControl(join(open, "control.sock")).link("ada@example.org")).rejects.toThrow(
+      "others may write",
+    );
+    await liar.stop(true);
+  });
+});
+
+describe("a POST to /logout", () => {
+  test.each([
+    ["of another type", "Content-Type: text/plain", "hello", 415],
+    ["of too much", "Content-Type: application/json", " ".repeat(70_000), 413],
+    ["without a body", "Accept: */*", "", 200],
+  ])("%s", async (_, field, body, status) => {
+    const gateway = await startGateway();
+    const fields = [field, `Content-Length: ${body.length}`];
+    expect((await exchange(gateway.port, "POST /logout", fields, body)).status).toBe(status);
+    await gateway.stop();
+  });
+});
+
+describe("a page full of links as images", () => {
+  test("does not use up its visitor's attempts", async () => {
+    const gateway = await startGateway({ env: { RUNEGATE_RATE_LIMIT_ENABLED: "true" } });
+    for (let count = 0; count < 20; count++) {
+      await exchange(gateway.port, "GET /auth?token=x", ["Sec-Fetch-Mode: no-cors"]);
+    }
+    expect((await exchange(gateway.port, "GET /auth?token=x", ["Sec-Fetch-Mode: navigate"])).status).toBe(
+      401,
+    );
+    await gateway.stop();
+  });
+});
