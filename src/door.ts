@@ -92,7 +92,7 @@ export function createDoor(settings: DoorSettings): Door {
     // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
     const found = looked instanceof Promise ? await looked : looked;
     // Of another method it is an ordinary request that asks for too much (RFC 6455 §4.1).
-    const upgrade = method === "GET" && headers.get("upgrade")?.toLowerCase() === "websocket";
+    const upgrade = method === "GET" && arrival.headers.upgrade?.toLowerCase() === "websocket";
     const verdict = decide({
       application,
       principal: found?.principal,
@@ -139,7 +139,7 @@ export function createDoor(settings: DoorSettings): Door {
 
   return async (request, server) => {
     const startedAt = clock.monotonic();
-    const { headers } = request;
+    const headers: Readonly<Record<string, string>> = request.headers.toJSON();
     const id = nextId();
     const target = parseTarget(request.url);
     const client = settings.readClient(headers, server.requestIP(request)?.address);
@@ -147,11 +147,12 @@ export function createDoor(settings: DoorSettings): Door {
       log.debug("refused a request without a usable Host", { id });
       return failure({ request, id }, BAD_HOST);
     }
-    const cookies = settings.readCookies(headers.get("cookie"));
+    const cookies = settings.readCookies(headers.cookie ?? null);
     const arrival: Arrival = {
       id,
       request,
       method: request.method,
+      headers,
       target,
       client,
       cookies,

@@ -30,7 +30,10 @@ const HOST_CACHE = 512;
 /** A host and optional port (RFC 9110 §7.2), with nothing that could break out of a header or a URL. */
 const HOST = /^(?:[a-z0-9_.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/i;
 
-export type ClientReader = (headers: Headers, peerAddress: string | undefined) => Client | undefined;
+export type ClientReader = (
+  headers: Readonly<Record<string, string>>,
+  peerAddress: string | undefined,
+) => Client | undefined;
 
 /**
  * @param trusted peers that are believed about `X-Forwarded-For`, `-Proto` and `-Host` (SPEC section 8).
@@ -90,8 +93,8 @@ export function createClientReader(
   }
 
   return (headers, peerAddress) => {
-    const host = headers.get("host");
-    if (host === null || !isHost(host)) return undefined;
+    const { host } = headers;
+    if (host === undefined || !isHost(host)) return undefined;
     const peer = peerOf(peerAddress);
     if (peer === undefined) return undefined;
     if (!peer.trusted) {
@@ -104,15 +107,16 @@ export function createClientReader(
         peerTrusted: false,
       };
     }
-    const forwardedFor = headers.get("x-forwarded-for");
-    const client = forwardedFor === null ? peer : walk(forwardedFor, peer);
-    const forwardedHost = lastOf(headers.get("x-forwarded-host"));
+    const forwardedFor = headers["x-forwarded-for"];
+    const client = forwardedFor === undefined ? peer : walk(forwardedFor, peer);
+    const forwardedHost = lastOf(headers["x-forwarded-host"]);
     return {
       ip: client.ip,
       limitKey: client.limitKey,
-      proto: lastOf(headers.get("x-forwarded-proto"))?.toLowerCase() === "https" ? "https" : "http",
+      proto: lastOf(headers["x-forwarded-proto"])?.toLowerCase() === "https" ? "https" : "http",
       host: forwardedHost !== undefined && isHost(forwardedHost) ? forwardedHost : host,
-      forwardedFor: forwardedFor === null || forwardedFor === "" ? peer.ip : `${forwardedFor}, ${peer.ip}`,
+      forwardedFor:
+        forwardedFor === undefined || forwardedFor === "" ? peer.ip : `${forwardedFor}, ${peer.ip}`,
       peerTrusted: true,
     };
   };
@@ -130,6 +134,6 @@ function parseHop(text: string): IpAddress | undefined {
 }
 
 /** Of a list header, the value that the nearest proxy added. */
-function lastOf(value: string | null): string | undefined {
-  return value === null ? undefined : value.slice(value.lastIndexOf(",") + 1).trim();
+function lastOf(value: string | undefined): string | undefined {
+  return value === undefined ? undefined : value.slice(value.lastIndexOf(",") + 1).trim();
 }

@@ -25,8 +25,9 @@ export function createJsonFormat(): LineFormat {
 }
 
 function withoutReserved(fields: Fields): Fields {
-  for (const key of Object.keys(fields)) if (RESERVED.has(key)) return renamed(fields);
-  return fields;
+  return "time" in fields || "level" in fields || "module" in fields || "message" in fields
+    ? renamed(fields)
+    : fields;
 }
 
 function renamed(fields: Fields): Fields {

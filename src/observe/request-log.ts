@@ -29,7 +29,10 @@ export function createRequestLog(log: Logger, format: LogFormat): RequestLog {
   const split = format === "json";
 
   return ({ id, method, path, status, bytes, ms, client, user, aborted }) => {
-    const rest = { bytes, ms: Math.round(ms * 10) / 10, client, user, aborted, id };
-    log.info(`${method} ${path} ${status}`, split ? { method, path, status, ...rest } : rest);
+    const message = `${method} ${path} ${status}`;
+    const tenths = Math.round(ms * 10) / 10;
+    // Written out twice: objects of one shape, made in one go, are the cheapest there are.
+    if (split) log.info(message, { method, path, status, bytes, ms: tenths, client, user, aborted, id });
+    else log.info(message, { bytes, ms: tenths, client, user, aborted, id });
   };
 }

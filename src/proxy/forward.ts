@@ -70,23 +70,19 @@ export function createForward(settings: ForwardSettings): Forward {
 
   return async (arrival, principal, path, hooks) => {
     const { request, method } = arrival;
-    const { headers } = request;
     const refused = refuseBody(arrival);
     if (refused !== undefined) {
       hooks.finished(refused.status, { bytes: undefined });
       return refused;
     }
-    if (method === "GET" || method === "HEAD") headers.delete("content-length");
-    toUpstream(headers, {
+    const headers = toUpstream(arrival.headers, {
       client: arrival.client,
       cookie: arrival.cookies.rest,
       principal: application.identityHeaders ? principal : undefined,
     });
-    // `fetch` would otherwise name itself to the application.
-    if (!headers.has("user-agent")) headers.set("user-agent", "");
+    if (method === "GET" || method === "HEAD") delete headers["content-length"];
 
     const exchange = begin(arrival, principal, path, hooks);
-    request.signal.addEventListener("abort", () => exchange.abort.abort(), { once: true });
     let response: Response;
     try {
       response = await fetch(upstream.origin + path + arrival.target.search, {
@@ -114,8 +110,13 @@ export function createForward(settings: ForwardSettings): Forward {
   function begin(arrival: Arrival, principal: Principal, path: string, hooks: ForwardHooks): Exchange {
     let resting = false;
     const rest = () => {
-      if (!resting) hooks.rest(true);
+      if (resting) return;
       resting = true;
+      hooks.rest(true);
+      // Not before: listening to a request's signal costs as much as the session check, and most answers come sooner.
+      const { signal } = arrival.request;
+      if (signal.aborted) exchange.abort.abort();
+      else signal.addEventListener("abort", () => exchange.abort.abort(), { once: true });
     };
     const exchange: Exchange = {
       arrival,
@@ -152,7 +153,7 @@ export function createForward(settings: ForwardSettings): Forward {
   }
 
   /** What cannot be forwarded as it is, so that no application waits for a body that does not come. */
-  function refuseBody({ request, method, id }: Arrival): Response | undefined {
+  function refuseBody({ request, method, headers, id }: Arrival): Response | undefined {
     if (method === "TRACE" || method === "CONNECT") {
       return failure(
         { request, id },
@@ -165,9 +166,9 @@ export function createForward(settings: ForwardSettings): Forward {
         },
       );
     }
-    const length = request.headers.get("content-length");
+    const length = headers["content-length"];
     // Sent twice, it arrives as a list: `Bun.serve` has seen that the values agree, an application might not.
-    if (length !== null && !/^[0-9]+$/.test(length)) {
+    if (length !== undefined && !/^[0-9]+$/.test(length)) {
       return failure(
         { request, id },
         {
@@ -178,10 +179,10 @@ export function createForward(settings: ForwardSettings): Forward {
         },
       );
     }
-    if (maxBody !== undefined && length !== null && Number(length) > maxBody) {
+    if (maxBody !== undefined && length !== undefined && Number(length) > maxBody) {
       return bodyTooLarge({ request, id });
     }
-    if (hasBody(request) && (method === "GET" || method === "HEAD")) {
+    if ((method === "GET" || method === "HEAD") && hasBody(request)) {
       return failure(
         { request, id },
         {

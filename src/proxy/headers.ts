@@ -65,40 +65,63 @@ export type Forwarded = {
   readonly principal: Principal | undefined;
 };
 
-/** Turns the request headers a browser sent into those the application gets, in place. */
-export function toUpstream(headers: Headers, { client, cookie, principal }: Forwarded): void {
-  const connection = headers.get("connection");
-  const dropped: string[] = [];
-  for (const name of headers.keys()) {
-    if (isDropped(name, client.peerTrusted)) dropped.push(name);
+/**
+ * The headers the application gets, made from those the browser sent. (A new object costs half of what it takes to change
+ * `Headers` one by one.)
+ */
+export function toUpstream(
+  headers: Readonly<Record<string, string>>,
+  { client, cookie, principal }: Forwarded,
+): Record<string, string> {
+  // Without a prototype: a header may be called `__proto__`, and is then one like any other.
+  const result: Record<string, string> = Object.create(null);
+  result.host = client.host;
+  result["x-forwarded-for"] = client.forwardedFor;
+  result["x-forwarded-proto"] = client.proto;
+  result["x-forwarded-host"] = client.host;
+  result["x-real-ip"] = client.ip;
+  // `fetch` would otherwise name itself to the application.
+  result["user-agent"] = "";
+  if (cookie !== undefined) result.cookie = cookie;
+  if (principal !== undefined) {
+    const { email } = principal;
+    result["x-runegate-authenticated"] = "true";
+    result["x-runegate-user"] = email;
+    result["x-forwarded-user"] = email;
+    result["x-forwarded-email"] = email;
+    result["remote-user"] = email;
+    result["remote-email"] = email;
   }
-  // Before Runegate's own are set, so that naming one of those in `Connection` removes only a forgery.
-  for (const name of dropped) headers.delete(name);
-  if (connection !== null) dropNamed(headers, connection);
-
-  if (cookie === undefined) headers.delete("cookie");
-  else headers.set("cookie", cookie);
-  headers.set("host", client.host);
-  headers.set("x-forwarded-for", client.forwardedFor);
-  headers.set("x-forwarded-proto", client.proto);
-  headers.set("x-forwarded-host", client.host);
-  headers.set("x-real-ip", client.ip);
-  if (principal === undefined) return;
-  const { email } = principal;
-  headers.set("x-runegate-authenticated", "true");
-  headers.set("x-runegate-user", email);
-  headers.set("x-forwarded-user", email);
-  headers.set("x-forwarded-email", email);
-  headers.set("remote-user", email);
-  headers.set("remote-email", email);
+  // Names that Runegate sets are dropped from what was sent, and naming one in `Connection` removes only the forgery.
+  const named = headers.connection === undefined ? NOTHING_NAMED : namedIn(headers.connection);
+  for (const name in headers) {
+    if (name === "host" || name === "cookie" || isDropped(name, client.peerTrusted)) continue;
+    if (named.has(name)) continue;
+    result[name] = headers[name] ?? "";
+  }
+  return result;
 }
 
-/** The same for a WebSocket handshake, as a plain object; what the new handshake sets itself is left out. */
-export function toUpstreamHandshake(headers: Headers, forwarded: Forwarded): Record<string, string> {
-  const copy = new Headers(headers);
-  toUpstream(copy, forwarded);
-  for (const name of HANDSHAKE_NAMES) copy.delete(name);
-  return Object.fromEntries(copy);
+/** The same for a WebSocket handshake; what the new handshake sets itself is left out. */
+export function toUpstreamHandshake(
+  headers: Readonly<Record<string, string>>,
+  forwarded: Forwarded,
+): Record<string, string> {
+  const result = toUpstream(headers, forwarded);
+  for (const name of HANDSHAKE_NAMES) delete result[name];
+  return result;
+}
+
+const NOTHING_NAMED: ReadonlySet<string> = new Set();
+
+/** RFC 9110 §7.6.1: fields named in `Connection` go no further, `Connection` itself included. */
+function namedIn(connection: string): ReadonlySet<string> {
+  // What nearly everybody sends, and names nothing.
+  if (connection === "keep-alive" || connection === "close") return NOTHING_NAMED;
+  const names = new Set(connection.split(",").map((option) => option.trim().toLowerCase()));
+  // It frames the message, and may not be named away (RFC 9110 §7.6.1: "not intended for all recipients").
+  names.delete("content-length");
+  return names;
 }
 
 function isDropped(name: string, peerTrusted: boolean): boolean {
@@ -117,27 +140,17 @@ function isDropped(name: string, peerTrusted: boolean): boolean {
   return forwarding && (!peerTrusted || plain !== name);
 }
 
-/** RFC 9110 §7.6.1: fields named in `Connection` go no further, `Connection` itself included. */
-function dropNamed(headers: Headers, connection: string): void {
-  for (const option of connection.split(",")) {
-    const name = option.trim().toLowerCase();
-    // Some that frame or route the message may not be named away (RFC 9110 §7.6.1: "not intended for all recipients").
-    if (name === "" || name === "host" || name === "content-length" || name === "cookie") continue;
-    if (/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) headers.delete(name);
-  }
-}
-
 /**
  * Turns the application's response headers into those the browser gets, in place.
  * @param ownCookies cookie names the application may not set.
  */
 export function fromUpstream(headers: Headers, ownCookies: ReadonlySet<string>): void {
   const connection = headers.get("connection");
-  if (connection !== null) dropNamed(headers, connection);
+  const named = connection === null ? NOTHING_NAMED : namedIn(connection);
   const dropped: string[] = [];
   let setsCookies = false;
-  for (const name of headers.keys()) {
-    if (HOP_BY_HOP.has(name) || name.startsWith("proxy-")) dropped.push(name);
+  for (const name in headers.toJSON()) {
+    if (HOP_BY_HOP.has(name) || name.startsWith("proxy-") || named.has(name)) dropped.push(name);
     else if (name === "set-cookie") setsCookies = true;
   }
   for (const name of dropped) headers.delete(name);

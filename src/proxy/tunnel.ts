@@ -84,9 +84,8 @@ type Attempt = { readonly socket: WebSocket; readonly early: Message[]; readonly
 
 export function createTunnel({ application, upstream, live, log }: TunnelSettings): Tunnel {
   function dial(arrival: Arrival, principal: Principal, path: string, protocols: string[]): WebSocket {
-    const { headers } = arrival.request;
     const options: Bun.WebSocketOptions = {
-      headers: toUpstreamHandshake(headers, {
+      headers: toUpstreamHandshake(arrival.headers, {
         client: arrival.client,
         cookie: arrival.cookies.rest,
         principal: application.identityHeaders ? principal : undefined,

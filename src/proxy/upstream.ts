@@ -1,7 +1,7 @@
 import { connect as connectTcp } from "node:net";
 import type { Clock } from "../clock.ts";
 import type { TargetAddress } from "../config/types.ts";
-import { createDeadlines, type Deadline, type Deadlines } from "./deadlines.ts";
+import { createDeadlines, type Deadline, type Deadlines, deadline } from "./deadlines.ts";
 
 /** The application's server: where it is, and how long it is waited for. */
 export type Upstream = {
@@ -13,7 +13,7 @@ export type Upstream = {
   /**
    * Starts both clocks of SPEC section 7 for one exchange. Exactly one of the outcomes is told, at most once, unless
    * `settle` comes first.
-   * @param slow called once if the answer takes long enough to be waited for by other means.
+   * @param slow called once if it is not settled within {@link SLOW_MS}, as most are.
    */
   await(expired: (what: UpstreamDelay) => void, slow: () => void): Waiting;
   stop(): void;
@@ -35,6 +35,9 @@ export type UpstreamSettings = {
   readonly clock: Clock;
 };
 
+/** Until then an exchange costs one entry in one list, and nothing else is watched on its behalf. */
+const SLOW_MS = 50;
+
 /** Well below what an idle connection to the browser may last, since it is then that it has to be kept open. */
 const LONGEST_WAIT_MS = 30_000;
 
@@ -45,8 +48,11 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
    * makes a connection of its own to see whether the server takes any; one such probe serves all that wait.
    */
   const wait = Math.min(connectTimeout / 2, LONGEST_WAIT_MS);
-  const probeAfter = createDeadlines(wait, settings.clock);
-  const responseBy = createDeadlines(settings.responseTimeout, settings.clock);
+  const lists = {
+    slow: createDeadlines(SLOW_MS, settings.clock),
+    probe: createDeadlines(Math.max(0, wait - SLOW_MS), settings.clock),
+    response: createDeadlines(settings.responseTimeout - SLOW_MS, settings.clock),
+  };
   let probing: Promise<boolean> | undefined;
 
   function reachable(): Promise<boolean> {
@@ -63,55 +69,60 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
     unix: target.kind === "unix" ? target.path : undefined,
 
     await(expired, slow) {
-      return startWaiting(probeAfter, responseBy, reachable, expired, slow);
+      return startWaiting(lists, reachable, { expired, slow });
     },
 
     stop() {
-      probeAfter.stop();
-      responseBy.stop();
+      lists.slow.stop();
+      lists.probe.stop();
+      lists.response.stop();
     },
   };
 }
 
+type Lists = { readonly slow: Deadlines; readonly probe: Deadlines; readonly response: Deadlines };
+
 function startWaiting(
-  probeAfter: Deadlines,
-  responseBy: Deadlines,
+  lists: Lists,
   reachable: () => Promise<boolean>,
-  expired: (what: UpstreamDelay) => void,
-  slow: () => void,
+  tell: { expired(what: UpstreamDelay): void; slow(): void },
 ): Waiting {
   let settled = false;
-  const connect: Deadline = {
-    addedAt: 0,
-    expired() {
-      slow();
+  let connect: Deadline | undefined;
+  let response: Deadline | undefined;
+
+  const begun = deadline(() => {
+    connect = deadline(() => {
       void reachable().then((yes) => {
         if (!yes) finish("connect");
       });
-    },
-  };
-  const response: Deadline = { addedAt: 0, expired: () => finish("response") };
+    });
+    response = deadline(() => finish("response"));
+    lists.probe.add(connect);
+    lists.response.add(response);
+    tell.slow();
+  });
 
   function settle(): boolean {
     if (settled) return false;
     settled = true;
-    probeAfter.remove(connect);
-    responseBy.remove(response);
+    lists.slow.remove(begun);
+    if (connect !== undefined) lists.probe.remove(connect);
+    if (response !== undefined) lists.response.remove(response);
     return true;
   }
 
   function finish(what: UpstreamDelay): void {
-    if (settle()) expired(what);
+    if (settle()) tell.expired(what);
   }
 
-  probeAfter.add(connect);
-  responseBy.add(response);
+  lists.slow.add(begun);
   return {
     settle,
     moved() {
-      if (settled) return;
-      responseBy.remove(response);
-      responseBy.add(response);
+      if (settled || response === undefined) return;
+      lists.response.remove(response);
+      lists.response.add(response);
     },
   };
 }

@@ -1,0 +1,82 @@
+import { BenchError, type Stage } from "./stage.ts";
+
+/** Load on one URL over kept-alive connections, each of which sends its next request when it has its answer. */
+export type Load = {
+  /** Requests that were answered with 200. */
+  readonly requests: number;
+  readonly perSecond: number;
+  /** Milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+};
+
+export type LoadSettings = {
+  readonly url: string;
+  readonly cookie: string;
+  readonly connections: number;
+  readonly seconds: number;
+};
+
+export type LoadGenerator = {
+  readonly name: string;
+  /** @throws {BenchError} if a single request was not answered with success: a refusal is quicker than an answer. */
+  run(settings: LoadSettings): Promise<Load>;
+};
+
+export function createLoadGenerator(stage: Stage): LoadGenerator {
+  const wrk = Bun.which("wrk");
+  if (wrk === null) return { name: "built-in (Bun's fetch)", run: runBuiltIn };
+  const version = /wrk \S+/.exec(Bun.spawnSync([wrk, "-v"]).stdout.toString())?.[0] ?? "wrk";
+  return { name: version, run: (settings) => runWrk(stage, wrk, settings) };
+}
+
+async function runWrk(stage: Stage, wrk: string, settings: LoadSettings): Promise<Load> {
+  const { url, cookie, connections, seconds } = settings;
+  const command = [
+    ...[wrk, "--threads", "1", "--connections", String(connections), "--duration", `${seconds}s`],
+    ...["--timeout", "5s", "--latency", "--header", `Cookie: ${cookie}`, url],
+  ];
+  return readWrk(await stage.run(command, seconds + 15));
+}
+
+const MILLISECONDS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000, m: 60_000 };
+
+/** Reads what wrk prints with `--latency`. */
+export function readWrk(output: string): Load {
+  const trouble = /^\s*(?:Socket errors|Non-2xx).*$/m.exec(output)?.[0];
+  if (trouble !== undefined) throw new BenchError(`Requests failed. ${trouble.trim()}`);
+  const [, count, seconds, unit] = /(\d+) requests in ([\d.]+)(us|ms|s|m)\b/.exec(output) ?? [];
+  const percentile = (which: number) => {
+    const [, value, of] = new RegExp(`^\\s*${which}%\\s+([\\d.]+)(us|ms|s|m)\\s*$`, "m").exec(output) ?? [];
+    return Number(value) * (MILLISECONDS[of ?? ""] ?? Number.NaN);
+  };
+  const requests = Number(count);
+  const took = (Number(seconds) * (MILLISECONDS[unit ?? ""] ?? Number.NaN)) / 1000;
+  const load = { requests, perSecond: requests / took, p50: percentile(50), p99: percentile(99) };
+  if (requests > 0 && Object.values(load).every(Number.isFinite)) return load;
+  throw new BenchError(`wrk says something that is not understood:\n${output}`);
+}
+
+/** Slower than wrk by far: for machines that have no wrk. */
+async function runBuiltIn({ url, cookie, connections, seconds }: LoadSettings): Promise<Load> {
+  const taken: number[] = [];
+  const begin = performance.now();
+  const end = begin + seconds * 1000;
+
+  async function visit(): Promise<void> {
+    for (let now = performance.now(); now < end; ) {
+      const response = await fetch(url, { headers: { Cookie: cookie }, redirect: "manual" });
+      await response.arrayBuffer();
+      if (response.status !== 200) throw new BenchError(`A request was answered with ${response.status}.`);
+      const then = performance.now();
+      taken.push(then - now);
+      now = then;
+    }
+  }
+
+  await Promise.all(Array.from({ length: connections }, visit));
+  const took = (performance.now() - begin) / 1000;
+  taken.sort((a, b) => a - b);
+  const at = (share: number) => taken[Math.floor((taken.length - 1) * share)] ?? Number.NaN;
+  return { requests: taken.length, perSecond: taken.length / took, p50: at(0.5), p99: at(0.99) };
+}

@@ -1,0 +1,275 @@
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { deadPort } from "../support/upstream.ts";
+import { type Stage, startStage, TEST_TIMEOUT } from "./stage.ts";
+import { chromium, type Tab } from "./tab.ts";
+
+/**
+ * Every page that Runegate serves itself: what a screen reader is told, how it looks on a desk and on a phone, in light
+ * and dark. Each run leaves pictures in `screenshots/`, to be looked at.
+ */
+
+type Page = {
+  readonly name: string;
+  /** Which gateway it is a page of: an ordinary one, unless said otherwise. */
+  readonly at?: "away" | "limited";
+  /** Brings a new browser there. */
+  readonly reach: (tab: Tab, stage: Stage) => Promise<void>;
+  readonly heading: string;
+  /** The label of its field. */
+  readonly textbox?: string;
+  readonly button?: string;
+  /** Links that look and serve as buttons. */
+  readonly link?: string;
+  /** What is read out at once. */
+  readonly alert?: string;
+};
+
+const EMAIL = "ada.lovelace@example.org";
+/** As long as they come: what it does to a narrow page shows there. */
+const LONG = `${"a-rather-long-name.".repeat(3)}x@${"department-of-long-names.".repeat(6)}example.org`;
+
+let stages: { readonly usual: Stage; readonly away: Stage; readonly limited: Stage };
+let contrast: string;
+
+const pages: readonly Page[] = [
+  {
+    name: "login",
+    reach: (tab, stage) => tab.open(`${stage.gateway.url}/?tide=high`),
+    heading: "Sign in",
+    textbox: "E-mail address",
+    button: "Send me a link",
+  },
+  {
+    name: "login-refused-address",
+    async reach(tab, stage) {
+      await tab.open(`${stage.gateway.url}/login`);
+      await tab.click("#email");
+      await tab.type("ada..lovelace@example.org");
+      await tab.follow("button");
+    },
+    heading: "Sign in",
+    textbox: "E-mail address",
+    button: "Send me a link",
+    alert: "The part before the @ has a character that is not allowed.",
+  },
+  {
+    name: "login-too-often",
+    at: "limited",
+    async reach(tab, stage) {
+      await tab.open(`${stage.gateway.url}/login`);
+      await stage.askFor(tab, EMAIL);
+      await tab.follow(".aside a");
+      await tab.click("#email");
+      await tab.type(EMAIL);
+      await tab.follow("button");
+    },
+    heading: "Sign in",
+    textbox: "E-mail address",
+    button: "Send me a link",
+    alert: "A link was asked for this address a short while ago. Try again in 5 minutes.",
+  },
+  {
+    name: "sent",
+    async reach(tab, stage) {
+      await tab.open(`${stage.gateway.url}/?tide=high`);
+      await stage.askFor(tab, EMAIL);
+    },
+    heading: "Check your mail",
+    textbox: "Code from the mail",
+    button: "Sign in",
+  },
+  {
+    name: "sent-to-long-address",
+    async reach(tab, stage) {
+      await tab.open(`${stage.gateway.url}/login`);
+      await stage.askFor(tab, LONG);
+    },
+    heading: "Check your mail",
+    textbox: "Code from the mail",
+    button: "Sign in",
+  },
+  {
+    name: "sent-wrong-code",
+    async reach(tab, stage) {
+      await tab.open(`${stage.gateway.url}/?tide=high`);
+      await stage.askFor(tab, EMAIL);
+      await tab.click("#code");
+      await tab.type("2222-2222");
+      await tab.follow("button");
+    },
+    heading: "Check your mail",
+    textbox: "Code from the mail",
+    button: "Sign in",
+    alert: "That code is not right, or it has expired. Check it, or ask for a new link.",
+  },
+  {
+    name: "confirm",
+    async reach(tab, { gateway }) {
+      // Asked for by a telephone that is not this browser.
+      await fetch(`${gateway.url}/login`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "User-Agent": "Safari/605.1 (iPhone; Mobile)" },
+        body: JSON.stringify({ email: "reads.mail.here@example.org" }),
+      });
+      await gateway.gateway.outbox.runDue();
+      await tab.open(gateway.mailbox.mails().find(({ to }) => to.startsWith("reads."))?.link ?? "");
+    },
+    heading: "Confirm sign-in",
+    button: "Sign in",
+  },
+  {
+    name: "logout",
+    async reach(tab, stage) {
+      await stage.signIn(tab, EMAIL, "/whoami");
+      await tab.open(`${stage.gateway.url}/logout`);
+    },
+    heading: "Sign out?",
+    button: "Sign out",
+  },
+  {
+    name: "logged-out",
+    async reach(tab, stage) {
+      await stage.signIn(tab, EMAIL, "/whoami");
+      await tab.open(`${stage.gateway.url}/logout`);
+      await tab.follow("button");
+    },
+    heading: "You are signed out",
+    link: "Sign in again",
+  },
+  {
+    name: "logout-of-nothing",
+    reach: (tab, stage) => tab.open(`${stage.gateway.url}/logout`),
+    heading: "You are not signed in",
+    link: "Sign in",
+  },
+  {
+    name: "invalid-link",
+    reach: (tab, stage) => tab.open(`${stage.gateway.url}/auth?token=no.such.token`),
+    heading: "That link does not work",
+    link: "Ask for a new link",
+  },
+  {
+    name: "not-found",
+    reach: (tab, stage) => tab.open(`${stage.gateway.url}/_runegate/nothing`),
+    heading: "Not found",
+  },
+  {
+    name: "application-away",
+    at: "away",
+    reach: (tab, stage) => stage.signIn(tab, EMAIL),
+    heading: "The application cannot be reached",
+  },
+  {
+    name: "mailbox",
+    // Where few mails came, so that the picture stays short.
+    at: "away",
+    async reach(tab, stage) {
+      await tab.open(`${stage.gateway.url}/login`);
+      await stage.askFor(tab, EMAIL);
+      await tab.open(`${stage.gateway.url}/_runegate/mailbox`);
+    },
+    heading: "Mailbox",
+    link: "Open the link",
+  },
+];
+
+setDefaultTimeout(TEST_TIMEOUT);
+
+describe.skipIf(chromium === undefined)("the page", () => {
+  beforeAll(async () => {
+    stages = {
+      usual: await startStage(),
+      away: await startStage({ RUNEGATE_TARGET_SERVICE: `http://127.0.0.1:${await deadPort()}` }),
+      limited: await startStage({ RUNEGATE_RATE_LIMIT_ENABLED: "true" }),
+    };
+    // An expression, without the semicolon that ends it as a statement.
+    contrast = (await Bun.file(`${import.meta.dir}/contrast.js`).text()).trimEnd().replace(/;$/, "");
+  });
+  afterAll(async () => {
+    for (const stage of Object.values(stages)) await stage.stop();
+  });
+  afterEach(async () => {
+    for (const stage of Object.values(stages)) expect(await stage.clear()).toEqual([]);
+  });
+
+  test.each([...pages])("$name reads and looks right", async (page) => {
+    const { name } = page;
+    const stage = stages[page.at ?? "usual"];
+    const tab = await stage.tab();
+    await page.reach(tab, stage);
+
+    const nodes = await tab.accessible();
+    const named = (role: string) => nodes.filter((node) => node.role === role).map((node) => node.name);
+    expect(named("heading")[0]).toBe(page.heading);
+    expect(named("main")).toHaveLength(1);
+    expect(named("textbox")).toEqual(page.textbox === undefined ? [] : [page.textbox]);
+    expect(named("button")).toEqual(page.button === undefined ? [] : [page.button]);
+    if (page.link !== undefined) expect(named("link")).toContain(page.link);
+    expect(named("alert")).toHaveLength(page.alert === undefined ? 0 : 1);
+    if (page.alert !== undefined) {
+      expect(await tab.evaluate("document.querySelector('[role=alert]').innerText")).toBe(page.alert);
+      // Said again with the field it is about.
+      expect(nodes.find(({ role }) => role === "textbox")?.description).toContain(page.alert);
+    }
+    expect(await tab.evaluate("document.title")).toContain(" · Runegate");
+    expect(await tab.evaluate("document.documentElement.lang")).toBe("en");
+
+    for (const scheme of ["light", "dark"] as const) {
+      await tab.appear({ scheme });
+      expect(await tab.evaluate(contrast)).toEqual({ checked: expect.any(Number), low: [] });
+      await tab.screenshot(`${name}-${scheme}`);
+    }
+    await tab.appear({ width: 360 });
+    expect(await tab.evaluate("document.documentElement.scrollWidth")).toBe(360);
+    // Small enough to miss with a finger is under 44 pixels (WCAG 2.2 §2.5.5).
+    expect(
+      await tab.evaluate(
+        "[...document.querySelectorAll('button, input:not([type=hidden]), a.button')].filter((e) => e.offsetHeight < 44).length",
+      ),
+    ).toBe(0);
+    await tab.screenshot(`${name}-phone`);
+  });
+
+  test("has its icons", async () => {
+    const tab = await stages.usual.tab();
+    await tab.open(`${stages.usual.gateway.url}/login`);
+    const icons = await tab.evaluate(
+      `Promise.all([...document.querySelectorAll("link[rel~=icon], link[rel=apple-touch-icon], header img")].map(
+        async (element) => {
+          const image = new Image();
+          image.src = element.href ?? element.src;
+          await image.decode();
+          return [element.rel ?? "logo", image.naturalWidth > 0];
+        }))`,
+    );
+    expect(icons).toEqual([
+      ["icon", true],
+      ["icon", true],
+      ["apple-touch-icon", true],
+      ["logo", true],
+    ]);
+  });
+
+  test("stays as strict as its policy says", async () => {
+    const tab = await stages.usual.tab();
+    await tab.open(`${stages.usual.gateway.url}/login`);
+    // The browser's own word that the policy is in force: an inline script and style, and another host, are refused.
+    const refused = await tab.evaluate(
+      `new Promise((resolve) => {
+        const refused = new Set();
+        addEventListener("securitypolicyviolation", ({ effectiveDirective }) => {
+          refused.add(effectiveDirective);
+          if (refused.size === 4) resolve([...refused].sort());
+        });
+        const add = (tag, properties) => document.body.append(Object.assign(document.createElement(tag), properties));
+        add("script", { textContent: "globalThis.ran = true" });
+        add("style", { textContent: "body { display: none }" });
+        add("img", { src: "http://192.0.2.1/pixel.gif" });
+        fetch("http://192.0.2.1/").catch(() => {});
+      })`,
+    );
+    expect(refused).toEqual(["connect-src", "img-src", "script-src-elem", "style-src-elem"]);
+    expect(await tab.evaluate("typeof globalThis.ran")).toBe("undefined");
+    expect(await tab.complaints()).not.toEqual([]);
+  });
+});
