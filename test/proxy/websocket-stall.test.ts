@@ -36,7 +36,7 @@ describe.each([
   ["browser", "application"],
   ["application", "browser"],
 ] as const)("a stalled %s", (slow, fast) => {
-  test("is closed with 1013 before a gigabyte waits for it, and the other side is told", async () => {
+  test("is closed with 1013 before much waits for it, and the other side is told", async () => {
     const ends = await open();
     ends[slow].wire.stall();
     gateway.forgetPeak();
@@ -47,13 +47,12 @@ describe.each([
       closed = true;
     });
     const message = Buffer.alloc(1_000_000);
-    let sent = 0;
+    // Goes on after the close has been sent, until it is read: what comes meanwhile must not be kept either.
     const flood = async () => {
-      for (; sent < 1_000 && !closed; sent++) await ends[fast].binary(message);
+      for (let sent = 0; sent < 1_000 && !closed; sent++) await ends[fast].binary(message);
     };
     void flood();
     expect(await within(10_000, told)).toMatchObject({ kind: "close", code: 1013 });
-    expect(sent).toBeLessThan(1_000);
     expect(gateway.peakMemory() - before).toBeLessThan(128 * 1024 * 1024);
     // What had been sent is there, and then the reason.
     ends[slow].wire.resume();
