@@ -37,7 +37,7 @@ import { createUpstream } from "./proxy/upstream.ts";
 import { createSessionCookie } from "./session/cookie.ts";
 import { createLiveConnections, type LiveConnections } from "./session/live.ts";
 import { sessionRoutes } from "./session/routes.ts";
-import { createSessions, type Sessions } from "./session/session.ts";
+import { createSessions, isSessionCookie, type Sessions } from "./session/session.ts";
 import type { Stores } from "./store/contracts.ts";
 
 /** The composition root: options → stores → services → rooms → one handler for `Bun.serve`. */
@@ -184,7 +184,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     tunnel,
     sessions,
     readClient: createClientReader(options.trustedProxies, options.listen.kind),
-    readCookies: createCookieReader(options.sessionCookieName, loginCookie),
+    readCookies: createCookieReader(options.sessionCookieName, loginCookie, isSessionCookie),
     baseUrl: options.baseUrl,
     landingPath: options.landingPath,
     idleSeconds,

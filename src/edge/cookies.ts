@@ -1,7 +1,7 @@
 /** Cookies as they come (RFC 6265 §5.4), cut by name and otherwise left byte for byte. */
 
 export type OwnCookies = {
-  /** The different values of the session cookie: one, but for cookies that somebody else has planted beside it. */
+  /** The different well-formed values of the session cookie: one, but for those that somebody has planted beside it. */
   readonly sessions: readonly string[];
   /** Value of the login cookie; undefined if there is none or if two with different values were sent. */
   readonly login: string | undefined;
@@ -14,13 +14,17 @@ export type OwnCookies = {
 const NO_VALUES: readonly string[] = [];
 const NONE: OwnCookies = { sessions: NO_VALUES, login: undefined, ambiguous: false, rest: undefined };
 
-/** More of one name than this are not looked at: each costs a look-up. */
-const MAX_VALUES = 4;
-
 export type CookieReader = (header: string | null) => OwnCookies;
 
-/** Which of two cookies of one name is ours cannot be told by the cookie (RFC 6265 §8.6): a neighboring host may plant one. */
-export function createCookieReader(sessionName: string, loginName: string): CookieReader {
+/**
+ * Which of two cookies of one name is ours cannot be told by the cookie (RFC 6265 §8.6): a neighboring host may plant one.
+ * @param isSession whether a value has the form of one of ours; others under the name are not asked about.
+ */
+export function createCookieReader(
+  sessionName: string,
+  loginName: string,
+  isSession: (value: string) => boolean,
+): CookieReader {
   return (header) => {
     if (header === null) return NONE;
     let sessions = NO_VALUES;
@@ -36,7 +40,7 @@ export function createCookieReader(sessionName: string, loginName: string): Cook
       const name = (equals === -1 ? pair : pair.slice(0, equals)).trim();
       if (name === sessionName && equals !== -1) {
         const value = pair.slice(equals + 1).trim();
-        if (!sessions.includes(value) && sessions.length < MAX_VALUES) sessions = [...sessions, value];
+        if (!sessions.includes(value) && isSession(value)) sessions = [...sessions, value];
       } else if (name === loginName && equals !== -1) {
         const value = pair.slice(equals + 1).trim();
         ambiguousLogin ||= login !== undefined && login !== value;

@@ -11,7 +11,10 @@ import type { Mailbox } from "./mailbox.ts";
  */
 export function mailboxRoutes(mailbox: Mailbox): OwnRoutes {
   function show(arrival: Arrival): Response {
-    if (!isLoopbackHost(arrival.client.ip)) return failure(arrival, NOT_FOUND);
+    const { ip, host } = arrival.client;
+    // The name too: a page of a name that has been made to point here would otherwise be of the same origin.
+    const hostname = new URL(`http://${host}`).hostname;
+    if (!isLoopbackHost(ip) || !isLoopbackHost(hostname)) return failure(arrival, NOT_FOUND);
     return page(mailboxPage({ mails: mailbox.mails() }));
   }
 

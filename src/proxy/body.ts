@@ -19,6 +19,11 @@ export function passOn(
   const reader = body.getReader();
   let bytes = 0;
   let piece: Uint8Array | undefined;
+  let over = false;
+  const end = (how: BodyEnd) => {
+    if (!over) ended(how);
+    over = true;
+  };
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
@@ -26,8 +31,10 @@ export function passOn(
         piece = undefined;
         try {
           const { done, value } = await reader.read();
+          // Left while it was waited for.
+          if (over) return;
           if (done) {
-            ended({ bytes });
+            end({ bytes });
             controller.close();
           } else {
             bytes += value.byteLength;
@@ -35,13 +42,14 @@ export function passOn(
             controller.enqueue(value);
           }
         } catch (error) {
-          ended({ bytes, broken: error });
+          if (over) return;
+          end({ bytes, broken: error });
           // Without a reason: Bun prints the reason of a stream that errs.
           controller.error(undefined);
         }
       },
       cancel(reason) {
-        ended({ bytes, left: true });
+        end({ bytes, left: true });
         return reader.cancel(reason);
       },
     },

@@ -44,12 +44,30 @@ export type ForwardSettings = Pick<Options, "streamResponses" | "maxBody"> & {
 };
 
 /**
- * A body of at most this many bytes, of a known length, goes in one piece: passing on a stream costs half as much again as
- * the whole exchange, and bodies this small mostly arrive with their head.
+ * A body of at most this many bytes, of a known length, goes in one piece if it has arrived with its head, as most do:
+ * passing on a stream costs half as much again as the whole exchange.
  */
 const SMALL = 64 * 1024;
 /** With `RUNEGATE_STREAM_RESPONSES=false`, what is collected before it is sent. */
 const COLLECTED = 2 * 1024 * 1024;
+
+/** RFC 9110 §6.4.1: what never has a body, whatever its length says. */
+function hasContent({ arrival }: Exchange, status: number): boolean {
+  return arrival.method !== "HEAD" && status !== 204 && status !== 205 && status !== 304;
+}
+
+/**
+ * The body, if all of it came with the head, as it mostly does when it is small. Asked of a copy, since asking uses the body
+ * up: the copy of a body that is here is free, and that of one that is not is read along with it.
+ */
+function arrivedWhole(response: Response): Uint8Array<ArrayBuffer> | undefined {
+  const bytes = response.clone().bytes() as Promise<Uint8Array<ArrayBuffer>>;
+  const known = Bun.peek(bytes);
+  if (!(known instanceof Promise)) return known;
+  // Whoever reads the body itself gets the error.
+  bytes.catch(() => {});
+  return undefined;
+}
 
 /** One request on its way. */
 type Exchange = {
@@ -213,24 +231,28 @@ export function createForward(settings: ForwardSettings): Forward {
   }
 
   async function handOver(exchange: Exchange, response: Response): Promise<Response> {
-    const { status, statusText, headers, body } = response;
+    const { status, statusText, headers } = response;
     const length = headers.get("content-length");
+    // To a body that is no stream of ours, `Bun.serve` adds a type if there is none or an empty one.
+    const typed = (headers.get("content-type") ?? "") !== "";
+    const events = isEventStream(headers);
+    exchange.waiting.answered();
+    if (length !== null && Number(length) <= SMALL && typed && !events && hasContent(exchange, status)) {
+      const whole = arrivedWhole(response);
+      if (whole !== undefined) {
+        exchange.finish(status, { bytes: whole.byteLength });
+        return new Response(whole, { status, statusText, headers });
+      }
+    }
+    const { body } = response;
     if (body === null) {
       // To a HEAD without it, `Bun.serve` would add a length of 0.
       if (exchange.arrival.method === "HEAD" && length === null && status !== 204 && status !== 304) {
         headers.set("transfer-encoding", "chunked");
       }
-      exchange.waiting.settle();
       exchange.finish(status, { bytes: 0 });
       return response;
     }
-    // To a body that is no stream of ours, `Bun.serve` adds a type if there is none or an empty one.
-    const typed = (headers.get("content-type") ?? "") !== "";
-    const events = isEventStream(headers);
-    if (length !== null && Number(length) <= SMALL && typed && !events)
-      return handOverWhole(exchange, response);
-
-    exchange.waiting.settle();
     exchange.rest();
     // A body of no announced length may be a stream of events by any name.
     const forget = events || length === null ? watch(exchange) : undefined;
@@ -257,19 +279,6 @@ export function createForward(settings: ForwardSettings): Forward {
       return new Response(collected, init);
     } catch (error) {
       forget?.();
-      return failed(exchange, error);
-    }
-  }
-
-  /** An application that breaks off in a small body has then sent a 502, not half an answer. */
-  async function handOverWhole(exchange: Exchange, response: Response): Promise<Response> {
-    const { status, statusText, headers } = response;
-    try {
-      const body = await response.bytes();
-      exchange.waiting.settle();
-      exchange.finish(status, { bytes: body.byteLength });
-      return new Response(body, { status, statusText, headers });
-    } catch (error) {
       return failed(exchange, error);
     }
   }

@@ -57,6 +57,9 @@ const HANDSHAKE_NAMES: ReadonlySet<string> = new Set([
   "sec-websocket-protocol",
 ]);
 
+/** In an odd spelling, another length, host or cookie than the one that was looked at. */
+const MESSAGE_NAMES: ReadonlySet<string> = new Set(["content-length", "host", "cookie"]);
+
 export type Forwarded = {
   readonly client: Client;
   /** The `Cookie` header without Runegate's own. */
@@ -130,11 +133,12 @@ function isDropped(name: string, peerTrusted: boolean): boolean {
   const plain = /[^a-z0-9-]/.test(name) ? name.replace(/[^a-z0-9]/g, "-") : name;
   const first = plain.charCodeAt(0);
   if (first !== 120 /* x */ && first !== 114 /* r */ && first !== 102 /* f */ && first !== 112 /* p */) {
-    return plain !== name && HOP_BY_HOP.has(plain);
+    return plain !== name && (HOP_BY_HOP.has(plain) || MESSAGE_NAMES.has(plain));
   }
   if (IDENTITY_NAMES.has(plain) || FORWARDING_NAMES.has(plain)) return true;
   if (IDENTITY_PREFIXES.some((prefix) => plain.startsWith(prefix))) return true;
-  if (plain.startsWith("proxy-")) return true;
+  // `Proxy` alone becomes HTTP_PROXY in gateway interfaces ("httpoxy", CVE-2016-5385).
+  if (plain === "proxy" || plain.startsWith("proxy-")) return true;
   const forwarding = plain === "forwarded" || plain.startsWith("x-forwarded-");
   // An odd spelling is nobody's honest header, trusted edge or not.
   return forwarding && (!peerTrusted || plain !== name);

@@ -118,6 +118,7 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
       socket.onopen = () => {
         // Nothing is lost: what the application sends at once waits until the browser's side is open.
         socket.pause();
+        waiting.answered();
         settle({ outcome: "open" });
       };
       socket.onerror = (event) => {
@@ -226,11 +227,14 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
       },
 
       ping(browser, payload) {
-        const { upstream, toUpstream } = browser.data;
+        const { upstream, toUpstream, toBrowser } = browser.data;
         if (upstream.readyState !== WebSocket.OPEN) return;
         upstream.ping(payload);
         if (isBehind(toUpstream, upstream.bufferedAmount, payload.byteLength)) {
           closeBoth(browser, TOO_SLOW, "the application is too slow");
+        } else if (isBehind(toBrowser, browser.getBufferedAmount(), payload.byteLength)) {
+          // Bun has answered the ping, and nobody reads the answers.
+          closeBoth(browser, TOO_SLOW, "the reader is too slow");
         }
       },
 

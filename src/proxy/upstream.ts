@@ -23,6 +23,9 @@ export type UpstreamDelay = "connect" | "response";
 
 /** One exchange whose response head has not come yet. */
 export type Waiting = {
+  /** The response head has come. */
+  answered(): void;
+  /** Nothing will come. */
   settle(): void;
   /** A piece of the request body has gone: the time for the response begins anew, however long the whole body takes. */
   moved(): void;
@@ -53,6 +56,7 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
     probe: createDeadlines(Math.max(0, wait - SLOW_MS), settings.clock),
     response: createDeadlines(settings.responseTimeout - SLOW_MS, settings.clock),
   };
+  const answers: Answers = { count: 0 };
   let probing: Promise<boolean> | undefined;
 
   function reachable(): Promise<boolean> {
@@ -69,7 +73,7 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
     unix: target.kind === "unix" ? target.path : undefined,
 
     await(expired, slow) {
-      return startWaiting(lists, reachable, { expired, slow });
+      return startWaiting(lists, answers, reachable, { expired, slow });
     },
 
     stop() {
@@ -80,10 +84,14 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
   };
 }
 
+/** How many heads have come from this server: one that answers others is there, however long it takes for this one. */
+type Answers = { count: number };
+
 type Lists = { readonly slow: Deadlines; readonly probe: Deadlines; readonly response: Deadlines };
 
 function startWaiting(
   lists: Lists,
+  answers: Answers,
   reachable: () => Promise<boolean>,
   tell: { expired(what: UpstreamDelay): void; slow(): void },
 ): Waiting {
@@ -92,9 +100,10 @@ function startWaiting(
   let response: Deadline | undefined;
 
   const begun = deadline(() => {
+    const before = answers.count;
     connect = deadline(() => {
       void reachable().then((yes) => {
-        if (!yes) finish("connect");
+        if (!yes && answers.count === before) finish("connect");
       });
     });
     response = deadline(() => finish("response"));
@@ -118,6 +127,10 @@ function startWaiting(
 
   lists.slow.add(begun);
   return {
+    answered() {
+      answers.count++;
+      settle();
+    },
     settle,
     moved() {
       if (settled || response === undefined) return;

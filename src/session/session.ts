@@ -55,6 +55,11 @@ const TOUCH_EVERY_MS = 60_000;
 /** A user agent is kept for the operator's list, not for anything that is decided. */
 const MAX_USER_AGENT = 200;
 
+/** Whether a cookie's value could be one that `start` gave. */
+export function isSessionCookie(value: string): boolean {
+  return COOKIE_FORM.test(value);
+}
+
 export function createSessions(settings: SessionSettings): Sessions {
   const { store, clock, policy, audit, key } = settings;
   const listeners: Array<(id: string) => void> = [];
@@ -109,7 +114,6 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   function findOne(cookie: string): Found | undefined | Promise<Found | undefined> {
-    if (!COOKIE_FORM.test(cookie)) return undefined;
     const record = store.find(idUnder(key.current, cookie));
     const { previous } = key;
     if (record instanceof Promise) {

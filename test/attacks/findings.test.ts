@@ -67,11 +67,16 @@ describe("a token in a path", () => {
 });
 
 describe("the development mailbox", () => {
-  test("is shown to this machine alone", async () => {
+  test("is shown to this machine alone, under a name of this machine", async () => {
     const gateway = await startGateway();
     const ask = (fields: string[]) => exchange(gateway.port, "GET /_runegate/mailbox", fields);
-    expect((await ask([])).status).toBe(200);
-    expect((await ask(["X-Forwarded-For: 203.0.113.9"])).status).toBe(404);
+    for (const host of ["localhost", "127.0.0.1:7870", "[::1]"]) {
+      expect((await ask([`Host: ${host}`])).status).toBe(200);
+    }
+    expect((await ask(["Host: localhost", "X-Forwarded-For: 203.0.113.9"])).status).toBe(404);
+    // DNS rebinding: a page of this name, in a browser here, would be of the same origin.
+    expect((await ask(["Host: evil.example:7870"])).status).toBe(404);
+    expect((await ask(["Host: localhost", "X-Forwarded-Host: evil.example"])).status).toBe(404);
     await gateway.stop();
   });
 
@@ -200,5 +205,70 @@ describe("a page full of links as images", () => {
       401,
     );
     await gateway.stop();
+  });
+});
+
+describe("a small body that comes slowly", () => {
+  test("is passed on as it comes, and has no time limit", async () => {
+    const pair = await startPair({ env: { RUNEGATE_RESPONSE_TIMEOUT: "1s" } });
+    let more = Promise.withResolvers<void>();
+    pair.upstream.on("/slowly", async ({ wire }) => {
+      await wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n");
+      for (const letter of "hello") {
+        await wire.write(letter);
+        await more.promise;
+        more = Promise.withResolvers();
+      }
+    });
+    const wire = await dial(pair.port);
+    await wire.write(requestHead("GET /slowly", [pair.cookie]));
+    const start = performance.now();
+    for (const letter of "hello") {
+      await within(2_000, wire.readUntil(`\r\n${letter}\r\n`));
+      // Longer than the whole answer may take, in all.
+      await Bun.sleep(300);
+      more.resolve();
+    }
+    await within(2_000, wire.readUntil("0\r\n\r\n"));
+    expect(performance.now() - start).toBeGreaterThan(1_000);
+    await pair.stop();
+  });
+});
+
+describe("a reader who leaves a stream", () => {
+  test("is one line in the request log", async () => {
+    const pair = await startPair();
+    pair.upstream.on("/endless", async ({ wire }) => {
+      await wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n");
+      await wire.write("5\r\nhello\r\n");
+      await wire.ended;
+    });
+    const wire = await dial(pair.port);
+    await wire.write(requestHead("GET /endless", [pair.cookie]));
+    await wire.readUntil("hello");
+    wire.reset();
+    const lines = () => pair.gateway.lines.filter((line) => line.includes("GET /endless"));
+    await until(() => lines().length > 0);
+    await pair.ask("GET /after");
+    expect(lines()).toHaveLength(1);
+    await pair.stop();
+  });
+});
+
+describe("headers that gateway interfaces fold into others", () => {
+  test.each([
+    "Proxy: http://evil.example",
+    "Content_Length: 9",
+    "Content.Length: 9",
+    "Host_: x",
+    "Coo.kie: a=b",
+  ])("%s", async (field) => {
+    const pair = await startPair();
+    await pair.ask("GET /folded", [field]);
+    const [seen] = pair.upstream.to("/folded");
+    const name = field.split(":", 1)[0] ?? "";
+    // The two last are names of their own, whatever is folded.
+    expect(seen?.all(name).length).toBe(name === "Host_" || name === "Coo.kie" ? 1 : 0);
+    await pair.stop();
   });
 });

@@ -190,6 +190,7 @@ describe("a body that breaks off never looks whole", () => {
   const piece = "x".repeat(1000);
   const chunked = (fields: readonly string[]) => responseHead(200, [...fields, "Transfer-Encoding: chunked"]);
   const cases: ReadonlyArray<readonly [string, string]> = [
+    ["a short one of a known length", responseHead(200, plain, 2000) + piece],
     ["a short one without a type", responseHead(200, untyped, 2000) + piece],
     ["a long one of a known length", responseHead(200, plain, 2_000_000) + piece.repeat(500)],
     ["one in chunks", chunked(plain) + chunk(piece)],
@@ -219,18 +220,15 @@ describe("a body that breaks off never looks whole", () => {
       expect(await wire.ended).toBeString();
     });
 
-    test(`a short one of a known length (by ${how}) is a 502 instead, and the log says why`, async () => {
+    test(`and the log says why (by ${how}), without the query, which may be a secret of the application`, async () => {
       pair.upstream.on("/short", async ({ wire }) => {
         await wire.write(responseHead(200, plain, 2000) + piece);
         if (how === "end") wire.end();
         else wire.reset();
       });
       const answer = await within(2_000, pair.ask("GET /short?token=secret-of-the-application"));
-      expect(answer.status).toBe(502);
-      expect(answer.complete).toBe(true);
-      expect(
-        pair.gateway.lines.some((line) => line.includes("did not answer") && line.includes("/short")),
-      ).toBe(true);
+      expect([answer.status, answer.complete]).toEqual([200, false]);
+      await until(() => pair.gateway.lines.some((line) => /broke off.*\/short/.test(line)));
       expect(pair.gateway.lines.join("\n")).not.toContain("secret-of-the-application");
     });
   }
