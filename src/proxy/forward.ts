@@ -62,8 +62,8 @@ function hasContent({ arrival }: Exchange, status: number): boolean {
  */
 function arrivedWhole(response: Response): Uint8Array<ArrayBuffer> | undefined {
   const bytes = response.clone().bytes() as Promise<Uint8Array<ArrayBuffer>>;
-  const known = Bun.peek(bytes);
-  if (!(known instanceof Promise)) return known;
+  // A promise that is rejected is peeked at as its reason.
+  if (Bun.peek.status(bytes) === "fulfilled") return Bun.peek(bytes) as Uint8Array<ArrayBuffer>;
   // Whoever reads the body itself gets the error.
   bytes.catch(() => {});
   return undefined;

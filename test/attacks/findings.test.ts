@@ -211,26 +211,20 @@ describe("a page full of links as images", () => {
 describe("a small body that comes slowly", () => {
   test("is passed on as it comes, and has no time limit", async () => {
     const pair = await startPair({ env: { RUNEGATE_RESPONSE_TIMEOUT: "1s" } });
-    let more = Promise.withResolvers<void>();
+    const rest = Promise.withResolvers<void>();
     pair.upstream.on("/slowly", async ({ wire }) => {
-      await wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n");
-      for (const letter of "hello") {
-        await wire.write(letter);
-        await more.promise;
-        more = Promise.withResolvers();
-      }
+      await wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhe");
+      await rest.promise;
+      await wire.write("llo");
     });
+    pair.upstream.on("/never", async ({ wire }) => void (await wire.ended));
     const wire = await dial(pair.port);
     await wire.write(requestHead("GET /slowly", [pair.cookie]));
-    const start = performance.now();
-    for (const letter of "hello") {
-      await within(2_000, wire.readUntil(`\r\n${letter}\r\n`));
-      // Longer than the whole answer may take, in all.
-      await Bun.sleep(300);
-      more.resolve();
-    }
-    await within(2_000, wire.readUntil("0\r\n\r\n"));
-    expect(performance.now() - start).toBeGreaterThan(1_000);
+    await within(2_000, wire.readUntil("he\r\n"));
+    // Asked later, so when its time is over, the other's would be too.
+    expect((await pair.ask("GET /never")).status).toBe(504);
+    rest.resolve();
+    await within(2_000, wire.readUntil("llo\r\n0\r\n\r\n"));
     await pair.stop();
   });
 });
@@ -256,19 +250,11 @@ describe("a reader who leaves a stream", () => {
 });
 
 describe("headers that gateway interfaces fold into others", () => {
-  test.each([
-    "Proxy: http://evil.example",
-    "Content_Length: 9",
-    "Content.Length: 9",
-    "Host_: x",
-    "Coo.kie: a=b",
-  ])("%s", async (field) => {
+  test.each(["Proxy: http://evil.example", "Content_Length: 9", "Content.Length: 9"])("%s", async (field) => {
     const pair = await startPair();
     await pair.ask("GET /folded", [field]);
     const [seen] = pair.upstream.to("/folded");
-    const name = field.split(":", 1)[0] ?? "";
-    // The two last are names of their own, whatever is folded.
-    expect(seen?.all(name).length).toBe(name === "Host_" || name === "Coo.kie" ? 1 : 0);
+    expect(seen?.all(field.split(":", 1)[0] ?? "")).toEqual([]);
     await pair.stop();
   });
 });
