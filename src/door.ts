@@ -4,7 +4,7 @@ import type { Application } from "./access/application.ts";
 import { answerVerdict } from "./access/challenge.ts";
 import { decide } from "./access/decision.ts";
 import type { Clock } from "./clock.ts";
-import { failure, NOT_FOUND } from "./edge/answer.ts";
+import { announcedLength, failure, NOT_FOUND } from "./edge/answer.ts";
 import type { Arrival } from "./edge/arrival.ts";
 import type { ClientReader } from "./edge/client.ts";
 import type { CookieReader } from "./edge/cookies.ts";
@@ -68,9 +68,14 @@ export function createDoor(settings: DoorSettings): Door {
     });
   }
 
+  function logAnswer(arrival: Arrival, response: Response, user: string | undefined): void {
+    const bytes = arrival.method === "HEAD" ? 0 : announcedLength(response);
+    logRequest(arrival, response.status, user, { bytes });
+  }
+
   async function toRooms(arrival: Arrival): Promise<Response> {
     const response = await answerOwn(rooms, arrival);
-    logRequest(arrival, response.status, undefined);
+    logAnswer(arrival, response, undefined);
     return response;
   }
 
@@ -100,12 +105,21 @@ export function createDoor(settings: DoorSettings): Door {
       repeatable: method === "GET" || method === "HEAD",
       originAllowed: !upgrade || mayOpenWebSocket(headers, application.allowedOrigins),
     });
+    if (log.enabled("debug")) {
+      log.debug("decided", {
+        verdict: verdict.verdict,
+        upgrade,
+        path,
+        client: arrival.client.ip,
+        id: arrival.id,
+      });
+    }
     if (verdict.verdict !== "allow") {
       if (verdict.verdict === "refuse") {
         audit({ event: "access_refused", client: arrival.client.ip, reason: verdict.reason, path });
       }
       const response = answerVerdict(arrival, verdict, challenge);
-      logRequest(arrival, response.status, found?.record.email);
+      logAnswer(arrival, response, found?.record.email);
       return response;
     }
     const { principal } = verdict;
@@ -120,7 +134,7 @@ export function createDoor(settings: DoorSettings): Door {
     const response = await settings.tunnel.open(server, arrival, principal, path, closed);
     if (response !== undefined) {
       server.timeout(request, settings.idleSeconds);
-      logRequest(arrival, response.status, principal.email);
+      logAnswer(arrival, response, principal.email);
     }
     return response;
   }
@@ -133,7 +147,7 @@ export function createDoor(settings: DoorSettings): Door {
     const inner = place === "application" ? applicationPath(path) : undefined;
     if (inner !== undefined) return toApplication(arrival, inner, server);
     const response = failure(arrival, NOT_FOUND);
-    logRequest(arrival, response.status, undefined);
+    logAnswer(arrival, response, undefined);
     return response;
   }
 
@@ -158,12 +172,17 @@ export function createDoor(settings: DoorSettings): Door {
       cookies,
       startedAt,
     };
+    if (log.enabled("trace")) {
+      // Names only: values are other people's secrets as often as not.
+      const names = Object.keys(headers).join(" ");
+      log.trace("arrived", { method: arrival.method, path: target.path, host: client.host, names, id });
+    }
     if (cookies.ambiguous) log.warn("two cookies of one name", { client: client.ip, id });
     try {
       return await route(arrival, server);
     } catch (error) {
       const response = whenBroken(arrival, error, log);
-      logRequest(arrival, response.status, undefined);
+      logAnswer(arrival, response, undefined);
       return response;
     }
   };

@@ -43,22 +43,30 @@ export const NOT_FOUND: Failure = {
 
 export function page(html: string, status = 200, extra: ExtraHeaders = []): Response {
   const headers = ownHeaders("text/html; charset=utf-8", extra);
+  headers.set("Content-Length", String(Buffer.byteLength(html)));
   headers.set("Content-Security-Policy", PAGE_POLICY);
   headers.append("Vary", "Accept, Sec-Fetch-Mode, Cookie");
   return new Response(html, { status, headers });
 }
 
 export function json(body: object, status = 200, extra: ExtraHeaders = []): Response {
-  return new Response(`${JSON.stringify(body)}\n`, {
-    status,
-    headers: ownHeaders("application/json; charset=utf-8", extra),
-  });
+  const text = `${JSON.stringify(body)}\n`;
+  const headers = ownHeaders("application/json; charset=utf-8", extra);
+  headers.set("Content-Length", String(Buffer.byteLength(text)));
+  return new Response(text, { status, headers });
+}
+
+/** Bytes of an answer's body, for the request line; undefined where nobody counted them. */
+export function announcedLength({ headers }: Response): number | undefined {
+  const length = headers.get("content-length");
+  return length === null ? undefined : Number(length);
 }
 
 /** A redirect to a path of this host. Callers pass re-serialized paths only, never what was sent. */
 export function redirect(status: 302 | 303, location: string, extra: ExtraHeaders = []): Response {
   const headers = ownHeaders(undefined, extra);
   headers.set("Location", location);
+  headers.set("Content-Length", "0");
   return new Response(null, { status, headers });
 }
 

@@ -9,8 +9,8 @@ import { OWN_PREFIX } from "./target.ts";
 export type OwnHandler = (arrival: Arrival) => Awaitable<Response>;
 
 export type OwnRoute = {
-  /** Below the reserved prefix. May end in `/*`. */
-  readonly path: string;
+  /** Below the reserved prefix; undefined for what is answered at the root alone. May end in `/*`. */
+  readonly path?: string;
   /** Older names at the root, answered while `RUNEGATE_ROOT_PATHS` is on. */
   readonly also?: readonly string[];
   /** HEAD is answered by the GET handler; everything not named here is a 405. */
@@ -33,7 +33,8 @@ export function ownRoutes(name: string, rootPaths: boolean, routes: readonly Own
   for (const route of routes) {
     const also = rootPaths ? (route.also ?? []) : [];
     roots.push(...also);
-    for (const path of [`${OWN_PREFIX}${route.path}`, ...also]) declare(app, path, route.handlers);
+    if (route.path !== undefined) declare(app, OWN_PREFIX + route.path, route.handlers);
+    for (const path of also) declare(app, path, route.handlers);
   }
   return { app, rootPaths: roots };
 }

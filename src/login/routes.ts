@@ -77,7 +77,7 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
       if (person) {
         return page(loginPage({ next: shown, email: fields.email ?? "", error: error.message }), 400);
       }
-      return json({ error: error.code, message: error.message }, 400);
+      return json({ error: error.code, message: error.message, request_id: arrival.id }, 400);
     }
 
     const device = describeDevice(arrival.request.headers.get("user-agent"));
@@ -199,7 +199,8 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
   }
 
   return ownRoutes("login", settings.rootPaths, [
-    { path: "/login", also: ["/login", "/login.html"], handlers: { GET: showLogin, POST: ask } },
+    { path: "/login", also: ["/login"], handlers: { GET: showLogin, POST: ask } },
+    { also: ["/login.html"], handlers: { GET: showLogin } },
     { path: "/auth", also: ["/auth"], handlers: { GET: openLink, POST: redeem } },
   ]);
 }

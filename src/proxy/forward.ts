@@ -1,11 +1,11 @@
 import type { Application } from "../access/application.ts";
 import type { Principal } from "../access/principal.ts";
 import type { Options } from "../config/types.ts";
-import { failure } from "../edge/answer.ts";
+import { announcedLength, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody } from "../edge/body.ts";
 import type { Logger } from "../observe/log.ts";
-import type { LiveConnections } from "../session/live.ts";
+import type { CloseReason, LiveConnections } from "../session/live.ts";
 import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
 import { reasonOf, upstreamFailed } from "./failure.ts";
@@ -81,6 +81,8 @@ type Exchange = {
   /** What was waited for in vain. */
   delay: UpstreamDelay | undefined;
   tooLarge: boolean;
+  /** Set when it was ended from here, and not by the application. */
+  closed: CloseReason | undefined;
 };
 
 export function createForward(settings: ForwardSettings): Forward {
@@ -90,7 +92,7 @@ export function createForward(settings: ForwardSettings): Forward {
     const { request, method } = arrival;
     const refused = refuseBody(arrival);
     if (refused !== undefined) {
-      hooks.finished(refused.status, { bytes: undefined });
+      hooks.finished(refused.status, { bytes: announcedLength(refused) });
       return refused;
     }
     const headers = toUpstream(arrival.headers, {
@@ -122,6 +124,7 @@ export function createForward(settings: ForwardSettings): Forward {
       return failed(exchange, new Error(`status ${response.status}`));
     }
     fromUpstream(response.headers, ownCookies);
+    if (log.enabled("debug")) log.debug("answered", { status: response.status, path, id: arrival.id });
     return handOver(exchange, response);
   };
 
@@ -152,6 +155,7 @@ export function createForward(settings: ForwardSettings): Forward {
       rest,
       delay: undefined,
       tooLarge: false,
+      closed: undefined,
     };
     // An upload takes as long as it takes.
     if (arrival.request.body !== null) rest();
@@ -218,7 +222,8 @@ export function createForward(settings: ForwardSettings): Forward {
     exchange.waiting.settle();
     const answer = whenFailed(exchange, error);
     const left = exchange.arrival.request.signal.aborted;
-    exchange.finish(answer.status, left ? { bytes: undefined, left } : { bytes: undefined });
+    const bytes = announcedLength(answer);
+    exchange.finish(answer.status, left ? { bytes, left } : { bytes });
     return answer;
   }
 
@@ -255,11 +260,13 @@ export function createForward(settings: ForwardSettings): Forward {
     }
     exchange.rest();
     // A body of no announced length may be a stream of events by any name.
-    const forget = events || length === null ? watch(exchange) : undefined;
+    const forget = events || length === null ? watch(exchange, events) : undefined;
     const ended = (end: BodyEnd) => {
       forget?.();
-      if (end.broken !== undefined && !exchange.arrival.request.signal.aborted) {
-        const { path, arrival } = exchange;
+      const { path, arrival, closed } = exchange;
+      if (closed !== undefined) {
+        log.info("a stream was closed", { reason: closed, path, id: arrival.id });
+      } else if (end.broken !== undefined && !arrival.request.signal.aborted) {
         log.warn("the response broke off", { reason: reasonOf(end.broken), path, id: arrival.id });
       }
       exchange.finish(status, end);
@@ -284,9 +291,14 @@ export function createForward(settings: ForwardSettings): Forward {
   }
 
   /** A stream lives on after the request was allowed, so it ends with the session. */
-  function watch({ principal, abort }: Exchange): () => void {
-    return live.add(principal.sessionId, {
-      close: () => abort.abort(new Error("the session has ended")),
+  function watch(exchange: Exchange, events: boolean): () => void {
+    return live.add(exchange.principal.sessionId, {
+      close(reason) {
+        // When the process stops, what has an end of its own may come to it.
+        if (reason === "shutdown" && !events) return;
+        exchange.closed = reason;
+        exchange.abort.abort();
+      },
       // What the application sends is no use of the session by its user.
       takeUsed: () => false,
     });

@@ -186,6 +186,7 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
         forget: undefined,
         used: false,
       };
+      log.debug("WebSocket opened", { path, protocol: socket.protocol, id: arrival.id });
       if (server.upgrade(request, { data, headers })) return undefined;
       socket.terminate();
       return new Response(null, { status: 400 });

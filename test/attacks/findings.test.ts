@@ -258,3 +258,64 @@ describe("headers that gateway interfaces fold into others", () => {
     await pair.stop();
   });
 });
+
+describe("when the process stops", () => {
+  test("a download comes to its end, and an event stream is closed", async () => {
+    const pair = await startPair();
+    const rest = Promise.withResolvers<void>();
+    pair.upstream.on("/download", async ({ wire }) => {
+      await wire.write(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+      );
+      await rest.promise;
+      await wire.write("5\r\nworld\r\n0\r\n\r\n");
+    });
+    pair.upstream.on("/events", async ({ wire }) => {
+      await wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+      await wire.ended;
+    });
+    const download = await dial(pair.port);
+    await download.write(requestHead("GET /download", [pair.cookie]));
+    await download.readUntil("hello");
+    const events = await dial(pair.port);
+    await events.write(requestHead("GET /events", [pair.cookie]));
+    await events.readUntil("data: 1");
+    pair.gateway.gateway.live.closeAll("shutdown");
+    await within(2_000, events.readToEnd());
+    rest.resolve();
+    await within(2_000, download.readUntil("world\r\n0\r\n\r\n"));
+    expect(pair.gateway.lines.some((line) => line.includes("broke off"))).toBe(false);
+    await pair.stop();
+  });
+});
+
+describe("the request line", () => {
+  test("has the bytes of Runegate's own answers, and of its errors", async () => {
+    const pair = await startPair();
+    await pair.ask("GET /_runegate/health");
+    await exchange(pair.port, "GET /app");
+    pair.upstream.on("/reset", ({ wire }) => wire.reset());
+    await pair.ask("POST /reset", ["Content-Length: 0"]);
+    for (const path of ["/_runegate/health 200", "/app 401", "/reset 502"]) {
+      expect(pair.gateway.lines.find((line) => line.includes(path))).toMatch(/bytes=[1-9]/);
+    }
+    await pair.stop();
+  });
+
+  test("is one for an event stream that its reader leaves", async () => {
+    const pair = await startPair();
+    pair.upstream.on("/events", async ({ wire }) => {
+      await wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+      await wire.ended;
+    });
+    const wire = await dial(pair.port);
+    await wire.write(requestHead("GET /events", [pair.cookie]));
+    await wire.readUntil("data: 1");
+    wire.reset();
+    const lines = () => pair.gateway.lines.filter((line) => line.includes("GET /events"));
+    await until(() => lines().length > 0);
+    await pair.ask("GET /after");
+    expect(lines()).toHaveLength(1);
+    await pair.stop();
+  });
+});
