@@ -142,6 +142,7 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
       const redeemed = await service.redeemLink(ticket, redeemerOf(arrival));
       return redeemed.outcome === "refused" ? invalidLink(arrival) : signedIn(302, redeemed);
     }
+    if ((await service.refuseSpent(ticket, arrival.client)) !== undefined) return invalidLink(arrival);
     return page(
       confirmPage({
         email: ticket.email,

@@ -32,6 +32,8 @@ export type LoginService = {
   mintLink(email: Address, next: string): Promise<string>;
   /** Looks at a link without spending it. */
   inspect(token: string, client: Client): Promise<LoginTicket | Refused>;
+  /** Tells of a link that has been used already; undefined for one that looks fresh. @throws {StoreUnavailable} */
+  refuseSpent(ticket: LoginTicket, client: Client): Promise<Refused | undefined>;
   /** Whether this browser is the one that asked for the link. */
   isBoundTo(ticket: LoginTicket, loginCookie: string | undefined): Promise<boolean>;
   /** @throws {StoreUnavailable} */
@@ -239,6 +241,10 @@ export function createLoginService(settings: LoginSettings): LoginService {
         if (error instanceof TicketError) return refuse(`token_${error.problem}`, client);
         throw error;
       }
+    },
+
+    async refuseSpent({ jti, email }, client) {
+      return (await settings.spent.isSpent(jti)) ? refuse("spent", client, email) : undefined;
     },
 
     async isBoundTo(ticket, loginCookie) {

@@ -23,6 +23,11 @@ export type TicketStore = {
    * @param expiresAt when the ticket itself stops being valid; the mark may be forgotten after that.
    */
   spend(jti: string, expiresAt: number): Awaitable<SpendOutcome>;
+  /**
+   * Whether `jti` has been spent, for telling so early. A false is no promise: only `spend` decides.
+   * @throws {StoreUnavailable}
+   */
+  isSpent(jti: string): Awaitable<boolean>;
 };
 
 /** One signed-in browser. `id` is a keyed hash of the cookie, so a stolen store opens no session. */

@@ -319,3 +319,18 @@ describe("the request line", () => {
     await pair.stop();
   });
 });
+
+describe("a link that was used, opened in another browser", () => {
+  test("is refused at once, and not only by the button of a page", async () => {
+    const gateway = await startGateway();
+    const link = await gateway.gateway.login.mintLink("ada@example.org" as never, "/");
+    const token = new URL(link).searchParams.get("token") ?? "";
+    expect((await fetch(`${gateway.url}/auth?token=${token}`)).status).toBe(200);
+    const body = JSON.stringify({ token });
+    const headers = { "Content-Type": "application/json" };
+    expect((await fetch(`${gateway.url}/auth`, { method: "POST", headers, body })).status).toBe(200);
+    expect((await fetch(`${gateway.url}/auth?token=${token}`)).status).toBe(401);
+    expect((await fetch(`${gateway.url}/auth?token=${token}`, { method: "HEAD" })).status).toBe(401);
+    await gateway.stop();
+  });
+});

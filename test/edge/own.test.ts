@@ -524,6 +524,7 @@ describe("while the store is away", () => {
     const stores = {
       ...memory,
       tickets: {
+        ...memory.tickets,
         spend: (jti: string, exp: number) => (away ? "unavailable" : memory.tickets.spend(jti, exp)),
       },
     } as const;

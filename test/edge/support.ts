@@ -10,6 +10,10 @@ export function stoppable(stores: Stores): Stoppable {
       tickets: {
         spend: (...args: Parameters<Stores["tickets"]["spend"]>) =>
           state.away ? "unavailable" : stores.tickets.spend(...args),
+        isSpent(jti: string) {
+          refuseIfAway();
+          return stores.tickets.isSpent(jti);
+        },
       },
       sessions: guarded(stores.sessions),
       limits: guarded(stores.limits),

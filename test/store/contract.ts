@@ -50,6 +50,9 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         expect(await spend("b", end)).toBe("fresh");
         expect(await spend("a", end)).toBe("spent");
         expect(await spend("b", end)).toBe("spent");
+        expect(await stores.tickets.isSpent("a")).toBe(true);
+        expect(await stores.tickets.isSpent("c")).toBe(false);
+        expect(await spend("c", end)).toBe("fresh");
       });
 
       test("are fresh for exactly one of 1,000 callers at once", async () => {

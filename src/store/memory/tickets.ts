@@ -29,6 +29,8 @@ export function createMemoryTickets(
       return "fresh";
     },
 
+    isSpent: (jti) => marks.has(jti),
+
     get size() {
       return marks.size;
     },
