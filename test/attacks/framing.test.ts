@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Pair, startPair, until, within } from "../proxy/support.ts";
+import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { dial } from "../support/raw.ts";
 
 /**
@@ -8,15 +9,38 @@ import { dial } from "../support/raw.ts";
  */
 
 let pair: Pair;
+/** The same visitor in front of an application that parses strictly, which `Bun.serve` does. */
+let strict: {
+  readonly gateway: TestGateway;
+  readonly server: Bun.Server<undefined>;
+  readonly cookie: string;
+};
+/** What the strict application took for requests: path and user. */
+const taken: string[] = [];
 
 beforeAll(async () => {
   pair = await startPair();
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch(request) {
+      taken.push(`${new URL(request.url).pathname} ${request.headers.get("x-forwarded-user")}`);
+      await request.arrayBuffer().catch(() => {});
+      return new Response("ok");
+    },
+  });
+  const gateway = await startGateway({ target: `http://127.0.0.1:${server.port}` });
+  strict = { gateway, server, cookie: `Cookie: ${await gateway.signIn("ada@example.org")}` };
 });
-afterAll(() => pair.stop());
+afterAll(async () => {
+  await pair.stop();
+  await strict.gateway.stop();
+  await strict.server.stop(true);
+});
 
 /** Sends the bytes and gives the statuses that come back until the gateway closes, as all these requests ask it to. */
-async function send(bytes: string): Promise<number[]> {
-  const wire = await dial(pair.port);
+async function send(bytes: string, port = pair.port): Promise<number[]> {
+  const wire = await dial(port);
   let answer = "";
   try {
     await wire.write(bytes);
@@ -144,6 +168,17 @@ describe("ambiguous framing is refused, and nothing of it is believed", () => {
     for (const { fields } of pair.upstream.requests.slice(before)) {
       expect(fields.some(([, value]) => value.includes("eve@example.org"))).toBe(false);
     }
+  });
+});
+
+describe("a strict application never sees more than was asked either", () => {
+  test.each([...REFUSED])("%s", async (_, bytes) => {
+    const before = taken.length;
+    const statuses = await send(bytes().replaceAll(pair.cookie, strict.cookie), strict.gateway.port);
+    expect(statuses.every((status) => status >= 400)).toBe(true);
+    const seen = taken.slice(before);
+    expect(seen.length).toBeLessThanOrEqual(1);
+    expect(seen.some((line) => line.includes(SMUGGLED) || line.includes("eve@example.org"))).toBe(false);
   });
 });
 
