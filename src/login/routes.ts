@@ -3,7 +3,6 @@ import type { Options } from "../config/types.ts";
 import { type ExtraHeaders, failure, json, page, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { type Fields, readFields } from "../edge/body.ts";
-import { setCookieLine } from "../edge/cookies.ts";
 import { isNavigation, isPrefetch } from "../edge/navigation.ts";
 import type { PostGuard } from "../edge/origin.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
@@ -14,7 +13,7 @@ import { confirmPage, loginPage, sentPage } from "../pages/pages.ts";
 import type { SessionCookie } from "../session/cookie.ts";
 import type { Sessions } from "../session/session.ts";
 import { type Address, AddressError, parseAddress } from "./address.ts";
-import { loginCookieName } from "./cookie.ts";
+import { loginCookieLine } from "./cookie.ts";
 import { describeDevice } from "./device.ts";
 import type { LoginService, Redeemed, Redeemer } from "./service.ts";
 import type { LoginTicket } from "./ticket.ts";
@@ -43,14 +42,6 @@ const ASKED = "If this address may sign in, a mail with a link is on its way.";
 export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
   const { service, sessions, sessionCookie, limiter, safeNext, guardPost, audit, clock } = settings;
   const expiryMinutes = Math.round(settings.magicLinkExpiry / 60_000);
-
-  function loginCookieLine(value: string, maxAgeMs: number): string {
-    return setCookieLine(loginCookieName(settings.secureCookie), value, {
-      maxAgeSeconds: Math.max(0, Math.ceil(maxAgeMs / 1000)),
-      secure: settings.secureCookie,
-      domain: undefined,
-    });
-  }
 
   async function showLogin(arrival: Arrival): Promise<Response> {
     const wanted = new URLSearchParams(arrival.target.search).get("next");
@@ -88,7 +79,10 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
       return page(loginPage({ next: shown, email, error: refusal.message }), 429, refusal.headers);
     }
     const cookie: ExtraHeaders = [
-      ["Set-Cookie", loginCookieLine(asked.loginCookie, asked.expiresAt - clock.now())],
+      [
+        "Set-Cookie",
+        loginCookieLine(asked.loginCookie, asked.expiresAt - clock.now(), settings.secureCookie),
+      ],
     ];
     if (person) return page(sentPage({ email, expiryMinutes, next: shown }), 200, cookie);
     return json({ message: ASKED }, 200, cookie);

@@ -1,3 +1,4 @@
+import { createLineTime } from "./line-time.ts";
 import type { Level, LineFormat } from "./log.ts";
 import { escapeUnsafe, unicodeEscape } from "./unsafe-characters.ts";
 
@@ -18,7 +19,8 @@ const PLAIN = "\x1b[0m";
  * is quoted, so a line reads one way only.
  */
 export function createConsoleFormat(color: boolean): LineFormat {
-  const clockTime = createClockTime();
+  // `hh:mm:ss.mmm`, local.
+  const clockTime = createLineTime((second) => new Date(second).toTimeString().slice(0, 8));
   const dim = color ? DIM : "";
   const plain = color ? PLAIN : "";
 
@@ -58,22 +60,4 @@ const BARE = /^[!#-<>-[\]-~]+$/;
 function valueText(value: string): string {
   if (BARE.test(value)) return value;
   return `"${escapeUnsafe(value.replace(/["\\]/g, "\\$&"))}"`;
-}
-
-/** `hh:mm:ss.mmm`, working out hours, minutes and seconds once a second. */
-function createClockTime(): (time: number) => string {
-  let second = Number.NaN;
-  let text = "";
-  return (time) => {
-    const current = Math.floor(time / 1000);
-    if (current !== second) {
-      second = current;
-      text = new Date(current * 1000).toTimeString().slice(0, 8);
-    }
-    return `${text}.${milliseconds(time)}`;
-  };
-}
-
-function milliseconds(time: number): string {
-  return String(Math.floor(time) % 1000).padStart(3, "0");
 }

@@ -1,3 +1,4 @@
+import { createLineTime } from "./line-time.ts";
 import type { Fields, LineFormat } from "./log.ts";
 import { escapeUnsafe } from "./unsafe-characters.ts";
 
@@ -8,7 +9,9 @@ const RESERVED = new Set(["time", "level", "module", "message"]);
  * like one of the four gets an underscore at its end.
  */
 export function createJsonFormat(): LineFormat {
-  const isoTime = createIsoTime();
+  // As `Date.prototype.toISOString`.
+  const time = createLineTime((second) => new Date(second).toISOString().slice(0, 19));
+  const isoTime = (at: number) => `${time(at)}Z`;
 
   return (level, module) => {
     const head = `","level":"${level}","module":${JSON.stringify(module)},"message":`;
@@ -34,18 +37,4 @@ function renamed(fields: Fields): Fields {
   return Object.fromEntries(
     Object.entries(fields).map(([key, value]) => [RESERVED.has(key) ? `${key}_` : key, value]),
   );
-}
-
-/** As `Date.prototype.toISOString`, working out all but the milliseconds once a second. */
-function createIsoTime(): (time: number) => string {
-  let second = Number.NaN;
-  let text = "";
-  return (time) => {
-    const current = Math.floor(time / 1000);
-    if (current !== second) {
-      second = current;
-      text = new Date(current * 1000).toISOString().slice(0, 20);
-    }
-    return `${text}${String(Math.floor(time) % 1000).padStart(3, "0")}Z`;
-  };
 }

@@ -2,11 +2,10 @@ import type { Options } from "../config/types.ts";
 import { json, page } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody, readFields } from "../edge/body.ts";
-import { setCookieLine } from "../edge/cookies.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import type { PostGuard } from "../edge/origin.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
-import { loginCookieName } from "../login/cookie.ts";
+import { loginCookieLine } from "../login/cookie.ts";
 import type { Audit } from "../observe/audit.ts";
 import { loggedOutPage, logoutPage } from "../pages/pages.ts";
 import type { SessionCookie } from "./cookie.ts";
@@ -22,11 +21,7 @@ export function sessionRoutes(
   },
 ): OwnRoutes {
   const { sessions, sessionCookie, guardPost, audit } = settings;
-  const forgetLogin = setCookieLine(loginCookieName(settings.secureCookie), "", {
-    maxAgeSeconds: 0,
-    secure: settings.secureCookie,
-    domain: undefined,
-  });
+  const forgetLogin = loginCookieLine("", 0, settings.secureCookie);
 
   async function whoAmI(arrival: Arrival): Promise<Response> {
     const found = await sessions.find(arrival.cookies.sessions);

@@ -22,11 +22,10 @@ export type Sessions = {
   /** Every live session that these cookies name, to end them all. @throws {StoreUnavailable} */
   findAll(cookies: readonly string[]): Promise<Found[]>;
   end(id: string): Promise<boolean>;
-  endAll(email: Address): Promise<string[]>;
   list(): Promise<SessionRecord[]>;
   /** Whether the session with this id is still good; marks it used when `used`. */
   alive(id: string, used: boolean): Promise<boolean>;
-  /** Tells of every session that ends by `end` or `endAll`, so that its open streams end with it. */
+  /** Tells of every session that ends by `end`, so that its open streams end with it. */
   onEnded(listener: (id: string) => void): void;
 };
 
@@ -157,12 +156,6 @@ export function createSessions(settings: SessionSettings): Sessions {
     findAll,
 
     end,
-
-    async endAll(email) {
-      const ids = await store.endAll(email);
-      for (const id of ids) ended(id);
-      return ids;
-    },
 
     async list() {
       const now = clock.now();
