@@ -7,6 +7,7 @@ import { ConfigError, type Finding } from "./finding.ts";
 import { nearest } from "./nearest.ts";
 import {
   ENV_FILE,
+  isConfidential,
   type Known,
   OPTION_LIST,
   OPTION_NAMES,
@@ -93,7 +94,7 @@ export function readOptions(env: Environment, surroundings: Surroundings = SYSTE
       problems.push({ option: name, problem, remedy });
       failed.add(key);
     };
-    const given = option.secret
+    const given = isConfidential(option)
       ? findSecret(option, find, env, report, warnings)
       : (find(option.name, option.emptyIsValue) ??
         (option.alternative === undefined ? undefined : find(option.alternative)));

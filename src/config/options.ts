@@ -2,8 +2,9 @@ import type { Random } from "../clock.ts";
 import { isLoopbackHost } from "./loopback.ts";
 import { listenAddress, networks, targetAddress } from "./network-values.ts";
 import { freshJwtSecret, freshSessionKey, jwtSecret, sessionKey } from "./secret-values.ts";
-import type { Options, StoreLocation } from "./types.ts";
-import { type Parser, quote, ValueError } from "./value-error.ts";
+import { storeLocation } from "./store-values.ts";
+import type { Options } from "./types.ts";
+import type { Parser } from "./value-error.ts";
 import { boolean, byteSize, choice, duration, filePath, integer, logLevels, socketPath } from "./values.ts";
 import { addresses, cookieDomain, cookieName, domains, landingPath, origin, origins } from "./web-values.ts";
 
@@ -43,6 +44,8 @@ export type Option<T> = {
   readonly production?: string;
   /** May be given as `<name>_FILE` or as a systemd credential, and is never shown. */
   readonly secret?: true;
+  /** May be given as `<name>_FILE` or as a systemd credential, and is shown without the user and password of a URL. */
+  readonly holdsSecret?: true;
   /** An empty value is a value; everywhere else it counts as unset. */
   readonly emptyIsValue?: true;
   /** Another variable, read where this one is unset. */
@@ -280,13 +283,17 @@ export const OPTIONS = {
     name: "RUNEGATE_STORE",
     parse: storeLocation,
     default: "memory",
-    help: "Where sessions and spent links are kept. `memory` forgets at restart.",
+    help:
+      "Where sessions, used links, limits and waiting mail are kept. `memory` forgets at restart; `sqlite:<path>` is " +
+      "a file; `valkey://user:password@host:6379/0` (`valkeys://` for TLS; `redis://`, `rediss://` too) is shared by " +
+      "several machines.",
+    holdsSecret: true,
   },
   workers: {
     name: "RUNEGATE_WORKERS",
-    parse: workerCount,
+    parse: integer(1, 64),
     default: "1",
-    help: "Processes that share the port.",
+    help: "Processes that share the port; more than the machine has cores is of no use.",
   },
   debugEndpoints: {
     name: "RUNEGATE_DEBUG_ENDPOINTS",
@@ -340,30 +347,17 @@ export const OPTION_LIST: readonly (readonly [OptionKey, Option<unknown>])[] = O
   OPTIONS as { [Key in OptionKey]: Option<unknown> },
 ).map(([key, option]) => [key as OptionKey, option]);
 
+/** Whether an option's value may be in a file of its own. */
+export function isConfidential(option: Option<unknown>): boolean {
+  return option.secret === true || option.holdsSecret === true;
+}
+
 /** Says where the other options are; read from the process environment alone, so it is not one of them. */
 export const ENV_FILE = {
   name: "RUNEGATE_ENV_FILE",
   described: "`/etc/runegate/runegate.env`, else `.env`",
   help: "A file of `NAME=value` lines, read for what the environment does not set.",
 } as const;
-
-function storeLocation(text: string): StoreLocation {
-  if (text === "memory") return { kind: "memory" };
-  // Only the scheme is shown: a store's URL may carry its password.
-  const scheme = /^(sqlite|valkey|redis):/.exec(text)?.[1];
-  throw new ValueError(
-    scheme === undefined
-      ? "is not a store"
-      : `names a ${scheme} store, and this version has only the memory store`,
-    "Write memory.",
-  );
-}
-
-function workerCount(text: string): number {
-  const count = integer(1, 1024)(text);
-  if (count === 1) return count;
-  throw new ValueError(`asks for ${quote(text)} processes, and this version runs as one process`, "Write 1.");
-}
 
 /** A page on `localhost` and the same page on `127.0.0.1` have different origins, and people type all of them. */
 function loopbackSpellings(baseUrl: string): string[] {
@@ -384,6 +378,6 @@ function instanceName(listen: Options["listen"]): string {
 export const OPTION_NAMES: readonly string[] = [
   ENV_FILE.name,
   ...OPTION_LIST.flatMap(([, option]) =>
-    option.secret ? [option.name, `${option.name}_FILE`] : [option.name],
+    isConfidential(option) ? [option.name, `${option.name}_FILE`] : [option.name],
   ),
 ];

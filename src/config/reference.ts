@@ -1,4 +1,4 @@
-import { ENV_FILE, OPTION_LIST, type Option } from "./options.ts";
+import { ENV_FILE, isConfidential, OPTION_LIST, type Option } from "./options.ts";
 
 /** The option reference of the README: a Markdown table, one row an option. */
 export function renderReference(): string {
@@ -26,6 +26,6 @@ function defaultOf(option: Option<unknown>): string {
 
 function descriptionOf(option: Option<unknown>): string {
   const production = option.production === undefined ? "" : ` (P) ${option.production}.`;
-  const file = option.secret ? ` Also as \`${option.name}_FILE\`.` : "";
+  const file = isConfidential(option) ? ` Also as \`${option.name}_FILE\`.` : "";
   return option.help + production + file;
 }

@@ -236,4 +236,24 @@ export const RULES: readonly Rule[] = [
         )
       : undefined,
   ),
+
+  rule(["workers", "listen"], ({ workers, listen }) =>
+    workers > 1 && listen.kind === "unix"
+      ? error(
+          "workers",
+          `is ${workers}, and a unix socket cannot be shared by several processes`,
+          `Write 1, or let ${OPTIONS.listen.name} be an address and a port.`,
+        )
+      : undefined,
+  ),
+
+  rule(["workers", "listen"], ({ workers, listen }) =>
+    workers > 1 && listen.kind === "tcp" && listen.port === 0
+      ? error(
+          "workers",
+          `is ${workers}, and the system would give each process another port`,
+          `Let ${OPTIONS.listen.name} name a port.`,
+        )
+      : undefined,
+  ),
 ];

@@ -26,7 +26,12 @@ export type Network = { readonly text: string; readonly bytes: readonly number[]
 
 export type LinkConfirm = "auto" | "always" | "never";
 
-export type StoreLocation = { readonly kind: "memory" };
+export type StoreLocation =
+  | { readonly kind: "memory" }
+  /** `path` is absolute, or relative to the working directory. */
+  | { readonly kind: "sqlite"; readonly path: string }
+  /** `url` as given, with what it takes to sign in: never to be shown. `shown` may be. */
+  | { readonly kind: "valkey"; readonly url: string; readonly shown: string };
 
 export type Options = {
   readonly production: boolean;

@@ -96,13 +96,11 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     try {
       const room = PARALLEL - underway.size;
       if (room <= 0) return undefined;
-      const due = await store.due(clock.now(), room);
-      for (const entry of due) {
+      const now = clock.now();
+      for (const entry of await store.claim(now, now + CLAIM, room)) {
         // Outlived its claim: the attempt under way will settle it.
         if (underway.has(entry.id)) continue;
-        const claimed = { ...entry, attempts: entry.attempts + 1, nextAttemptAt: clock.now() + CLAIM };
-        await store.postpone(claimed.id, claimed.attempts, claimed.nextAttemptAt);
-        const attempt = deliver(claimed).finally(() => {
+        const attempt = deliver(entry).finally(() => {
           underway.delete(entry.id);
           if (running) void fill();
         });
@@ -163,7 +161,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       if (next >= entry.expiresAt) return await giveUp(entry, reason, false);
       const say = error instanceof MailError && error.misconfigured ? log.error : log.warn;
       say("mail failed, will try again", { to: entry.to, attempt: entry.attempts, reason });
-      await store.postpone(entry.id, entry.attempts, next);
+      await store.postpone(entry.id, next);
     } catch (storeError) {
       log.error("outbox store failed, will try again", { reason: messageOf(storeError) });
     }

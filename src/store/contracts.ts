@@ -56,6 +56,11 @@ export type SessionStore = {
   endAll(email: string): Awaitable<string[]>;
   /** Oldest first. */
   list(): Awaitable<SessionRecord[]>;
+  /**
+   * Tells of every session that is ended by `end` or `endAll`, as soon as this process learns of it: at once where it did
+   * so itself. A store that others share may be told by them, or not: nothing depends on being told but promptness.
+   */
+  onEnded(listener: (id: string) => void): void;
 };
 
 /** `limit` hits in any window of `windowMs`. A limit of 0 is no limit. */
@@ -94,11 +99,16 @@ export type OutboxEntry = {
 export type OutboxStore = {
   /** False when the outbox is full; the mail is then not queued. */
   add(entry: OutboxEntry): Awaitable<boolean>;
-  /** Entries due at `now`, oldest first, at most `most`. They stay until removed: delivery is at least once. */
-  due(now: number, most: number): Awaitable<OutboxEntry[]>;
+  /**
+   * Hands out entries due at `now`, oldest first, at most `most`, and keeps them from everybody else until `until`: each
+   * comes back as it is stored then, with one attempt more and due again at `until`. They stay until removed: delivery is
+   * at least once.
+   */
+  claim(now: number, until: number, most: number): Awaitable<OutboxEntry[]>;
   /** When the next entry falls due, or undefined if there is none. */
   nextDue(): Awaitable<number | undefined>;
-  postpone(id: string, attempts: number, nextAttemptAt: number): Awaitable<void>;
+  /** Moves an entry to another time, if it is still there. */
+  postpone(id: string, nextAttemptAt: number): Awaitable<void>;
   remove(id: string): Awaitable<void>;
 };
 

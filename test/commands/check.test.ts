@@ -29,7 +29,7 @@ describe("runegate check", () => {
     expect(lines[1]).toBe("The configuration is good, with 1 warning.");
   });
   test("all problems and warnings, of options and email.toml, exit 78", async () => {
-    const env = { ...LISTED, RUNEGATE_LISTEN: "x", RUNEGATE_WORKERS: "2", RUNEGATE_LISTN: "y" };
+    const env = { ...LISTED, RUNEGATE_LISTEN: "x", RUNEGATE_WORKERS: "0", RUNEGATE_LISTN: "y" };
     const { code, lines } = await check(env, ["--online"], [], "smtp_port = 0\ncolour = 1");
     expect(code).toBe(78);
     const about = lines.map((line) => line.split(" ").slice(0, 2).join(" "));

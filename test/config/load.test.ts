@@ -214,8 +214,8 @@ describe("problems", () => {
       RUNEGATE_LISTEN: "here",
       RUNEGATE_JWT_SECRET: "short",
       RUNEGATE_SESSION_TTL: "long",
-      RUNEGATE_STORE: "sqlite:/var/lib/runegate.db",
-      RUNEGATE_WORKERS: "4",
+      RUNEGATE_STORE: "sqlight:/var/lib/runegate.db",
+      RUNEGATE_WORKERS: "four",
     };
     let caught: unknown;
     try {
@@ -242,10 +242,11 @@ describe("problems", () => {
     ["RUNEGATE_SESSION_TTL", "401d", "to 400d"],
     ["RUNEGATE_CONNECT_TIMEOUT", "0", "from 100ms"],
     ["RUNEGATE_LOGIN_RATE_LIMIT", "-1", "from 0"],
-    ["RUNEGATE_STORE", "sqlite:a.db", "this version has only the memory store"],
-    ["RUNEGATE_STORE", "valkey://:hunter2@db", "this version has only the memory store"],
-    ["RUNEGATE_STORE", "hunter2", "is not a store"],
-    ["RUNEGATE_WORKERS", "2", "this version runs as one process"],
+    ["RUNEGATE_STORE", "sqlite:", "names no database file"],
+    ["RUNEGATE_STORE", "postgres://:hunter2@db", "is not a store. Write memory"],
+    ["RUNEGATE_STORE", "valkey://:hunter2@db/0?x=1", "has more than"],
+    ["RUNEGATE_STORE", "floppy", 'is not a store: "floppy"'],
+    ["RUNEGATE_WORKERS", "65", "Write a whole number"],
     ["RUNEGATE_WORKERS", "0", "Write a whole number"],
     ["RUNEGATE_EMAIL_CONFIG", "a\0b", "control character"],
     ["RUNEGATE_CONTROL_SOCKET", "x.sock", "starting with a slash"],

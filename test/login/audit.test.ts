@@ -95,7 +95,7 @@ const CASES: readonly Case[] = [
     {
       stores: {
         ...createMemoryStores({ clock: testClock() }),
-        outbox: { add: () => false, due: () => [], nextDue: () => undefined, postpone() {}, remove() {} },
+        outbox: { add: () => false, claim: () => [], nextDue: () => undefined, postpone() {}, remove() {} },
       },
     },
     (gateway) => postLogin(gateway, { email }, FROM),

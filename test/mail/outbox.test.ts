@@ -294,7 +294,7 @@ describe("a store that fails", () => {
       };
     const guarded: OutboxStore = {
       add: guard("add", store.add),
-      due: guard("due", store.due),
+      claim: guard("claim", store.claim),
       nextDue: guard("nextDue", store.nextDue),
       postpone: guard("postpone", store.postpone),
       remove: guard("remove", store.remove),
@@ -324,8 +324,7 @@ describe("a store that fails", () => {
   });
 
   test.each<[keyof OutboxStore, number]>([
-    ["due", 0],
-    ["postpone", 0],
+    ["claim", 0],
     ["nextDue", 1],
     ["remove", 1],
   ])("at %s: it is logged, tried again later, and the mail is sent once", async (method, before) => {

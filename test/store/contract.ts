@@ -171,6 +171,22 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         expect(await stores.sessions.find("a")).toBeUndefined();
       });
 
+      test("tell of their end, once, whoever of this process ends them", async () => {
+        const told: string[] = [];
+        stores.sessions.onEnded((id) => void told.push(id));
+        await stores.sessions.create(record("a"));
+        await stores.sessions.create(record("b", { email: "bob@example.org" }));
+        await stores.sessions.create(record("c", { email: "bob@example.org" }));
+        await stores.sessions.create(record("d"));
+        await stores.sessions.end("a");
+        expect(told).toEqual(["a"]);
+        await stores.sessions.end("a");
+        await stores.sessions.end("never there");
+        expect(told).toEqual(["a"]);
+        await stores.sessions.endAll("bob@example.org");
+        expect(told.toSorted()).toEqual(["a", "b", "c"]);
+      });
+
       test("of one address end together, and only those", async () => {
         await stores.sessions.create(record("a1"));
         await stores.sessions.create(record("b1", { email: "bob@example.org" }));
@@ -350,27 +366,51 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
           ...changes,
         };
       }
-      const dueIds = async (most = 100) =>
-        (await stores.outbox.due(clock.now(), most)).map((entry) => entry.id);
+      /** Long enough that what is claimed does not come back in a case that is about something else. */
+      const CLAIM = 100 * HOUR;
+      const claim = (most = 100) => stores.outbox.claim(clock.now(), clock.now() + CLAIM, most);
+      const claimedIds = async (most?: number) => (await claim(most)).map((entry) => entry.id);
 
       test("starts empty", async () => {
-        expect(await dueIds()).toEqual([]);
+        expect(await claimedIds()).toEqual([]);
         expect(await stores.outbox.nextDue()).toBeUndefined();
       });
 
-      test("hands out mails as they were queued, until they are removed", async () => {
+      test("hands out mails as they were queued, counting the attempt, until they are removed", async () => {
         const plain = mail("a");
         const full = mail("b", { html: "<p>ünïcode</p>", cooldownKey: "mail:ann@example.org" });
         expect(await stores.outbox.add(plain)).toBe(true);
         expect(await stores.outbox.add(full)).toBe(true);
-        expect(await stores.outbox.due(clock.now(), 100)).toEqual([plain, full]);
-        expect(await stores.outbox.due(clock.now(), 100)).toEqual([plain, full]);
+        const until = clock.now() + 90_000;
+        const handedOut = (attempts: number, nextAttemptAt: number) =>
+          [plain, full].map((entry) => ({ ...entry, attempts, nextAttemptAt }));
+        expect(await stores.outbox.claim(clock.now(), until, 100)).toEqual(handedOut(1, until));
+        expect(await stores.outbox.nextDue()).toBe(until);
+        clock.advance(90_000);
+        expect(await stores.outbox.claim(clock.now(), until + 90_000, 100)).toEqual(
+          handedOut(2, until + 90_000),
+        );
         await stores.outbox.remove("a");
-        expect(await dueIds()).toEqual(["b"]);
+        clock.advance(90_000);
+        expect(await claimedIds()).toEqual(["b"]);
         await stores.outbox.remove("a");
         await stores.outbox.remove("b");
-        expect(await dueIds()).toEqual([]);
+        clock.advance(CLAIM);
+        expect(await claimedIds()).toEqual([]);
         expect(await stores.outbox.nextDue()).toBeUndefined();
+      });
+
+      test("gives a mail to one of many who claim at once, and to nobody else while the claim lasts", async () => {
+        for (let i = 0; i < 20; i++) await stores.outbox.add(mail(`m${i}`));
+        const all = await Promise.all(Array.from({ length: 50 }, () => claimedIds(3)));
+        const handedOut = all.flat();
+        expect(handedOut).toHaveLength(20);
+        expect(new Set(handedOut).size).toBe(20);
+        for (const ids of all) expect(ids.length).toBeLessThanOrEqual(3);
+        clock.advance(CLAIM - 1);
+        expect(await claimedIds()).toEqual([]);
+        clock.advance(1);
+        expect(await claimedIds()).toHaveLength(20);
       });
 
       test("orders by when mails fall due, then by when they were queued", async () => {
@@ -380,14 +420,16 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         await stores.outbox.add(mail("first", { queuedAt: now - 2, nextAttemptAt: now + 1000 }));
         await stores.outbox.add(mail("now"));
         expect(await stores.outbox.nextDue()).toBe(now);
-        expect(await dueIds()).toEqual(["now"]);
         clock.advance(999);
-        expect(await dueIds()).toEqual(["now"]);
+        expect(await stores.outbox.claim(clock.now(), now + 999, 100)).toMatchObject([{ id: "now" }]);
         clock.advance(1);
-        expect(await dueIds()).toEqual(["now", "first", "second"]);
-        expect(await dueIds(2)).toEqual(["now", "first"]);
+        expect(await stores.outbox.claim(clock.now(), now + 1500, 2)).toMatchObject([
+          { id: "now" },
+          { id: "first" },
+        ]);
+        expect(await claimedIds()).toEqual(["second"]);
         clock.advance(1000);
-        expect(await dueIds()).toEqual(["now", "first", "second", "late"]);
+        expect(await claimedIds()).toEqual(["now", "first", "late"]);
       });
 
       test("postpones", async () => {
@@ -395,29 +437,27 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         const now = clock.now();
         await stores.outbox.add(entry);
         await stores.outbox.add(mail("b", { nextAttemptAt: now + 5000 }));
-        await stores.outbox.postpone("a", 1, now + 30_000);
-        expect(await dueIds()).toEqual([]);
+        expect(await claimedIds()).toEqual(["a"]);
+        await stores.outbox.postpone("a", now + 30_000);
+        expect(await claimedIds()).toEqual([]);
         expect(await stores.outbox.nextDue()).toBe(now + 5000);
         await stores.outbox.remove("b");
         expect(await stores.outbox.nextDue()).toBe(now + 30_000);
         clock.advance(30_000);
-        expect(await stores.outbox.due(clock.now(), 1)).toEqual([
-          { ...entry, attempts: 1, nextAttemptAt: now + 30_000 },
-        ]);
-        await stores.outbox.postpone("gone", 1, now);
-        expect(await dueIds()).toEqual(["a"]);
+        await stores.outbox.postpone("gone", now);
+        expect(await claim(5)).toEqual([{ ...entry, attempts: 2, nextAttemptAt: clock.now() + CLAIM }]);
       });
 
       test("still hands out a mail that has expired: giving it up is the sender's part", async () => {
         await stores.outbox.add(mail("a"));
         clock.advance(2 * HOUR);
-        expect(await dueIds()).toEqual(["a"]);
+        expect(await claimedIds()).toEqual(["a"]);
       });
 
       test("keeps one of a mail that is added twice", async () => {
         expect(await stores.outbox.add(mail("a"))).toBe(true);
         expect(await stores.outbox.add(mail("a"))).toBe(true);
-        expect(await dueIds()).toEqual(["a"]);
+        expect(await claimedIds()).toEqual(["a"]);
       });
 
       test("takes 10,000 mails and no more, until there is room", async () => {
@@ -429,9 +469,10 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         expect(added.every(Boolean)).toBe(true);
         expect(await stores.outbox.add(mail("one too many"))).toBe(false);
         clock.advance(10_000);
-        const times = (await stores.outbox.due(clock.now(), 20_000)).map((entry) => entry.nextAttemptAt);
-        expect(times).toHaveLength(10_000);
-        expect(times).toEqual(times.toSorted((a, b) => a - b));
+        const ids = await claimedIds(20_000);
+        expect(ids).toHaveLength(10_000);
+        const offsets = ids.map((id) => (Number(id.slice(1)) * 7919) % 10_000);
+        expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
         await stores.outbox.remove("m5000");
         expect(await stores.outbox.add(mail("fits now"))).toBe(true);
         expect(await stores.outbox.add(mail("again too many"))).toBe(false);

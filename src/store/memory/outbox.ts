@@ -38,6 +38,12 @@ export function createMemoryOutbox(capacity = 10_000): OutboxStore {
     return waiting;
   }
 
+  /** Replaces the entry of the same id, which moves to its new place. */
+  function change(entry: OutboxEntry): void {
+    const waiting = take(entry.id);
+    if (waiting !== undefined) insert({ entry, order: waiting.order });
+  }
+
   return {
     add(entry) {
       // The same mail again, from a caller who did not hear the first answer: it is queued.
@@ -47,22 +53,24 @@ export function createMemoryOutbox(capacity = 10_000): OutboxStore {
       return true;
     },
 
-    due(now, most) {
-      const entries: OutboxEntry[] = [];
+    claim(now, until, most) {
+      const due: OutboxEntry[] = [];
       for (const { entry } of sorted) {
-        if (entry.nextAttemptAt > now || entries.length >= most) break;
-        entries.push(entry);
+        if (entry.nextAttemptAt > now || due.length >= most) break;
+        due.push(entry);
       }
-      return entries;
+      return due.map((entry) => {
+        const claimed = { ...entry, attempts: entry.attempts + 1, nextAttemptAt: until };
+        change(claimed);
+        return claimed;
+      });
     },
 
     nextDue: () => sorted[0]?.entry.nextAttemptAt,
 
-    postpone(id, attempts, nextAttemptAt) {
-      const waiting = take(id);
-      if (waiting !== undefined) {
-        insert({ entry: { ...waiting.entry, attempts, nextAttemptAt }, order: waiting.order });
-      }
+    postpone(id, nextAttemptAt) {
+      const waiting = byId.get(id);
+      if (waiting !== undefined) change({ ...waiting.entry, nextAttemptAt });
     },
 
     remove(id) {

@@ -15,6 +15,7 @@ export function createMemorySessions(
   const records = new Map<string, SessionRecord>();
   const idsByEmail = new Map<string, Set<string>>();
   const expiry = createExpiryBuckets(BUCKET_MS);
+  const listeners: Array<(id: string) => void> = [];
 
   function live(id: string): SessionRecord | undefined {
     const record = records.get(id);
@@ -28,6 +29,10 @@ export function createMemorySessions(
     expiry.remove(id, record.expiresAt);
     const ids = idsByEmail.get(record.email);
     if (ids?.delete(id) && ids.size === 0) idsByEmail.delete(record.email);
+  }
+
+  function ended(id: string): void {
+    for (const listener of listeners) listener(id);
   }
 
   return {
@@ -54,14 +59,16 @@ export function createMemorySessions(
     end(id) {
       const existed = live(id) !== undefined;
       drop(id);
+      if (existed) ended(id);
       return existed;
     },
 
     endAll(email) {
       const ids = [...(idsByEmail.get(email) ?? [])];
-      const ended = ids.filter((id) => live(id) !== undefined);
+      const wereLive = ids.filter((id) => live(id) !== undefined);
       for (const id of ids) drop(id);
-      return ended;
+      for (const id of wereLive) ended(id);
+      return wereLive;
     },
 
     list() {
@@ -70,6 +77,10 @@ export function createMemorySessions(
       return [...records.values()]
         .filter((record) => record.expiresAt > now)
         .sort((a, b) => a.createdAt - b.createdAt);
+    },
+
+    onEnded: (listener) => {
+      listeners.push(listener);
     },
 
     get size() {

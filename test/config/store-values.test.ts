@@ -1,0 +1,46 @@
+import { describe, expect, test } from "bun:test";
+import { storeLocation } from "../../src/config/store-values.ts";
+import { ValueError } from "../../src/config/value-error.ts";
+
+describe("store locations", () => {
+  test.each([
+    ["memory", { kind: "memory" }],
+    ["sqlite:/var/lib/runegate/runegate.db", { kind: "sqlite", path: "/var/lib/runegate/runegate.db" }],
+    ["sqlite:state.db", { kind: "sqlite", path: "state.db" }],
+    ["sqlite:/a/../b.db", { kind: "sqlite", path: "/b.db" }],
+    ["valkey://db", { kind: "valkey", url: "redis://db:6379/0", shown: "valkey://db:6379/0" }],
+    ["redis://db:7000/3", { kind: "valkey", url: "redis://db:7000/3", shown: "valkey://db:7000/3" }],
+    ["valkeys://db:443", { kind: "valkey", url: "rediss://db:443/0", shown: "valkeys://db:443/0" }],
+    ["rediss://db/", { kind: "valkey", url: "rediss://db:6379/0", shown: "valkeys://db:6379/0" }],
+    [
+      "valkey://ann:p%40ss@[::1]:6380/1",
+      { kind: "valkey", url: "redis://ann:p%40ss@[::1]:6380/1", shown: "valkey://[::1]:6380/1" },
+    ],
+    ["valkey://:pass@db", { kind: "valkey", url: "redis://:pass@db:6379/0", shown: "valkey://db:6379/0" }],
+  ])("%s", (text, location) => expect(storeLocation(text)).toEqual(location as never));
+
+  test.each([
+    "",
+    "Memory",
+    "sqlite:",
+    "sqlite::memory:",
+    "sqlite://host/file.db",
+    "sqlite:a.db?mode=memory",
+    "postgres://ann:hunter2@db/x",
+    "valkey:db",
+    "valkey://",
+    "valkey://ann:hunter2@/1",
+    "valkey://ann:hunter2@db/one",
+    "valkey://ann:hunter2@db/1?tls=true",
+    "valkey://ann:hunter2@db#x",
+    "valkey://ann:hunter2@db:99999",
+  ])("refused, without showing a password: %s", (text) => {
+    const refused = expect(() => storeLocation(text));
+    refused.toThrow(ValueError);
+    try {
+      storeLocation(text);
+    } catch (error) {
+      expect(String(error)).not.toContain("hunter2");
+    }
+  });
+});
