@@ -48,7 +48,7 @@ export type GatewaySettings = {
   readonly email: EmailConfig | undefined;
   readonly mailer: Mailer;
   /** The development mailbox to show, if mail goes there. */
-  readonly mailbox: Mailbox | undefined;
+  readonly mailbox: Pick<Mailbox, "mails"> | undefined;
   readonly stores: Stores;
   readonly clock: Clock;
   readonly random: Random;
@@ -248,9 +248,10 @@ const IDLE_SECONDS = 75;
 
 /**
  * Binds the gateway to its address.
+ * @param shared whether other processes may listen there too, each getting some of the connections.
  * @throws if the address is in use or may not be bound.
  */
-export function listen(gateway: Gateway, address: ListenAddress): Server<TunnelData> {
+export function listen(gateway: Gateway, address: ListenAddress, shared = false): Server<TunnelData> {
   return Bun.serve<TunnelData>({
     ...(address.kind === "unix"
       ? { unix: address.path }
@@ -259,8 +260,8 @@ export function listen(gateway: Gateway, address: ListenAddress): Server<TunnelD
     idleTimeout: gateway.idleSeconds,
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     development: false,
-    // On by default when `development` is off: a second instance would share the port without a word.
-    reusePort: false,
+    // Said either way: it is on by default when `development` is off.
+    reusePort: shared,
   } as Bun.Serve.Options<TunnelData>);
 }
 

@@ -19,5 +19,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
 export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
 
 export async function findCommand(name: string): Promise<Command | undefined> {
+  // What `serve` starts for itself is not for people, and so not in the list.
+  if (name === "worker") return (await import("./worker.ts")).worker;
   return COMMANDS.get(name)?.();
 }

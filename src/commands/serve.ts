@@ -1,3 +1,4 @@
+import { SUCCESSOR_FLAG } from "../process/succession.ts";
 import { raiseFetchCeiling } from "../proxy/ceiling.ts";
 import { type Command, EXIT, UsageError } from "./command.ts";
 import { runGateway } from "./run-gateway.ts";
@@ -9,7 +10,12 @@ export const serve: Command = {
   help: `Usage: runegate [serve]
 
 Runs the gateway with the configured options until SIGTERM or Ctrl-C, then
-lets requests under way finish, at most 10 seconds.
+lets requests under way finish, at most 10 seconds. With RUNEGATE_WORKERS that
+many processes share the port.
+
+SIGHUP reads the options again and goes on with them; SIGUSR2 (and SIGHUP when
+the executable has been replaced) hands over to a new process. Neither refuses
+a connection.
 
 \`runegate check\` says whether it would start; \`runegate config\` lists the
 options and \`runegate demo\` shows it working without any.
@@ -18,8 +24,10 @@ Exit codes: ${EXIT.done} stopped, ${EXIT.failed} the address cannot be listened 
 is wrong.`,
 
   async run(args, io) {
-    if (args.length > 0) throw new UsageError("serve takes no arguments.");
+    // Only a predecessor gives it, so it is not in the help.
+    const successor = args.length === 1 && args[0] === SUCCESSOR_FLAG;
+    if (args.length > 0 && !successor) throw new UsageError("serve takes no arguments.");
     raiseFetchCeiling(io.env);
-    return runGateway(io, {});
+    return runGateway(io, { successor });
   },
 };

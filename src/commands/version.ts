@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
-import { COMMIT, VERSION } from "../version.ts";
+import manifest from "../../package.json" with { type: "json" };
+import { COMMIT, TARGET, VERSION } from "../version.ts";
 import { type Command, EXIT } from "./command.ts";
 
 export const version: Command = {
@@ -8,20 +9,20 @@ export const version: Command = {
   help: `Usage: runegate version [--json]
 
 Prints the version of Runegate, the commit it was built from if that is known,
-and the Bun it runs on.
+the Bun it runs on and the machine it was built for.
 
-  --json    as a JSON object
+  --json    as a JSON object: name, version, commit, bun, target
 
 Example: runegate version --json`,
 
   async run(args, io) {
     const { values } = parseArgs({ args: [...args], options: { json: { type: "boolean" } } });
-    const platform = `${process.platform}-${process.arch}`;
     if (values.json) {
-      io.out(JSON.stringify({ version: VERSION, commit: COMMIT ?? null, bun: Bun.version, platform }));
+      const name = manifest.name;
+      io.out(JSON.stringify({ name, version: VERSION, commit: COMMIT ?? null, bun: Bun.version, target: TARGET }));
     } else {
       const commit = COMMIT === undefined ? "" : ` (${COMMIT})`;
-      io.out(`runegate ${VERSION}${commit}, Bun ${Bun.version}, ${platform}`);
+      io.out(`runegate ${VERSION}${commit}, Bun ${Bun.version}, ${TARGET}`);
     }
     return EXIT.done;
   },

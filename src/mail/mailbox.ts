@@ -1,4 +1,4 @@
-import type { OutboxEntry } from "../store/contracts.ts";
+import type { Awaitable, OutboxEntry } from "../store/contracts.ts";
 import type { Mailer } from "./mailer.ts";
 
 /** A mail that reached the development mailbox. */
@@ -16,9 +16,11 @@ export type ReceivedMail = {
 };
 
 export type Mailbox = Mailer & {
-  /** Newest first. */
-  mails(): readonly ReceivedMail[];
+  /** Newest first. Later, where another process keeps them. */
+  mails(): Awaitable<readonly ReceivedMail[]>;
 };
+
+export type LocalMailbox = Mailer & { mails(): readonly ReceivedMail[] };
 
 const CAPACITY = 50;
 
@@ -26,7 +28,9 @@ const CAPACITY = 50;
  * The development mailbox: keeps the last 50 mails in memory and sends nothing anywhere.
  * @param settings.onMail called with each mail as it arrives, for the terminal.
  */
-export function createMailbox(settings: { readonly onMail?: (mail: ReceivedMail) => void } = {}): Mailbox {
+export function createMailbox(
+  settings: { readonly onMail?: (mail: ReceivedMail) => void } = {},
+): LocalMailbox {
   let mails: readonly ReceivedMail[] = [];
   return {
     async send(entry) {

@@ -429,7 +429,7 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         ]);
         expect(await claimedIds()).toEqual(["second"]);
         clock.advance(1000);
-        expect(await claimedIds()).toEqual(["now", "first", "late"]);
+        expect(await claimedIds()).toEqual(["first", "now", "late"]);
       });
 
       test("postpones", async () => {

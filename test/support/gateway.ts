@@ -2,7 +2,7 @@ import type { Server } from "bun";
 import type { Clock } from "../../src/clock.ts";
 import { systemClock, systemRandom } from "../../src/clock.ts";
 import { loadOptions } from "../../src/config/load.ts";
-import { createMailbox, type Mailbox } from "../../src/mail/mailbox.ts";
+import { createMailbox, type LocalMailbox } from "../../src/mail/mailbox.ts";
 import type { Mailer } from "../../src/mail/mailer.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import type { TunnelData } from "../../src/proxy/tunnel.ts";
@@ -17,7 +17,7 @@ export type TestGateway = {
   readonly url: string;
   readonly port: number;
   readonly gateway: Gateway;
-  readonly mailbox: Mailbox;
+  readonly mailbox: LocalMailbox;
   readonly stores: Stores;
   /** Every line logged so far, at trace level. */
   readonly lines: readonly string[];

@@ -1,0 +1,23 @@
+import { statSync } from "node:fs";
+
+/** How to start this program again as another process. */
+
+/** Read once, at the start: when the file has been replaced, the kernel no longer knows its name. */
+const PATH = process.execPath;
+const COMPILED = Bun.main.startsWith("/$bunfs/");
+const startedAs = fingerprint();
+
+/** In a compiled executable the script is inside and not an argument. */
+export function commandLine(...args: string[]): string[] {
+  return COMPILED ? [PATH, ...args] : [PATH, ...process.execArgv, Bun.main, ...args];
+}
+
+/** Whether another file has the executable's name by now. From source there is no telling. */
+export function isReplaced(): boolean {
+  return COMPILED && fingerprint() !== startedAs;
+}
+
+function fingerprint(): string {
+  const file = statSync(PATH, { throwIfNoEntry: false });
+  return file === undefined ? "gone" : `${file.dev} ${file.ino} ${file.mtimeMs} ${file.size}`;
+}

@@ -1,0 +1,239 @@
+import { systemClock } from "../clock.ts";
+import { EXIT, type ExitCode, type Io } from "../commands/command.ts";
+import { type Configuration, loadConfiguration } from "../config/configuration.ts";
+import { ConfigError, describe } from "../config/finding.ts";
+import type { Options } from "../config/types.ts";
+import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
+import type { LoggerFor } from "../observe/log.ts";
+import { type Stores, StoreUnavailable } from "../store/contracts.ts";
+import { openStores } from "../store/open.ts";
+import { openAlone } from "./alone.ts";
+import { isReplaced } from "./executable.ts";
+import type { Fleet } from "./fleet.ts";
+import { claimAddress } from "./instance.ts";
+import { openLibc } from "./libc.ts";
+import { createNotifier } from "./notify.ts";
+import {
+  type Compose,
+  composeGateway,
+  describeListen,
+  type Log,
+  openControl,
+  openLog,
+  reasonOf,
+} from "./parts.ts";
+import { handOver, takeOver } from "./succession.ts";
+import { openWorkers } from "./workers.ts";
+
+/** The process that is started and signalled: it opens the stores and the address, reloads, hands over, and stops. */
+
+export type MainSettings = {
+  /** Said once it listens; the demonstration tells where to click. */
+  readonly greet?: (url: string) => void;
+  /** Takes over from the process that started this one. */
+  readonly successor?: boolean;
+};
+
+/** What outlives a reload: also one by `bun --hot`, which evaluates every module again in the same process. */
+export type MainProcess = {
+  /** @param compose of the newer code. @throws with the reason; what runs goes on as it did. */
+  reload(configuration: Configuration, compose: Compose): Promise<void>;
+  readonly stopped: Promise<ExitCode>;
+};
+
+export async function startMainProcess(
+  io: Io,
+  first: Configuration,
+  settings: MainSettings,
+): Promise<MainProcess | ExitCode> {
+  let configuration = first;
+  let log: Log = openLog(first.options);
+  const logger = () => log.loggers("main");
+  const { listen, store } = first.options;
+  const notifier = createNotifier({
+    env: io.env,
+    pid: process.pid,
+    libc: openLibc(),
+    onFailure: () => logger().warn("systemd cannot be told how the service is"),
+  });
+  const mailbox = createMailbox({
+    onMail: ({ to, link, code }) => {
+      // To the terminal of whoever develops, not to the log: a link in the log would be a login for its readers.
+      io.out(`\n  Mail for ${to}\n  Link: ${link ?? "none"}\n  Code: ${code ?? "none"}\n`);
+    },
+  });
+
+  let stores: Stores;
+  try {
+    stores = await openStores(store, { clock: systemClock, log: log.loggers("store") });
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    log.flush();
+    io.err(`The store cannot be opened: ${error.message}`);
+    return EXIT.failed;
+  }
+  let fleet: Fleet;
+  try {
+    if (!settings.successor) claimAddress(listen);
+    fleet = await openFleet(first, { stores, mailbox, loggers: log.loggers, env: io.env });
+  } catch (error) {
+    log.flush();
+    await stores.close();
+    const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
+    if (code === undefined) io.err(`Runegate cannot start: ${reasonOf(error)}`);
+    else io.err(`Cannot listen on ${describeListen(listen)}: ${code}. Is something else listening there?`);
+    return EXIT.failed;
+  }
+  if (settings.successor) await takeOver(fleet);
+  let control = await openControl(fleet.gateway, first.options, log.loggers);
+  const { promise: stopped, resolve } = Promise.withResolvers<ExitCode>();
+  let stopping = false;
+
+  async function end(): Promise<void> {
+    notifier.stop();
+    await control?.stop();
+    await fleet.stop();
+    await stores.close();
+    logger().info("stopped");
+    log.flush();
+    resolve(EXIT.done);
+  }
+
+  async function stop(signal: string): Promise<void> {
+    if (stopping) return;
+    stopping = true;
+    notifier.stopping();
+    logger().info("stopping", { signal });
+    await end();
+  }
+
+  /** @throws with the reason; what runs goes on as it did. */
+  async function reload(next: Configuration, compose: Compose): Promise<void> {
+    const kept = keepStarted(configuration, next, logger());
+    await fleet.reload(kept, compose);
+    configuration = kept;
+    log = openLog(kept.options);
+    await control?.stop();
+    control = await openControl(fleet.gateway, kept.options, log.loggers);
+    logger().info("reloaded", { address: describeListen(listen) });
+  }
+
+  async function reread(): Promise<void> {
+    let next: Configuration;
+    try {
+      next = loadConfiguration(io.env);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      for (const problem of error.problems) logger().error(describe(problem));
+      logger().error("not reloaded: the configuration is wrong, and the one before stays");
+      return;
+    }
+    for (const warning of next.warnings) logger().warn(describe(warning));
+    try {
+      await reload(next, composeGateway);
+    } catch (error) {
+      logger().error("not reloaded", { reason: reasonOf(error) });
+    }
+  }
+
+  async function succeed(): Promise<void> {
+    if (store.kind === "memory" || listen.kind === "unix") {
+      logger().warn("a new executable needs a restart here: memory and a unix socket cannot be handed over");
+      return reread();
+    }
+    try {
+      const pid = await handOver({
+        fleet,
+        env: io.env,
+        async onUp(successor) {
+          notifier.handOver(successor);
+          logger().info("handing over", { successor });
+          await control?.stop();
+          control = undefined;
+        },
+      });
+      stopping = true;
+      logger().info("handed over", { successor: pid });
+      await end();
+    } catch (error) {
+      logger().error("not handed over: this process goes on", { reason: reasonOf(error) });
+    }
+  }
+
+  /** One after the other: several files saved together are several reloads. */
+  let turn: Promise<unknown> = Promise.resolve();
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = turn.then(work);
+    turn = result.catch(() => {});
+    return result;
+  }
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop(signal));
+  process.on("SIGHUP", () => void inTurn(() => renew(isReplaced())));
+  process.on("SIGUSR2", () => void inTurn(() => renew(true)));
+
+  async function renew(withExecutable: boolean): Promise<void> {
+    if (stopping) return;
+    notifier.reloading();
+    await (withExecutable ? succeed() : reread());
+    if (!stopping) notifier.ready(status(configuration.options));
+  }
+
+  for (const warning of first.warnings) logger().warn(describe(warning));
+  logger().info("listening", {
+    address: describeListen(listen),
+    url: first.options.baseUrl,
+    pid: process.pid,
+    ...(first.options.workers > 1 ? { workers: first.options.workers } : {}),
+  });
+  log.flush();
+  notifier.ready(status(first.options));
+  notifier.startWatchdog(fleet.healthy);
+  settings.greet?.(first.options.baseUrl);
+  return { reload: (next, compose) => inTurn(() => reload(next, compose)), stopped };
+}
+
+function openFleet(
+  configuration: Configuration,
+  parts: { stores: Stores; mailbox: Mailbox; loggers: LoggerFor; env: Io["env"] },
+): Fleet | Promise<Fleet> {
+  return configuration.options.workers === 1
+    ? openAlone(configuration, parts)
+    : openWorkers(configuration, parts);
+}
+
+function status({ baseUrl, listen, workers }: Options): string {
+  return `${baseUrl} on ${describeListen(listen)}, ${workers === 1 ? "1 process" : `${workers} workers`}`;
+}
+
+/** What a process has opened stays as it is until it is started anew, and secrets drawn at random are not drawn again. */
+function keepStarted(
+  before: Configuration,
+  next: Configuration,
+  log: { warn(message: string): void },
+): Configuration {
+  const { listen, store, controlSocket, workers, jwtSecret, sessionKey } = before.options;
+  const started = {
+    listen,
+    store,
+    controlSocket,
+    ...(workers === 1 || next.options.workers === 1 ? { workers } : {}),
+  };
+  for (const [key, value] of Object.entries(started)) {
+    if (Bun.deepEquals(value, next.options[key as keyof Options])) continue;
+    log.warn(`${NAMES[key as keyof typeof NAMES]} has changed, which takes a restart`);
+  }
+  // Drawn again at every start when they are not configured, which would sign everybody out.
+  const secrets = {
+    ...(next.sources.jwtSecret.given ? {} : { jwtSecret }),
+    ...(next.sources.sessionKey.given ? {} : { sessionKey }),
+  };
+  return { ...next, options: { ...next.options, ...started, ...secrets } };
+}
+
+const NAMES = {
+  listen: "RUNEGATE_LISTEN",
+  store: "RUNEGATE_STORE",
+  controlSocket: "RUNEGATE_CONTROL_SOCKET",
+  workers: "RUNEGATE_WORKERS",
+} as const;

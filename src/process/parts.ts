@@ -1,0 +1,85 @@
+import { systemClock, systemRandom } from "../clock.ts";
+import type { Configuration } from "../config/configuration.ts";
+import type { ListenAddress, Options } from "../config/types.ts";
+import { startControl } from "../control/server.ts";
+import type { Mailbox } from "../mail/mailbox.ts";
+import { createSmtpMailer } from "../mail/smtp.ts";
+import { createLoggers, type LoggerFor } from "../observe/log.ts";
+import { createSink } from "../observe/sink.ts";
+import { createGateway, type Gateway } from "../server.ts";
+import type { Stores } from "../store/contracts.ts";
+
+/** What a process that serves is put together from, whether it is alone, a supervisor or a worker. */
+
+export type Log = { readonly loggers: LoggerFor; flush(): void };
+
+export function openLog(options: Options): Log {
+  const sink = createSink({
+    fd: 1,
+    onDropped: (lines) => loggers("main").warn("log lines were dropped: nobody reads them", { lines }),
+  });
+  const loggers = createLoggers({
+    format: options.logFormat,
+    levels: options.logLevels,
+    write: sink.write,
+    now: systemClock.now,
+    color: process.stdout.isTTY === true && process.env.NO_COLOR === undefined,
+  });
+  return { loggers, flush: sink.flush };
+}
+
+export type Parts = { readonly stores: Stores; readonly mailbox: Mailbox; readonly loggers: LoggerFor };
+
+export type Compose = (configuration: Configuration, parts: Parts) => Gateway;
+
+export const composeGateway: Compose = ({ options, email }, parts) => {
+  const { stores, mailbox, loggers } = parts;
+  return createGateway({
+    options,
+    email,
+    mailer: email === undefined ? mailbox : createSmtpMailer(email),
+    mailbox: email === undefined ? mailbox : undefined,
+    stores,
+    clock: systemClock,
+    random: systemRandom,
+    loggers,
+  });
+};
+
+export type Control = { stop(): Promise<void> };
+
+/** The gateway does its work without it: undefined, and a line in the log, where it cannot be opened. */
+export async function openControl(
+  gateway: Gateway,
+  options: Options,
+  loggers: LoggerFor,
+): Promise<Control | undefined> {
+  if (options.controlSocket === undefined) return undefined;
+  const { sessions, login, policy, audit } = gateway;
+  try {
+    return await startControl({
+      path: options.controlSocket,
+      sessions,
+      login,
+      policy,
+      landingPath: options.landingPath,
+      audit,
+    });
+  } catch (error) {
+    loggers("main").warn("the control socket cannot be opened", {
+      path: options.controlSocket,
+      reason: reasonOf(error),
+    });
+    return undefined;
+  }
+}
+
+export function describeListen(address: ListenAddress): string {
+  if (address.kind === "unix") return `unix:${address.path}`;
+  const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
+  return `${host}:${address.port}`;
+}
+
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
