@@ -4,6 +4,7 @@ import { ConfigError, describe, type Finding } from "../config/finding.ts";
 import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
 import { verifySmtp } from "../mail/smtp.ts";
 import { type Command, EXIT, type ExitCode, type Io } from "./command.ts";
+import { probeStore } from "./probe-store.ts";
 import { probeTarget } from "./probe-target.ts";
 
 /** Whether something Runegate depends on can be reached, in words for the operator. */
@@ -17,10 +18,7 @@ export type Probe = {
 
 const PROBES: readonly Probe[] = [
   { name: "application", run: ({ options }) => probeTarget(options.target, options.connectTimeout) },
-  {
-    name: "store",
-    run: async () => ({ ok: true, lines: ["The memory store is part of Runegate: nothing to reach."] }),
-  },
+  { name: "store", run: ({ options }) => probeStore(options.store) },
   {
     name: "mail",
     run: async ({ email }) =>

@@ -1,10 +1,11 @@
 import { parseArgs } from "node:util";
+import { EXAMPLES } from "../config/examples.ts";
 import { describe } from "../config/finding.ts";
 import { readOptions, type Sourced } from "../config/load.ts";
 import { ENV_FILE, OPTION_LIST, type Option } from "../config/options.ts";
 import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
 import { withoutUserinfo } from "../config/value-error.ts";
-import { type Command, EXIT } from "./command.ts";
+import { type Command, EXIT, UsageError } from "./command.ts";
 
 export const config: Command = createConfigCommand(SYSTEM);
 
@@ -13,18 +14,28 @@ export function createConfigCommand(surroundings: Surroundings): Command {
   return {
     name: "config",
     summary: "print every option with its value, source and help",
-    help: `Usage: runegate config [--json]
+    help: `Usage: runegate config [--json | --example env|email]
 
 Prints every option with its value, where the value comes from, and what the
 option is for. Secrets are masked. Wrong values are shown all the same, and
 then the exit code is ${EXIT.config}.
 
-  --json    as a JSON array
+  --json           as a JSON array
+  --example NAME   print a file to start from instead: env for runegate.env,
+                   email for email.toml
 
-Example: RUNEGATE_ENV_FILE=/etc/runegate/runegate.env runegate config`,
+Example: runegate config --example email > config/email.toml`,
 
     async run(args, io) {
-      const { values } = parseArgs({ args: [...args], options: { json: { type: "boolean" } } });
+      const { values } = parseArgs({
+        args: [...args],
+        options: { json: { type: "boolean" }, example: { type: "string" } },
+      });
+      if (values.example !== undefined) {
+        if (values.json) throw new UsageError("an example is not JSON.");
+        io.out(exampleOf(values.example));
+        return EXIT.done;
+      }
       const { sources, problems, warnings } = readOptions(io.env, surroundings);
       const rows = [
         envFileRow(io.env[ENV_FILE.name]),
@@ -37,6 +48,15 @@ Example: RUNEGATE_ENV_FILE=/etc/runegate/runegate.env runegate config`,
       return problems.length > 0 ? EXIT.config : EXIT.done;
     },
   };
+}
+
+/** @throws {UsageError} */
+function exampleOf(name: string): string {
+  const text = EXAMPLES.get(name);
+  if (text === undefined) {
+    throw new UsageError(`there is no example ${JSON.stringify(name)}, only ${[...EXAMPLES.keys()].join(" and ")}.`);
+  }
+  return text.trimEnd();
 }
 
 type Row = {

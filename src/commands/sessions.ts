@@ -1,18 +1,17 @@
 import { parseArgs } from "node:util";
-import { loadOptions } from "../config/load.ts";
-import { ControlError, connectControl } from "../control/client.ts";
-import type { ListedSession, RevokeRequest } from "../control/server.ts";
+import type { ListedSession, RevokeRequest } from "../control/operator.ts";
 import { type Command, EXIT, UsageError } from "./command.ts";
+import { operate, REACH_HELP } from "./operate.ts";
+import { minutes, table } from "./table.ts";
 
-/** `runegate sessions`: who is signed in to the running instance, and ending that. */
+/** `runegate sessions`: who is signed in, and ending that. */
 export const sessions: Command = {
   name: "sessions",
-  summary: "list or revoke the sessions of the running instance",
+  summary: "list or revoke sessions",
   help: `Usage: runegate sessions [list] [--json]
        runegate sessions revoke ID|ADDRESS|--all [--json]
 
-Talks to the running instance over its control socket (RUNEGATE_CONTROL_SOCKET),
-so run it on the same machine, as root or as the service's user.
+${REACH_HELP}
 
   list            who is signed in, oldest first (the default)
   revoke ID       end one session; ID as listed, or its beginning
@@ -21,7 +20,8 @@ so run it on the same machine, as root or as the service's user.
   --json          print JSON
 
 A session that is ended also loses its open WebSockets and event streams.
-Exit codes: ${EXIT.done} done, ${EXIT.failed} no running instance, or nothing to revoke.
+Exit codes: ${EXIT.done} done, ${EXIT.failed} neither an instance nor a store could be reached, or nothing
+to revoke.
 
 Example: runegate sessions revoke ada@example.org`,
 
@@ -36,27 +36,17 @@ Example: runegate sessions revoke ada@example.org`,
     const request = verb === "revoke" ? revokeRequest(names, values.all === true) : undefined;
     if (verb === "list" && (names.length > 0 || values.all)) throw new UsageError("list takes no names.");
 
-    const { controlSocket } = loadOptions(io.env).options;
-    if (controlSocket === undefined) {
-      io.err("RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be reached.");
-      return EXIT.failed;
-    }
-    const control = connectControl(controlSocket);
-    try {
+    return operate(io, async (operator) => {
       if (request === undefined) {
-        const listed = await control.sessions();
-        io.out(values.json ? JSON.stringify(listed, undefined, 2) : table(listed));
+        const listed = await operator.sessions();
+        io.out(values.json ? JSON.stringify(listed, undefined, 2) : tableOf(listed));
         return EXIT.done;
       }
-      const revoked = await control.revoke(request);
+      const revoked = await operator.revoke(request);
       if (values.json) io.out(JSON.stringify({ revoked }));
       else io.out(revoked === 1 ? "1 session ended." : `${revoked} sessions ended.`);
       return revoked > 0 || "all" in request ? EXIT.done : EXIT.failed;
-    } catch (error) {
-      if (!(error instanceof ControlError)) throw error;
-      io.err(error.message);
-      return EXIT.failed;
-    }
+    });
   },
 };
 
@@ -69,9 +59,9 @@ function revokeRequest(names: readonly string[], all: boolean): RevokeRequest {
   return name.includes("@") ? { email: name } : { id: name };
 }
 
-function table(listed: readonly ListedSession[]): string {
+function tableOf(listed: readonly ListedSession[]): string {
   if (listed.length === 0) return "Nobody is signed in.";
-  const rows = [
+  return table([
     ["ID", "ADDRESS", "SIGNED IN", "LAST USE", "UNTIL", "FROM"],
     ...listed.map((session) => [
       session.id,
@@ -81,19 +71,5 @@ function table(listed: readonly ListedSession[]): string {
       minutes(session.expires_at),
       session.ip,
     ]),
-  ];
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
-}
-
-/** `2026-01-31T12:34:56.789Z` to the minute. */
-function minutes(iso: string): string {
-  return `${iso.slice(0, 16).replace("T", " ")}Z`;
+  ]);
 }

@@ -19,7 +19,9 @@ Example: runegate version --json`,
     const { values } = parseArgs({ args: [...args], options: { json: { type: "boolean" } } });
     if (values.json) {
       const name = manifest.name;
-      io.out(JSON.stringify({ name, version: VERSION, commit: COMMIT ?? null, bun: Bun.version, target: TARGET }));
+      io.out(
+        JSON.stringify({ name, version: VERSION, commit: COMMIT ?? null, bun: Bun.version, target: TARGET }),
+      );
     } else {
       const commit = COMMIT === undefined ? "" : ` (${COMMIT})`;
       io.out(`runegate ${VERSION}${commit}, Bun ${Bun.version}, ${TARGET}`);

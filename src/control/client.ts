@@ -1,17 +1,21 @@
 import { dirname } from "node:path";
 import { checkDirectory } from "./directory.ts";
-import type { ListedSession, RevokeRequest } from "./server.ts";
+import type { ListedSession, ListedUser, Operator } from "./operator.ts";
 
 /** The command line's side of the control socket. */
 
 /** The running instance was not reached, or did not do what was asked; the message says what to do. */
 export class ControlError extends Error {
-  readonly code = "control_failed";
+  readonly code: "control_failed" | "not_running";
+
+  constructor(message: string, code: ControlError["code"] = "control_failed") {
+    super(message);
+    this.code = code;
+  }
 }
 
-export type ControlClient = {
-  sessions(): Promise<ListedSession[]>;
-  revoke(request: RevokeRequest): Promise<number>;
+/** All methods throw {@link ControlError}. */
+export type ControlClient = Operator & {
   link(email: string): Promise<string>;
 };
 
@@ -34,6 +38,7 @@ export function connectControl(path: string): ControlClient {
     } catch {
       throw new ControlError(
         `No running instance answers on ${path}. Is runegate running, as a user whose files you may open?`,
+        "not_running",
       );
     }
     let answer: unknown;
@@ -48,6 +53,7 @@ export function connectControl(path: string): ControlClient {
 
   return {
     sessions: async () => (await ask("/sessions")) as ListedSession[],
+    users: async () => (await ask("/users")) as ListedUser[],
     revoke: async (request) => ((await ask("/revoke", request)) as { revoked: number }).revoked,
     link: async (email) => ((await ask("/link", { email })) as { link: string }).link,
   };

@@ -1,6 +1,7 @@
 import { systemClock, systemRandom } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { ListenAddress, Options } from "../config/types.ts";
+import { createOperator } from "../control/operator.ts";
 import { startControl } from "../control/server.ts";
 import type { Mailbox } from "../mail/mailbox.ts";
 import { createSmtpMailer } from "../mail/smtp.ts";
@@ -59,11 +60,10 @@ export async function openControl(
   try {
     return await startControl({
       path: options.controlSocket,
-      sessions,
+      operator: createOperator({ sessions, policy, options, audit }),
       login,
       policy,
       landingPath: options.landingPath,
-      audit,
     });
   } catch (error) {
     loggers("main").warn("the control socket cannot be opened", {

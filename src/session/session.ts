@@ -25,7 +25,7 @@ export type Sessions = {
   list(): Promise<SessionRecord[]>;
   /** Whether the session with this id is still good; marks it used when `used`. */
   alive(id: string, used: boolean): Promise<boolean>;
-  /** Tells of every session that ends by `end`, so that its open streams end with it. */
+  /** Tells of every session that is ended, here or as the store tells, so that its open streams end with it. */
   onEnded(listener: (id: string) => void): void;
 };
 
@@ -71,6 +71,8 @@ export function createSessions(settings: SessionSettings): Sessions {
   function ended(id: string): void {
     for (const listener of listeners) listener(id);
   }
+
+  store.onEnded(ended);
 
   async function end(id: string): Promise<boolean> {
     const was = await store.end(id);

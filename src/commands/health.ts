@@ -1,0 +1,56 @@
+import { ConfigError } from "../config/finding.ts";
+import { readOptions } from "../config/load.ts";
+import type { ListenAddress } from "../config/types.ts";
+import { type Command, EXIT, UsageError } from "./command.ts";
+
+const READY = "/_runegate/health/ready";
+const WITHIN_MS = 5_000;
+
+/** `runegate health`: for whoever watches over a container that holds nothing but Runegate. */
+export const health: Command = {
+  name: "health",
+  summary: "ask the running gateway whether it is ready",
+  help: `Usage: runegate health
+
+Asks the gateway that listens at RUNEGATE_LISTEN on this machine whether it is
+ready. The exit code is ${EXIT.done} if it is, and ${EXIT.failed} if it says no or does not answer
+within ${WITHIN_MS / 1000} seconds.
+
+Example: RUNEGATE_LISTEN=127.0.0.1:7870 runegate health`,
+
+  async run(args, io) {
+    if (args.length > 0) throw new UsageError("health takes no arguments.");
+    // Another option may be wrong: whether the gateway runs all the same is what is asked.
+    const { options, problems, warnings } = readOptions(io.env);
+    if (options.listen === undefined) throw new ConfigError(problems, warnings);
+    const { url, unix } = placeOf(options.listen);
+    let answer: Response;
+    try {
+      // A proxy that the environment names is not asked about one's own machine.
+      answer = await fetch(url, {
+        proxy: false,
+        redirect: "error",
+        signal: AbortSignal.timeout(WITHIN_MS),
+        ...(unix === undefined ? {} : { unix }),
+      } as BunFetchRequestInit);
+    } catch (error) {
+      const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
+      io.err(`No answer from ${unix ?? new URL(url).host}: ${reason}`);
+      return EXIT.failed;
+    }
+    if (answer.ok) {
+      io.out("ready");
+      return EXIT.done;
+    }
+    io.err(`Not ready: ${answer.status} ${await answer.text()}`);
+    return EXIT.failed;
+  },
+};
+
+/** Where a gateway that listens everywhere is reached from its own machine. */
+function placeOf(listen: ListenAddress): { readonly url: string; readonly unix?: string } {
+  if (listen.kind === "unix") return { url: `http://localhost${READY}`, unix: listen.path };
+  const { hostname, port } = listen;
+  if (!hostname.includes(":")) return { url: `http://${hostname === "0.0.0.0" ? "127.0.0.1" : hostname}:${port}${READY}` };
+  return { url: `http://[${hostname === "::" ? "::1" : hostname}]:${port}${READY}` };
+}

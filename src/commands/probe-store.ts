@@ -1,0 +1,55 @@
+import { accessSync, constants, existsSync } from "node:fs";
+import { dirname } from "node:path";
+import { systemClock } from "../clock.ts";
+import type { StoreLocation } from "../config/types.ts";
+import { createLoggers } from "../observe/log.ts";
+import { StoreUnavailable } from "../store/contracts.ts";
+import { openStores } from "../store/open.ts";
+import type { ProbeResult } from "./check.ts";
+
+/** Whether state can be kept where the options say. Makes nothing: a file that is made as root is not the service's. */
+export async function probeStore(location: StoreLocation): Promise<ProbeResult> {
+  switch (location.kind) {
+    case "memory":
+      return { ok: true, lines: ["The memory store is part of Runegate: nothing to reach."] };
+    case "sqlite":
+      return existsSync(location.path) ? reach(location, location.path) : probeFolder(location.path);
+    case "valkey":
+      return reach(location, location.shown);
+  }
+}
+
+async function reach(location: StoreLocation, name: string): Promise<ProbeResult> {
+  const quiet = createLoggers({
+    format: "console",
+    levels: { default: "off", modules: {} },
+    write() {},
+    now: systemClock.now,
+    color: false,
+  });
+  try {
+    const stores = await openStores(location, { clock: systemClock, log: quiet("store") });
+    try {
+      await stores.ready();
+    } finally {
+      await stores.close();
+    }
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    return { ok: false, lines: [`${name}: ${error.message}`] };
+  }
+  return { ok: true, lines: [`${name} can be read and written.`] };
+}
+
+function probeFolder(path: string): ProbeResult {
+  const folder = dirname(path);
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+  } catch {
+    return {
+      ok: false,
+      lines: [`${folder} is not there, or may not be written: make it, and give it to the service's user.`],
+    };
+  }
+  return { ok: true, lines: [`${path} is not there yet: it is made at the first start.`] };
+}
