@@ -87,7 +87,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     clock,
     random,
   });
-  const live = createLiveConnections(sessions, loggers("session"));
+  const live = createLiveConnections(sessions, clock, loggers("session"));
   const outbox = createOutbox({
     store: stores.outbox,
     mailer: settings.mailer,

@@ -3,7 +3,7 @@ import type { Application } from "../access/application.ts";
 import type { Principal } from "../access/principal.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { Logger } from "../observe/log.ts";
-import type { LiveConnections } from "../session/live.ts";
+import type { CloseReason, LiveConnections } from "../session/live.ts";
 import { upstreamFailed } from "./failure.ts";
 import { toUpstreamHandshake } from "./headers.ts";
 import type { Upstream, UpstreamDelay } from "./upstream.ts";
@@ -16,9 +16,16 @@ export const MAX_MESSAGE = 64 * 1024 * 1024;
 export const MAX_BEHIND = 16 * 1024 * 1024;
 const GOING_AWAY = 1001;
 const TOO_BIG = 1009;
-const TOO_SLOW = 1013;
+const TRY_AGAIN = 1013;
 const POLICY = 1008;
 const GONE_BAD = 1011;
+/** RFC 6455 §7.4.1, and 1013 of the registry for what may come back as soon as the store answers. */
+const CLOSINGS: Readonly<Record<CloseReason, readonly [code: number, reason: string]>> = {
+  shutdown: [GOING_AWAY, "the server is stopping"],
+  session_ended: [POLICY, "session ended"],
+  unverified: [TRY_AGAIN, "the session cannot be verified"],
+};
+
 /** With this, `Bun.serve` tells of 1006 where it has told the browser 1009. */
 const SAID_TOO_BIG = "Received too big message";
 /** For the closing handshake of a peer that does not read. */
@@ -204,10 +211,7 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
       open(browser) {
         const { data } = browser;
         data.forget = live.add(data.principal.sessionId, {
-          close: (why) =>
-            why === "shutdown"
-              ? closeBoth(browser, GOING_AWAY, "the server is stopping")
-              : closeBoth(browser, POLICY, "session ended"),
+          close: (why) => closeBoth(browser, ...CLOSINGS[why]),
           takeUsed: () => {
             const { used } = data;
             data.used = false;
@@ -223,7 +227,7 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
         if (upstream.readyState !== WebSocket.OPEN) return;
         upstream.send(message);
         if (isBehind(toUpstream, upstream.bufferedAmount, sizeOf(message))) {
-          closeBoth(browser, TOO_SLOW, "the application is too slow");
+          closeBoth(browser, TRY_AGAIN, "the application is too slow");
         }
       },
 
@@ -232,10 +236,10 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
         if (upstream.readyState !== WebSocket.OPEN) return;
         upstream.ping(payload);
         if (isBehind(toUpstream, upstream.bufferedAmount, payload.byteLength)) {
-          closeBoth(browser, TOO_SLOW, "the application is too slow");
+          closeBoth(browser, TRY_AGAIN, "the application is too slow");
         } else if (isBehind(toBrowser, browser.getBufferedAmount(), payload.byteLength)) {
           // Bun has answered the ping, and nobody reads the answers.
-          closeBoth(browser, TOO_SLOW, "the reader is too slow");
+          closeBoth(browser, TRY_AGAIN, "the reader is too slow");
         }
       },
 
@@ -259,7 +263,7 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
       }
       browser.send(message);
       if (isBehind(toBrowser, browser.getBufferedAmount(), size)) {
-        closeBoth(browser, TOO_SLOW, "the reader is too slow");
+        closeBoth(browser, TRY_AGAIN, "the reader is too slow");
       }
     };
     for (const message of early.splice(0)) passOn(message);
@@ -268,7 +272,7 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
       const { data } = event as MessageEvent<Buffer>;
       browser.ping(data);
       if (isBehind(toBrowser, browser.getBufferedAmount(), data.byteLength)) {
-        closeBoth(browser, TOO_SLOW, "the reader is too slow");
+        closeBoth(browser, TRY_AGAIN, "the reader is too slow");
       }
     });
     upstream.onerror = () => {

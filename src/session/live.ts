@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/log.ts";
 import type { Sessions } from "./session.ts";
 
@@ -8,7 +9,10 @@ import type { Sessions } from "./session.ts";
 export type LiveConnections = {
   /** @returns what to call when the connection has ended by itself. */
   add(sessionId: string, connection: LiveConnection): () => void;
-  /** Asks the store about every session that has something open, and closes what has lost its session. */
+  /**
+   * Asks the store about every session that has something open, and closes what has lost its session, or all of it when the
+   * store has not answered for seconds. Never rejects.
+   */
   sweep(): Promise<void>;
   /** Closes whatever is open, when the process stops. */
   closeAll(reason: CloseReason): void;
@@ -17,7 +21,8 @@ export type LiveConnections = {
   readonly size: number;
 };
 
-export type CloseReason = "session_ended" | "shutdown";
+/** `unverified`: the store has not answered for so long that the session may have ended meanwhile. */
+export type CloseReason = "session_ended" | "unverified" | "shutdown";
 
 export type LiveConnection = {
   close(reason: CloseReason): void;
@@ -27,12 +32,15 @@ export type LiveConnection = {
 
 /** SPEC section 3: within 5 seconds of the end of the session. */
 const SWEEP_EVERY_MS = 2_000;
+/** A store may be away for this long before what is open is closed: a sweep or two, so that 5 seconds hold here too. */
+const UNANSWERED_MS = 3_000;
 
-export function createLiveConnections(sessions: Sessions, log: Logger): LiveConnections {
+export function createLiveConnections(sessions: Sessions, clock: Clock, log: Logger): LiveConnections {
   const open = new Map<string, Set<LiveConnection>>();
   let timer: ReturnType<typeof setInterval> | undefined;
   let sweeping = false;
   let size = 0;
+  let answeredAt = clock.monotonic();
 
   function close(sessionId: string, reason: CloseReason): void {
     const connections = open.get(sessionId);
@@ -46,12 +54,28 @@ export function createLiveConnections(sessions: Sessions, log: Logger): LiveConn
   sessions.onEnded((sessionId) => close(sessionId, "session_ended"));
 
   async function sweep(): Promise<void> {
+    try {
+      await look();
+      answeredAt = clock.monotonic();
+    } catch (error) {
+      log.warn("could not look at open sessions", {
+        reason: error instanceof Error ? error.message : String(error),
+      });
+      if (clock.monotonic() - answeredAt >= UNANSWERED_MS) closeAll("unverified");
+    }
+  }
+
+  async function look(): Promise<void> {
     for (const [sessionId, connections] of [...open]) {
       let used = false;
       for (const connection of connections) used = connection.takeUsed() || used;
       // `alive` ends a session that is over, and its end comes back to `close`.
       if (!(await sessions.alive(sessionId, used))) close(sessionId, "session_ended");
     }
+  }
+
+  function closeAll(reason: CloseReason): void {
+    for (const sessionId of [...open.keys()]) close(sessionId, reason);
   }
 
   return {
@@ -71,19 +95,14 @@ export function createLiveConnections(sessions: Sessions, log: Logger): LiveConn
       };
     },
     sweep,
-    closeAll(reason) {
-      for (const sessionId of [...open.keys()]) close(sessionId, reason);
-    },
+    closeAll,
     start() {
       timer ??= setInterval(() => {
         if (sweeping) return;
         sweeping = true;
-        sweep()
-          // An unreachable store says nothing about the session: what is open stays open until it answers.
-          .catch((error: unknown) => log.warn("could not look at open sessions", { reason: String(error) }))
-          .finally(() => {
-            sweeping = false;
-          });
+        void sweep().finally(() => {
+          sweeping = false;
+        });
       }, SWEEP_EVERY_MS);
       timer.unref();
     },

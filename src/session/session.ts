@@ -91,6 +91,13 @@ export function createSessions(settings: SessionSettings): Sessions {
     audit({ event: "session_revoked", email: record.email, session: record.id, by: "allow_list" });
   }
 
+  /** Not waited for, and nothing depends on it: a store that can be read only must not sign anybody out. */
+  function noteUse(record: SessionRecord, now: number): boolean {
+    const due = now - record.seenAt >= touchEvery;
+    if (due) void (async () => store.touch(record.id, now))().catch(() => {});
+    return due;
+  }
+
   /** Both clocks, the allow-list, and the note of the last use. Never asks the store a second time to decide. */
   function judge(record: SessionRecord | undefined): Found | undefined {
     if (record === undefined) return undefined;
@@ -101,8 +108,7 @@ export function createSessions(settings: SessionSettings): Sessions {
       void retire(record, now).catch(() => {});
       return undefined;
     }
-    const touched = now - record.seenAt >= touchEvery;
-    if (touched) void (async () => store.touch(record.id, now))().catch(() => {});
+    const touched = noteUse(record, now);
     return {
       principal: { kind: "session", email, sessionId: record.id },
       record,
@@ -172,7 +178,7 @@ export function createSessions(settings: SessionSettings): Sessions {
         await retire(record, now);
         return false;
       }
-      if (used && now - record.seenAt >= touchEvery) await store.touch(id, now);
+      if (used) noteUse(record, now);
       return true;
     },
 
