@@ -232,7 +232,7 @@ export const RULES: readonly Rule[] = [
       ? warning(
           "store",
           "is memory, so a restart ends every session and forgets which links were used",
-          "Expect people to sign in again after a restart.",
+          "Write sqlite:/var/lib/runegate/runegate.db to keep them, or expect people to sign in again.",
         )
       : undefined,
   ),

@@ -1,0 +1,8 @@
+import email from "../../deploy/config/email.toml.example" with { type: "text" };
+import env from "../../deploy/runegate.env.example" with { type: "text" };
+
+/** The configuration files to start from, by the name that `runegate config --example` takes. */
+export const EXAMPLES: ReadonlyMap<string, string> = new Map([
+  ["env", env],
+  ["email", email],
+]);
