@@ -50,8 +50,11 @@ const CLAIM = 90 * SECOND;
 const STORE_RETRY = 5 * SECOND;
 /** What is due and was not taken up has no room, and the end of another mail makes some: no need to look sooner. */
 const SHORTEST_SLEEP = SECOND;
-/** The wall clock may be set while the timer runs, so the timer never waits for longer than this. */
-const LONGEST_SLEEP = 60 * SECOND;
+/**
+ * The store is looked at this often whatever it said last: others put mail there too, and may end before they send it, and
+ * the wall clock may be set while the timer runs.
+ */
+const LONGEST_SLEEP = 10 * SECOND;
 const STOP_PATIENCE = 10 * SECOND;
 /** A new mail waits this long, and up to as much again by chance. */
 const SOON = 0.4 * SECOND;
@@ -91,7 +94,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     return filling;
   }
 
-  /** @returns in how many milliseconds to look again; undefined if nothing waits, or if the end of a mail will wake us. */
+  /** @returns in how many milliseconds to look again; undefined if the end of a mail will wake us. */
   async function startDue(): Promise<number | undefined> {
     try {
       const room = PARALLEL - underway.size;
@@ -107,7 +110,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
         underway.set(entry.id, attempt);
       }
       const next = await store.nextDue();
-      return next === undefined ? undefined : Math.max(next - clock.now(), SHORTEST_SLEEP);
+      return next === undefined ? LONGEST_SLEEP : Math.max(next - clock.now(), SHORTEST_SLEEP);
     } catch (error) {
       log.error("outbox store failed, will try again", { reason: messageOf(error) });
       return STORE_RETRY;
