@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { checkDirectory } from "./directory.ts";
 import type { ListedSession, ListedUser, Operator } from "./operator.ts";
@@ -27,6 +28,7 @@ export function connectControl(path: string): ControlClient {
     } catch (error) {
       throw new ControlError(
         `Cannot ask the running instance: ${error instanceof Error ? error.message : error}.`,
+        existsSync(dirname(path)) ? "control_failed" : "not_running",
       );
     }
     try {
