@@ -1,0 +1,37 @@
+import type { Clock } from "../clock.ts";
+import type { Logger } from "../observe/log.ts";
+import { cacheSessions } from "./cached-sessions.ts";
+import type { Stores } from "./contracts.ts";
+import { createValkeyLimits } from "./valkey/limits.ts";
+import { openLink } from "./valkey/link.ts";
+import { createValkeyOutbox } from "./valkey/outbox.ts";
+import { createValkeySessions } from "./valkey/sessions.ts";
+import { createValkeyTickets } from "./valkey/tickets.ts";
+
+export type ValkeySettings = {
+  /** `redis://` or `rediss://`, with port and database number; user and password if need be. */
+  readonly url: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+/**
+ * The stores on a Valkey or Redis server (7 or later), which any number of machines share. One round trip an operation;
+ * sessions that were asked for in the last seconds are answered at once.
+ *
+ * A server that is away makes the stores unavailable, at the opening as at any time after, and nothing else: they
+ * work again when it is back.
+ */
+export async function openValkeyStores({ url, clock, log }: ValkeySettings): Promise<Stores> {
+  const link = await openLink({ url, clock, log });
+  const sessions = cacheSessions(createValkeySessions(link, clock), { clock });
+  link.onMissed(sessions.forgetAll);
+  return {
+    tickets: createValkeyTickets(link, clock, log),
+    sessions,
+    limits: createValkeyLimits(link),
+    outbox: createValkeyOutbox(link, clock),
+    ready: () => link.probe(),
+    close: () => link.close(),
+  };
+}

@@ -1,0 +1,23 @@
+/**
+ * Every key of Runegate's. All carry one hash tag, so that a cluster keeps them in one slot and a script may touch any of
+ * them (Redis cluster specification, "hash tags").
+ */
+const TAG = "{runegate}";
+
+/** Written now and then to see that the server takes writes. */
+export const PROBE = `${TAG}:probe`;
+
+/** One string a spent ticket. */
+export const ticketKey = (jti: string) => `${TAG}:ticket:${jti}`;
+
+/** One list a limit key: when its latest hits were. */
+export const limitKey = (key: string) => `${TAG}:limit:${key}`;
+
+/** Records by id, ids by when they expire, and `address LF id` in alphabetical order. */
+export const SESSIONS = [`${TAG}:sessions`, `${TAG}:sessions:expiry`, `${TAG}:sessions:addresses`] as const;
+
+/** Entries by id, their places by when they fall due, and the number of the last one queued. */
+export const OUTBOX = [`${TAG}:outbox`, `${TAG}:outbox:due`, `${TAG}:outbox:count`] as const;
+
+/** Channels know no database numbers, so the number is in the name. */
+export const endedChannel = (database: string) => `${TAG}:ended:${database}`;

@@ -1,0 +1,104 @@
+import type { Clock } from "../../clock.ts";
+import type { OutboxEntry, OutboxStore } from "../contracts.ts";
+import { OUTBOX } from "./keys.ts";
+import type { Link } from "./link.ts";
+import { KEEP, MARGIN_MS, runScript, script } from "./script.ts";
+
+/**
+ * Three keys. A hash: id → `attempts LF place LF the rest as JSON`. A sorted set: places by when they fall due. And a
+ * counter. A place is when the mail was queued and the counter then, both of a fixed width, and the id: in alphabetical
+ * order, which is how a sorted set orders what falls due at once.
+ */
+const PARTS = `
+local entries, due, counter = KEYS[1], KEYS[2], KEYS[3]
+local function parts(id)
+  local value = redis.call("HGET", entries, id)
+  if not value then return end
+  return string.match(value, "^([^\\n]*)\\n([^\\n]*)\\n(.*)$")
+end
+`;
+
+const ADD = script(`${KEEP}${PARTS}
+local id, attempts, nextAttemptAt, queuedAt, rest, capacity, ttl = unpack(ARGV)
+if redis.call("HEXISTS", entries, id) == 1 then return 1 end
+if redis.call("HLEN", entries) >= tonumber(capacity) then return 0 end
+local place = queuedAt .. string.format("%016d", redis.call("INCR", counter)) .. id
+redis.call("HSET", entries, id, attempts .. "\\n" .. place .. "\\n" .. rest)
+redis.call("ZADD", due, nextAttemptAt, place)
+for _, key in ipairs(KEYS) do keep(key, ttl) end
+return 1
+`);
+
+const CLAIM = script(`${PARTS}
+local now, till, most = unpack(ARGV)
+local claimed = {}
+for _, place in ipairs(redis.call("ZRANGEBYSCORE", due, "-inf", now, "LIMIT", 0, most)) do
+  local id = string.sub(place, 33)
+  local before, _, rest = parts(id)
+  if before then
+    local attempts = string.format("%d", before + 1)
+    redis.call("HSET", entries, id, attempts .. "\\n" .. place .. "\\n" .. rest)
+    redis.call("ZADD", due, till, place)
+    claimed[#claimed + 1] = { id, attempts, rest }
+  else
+    -- A server that forgot the mail to make room must not keep the others from going out.
+    redis.call("ZREM", due, place)
+  end
+end
+return claimed
+`);
+
+const POSTPONE = script(`${PARTS}
+local id, nextAttemptAt = unpack(ARGV)
+local _, place = parts(id)
+if place then redis.call("ZADD", due, nextAttemptAt, place) end
+`);
+
+const REMOVE = script(`${PARTS}
+local id = ARGV[1]
+local _, place = parts(id)
+if not place then return end
+redis.call("HDEL", entries, id)
+redis.call("ZREM", due, place)
+`);
+
+/** What does not change while an entry waits. */
+type Lasting = Omit<OutboxEntry, "id" | "attempts" | "nextAttemptAt" | "html" | "cooldownKey"> & {
+  readonly html?: string;
+  readonly cooldownKey?: string;
+};
+
+export function createValkeyOutbox(link: Link, clock: Clock, capacity = 10_000): OutboxStore {
+  return {
+    async add({ id, attempts, nextAttemptAt, ...lasting }) {
+      const ttl = Math.ceil(Math.max(0, lasting.expiresAt - clock.now())) + MARGIN_MS;
+      const queuedAt = String(lasting.queuedAt).padStart(16, "0");
+      const rest = JSON.stringify(lasting);
+      const args = [id, attempts, nextAttemptAt, queuedAt, rest, capacity, ttl];
+      return (await runScript(link, ADD, OUTBOX, args)) === 1;
+    },
+
+    async claim(now, until, most) {
+      const claimed = (await runScript(link, CLAIM, OUTBOX, [now, until, most])) as Claimed[];
+      return claimed.map(([id, attempts, rest]) => {
+        const { html, cooldownKey, ...lasting } = JSON.parse(rest) as Lasting;
+        return { id, ...lasting, html, cooldownKey, attempts: Number(attempts), nextAttemptAt: until };
+      });
+    },
+
+    async nextDue() {
+      const [first] = (await link.run("ZRANGE", [OUTBOX[1], "0", "0", "WITHSCORES"])) as [string, number][];
+      return first?.[1];
+    },
+
+    async postpone(id, nextAttemptAt) {
+      await runScript(link, POSTPONE, OUTBOX, [id, nextAttemptAt]);
+    },
+
+    async remove(id) {
+      await runScript(link, REMOVE, OUTBOX, [id]);
+    },
+  };
+}
+
+type Claimed = [id: string, attempts: string, rest: string];

@@ -1,0 +1,542 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { type Clock, systemClock } from "../../src/clock.ts";
+import { createLoggers, type Logger } from "../../src/observe/log.ts";
+import { type SessionRecord, type Stores, StoreUnavailable } from "../../src/store/contracts.ts";
+import { ValkeyRefusal } from "../../src/store/valkey/refusal.ts";
+import { openValkeyStores } from "../../src/store/valkey.ts";
+import { needs } from "../support/needs.ts";
+import { startProcess } from "../support/process.ts";
+import { startValkey, type ValkeyServer, type ValkeyServerSettings } from "../support/valkey.ts";
+import { createTestClock, storeContract, type TestClock } from "./contract.ts";
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+/** Redis is what Debian has. Valkey is tested where there is one. */
+const executables = [needs("redis-server"), Bun.which("valkey-server")].filter((path) => path != null);
+
+function createLog(): { log: Logger; lines: string[] } {
+  const lines: string[] = [];
+  const loggers = createLoggers({
+    format: "console",
+    levels: { default: "info", modules: {} },
+    write: (line) => lines.push(line),
+    now: Date.now,
+    color: false,
+  });
+  return { log: loggers("store"), lines };
+}
+
+function record(clock: Clock, id: string, changes: Partial<SessionRecord> = {}): SessionRecord {
+  const now = clock.now();
+  const times = { createdAt: now, expiresAt: now + HOUR, seenAt: now };
+  return { id, email: "ann@example.org", ...times, ip: "192.0.2.7", userAgent: "test", ...changes };
+}
+
+/** Asks until the answer is as wanted. @returns after how many milliseconds that was. */
+async function until(wanted: () => unknown, withinMs = 5_000): Promise<number> {
+  const begun = performance.now();
+  for (;;) {
+    try {
+      if (await wanted()) return performance.now() - begun;
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+    }
+    if (performance.now() - begun > withinMs) throw new Error(`not within ${withinMs} ms: ${wanted}`);
+    await Bun.sleep(2);
+  }
+}
+
+const ready = (stores: Stores) => async () => {
+  await stores.ready();
+  return true;
+};
+
+describe.each(executables)("%s", (executable) => {
+  const opened: Stores[] = [];
+  const servers: ValkeyServer[] = [];
+  afterEach(async () => {
+    for (const stores of opened.splice(0)) await stores.close();
+    for (const server of servers.splice(0)) await server.stop();
+  });
+
+  /** A server for one case. */
+  async function startOwn(settings?: ValkeyServerSettings): Promise<ValkeyServer> {
+    const server = await startValkey(executable, settings);
+    servers.push(server);
+    return server;
+  }
+  async function open(
+    url: string,
+    clock: Clock = systemClock,
+  ): Promise<Stores & { readonly lines: readonly string[] }> {
+    const { log, lines } = createLog();
+    const stores = await openValkeyStores({ url, clock, log });
+    opened.push(stores);
+    return { ...stores, lines };
+  }
+
+  describe("alone", () => {
+    let server: ValkeyServer;
+    beforeAll(async () => {
+      server = await startValkey(executable);
+    });
+    afterAll(() => server.stop());
+    storeContract("valkey", async (clock) => {
+      await server.run("FLUSHALL");
+      return openValkeyStores({ url: server.url, clock, log: createLog().log });
+    });
+  });
+
+  describe("in a cluster", () => {
+    let server: ValkeyServer;
+    beforeAll(async () => {
+      server = await startValkey(executable, { lines: ["cluster-enabled yes"] });
+      await server.run("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
+      await until(async () => String(await server.run("CLUSTER", "INFO")).includes("cluster_state:ok"));
+    });
+    afterAll(() => server.stop());
+    storeContract("valkey", async (clock) => {
+      await server.run("FLUSHALL");
+      return openValkeyStores({ url: server.url, clock, log: createLog().log });
+    });
+  });
+
+  describe("shared by two machines", () => {
+    let server: ValkeyServer;
+    let clock: TestClock;
+    let here: Stores;
+    let there: Stores;
+    beforeAll(async () => {
+      server = await startValkey(executable);
+    });
+    afterAll(() => server.stop());
+    beforeEach(async () => {
+      await server.run("FLUSHALL");
+      clock = createTestClock();
+      here = await open(server.url, clock);
+      // Another machine's monotonic clock began elsewhere.
+      there = await open(server.url, { now: clock.now, monotonic: () => clock.monotonic() + 987_654_321 });
+    });
+
+    test("500 tickets are each fresh for exactly one of those who show them on both", async () => {
+      const end = clock.now() + HOUR;
+      const shown = Array.from({ length: 2000 }, (_, i) => ({
+        jti: `t${i % 500}`,
+        at: i % 3 === 0 ? here : there,
+      }));
+      const outcomes = await Promise.all(
+        shown.map(async ({ jti, at }) => [jti, await at.tickets.spend(jti, end)]),
+      );
+      const fresh = outcomes.filter(([, outcome]) => outcome === "fresh").map(([jti]) => jti);
+      expect(fresh).toHaveLength(500);
+      expect(new Set(fresh).size).toBe(500);
+    });
+
+    test("a limit lets as many through as it says, on both together", async () => {
+      const rule = { limit: 7, windowMs: 60_000 };
+      const outcomes = await Promise.all(
+        Array.from({ length: 100 }, async (_, i) => (i % 2 ? here : there).limits.hit("k", rule)),
+      );
+      expect(outcomes.filter(({ allowed }) => allowed)).toHaveLength(7);
+      for (const { limits } of [here, there]) {
+        const outcome = await limits.hit("k", rule);
+        // The clocks were set by the server's at two moments, a few milliseconds apart.
+        expect(outcome.allowed ? 0 : Math.abs(outcome.retryAfterMs - 60_000)).toBeLessThan(1000);
+        expect(outcome.allowed).toBe(false);
+      }
+    });
+
+    test("a mail is claimed by one of them", async () => {
+      const now = clock.now();
+      for (let i = 0; i < 40; i++) {
+        await here.outbox.add({
+          ...{ id: `m${i}`, to: "ann@example.org", subject: "s", text: "t", html: undefined },
+          ...{ messageId: "<m@example.org>", queuedAt: now, expiresAt: now + HOUR, attempts: 0 },
+          ...{ nextAttemptAt: now, cooldownKey: undefined },
+        });
+      }
+      const claims = await Promise.all(
+        Array.from({ length: 40 }, async (_, i) => (i % 2 ? here : there).outbox.claim(now, now + HOUR, 3)),
+      );
+      const ids = claims.flat().map(({ id }) => id);
+      expect(ids).toHaveLength(40);
+      expect(new Set(ids).size).toBe(40);
+    });
+
+    test("a session of one is good on the other at once", async () => {
+      expect(await there.sessions.find("a")).toBeUndefined();
+      await here.sessions.create(record(clock, "a"));
+      expect(await there.sessions.find("a")).toEqual(record(clock, "a"));
+    });
+
+    test.each<[string, () => unknown, string[]]>([
+      ["end", () => here.sessions.end("a"), ["a"]],
+      ["end of an address", () => here.sessions.endAll("ann@example.org"), ["a", "b"]],
+    ])("the %s on one is pushed to the other, and told once on each", async (_, end, ended) => {
+      const told: Record<"here" | "there", string[]> = { here: [], there: [] };
+      here.sessions.onEnded((id) => told.here.push(id));
+      there.sessions.onEnded((id) => told.there.push(id));
+      for (const id of ["a", "b"]) await here.sessions.create(record(clock, id));
+      for (const id of ["a", "b"]) expect(await there.sessions.find(id)).toBeDefined();
+      await end();
+      expect(told.here.toSorted()).toEqual(ended);
+      expect(await until(() => told.there.length === ended.length)).toBeLessThan(1000);
+      // The clock stands still: it is the push that emptied the cache.
+      for (const id of ended) expect(await there.sessions.find(id)).toBeUndefined();
+      // Whatever was published before this one has been heard.
+      await there.sessions.create(record(clock, "last"));
+      await there.sessions.end("last");
+      await until(() => told.here.includes("last"));
+      expect(told.here.toSorted()).toEqual([...ended, "last"]);
+      expect(told.there.toSorted()).toEqual([...ended, "last"]);
+    });
+
+    test("an end that goes by while the listening connection is cut is known when it is back", async () => {
+      await here.sessions.create(record(clock, "a"));
+      expect(await there.sessions.find("a")).toBeDefined();
+      const told: string[] = [];
+      there.sessions.onEnded((id) => told.push(id));
+      await Promise.all([
+        server.run("CLIENT", "KILL", "TYPE", "pubsub"),
+        // As the operator would from anywhere: by a connection that is not cut.
+        server.run("HDEL", "{runegate}:sessions", "a"),
+      ]);
+      await until(async () => (await there.sessions.find("a")) === undefined);
+      await until(ready(here));
+      await here.sessions.create(record(clock, "b"));
+      await here.sessions.end("b");
+      await until(() => told.includes("b"));
+    });
+
+    test("a database number keeps two installations apart", async () => {
+      const apart = await open(server.url.replace(/0$/, "5"), clock);
+      const told: string[] = [];
+      apart.sessions.onEnded((id) => told.push(id));
+      await here.sessions.create(record(clock, "a"));
+      expect(await apart.sessions.find("a")).toBeUndefined();
+      await here.sessions.end("a");
+      await apart.sessions.create(record(clock, "b"));
+      await apart.sessions.end("b");
+      expect(told).toEqual(["b"]);
+      expect(await apart.sessions.list()).toEqual([]);
+    });
+
+    test("more sessions than a page are listed once each, however many end at once", async () => {
+      const ids = Array.from({ length: 3500 }, (_, i) => `s${i}`);
+      await Promise.all(
+        ids.map(async (id, i) =>
+          here.sessions.create(
+            record(clock, id, { createdAt: i, expiresAt: clock.now() + (i < 3000 ? HOUR : i) }),
+          ),
+        ),
+      );
+      expect((await here.sessions.list()).map(({ id }) => id)).toEqual(ids);
+    });
+
+    test("what has expired goes as others come, and everything goes when nobody comes", async () => {
+      for (let i = 0; i < 30; i++) await here.sessions.create(record(clock, `s${i}`));
+      clock.advance(HOUR);
+      const sizes: unknown[] = [];
+      for (let i = 0; i < 4; i++) {
+        await here.sessions.create(record(clock, `new${i}`, { email: `${i}@example.org` }));
+        sizes.push(await server.run("HLEN", "{runegate}:sessions"));
+      }
+      expect(sizes).toEqual([21, 12, 3, 4]);
+      expect(await server.run("ZCARD", "{runegate}:sessions:expiry")).toBe(4);
+      expect(await server.run("ZCARD", "{runegate}:sessions:addresses")).toBe(4);
+      await here.limits.hit("k", { limit: 1, windowMs: 5000 });
+      await here.tickets.spend("t", clock.now() + HOUR);
+      for (const key of (await server.run("KEYS", "*")) as string[]) {
+        const ttl = Number(await server.run("PTTL", key));
+        expect([key, ttl > 0 && ttl <= DAY + HOUR]).toEqual([key, true]);
+      }
+    });
+
+    test("a mark outlives its ticket by a day, so that setting a clock back makes nothing fresh", async () => {
+      const end = clock.now() + HOUR;
+      expect(await here.tickets.spend("a", end)).toBe("fresh");
+      clock.advance(DAY);
+      expect(await there.tickets.spend("a", end)).toBe("spent");
+      clock.advance(-DAY - HOUR);
+      expect(await there.tickets.spend("a", end)).toBe("spent");
+      expect(Number(await server.run("PTTL", "{runegate}:ticket:a"))).toBeGreaterThan(DAY + HOUR - 10_000);
+    });
+
+    test("a limit goes by no wall clock, and forgets hits of a future that the server's clock has left", async () => {
+      const rule = { limit: 1, windowMs: 60_000 };
+      let wall = clock.now();
+      const limits = (await open(server.url, { now: () => wall, monotonic: clock.monotonic })).limits;
+      expect(await limits.hit("k", rule)).toEqual({ allowed: true });
+      wall += 10 * HOUR;
+      expect(await limits.hit("k", rule)).toEqual({ allowed: false, retryAfterMs: 60_000 });
+      clock.advance(-HOUR);
+      expect(await limits.hit("k", rule)).toEqual({ allowed: true });
+    });
+
+    test("scripts that the server has forgotten are sent again", async () => {
+      expect(await here.limits.hit("k", { limit: 1, windowMs: 1000 })).toEqual({ allowed: true });
+      await server.run("SCRIPT", "FLUSH");
+      const outcomes = await Promise.all(
+        Array.from({ length: 10 }, async () => here.limits.hit("k", { limit: 1, windowMs: 1000 })),
+      );
+      expect(outcomes.every(({ allowed }) => !allowed)).toBe(true);
+      await server.run("SCRIPT", "FLUSH");
+      await here.sessions.create(record(clock, "a"));
+      expect(await here.sessions.endAll("ann@example.org")).toEqual(["a"]);
+    });
+  });
+
+  describe("in trouble", () => {
+    test("paused: nothing hangs, who was seen just now goes on for the cache time, and then all is well", async () => {
+      const server = await startOwn();
+      const clock = createTestClock();
+      const stores = await open(server.url, clock);
+      await stores.sessions.create(record(clock, "a"));
+      await stores.sessions.find("a");
+      server.pause();
+      clock.advance(2499);
+      expect(stores.sessions.find("a")).toMatchObject({ id: "a" });
+      clock.advance(1);
+      const begun = performance.now();
+      const asked = await Promise.allSettled([
+        stores.sessions.find("a"),
+        stores.tickets.spend("t", clock.now() + HOUR),
+        stores.limits.hit("k", { limit: 1, windowMs: 1 }),
+        stores.ready(),
+      ]);
+      const took = performance.now() - begun;
+      expect(took).toBeGreaterThan(1900);
+      expect(took).toBeLessThan(3500);
+      const outcomes = asked.map((one) => (one.status === "fulfilled" ? one.value : one.reason));
+      expect(outcomes[1]).toBe("unavailable");
+      for (const i of [0, 2, 3]) expect(outcomes[i]).toBeInstanceOf(StoreUnavailable);
+      expect(outcomes[3].message).toBe("The Valkey server does not answer.");
+      // Nobody waits a second time.
+      const again = performance.now();
+      expect(await stores.tickets.spend("u", clock.now() + HOUR)).toBe("unavailable");
+      expect(async () => stores.sessions.list()).toThrow(StoreUnavailable);
+      expect(performance.now() - again).toBeLessThan(500);
+      server.resume();
+      await until(ready(stores));
+      expect(await stores.sessions.find("a")).toMatchObject({ id: "a" });
+      expect(await stores.tickets.spend("u", clock.now() + HOUR)).toBe("fresh");
+      // Only the answer was lost: the server had read the order, and a ticket is never fresh twice.
+      expect(await stores.tickets.spend("t", clock.now() + HOUR)).toBe("spent");
+      expect(stores.lines.filter((line) => /lost the store|is back/.test(line))).toHaveLength(2);
+    }, 15_000);
+
+    test("killed, away for many attempts and started again: works again, and says so once", async () => {
+      const server = await startOwn();
+      const stores = await open(server.url);
+      expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("fresh");
+      await server.kill();
+      let attempts = 0;
+      const nobody = Bun.listen({
+        hostname: "127.0.0.1",
+        port: server.port,
+        socket: {
+          open(socket) {
+            attempts++;
+            socket.end();
+          },
+          data() {},
+        },
+      });
+      expect(await stores.tickets.spend("u", Date.now() + HOUR)).toBe("unavailable");
+      expect(async () => stores.outbox.nextDue()).toThrow(StoreUnavailable);
+      await until(() => attempts > 12);
+      nobody.stop(true);
+      await server.start();
+      await until(ready(stores));
+      expect(await stores.tickets.spend("u", Date.now() + HOUR)).toBe("fresh");
+      expect(stores.lines.filter((line) => line.includes("lost the store"))).toHaveLength(1);
+      expect(stores.lines.filter((line) => line.includes("the store is back"))).toHaveLength(1);
+    }, 15_000);
+
+    test("not there at the start: the stores open, and are ready when it comes", async () => {
+      const server = await startOwn({ started: false });
+      const stores = await open(server.url);
+      expect(stores.lines.join()).toContain("the store cannot be reached yet");
+      expect(async () => stores.ready()).toThrow(
+        "The Valkey server cannot be reached: nobody listens on that port.",
+      );
+      expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("unavailable");
+      await server.start();
+      await until(ready(stores));
+      const told: string[] = [];
+      stores.sessions.onEnded((id) => told.push(id));
+      await stores.sessions.create(record(systemClock, "a"));
+      await (await open(server.url)).sessions.end("a");
+      await until(() => told.length === 1);
+    });
+
+    test("cut off in the middle: what waits fails at once, and it comes back by itself", async () => {
+      const server = await startOwn();
+      const stores = await open(server.url);
+      await server.run("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+      await until(ready(stores));
+      expect(await stores.limits.hit("k", { limit: 1, windowMs: 1000 })).toEqual({ allowed: true });
+    });
+
+    test("a demoted primary is left, and answers nothing from then on", async () => {
+      const server = await startOwn();
+      const stores = await open(server.url);
+      await stores.sessions.create(record(systemClock, "a"));
+      await server.run("REPLICAOF", "127.0.0.1", "1");
+      expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("unavailable");
+      expect(async () => stores.ready()).toThrow("is a read-only replica");
+      expect(async () => stores.sessions.find("a")).toThrow("is a read-only replica");
+      await server.run("REPLICAOF", "NO", "ONE");
+      await until(ready(stores));
+      expect(await stores.sessions.find("a")).toMatchObject({ id: "a" });
+    });
+
+    test("full: not ready, nobody new; who is signed in stays, and can sign out", async () => {
+      const server = await startOwn({ lines: ["maxmemory-policy noeviction"] });
+      const stores = await open(server.url);
+      await stores.sessions.create(record(systemClock, "a"));
+      await server.run("CONFIG", "SET", "maxmemory", "1");
+      const late = await open(server.url);
+      for (const { ready, tickets, limits, sessions } of [stores, late]) {
+        expect(async () => ready()).toThrow("The Valkey server has no memory left");
+        expect(await tickets.spend("t", Date.now() + HOUR)).toBe("unavailable");
+        expect(async () => limits.hit("k", { limit: 1, windowMs: 1000 })).toThrow(StoreUnavailable);
+        expect(async () => sessions.create(record(systemClock, "b"))).toThrow(StoreUnavailable);
+        expect(await sessions.find("a")).toMatchObject({ id: "a" });
+      }
+      expect(await late.sessions.end("a")).toBe(true);
+      await server.run("CONFIG", "SET", "maxmemory", "0");
+      await stores.ready();
+    });
+
+    test("a server that makes room by forgetting is warned of", async () => {
+      const server = await startOwn({ lines: ["maxmemory 100mb", "maxmemory-policy allkeys-lru"] });
+      expect((await open(server.url)).lines.join()).toContain("maxmemory-policy");
+      await server.run("CONFIG", "SET", "maxmemory-policy", "noeviction");
+      expect((await open(server.url)).lines).toEqual([]);
+    });
+
+    test.each<[string, (userinfo: string) => string, string]>([
+      ["no password", () => "", "asks for a password, and RUNEGATE_STORE has none"],
+      ["a wrong password", () => "gate:Wr0ng-Secret@", "does not accept the user and password"],
+      ["no such user", () => "nobody:Wr0ng-Secret@", "does not accept the user and password"],
+      [
+        "a user without rights",
+        () => "weak:W3ak-Secret@",
+        "does not allow this user all that Runegate needs",
+      ],
+    ])("with %s: not ready, with the reason and without the password", async (_, userinfo, reason) => {
+      const server = await startOwn(WITH_USERS);
+      const url = server.url.replace(/(?<=\/\/).*@/, userinfo);
+      const stores = await open(url);
+      expect(async () => stores.ready()).toThrow(reason);
+      expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("unavailable");
+      expect(stores.lines.join("\n")).toContain(reason);
+      expect(stores.lines.join("\n")).not.toContain("Secret");
+      await server.run("ACL", "SETUSER", "default", "on", "nopass", "~*", "&*", "+@all");
+    });
+
+    test("the user that the guide names may do all there is to do", async () => {
+      const server = await startOwn(WITH_USERS);
+      const stores = await open(server.url);
+      await stores.ready();
+      expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("fresh");
+      expect(await stores.tickets.isSpent("t")).toBe(true);
+      await stores.sessions.create(record(systemClock, "a"));
+      await stores.sessions.touch("a", Date.now() + 1);
+      expect(await stores.sessions.list()).toHaveLength(1);
+      expect(await stores.sessions.endAll("ann@example.org")).toEqual(["a"]);
+      await stores.limits.hit("k", { limit: 1, windowMs: 1000 });
+      await stores.limits.release("k");
+      expect(await stores.outbox.claim(0, 1, 1)).toEqual([]);
+      expect(await stores.outbox.nextDue()).toBeUndefined();
+    });
+
+    test("closed: throws, and lets the process end, whether the server is there or not", async () => {
+      const server = await startOwn();
+      const stores = await open(server.url);
+      await stores.close();
+      expect(async () => stores.ready()).toThrow("The store has been closed.");
+      expect(async () => stores.sessions.find("a")).toThrow(StoreUnavailable);
+      expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("unavailable");
+      expect(await inProcess(server.url)).toContain("ready");
+      server.pause();
+      expect(await inProcess(server.url)).toContain("does not answer");
+      await server.kill();
+      expect(await inProcess(server.url)).toContain("nobody listens");
+    }, 15_000);
+
+    test("TLS: the certificate is looked at, and trusted if NODE_EXTRA_CA_CERTS names it", async () => {
+      const server = await startOwn({ ...WITH_USERS, tls: true });
+      expect(await inProcess(server.url)).toMatch(
+        /the store cannot be reached yet.*certificate is not trusted/,
+      );
+      const trusting = { NODE_EXTRA_CA_CERTS: server.certificate };
+      expect(await inProcess(server.url, trusting)).toMatch(/ready$/);
+      // The certificate is for `localhost` and `127.0.0.1`.
+      expect(await inProcess(server.url.replace("127.0.0.1", "127.0.0.2"), trusting)).toContain("cannot be");
+      const plain = await open(server.url.replace("rediss", "redis"));
+      expect(async () => plain.ready()).toThrow("The Valkey server");
+    }, 15_000);
+  });
+});
+
+/** The least that Runegate's user needs, as the guide has it, and a password that a URL cannot hold as it is. */
+const WITH_USERS: ValkeyServerSettings = {
+  lines: [
+    "user default off",
+    "user admin on >4dmin-Secret ~* &* +@all",
+    "user gate on >p@ss:/%+Secret resetchannels ~{runegate}:* &{runegate}:* +@read +@write +@scripting +@pubsub +@connection +time +info",
+    "user weak on >W3ak-Secret ~* &* +@connection",
+  ],
+  userinfo: `gate:${encodeURIComponent("p@ss:/%+Secret")}`,
+  adminUserinfo: "admin:4dmin-Secret",
+};
+
+/** Opens stores in a process of their own, closes them, and gives what it said once it has ended by itself. */
+async function inProcess(url: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
+  const source = join(import.meta.dir, "../../src");
+  const code = `
+    import { systemClock } from "${source}/clock.ts";
+    import { openValkeyStores } from "${source}/store/valkey.ts";
+    const say = (message, { reason } = {}) => console.log(message, reason ?? "");
+    const log = { error: say, warn: say, info: say, debug: say, trace: say, enabled: () => true };
+    const stores = await openValkeyStores({ url: ${JSON.stringify(url)}, clock: systemClock, log });
+    try { await stores.ready(); console.log("ready"); } catch (error) { console.log(error.message); }
+    await stores.close();
+  `;
+  const child = startProcess([process.execPath, "-e", code], env);
+  const timer = setTimeout(() => child.signal("SIGKILL"), 8_000);
+  const exit = await child.exited;
+  clearTimeout(timer);
+  expect([exit, child.output()]).toEqual([0, child.output()]);
+  expect(child.output()).not.toContain("Secret");
+  return child.output().trim();
+}
+
+test.each([
+  ["WRONGPASS invalid username-password pair or user is disabled.", "does not accept the user and password"],
+  ["ERR invalid password", "does not accept the user and password"],
+  ["NOAUTH HELLO must be called with the client already authenticated", "asks for a password"],
+  ["NOPERM this user has no permissions to run the 'set' command", "does not allow this user"],
+  ["ERR The user executing the script can't run this command or subcommand", "does not allow this user"],
+  ["LOADING Redis is loading the dataset in memory", "is still loading its data"],
+  ["READONLY You can't write against a read only replica.", "is a read-only replica"],
+  ["MASTERDOWN Link with MASTER is down", "has lost its primary"],
+  ["OOM command not allowed when used memory > 'maxmemory'.", "has no memory left"],
+  ["MISCONF Valkey is configured to save RDB snapshots", "cannot save its data to disk"],
+  ["NOREPLICAS Not enough good replicas to write.", "has lost its replicas"],
+  ["BUSY Redis is busy running a script.", "is busy with a script"],
+  ["MOVED 3999 127.0.0.1:6381", "another node keeps Runegate's keys"],
+  ["CLUSTERDOWN The cluster is down", "a cluster that is down"],
+  ["ERR max number of clients reached", "as many connections as it allows"],
+  ["ERR DB index is out of range", "no database of that number"],
+  ["ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' 'secret'", "with an error (ERR)."],
+  ["something else entirely: secret", "with an error (ERR)."],
+])("the server's %j becomes words that say what to do, and repeat nothing", (reply, words) => {
+  const { message } = new ValkeyRefusal(reply);
+  expect(message).toContain(words);
+  expect(message).not.toContain("secret");
+});
