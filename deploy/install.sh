@@ -1,0 +1,595 @@
+#!/usr/bin/env bash
+# Installs Runegate on Debian or Ubuntu, or upgrades it in place. `install.sh --help` says how; deploy/README.md is the
+# guide around it. Nothing is switched before the new executable has been tried, and what fails is put back.
+set -euo pipefail
+umask 077
+
+readonly EX_USAGE=64 EX_CONFIG=78
+# For packagers and tests: everything is put below this directory.
+readonly root="${DESTDIR:-}"
+
+readonly account=runegate
+readonly programs="$root/opt/runegate"
+readonly executable="$programs/bin/runegate"
+readonly previous="$executable.previous"
+readonly command_link="$root/usr/local/bin/runegate"
+readonly settings="$root/etc/runegate"
+readonly env_file="$settings/runegate.env"
+readonly email_file="$settings/config/email.toml"
+readonly data="$root/var/lib/runegate"
+readonly units="$root/etc/systemd/system"
+readonly unit="$units/runegate.service"
+readonly drop_ins="$units/runegate.service.d"
+readonly backoff="$drop_ins/10-backoff.conf"
+readonly trial_unit="$root/run/systemd/system/runegate-check.service"
+readonly sysctl_file="$root/etc/sysctl.d/60-runegate.conf"
+readonly nginx="$root/etc/nginx"
+
+# Seconds until the new version must have taken over, and until a reload must have begun.
+readonly SWITCH_LIMIT=90 RELOAD_BEGINS=3
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly here
+
+given_binary='' domain='' certificate='' key=''
+dry='' show_secrets='' start=yes
+staged='' replaced_unit='' had_executable='' would_start=yes
+# Set while files are in place that the service has not been seen to run with.
+switched=''
+
+main() {
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  read_arguments "$@"
+  [ "$(id -u)" -eq 0 ] || die 1 "must be run as root. Try: sudo $0"
+  command -v systemctl >/dev/null || die 1 "needs systemd, and there is no systemctl here."
+  if [ -n "$domain" ]; then check_nginx; fi
+
+  local binary
+  binary=${given_binary:-$here/../dist/runegate}
+  [ -n "$given_binary" ] || build
+  stage "$binary"
+  create_account
+  create_directories
+  create_configuration
+  add_secrets
+  check_configuration
+  place_files
+  switch_over
+  if [ -n "$domain" ]; then setup_nginx; fi
+  finish
+}
+
+usage() {
+  cat <<'HELP'
+Usage: install.sh [options]
+
+Installs Runegate as a service, or upgrades it in place: same configuration,
+same sessions, no refused connection. Needs root. Asks nothing.
+
+  --binary PATH         the executable; without it, it is built from this
+                        checkout with `bun run build`
+  --setup-nginx DOMAIN  also install, test and enable the nginx site
+  --certificate PATH    its certificate with the chain, and
+  --key PATH            its key; without them certbot's,
+                        /etc/letsencrypt/live/DOMAIN/{fullchain,privkey}.pem
+  --no-start            neither start nor restart the service
+  --show-secrets        print the secrets of the configuration at the end
+  --dry-run             say what would be done, and do nothing
+  --help                this text
+
+What it installs:
+  /opt/runegate/bin/runegate, with the version before as runegate.previous,
+  /opt/runegate/uninstall.sh, /usr/local/bin/runegate (a link),
+  /etc/runegate/runegate.env and config/email.toml, /var/lib/runegate,
+  /etc/systemd/system/runegate.service, /etc/sysctl.d/60-runegate.conf,
+  and the system user runegate.
+
+Exit codes: 0 done, 1 failed (what ran before runs on), 64 usage, 78 the
+configuration has to be completed before Runegate can start.
+HELP
+}
+
+read_arguments() {
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --binary | --setup-nginx | --certificate | --key)
+        [ -n "${2:-}" ] || misuse "$1 needs a value."
+        case $1 in
+          --binary) given_binary=$2 ;;
+          --setup-nginx) domain=$2 ;;
+          --certificate) certificate=$2 ;;
+          --key) key=$2 ;;
+        esac
+        shift 2
+        ;;
+      --no-start) start='' && shift ;;
+      --show-secrets) show_secrets=yes && shift ;;
+      --dry-run) dry=yes && shift ;;
+      --help | -h) usage && exit 0 ;;
+      *) misuse "there is no option $1." ;;
+    esac
+  done
+  if [ -n "$domain" ]; then
+    local label='[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?'
+    [[ $domain =~ ^$label(\.$label)*$ ]] || misuse "--setup-nginx wants a host name such as app.example.org."
+    domain=${domain,,}
+  elif [ -n "$certificate$key" ]; then
+    misuse "--certificate and --key belong to --setup-nginx."
+  fi
+  if [ -n "$certificate$key" ] && { [ -z "$certificate" ] || [ -z "$key" ]; }; then
+    misuse "--certificate and --key go together."
+  fi
+  certificate=${certificate:-$root/etc/letsencrypt/live/$domain/fullchain.pem}
+  key=${key:-$root/etc/letsencrypt/live/$domain/privkey.pem}
+  [ -z "$given_binary" ] || [ -f "$given_binary" ] || die 1 "there is no file $given_binary."
+}
+
+# --- the executable -----------------------------------------------------------------------------------------------
+
+build() {
+  local checkout owner
+  checkout=$(cd "$here/.." && pwd)
+  [ -f "$checkout/package.json" ] || die 1 "there is no checkout around $here. Name the executable: --binary PATH"
+  step "Build the executable from $checkout" || return 0
+  # Scripts of the checkout run as whoever it belongs to, and their files stay theirs.
+  owner=$(stat -c %U "$checkout")
+  local as=()
+  [ "$owner" = root ] || [ "$owner" = UNKNOWN ] || as=(runuser -u "$owner" --)
+  (
+    cd "$checkout"
+    umask 022
+    "${as[@]}" sh .ci/build >&2
+  ) || die 1 "the build failed."
+}
+
+# Puts the new executable beside the installed one, where the system it is for can try it.
+stage() {
+  make_directory "$programs" 0755 root:root
+  make_directory "$programs/bin" 0755 root:root
+  step "Copy $1 to $programs/bin and try it" || return 0
+  staged=$(temporary_in "$programs/bin")
+  copy_into "$staged" 0755 root:root <"$1"
+  local version
+  version=$(env -i "PATH=$PATH" "$staged" version) || die 1 "$1 does not run on this machine."
+  tell "it is ${version%%$'\n'*}"
+}
+
+# --- account, directories, configuration --------------------------------------------------------------------------
+
+create_account() {
+  if ! getent group "$account" >/dev/null; then
+    if step "Create the system group $account"; then groupadd --system "$account"; fi
+  fi
+  if getent passwd "$account" >/dev/null; then return; fi
+  step "Create the system user $account" || return 0
+  useradd --system --gid "$account" --home-dir /var/lib/runegate --no-create-home \
+    --shell /usr/sbin/nologin --comment "Runegate" "$account"
+}
+
+create_directories() {
+  make_directory "$settings" 0750 "root:$account"
+  make_directory "$settings/config" 0750 "root:$account"
+  make_directory "$data" 0700 "$account:$account"
+}
+
+create_configuration() {
+  if [ -e "$env_file" ]; then
+    tell "Keep $env_file"
+    protect "$env_file"
+  else
+    step "Write $env_file" && {
+      local base_url=${domain:+https://$domain}
+      sed "s|^RUNEGATE_BASE_URL=\$|RUNEGATE_BASE_URL=$base_url|" "$here/runegate.env.example" |
+        install_file "$env_file" 0640 "root:$account"
+    }
+  fi
+  if [ -e "$email_file" ]; then
+    tell "Keep $email_file"
+    protect "$email_file"
+  else
+    step "Write $email_file" &&
+      install_file "$email_file" 0640 "root:$account" <"$here/config/email.toml.example"
+  fi
+  return 0
+}
+
+# An existing file loses what others may do with it, whoever gave them that.
+protect() {
+  [ -z "$dry" ] || return 0
+  chown "root:$account" "$1"
+  chmod 0640 "$1"
+}
+
+add_secrets() {
+  if properties_of_drop_ins | grep -Eq '^(Load|Set)Credential(Encrypted)?=runegate_(jwt_secret|session_key)\b'; then
+    tell "Leave the secrets alone: a drop-in of the unit gives them as credentials"
+    return
+  fi
+  step "Add the secrets that are missing to $env_file" || return 0
+  env -i "PATH=$PATH" "$staged" secrets --env-file "$env_file" | sed 's/^/    /'
+}
+
+# What the administrator has added to the unit and the configuration depends on, line by line.
+properties_of_drop_ins() {
+  local file
+  for file in "$drop_ins"/*.conf; do
+    [ -f "$file" ] || continue
+    grep -E '^(Environment|EnvironmentFile|(Load|Set)Credential(Encrypted)?)=' "$file" || true
+  done
+}
+
+check_configuration() {
+  step "Check the configuration with the new executable, as the service will read it" || return 0
+  local code=0
+  as_service "$staged" check | sed 's/^/    /' || code=$?
+  case $code in
+    0) ;;
+    "$EX_CONFIG") would_start='' ;;
+    *) die 1 "the configuration could not be checked (exit code $code)." ;;
+  esac
+  if [ -z "$would_start" ] && is_running; then
+    die "$EX_CONFIG" "the new version would not start with this configuration. Nothing was switched: the old one runs on."
+  fi
+}
+
+# Runs a command as the service would be run: same account, same environment, same credentials.
+as_service() {
+  local environment=("RUNEGATE_ENV_FILE=$env_file") properties
+  [ -z "$root" ] || environment+=("RUNEGATE_EMAIL_CONFIG=$email_file")
+  properties=$(properties_of_drop_ins)
+  if [ -z "$properties" ]; then
+    runuser -u "$account" -- env -i "PATH=$PATH" "${environment[@]}" "$@"
+    return
+  fi
+  # Only systemd can read its credentials. A unit for the moment, because systemd-run would need D-Bus.
+  local code=1 said
+  said=$(mktemp)
+  mkdir -p "$(dirname "$trial_unit")"
+  cat >"$trial_unit" <<UNIT
+[Service]
+Type=oneshot
+User=$account
+Group=$account
+Environment=${environment[*]}
+$properties
+ExecStart=$*
+StandardOutput=file:$said
+StandardError=inherit
+UNIT
+  systemctl daemon-reload
+  systemctl start "${trial_unit##*/}" 2>/dev/null || true
+  code=$(systemctl show --property=ExecMainStatus --value "${trial_unit##*/}")
+  cat "$said"
+  rm -f "$said" "$trial_unit"
+  systemctl reset-failed "${trial_unit##*/}" 2>/dev/null || true
+  systemctl daemon-reload
+  return "$code"
+}
+
+# --- switching ----------------------------------------------------------------------------------------------------
+
+place_files() {
+  step "Install $sysctl_file" && {
+    [ -d "$root/etc/sysctl.d" ] || make_directory "$root/etc/sysctl.d" 0755 root:root
+    install_file "$sysctl_file" 0644 root:root <"$here/sysctl/60-runegate.conf"
+    # A container may not set them; Runegate works without.
+    if [ -z "$root" ] && ! sysctl --quiet --load="$sysctl_file" >/dev/null 2>&1; then
+      tell "the kernel settings could not be set now; they are tried again at the next boot"
+    fi
+  }
+  step "Install $programs/uninstall.sh" &&
+    install_file "$programs/uninstall.sh" 0755 root:root <"$here/uninstall.sh"
+  if [ -e "$command_link" ] && [ "$(readlink "$command_link")" != /opt/runegate/bin/runegate ]; then
+    tell "Leave $command_link alone: it is something else"
+  elif step "Link $command_link to the executable"; then
+    [ -d "$root/usr/local/bin" ] || make_directory "$root/usr/local/bin" 0755 root:root
+    ln -sfn /opt/runegate/bin/runegate "$command_link"
+  fi
+  place_unit
+  place_executable
+}
+
+place_unit() {
+  step "Install $unit" || return 0
+  if [ -e "$unit" ]; then
+    replaced_unit=$(temporary_in "$units")
+    copy_into "$replaced_unit" 0644 root:root <"$unit"
+  fi
+  switched=yes
+  install_file "$unit" 0644 root:root <"$here/systemd/runegate.service"
+  if [ "$(systemd_version)" -ge 254 ]; then
+    make_directory "$drop_ins" 0755 root:root
+    install_file "$backoff" 0644 root:root <"$here/systemd/runegate-backoff.conf"
+  fi
+  systemctl daemon-reload
+}
+
+place_executable() {
+  if [ -e "$executable" ]; then
+    step "Keep the version before as $previous" && {
+      local kept
+      kept=$(temporary_in "$programs/bin")
+      ln -f "$executable" "$kept"
+      mv -f "$kept" "$previous"
+    }
+  fi
+  step "Put the new executable in place" || return 0
+  if [ -e "$executable" ]; then had_executable=yes; fi
+  mv -f "$staged" "$executable"
+}
+
+# Brings the service onto the files that are in place now.
+#
+# A running Runegate whose executable has been replaced starts the new one at a reload and hands its address over to it,
+# so that no connection is refused; the main process is then another. That takes a store that two processes can share,
+# and an address that is no unix socket. Everything else is a restart.
+switch_over() {
+  if [ -n "$dry" ]; then
+    if [ -n "$start" ]; then step "Enable the service, and start it or switch it over" || true; fi
+    return 0
+  fi
+  if ! is_running && { [ -z "$would_start" ] || is_example "$email_file"; }; then
+    would_start='' switched=''
+    return
+  fi
+  step "Enable the service"
+  systemctl enable --quiet runegate
+  if [ -z "$start" ]; then
+    tell "Leave the service as it is; a reload or restart brings in the new version"
+  elif ! is_running; then
+    step "Start the service"
+    systemctl restart runegate || die 1 "the service did not start. See: journalctl -u runegate"
+  elif can_hand_over; then
+    step "Reload the service: the new executable takes over, and no connection is refused"
+    systemctl reload runegate || die 1 "the service could not be reloaded. See: journalctl -u runegate"
+    wait_for_takeover || die 1 "the new version did not take over. See: journalctl -u runegate"
+  else
+    step "Restart the service"
+    systemctl restart runegate || die 1 "the new version did not start. See: journalctl -u runegate"
+  fi
+  if [ -n "$start" ]; then
+    is_running || die 1 "the service did not stay up. See: journalctl -u runegate"
+    tell "$(systemctl show --property=StatusText --value runegate) [$(systemctl is-active runegate)]"
+  fi
+  if [ -n "$replaced_unit" ] && ! cmp -s "$replaced_unit" "$unit"; then
+    tell "the unit has changed: its limits and restrictions hold from the next restart on"
+  fi
+  switched=''
+}
+
+is_running() { [[ $(systemctl is-active runegate 2>/dev/null) =~ ^(active|reloading)$ ]]; }
+
+can_hand_over() {
+  [[ $(option RUNEGATE_STORE) =~ ^(sqlite|valkeys?|rediss?): ]] && [[ $(option RUNEGATE_LISTEN) != unix:* ]]
+}
+
+# Waits until the main process is one of the executable in place; gives up when a reload has come and gone without.
+wait_for_takeover() {
+  local began=$SECONDS
+  while [ $((SECONDS - began)) -lt "$SWITCH_LIMIT" ]; do
+    local pid state
+    pid=$(systemctl show --property=MainPID --value runegate)
+    state=$(systemctl is-active runegate || true)
+    if [ "$state" = active ]; then
+      if [ "$(stat -L -c %d:%i "/proc/$pid/exe" 2>/dev/null)" = "$(stat -c %d:%i "$executable")" ]; then
+        return 0
+      fi
+      [ $((SECONDS - began)) -lt $RELOAD_BEGINS ] || return 1
+    elif [ "$state" != reloading ]; then
+      return 1
+    fi
+    sleep 0.2
+  done
+  return 1
+}
+
+# Puts the version before back, and starts it if it does not run any more.
+roll_back() {
+  switched=''
+  if [ -z "$had_executable" ]; then
+    tell "Stop the service: there is no version before to go back to"
+    systemctl stop runegate
+    return
+  fi
+  tell "Put the version before back"
+  if [ -n "$replaced_unit" ]; then
+    mv -f "$replaced_unit" "$unit"
+  fi
+  if [ -e "$previous" ]; then
+    local back
+    back=$(temporary_in "$programs/bin")
+    ln -f "$previous" "$back"
+    mv -f "$back" "$executable"
+  fi
+  systemctl daemon-reload
+  [ -n "$start" ] || return 0
+  if is_running; then
+    tell "the version before runs on"
+  elif systemctl restart runegate; then
+    tell "the version before was started again"
+  else
+    tell "the version before did not start either. See: journalctl -u runegate"
+  fi
+}
+
+# --- nginx --------------------------------------------------------------------------------------------------------
+
+check_nginx() {
+  command -v nginx >/dev/null || die 1 "--setup-nginx needs nginx. Install it: apt-get install nginx"
+  local file
+  for file in "$certificate" "$key"; do
+    [[ $file =~ ^/[A-Za-z0-9._/@+-]+$ ]] || misuse "nginx wants a plain absolute path, and $file is none."
+    [ -f "$file" ] || die 1 "there is no $file. Get a certificate first, for example:
+    apt-get install certbot && certbot certonly --webroot -w /var/www/html -d $domain"
+  done
+}
+
+setup_nginx() {
+  local site="$nginx/sites-available/runegate.conf" link="$nginx/sites-enabled/runegate.conf"
+  # nginx.org's packages have one folder only.
+  [ -d "$nginx/sites-available" ] || { site="$nginx/conf.d/runegate.conf" && link=''; }
+  step "Install the nginx site $site for $domain" || return 0
+  local content before='' was_enabled=''
+  content=$(site_for_domain)
+  if [ -e "$site" ]; then
+    before=$(temporary_in "$(dirname "$site")")
+    copy_into "$before" 0644 root:root <"$site"
+  fi
+  if [ -L "$link" ]; then was_enabled=yes; fi
+  install_file "$site" 0644 root:root <<<"$content"
+  [ -z "$link" ] || ln -sfn "${site#"$root"}" "$link"
+  if ! nginx -t -q; then
+    if [ -n "$before" ]; then mv -f "$before" "$site"; else rm -f "$site"; fi
+    if [ -n "$link" ] && [ -z "$was_enabled" ]; then rm -f "$link"; fi
+    die 1 "nginx -t refuses the site, so it was taken out again. Runegate itself is installed."
+  fi
+  if [ -n "$before" ] && ! cmp -s "$before" "$site"; then
+    mv -f "$before" "$site.previous"
+    tell "the site before is kept as $site.previous"
+  fi
+  step "Reload nginx"
+  systemctl reload-or-restart nginx || die 1 "nginx could not be reloaded. See: journalctl -u nginx"
+}
+
+site_for_domain() {
+  local listen
+  listen=$(option RUNEGATE_LISTEN)
+  listen=${listen:-127.0.0.1:7870}
+  # nginx is on this machine, where "every address" is not one to connect to.
+  case $listen in
+    0.0.0.0:*) listen=127.0.0.1:${listen##*:} ;;
+    '[::]':*) listen="[::1]:${listen##*:}" ;;
+  esac
+  # A ] counts as a character where it comes first.
+  local address='^[][A-Za-z0-9._:/-]+$'
+  [[ $listen =~ $address ]] || die 1 "RUNEGATE_LISTEN is nothing that nginx could connect to."
+  sed -e "s|/etc/letsencrypt/live/app.example.org/fullchain.pem|$certificate|" \
+    -e "s|/etc/letsencrypt/live/app.example.org/privkey.pem|$key|" \
+    -e "s|app\.example\.org|$domain|g" \
+    -e "s|server 127\.0\.0\.1:7870|server $listen|" \
+    "$here/nginx/runegate-nginx.conf"
+}
+
+# --- the end ------------------------------------------------------------------------------------------------------
+
+finish() {
+  if [ -n "$show_secrets" ] && [ -z "$dry" ]; then
+    tell "The secrets in $env_file:"
+    grep -E '^[[:space:]]*RUNEGATE_(JWT_SECRET|SESSION_KEY)(_PREVIOUS)?[[:space:]]*=' "$env_file" | sed 's/^/    /' || true
+  fi
+  if [ -n "$dry" ]; then
+    echo "Nothing was changed."
+    return
+  fi
+  if [ -n "$would_start" ]; then
+    if is_example "$email_file"; then
+      tell "$email_file is still the example: no mail will be sent. Fill it in, then: systemctl reload runegate"
+    fi
+    echo "Runegate is installed."
+    return
+  fi
+  cat <<TODO
+Runegate is installed, and not started, because its configuration is not complete. Still to do:
+
+  - $env_file: RUNEGATE_BASE_URL, RUNEGATE_ALLOWED_EMAILS (or _DOMAINS), RUNEGATE_TARGET_SERVICE
+  - $email_file: the mail server, and whom mail is from
+
+Then see whether all is well, and start it:
+
+  runegate check --online
+  systemctl enable --now runegate
+TODO
+  exit "$EX_CONFIG"
+}
+
+is_example() { grep -Eq '^[[:space:]]*smtp_host[[:space:]]*=[[:space:]]*"smtp\.example\.org"' "$1" 2>/dev/null; }
+
+# The value of an option in the env file; the last line counts.
+option() {
+  [ -r "$env_file" ] || return 0
+  sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" "$env_file" | tail -n 1 | sed "s/[[:space:]]*\$//; s/^[\"']//; s/[\"']\$//"
+}
+
+systemd_version() {
+  local said
+  said=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+  echo "${said:-0}"
+}
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+# Also takes from a directory that is there what others may do with it.
+make_directory() {
+  if [ ! -d "$1" ]; then
+    step "Create $1" || return 0
+    (umask 022 && mkdir -p "$(dirname "$1")")
+    mkdir "$1"
+  elif [ -n "$dry" ]; then
+    return 0
+  fi
+  chown "$3" "$1"
+  chmod "$2" "$1"
+}
+
+# Writes standard input to a file that whoever reads it sees whole, old or new, and nobody sees who may not.
+install_file() {
+  local temporary
+  temporary=$(temporary_in "$(dirname "$1")")
+  copy_into "$temporary" "$2" "$3"
+  mv -f "$temporary" "$1"
+}
+
+copy_into() {
+  cat >"$1"
+  # Owner first: changing it may clear mode bits.
+  chown "$3" "$1"
+  chmod "$2" "$1"
+  sync "$1"
+}
+
+# A new file that nobody but root can read; gone at the end if it is still there. Names that nginx, systemd and sysctl
+# take for none of theirs.
+temporary_in() {
+  mktemp "$1/.runegate.XXXXXX.tmp"
+}
+
+# --- saying -------------------------------------------------------------------------------------------------------
+
+# Says what is done next; false in a dry run, so that it is not done.
+step() {
+  if [ -n "$dry" ]; then
+    echo "would: $1"
+    return 1
+  fi
+  echo "- $1"
+}
+
+tell() { echo "  $1"; }
+
+misuse() {
+  echo "install.sh: $1" >&2
+  echo "install.sh --help lists the options." >&2
+  exit "$EX_USAGE"
+}
+
+die() {
+  echo "install.sh: $2" >&2
+  exit "$1"
+}
+
+clean_up() {
+  local code=$?
+  trap - EXIT
+  set +e
+  if [ "$code" -ne 0 ] && [ -n "$switched" ]; then roll_back; fi
+  if [ -z "$dry" ]; then
+    rm -f "$trial_unit" "$programs"/bin/.runegate.*.tmp "$programs"/.runegate.*.tmp "$settings"/.runegate.*.tmp \
+      "$settings"/config/.runegate.*.tmp "$units"/.runegate.*.tmp "$drop_ins"/.runegate.*.tmp \
+      "$root"/etc/sysctl.d/.runegate.*.tmp "$nginx"/*/.runegate.*.tmp
+  fi
+  exit "$code"
+}
+
+main "$@"

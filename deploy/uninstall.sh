@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# Removes what install.sh installed. `uninstall.sh --help` says how.
+set -euo pipefail
+
+readonly EX_USAGE=64
+# As in install.sh.
+readonly root="${DESTDIR:-}"
+
+readonly account=runegate
+readonly programs="$root/opt/runegate"
+readonly command_link="$root/usr/local/bin/runegate"
+readonly settings="$root/etc/runegate"
+readonly data="$root/var/lib/runegate"
+readonly units="$root/etc/systemd/system"
+readonly unit="$units/runegate.service"
+readonly drop_ins="$units/runegate.service.d"
+readonly sysctl_file="$root/etc/sysctl.d/60-runegate.conf"
+readonly nginx="$root/etc/nginx"
+
+dry='' all='' keep_data='' purge=''
+
+main() {
+  read_arguments "$@"
+  [ "$(id -u)" -eq 0 ] || die 1 "must be run as root. Try: sudo $0"
+  command -v systemctl >/dev/null || die 1 "needs systemd, and there is no systemctl here."
+
+  # Asked before anything is done, so that nobody comes back to a half-removed service that waits for an answer.
+  local data_goes='' settings_go=''
+  if [ -z "$keep_data" ] && [ -d "$data" ] && agreed "Delete $data: who is signed in, and waiting mail?"; then
+    data_goes=yes
+  fi
+  if { [ -d "$settings" ] || [ -d "$drop_ins" ]; } &&
+    agreed "Delete the configuration with its secrets, $settings and drop-ins of the unit?"; then
+    settings_go=yes
+  fi
+
+  remove_site
+  stop_service
+  remove_unit "$settings_go"
+  remove "$sysctl_file" "$command_link"
+  remove_tree "$programs"
+  if [ -n "$settings_go" ]; then remove_tree "$settings"; fi
+  if [ -n "$data_goes" ]; then remove_tree "$data"; fi
+  remove_account
+  finish
+}
+
+usage() {
+  cat <<'HELP'
+Usage: uninstall.sh [options]
+
+Stops Runegate and removes what install.sh installed: the service, the
+executables, the nginx site, the kernel settings. Asks before it deletes data
+and configuration; where nobody can be asked, both stay. Needs root.
+
+  --purge      delete data and configuration too, without asking
+  --keep-data  keep /var/lib/runegate, without asking
+  --yes        answer the questions that are left with yes
+  --dry-run    say what would be done, and do nothing
+  --help       this text
+
+The system user stays as long as files of its are kept.
+
+Exit codes: 0 done, 1 failed, 64 usage.
+HELP
+}
+
+read_arguments() {
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --purge) purge=yes ;;
+      --keep-data) keep_data=yes ;;
+      --yes | -y) all=yes ;;
+      --dry-run) dry=yes ;;
+      --help | -h) usage && exit 0 ;;
+      *) misuse "there is no option $1." ;;
+    esac
+    shift
+  done
+  if [ -n "$purge" ] && [ -n "$keep_data" ]; then misuse "--purge and --keep-data contradict each other."; fi
+}
+
+agreed() {
+  [ -z "$purge$all" ] || return 0
+  [ -t 0 ] || return 1
+  local answer
+  read -r -p "$1 [y/N] " answer || return 1
+  [[ $answer =~ ^[Yy]([Ee][Ss])?$ ]]
+}
+
+remove_site() {
+  local file found=''
+  for file in "$nginx"/sites-enabled/runegate.conf "$nginx"/sites-available/runegate.conf{,.previous} \
+    "$nginx"/conf.d/runegate.conf{,.previous}; do
+    [ ! -e "$file" ] && [ ! -L "$file" ] || found=yes
+    remove "$file"
+  done
+  if [ -z "$found" ] || ! systemctl is-active --quiet nginx; then return; fi
+  step "Reload nginx" || return 0
+  if nginx -t -q; then
+    systemctl reload nginx
+  else
+    tell "nginx does not accept its configuration, so it was not reloaded"
+  fi
+}
+
+stop_service() {
+  [ -e "$unit" ] || return 0
+  step "Stop and disable the service" || return 0
+  systemctl disable --now --quiet runegate
+}
+
+remove_unit() {
+  remove "$unit" "$drop_ins/10-backoff.conf"
+  if [ -n "$1" ]; then
+    remove_tree "$drop_ins"
+  elif [ -z "$dry" ] && [ -d "$drop_ins" ]; then
+    rmdir --ignore-fail-on-non-empty "$drop_ins"
+  fi
+  [ -z "$dry" ] || return 0
+  systemctl daemon-reload
+  # A service that failed is remembered beyond its unit.
+  systemctl reset-failed runegate 2>/dev/null || true
+}
+
+remove_account() {
+  # Another account that is given the same number later must not own what was kept.
+  if [ -z "$dry" ] && { [ -d "$data" ] || [ -d "$settings" ]; }; then
+    if getent passwd "$account" >/dev/null; then tell "Keep the system user $account, who owns what was kept"; fi
+    return
+  fi
+  if getent passwd "$account" >/dev/null; then
+    if step "Delete the system user $account"; then userdel "$account"; fi
+  fi
+  # userdel takes the group along where it was made for the user.
+  if getent group "$account" >/dev/null; then
+    if step "Delete the system group $account"; then groupdel "$account"; fi
+  fi
+}
+
+finish() {
+  if [ -n "$dry" ]; then
+    echo "Nothing was changed."
+    return
+  fi
+  local kept
+  for kept in "$data" "$settings" "$drop_ins"; do
+    [ ! -d "$kept" ] || tell "Kept: $kept"
+  done
+  echo "Runegate is removed. Kernel settings it brought stay until the next boot, log lines as long as the journal keeps them."
+}
+
+remove() {
+  local file
+  for file in "$@"; do
+    [ -e "$file" ] || [ -L "$file" ] || continue
+    # Only a link of install.sh's.
+    if [ "$file" = "$command_link" ] && [ "$(readlink "$file")" != /opt/runegate/bin/runegate ]; then continue; fi
+    if step "Remove $file"; then rm -f "$file"; fi
+  done
+}
+
+remove_tree() {
+  [ -d "$1" ] || return 0
+  if step "Remove $1"; then rm -rf "$1"; fi
+}
+
+# Says what is done next; false in a dry run, so that it is not done.
+step() {
+  if [ -n "$dry" ]; then
+    echo "would: $1"
+    return 1
+  fi
+  echo "- $1"
+}
+
+tell() { echo "  $1"; }
+
+misuse() {
+  echo "uninstall.sh: $1" >&2
+  echo "uninstall.sh --help lists the options." >&2
+  exit "$EX_USAGE"
+}
+
+die() {
+  echo "uninstall.sh: $2" >&2
+  exit "$1"
+}
+
+main "$@"

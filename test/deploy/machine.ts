@@ -1,0 +1,220 @@
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/**
+ * A machine for the installation scripts that is a folder: they work below `DESTDIR`, and what they would call of the
+ * system (systemctl, useradd, chown, …) is found first on `PATH` and only writes down that it was called.
+ */
+
+const repository = join(import.meta.dir, "../..");
+export const deploy = join(repository, "deploy");
+
+export type Machine = {
+  readonly root: string;
+  /** Calls of the system's programs since the last look, one a line. */
+  calls(): string[];
+  /** Runs a script of `deploy/`. */
+  run(script: string, ...args: string[]): Promise<Ended>;
+  path(name: string): string;
+  read(name: string): string;
+  write(name: string, content: string): void;
+  exists(name: string): boolean;
+  mode(name: string): string;
+  /** An executable. `marks` say how it behaves. */
+  binary(name: string, ...marks: Mark[]): string;
+  /** Every path with its type, mode and content. */
+  tree(): Record<string, string>;
+  service(): "active" | "inactive" | "failed";
+  /** The unit by which systemd was asked to run something once, if it was. */
+  trial(): string;
+  /** Fills in what an installation asks for, before or after it. */
+  configure(): void;
+  set(what: Setting, value: string): void;
+} & Disposable;
+
+export type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+/**
+ * `real`: Runegate itself, from source; the others answer by themselves, which is quicker. `no-version`: does not run here.
+ * `no-start`: does not become active. `check-fails`: wants another configuration.
+ */
+export type Mark = "real" | "no-version" | "no-start" | "check-fails";
+
+/** `uid`: who runs the script. `systemd`: its version. `nginx`: what its test says. */
+export type Setting = "uid" | "systemd" | "nginx";
+
+const RUNEGATE = (marks: readonly Mark[], name: string) => `#!/bin/sh
+# ${name} ${marks.join(" ")}
+case "$1" in
+  version) ${marks.includes("no-version") ? "exit 126" : `echo "runegate ${name}"; exit`} ;;
+  check) ${marks.includes("check-fails") ? "echo 'error: something new is missing'; exit 78" : ""} ;;
+esac
+${marks.includes("real") ? `exec ${process.execPath} ${join(repository, "src/main.ts")} "$@"` : QUICK}
+`;
+
+const QUICK = `case "$1" in
+  secrets) shift; exec ${join(deploy, "generate_secrets.sh")} "$@" ;;
+  check) echo "The configuration is good." ;;
+esac`;
+
+/** Each is a shell script; `$STATE` is a folder of small files. */
+const PROGRAMS: Readonly<Record<string, string>> = {
+  id: 'cat "$STATE/uid"',
+  chown: 'note chown "$@"',
+  // Where fsync takes long, the suite would.
+  sync: "exit 0",
+  sysctl: 'note sysctl "$@"',
+  getent: 'grep -qx "$1 $2" "$STATE/accounts"',
+  groupadd: 'note groupadd "$@"; for name; do :; done; echo "group $name" >>"$STATE/accounts"',
+  useradd: 'note useradd "$@"; for name; do :; done; echo "passwd $name" >>"$STATE/accounts"',
+  userdel: 'note userdel "$@"; : >"$STATE/accounts"',
+  groupdel: 'note groupdel "$@"; : >"$STATE/accounts"',
+  runuser: 'note runuser "$1" "$2"; shift 3; exec "$@"',
+  nginx: 'note nginx "$@"; exit "$(cat "$STATE/nginx")"',
+  // The main process's executable is whatever was on disk when it started.
+  stat: 'case "$*" in */proc/*) cat "$STATE/running" ;; *) exec /usr/bin/stat "$@" ;; esac',
+  systemctl: `
+    executable=$DESTDIR/opt/runegate/bin/runegate
+    run() { /usr/bin/stat -c %d:%i "$executable" >"$STATE/running"; echo active >"$STATE/service"; }
+    trial=$DESTDIR/run/systemd/system/runegate-check.service
+    case "$*" in
+      start*check*)
+        cp "$trial" "$STATE/trial"
+        env -i $(sed -n "s/^Environment=//p" "$trial") $(sed -n "s/^ExecStart=//p" "$trial") \\
+          >"$(sed -n "s/^StandardOutput=file://p" "$trial")"
+        echo $? >"$STATE/status" ;;
+      show*ExecMainStatus*) cat "$STATE/status" ;;
+      --version) echo "systemd $(cat "$STATE/systemd") (12)" ;;
+      *is-active*nginx) exit 0 ;;
+      *is-active*) cat "$STATE/service"; grep -qx active "$STATE/service" ;;
+      show*MainPID*) echo 4711 ;;
+      show*) echo up ;;
+      *) note systemctl "$@" ;;
+    esac
+    case "$*" in
+      restart*) if grep -q no-start "$executable"; then echo failed >"$STATE/service"; exit 1; else run; fi ;;
+      reload\\ runegate) grep -q no-start "$executable" || run ;;
+      disable*|stop*) echo inactive >"$STATE/service" ;;
+    esac`,
+};
+
+const FOLDERS = [
+  "opt",
+  "etc/systemd/system",
+  "etc/sysctl.d",
+  "etc/nginx/sites-available",
+  "etc/nginx/sites-enabled",
+  "etc/letsencrypt/live/app.example.org",
+  "usr/local/bin",
+  "var/lib",
+  "run/systemd/system",
+];
+
+export function installationMachine(): Machine {
+  const folder = mkdtempSync(join(tmpdir(), "runegate-machine-"));
+  const [root, bin, state] = [join(folder, "root"), join(folder, "bin"), join(folder, "state")];
+  for (const path of [bin, state, ...FOLDERS.map((name) => join(root, name))])
+    mkdirSync(path, { recursive: true });
+  for (const name of ["fullchain.pem", "privkey.pem"])
+    writeFileSync(join(root, "etc/letsencrypt/live/app.example.org", name), "");
+  for (const [name, value] of Object.entries({
+    uid: "0",
+    systemd: "252",
+    nginx: "0",
+    service: "inactive",
+    accounts: "",
+    calls: "",
+  }))
+    writeFileSync(join(state, name), `${value}\n`);
+  for (const [name, text] of Object.entries(PROGRAMS)) {
+    const note = 'note() { echo "$*" >>"$STATE/calls"; }';
+    writeFileSync(join(bin, name), `#!/bin/sh\n${note}\n${text}\n`, { mode: 0o755 });
+  }
+  const path = (name: string) => join(root, name);
+  function fill(name: string, example: string, values: readonly (readonly [string, string])[]): void {
+    const text = readFileSync(machine.exists(name) ? path(name) : join(deploy, example), "utf8");
+    machine.write(
+      name,
+      values.reduce((filled, [from, to]) => filled.replace(from, to), text),
+    );
+  }
+  const machine: Machine = {
+    root,
+    path,
+    read: (name) => readFileSync(path(name), "utf8"),
+    write: (name, content) => writeFileSync(path(name), content),
+    exists: (name) => lstatSync(path(name), { throwIfNoEntry: false }) !== undefined,
+    mode: (name) => (lstatSync(path(name)).mode & 0o7777).toString(8).padStart(4, "0"),
+    service: () => readFileSync(join(state, "service"), "utf8").trim() as "active",
+    trial: () => readFileSync(join(state, "trial"), "utf8"),
+    set: (what, value) => writeFileSync(join(state, what), `${value}\n`),
+    calls() {
+      const lines = readFileSync(join(state, "calls"), "utf8").split("\n").filter(Boolean);
+      writeFileSync(join(state, "calls"), "");
+      return lines.map((line) => line.replaceAll(root, ""));
+    },
+    async run(script, ...args) {
+      // The caller's umask is not to matter.
+      const child = Bun.spawn(["sh", "-c", 'umask 0; exec "$@"', "sh", join(deploy, script), ...args], {
+        cwd: folder,
+        env: { PATH: `${bin}:/usr/sbin:/usr/bin:/sbin:/bin`, DESTDIR: root, STATE: state },
+        stdin: "ignore",
+        stdout: "pipe",
+        stderr: "pipe",
+      });
+      const [stdout, stderr] = await Promise.all([
+        new Response(child.stdout).text(),
+        new Response(child.stderr).text(),
+      ]);
+      return {
+        code: await child.exited,
+        stdout: stdout.replaceAll(root, ""),
+        stderr: stderr.replaceAll(root, ""),
+      };
+    },
+    binary(name, ...marks) {
+      const file = join(folder, name);
+      writeFileSync(file, RUNEGATE(marks, name));
+      chmodSync(file, 0o755);
+      return file;
+    },
+    configure() {
+      mkdirSync(path("etc/runegate/config"), { recursive: true });
+      fill("etc/runegate/runegate.env", "runegate.env.example", [
+        ["RUNEGATE_BASE_URL=\n", "RUNEGATE_BASE_URL=https://app.example.org\n"],
+        ["RUNEGATE_ALLOWED_EMAILS=\n", "RUNEGATE_ALLOWED_EMAILS=ada@example.org\n"],
+      ]);
+      fill("etc/runegate/config/email.toml", "config/email.toml.example", [
+        ["smtp.example.org", "mail.example.net"],
+      ]);
+    },
+    tree: () => treeOf(root),
+    [Symbol.dispose]: () => rmSync(folder, { recursive: true }),
+  };
+  return machine;
+}
+
+function treeOf(folder: string, below = ""): Record<string, string> {
+  const tree: Record<string, string> = {};
+  for (const name of readdirSync(join(folder, below))) {
+    const path = join(below, name);
+    const full = join(folder, path);
+    const status = lstatSync(full);
+    const mode = (status.mode & 0o7777).toString(8);
+    if (status.isSymbolicLink()) tree[path] = `-> ${readlinkSync(full)}`;
+    else if (status.isDirectory()) Object.assign(tree, { [path]: `folder ${mode}` }, treeOf(folder, path));
+    else tree[path] = `${mode} ${Bun.hash(readFileSync(full)).toString(36)}`;
+  }
+  return tree;
+}
