@@ -54,7 +54,9 @@ Example: runegate config --example email > config/email.toml`,
 function exampleOf(name: string): string {
   const text = EXAMPLES.get(name);
   if (text === undefined) {
-    throw new UsageError(`there is no example ${JSON.stringify(name)}, only ${[...EXAMPLES.keys()].join(" and ")}.`);
+    throw new UsageError(
+      `there is no example ${JSON.stringify(name)}, only ${[...EXAMPLES.keys()].join(" and ")}.`,
+    );
   }
   return text.trimEnd();
 }

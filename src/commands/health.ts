@@ -51,6 +51,7 @@ Example: RUNEGATE_LISTEN=127.0.0.1:7870 runegate health`,
 function placeOf(listen: ListenAddress): { readonly url: string; readonly unix?: string } {
   if (listen.kind === "unix") return { url: `http://localhost${READY}`, unix: listen.path };
   const { hostname, port } = listen;
-  if (!hostname.includes(":")) return { url: `http://${hostname === "0.0.0.0" ? "127.0.0.1" : hostname}:${port}${READY}` };
+  if (!hostname.includes(":"))
+    return { url: `http://${hostname === "0.0.0.0" ? "127.0.0.1" : hostname}:${port}${READY}` };
   return { url: `http://[${hostname === "::" ? "::1" : hostname}]:${port}${READY}` };
 }

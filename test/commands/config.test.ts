@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createConfigCommand } from "../../src/commands/config.ts";
+import { parseEmailConfig } from "../../src/config/email.ts";
+import { parseEnvFile } from "../../src/config/env-file.ts";
 import { OPTION_LIST } from "../../src/config/options.ts";
 import { recordedIo } from "../support/recorded-io.ts";
 import { testMachine } from "../support/surroundings.ts";
@@ -54,5 +56,27 @@ describe("runegate config", () => {
     });
     expect(stdout + stderr).not.toMatch(/[\u001b\u0007]|hunter2/);
     expect(stdout).toContain("RUNEGATE_STORE=valkey://…@db");
+  });
+
+  describe("--example", () => {
+    test("env is a file that Runegate reads without a complaint", async () => {
+      const { code, stdout } = await run({}, "--example", "env");
+      const { entries, problems } = parseEnvFile(stdout, "runegate.env");
+      expect([code, problems]).toEqual([0, []]);
+      const known = OPTION_LIST.map(([, { name }]) => name);
+      expect(entries.size).toBeGreaterThan(3);
+      for (const name of entries.keys()) expect(known).toContain(name);
+    });
+    test("email is one as well", async () => {
+      const { code, stdout } = await run({}, "--example", "email");
+      expect(code).toBe(0);
+      expect(parseEmailConfig(stdout, "email.toml").warnings).toEqual([]);
+    });
+    test.each([
+      ["another", ["--example", "nginx"], 'there is no example "nginx", only env and email'],
+      ["with --json", ["--example", "env", "--json"], "not JSON"],
+    ])("%s is a mistake", async (_, args, text) => {
+      expect(run({}, ...args)).rejects.toThrow(text);
+    });
   });
 });

@@ -66,10 +66,11 @@ describe("version", () => {
   test("--json", async () => {
     const { stdout } = await run("version", "--json");
     expect(JSON.parse(stdout)).toEqual({
+      name: "runegate",
       version: VERSION,
       commit: null,
       bun: Bun.version,
-      platform: `${process.platform}-${process.arch}`,
+      target: `${process.platform}-${process.arch}`,
     });
   });
 });

@@ -1,0 +1,58 @@
+import { join } from "node:path";
+import type { BuildMetafile } from "bun";
+import type { Target } from "./targets.ts";
+
+export type CompileSettings = {
+  readonly root: string;
+  /** Where the executable is written, under the name `runegate`. */
+  readonly folder: string;
+  /** As `version --json` names it. */
+  readonly target: Target | (string & {});
+  /** The Bun to put inside. */
+  readonly runtime: string;
+  readonly commit: string | undefined;
+};
+
+/** The constants of `src/version.ts`. */
+export function constants({
+  commit,
+  target,
+}: Pick<CompileSettings, "commit" | "target">): Record<string, string> {
+  return {
+    ...(commit === undefined ? {} : { RUNEGATE_COMMIT: JSON.stringify(commit) }),
+    RUNEGATE_TARGET: JSON.stringify(target),
+  };
+}
+
+/**
+ * Makes one executable.
+ * @returns what went into it.
+ * @throws {AggregateError} with the bundler's messages.
+ */
+export async function compile(settings: CompileSettings): Promise<BuildMetafile> {
+  const { root, folder, target, runtime } = settings;
+  const result = await Bun.build({
+    entrypoints: [join(root, "src/main.ts")],
+    root,
+    target: "bun",
+    // Small commands take half the time with the bytecode of CommonJS that they take with that of modules.
+    format: "cjs",
+    minify: true,
+    bytecode: true,
+    sourcemap: "linked",
+    metafile: true,
+    define: constants(settings),
+    compile: {
+      target: `bun-${target}` as Bun.Build.CompileTarget,
+      executablePath: runtime,
+      // The name is kept inside: were it different for each target, so would be the bytes.
+      outfile: join(folder, "runegate"),
+      autoloadDotenv: false,
+      autoloadBunfig: false,
+      autoloadTsconfig: false,
+      autoloadPackageJson: false,
+    },
+  });
+  if (result.metafile === undefined) throw new Error("The bundler does not say what it bundled.");
+  return result.metafile;
+}
