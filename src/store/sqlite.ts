@@ -1,0 +1,60 @@
+import type { Clock } from "../clock.ts";
+import type { Logger } from "../observe/log.ts";
+import { type Stores, StoreUnavailable } from "./contracts.ts";
+import { openHandle } from "./sqlite/handle.ts";
+import { createSqliteLimits } from "./sqlite/limits.ts";
+import { createSqliteOutbox } from "./sqlite/outbox.ts";
+import { createSqliteSessions } from "./sqlite/sessions.ts";
+import { createSharedClock, type Machine, systemMachine } from "./sqlite/shared-clock.ts";
+import { startSweeper } from "./sqlite/sweeper.ts";
+import { createSqliteTickets } from "./sqlite/tickets.ts";
+
+export type SqliteSettings = {
+  readonly path: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly machine?: Machine;
+};
+
+/** Anybody may ask whether the instance is ready, and each answer that is not remembered costs a write. */
+const READY_FOR_MS = 1_000;
+
+/**
+ * Everything in one SQLite file, which all processes of this machine may open. Every answer is given at once: the file is
+ * local, and a look-up takes microseconds.
+ *
+ * A database that fails while it is open fails the calls, not the process: no ticket is accepted, sessions that can still be
+ * read go on, and all is well again when the cause is gone.
+ * @throws {StoreUnavailable} if it cannot be opened, with what to do about it.
+ */
+export function openSqliteStores({ path, clock, log, machine = systemMachine }: SqliteSettings): Stores {
+  const handle = openHandle({ path, clock, log });
+  const tickets = createSqliteTickets(handle, clock);
+  const sessions = createSqliteSessions(handle, clock);
+  const limits = createSqliteLimits(handle, createSharedClock(handle, clock, machine));
+  const sweeper = startSweeper([tickets.sweep, sessions.sweep, limits.sweep]);
+  let readyUntil = Number.NEGATIVE_INFINITY;
+
+  return {
+    tickets,
+    sessions,
+    limits,
+    outbox: createSqliteOutbox(handle),
+
+    ready() {
+      if (clock.monotonic() < readyUntil && !handle.isFailing()) return;
+      readyUntil = Number.NEGATIVE_INFINITY;
+      handle.probe();
+      if (!handle.isInPlace()) {
+        throw new StoreUnavailable("The database file was moved or replaced while in use. Restart Runegate.");
+      }
+      readyUntil = clock.monotonic() + READY_FOR_MS;
+    },
+
+    close() {
+      sweeper.stop();
+      handle.close();
+      readyUntil = Number.NEGATIVE_INFINITY;
+    },
+  };
+}

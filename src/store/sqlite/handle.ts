@@ -1,0 +1,108 @@
+import type { Database } from "bun:sqlite";
+import type { Stats } from "node:fs";
+import { statSync } from "node:fs";
+import type { Clock } from "../../clock.ts";
+import type { Logger } from "../../observe/log.ts";
+import { StoreUnavailable } from "../contracts.ts";
+import { asUnavailable } from "./failure.ts";
+import { openConnection, openDatabase } from "./open.ts";
+
+/** The open database, as the four stores share it. */
+export type SqliteHandle = {
+  /** A commit here survives a power cut: for what was promised to somebody, and for what must not come back. */
+  readonly durable: Database;
+  /** A commit here survives the end of the process: for what may be lost with the machine, and must be cheap. */
+  readonly relaxed: Database;
+  /** @throws {StoreUnavailable} if SQLite cannot do the work. */
+  read<T>(work: () => T): T;
+  /** The same for work that changes something. */
+  write<T>(work: () => T): T;
+  /** Writes something of no account: reading tells nothing of a full disk. @throws {StoreUnavailable} */
+  probe(): void;
+  /** Whether something has failed, and no probe has succeeded since. */
+  isFailing(): boolean;
+  /** Whether the file that is open is still the one at the path. */
+  isInPlace(): boolean;
+  close(): void;
+};
+
+export type HandleSettings = { readonly path: string; readonly clock: Clock; readonly log: Logger };
+
+/** @throws {StoreUnavailable} with what to do about it. */
+export function openHandle({ path, clock, log }: HandleSettings): SqliteHandle {
+  const { database: durable, from, to } = openDatabase(path, clock.now());
+  let relaxed: Database;
+  try {
+    relaxed = openConnection(path, "kill");
+  } catch (error) {
+    durable.close(true);
+    throw error;
+  }
+  if (from !== to) log.info(from === 0 ? "database created" : "database migrated", { path, schema: to });
+  // Of more pages than anything else that is written at once: where this finds room, everything does.
+  const fill = relaxed.prepare<never, [number]>(
+    "INSERT OR REPLACE INTO state VALUES ('probed_at', ?), ('probe', zeroblob(65536))",
+  );
+  const opened = identityOf(path);
+  let open = true;
+  let failing = false;
+
+  function attempt<T>(work: () => T): T {
+    if (!open) throw new StoreUnavailable("The database is closed.");
+    try {
+      return work();
+    } catch (error) {
+      const thrown = asUnavailable(error);
+      if (thrown instanceof StoreUnavailable && !failing) {
+        failing = true;
+        log.error("the database fails", { path, reason: thrown.message, code: codeOf(error) });
+      }
+      throw thrown;
+    }
+  }
+
+  function probe(): void {
+    attempt(() => fill.run(clock.now()));
+    if (!failing) return;
+    failing = false;
+    log.info("the database works again", { path });
+  }
+
+  return {
+    durable,
+    relaxed,
+    read: attempt,
+    write(work) {
+      const result = attempt(work);
+      if (failing) {
+        try {
+          // A statement that found nothing to change proves nothing.
+          probe();
+        } catch (error) {
+          // Known already, and the work was done.
+          if (!(error instanceof StoreUnavailable)) throw error;
+        }
+      }
+      return result;
+    },
+    probe,
+    isFailing: () => failing,
+    isInPlace: () => identityOf(path) === opened,
+    close() {
+      if (!open) return;
+      open = false;
+      // The last connection of all takes the write-ahead log into the database and removes it.
+      relaxed.close(true);
+      durable.close(true);
+    },
+  };
+}
+
+function identityOf(path: string): string | undefined {
+  const stats: Stats | undefined = statSync(path, { throwIfNoEntry: false });
+  return stats && `${stats.dev}:${stats.ino}`;
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error ? String(error.code) : undefined;
+}

@@ -1,0 +1,80 @@
+import type { LimitOutcome, LimitRule, LimitStore } from "../contracts.ts";
+import type { SqliteHandle } from "./handle.ts";
+
+const ALLOWED: LimitOutcome = { allowed: true };
+
+/**
+ * An exact sliding log per key, shared by all processes: a hit is allowed when the one `limit` hits before it is a whole window
+ * old. Counted on a clock of its own (`shared-clock.ts`). At `capacity` keys the one that would be idle first makes room.
+ * @property sweep forgets some idle keys; true if there may be more.
+ */
+export function createSqliteLimits(
+  handle: SqliteHandle,
+  sharedNow: () => number,
+  capacity = 262_144,
+): LimitStore & { sweep(most: number): boolean } {
+  const { relaxed } = handle;
+  const select = relaxed.prepare<{ hits: string }, [string]>("SELECT hits FROM limits WHERE key = ?");
+  const put = relaxed.prepare<never, [string, string, number, number]>(`
+    INSERT INTO limits (key, hits, last_at, idle_at) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET hits = excluded.hits, last_at = excluded.last_at, idle_at = excluded.idle_at`);
+  const remove = relaxed.prepare<never, [string]>("DELETE FROM limits WHERE key = ?");
+  const count = relaxed.prepare<{ value: number }, []>("SELECT value FROM state WHERE name = 'limit_keys'");
+  const removeFirst = relaxed.prepare<never, [number]>(
+    "DELETE FROM limits WHERE key IN (SELECT key FROM limits ORDER BY idle_at LIMIT ?)",
+  );
+  const removeIdle = relaxed.prepare<never, [number, number]>(`
+    DELETE FROM limits WHERE key IN
+      (SELECT key FROM limits WHERE idle_at <= ?1 ORDER BY idle_at LIMIT ?2)`);
+  const idle = relaxed.prepare<{ found: number }, [number]>(
+    "SELECT 1 AS found FROM limits WHERE idle_at <= ? LIMIT 1",
+  );
+
+  /** The last hits that were allowed, oldest first, as many as the rule looks at. */
+  function recent(key: string, limit: number): number[] {
+    const row = select.get(key);
+    return row === null ? [] : (JSON.parse(row.hits) as number[]).slice(-limit);
+  }
+
+  /** Over 0 if a hit must wait. */
+  function waitOf(hits: readonly number[], { limit, windowMs }: LimitRule, now: number): number {
+    const oldest = hits[0];
+    return oldest === undefined || hits.length < limit ? 0 : oldest + windowMs - now;
+  }
+
+  const hitOnce = relaxed.transaction((key: string, rule: LimitRule): LimitOutcome => {
+    // Read with the lock held, so that hits are counted in the order of their times.
+    const now = sharedNow();
+    const hits = recent(key, rule.limit);
+    const wait = waitOf(hits, rule, now);
+    if (wait > 0) return { allowed: false, retryAfterMs: wait };
+    if (hits.length === 0) {
+      const over = (count.get()?.value ?? 0) + 1 - capacity;
+      if (over > 0) removeFirst.run(over);
+    }
+    hits.push(now);
+    put.run(key, JSON.stringify(hits.slice(-rule.limit)), now, now + rule.windowMs);
+    return ALLOWED;
+  });
+
+  return {
+    hit(key, rule) {
+      if (rule.limit === 0) return ALLOWED;
+      const now = sharedNow();
+      // A flood is refused by looking: it takes no lock from those who write.
+      const wait = handle.read(() => waitOf(recent(key, rule.limit), rule, now));
+      if (wait > 0) return { allowed: false, retryAfterMs: wait };
+      return handle.write(() => hitOnce.immediate(key, rule));
+    },
+
+    release(key) {
+      handle.write(() => remove.run(key));
+    },
+
+    sweep(most) {
+      const now = sharedNow();
+      if (handle.read(() => idle.get(now)) === null) return false;
+      return handle.write(() => removeIdle.run(now, most)).changes === most;
+    },
+  };
+}

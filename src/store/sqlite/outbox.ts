@@ -1,0 +1,107 @@
+import type { OutboxEntry, OutboxStore } from "../contracts.ts";
+import type { SqliteHandle } from "./handle.ts";
+
+/** As the row has it: without a value is null. */
+type Row = Omit<OutboxEntry, "html" | "cooldownKey"> & {
+  readonly html: string | null;
+  readonly cooldownKey: string | null;
+};
+
+type New = [
+  id: string,
+  to: string,
+  subject: string,
+  text: string,
+  html: string | null,
+  messageId: string,
+  queuedAt: number,
+  expiresAt: number,
+  attempts: number,
+  nextAttemptAt: number,
+  cooldownKey: string | null,
+  capacity: number,
+];
+
+/**
+ * Mails waiting to be sent. Being queued survives a power cut; what follows need not: a claim or a removal that is lost leads
+ * to one more delivery of the same mail.
+ */
+export function createSqliteOutbox(handle: SqliteHandle, capacity = 10_000): OutboxStore {
+  const { durable, relaxed } = handle;
+  const insert = durable.prepare<never, New>(`
+    INSERT INTO outbox (id, recipient, subject, text, html, message_id, queued_at, expires_at, attempts,
+      next_attempt_at, cooldown_key)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE (SELECT count(*) FROM outbox) < ?12
+    ON CONFLICT DO NOTHING`);
+  const exists = durable.prepare<{ found: number }, [string]>("SELECT 1 AS found FROM outbox WHERE id = ?");
+  const selectDue = relaxed.prepare<Row & { position: number }, [number, number]>(`
+    SELECT position, id, recipient AS "to", subject, text, html, message_id AS messageId, queued_at AS queuedAt,
+      expires_at AS expiresAt, attempts, next_attempt_at AS nextAttemptAt, cooldown_key AS cooldownKey
+    FROM outbox WHERE next_attempt_at <= ?1 ORDER BY next_attempt_at, queued_at, position LIMIT ?2`);
+  const take = relaxed.prepare<never, [number, number]>(
+    "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = ?2 WHERE position = ?1",
+  );
+  const first = relaxed.prepare<{ at: number | null }, []>("SELECT min(next_attempt_at) AS at FROM outbox");
+  const move = relaxed.prepare<never, [string, number]>(
+    "UPDATE outbox SET next_attempt_at = ?2 WHERE id = ?1",
+  );
+  const remove = relaxed.prepare<never, [string]>("DELETE FROM outbox WHERE id = ?");
+
+  // The lock is taken before the rows are read: of two processes the second sees what the first has taken.
+  const claim = relaxed.transaction((now: number, until: number, most: number): OutboxEntry[] =>
+    selectDue.all(now, most).map(({ position, html, cooldownKey, ...row }) => {
+      take.run(position, until);
+      return {
+        ...row,
+        html: html ?? undefined,
+        cooldownKey: cooldownKey ?? undefined,
+        attempts: row.attempts + 1,
+        nextAttemptAt: until,
+      };
+    }),
+  );
+
+  function nextDue(): number | undefined {
+    return handle.read(() => first.get())?.at ?? undefined;
+  }
+
+  return {
+    add(entry) {
+      const { changes } = handle.write(() =>
+        insert.run(
+          entry.id,
+          entry.to,
+          entry.subject,
+          entry.text,
+          entry.html ?? null,
+          entry.messageId,
+          entry.queuedAt,
+          entry.expiresAt,
+          entry.attempts,
+          entry.nextAttemptAt,
+          entry.cooldownKey ?? null,
+          capacity,
+        ),
+      );
+      // The same mail again, from a caller who did not hear the first answer: it is queued.
+      return changes === 1 || handle.read(() => exists.get(entry.id)) !== null;
+    },
+
+    claim(now, until, most) {
+      // Looked at often and mostly empty: no lock for nothing.
+      const next = nextDue();
+      if (next === undefined || next > now) return [];
+      return handle.write(() => claim.immediate(now, until, most));
+    },
+
+    nextDue,
+
+    postpone(id, nextAttemptAt) {
+      handle.write(() => move.run(id, nextAttemptAt));
+    },
+
+    remove(id) {
+      handle.write(() => remove.run(id));
+    },
+  };
+}

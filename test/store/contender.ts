@@ -1,0 +1,35 @@
+import { systemClock } from "../../src/clock.ts";
+import { openSqliteStores } from "../../src/store/sqlite.ts";
+import type { Contest, Outcome } from "./sqlite-processes.test.ts";
+
+/** One of several processes that want the same things at once: started by the test, which says when. */
+
+const silent = { error() {}, warn() {}, info() {}, debug() {}, trace() {}, enabled: () => false };
+const [path = ""] = process.argv.slice(2);
+const stores = openSqliteStores({ path, clock: systemClock, log: silent });
+const { tickets, limits, outbox } = stores;
+
+async function compete({ tickets: count, mails, rule, hits }: Contest): Promise<Outcome> {
+  const end = Date.now() + 600_000;
+  const outcome: Outcome = { fresh: [], unavailable: 0, allowed: 0, claimed: [] };
+  for (let i = 0; i < Math.max(count, hits, mails); i++) {
+    if (i < count) {
+      const spent = await tickets.spend(`t${i}`, end);
+      if (spent === "fresh") outcome.fresh.push(i);
+      if (spent === "unavailable") outcome.unavailable++;
+    }
+    if (i < hits && (await limits.hit("one key", rule)).allowed) outcome.allowed++;
+    if (i < mails) {
+      const now = Date.now();
+      for (const { id } of await outbox.claim(now, now + 600_000, 2)) outcome.claimed.push(id);
+    }
+  }
+  return outcome;
+}
+
+process.on("message", async (contest: Contest) => {
+  process.send?.(await compete(contest));
+  await stores.close();
+  process.exit(0);
+});
+process.send?.("open");

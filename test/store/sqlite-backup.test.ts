@@ -1,0 +1,195 @@
+import { Database } from "bun:sqlite";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
+import { systemClock } from "../../src/clock.ts";
+import { main } from "../../src/main.ts";
+import { openSqliteStores } from "../../src/store/sqlite.ts";
+import { startProcess, runegate as theProgram } from "../support/process.ts";
+import { recordedIo } from "../support/recorded-io.ts";
+import { type Place, temporaryPlace } from "./sqlite-place.ts";
+
+const HOUR = 3_600_000;
+const silent = { error() {}, warn() {}, info() {}, debug() {}, trace() {}, enabled: () => false };
+
+let place: Place;
+let file: string;
+beforeEach(() => {
+  place = temporaryPlace();
+  file = join(place.directory, "backup.db");
+});
+afterEach(() => place[Symbol.dispose]());
+
+async function backup(args: readonly string[], store = `sqlite:${place.path}`) {
+  const io = recordedIo({ RUNEGATE_STORE: store, RUNEGATE_ENV_FILE: "/dev/null" });
+  const code = await main(["backup", ...args], io);
+  return { code, out: io.stdout.join("\n"), err: io.stderr.join("\n") };
+}
+
+const session = (id: string) => ({
+  id,
+  email: "ann@example.org",
+  createdAt: Date.now(),
+  expiresAt: Date.now() + HOUR,
+  seenAt: Date.now(),
+  ip: "192.0.2.7",
+  userAgent: "test",
+});
+
+test("a backup holds everything, opens as a store, and is its owner's alone", async () => {
+  const { sessions, tickets } = place.open(systemClock);
+  const end = Date.now() + HOUR;
+  for (let i = 0; i < 50; i++) await sessions.create(session(`s${i}`));
+  for (let i = 0; i < 3; i++) expect(await tickets.spend(`t${i}`, end)).toBe("fresh");
+
+  const umask = process.umask(0);
+  try {
+    expect(await backup([file])).toMatchObject({ code: 0, err: "" });
+  } finally {
+    process.umask(umask);
+  }
+  expect((statSync(file).mode & 0o777).toString(8)).toBe("600");
+  expect(readdirSync(place.directory).filter((name) => name.startsWith("backup"))).toEqual(["backup.db"]);
+
+  // What comes after is not in it.
+  await sessions.end("s0");
+  const restored = openSqliteStores({ path: file, clock: systemClock, log: silent });
+  expect(await restored.sessions.list()).toHaveLength(50);
+  expect(await restored.sessions.find("s0")).toMatchObject({ id: "s0" });
+  expect(await restored.tickets.spend("t0", end)).toBe("spent");
+  await restored.ready();
+  await restored.close();
+});
+
+test("the temporary file is its owner's alone from its first moment", async () => {
+  await place.open(systemClock).ready();
+  const fill = new Database(place.path);
+  fill.run(
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) INSERT INTO tickets SELECT 't' || i, 9e12 FROM n",
+  );
+  fill.close(true);
+  const child = startProcess(theProgram("backup", file), { RUNEGATE_STORE: `sqlite:${place.path}` });
+  const seen = new Map<string, Set<string>>();
+  let running = true;
+  void child.exited.then(() => {
+    running = false;
+  });
+  while (running) {
+    for (const name of readdirSync(place.directory)) {
+      if (!name.startsWith(basename(file))) continue;
+      const mode = statSync(join(place.directory, name), { throwIfNoEntry: false })?.mode;
+      if (mode === undefined) continue;
+      const kind = name === basename(file) ? "file" : "temporary";
+      const modes = seen.get(kind) ?? new Set();
+      seen.set(kind, modes.add((mode & 0o777).toString(8)));
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(await child.exited).toBe(0);
+  expect(seen.get("temporary")).toEqual(new Set(["600"]));
+});
+
+test("a backup under load has every session that was acknowledged before it began", async () => {
+  const { sessions } = place.open(systemClock);
+  const acknowledged: string[] = [];
+  let writing = true;
+  const load = (async () => {
+    while (writing) {
+      const id = `s${acknowledged.length}`;
+      await sessions.create(session(id));
+      acknowledged.push(id);
+      if (acknowledged.length % 5 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
+  for (let round = 0; round < 2; round++) {
+    const target = `${file}.${round}`;
+    const before = [...acknowledged];
+    const child = startProcess(theProgram("backup", target, "--json"), {
+      RUNEGATE_STORE: `sqlite:${place.path}`,
+    });
+    expect(await child.exited).toBe(0);
+    const said = JSON.parse(child.output());
+    expect(said).toEqual({
+      file: target,
+      bytes: statSync(target).size,
+      schema: 1,
+      sessions: expect.any(Number),
+      spent_tickets: 0,
+      mails: 0,
+    });
+    const restored = openSqliteStores({ path: target, clock: systemClock, log: silent });
+    const found = new Set((await restored.sessions.list()).map(({ id }) => id));
+    await restored.close();
+    expect(found.size).toBe(said.sessions);
+    expect(before.filter((id) => !found.has(id))).toEqual([]);
+    // The load went on meanwhile, so the copy was made among writes.
+    expect(acknowledged.length).toBeGreaterThan(before.length);
+  }
+  writing = false;
+  await load;
+}, 20_000);
+
+describe("is refused, and nothing is left behind:", () => {
+  test("a file that is there", async () => {
+    await place.open(systemClock).ready();
+    writeFileSync(file, "precious");
+    expect(await backup([file])).toMatchObject({ code: 1, out: "" });
+    expect((await backup([file])).err).toContain(`${file} is there already, and nothing is overwritten.`);
+    expect(readFileSync(file, "utf8")).toBe("precious");
+  });
+
+  test("a link that points nowhere yet", async () => {
+    await place.open(systemClock).ready();
+    symlinkSync(join(place.directory, "elsewhere"), file);
+    expect((await backup([file])).err).toContain("is there already");
+    expect(existsSync(join(place.directory, "elsewhere"))).toBe(false);
+  });
+
+  test("a directory that is not there", async () => {
+    await place.open(systemClock).ready();
+    const { code, err } = await backup([join(place.directory, "missing", "backup.db")]);
+    expect([code, err]).toEqual([
+      1,
+      expect.stringContaining("cannot be written: ENOENT. Its directory must be there"),
+    ]);
+  });
+
+  test("no database yet", async () => {
+    const { code, err } = await backup([file]);
+    expect([code, err]).toEqual([1, `runegate backup: Nothing is kept yet: there is no ${place.path}.`]);
+    expect(readdirSync(place.directory)).toEqual([]);
+  });
+
+  test("another program's database, and one that is none", async () => {
+    const other = new Database(place.path);
+    other.run("CREATE TABLE bookmarks (url TEXT)");
+    other.close(true);
+    expect((await backup([file])).err).toContain("is a database of another program");
+    writeFileSync(place.path, "no database at all\n".repeat(100));
+    chmodSync(place.path, 0o600);
+    expect((await backup([file])).err).toContain("The database is damaged, or is none.");
+    expect(readdirSync(place.directory)).toEqual(["runegate.db"]);
+  });
+
+  test.each([
+    ["memory", "RUNEGATE_STORE is memory"],
+    ["valkey://127.0.0.1:1", "RUNEGATE_STORE is a Valkey server"],
+  ])("the store %s", async (store, text) => {
+    const { code, out, err } = await backup([file], store);
+    expect([code, out]).toEqual([1, ""]);
+    expect(err).toContain(text);
+  });
+
+  test.each([[[]], [["a", "b"]], [[""]]])("arguments %j, by exit code 64", async (args) => {
+    const { code, err } = await backup(args);
+    expect([code, err]).toEqual([64, expect.stringContaining("backup takes one file.")]);
+  });
+});

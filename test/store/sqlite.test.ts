@@ -1,0 +1,511 @@
+import { Database } from "bun:sqlite";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { type SessionRecord, type Stores, StoreUnavailable } from "../../src/store/contracts.ts";
+import { openHandle } from "../../src/store/sqlite/handle.ts";
+import { createSqliteLimits } from "../../src/store/sqlite/limits.ts";
+import { checkContents, contentsOf, migrate } from "../../src/store/sqlite/migrations.ts";
+import { createSqliteSessions } from "../../src/store/sqlite/sessions.ts";
+import { startSweeper } from "../../src/store/sqlite/sweeper.ts";
+import { createSqliteTickets } from "../../src/store/sqlite/tickets.ts";
+import { createTestClock, storeContract } from "./contract.ts";
+import { type Place, temporaryPlace } from "./sqlite-place.ts";
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const SILENT = { error() {}, warn() {}, info() {}, debug() {}, trace() {}, enabled: () => false };
+
+/** In memory where there is such a file system: the contract is about answers, and 10,000 syncs would only measure the disk. */
+const MEMORY = existsSync("/dev/shm") ? mkdtempSync("/dev/shm/runegate-sqlite-") : undefined;
+afterAll(() => {
+  if (MEMORY !== undefined) rmSync(MEMORY, { recursive: true });
+});
+
+const places: Place[] = [];
+storeContract("sqlite", async (clock) => {
+  const place = temporaryPlace(MEMORY);
+  places.push(place);
+  return place.open(clock);
+});
+
+let place: Place;
+beforeEach(() => {
+  place = temporaryPlace();
+  places.push(place);
+});
+afterEach(() => {
+  for (const used of places.splice(0)) used[Symbol.dispose]();
+});
+
+function session(id: string, changes: Partial<SessionRecord> = {}): SessionRecord {
+  const now = 1_800_000_012_345;
+  return {
+    id,
+    email: "ann@example.org",
+    createdAt: now,
+    expiresAt: now + HOUR,
+    seenAt: now,
+    ip: "192.0.2.7",
+    userAgent: "test",
+    ...changes,
+  };
+}
+
+function everyCall({ tickets, sessions, limits, outbox, ready }: Stores) {
+  const entry = {
+    id: "m",
+    to: "a",
+    subject: "",
+    text: "",
+    html: undefined,
+    messageId: "",
+    cooldownKey: undefined,
+  };
+  const times = { queuedAt: 0, expiresAt: 0, attempts: 0, nextAttemptAt: 0 };
+  return {
+    ready,
+    isSpent: () => tickets.isSpent("a"),
+    create: () => sessions.create(session("a")),
+    find: () => sessions.find("a"),
+    end: () => sessions.end("a"),
+    endAll: () => sessions.endAll("a"),
+    list: () => sessions.list(),
+    hit: () => limits.hit("a", { limit: 1, windowMs: 1 }),
+    release: () => limits.release("a"),
+    add: () => outbox.add({ ...entry, ...times }),
+    claim: () => outbox.claim(0, 1, 1),
+    nextDue: () => outbox.nextDue(),
+    postpone: () => outbox.postpone("a", 1),
+    remove: () => outbox.remove("a"),
+  };
+}
+
+test("the SQLite store answers at once", () => {
+  const stores = place.open(createTestClock());
+  const answers = [
+    stores.tickets.spend("a", 2e12),
+    stores.sessions.touch("a", 0),
+    ...Object.values(everyCall(stores)).map((call) => call()),
+    stores.close(),
+  ];
+  for (const answer of answers) expect(answer).not.toBeInstanceOf(Promise);
+});
+
+test("a closed store says so, however often it is closed", () => {
+  const stores = place.open(createTestClock());
+  void stores.ready();
+  void stores.close();
+  void stores.close();
+  for (const [name, call] of Object.entries(everyCall(stores))) {
+    expect(call, name).toThrow(StoreUnavailable);
+    expect(call, name).toThrow("The database is closed.");
+  }
+  expect(stores.tickets.spend("a", 2e12)).toBe("unavailable");
+  expect(stores.sessions.touch("a", 0)).toBeUndefined();
+});
+
+test("everything is there again after closing and opening", () => {
+  const clock = createTestClock();
+  const rule = { limit: 1, windowMs: MINUTE };
+  const before = place.open(clock);
+  void before.sessions.create(session("a"));
+  expect(before.tickets.spend("t", clock.now() + MINUTE)).toBe("fresh");
+  expect(before.limits.hit("k", rule)).toEqual({ allowed: true });
+  void before.close();
+  expect(readdirSync(place.directory)).toEqual(["runegate.db"]);
+  clock.advance(1000);
+  const after = place.open(clock);
+  expect(after.sessions.find("a")).toEqual(session("a"));
+  expect(after.tickets.spend("t", clock.now() + MINUTE)).toBe("spent");
+  expect(after.limits.hit("k", rule)).toEqual({ allowed: false, retryAfterMs: 59_000 });
+});
+
+test("two handles on one file see each other's changes at once", () => {
+  const clock = createTestClock();
+  const [here, there] = [place.open(clock), place.open(clock)];
+  void here.sessions.create(session("a"));
+  expect(there.sessions.find("a")).toEqual(session("a"));
+  void there.sessions.touch("a", session("a").seenAt + 5);
+  expect(here.sessions.find("a")).toMatchObject({ seenAt: session("a").seenAt + 5 });
+  const told: string[] = [];
+  here.sessions.onEnded((id) => told.push(id));
+  there.sessions.onEnded((id) => told.push(id));
+  expect(there.sessions.end("a")).toBe(true);
+  expect(here.sessions.find("a")).toBeUndefined();
+  expect(here.sessions.end("a")).toBe(false);
+  expect(told).toEqual(["a"]);
+});
+
+describe("the file", () => {
+  const modes = () =>
+    readdirSync(place.directory)
+      .sort()
+      .map((name) => [name, (statSync(join(place.directory, name)).mode & 0o777).toString(8)]);
+
+  test.each([0o000, 0o022, 0o077])(
+    "is its owner's alone under a umask of %p, with its log and index",
+    (umask) => {
+      const before = process.umask(umask);
+      try {
+        const stores = place.open(createTestClock());
+        void stores.sessions.create(session("a"));
+      } finally {
+        process.umask(before);
+      }
+      expect(modes()).toEqual([
+        ["runegate.db", "600"],
+        ["runegate.db-shm", "600"],
+        ["runegate.db-wal", "600"],
+      ]);
+    },
+  );
+
+  test("that was copied here for all to read becomes its owner's alone", () => {
+    void place.open(createTestClock()).close();
+    chmodSync(place.path, 0o644);
+    place.open(createTestClock());
+    expect(modes().map(([, mode]) => mode)).toEqual(["600", "600", "600"]);
+  });
+
+  test("is not created without its directory, which is named together with what to do", () => {
+    rmdirSync(place.directory);
+    expect(() => place.open(createTestClock())).toThrow(StoreUnavailable);
+    expect(() => place.open(createTestClock())).toThrow(
+      `There is no directory ${place.directory} for the database. Create it for the service's user`,
+    );
+  });
+
+  test("is missed when it has been replaced by another", () => {
+    const clock = createTestClock();
+    const stores = place.open(clock);
+    renameSync(place.path, `${place.path}.old`);
+    writeFileSync(place.path, "");
+    expect(() => stores.ready()).toThrow("The database file was moved or replaced while in use.");
+  });
+
+  test("is written to tell whether it can be, at most once a second", () => {
+    const clock = createTestClock();
+    const stores = place.open(clock);
+    const reader = new Database(place.path, { readonly: true });
+    const readyAt = () => reader.query("SELECT value FROM state WHERE name = 'probed_at'").get();
+    for (const [ms, written] of [
+      [0, 0],
+      [999, 0],
+      [1, 1000],
+    ] as const) {
+      clock.advance(ms);
+      void stores.ready();
+      expect(readyAt()).toEqual({ value: createTestClock().now() + written });
+    }
+    reader.close(true);
+  });
+});
+
+describe("refuses to open, and leaves alone,", () => {
+  function refusal(): string {
+    const before = readFileSync(place.path);
+    try {
+      place.open(createTestClock());
+    } catch (error) {
+      expect(error).toBeInstanceOf(StoreUnavailable);
+      expect(readFileSync(place.path).equals(before)).toBe(true);
+      expect(readdirSync(place.directory)).toEqual(["runegate.db"]);
+      return (error as StoreUnavailable).message;
+    }
+    throw new Error("it was opened");
+  }
+
+  test.each([
+    ["a short text", "hello\n"],
+    ["a long text", "RUNEGATE_STORE=sqlite:/etc/runegate/runegate.env\n".repeat(500)],
+  ])("%s", (_, text) => {
+    writeFileSync(place.path, text);
+    expect(refusal()).toBe(
+      `${place.path} is not a database. Name a file of Runegate's own in RUNEGATE_STORE.`,
+    );
+  });
+
+  test.each(["DELETE", "WAL"])("another program's database with journal_mode=%s", (mode) => {
+    const other = new Database(place.path);
+    other.run(`PRAGMA journal_mode = ${mode}`);
+    other.run("CREATE TABLE bookmarks (url TEXT)");
+    other.close(true);
+    expect(refusal()).toContain("is a database of another program");
+  });
+
+  test("another program's marked, but empty, database", () => {
+    const other = new Database(place.path);
+    other.run("PRAGMA application_id = 7");
+    other.close(true);
+    expect(refusal()).toContain("is a database of another program");
+  });
+
+  test("a newer Runegate's database", () => {
+    void place.open(createTestClock()).close();
+    const newer = new Database(place.path);
+    newer.run("INSERT INTO schema_version VALUES (1000, 0)");
+    newer.close(true);
+    expect(refusal()).toContain("was written by a newer Runegate (schema 1000, this one knows up to 1)");
+  });
+
+  test("a damaged database", () => {
+    void place.open(createTestClock()).close();
+    const bytes = readFileSync(place.path);
+    bytes.fill(0xa5, 4096);
+    writeFileSync(place.path, bytes, { mode: 0o600 });
+    expect(refusal()).toContain("The database is damaged. Restore it from a backup.");
+  });
+
+  test("a directory", () => {
+    mkdirSync(place.path);
+    expect(() => place.open(createTestClock())).toThrow("The database cannot be opened");
+  });
+});
+
+describe("migrations", () => {
+  const STEPS = [
+    "CREATE TABLE one (a TEXT) STRICT",
+    "ALTER TABLE one ADD COLUMN b TEXT",
+    "CREATE TABLE three (c TEXT)",
+  ];
+  const tables = (database: Database) =>
+    database
+      .query<{ name: string }, []>("SELECT name FROM sqlite_schema ORDER BY name")
+      .all()
+      .map(({ name }) => name);
+
+  test.each([0, 1, 2, 3])("take a database from version %p to the newest, keeping what is in it", (from) => {
+    using database = new Database(place.path);
+    migrate(database, place.path, 1, STEPS.slice(0, from));
+    if (from > 0) database.run("INSERT INTO one (a) VALUES ('kept')");
+    expect(migrate(database, place.path, 2, STEPS)).toEqual({ from, to: 3 });
+    expect(contentsOf(database)).toEqual({ kind: "ours", version: 3 });
+    expect(tables(database)).toEqual(["one", "schema_version", "three"]);
+    expect(database.query("SELECT a, b FROM one").all()).toEqual(from > 0 ? [{ a: "kept", b: null }] : []);
+    expect(database.query("SELECT applied_at AS at FROM schema_version").all()).toEqual(
+      [1, 2, 3].map((version) => ({ at: version <= from ? 1 : 2 })),
+    );
+  });
+
+  test("that fail leave the version before them, whole", () => {
+    using database = new Database(place.path);
+    const broken = [...STEPS.slice(0, 1), "CREATE TABLE two (a TEXT); INSERT INTO nowhere VALUES (1)"];
+    expect(() => migrate(database, place.path, 1, broken)).toThrow("nowhere");
+    expect(contentsOf(database)).toEqual({ kind: "ours", version: 1 });
+    expect(tables(database)).toEqual(["one", "schema_version"]);
+    expect(migrate(database, place.path, 1, STEPS)).toEqual({ from: 1, to: 3 });
+  });
+
+  test("of an older Runegate are not run on a newer one's database", () => {
+    using database = new Database(place.path);
+    migrate(database, place.path, 1, STEPS);
+    expect(() => migrate(database, place.path, 1, STEPS.slice(0, 2))).toThrow(StoreUnavailable);
+    expect(() => checkContents(contentsOf(database), place.path, 2)).toThrow(
+      "schema 3, this one knows up to 2",
+    );
+  });
+
+  test("say what they did, once", () => {
+    void place.open(createTestClock()).close();
+    void place.open(createTestClock()).close();
+    expect(place.lines.filter((line) => line.includes("database created"))).toHaveLength(1);
+  });
+});
+
+describe("expiry", () => {
+  function open(clock = createTestClock()) {
+    const handle = openHandle({ path: place.path, clock, log: SILENT });
+    return { clock, handle, rows: (table: string) => rowsIn(handle.durable, table) };
+  }
+  const rowsIn = (database: Database, table: string) =>
+    database.query<{ rows: number }, []>(`SELECT count(*) AS rows FROM ${table}`).get()?.rows;
+
+  test("goes in steps of so many rows, and spares what lives", () => {
+    const { clock, handle, rows } = open();
+    const tickets = createSqliteTickets(handle, clock);
+    const sessions = createSqliteSessions(handle, clock);
+    const limits = createSqliteLimits(handle, clock.monotonic);
+    const fill = handle.durable.transaction(() => {
+      for (let i = 0; i < 1000; i++) {
+        const lasts = i % 10 === 0 ? HOUR : MINUTE;
+        void tickets.spend(`t${i}`, clock.now() + lasts);
+        void sessions.create(session(`s${i}`, { expiresAt: clock.now() + lasts }));
+      }
+    });
+    fill();
+    for (let i = 0; i < 1000; i++)
+      void limits.hit(`k${i}`, { limit: 5, windowMs: i % 10 === 0 ? HOUR : MINUTE });
+    for (const { sweep } of [tickets, sessions, limits]) expect(sweep(300)).toBe(false);
+    clock.advance(MINUTE);
+    for (const [left, more] of [
+      [700, true],
+      [400, true],
+      [100, true],
+      [100, false],
+    ] as const) {
+      for (const [table, { sweep }] of Object.entries({ tickets, sessions, limits })) {
+        expect([table, sweep(300), rows(table)]).toEqual([table, more, left]);
+      }
+    }
+    expect(sessions.find("s10")).toBeDefined();
+    expect(limits.hit("k10", { limit: 1, windowMs: HOUR })).toMatchObject({ allowed: false });
+    expect(tickets.spend("t10", clock.now() + HOUR)).toBe("spent");
+    handle.close();
+  });
+
+  test("is taken up by a timer, with pauses in which others get their turn", async () => {
+    const steps: number[] = [];
+    let turns = 0;
+    const turn = setInterval(() => turns++, 1);
+    const { promise: done, resolve } = Promise.withResolvers<void>();
+    const sweeper = startSweeper(
+      [
+        (most) => {
+          expect(most).toBeLessThanOrEqual(200);
+          steps.push(turns);
+          if (steps.length === 3) resolve();
+          return steps.length < 3;
+        },
+        () => {
+          throw new StoreUnavailable("The disk that the database is on is full.");
+        },
+      ],
+      5,
+    );
+    await done;
+    sweeper.stop();
+    clearInterval(turn);
+    expect(steps[1]).toBeGreaterThan(steps[0] ?? 0);
+    expect(steps[2]).toBeGreaterThan(steps[1] ?? 0);
+  });
+
+  test("of 20,000 sessions never takes the process for long at a time", () => {
+    const { clock, handle, rows } = open();
+    const sessions = createSqliteSessions(handle, clock);
+    handle.durable.transaction(() => {
+      for (let i = 0; i < 20_000; i++) {
+        const id = new Bun.CryptoHasher("sha256").update(String(i)).digest("base64url");
+        void sessions.create(session(id, { email: `u${i % 500}@example.org` }));
+      }
+    })();
+    clock.advance(HOUR);
+    let longest = 0;
+    for (let more = true; more; ) {
+      const begun = performance.now();
+      more = sessions.sweep(50);
+      longest = Math.max(longest, performance.now() - begun);
+    }
+    expect(rows("sessions")).toBe(0);
+    // Some milliseconds; a checkpoint falls into some of them, and the machine may be busy.
+    expect(longest).toBeLessThan(250);
+    handle.close();
+  });
+
+  test("makes no spent ticket fresh when the wall clock is set back afterwards, in no process", () => {
+    const { clock, handle, rows } = open();
+    const tickets = createSqliteTickets(handle, clock);
+    const end = clock.now() + MINUTE;
+    expect(tickets.spend("a", end)).toBe("fresh");
+    clock.advance(HOUR);
+    expect(tickets.sweep(10)).toBe(false);
+    expect(rows("tickets")).toBe(0);
+    clock.advance(-HOUR);
+    expect(tickets.spend("a", end)).toBe("spent");
+    handle.close();
+    const another = place.open(clock);
+    expect(another.tickets.spend("a", end)).toBe("spent");
+    expect(another.tickets.spend("a later one", end + 1)).toBe("fresh");
+  });
+});
+
+describe("limits", () => {
+  const once = { limit: 1, windowMs: 5 * MINUTE };
+
+  /** A wall clock and an uptime that are moved apart. */
+  function machine(wall: number, uptime: number, bootId: string) {
+    const state = { wall, uptime };
+    return {
+      state,
+      clock: { now: () => state.wall, monotonic: () => state.uptime },
+      machine: { bootId, uptime: () => state.uptime },
+    };
+  }
+  const WALL = 1_800_000_000_000;
+
+  test("are not moved by setting the wall clock, in this process or the next", () => {
+    const { state, clock, machine: here } = machine(WALL, 5000, "boot");
+    expect(place.open(clock, here).limits.hit("a", once)).toEqual({ allowed: true });
+    for (const wall of [WALL + 24 * HOUR, WALL - 24 * HOUR, 0]) {
+      state.wall = wall;
+      state.uptime += MINUTE;
+      const retryAfterMs = once.windowMs - (state.uptime - 5000);
+      expect(place.open(clock, here).limits.hit("a", once)).toEqual({ allowed: false, retryAfterMs });
+    }
+  });
+
+  test("go on over a restart of the machine, the time it was down included", () => {
+    const before = machine(WALL, 900 * HOUR, "one boot");
+    expect(place.open(before.clock, before.machine).limits.hit("a", once)).toEqual({ allowed: true });
+    const after = machine(WALL + MINUTE, 10_000, "the next");
+    const { limits } = place.open(after.clock, after.machine);
+    expect(limits.hit("a", once)).toEqual({ allowed: false, retryAfterMs: 4 * MINUTE });
+    after.state.uptime += 4 * MINUTE;
+    expect(limits.hit("a", once)).toEqual({ allowed: true });
+  });
+
+  test.each([
+    ["a machine that wakes up in 1970", "the next", 0],
+    ["a container whose uptime starts anew", "one boot", WALL],
+  ])("never wait for longer than their window: %s", (_, bootId, wall) => {
+    const before = machine(WALL, 900 * HOUR, "one boot");
+    expect(place.open(before.clock, before.machine).limits.hit("a", once)).toEqual({ allowed: true });
+    const after = machine(wall, 10_000, bootId);
+    const { limits } = place.open(after.clock, after.machine);
+    expect(limits.hit("a", once)).toEqual({ allowed: false, retryAfterMs: once.windowMs });
+    after.state.uptime += once.windowMs;
+    expect(limits.hit("a", once)).toEqual({ allowed: true });
+  });
+
+  test("keep to their capacity: the key that is idle first makes room", () => {
+    const clock = createTestClock();
+    const handle = openHandle({ path: place.path, clock, log: SILENT });
+    const limits = createSqliteLimits(handle, clock.monotonic, 3);
+    for (const key of ["a", "b", "c", "d"]) {
+      expect(limits.hit(key, once)).toEqual({ allowed: true });
+      clock.advance(1);
+    }
+    for (const key of ["b", "c", "d"]) expect(limits.hit(key, once)).toMatchObject({ allowed: false });
+    expect(limits.hit("a", once)).toEqual({ allowed: true });
+    void limits.release("c");
+    expect(limits.hit("c", once)).toEqual({ allowed: true });
+    expect(handle.durable.query("SELECT count(*) AS rows FROM limits").get()).toEqual({ rows: 3 });
+    handle.close();
+  });
+
+  test("take over what was counted when a key's limit changes", () => {
+    const clock = createTestClock();
+    const { limits } = place.open(clock);
+    const of = (limit: number) => ({ limit, windowMs: 1000 });
+    for (const wait of [100, 100, 800]) {
+      void limits.hit("a", of(3));
+      clock.advance(wait);
+    }
+    expect(limits.hit("a", of(3))).toEqual({ allowed: true });
+    expect(limits.hit("a", of(4))).toEqual({ allowed: true });
+    expect(limits.hit("a", of(4))).toEqual({ allowed: false, retryAfterMs: 100 });
+    expect(limits.hit("a", of(2))).toEqual({ allowed: false, retryAfterMs: 1000 });
+  });
+});
