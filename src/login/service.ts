@@ -5,7 +5,7 @@ import type { KeyPair } from "../keys.ts";
 import type { Limiter } from "../limits/limiter.ts";
 import type { MailTemplate } from "../mail/message.ts";
 import { renderLoginMail } from "../mail/message.ts";
-import type { Outbox } from "../mail/outbox.ts";
+import { NEVER_SENT, type Outbox } from "../mail/outbox.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Sessions } from "../session/session.ts";
 import { type SessionRecord, StoreUnavailable, type TicketStore } from "../store/contracts.ts";
@@ -134,7 +134,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
       tickets.signLogin({ jti, email, next, issuedAt, expiresAt, from, binding: bindingOf(secret) }),
       tickets.signRequest({ jti, email, next, issuedAt, expiresAt, secret, codeHash }),
     ]);
-    // Written for every address and thrown away for some: the time it takes must not tell which.
+    // Written and queued for every address, and thrown away later for some: the time it takes must not tell which.
     const mail = renderLoginMail(settings.template, {
       to: email,
       loginUrl: linkOf(token),
@@ -142,14 +142,17 @@ export function createLoginService(settings: LoginSettings): LoginService {
       expiryMinutes: Math.round(settings.magicLinkExpiry / 60_000),
       requestedFrom: from,
     });
-    if (!policy.allows(email)) {
-      audit({ event: "login_requested", email, client: client.ip, outcome: "not_allowed" });
-    } else if (await outbox.queue({ to: email, ...mail, expiresAt, cooldownKey: limiter.mailKey(email) })) {
-      audit({ event: "login_requested", email, client: client.ip, outcome: "queued" });
-    } else {
-      await limiter.release(limiter.mailKey(email));
-      audit({ event: "login_requested", email, client: client.ip, outcome: "queue_full" });
-    }
+    const allowed = policy.allows(email);
+    const cooldownKey = limiter.mailKey(email);
+    const queued = await outbox.queue({
+      to: email,
+      ...mail,
+      expiresAt: allowed ? expiresAt : NEVER_SENT,
+      cooldownKey,
+    });
+    if (!queued) await limiter.release(cooldownKey);
+    const outcome = !allowed ? "not_allowed" : queued ? "queued" : "queue_full";
+    audit({ event: "login_requested", email, client: client.ip, outcome });
     return { outcome: "accepted", loginCookie, expiresAt };
   }
 

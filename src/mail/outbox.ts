@@ -6,6 +6,9 @@ import { MailError, type Mailer } from "./mailer.ts";
 /** A mail to be sent, as whoever wants it sent knows it. */
 export type NewMail = Pick<OutboxEntry, "to" | "subject" | "text" | "html" | "expiresAt" | "cooldownKey">;
 
+/** As `expiresAt` of a mail that is queued because queueing it takes the time that queueing takes, and for nothing else. */
+export const NEVER_SENT = 0;
+
 export type Outbox = {
   /**
    * Stores a mail for sending and wakes the worker. Never talks to a mail server.
@@ -137,7 +140,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
   async function deliver(entry: OutboxEntry): Promise<void> {
     const about = { to: entry.to, attempt: entry.attempts };
     try {
-      if (!delivered.has(entry.id)) {
+      if (entry.expiresAt !== NEVER_SENT && !delivered.has(entry.id)) {
         if (clock.now() >= entry.expiresAt)
           return await giveUp(entry, "It could not be sent in time.", false);
         await mailer.send(entry);

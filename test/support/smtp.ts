@@ -55,16 +55,19 @@ export type SmtpSetup = SmtpBehavior & {
   /** False: anybody may send. */
   auth?: boolean;
   certificate?: { key: string; cert: string };
+  /** Any free one unless given. */
+  port?: number;
 };
 
 export async function startSmtp(setup: SmtpSetup = {}): Promise<SmtpPeer> {
-  const { tls = "starttls", auth = true, certificate = makeCertificate(), ...behavior } = setup;
+  const { tls = "starttls", auth = true, certificate = makeCertificate(), ...rest } = setup;
+  const { port: wanted = 0, ...behavior } = rest;
   const messages: ReceivedMessage[] = [];
   const recipients: string[] = [];
   const logins: string[] = [];
   const sockets = new Set<Socket>();
   let connections = 0;
-  let port = 0;
+  let port = wanted;
 
   const options: SMTPServerOptions = {
     ...certificate,
@@ -92,7 +95,12 @@ export async function startSmtp(setup: SmtpSetup = {}): Promise<SmtpPeer> {
     },
     onData: async (stream, session, done) => {
       const chunks: Uint8Array[] = [];
-      for await (const chunk of stream) chunks.push(chunk);
+      try {
+        for await (const chunk of stream) chunks.push(chunk);
+      } catch {
+        // The sender was killed in the middle: there is nobody to answer.
+        return;
+      }
       const to = session.envelope.rcptTo.map((rcpt) => rcpt.address);
       if (to.some((recipient) => behavior.hangAfterData?.(recipient))) return;
       if (behavior.dropAfterData) return cut();
