@@ -1,74 +1,100 @@
 import { truncateSync } from "node:fs";
-import { cpuSeconds, familyOf, peakMebibytes } from "./accounting.ts";
-import type { Load, LoadGenerator } from "./load.ts";
-import { type Listening, startNginxProxy } from "./nginx.ts";
-import { startRunegate } from "./runegate.ts";
-import { freePort, type Stage } from "./stage.ts";
+import { cpuSeconds, familyOf, residentMebibytes } from "./accounting.ts";
+import type { Load, LoadGenerator, LoadSettings } from "./load.ts";
+import { begin, freePort, type Listening, type Stage } from "./stage.ts";
 
-/** Who is measured: proxies in front of the same application. */
-export type Contestant = Listening & { readonly name: string; readonly cookie: string };
-
-/** One contestant's part of one round. */
-export type Sample = Load & {
-  /** CPU microseconds per request, of the proxy alone. */
-  readonly cpu: number;
-  /** MiB, since the process began. */
-  readonly peak: number;
+/** Who is measured: a proxy, with whatever it cannot work without. */
+export type Contestant = {
+  readonly name: string;
+  readonly port: number;
+  readonly cookie: string;
+  /** The processes whose work is counted, with all that descend from them. */
+  readonly roots: readonly number[];
+  readonly logFiles: readonly string[];
 };
 
-export type ContestantSettings = {
-  readonly stage: Stage;
-  readonly nginx: string;
-  readonly upstreamPort: number;
-  /** The compiled executable, if there is one. */
-  readonly binary: string | undefined;
-};
-
-/** The first is who the others are compared with. */
-export const REFERENCE = "nginx";
-
-export async function startContestants(settings: ContestantSettings): Promise<Contestant[]> {
-  const { stage, nginx, upstreamPort, binary } = settings;
-  const main = new URL("../../src/main.ts", import.meta.url).pathname;
-  const source = await startRunegate(stage, "runegate", [process.execPath, main], upstreamPort);
-  const { cookie } = source;
-  const contestants: Contestant[] = [
-    // The same cookie for everybody, so that all read requests of the same size.
-    { name: REFERENCE, cookie, ...(await startNginxProxy(stage, nginx, upstreamPort)) },
-    { name: "Runegate", ...source },
-  ];
-  if (binary !== undefined) {
-    const compiled = await startRunegate(stage, "compiled", [binary], upstreamPort);
-    contestants.push({ name: "Runegate, compiled", ...compiled });
-  }
-  contestants.push({
-    name: "`Bun.serve` + `fetch`, bare",
+export function contestant(
+  name: string,
+  cookie: string,
+  proxy: Listening,
+  ...helpers: readonly Listening[]
+): Contestant {
+  const all = [proxy, ...helpers];
+  return {
+    name,
+    port: proxy.port,
     cookie,
-    ...(await startBare(stage, upstreamPort)),
-  });
-  return contestants;
+    roots: all.map(({ pid }) => pid),
+    logFiles: all.map(({ logFile }) => logFile),
+  };
 }
 
-async function startBare(stage: Stage, upstreamPort: number): Promise<Listening> {
+export function processesOf({ roots }: Contestant): number[] {
+  return roots.flatMap(familyOf);
+}
+
+/** Bun passing requests on without a look at them. */
+export function startBareProxy(stage: Stage, upstreamPort: number): Promise<Listening> {
   const port = freePort();
-  const script = new URL("bare-proxy.ts", import.meta.url).pathname;
+  const script = new URL("rivals/bare-proxy.ts", import.meta.url).pathname;
   const command = [process.execPath, script, String(port), String(upstreamPort)];
-  return { ...(await stage.start("bare", command, port)), port };
+  // Else `fetch` would have 256 requests under way at most.
+  return begin(stage, { name: "bare", command, port, env: { BUN_CONFIG_MAX_HTTP_REQUESTS: "65535" } });
 }
 
-export type Effort = { readonly connections: number; readonly seconds: number };
+/** The least that `auth_request` can ask. */
+export function startAuthenticator(stage: Stage): Promise<Listening> {
+  return startScript(stage, "authenticator", "rivals/authenticator.ts");
+}
 
-export async function measure(
-  contestant: Contestant,
-  generator: LoadGenerator,
-  { connections, seconds }: Effort,
-): Promise<Sample> {
-  const { cookie, port, pid, logFile } = contestant;
-  const pids = familyOf(pid);
+/** Starts one of the scripts of the benchmark, which listens on the port that is its first argument. */
+export function startScript(
+  stage: Stage,
+  name: string,
+  script: string,
+  ...args: readonly (number | string)[]
+): Promise<Listening> {
+  const port = freePort();
+  const file = new URL(script, import.meta.url).pathname;
+  const command = [process.execPath, file, String(port), ...args.map(String)];
+  return begin(stage, { name, command, port });
+}
+
+/** CPU of a contestant while something was done with it. */
+export async function spent<T>(
+  who: Contestant,
+  work: () => Promise<T>,
+): Promise<{ readonly result: T; readonly cpuSeconds: number }> {
+  const pids = processesOf(who);
   const before = cpuSeconds(pids);
-  const load = await generator.run({ url: `http://127.0.0.1:${port}/`, cookie, connections, seconds });
+  const result = await work();
   const used = cpuSeconds(pids) - before;
   // Logs grow by tens of megabytes a second here; nobody reads them.
-  truncateSync(logFile);
-  return { ...load, cpu: (used / load.requests) * 1e6, peak: peakMebibytes(pids) };
+  for (const file of who.logFiles) truncateSync(file);
+  return { result, cpuSeconds: used };
+}
+
+/** One contestant's part of one round. */
+export type LoadSample = Load & {
+  /** CPU microseconds per request, of the proxy alone. */
+  readonly cpu: number;
+  /** MiB at its end. */
+  readonly resident: number;
+};
+
+export async function underLoad(
+  who: Contestant,
+  generator: LoadGenerator,
+  load: Omit<LoadSettings, "url" | "cookie"> & { readonly path?: string },
+): Promise<LoadSample> {
+  const { path = "/", ...effort } = load;
+  const url = `http://127.0.0.1:${who.port}${path}`;
+  const { result, cpuSeconds: used } = await spent(who, () =>
+    generator.run({ url, cookie: who.cookie, ...effort }),
+  );
+  return {
+    ...result,
+    cpu: (used / result.requests) * 1e6,
+    resident: residentMebibytes(processesOf(who)),
+  };
 }

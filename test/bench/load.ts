@@ -1,3 +1,6 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { percentile } from "./section.ts";
 import { BenchError, type Stage } from "./stage.ts";
 
 /** Load on one URL over kept-alive connections, each of which sends its next request when it has its answer. */
@@ -15,6 +18,8 @@ export type LoadSettings = {
   readonly cookie: string;
   readonly connections: number;
   readonly seconds: number;
+  /** Each request sends a body of this many bytes, by POST. */
+  readonly upload?: number;
 };
 
 export type LoadGenerator = {
@@ -31,12 +36,21 @@ export function createLoadGenerator(stage: Stage): LoadGenerator {
 }
 
 async function runWrk(stage: Stage, wrk: string, settings: LoadSettings): Promise<Load> {
-  const { url, cookie, connections, seconds } = settings;
+  const { url, cookie, connections, seconds, upload } = settings;
   const command = [
     ...[wrk, "--threads", "1", "--connections", String(connections), "--duration", `${seconds}s`],
-    ...["--timeout", "5s", "--latency", "--header", `Cookie: ${cookie}`, url],
+    ...["--timeout", "5s", "--latency", "--header", `Cookie: ${cookie}`],
+    ...(upload === undefined ? [] : ["--script", postScript(stage, upload)]),
+    url,
   ];
   return readWrk(await stage.run(command, seconds + 15));
+}
+
+/** What makes wrk send bodies, in its Lua. */
+function postScript(stage: Stage, bytes: number): string {
+  const file = join(stage.directory, `post-${bytes}.lua`);
+  writeFileSync(file, `wrk.method = "POST"\nwrk.body = string.rep("x", ${bytes})\n`);
+  return file;
 }
 
 const MILLISECONDS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000, m: 60_000 };
@@ -58,14 +72,19 @@ export function readWrk(output: string): Load {
 }
 
 /** Slower than wrk by far: for machines that have no wrk. */
-async function runBuiltIn({ url, cookie, connections, seconds }: LoadSettings): Promise<Load> {
+async function runBuiltIn({ url, cookie, connections, seconds, upload }: LoadSettings): Promise<Load> {
   const taken: number[] = [];
   const begin = performance.now();
   const end = begin + seconds * 1000;
+  const request: RequestInit = {
+    headers: { Cookie: cookie },
+    redirect: "manual",
+    ...(upload === undefined ? {} : { method: "POST", body: new Uint8Array(upload) }),
+  };
 
   async function visit(): Promise<void> {
     for (let now = performance.now(); now < end; ) {
-      const response = await fetch(url, { headers: { Cookie: cookie }, redirect: "manual" });
+      const response = await fetch(url, request);
       await response.arrayBuffer();
       if (response.status !== 200) throw new BenchError(`A request was answered with ${response.status}.`);
       const then = performance.now();
@@ -77,6 +96,10 @@ async function runBuiltIn({ url, cookie, connections, seconds }: LoadSettings): 
   await Promise.all(Array.from({ length: connections }, visit));
   const took = (performance.now() - begin) / 1000;
   taken.sort((a, b) => a - b);
-  const at = (share: number) => taken[Math.floor((taken.length - 1) * share)] ?? Number.NaN;
-  return { requests: taken.length, perSecond: taken.length / took, p50: at(0.5), p99: at(0.99) };
+  return {
+    requests: taken.length,
+    perSecond: taken.length / took,
+    p50: percentile(taken, 0.5),
+    p99: percentile(taken, 0.99),
+  };
 }

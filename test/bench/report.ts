@@ -1,14 +1,10 @@
-import { cpus, release, totalmem } from "node:os";
-import { REFERENCE, type Sample } from "./contestants.ts";
+import { cpus, loadavg, release, totalmem } from "node:os";
+import { VERSION } from "../../src/version.ts";
+import { caddyVersion } from "./rivals/caddy.ts";
+import { nginxVersion } from "./rivals/nginx.ts";
+import type { Effort, Report, Table, Target } from "./section.ts";
 
-/** What is said of one contestant: the medians over the rounds. */
-export type Result = Omit<Sample, "requests"> & {
-  readonly name: string;
-  /** CPU per request as a multiple of nginx's in the same round. */
-  readonly ratio: number;
-  readonly rounds: readonly Sample[];
-};
-
+/** What is needed to compare one run with another. */
 export type Circumstances = {
   readonly date: string;
   readonly machine: string;
@@ -16,58 +12,46 @@ export type Circumstances = {
   readonly method: string;
 };
 
-/** @param samples of each contestant, one per round, in the order of the rounds. */
-export function summarize(samples: ReadonlyMap<string, readonly Sample[]>): Result[] {
-  const reference = samples.get(REFERENCE) ?? [];
-  return [...samples].map(([name, rounds]) => {
-    const over = (value: (sample: Sample, round: number) => number) => median(rounds.map(value));
-    return {
-      name,
-      perSecond: over((sample) => sample.perSecond),
-      p50: over((sample) => sample.p50),
-      p99: over((sample) => sample.p99),
-      cpu: over((sample) => sample.cpu),
-      peak: Math.max(...rounds.map((sample) => sample.peak)),
-      ratio: over((sample, round) => sample.cpu / (reference[round]?.cpu ?? Number.NaN)),
-      rounds,
-    };
-  });
+export function circumstancesOf({ rounds, seconds }: Effort): Circumstances {
+  const caddy = caddyVersion();
+  // Above a few tenths, somebody else is at work and the figures say little.
+  const busy = loadavg()[0]?.toFixed(1);
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    machine: describeMachine(),
+    versions: [
+      `Runegate ${VERSION}`,
+      `Bun ${Bun.version}`,
+      `nginx ${nginxVersion()}`,
+      ...(caddy === undefined ? [] : [`Caddy ${caddy}`]),
+    ].join(", "),
+    method: `Medians of ${rounds} ${rounds === 1 ? "round" : "rounds"} of ${seconds} s; load average ${busy} before it began`,
+  };
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
-}
-
-export function describeMachine(): string {
+function describeMachine(): string {
   const processors = cpus();
   const memory = Math.round(totalmem() / 1024 ** 3);
   return `${processors.length} × ${processors[0]?.model ?? "unknown processor"}, ${memory} GiB, Linux ${release().split("-", 1)[0]}`;
 }
 
-const COLUMNS = ["", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", "ratio to nginx", "peak RSS MiB"];
-
-/** A Markdown table, and under it what is needed to compare it with another one. */
-export function render(results: readonly Result[], circumstances: Circumstances): string {
-  const rows = results.map((result) => [
-    result.name,
-    result.perSecond.toFixed(0),
-    result.p50.toFixed(2),
-    result.p99.toFixed(2),
-    result.cpu.toFixed(1),
-    result.ratio.toFixed(2),
-    result.peak.toFixed(0),
-  ]);
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  const rule = COLUMNS.map((_, index) => (index === 0 ? "---" : "---:"));
+/** A section's outcome as Markdown. */
+export function render({ tables, targets, notes }: Report, circumstances: Circumstances): string {
   const { date, machine, versions, method } = circumstances;
   return [
-    ...[COLUMNS, rule, ...rows].map(line),
-    "",
-    `${date}, ${machine}.`,
-    `${versions}.`,
-    `${method}.`,
-  ].join("\n");
+    ...tables.map(renderTable),
+    ...(targets.length === 0 ? [] : [targets.map(renderTarget).join("\n")]),
+    [...notes, `${date}, ${machine}. ${versions}. ${method}.`].join("\n"),
+  ].join("\n\n");
+}
+
+function renderTable({ columns, rows }: Table): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  const rule = columns.map((_, index) => (index === 0 ? "---" : "---:"));
+  return [columns, rule, ...rows].map(line).join("\n");
+}
+
+function renderTarget({ wanted, got, met }: Target): string {
+  const verdict = met === undefined ? "not measured" : met ? "met" : "**missed**";
+  return `- ${wanted}: ${got}, ${verdict}`;
 }

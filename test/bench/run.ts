@@ -1,130 +1,104 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { parseArgs } from "node:util";
-import { VERSION } from "../../src/version.ts";
-import { type Contestant, measure, type Sample, startContestants } from "./contestants.ts";
-import { createLoadGenerator } from "./load.ts";
-import { findNginx, nginxVersion, startUpstream } from "./nginx.ts";
-import { describeMachine, type Result, render, summarize } from "./report.ts";
+import { findExecutable } from "./executable.ts";
+import { type BenchOptions, HELP, readOptions } from "./options.ts";
+import { type Circumstances, circumstancesOf, render } from "./report.ts";
+import type { Report, Section } from "./section.ts";
+import { bodiesSection } from "./sections/bodies.ts";
+import { loginSection } from "./sections/login.ts";
+import { lookupSection } from "./sections/lookup.ts";
+import { proxySection } from "./sections/proxy.ts";
+import { startSection } from "./sections/start.ts";
+import { streamsSection } from "./sections/streams.ts";
+import { workersSection } from "./sections/workers.ts";
 import { BenchError, createStage, type Stage } from "./stage.ts";
 
-/** What a request costs on its way through Runegate, next to nginx. See README.md beside this file. */
+/** What Runegate costs, next to others, section by section. See README.md beside this file. */
 
-const HELP = `Usage: bun run bench [options]
+const SECTIONS: readonly Section[] = [
+  proxySection,
+  bodiesSection,
+  streamsSection,
+  loginSection,
+  lookupSection,
+  startSection,
+  workersSection,
+];
 
-  --seconds N      load on each contestant in each round (8)
-  --rounds N       each round loads every contestant in turn; medians are reported (3)
-  --connections N  kept alive, each with one request under way (32)
-  --binary PATH    also measure this executable (dist/runegate, where it exists)
-  --json FILE      write every figure of every round to FILE
-  --write          put the table into test/bench/README.md
-  --help`;
-
-const WARM_UP_SECONDS = 3;
 const README = new URL("README.md", import.meta.url);
-const BUILT = new URL("../../dist/runegate", import.meta.url).pathname;
-const START = "<!-- results -->";
-const END = "<!-- /results -->";
 
-type BenchOptions = {
-  readonly seconds: number;
-  readonly rounds: number;
-  readonly connections: number;
-  readonly binary: string | undefined;
-  readonly json: string | undefined;
-  readonly write: boolean;
-};
+/** A file system that Linux keeps in memory (shm_overview(7)). */
+const SHARED_MEMORY = "/dev/shm";
 
-/** @returns undefined if help was asked for. */
-function readOptions(args: string[]): BenchOptions | undefined {
-  const { values } = parseArgs({
-    args,
-    options: {
-      seconds: { type: "string", default: "8" },
-      rounds: { type: "string", default: "3" },
-      connections: { type: "string", default: "32" },
-      binary: { type: "string" },
-      json: { type: "string" },
-      write: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) return undefined;
-  const binary = values.binary ?? (existsSync(BUILT) ? BUILT : undefined);
-  if (binary !== undefined && !existsSync(binary)) throw new TypeError(`there is no ${binary}`);
-  return {
-    seconds: wholeNumber("--seconds", values.seconds, 3600),
-    rounds: wholeNumber("--rounds", values.rounds, 100),
-    // Beyond 256 the bare proxy would measure the queue in `fetch`.
-    connections: wholeNumber("--connections", values.connections, 256),
-    binary: binary === undefined ? undefined : resolve(binary),
-    json: values.json,
-    write: values.write,
-  };
-}
+type Outcome = { readonly section: string; readonly report: Report };
 
-function wholeNumber(name: string, text: string, most: number): number {
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number >= 1 && number <= most) return number;
-  throw new TypeError(`${name} is a whole number from 1 to ${most}`);
-}
-
-async function bench(stage: Stage, options: BenchOptions): Promise<void> {
-  const { rounds, connections, seconds } = options;
-  const nginx = findNginx();
-  const generator = createLoadGenerator(stage);
-  const upstream = await startUpstream(stage, nginx);
-  const contestants = await startContestants({
-    stage,
-    nginx,
-    upstreamPort: upstream.port,
-    binary: options.binary,
-  });
-  const samples = new Map<string, Sample[]>(contestants.map(({ name }) => [name, []]));
-  const load = (contestant: Contestant, duration: number) =>
-    measure(contestant, generator, { connections, seconds: duration });
-
-  for (const contestant of contestants) {
-    console.error(`warming up ${contestant.name}`);
-    await load(contestant, WARM_UP_SECONDS);
+/** One section in a stage of its own, which ends with it whatever happens. */
+async function play(
+  section: Section,
+  options: BenchOptions,
+  onStage: (stage: Stage) => void,
+): Promise<Report> {
+  const stage = section.inMemory && existsSync(SHARED_MEMORY) ? createStage(SHARED_MEMORY) : createStage();
+  onStage(stage);
+  const atMost = section.atMostSeconds(options);
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    // Whatever the section waits for ends with the stage.
+    reject(new BenchError(`It takes longer than ${atMost} s.`));
+    void stage.clear();
+  }, atMost * 1000);
+  const say = (text: string) => console.error(`${section.name}: ${text}`);
+  try {
+    const bench = { stage, effort: options, executable: () => findExecutable(options.binary, say), say };
+    return await Promise.race([section.run(bench), late]);
+  } finally {
+    clearTimeout(timer);
+    await stage.clear();
   }
-  for (let round = 1; round <= rounds; round++) {
-    for (const contestant of contestants) {
-      const sample = await load(contestant, seconds);
-      samples.get(contestant.name)?.push(sample);
-      const figures = `${sample.perSecond.toFixed(0)} requests/s, ${sample.cpu.toFixed(1)} µs`;
-      console.error(`round ${round} of ${rounds}: ${contestant.name}: ${figures}`);
+}
+
+async function bench(options: BenchOptions, onStage: (stage: Stage) => void): Promise<number> {
+  const circumstances = circumstancesOf(options);
+  const outcomes: Outcome[] = [];
+  let failed = 0;
+  for (const section of options.sections) {
+    try {
+      const report = await play(section, options, onStage);
+      outcomes.push({ section: section.name, report });
+      console.log(`## ${section.name}: ${section.summary}\n\n${render(report, circumstances)}\n`);
+    } catch (error) {
+      if (!(error instanceof BenchError)) throw error;
+      failed++;
+      console.error(`${section.name}: ${error.message}`);
     }
   }
-
-  const circumstances = {
-    date: new Date().toISOString().slice(0, 10),
-    machine: describeMachine(),
-    versions: `Runegate ${VERSION}, Bun ${Bun.version}, nginx ${nginxVersion(nginx)}`,
-    method: `Medians of ${rounds} rounds of ${seconds} s, ${connections} connections, load by ${generator.name}`,
-  };
-  const results = summarize(samples);
-  const table = render(results, circumstances);
-  console.log(table);
-  if (options.json !== undefined) writeJson(options.json, circumstances, results);
-  if (options.write) writeFileSync(README, withTable(readFileSync(README, "utf8"), table));
+  if (options.json !== undefined) writeJson(options.json, circumstances, outcomes);
+  if (options.write) writeReadme(outcomes, circumstances);
+  return failed === 0 ? 0 : 1;
 }
 
-function writeJson(file: string, circumstances: object, results: readonly Result[]): void {
-  writeFileSync(file, `${JSON.stringify({ ...circumstances, results }, undefined, 2)}\n`);
+function writeJson(file: string, circumstances: Circumstances, outcomes: readonly Outcome[]): void {
+  const sections = outcomes.map(({ section, report }) => ({ section, ...report }));
+  writeFileSync(file, `${JSON.stringify({ ...circumstances, sections }, undefined, 2)}\n`);
 }
 
-function withTable(readme: string, table: string): string {
-  const start = readme.indexOf(START);
-  const end = readme.indexOf(END, start);
-  if (start === -1 || end === -1) throw new BenchError(`README.md needs the markers ${START} and ${END}.`);
-  return `${readme.slice(0, start + START.length)}\n\n${table}\n\n${readme.slice(end)}`;
+/** Puts each section's outcome between its markers; what was not run keeps the outcome it had. */
+function writeReadme(outcomes: readonly Outcome[], circumstances: Circumstances): void {
+  let readme = readFileSync(README, "utf8");
+  for (const { section, report } of outcomes) {
+    const [from, to] = [`<!-- ${section} -->`, `<!-- /${section} -->`];
+    const start = readme.indexOf(from);
+    const end = readme.indexOf(to, start);
+    if (start === -1 || end === -1) throw new BenchError(`README.md needs the markers ${from} and ${to}.`);
+    const before = readme.slice(0, start + from.length);
+    readme = `${before}\n\n${render(report, circumstances)}\n\n${readme.slice(end)}`;
+  }
+  writeFileSync(README, readme);
 }
 
 async function main(args: string[]): Promise<number> {
   let options: BenchOptions | undefined;
   try {
-    options = readOptions(args);
+    options = readOptions(args, SECTIONS);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     console.error(`bench: ${error.message}\n\n${HELP}`);
@@ -134,19 +108,22 @@ async function main(args: string[]): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  const stage = createStage();
+  if (options.list) {
+    for (const { name, summary } of options.sections) console.log(`${name.padEnd(10)}${summary}`);
+    return 0;
+  }
+  let stage: Stage | undefined;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => void stage.clear().then(() => process.exit(130)));
+    process.once(signal, () => void Promise.resolve(stage?.clear()).then(() => process.exit(130)));
   }
   try {
-    await bench(stage, options);
-    return 0;
+    return await bench(options, (now) => {
+      stage = now;
+    });
   } catch (error) {
     if (!(error instanceof BenchError)) throw error;
     console.error(error.message);
     return 1;
-  } finally {
-    await stage.clear();
   }
 }
 

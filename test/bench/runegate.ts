@@ -1,30 +1,51 @@
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Listening } from "./nginx.ts";
-import { BenchError, freePort, type Stage } from "./stage.ts";
+import { connectControl } from "../../src/control/client.ts";
+import {
+  BenchError,
+  begin,
+  type Environment,
+  freePort,
+  type Listening,
+  type Prepared,
+  type Stage,
+} from "./stage.ts";
 
 /** A gateway as it runs in service, and a session in it. */
 
 export type RunningGateway = Listening & {
   /** `Cookie` header of somebody who is signed in. */
   readonly cookie: string;
+  readonly control: string;
 };
 
-const ADDRESS = "ada@example.org";
+/** How Runegate is started: from source, or as the executable. */
+export const FROM_SOURCE: readonly string[] = [
+  process.execPath,
+  new URL("../../src/main.ts", import.meta.url).pathname,
+];
 
-/**
- * @param name for its files.
- * @param runegate the command line up to Runegate's own arguments.
- */
-export async function startRunegate(
-  stage: Stage,
-  name: string,
-  runegate: readonly string[],
-  upstreamPort: number,
-): Promise<RunningGateway> {
+/** Everybody here may sign in. */
+export const DOMAIN = "example.org";
+
+export type GatewaySettings = {
+  /** For its files. */
+  readonly name: string;
+  /** The command line up to Runegate's own arguments. */
+  readonly command?: readonly string[];
+  readonly upstreamPort: number;
+  readonly options?: Environment;
+};
+
+export type PreparedGateway = Prepared & { readonly control: string };
+
+/** Draws the secrets and writes the env file of a gateway with every feature on. */
+export function prepareRunegate(stage: Stage, settings: GatewaySettings): PreparedGateway {
+  const { name, command = FROM_SOURCE, upstreamPort } = settings;
   const port = freePort();
   const directory = mkdtempSync(join(stage.directory, `${name}-`));
+  const control = join(directory, "control.sock");
   const options = {
     // Production would want a mail server; the way of a request is the same.
     RUNEGATE_ENV: "development",
@@ -33,30 +54,63 @@ export async function startRunegate(
     RUNEGATE_TARGET_SERVICE: `http://127.0.0.1:${upstreamPort}`,
     RUNEGATE_JWT_SECRET: randomBytes(32).toString("hex"),
     RUNEGATE_SESSION_KEY: randomBytes(64).toString("hex"),
-    RUNEGATE_ALLOWED_EMAILS: ADDRESS,
+    RUNEGATE_ALLOWED_DOMAINS: DOMAIN,
     RUNEGATE_IDENTITY_HEADERS: "true",
     RUNEGATE_REQUEST_LOGS: "true",
     RUNEGATE_LOG_FORMAT: "json",
-    RUNEGATE_CONTROL_SOCKET: join(directory, "control.sock"),
+    RUNEGATE_CONTROL_SOCKET: control,
+    ...settings.options,
   };
   const file = join(directory, "runegate.env");
   const lines = Object.entries(options).map(([option, value]) => `${option}=${value}\n`);
   writeFileSync(file, lines.join(""), { mode: 0o600 });
-  const env = { RUNEGATE_ENV_FILE: file };
-  const started = await stage.start(name, [...runegate, "serve"], port, env);
-  const link = await stage.run([...runegate, "link", ADDRESS], 10, env);
-  return { ...started, port, cookie: await signIn(port, link.trim()) };
+  return { name, port, control, command: [...command, "serve"], env: { RUNEGATE_ENV_FILE: file } };
 }
 
-async function signIn(port: number, link: string): Promise<string> {
+export async function startRunegate(stage: Stage, settings: GatewaySettings): Promise<RunningGateway> {
+  const prepared = prepareRunegate(stage, settings);
+  const gateway = await begin(stage, prepared);
+  const [link = ""] = await mintLinks(prepared, [`ada@${DOMAIN}`]);
+  return { ...gateway, control: prepared.control, cookie: await redeem(gateway.port, link) };
+}
+
+const CONTROL_PATIENCE_MS = 5_000;
+
+/** Login links from the running instance, as `runegate link` gets them. @throws {BenchError} */
+export async function mintLinks(
+  gateway: { readonly control: string },
+  addresses: readonly string[],
+): Promise<string[]> {
+  const control = connectControl(gateway.control);
+  const links: string[] = [];
+  // The port is open a moment before the control socket is.
+  const giveUpAt = performance.now() + CONTROL_PATIENCE_MS;
+  for (const address of addresses) {
+    for (;;) {
+      try {
+        links.push(await control.link(address));
+        break;
+      } catch (error) {
+        if (performance.now() > giveUpAt) {
+          throw new BenchError(error instanceof Error ? error.message : String(error));
+        }
+        await Bun.sleep(20);
+      }
+    }
+  }
+  return links;
+}
+
+/** Uses a link up, as the button on its page does. @returns the `Cookie` header of the session. @throws {BenchError} */
+export async function redeem(port: number, link: string): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}/_runegate/auth`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ token: new URL(link).searchParams.get("token") }),
   });
   const cookie = response.headers.getSetCookie().find((line) => line.startsWith("runegate_id="));
+  const text = await response.text();
   const pair = cookie?.split(";", 1)[0];
-  if (pair === undefined)
-    throw new BenchError(`Signing in failed: ${response.status} ${await response.text()}`);
+  if (pair === undefined) throw new BenchError(`Signing in failed: ${response.status} ${text}`);
   return pair;
 }

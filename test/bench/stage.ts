@@ -13,6 +13,18 @@ export type Stage = {
    */
   start(name: string, command: readonly string[], port: number, env?: Environment): Promise<Started>;
   /**
+   * Starts a process and does not wait for anything.
+   * @param onLine gets each line it writes, to stdout or stderr, which then go to no file.
+   */
+  launch(
+    name: string,
+    command: readonly string[],
+    env?: Environment,
+    onLine?: (line: string) => void,
+  ): Started;
+  /** Ends a process that was started here, and what descends from it, and waits until they are gone. */
+  end(started: Started): Promise<void>;
+  /**
    * Runs a command to its end, at most `seconds` long, and gives what it wrote to stdout.
    * @throws {BenchError} if it fails or takes longer.
    */
@@ -27,7 +39,31 @@ export type Started = {
   readonly logFile: string;
 };
 
+type Launched = { readonly errorFile: string; readonly child: Subprocess };
+
 export type Environment = Readonly<Record<string, string>>;
+
+/** A process that serves on a port of the loopback. */
+export type Listening = Started & { readonly port: number };
+
+/** A process that could be started. */
+export type Prepared = {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly port: number;
+  readonly env?: Environment;
+  /** Where it logs, if that is not what it writes to stdout. */
+  readonly logFile?: string;
+};
+
+/** Starts what was prepared, and waits until it listens. @throws {BenchError} */
+export async function begin(
+  stage: Stage,
+  { name, command, port, env, logFile }: Prepared,
+): Promise<Listening> {
+  const started = await stage.start(name, command, port, env);
+  return { ...started, port, ...(logFile === undefined ? {} : { logFile }) };
+}
 
 /** Why the benchmark cannot go on, for the person who runs it. */
 export class BenchError extends Error {
@@ -38,8 +74,9 @@ const START_MS = 10_000;
 const STOP_MS = 3_000;
 const POLL_MS = 20;
 
-export function createStage(): Stage {
-  const directory = mkdtempSync(join(tmpdir(), "runegate-bench-"));
+/** @param parent of the directory. */
+export function createStage(parent = tmpdir()): Stage {
+  const directory = mkdtempSync(join(parent, "runegate-bench-"));
   const processes = new Set<Subprocess>();
   let clearing: Promise<void> | undefined;
 
@@ -54,33 +91,51 @@ export function createStage(): Stage {
   }
 
   async function endAll(): Promise<void> {
-    const left = [...processes];
-    // Read before the parents end: what they started would have no parent to be found by.
-    const families = left.flatMap(({ pid }) => familyOf(pid));
-    for (const child of left) child.kill("SIGTERM");
-    await Promise.race([Promise.all(left.map((child) => child.exited)), Bun.sleep(STOP_MS)]);
-    if (processes.size > 0) for (const pid of families) killQuietly(pid);
+    await endThese([...processes]);
     rmSync(directory, { recursive: true, force: true });
+  }
+
+  async function endThese(children: readonly Subprocess[]): Promise<void> {
+    // Read before the parents end: what they started would have no parent to be found by.
+    const families = children.flatMap(({ pid }) => familyOf(pid));
+    for (const child of children) child.kill("SIGTERM");
+    await Promise.race([Promise.all(children.map((child) => child.exited)), Bun.sleep(STOP_MS)]);
+    for (const pid of families) if (isRunning(pid)) killQuietly(pid);
+    await Promise.all(children.map((child) => child.exited));
+  }
+
+  function launch(
+    name: string,
+    command: readonly string[],
+    env: Environment = {},
+    onLine?: (line: string) => void,
+  ): Started & Launched {
+    mustBeOpen();
+    const logFile = join(directory, `${name}.log`);
+    const errorFile = join(directory, `${name}.err`);
+    // For appending: a log that is cut to nothing while it is written to then has no hole in it.
+    const [log, errors] = [openSync(logFile, "a"), openSync(errorFile, "a")];
+    const settings = { cwd: directory, env: { ...inherited(), ...env }, stdin: "ignore" } as const;
+    const child = keep(
+      onLine === undefined
+        ? Bun.spawn([...command], { ...settings, stdout: log, stderr: errors })
+        : spawnReading(command, settings, onLine),
+    );
+    closeSync(log);
+    closeSync(errors);
+    return { pid: child.pid, logFile, errorFile, child };
   }
 
   return {
     directory,
 
-    async start(name, command, port, env = {}) {
-      mustBeOpen();
-      const logFile = join(directory, `${name}.log`);
-      const errorFile = join(directory, `${name}.err`);
-      // For appending: a log that is cut to nothing while it is written to then has no hole in it.
-      const [log, errors] = [openSync(logFile, "a"), openSync(errorFile, "a")];
-      const child = keep(
-        Bun.spawn([...command], {
-          cwd: directory,
-          env: { ...inherited(), ...env },
-          stdio: ["ignore", log, errors],
-        }),
-      );
-      closeSync(log);
-      closeSync(errors);
+    launch(name, command, env, onLine) {
+      const { pid, logFile } = launch(name, command, env, onLine);
+      return { pid, logFile };
+    },
+
+    async start(name, command, port, env) {
+      const { pid, logFile, errorFile, child } = launch(name, command, env);
       const giveUpAt = performance.now() + START_MS;
       while (!(await accepts(port))) {
         mustBeOpen();
@@ -90,7 +145,12 @@ export function createStage(): Stage {
         }
         await Bun.sleep(POLL_MS);
       }
-      return { pid: child.pid, logFile };
+      return { pid, logFile };
+    },
+
+    async end({ pid }) {
+      const child = [...processes].find((one) => one.pid === pid);
+      if (child !== undefined) await endThese([child]);
     },
 
     async run(command, seconds, env = {}) {
@@ -142,10 +202,41 @@ function inherited(): Record<string, string> {
   return Object.fromEntries(kept);
 }
 
-async function accepts(port: number): Promise<boolean> {
+/** Whether somebody listens on a port of the loopback. */
+export async function accepts(port: number): Promise<boolean> {
   try {
     const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } });
     socket.end();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function spawnReading(
+  command: readonly string[],
+  settings: { readonly cwd: string; readonly env: Record<string, string>; readonly stdin: "ignore" },
+  onLine: (line: string) => void,
+): Subprocess {
+  const child = Bun.spawn([...command], { ...settings, stdout: "pipe", stderr: "pipe" });
+  for (const output of [child.stdout, child.stderr]) void eachLine(output, onLine);
+  return child;
+}
+
+async function eachLine(output: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of output) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) onLine(line);
+  }
+  if (rest !== "") onLine(rest);
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
     return true;
   } catch {
     return false;

@@ -10,6 +10,8 @@ Bun.serve({
   hostname: "127.0.0.1",
   port: Number(port),
   development: false,
+  maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+  idleTimeout: 0,
   fetch({ url, method, headers, body }) {
     return fetch(origin + url.slice(url.indexOf("/", "http://".length)), {
       method,
