@@ -53,6 +53,8 @@ export type GatewaySettings = {
   readonly clock: Clock;
   readonly random: Random;
   readonly loggers: LoggerFor;
+  /** What is open at the gateway whose place this one takes, if it takes one. */
+  readonly live?: LiveConnections;
   readonly idleSeconds?: number;
 };
 
@@ -87,7 +89,12 @@ export function createGateway(settings: GatewaySettings): Gateway {
     clock,
     random,
   });
-  const live = createLiveConnections(sessions, clock, loggers("session"));
+  const live = settings.live ?? openLive();
+  function openLive(): LiveConnections {
+    const opened = createLiveConnections(sessions, clock, loggers("session"));
+    stores.sessions.onEnded(opened.ended);
+    return opened;
+  }
   const outbox = createOutbox({
     store: stores.outbox,
     mailer: settings.mailer,
@@ -208,6 +215,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     idleSeconds,
     start() {
       outbox.start();
+      if (settings.live !== undefined) live.follow(sessions, loggers("session"));
       live.start();
     },
     async stop() {

@@ -18,7 +18,7 @@ Started by \`runegate serve\` where RUNEGATE_WORKERS is more than 1.`,
       if (process.connected) process.send?.(message);
     });
     process.on("message", (message) => running.receive(message as ToWorker));
-    process.once("disconnect", running.stop);
+    process.once("disconnect", running.abandon);
     // A terminal's Ctrl-C and systemd's stop go to every process of the group.
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, running.stop);
     process.on("SIGHUP", () => {});

@@ -5,7 +5,7 @@ import type { Stores } from "../store/contracts.ts";
 import type { Fleet } from "./fleet.ts";
 import { openInstance } from "./instance.ts";
 import { openLibc } from "./libc.ts";
-import { composeGateway, openLog } from "./parts.ts";
+import { composeGateway, REPLACED_DRAIN_MS } from "./parts.ts";
 import { createPlaces, findListeningSocket, steer } from "./steering.ts";
 import type { Holder } from "./take-out.ts";
 
@@ -23,15 +23,11 @@ export function openAlone(
 ): Fleet {
   const { listen } = configuration.options;
   const instance = openInstance(composeGateway(configuration, parts), listen, listen.kind === "tcp");
-  let stopped: Promise<void> | undefined;
-  function stop(): Promise<void> {
-    stopped ??= instance.stop();
-    return stopped;
-  }
   const self: Holder = {
     retire: () => instance.retire(),
+    resume: () => instance.resume(),
     // The socket is closed at once; requests may go on.
-    close: async () => void stop(),
+    close: async () => void instance.stop(REPLACED_DRAIN_MS),
   };
   const places = createPlaces<Holder>();
   places.add(self);
@@ -44,13 +40,14 @@ export function openAlone(
     holders: [self],
     async steer(where) {
       const libc = openLibc();
-      if (libc === undefined || listen.kind !== "tcp") return false;
-      const socket = findListeningSocket(listen.port);
+      if (libc === undefined || listen.kind !== "tcp" || !places.isKnown) return false;
+      const socket = findListeningSocket(libc, listen.port);
       return socket !== undefined && steer(libc, socket, where);
     },
-    reload: (next, compose) =>
-      instance.swap(compose(next, { ...parts, loggers: openLog(next.options).loggers })),
+    reload: (next, compose, loggers) =>
+      instance.swap(compose(next, { ...parts, loggers, live: instance.gateway.live })),
+    undisturbed: (work) => work(),
     healthy: () => true,
-    stop,
+    stop: (withinMs) => instance.stop(withinMs),
   };
 }

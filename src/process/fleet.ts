@@ -1,4 +1,5 @@
 import type { Configuration } from "../config/configuration.ts";
+import type { LoggerFor } from "../observe/log.ts";
 import type { Gateway } from "../server.ts";
 import type { Compose } from "./parts.ts";
 import type { Places } from "./steering.ts";
@@ -17,9 +18,14 @@ export type Fleet = {
    * @param compose of the code that is to serve, which under `bun --hot` is newer than this.
    * @throws with the reason
    */
-  reload(configuration: Configuration, compose: Compose): Promise<void>;
+  reload(configuration: Configuration, compose: Compose, loggers: LoggerFor): Promise<void>;
+  /** Does something while no socket is opened or closed from here. */
+  undisturbed<T>(work: () => Promise<T>): Promise<T>;
   /** Whether something answers. */
   healthy(): boolean;
-  /** Closes the address and lets requests finish. */
-  stop(): Promise<void>;
+  /**
+   * Closes the address and lets requests finish. Called again, it may give them less time.
+   * @param withinMs what is under way after that is cut.
+   */
+  stop(withinMs: number): Promise<void>;
 };

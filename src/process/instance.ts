@@ -6,19 +6,22 @@ import { type Gateway, handlersOf, listen } from "../server.ts";
 /** A gateway behind its address, in this process. */
 export type Instance = {
   readonly gateway: Gateway;
-  /** Puts another gateway behind the same address. What the old one has open is closed: it would outlive its session. */
-  swap(gateway: Gateway): Promise<void>;
-  /** Makes clients that keep their connection open a new one, for which there is another process. */
-  retire(): void;
   /**
-   * Closes the address at once, closes WebSockets and event streams, and lets requests finish.
-   * @returns when all have, or when they have had 10 seconds.
+   * Puts another gateway behind the same address. Requests under way end at the old one.
+   * @param gateway made with the `live` of the one there is.
    */
-  stop(): Promise<void>;
+  swap(gateway: Gateway): Promise<void>;
+  /** Makes clients that keep their connection open a new one, for which there is another process, and leaves mail to it. */
+  retire(): void;
+  /** Takes that back. */
+  resume(): void;
+  /**
+   * Closes the address at once, closes WebSockets and event streams, and lets requests finish. Called again, it may give
+   * them less time.
+   * @param withinMs what is under way after that is cut.
+   */
+  stop(withinMs: number): Promise<void>;
 };
-
-/** Requests under way may take this long after the order to stop. */
-const DRAIN_MS = 10_000;
 
 /**
  * @param shared whether other processes listen on the same address, now or when they take over.
@@ -28,9 +31,20 @@ export function openInstance(first: Gateway, address: ListenAddress, shared: boo
   let gateway = first;
   const server: Server<TunnelData> = listen(gateway, address, shared);
   gateway.start();
+  const { promise: cut, resolve: cutOff } = Promise.withResolvers<void>();
+  let stopped: Promise<void> | undefined;
 
   function use(handlers: ReturnType<typeof handlersOf>): void {
     server.reload(handlers as Parameters<typeof server.reload>[0]);
+  }
+
+  async function drain(): Promise<void> {
+    const drained = server.stop();
+    // WebSockets and event streams have no end of their own to wait for.
+    gateway.live.closeAll("shutdown");
+    await Promise.race([drained, cut]);
+    await server.stop(true);
+    await gateway.stop();
   }
 
   return {
@@ -43,8 +57,8 @@ export function openInstance(first: Gateway, address: ListenAddress, shared: boo
       gateway = next;
       use(handlersOf(next));
       next.start();
-      before.live.closeAll("shutdown");
-      await before.stop();
+      // Not all of it: its requests under way have their deadlines, and what is open is the next one's by now.
+      await before.outbox.stop();
     },
 
     retire() {
@@ -58,16 +72,18 @@ export function openInstance(first: Gateway, address: ListenAddress, shared: boo
           return response;
         },
       });
+      void gateway.outbox.stop();
     },
 
-    async stop() {
-      const drained = server.stop();
-      const late = new Promise<void>((resolve) => setTimeout(resolve, DRAIN_MS).unref());
-      // WebSockets and event streams have no end of their own to wait for.
-      gateway.live.closeAll("shutdown");
-      await Promise.race([drained, late]);
-      await server.stop(true);
-      await gateway.stop();
+    resume() {
+      use(handlersOf(gateway));
+      gateway.outbox.start();
+    },
+
+    stop(withinMs) {
+      setTimeout(cutOff, withinMs).unref();
+      stopped ??= drain();
+      return stopped;
     },
   };
 }

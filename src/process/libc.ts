@@ -7,6 +7,8 @@ import { dlopen, FFIType, ptr } from "bun:ffi";
 export type Libc = {
   /** setsockopt(2). @returns whether it was done. */
   setSocketOption(fd: number, level: number, option: number, value: Uint8Array): boolean;
+  /** The TCP port on which a socket listens (getsockopt(2), getsockname(2)); undefined for whatever else is open there. */
+  listeningPort(fd: number): number | undefined;
   /** Sends one datagram to a unix socket (unix(7)). @returns whether it was sent. */
   sendUnixDatagram(path: string, message: string): boolean;
   /** The address of a buffer, for a structure that points at it. The buffer must be kept as long. */
@@ -21,6 +23,11 @@ const SYMBOLS = {
     args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.u32],
     returns: FFIType.i32,
   },
+  getsockopt: {
+    args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.ptr],
+    returns: FFIType.i32,
+  },
+  getsockname: { args: [FFIType.i32, FFIType.ptr, FFIType.ptr], returns: FFIType.i32 },
   socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
   sendto: {
     args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32, FFIType.ptr, FFIType.u32],
@@ -29,11 +36,17 @@ const SYMBOLS = {
   close: { args: [FFIType.i32], returns: FFIType.i32 },
 } as const;
 
-/** `AF_UNIX`, `SOCK_DGRAM | SOCK_CLOEXEC`, `MSG_NOSIGNAL` of Linux on x64 and arm64. */
+/** Constants of Linux on x64 and arm64. */
 const AF_UNIX = 1;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOL_SOCKET = 1;
+const SO_ACCEPTCONN = 30;
 const SOCK_DGRAM_CLOEXEC = 0o2000002;
 const MSG_NOSIGNAL = 0x4000;
 const LONGEST_UNIX_PATH = 108;
+/** `struct sockaddr_storage` */
+const LONGEST_ADDRESS = 128;
 
 let opened: Libc | undefined | "never tried" = "never tried";
 
@@ -58,6 +71,19 @@ function wrap(libc: ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"]): Libc 
   return {
     setSocketOption: (fd, level, option, value) =>
       libc.setsockopt(fd, level, option, ptr(value), value.length) === 0,
+
+    listeningPort(fd) {
+      const flag = Buffer.alloc(4);
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(flag.length);
+      if (libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, ptr(flag), ptr(length)) !== 0) return undefined;
+      if (flag.readUInt32LE() === 0) return undefined;
+      const address = Buffer.alloc(LONGEST_ADDRESS);
+      length.writeUInt32LE(address.length);
+      if (libc.getsockname(fd, ptr(address), ptr(length)) !== 0) return undefined;
+      const family = address.readUInt16LE(0);
+      return family === AF_INET || family === AF_INET6 ? address.readUInt16BE(2) : undefined;
+    },
 
     sendUnixDatagram(path, message) {
       const name = Buffer.from(path);

@@ -1,10 +1,10 @@
+import { isatty } from "node:tty";
 import { systemClock } from "../clock.ts";
 import { EXIT, type ExitCode, type Io } from "../commands/command.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import { ConfigError, describe } from "../config/finding.ts";
 import type { Options } from "../config/types.ts";
-import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
-import type { LoggerFor } from "../observe/log.ts";
+import { createMailbox } from "../mail/mailbox.ts";
 import { type Stores, StoreUnavailable } from "../store/contracts.ts";
 import { openStores } from "../store/open.ts";
 import { openAlone } from "./alone.ts";
@@ -15,15 +15,19 @@ import { openLibc } from "./libc.ts";
 import { createNotifier } from "./notify.ts";
 import {
   type Compose,
+  type Control,
   composeGateway,
+  DRAIN_MS,
   describeListen,
   type Log,
   openControl,
   openLog,
+  REPLACED_DRAIN_MS,
   reasonOf,
 } from "./parts.ts";
 import { handOver, takeOver } from "./succession.ts";
-import { openWorkers } from "./workers.ts";
+import { createTurns } from "./turns.ts";
+import { openWorkers, type Supervision } from "./workers.ts";
 
 /** The process that is started and signalled: it opens the stores and the address, reloads, hands over, and stops. */
 
@@ -32,7 +36,11 @@ export type MainSettings = {
   readonly greet?: (url: string) => void;
   /** Takes over from the process that started this one. */
   readonly successor?: boolean;
+  /** For tests, which have less patience. */
+  readonly supervision?: Supervision;
 };
+
+const STDOUT = 1;
 
 /** What outlives a reload: also one by `bun --hot`, which evaluates every module again in the same process. */
 export type MainProcess = {
@@ -63,6 +71,33 @@ export async function startMainProcess(
     },
   });
 
+  /** Starting is the first turn. */
+  const { promise: started, resolve: beginTurns } = Promise.withResolvers<void>();
+  const inTurn = createTurns(started);
+
+  /** What is asked for while it waits for its turn anyway is done with it. */
+  let awaited: { withExecutable: boolean } | undefined;
+  function renewInTurn(withExecutable: boolean): void {
+    if (awaited !== undefined) {
+      awaited.withExecutable ||= withExecutable;
+      return;
+    }
+    const order = { withExecutable };
+    awaited = order;
+    void inTurn(() => {
+      awaited = undefined;
+      return renew(order.withExecutable);
+    });
+  }
+
+  const onTerminal = isatty(STDOUT);
+  process.on("SIGHUP", () => {
+    // Also the signal of a terminal that is closed: then there is nobody left to serve (termios(3)).
+    if (onTerminal && !isatty(STDOUT)) void inTurn(async () => stop("SIGHUP"));
+    else renewInTurn(isReplaced());
+  });
+  process.on("SIGUSR2", () => renewInTurn(true));
+
   let stores: Stores;
   try {
     stores = await openStores(store, { clock: systemClock, log: log.loggers("store") });
@@ -75,7 +110,11 @@ export async function startMainProcess(
   let fleet: Fleet;
   try {
     if (!settings.successor) claimAddress(listen);
-    fleet = await openFleet(first, { stores, mailbox, loggers: log.loggers, env: io.env });
+    const parts = { stores, mailbox, loggers: log.loggers, env: io.env };
+    fleet =
+      first.options.workers === 1
+        ? openAlone(first, parts)
+        : await openWorkers(first, parts, settings.supervision);
   } catch (error) {
     log.flush();
     await stores.close();
@@ -84,55 +123,64 @@ export async function startMainProcess(
     else io.err(`Cannot listen on ${describeListen(listen)}: ${code}. Is something else listening there?`);
     return EXIT.failed;
   }
-  if (settings.successor) await takeOver(fleet);
-  let control = await openControl(fleet.gateway, first.options, log.loggers);
+  notifier.startWatchdog(fleet.healthy);
   const { promise: stopped, resolve } = Promise.withResolvers<ExitCode>();
+  let control: Control | undefined;
   let stopping = false;
 
-  async function end(): Promise<void> {
-    notifier.stop();
+  async function end(withinMs: number): Promise<void> {
     await control?.stop();
-    await fleet.stop();
+    await fleet.stop(withinMs);
+    notifier.stop();
     await stores.close();
     logger().info("stopped");
     log.flush();
     resolve(EXIT.done);
   }
 
-  async function stop(signal: string): Promise<void> {
-    if (stopping) return;
+  function stop(signal: string): void {
+    if (stopping) {
+      // Handed over, with requests still under way.
+      void fleet.stop(DRAIN_MS);
+      return;
+    }
     stopping = true;
     notifier.stopping();
     logger().info("stopping", { signal });
-    await end();
+    void end(DRAIN_MS);
+  }
+
+  async function reopenControl(): Promise<void> {
+    await control?.stop();
+    control = await openControl(fleet.gateway, configuration.options, log.loggers);
+    if (stopping) await control?.stop();
   }
 
   /** @throws with the reason; what runs goes on as it did. */
   async function reload(next: Configuration, compose: Compose): Promise<void> {
     const kept = keepStarted(configuration, next, logger());
-    await fleet.reload(kept, compose);
+    const nextLog = log.by(kept.options);
+    await fleet.reload(kept, compose, nextLog.loggers);
+    if (stopping) return;
     configuration = kept;
-    log = openLog(kept.options);
-    await control?.stop();
-    control = await openControl(fleet.gateway, kept.options, log.loggers);
+    log = nextLog;
+    await reopenControl();
     logger().info("reloaded", { address: describeListen(listen) });
   }
 
   async function reread(): Promise<void> {
-    let next: Configuration;
     try {
-      next = loadConfiguration(io.env);
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      for (const problem of error.problems) logger().error(describe(problem));
-      logger().error("not reloaded: the configuration is wrong, and the one before stays");
-      return;
-    }
-    for (const warning of next.warnings) logger().warn(describe(warning));
-    try {
+      const next = loadConfiguration(io.env);
+      for (const warning of next.warnings) logger().warn(describe(warning));
       await reload(next, composeGateway);
     } catch (error) {
-      logger().error("not reloaded", { reason: reasonOf(error) });
+      if (stopping) return;
+      if (!(error instanceof ConfigError)) {
+        logger().error("not reloaded", { reason: reasonOf(error) });
+        return;
+      }
+      for (const problem of error.problems) logger().error(describe(problem));
+      logger().error("not reloaded: the configuration is wrong, and the one before stays");
     }
   }
 
@@ -145,32 +193,21 @@ export async function startMainProcess(
       const pid = await handOver({
         fleet,
         env: io.env,
-        async onUp(successor) {
+        onUp: (successor) => logger().info("handing over", { successor }),
+        async onClosed(successor) {
           notifier.handOver(successor);
-          logger().info("handing over", { successor });
           await control?.stop();
           control = undefined;
         },
       });
+      if (stopping) return;
       stopping = true;
       logger().info("handed over", { successor: pid });
-      await end();
+      void end(REPLACED_DRAIN_MS);
     } catch (error) {
       logger().error("not handed over: this process goes on", { reason: reasonOf(error) });
     }
   }
-
-  /** One after the other: several files saved together are several reloads. */
-  let turn: Promise<unknown> = Promise.resolve();
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = turn.then(work);
-    turn = result.catch(() => {});
-    return result;
-  }
-
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop(signal));
-  process.on("SIGHUP", () => void inTurn(() => renew(isReplaced())));
-  process.on("SIGUSR2", () => void inTurn(() => renew(true)));
 
   async function renew(withExecutable: boolean): Promise<void> {
     if (stopping) return;
@@ -179,6 +216,12 @@ export async function startMainProcess(
     if (!stopping) notifier.ready(status(configuration.options));
   }
 
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop(signal));
+  const main: MainProcess = { reload: (next, compose) => inTurn(() => reload(next, compose)), stopped };
+
+  if (settings.successor) await Promise.race([takeOver(fleet), stopped]);
+  if (!stopping) await reopenControl();
+  if (stopping) return main;
   for (const warning of first.warnings) logger().warn(describe(warning));
   logger().info("listening", {
     address: describeListen(listen),
@@ -188,18 +231,9 @@ export async function startMainProcess(
   });
   log.flush();
   notifier.ready(status(first.options));
-  notifier.startWatchdog(fleet.healthy);
   settings.greet?.(first.options.baseUrl);
-  return { reload: (next, compose) => inTurn(() => reload(next, compose)), stopped };
-}
-
-function openFleet(
-  configuration: Configuration,
-  parts: { stores: Stores; mailbox: Mailbox; loggers: LoggerFor; env: Io["env"] },
-): Fleet | Promise<Fleet> {
-  return configuration.options.workers === 1
-    ? openAlone(configuration, parts)
-    : openWorkers(configuration, parts);
+  beginTurns();
+  return main;
 }
 
 function status({ baseUrl, listen, workers }: Options): string {

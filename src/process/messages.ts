@@ -10,8 +10,10 @@ export type ToWorker =
   | { readonly kind: "steer"; readonly places: readonly number[] | "all" }
   /** Another worker has taken over: make clients come back to that one. */
   | { readonly kind: "retire" }
-  /** Close the socket, let requests finish, and end. */
-  | { readonly kind: "stop" }
+  /** It has not, after all. */
+  | { readonly kind: "resume" }
+  /** Close the socket, let requests finish, and end. Said again, it may give them less time. */
+  | { readonly kind: "stop"; readonly withinMs: number }
   | { readonly kind: "ping" }
   | StoreAnswer
   | StoreEvent;

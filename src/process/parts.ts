@@ -8,33 +8,50 @@ import { createSmtpMailer } from "../mail/smtp.ts";
 import { createLoggers, type LoggerFor } from "../observe/log.ts";
 import { createSink } from "../observe/sink.ts";
 import { createGateway, type Gateway } from "../server.ts";
+import type { LiveConnections } from "../session/live.ts";
 import type { Stores } from "../store/contracts.ts";
 
 /** What a process that serves is put together from, whether it is alone, a supervisor or a worker. */
 
-export type Log = { readonly loggers: LoggerFor; flush(): void };
+export type Log = {
+  readonly loggers: LoggerFor;
+  /** The same log by other options, through the same buffer: lines stay in order and none is left behind. */
+  by(options: Options): Log;
+  flush(): void;
+};
 
-export function openLog(options: Options): Log {
+export function openLog(first: Options): Log {
+  let newest: LoggerFor;
   const sink = createSink({
     fd: 1,
-    onDropped: (lines) => loggers("main").warn("log lines were dropped: nobody reads them", { lines }),
+    onDropped: (lines) => newest("main").warn("log lines were dropped: nobody reads them", { lines }),
   });
-  const loggers = createLoggers({
-    format: options.logFormat,
-    levels: options.logLevels,
-    write: sink.write,
-    now: systemClock.now,
-    color: process.stdout.isTTY === true && process.env.NO_COLOR === undefined,
-  });
-  return { loggers, flush: sink.flush };
+  function by(options: Options): Log {
+    const loggers = createLoggers({
+      format: options.logFormat,
+      levels: options.logLevels,
+      write: sink.write,
+      now: systemClock.now,
+      color: process.stdout.isTTY === true && process.env.NO_COLOR === undefined,
+    });
+    newest = loggers;
+    return { loggers, by, flush: sink.flush };
+  }
+  return by(first);
 }
 
-export type Parts = { readonly stores: Stores; readonly mailbox: Mailbox; readonly loggers: LoggerFor };
+export type Parts = {
+  readonly stores: Stores;
+  readonly mailbox: Mailbox;
+  readonly loggers: LoggerFor;
+  /** What is open at the gateway whose place this one takes, if it takes one. */
+  readonly live?: LiveConnections;
+};
 
 export type Compose = (configuration: Configuration, parts: Parts) => Gateway;
 
 export const composeGateway: Compose = ({ options, email }, parts) => {
-  const { stores, mailbox, loggers } = parts;
+  const { stores, mailbox, loggers, live } = parts;
   return createGateway({
     options,
     email,
@@ -44,8 +61,14 @@ export const composeGateway: Compose = ({ options, email }, parts) => {
     clock: systemClock,
     random: systemRandom,
     loggers,
+    ...(live === undefined ? {} : { live }),
   });
 };
+
+/** Requests under way may take this long after the order to stop. */
+export const DRAIN_MS = 10_000;
+/** The same where another process has taken over, so that nobody waits for the end: for long downloads and uploads. */
+export const REPLACED_DRAIN_MS = 10 * 60_000;
 
 export type Control = { stop(): Promise<void> };
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import type { Libc } from "./libc.ts";
 
 /**
@@ -30,12 +30,17 @@ export type Places<Holder> = {
   placesWhile(leaving: Holder, holders: Iterable<Holder>): number[];
   /** For whoever knows better. */
   reset(list: readonly Holder[]): void;
+  /** Says that the order is anybody's guess by now, as after two sockets closed at once. */
+  lose(): void;
+  /** Whether the list is as the kernel's is. A lost order is back when all but one are gone. */
+  readonly isKnown: boolean;
   /** From the first place to the last. */
   readonly list: readonly Holder[];
 };
 
 export function createPlaces<Holder>(): Places<Holder> {
   const list: Holder[] = [];
+  let isKnown = true;
   const placesOf = (holders: Iterable<Holder>) => {
     const wanted = new Set(holders);
     return list.flatMap((holder, place) => (wanted.has(holder) ? [place] : []));
@@ -46,8 +51,10 @@ export function createPlaces<Holder>(): Places<Holder> {
     },
     remove(holder) {
       const place = list.indexOf(holder);
+      if (place === -1) return;
       const last = list.pop();
-      if (place !== -1 && place < list.length && last !== undefined) list[place] = last;
+      if (place < list.length && last !== undefined) list[place] = last;
+      if (list.length <= 1) isKnown = true;
     },
     placesOf,
     placesWhile(leaving, holders) {
@@ -58,6 +65,13 @@ export function createPlaces<Holder>(): Places<Holder> {
     },
     reset(next) {
       list.splice(0, list.length, ...next);
+      isKnown = true;
+    },
+    lose() {
+      isKnown = list.length <= 1;
+    },
+    get isKnown() {
+      return isKnown;
     },
     list,
   };
@@ -111,36 +125,12 @@ export function steer(libc: Libc, socket: number, places: readonly number[] | "a
 }
 
 /** The descriptor of this process's socket that listens on `port`, which `Bun.serve` does not tell. */
-export function findListeningSocket(port: number): number | undefined {
-  const inodes = new Set(["tcp", "tcp6"].flatMap((family) => listeningInodes(family, port)));
-  for (const fd of readdirSync("/proc/self/fd")) {
-    const inode = /^socket:\[(\d+)\]$/.exec(linkOf(fd))?.[1];
-    if (inode !== undefined && inodes.has(inode)) return Number(fd);
-  }
-  return undefined;
-}
-
-/** Of every process: a socket's inode is its own (proc(5), /proc/net/tcp). */
-function listeningInodes(family: string, port: number): string[] {
-  const LISTEN = "0A";
-  const hex = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  let table: string;
+export function findListeningSocket(libc: Libc, port: number): number | undefined {
+  let descriptors: string[];
   try {
-    table = readFileSync(`/proc/self/net/${family}`, "utf8");
+    descriptors = readdirSync("/proc/self/fd");
   } catch {
-    return [];
+    return undefined;
   }
-  return table.split("\n").flatMap((line) => {
-    const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
-    return state === LISTEN && local?.endsWith(hex) && inode !== undefined ? [inode] : [];
-  });
-}
-
-function linkOf(fd: string): string {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
-  } catch {
-    // The descriptor that listed the directory is gone by now.
-    return "";
-  }
+  return descriptors.map(Number).find((fd) => libc.listeningPort(fd) === port);
 }

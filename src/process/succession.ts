@@ -29,8 +29,14 @@ export async function handOver(settings: {
   readonly fleet: Fleet;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Called when the successor listens. */
-  readonly onUp: (pid: number) => Promise<void>;
+  readonly onUp: (pid: number) => void;
+  /** Called when it is alone in listening, and before it goes on as the only main process. */
+  readonly onClosed: (pid: number) => Promise<void>;
 }): Promise<number> {
+  return settings.fleet.undisturbed(() => handOverNow(settings));
+}
+
+async function handOverNow(settings: Parameters<typeof handOver>[0]): Promise<number> {
   const { fleet } = settings;
   const up = Promise.withResolvers<number>();
   // The watchdog is told by the pid that it is for.
@@ -56,20 +62,30 @@ export async function handOver(settings: {
   } finally {
     clearTimeout(late);
   }
-  const send = (message: ToSuccessor) => child.send(message);
+  const isThere = () => child.exitCode === null && child.signalCode === null;
+  function send(message: ToSuccessor): void {
+    if (isThere()) child.send(message);
+  }
   const successors = Array.from({ length: sockets }, strangeHolder);
   for (const successor of successors) fleet.places.add(successor);
-  await settings.onUp(child.pid);
-  await takeOut({
-    places: fleet.places,
-    leaving: fleet.holders,
-    staying: successors,
-    steer: async (places, through) => {
-      if (through !== undefined) return fleet.steer(places, through);
-      send({ kind: "steer", places });
-      return true;
-    },
-  });
+  settings.onUp(child.pid);
+  try {
+    await takeOut({
+      places: fleet.places,
+      leaving: fleet.holders,
+      staying: successors,
+      steer: async (places, through) => {
+        if (through !== undefined) return fleet.steer(places, through);
+        send({ kind: "steer", places });
+        return true;
+      },
+      mayClose: isThere,
+    });
+  } catch (error) {
+    for (const successor of successors) fleet.places.remove(successor);
+    throw error;
+  }
+  await settings.onClosed(child.pid);
   send({ kind: "released", order: fleet.places.list.map((holder) => successors.indexOf(holder)) });
   child.disconnect();
   child.unref();
@@ -80,18 +96,20 @@ export async function handOver(settings: {
 export async function takeOver(fleet: Fleet): Promise<void> {
   if (process.send === undefined) throw new Error("a successor is started by its predecessor");
   const own = [...fleet.holders];
+  let isReleased = false;
   const { promise: released, resolve } = Promise.withResolvers<void>();
   process.on("message", (message) => {
     const order = message as ToSuccessor;
     if (order.kind === "steer") void fleet.steer(order.places);
     else {
+      isReleased = true;
       fleet.places.reset(order.order.flatMap((i) => own[i] ?? []));
       resolve();
     }
   });
-  // A predecessor that is killed meanwhile has released everything too.
+  // A predecessor that is killed meanwhile has released everything too, in an order that nobody knows.
   process.once("disconnect", () => {
-    fleet.places.reset(own);
+    if (!isReleased) fleet.places.lose();
     resolve();
   });
   const up: ToPredecessor = { kind: "up", sockets: own.length };
@@ -101,5 +119,5 @@ export async function takeOver(fleet: Fleet): Promise<void> {
 
 /** A socket of a process that is not ours to command. */
 function strangeHolder(): Holder {
-  return { retire() {}, close: async () => {} };
+  return { retire() {}, resume() {}, close: async () => {} };
 }

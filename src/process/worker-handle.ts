@@ -1,8 +1,9 @@
 import type { Configuration } from "../config/configuration.ts";
 import type { StoreAnswer, StoreCall, StoreEvent } from "../store/remote/messages.ts";
 import { BUILD } from "../version.ts";
-import { commandLine } from "./executable.ts";
+import { ownCommandLine } from "./executable.ts";
 import type { ToSupervisor, ToWorker } from "./messages.ts";
+import { REPLACED_DRAIN_MS } from "./parts.ts";
 import type { Holder } from "./take-out.ts";
 
 /** A worker as its supervisor sees it. */
@@ -12,9 +13,13 @@ export type WorkerHandle = Holder & {
   readonly listening: Promise<void>;
   steer(places: readonly number[] | "all"): Promise<boolean>;
   tell(event: StoreEvent): void;
-  /** Asks for a sign of life. @returns for how long there was none, milliseconds. */
+  /** Asks for a sign of life. @returns how often that was asked in vain since the last one. */
   ping(): number;
+  /** Makes it end. It is killed where it has not within that time and a little more. */
+  stop(withinMs: number): void;
   kill(): void;
+  /** Whether it has been told to end. */
+  readonly isLeaving: boolean;
   /** How it ended, for people. */
   readonly exited: Promise<string>;
 };
@@ -32,12 +37,13 @@ export function startWorker(settings: {
   const listening = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
   let steered: ((done: boolean) => void) | undefined;
-  let lastSign = performance.now();
+  let unanswered = 0;
   let gone = false;
+  let isLeaving = false;
 
   // Service notifications are the main process's alone.
   const { NOTIFY_SOCKET: _, WATCHDOG_USEC: __, WATCHDOG_PID: ___, ...env } = settings.env;
-  const child = Bun.spawn(commandLine("worker"), {
+  const child = Bun.spawn(ownCommandLine("worker"), {
     env,
     stdin: "ignore",
     stdout: "inherit",
@@ -58,11 +64,16 @@ export function startWorker(settings: {
   listening.promise.catch(() => {}).finally(() => clearTimeout(late));
 
   function send(message: ToWorker): void {
-    if (!gone) child.send(message);
+    if (gone) return;
+    try {
+      child.send(message);
+    } catch {
+      // It has ended, and `exited` is about to say so.
+    }
   }
 
   function receive(message: ToSupervisor): void {
-    lastSign = performance.now();
+    unanswered = 0;
     switch (message.kind) {
       case "hello":
         if (message.build === BUILD) send({ kind: "start", configuration: settings.configuration });
@@ -88,6 +99,13 @@ export function startWorker(settings: {
     }
   }
 
+  function stop(withinMs: number): void {
+    isLeaving = true;
+    send({ kind: "stop", withinMs });
+    const timer = setTimeout(() => child.kill("SIGKILL"), withinMs + ANSWER_MS);
+    void exited.then(() => clearTimeout(timer));
+  }
+
   return {
     pid: child.pid,
     listening: listening.promise,
@@ -102,16 +120,23 @@ export function startWorker(settings: {
       return done;
     },
     retire: () => send({ kind: "retire" }),
-    close() {
-      send({ kind: "stop" });
-      return closed.promise;
+    resume: () => send({ kind: "resume" }),
+    async close() {
+      stop(REPLACED_DRAIN_MS);
+      const hangs = setTimeout(() => child.kill("SIGKILL"), ANSWER_MS);
+      await closed.promise;
+      clearTimeout(hangs);
     },
     tell: send,
     ping() {
       send({ kind: "ping" });
-      return performance.now() - lastSign;
+      return unanswered++;
     },
+    stop,
     kill: () => child.kill("SIGKILL"),
+    get isLeaving() {
+      return isLeaving;
+    },
     exited,
   };
 }

@@ -8,7 +8,7 @@ import { BUILD } from "../version.ts";
 import { type Instance, openInstance } from "./instance.ts";
 import { openLibc } from "./libc.ts";
 import type { ToSupervisor, ToWorker } from "./messages.ts";
-import { composeGateway, type Log, openLog, reasonOf } from "./parts.ts";
+import { composeGateway, DRAIN_MS, type Log, openLog, reasonOf } from "./parts.ts";
 import { findListeningSocket, steer } from "./steering.ts";
 
 /**
@@ -20,6 +20,8 @@ import { findListeningSocket, steer } from "./steering.ts";
 export function runWorker(send: (message: ToSupervisor) => void): {
   receive(message: ToWorker): void;
   stop(): void;
+  /** The supervisor is gone, and what it kept with it. */
+  abandon(): void;
   readonly stopped: Promise<void>;
 } {
   const { promise: stopped, resolve } = Promise.withResolvers<void>();
@@ -34,6 +36,8 @@ export function runWorker(send: (message: ToSupervisor) => void): {
       options.store.kind === "memory"
         ? guest.stores
         : await openStores(options.store, { clock: systemClock, log: log.loggers("store") });
+    // It may have been told to stop meanwhile.
+    if (stopping) return;
     const gateway = composeGateway(configuration, { stores, mailbox: remoteMailbox(), loggers: log.loggers });
     const instance = openInstance(gateway, options.listen, true);
     running = { instance, stores, log, port: options.listen.kind === "tcp" ? options.listen.port : 0 };
@@ -48,10 +52,10 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     };
   }
 
-  async function stop(): Promise<void> {
+  async function stop(withinMs: number): Promise<void> {
+    const drained = running?.instance.stop(withinMs);
     if (stopping) return;
     stopping = true;
-    const drained = running?.instance.stop();
     // The socket is closed by now; what follows are the requests under way.
     send({ kind: "closed" });
     await drained;
@@ -62,8 +66,9 @@ export function runWorker(send: (message: ToSupervisor) => void): {
 
   function steerPort(places: readonly number[] | "all"): boolean {
     const libc = openLibc();
-    const socket = running === undefined ? undefined : findListeningSocket(running.port);
-    return libc !== undefined && socket !== undefined && steer(libc, socket, places);
+    if (libc === undefined || running === undefined) return false;
+    const socket = findListeningSocket(libc, running.port);
+    return socket !== undefined && steer(libc, socket, places);
   }
 
   send({ kind: "hello", build: BUILD });
@@ -82,8 +87,11 @@ export function runWorker(send: (message: ToSupervisor) => void): {
         case "retire":
           running?.instance.retire();
           break;
+        case "resume":
+          running?.instance.resume();
+          break;
         case "stop":
-          void stop();
+          void stop(message.withinMs);
           break;
         case "ping":
           send({ kind: "pong" });
@@ -94,7 +102,11 @@ export function runWorker(send: (message: ToSupervisor) => void): {
           break;
       }
     },
-    stop: () => void stop(),
+    stop: () => void stop(DRAIN_MS),
+    abandon() {
+      void guest.stores.close();
+      void stop(DRAIN_MS);
+    },
     stopped,
   };
 }

@@ -4,9 +4,10 @@ import type { LoggerFor } from "../observe/log.ts";
 import type { OutboxEntry, Stores } from "../store/contracts.ts";
 import { hostStores } from "../store/remote/host.ts";
 import type { Fleet } from "./fleet.ts";
-import { composeGateway, openLog, reasonOf } from "./parts.ts";
+import { composeGateway, reasonOf } from "./parts.ts";
 import { createPlaces } from "./steering.ts";
 import { type Holder, takeOut } from "./take-out.ts";
+import { createTurns } from "./turns.ts";
 import { startWorker, type WorkerHandle } from "./worker-handle.ts";
 
 /**
@@ -15,18 +16,33 @@ import { startWorker, type WorkerHandle } from "./worker-handle.ts";
  */
 
 /** One of the places to be filled with a worker. */
-type Slot = { worker: WorkerHandle | undefined; failures: number; startedAt: number };
+type Slot = {
+  worker: WorkerHandle | undefined;
+  /** In a row. */
+  failures: number;
+  startedAt: number;
+  refill: Timer | undefined;
+};
 
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 30_000;
-/** A worker that has run for longer did not fail at its start. */
-const SETTLED_MS = 10_000;
-const PING_EVERY_MS = 5_000;
-/** A worker that gives no sign of life for longer hangs. */
-const PATIENCE_MS = 30_000;
-/** A worker that drains ends by itself after 10 seconds. */
-const END_MS = 15_000;
-/** Of workers that ended within this time of each other, nobody can tell which socket was closed first. */
+/** Milliseconds. */
+export type Supervision = {
+  /** Before a worker that ended is started again: the first time, doubled each time it ends soon, and at most. */
+  readonly firstWait: number;
+  readonly longestWait: number;
+  /** A worker that has run for longer did not end soon. */
+  readonly settled: number;
+  /** How often workers are asked for a sign of life. One that owes several hangs. */
+  readonly pingEvery: number;
+};
+
+const SUPERVISION: Supervision = {
+  firstWait: 500,
+  longestWait: 30_000,
+  settled: 10_000,
+  pingEvery: 5_000,
+};
+const UNANSWERED_PINGS = 6;
+/** Of sockets opened or closed within this time of each other, nobody can tell which was first. */
 const TOGETHER_MS = 200;
 
 /** @throws if the first workers do not get to listen, with the reason. */
@@ -38,6 +54,7 @@ export async function openWorkers(
     readonly loggers: LoggerFor;
     readonly env: Readonly<Record<string, string | undefined>>;
   },
+  { firstWait, longestWait, settled, pingEvery }: Supervision = SUPERVISION,
 ): Promise<Fleet> {
   const { stores, mailbox, env } = parts;
   let { loggers } = parts;
@@ -51,9 +68,8 @@ export async function openWorkers(
     "mailbox.mails": () => mailbox.mails(),
   });
   const places = createPlaces<Holder>();
-  /** Whether `places` is as the kernel's list is. */
-  let orderIsKnown = true;
-  let lastCrashAt = Number.NEGATIVE_INFINITY;
+  let starting = false;
+  let lastChangeAt = Number.NEGATIVE_INFINITY;
   /** Every worker that runs, those that are leaving too. */
   const all = new Set<WorkerHandle>();
   const slots: Slot[] = [];
@@ -67,37 +83,40 @@ export async function openWorkers(
     const worker = startWorker({ configuration: using, env, answer });
     all.add(worker);
     void worker.exited.then((how) => ended(worker, how));
+    starting = true;
     try {
       await worker.listening;
     } catch (error) {
       worker.kill();
       throw error;
+    } finally {
+      starting = false;
     }
     places.add(worker);
+    lastChangeAt = performance.now();
     log().info("worker listens", { worker: worker.pid });
     return worker;
   }
 
   function ended(worker: WorkerHandle, how: string): void {
     all.delete(worker);
-    const slot = slots.find((one) => one.worker === worker);
     if (places.list.includes(worker)) {
       const now = performance.now();
-      if (now - lastCrashAt < TOGETHER_MS) orderIsKnown = false;
-      lastCrashAt = now;
       places.remove(worker);
+      if (starting || now - lastChangeAt < TOGETHER_MS) places.lose();
+      lastChangeAt = now;
     }
-    if (stopping || slot === undefined) return;
+    const slot = slots.find((one) => one.worker === worker);
+    if (stopping || slot === undefined || worker.isLeaving) return;
     slot.worker = undefined;
+    slot.failures = performance.now() - slot.startedAt > settled ? 1 : slot.failures + 1;
     log().error("a worker ended, another will be started", { worker: worker.pid, how });
-    const settled = performance.now() - slot.startedAt > SETTLED_MS;
-    slot.failures = settled ? 0 : slot.failures + 1;
     refillLater(slot);
   }
 
   function refillLater(slot: Slot): void {
-    const wait = Math.min(FIRST_WAIT_MS * 2 ** slot.failures, LONGEST_WAIT_MS);
-    setTimeout(() => void inTurn(() => refill(slot)), wait);
+    const wait = Math.min(firstWait * 2 ** (slot.failures - 1), longestWait);
+    slot.refill = setTimeout(() => void inTurn(() => refill(slot)), wait);
   }
 
   async function refill(slot: Slot): Promise<void> {
@@ -106,6 +125,7 @@ export async function openWorkers(
     try {
       slot.worker = await start(configuration);
     } catch (error) {
+      if (stopping) return;
       slot.failures++;
       log().error("a worker does not start", { reason: reasonOf(error) });
       refillLater(slot);
@@ -113,50 +133,50 @@ export async function openWorkers(
   }
 
   /** Starts and replacements never overlap: the order of the sockets would be anybody's guess. */
-  let turn: Promise<unknown> = Promise.resolve();
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = turn.then(work);
-    turn = result.catch(() => {});
-    return result;
+  const inTurn = createTurns();
+
+  function serving(): WorkerHandle[] {
+    return slots.flatMap(({ worker }) => (worker === undefined ? [] : [worker]));
   }
 
   async function steer(where: readonly number[] | "all", through?: Holder): Promise<boolean> {
-    const asked = slots.map((slot) => slot.worker).find((worker) => worker !== undefined);
-    const worker = [...all].find((one) => one === through) ?? asked;
-    return orderIsKnown && worker !== undefined ? worker.steer(where) : false;
+    const worker = [...all].find((one) => one === through) ?? serving()[0];
+    return places.isKnown && worker !== undefined ? worker.steer(where) : false;
   }
 
   async function retire(leaving: WorkerHandle): Promise<void> {
-    const staying = slots.flatMap(({ worker }) => (worker === undefined ? [] : [worker]));
-    const { steered } = await takeOut({ places, leaving: [leaving], staying, steer });
-    if (!steered) log().debug("new connections could not be steered away", { worker: leaving.pid });
-    endInTime(leaving);
+    const { steered } = await takeOut({
+      places,
+      leaving: [leaving],
+      staying: serving(),
+      // Through one that stays: what leaves may do so because it hangs.
+      steer: (where) => steer(where),
+    });
+    lastChangeAt = performance.now();
+    if (steered) return;
+    log().warn("a connection may have been lost: they cannot be steered here", { worker: leaving.pid });
   }
 
   async function replaceAll(next: Configuration): Promise<void> {
     const { workers } = next.options;
     for (let i = 0; i < Math.max(workers, slots.length); i++) {
       if (stopping) return;
-      const slot = slots[i] ?? { worker: undefined, failures: 0, startedAt: 0 };
+      const slot = slots[i] ?? emptySlot();
       const before = slot.worker;
       slot.worker = i < workers ? await start(next) : undefined;
+      // From here on it is the one that works, whatever happens to the others.
+      configuration = next;
       slot.startedAt = performance.now();
       slot.failures = 0;
       if (slots[i] === undefined) slots.push(slot);
       if (before !== undefined) await retire(before);
     }
     slots.length = workers;
-    if (places.list.length === workers) orderIsKnown = true;
-  }
-
-  function endInTime(worker: WorkerHandle): Promise<void> {
-    const timer = setTimeout(() => worker.kill(), END_MS);
-    return worker.exited.then(() => clearTimeout(timer));
   }
 
   for (let i = 0; i < configuration.options.workers; i++) {
     try {
-      slots.push({ worker: await start(configuration), failures: 0, startedAt: performance.now() });
+      slots.push({ ...emptySlot(), worker: await start(configuration), startedAt: performance.now() });
     } catch (error) {
       stopping = true;
       for (const worker of all) worker.kill();
@@ -165,12 +185,12 @@ export async function openWorkers(
   }
 
   const watch = setInterval(() => {
-    for (const { worker } of slots) {
-      if (worker === undefined || worker.ping() < PATIENCE_MS) continue;
+    for (const worker of serving()) {
+      if (worker.ping() < UNANSWERED_PINGS) continue;
       log().error("a worker gives no sign of life and is killed", { worker: worker.pid });
       worker.kill();
     }
-  }, PING_EVERY_MS);
+  }, pingEvery);
 
   return {
     get gateway() {
@@ -178,22 +198,27 @@ export async function openWorkers(
     },
     places,
     get holders() {
-      return slots.flatMap(({ worker }) => (worker === undefined ? [] : [worker]));
+      return serving();
     },
     steer,
-    reload: (next, compose) =>
+    reload: (next, compose, nextLoggers) =>
       inTurn(async () => {
         await replaceAll(next);
-        configuration = next;
-        ({ loggers } = openLog(next.options));
-        gateway = compose(next, { stores, mailbox, loggers });
+        loggers = nextLoggers;
+        gateway = compose(next, { stores, mailbox, loggers, live: gateway.live });
       }),
-    healthy: () => slots.some(({ worker }) => worker !== undefined),
-    async stop() {
+    undisturbed: inTurn,
+    healthy: () => serving().length > 0,
+    async stop(withinMs) {
       stopping = true;
       clearInterval(watch);
-      for (const worker of all) void worker.close();
-      await Promise.all([...all].map(endInTime));
+      for (const slot of slots) clearTimeout(slot.refill);
+      for (const worker of all) worker.stop(withinMs);
+      await Promise.all([...all].map(({ exited }) => exited));
     },
   };
+}
+
+function emptySlot(): Slot {
+  return { worker: undefined, failures: 0, startedAt: 0, refill: undefined };
 }

@@ -14,6 +14,10 @@ export type LiveConnections = {
    * store has not answered for seconds. Never rejects.
    */
   sweep(): Promise<void>;
+  /** For the end of a session that the store tells of. */
+  ended(sessionId: string): void;
+  /** Goes by these sessions from now on, with what is open: a reload changes who may be in, and breaks nothing off. */
+  follow(sessions: Sessions, log: Logger): void;
   /** Closes whatever is open, when the process stops. */
   closeAll(reason: CloseReason): void;
   start(): void;
@@ -35,7 +39,9 @@ const SWEEP_EVERY_MS = 2_000;
 /** A store may be away for this long before what is open is closed: a sweep or two, so that 5 seconds hold here too. */
 const UNANSWERED_MS = 3_000;
 
-export function createLiveConnections(sessions: Sessions, clock: Clock, log: Logger): LiveConnections {
+export function createLiveConnections(first: Sessions, clock: Clock, firstLog: Logger): LiveConnections {
+  let sessions = first;
+  let log = firstLog;
   const open = new Map<string, Set<LiveConnection>>();
   let timer: ReturnType<typeof setInterval> | undefined;
   let sweeping = false;
@@ -51,7 +57,8 @@ export function createLiveConnections(sessions: Sessions, clock: Clock, log: Log
     log.info("closed open connections", { reason, connections: connections.size });
   }
 
-  sessions.onEnded((sessionId) => close(sessionId, "session_ended"));
+  const ended = (sessionId: string) => close(sessionId, "session_ended");
+  sessions.onEnded(ended);
 
   async function sweep(): Promise<void> {
     try {
@@ -95,6 +102,12 @@ export function createLiveConnections(sessions: Sessions, clock: Clock, log: Log
       };
     },
     sweep,
+    ended,
+    follow(next, nextLog) {
+      sessions = next;
+      log = nextLog;
+      sessions.onEnded(ended);
+    },
     closeAll,
     start() {
       timer ??= setInterval(() => {

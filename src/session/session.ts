@@ -25,7 +25,7 @@ export type Sessions = {
   list(): Promise<SessionRecord[]>;
   /** Whether the session with this id is still good; marks it used when `used`. */
   alive(id: string, used: boolean): Promise<boolean>;
-  /** Tells of every session that is ended, here or as the store tells, so that its open streams end with it. */
+  /** Tells of every session that is ended through this; the store tells of the others (`store/contracts.ts`). */
   onEnded(listener: (id: string) => void): void;
 };
 
@@ -64,15 +64,17 @@ export function createSessions(settings: SessionSettings): Sessions {
   const listeners: Array<(id: string) => void> = [];
   const touchEvery = Math.min(TOUCH_EVERY_MS, settings.sessionIdle / 2);
 
-  function idUnder(secret: Uint8Array, cookie: string): string {
-    return new Bun.CryptoHasher("sha256", secret).update(cookie).digest("base64url");
+  // Copied for each cookie: setting the key up costs as much as the rest.
+  const current = new Bun.CryptoHasher("sha256", key.current);
+  const previous = key.previous === undefined ? undefined : new Bun.CryptoHasher("sha256", key.previous);
+
+  function idUnder(keyed: Bun.CryptoHasher, cookie: string): string {
+    return keyed.copy().update(cookie).digest("base64url");
   }
 
   function ended(id: string): void {
     for (const listener of listeners) listener(id);
   }
-
-  store.onEnded(ended);
 
   async function end(id: string): Promise<boolean> {
     const was = await store.end(id);
@@ -116,13 +118,12 @@ export function createSessions(settings: SessionSettings): Sessions {
     };
   }
 
-  async function findUnderPrevious(previous: Uint8Array, cookie: string): Promise<Found | undefined> {
+  async function findUnderPrevious(previous: Bun.CryptoHasher, cookie: string): Promise<Found | undefined> {
     return judge(await store.find(idUnder(previous, cookie)));
   }
 
   function findOne(cookie: string): Found | undefined | Promise<Found | undefined> {
-    const record = store.find(idUnder(key.current, cookie));
-    const { previous } = key;
+    const record = store.find(idUnder(current, cookie));
     if (record instanceof Promise) {
       return record.then(
         (found) => judge(found) ?? (previous && !found ? findUnderPrevious(previous, cookie) : undefined),
@@ -142,7 +143,7 @@ export function createSessions(settings: SessionSettings): Sessions {
       const cookie = Buffer.from(settings.random.bytes(COOKIE_BYTES)).toString("base64url");
       const now = clock.now();
       const record: SessionRecord = {
-        id: idUnder(key.current, cookie),
+        id: idUnder(current, cookie),
         email: parseAddress(email),
         createdAt: now,
         expiresAt: now + settings.sessionTtl,
