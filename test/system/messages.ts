@@ -1,0 +1,14 @@
+/** What the test and the process that plays the world around the machine (`outside.ts`) say to each other. */
+
+export type ToOutside =
+  | { readonly kind: "visit"; readonly cookie: string }
+  | { readonly kind: "leave" }
+  | { readonly kind: "echo"; readonly cookie: string; readonly text: string };
+
+export type FromOutside =
+  | { readonly kind: "up" }
+  | { readonly kind: "mail"; readonly to: readonly string[]; readonly raw: string }
+  /** The first visitors have been answered. */
+  | { readonly kind: "visiting" }
+  | { readonly kind: "left"; readonly failures: readonly string[] }
+  | { readonly kind: "echoed"; readonly text: string };
