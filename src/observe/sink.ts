@@ -10,12 +10,19 @@ export type Sink = {
 
 export type SinkSettings = {
   readonly fd: number;
+  /**
+   * Whether other processes write there too. Each write is then of whole lines and no longer than a pipe takes in one
+   * piece, so that no line is torn by another's.
+   */
+  readonly shared?: boolean;
   /** Called once the output takes lines again after `lines` of them were lost; writes a line that says so. */
   readonly onDropped: (lines: number) => void;
 };
 
 /** Characters that are worth a write of their own; fewer wait for company. */
 const BATCH = 16 * 1024;
+/** `PIPE_BUF` of Linux, in bytes (pipe(7)). */
+const ATOMIC = 4096;
 const GATHER_MS = 100;
 /** Characters kept while the output does not take them. */
 const MAX_PENDING = 1024 * 1024;
@@ -34,7 +41,8 @@ type Batch = { bytes: Uint8Array; readonly lines: number; begun: boolean };
  * (Bun's `FileSink` does not block either, but keeps what it is given without bound and reports `EPIPE` and `ENOSPC` as
  * unhandled errors.) While the output stalls, lines are kept up to a bound, and dropped and counted beyond it.
  */
-export function createSink({ fd, onDropped }: SinkSettings): Sink {
+export function createSink({ fd, shared = false, onDropped }: SinkSettings): Sink {
+  const worthAWrite = shared ? ATOMIC : BATCH;
   let pending = "";
   let pendingLines = 0;
   let dropped = 0;
@@ -57,7 +65,7 @@ export function createSink({ fd, onDropped }: SinkSettings): Sink {
 
   function schedule(): void {
     if (underway !== undefined || pending === "") return;
-    if (pending.length >= BATCH) begin();
+    if (pending.length >= worthAWrite) begin();
     else timer ??= setTimeout(begin, GATHER_MS).unref();
   }
 
@@ -68,10 +76,13 @@ export function createSink({ fd, onDropped }: SinkSettings): Sink {
   function takePending(): Batch {
     clearTimeout(timer);
     timer = undefined;
-    const batch = { bytes: Buffer.from(torn ? `\n${pending}` : pending), lines: pendingLines, begun: false };
+    const end = shared ? endOfWholeLines(pending, ATOMIC - 1) : pending.length;
+    const text = pending.slice(0, end);
+    const lines = end === pending.length ? pendingLines : text.split("\n").length - 1;
+    pending = pending.slice(end);
+    pendingLines -= lines;
+    const batch = { bytes: Buffer.from(torn ? `\n${text}` : text), lines, begun: false };
     torn = false;
-    pending = "";
-    pendingLines = 0;
     return batch;
   }
 
@@ -121,10 +132,11 @@ export function createSink({ fd, onDropped }: SinkSettings): Sink {
       writeOut(underway.bytes);
       underway = undefined;
     }
-    writeOut(takePending().bytes);
+    while (pending !== "" && writeOut(takePending().bytes));
   }
 
-  function writeOut(bytes: Uint8Array): void {
+  /** @returns whether all of it was taken. */
+  function writeOut(bytes: Uint8Array): boolean {
     const giveUpAt = performance.now() + STALLED_MS;
     let offset = 0;
     while (offset < bytes.length) {
@@ -132,11 +144,19 @@ export function createSink({ fd, onDropped }: SinkSettings): Sink {
         offset += fs.writeSync(fd, bytes, offset);
       } catch (error) {
         const full = error instanceof Error && "code" in error && error.code === "EAGAIN";
-        if (!full || performance.now() > giveUpAt) return;
+        if (!full || performance.now() > giveUpAt) return false;
         Bun.sleepSync(1);
       }
     }
+    return true;
   }
 
   return { write, flush };
+}
+
+/** Where the lines end that fit into `most` bytes; the end of the first if that is longer. */
+function endOfWholeLines(text: string, most: number): number {
+  let end = text.lastIndexOf("\n", most - 1) + 1;
+  while (end > 0 && Buffer.byteLength(text.slice(0, end)) > most) end = text.lastIndexOf("\n", end - 2) + 1;
+  return end > 0 ? end : text.indexOf("\n") + 1;
 }

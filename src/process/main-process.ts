@@ -55,7 +55,7 @@ export async function startMainProcess(
   settings: MainSettings,
 ): Promise<MainProcess | ExitCode> {
   let configuration = first;
-  let log: Log = openLog(first.options);
+  let log: Log = openLog(first.options, first.options.workers > 1);
   const logger = () => log.loggers("main");
   const { listen, store } = first.options;
   const notifier = createNotifier({

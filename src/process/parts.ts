@@ -20,10 +20,12 @@ export type Log = {
   flush(): void;
 };
 
-export function openLog(first: Options): Log {
+/** @param shared whether other processes write to the same output. */
+export function openLog(first: Options, shared = false): Log {
   let newest: LoggerFor;
   const sink = createSink({
     fd: 1,
+    shared,
     onDropped: (lines) => newest("main").warn("log lines were dropped: nobody reads them", { lines }),
   });
   function by(options: Options): Log {

@@ -31,7 +31,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
 
   async function start(configuration: Configuration): Promise<void> {
     const { options } = configuration;
-    const log = openLog(options);
+    const log = openLog(options, true);
     const stores =
       options.store.kind === "memory"
         ? guest.stores

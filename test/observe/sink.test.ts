@@ -33,9 +33,10 @@ function descriptor(path: string, flags: string | number): number {
   return fd;
 }
 
-function sinkOn(fd: number): Sink {
+function sinkOn(fd: number, shared = false): Sink {
   const sink: Sink = createSink({
     fd,
+    shared,
     onDropped: (lines) => {
       dropped.push(lines);
       sink.write(`dropped ${lines}`);
@@ -214,6 +215,32 @@ test("a flush writes what a full non-blocking pipe has left over, once", async (
   });
   expect(text).toBe(`${expected.join("\n")}\nnext\n`);
   closeReader();
+});
+
+test("sinks that share a pipe never tear each other's lines, however the reader stalls", async () => {
+  const { writeEnd, read } = pipe();
+  const sinks = ["a", "b", "é"].map((name) => ({ name, sink: sinkOn(writeEnd, true) }));
+  let count = 0;
+  let text = "";
+  for (let round = 0; round < 200; round++) {
+    for (const { name, sink } of sinks) {
+      for (let i = 0; i < 40; i++) sink.write(`${name}${count} ${name.repeat(count++ % 300)} end`);
+    }
+    if (round % 7 < 4) text += read();
+    await Bun.sleep(0);
+  }
+  const lost = () => dropped.reduce((sum, lines) => sum + lines, 0);
+  await until(() => {
+    text += read();
+    return text.split(" end\n").length - 1 + lost() >= count;
+  });
+  const seen = text.slice(0, -1).split("\n");
+  expect(seen.length).toBeGreaterThan(5000);
+  const torn = seen.filter((line) => {
+    const [, name = "", number = 0, fill = ""] = /^([abé])(\d+) (\1*) end$/.exec(line) ?? [];
+    return fill !== name.repeat(Number(number) % 300) && !line.startsWith("dropped ");
+  });
+  expect(torn).toEqual([]);
 });
 
 test("a sink on a full disk throws nothing", async () => {
