@@ -3,6 +3,7 @@ import type { Elysia } from "elysia";
 import type { Application } from "./access/application.ts";
 import { answerVerdict } from "./access/challenge.ts";
 import { decide } from "./access/decision.ts";
+import type { Principal } from "./access/principal.ts";
 import type { Clock } from "./clock.ts";
 import { announcedLength, failure, NOT_FOUND } from "./edge/answer.ts";
 import type { Arrival } from "./edge/arrival.ts";
@@ -17,8 +18,8 @@ import type { Logger } from "./observe/log.ts";
 import type { RequestLog } from "./observe/request-log.ts";
 import type { Ended, Forward } from "./proxy/forward.ts";
 import type { Tunnel, TunnelData } from "./proxy/tunnel.ts";
-import type { Sessions } from "./session/session.ts";
-import { StoreUnavailable } from "./store/contracts.ts";
+import type { Found, Sessions } from "./session/session.ts";
+import { type Awaitable, StoreUnavailable } from "./store/contracts.ts";
 
 /**
  * What every request meets: it is understood once, then goes to one of Runegate's own rooms or, if the decision allows, to the
@@ -43,6 +44,9 @@ export type DoorSettings = {
   readonly requestLog: RequestLog;
   readonly log: Logger;
 };
+
+/** Undefined once the connection is a WebSocket. */
+type Answer = Awaitable<Response | undefined>;
 
 export type Door = (request: Request, server: Server<TunnelData>) => Promise<Response | undefined>;
 
@@ -86,16 +90,22 @@ export function createDoor(settings: DoorSettings): Door {
     return placeOf(inner) === "application" ? withOneSlash(inner) : undefined;
   }
 
-  async function toApplication(
+  function toApplication(arrival: Arrival, path: string, server: Server<TunnelData>): Answer {
+    const found = sessions.find(arrival.cookies.sessions);
+    // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
+    return found instanceof Promise
+      ? found.then((later) => admit(arrival, path, later, server))
+      : admit(arrival, path, found, server);
+  }
+
+  function admit(
     arrival: Arrival,
     path: string,
+    found: Found | undefined,
     server: Server<TunnelData>,
-  ): Promise<Response | undefined> {
+  ): Answer {
     const { request, method } = arrival;
     const { headers } = request;
-    const looked = sessions.find(arrival.cookies.sessions);
-    // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
-    const found = looked instanceof Promise ? await looked : looked;
     // Of another method it is an ordinary request that asks for too much (RFC 6455 §4.1).
     const upgrade = method === "GET" && arrival.headers.upgrade?.toLowerCase() === "websocket";
     const verdict = decide({
@@ -123,12 +133,20 @@ export function createDoor(settings: DoorSettings): Door {
       return response;
     }
     const { principal } = verdict;
-    if (!upgrade) {
-      return settings.forward(arrival, principal, path, {
-        finished: (status, end) => logRequest(arrival, status, principal.email, end),
-        rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
-      });
-    }
+    if (upgrade) return upgradeTo(arrival, principal, path, server);
+    return settings.forward(arrival, principal, path, {
+      finished: (status, end) => logRequest(arrival, status, principal.email, end),
+      rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
+    });
+  }
+
+  async function upgradeTo(
+    arrival: Arrival,
+    principal: Principal,
+    path: string,
+    server: Server<TunnelData>,
+  ): Promise<Response | undefined> {
+    const { request } = arrival;
     server.timeout(request, 0);
     const closed = () => logRequest(arrival, 101, principal.email);
     const response = await settings.tunnel.open(server, arrival, principal, path, closed);
@@ -139,7 +157,7 @@ export function createDoor(settings: DoorSettings): Door {
     return response;
   }
 
-  async function route(arrival: Arrival, server: Server<TunnelData>): Promise<Response | undefined> {
+  function route(arrival: Arrival, server: Server<TunnelData>): Answer {
     const { path } = arrival.target;
     if (rootPaths.has(path)) return toRooms(arrival);
     const place = placeOf(path);

@@ -8,15 +8,24 @@ export type BodyEnd = {
 };
 
 /**
+ * A body piece by piece, as its reader gives it. One more stream around a stream would cost 1 KB for as long as it is open,
+ * which counts where thousands of event streams are.
+ */
+export type Pieces = {
+  read(): Promise<Piece>;
+  cancel(reason?: unknown): Promise<void>;
+};
+
+export type Piece =
+  | { readonly done: false; readonly value: Uint8Array }
+  | { readonly done: true; readonly value?: Uint8Array | undefined };
+
+/**
  * Passes a body on as its reader asks for more, and tells how it ended. A body that breaks off breaks off for the reader
  * too: it must never look whole. (Returned as it is, Bun would print the error of the broken stream, with the URL, to
  * stderr; and it would add a `Content-Type` to a response that has none.)
  */
-export function passOn(
-  body: ReadableStream<Uint8Array>,
-  ended: (end: BodyEnd) => void,
-): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
+export function passOn(body: Pieces, ended: (end: BodyEnd) => void): ReadableStream<Uint8Array> {
   let bytes = 0;
   let piece: Uint8Array | undefined;
   let over = false;
@@ -30,7 +39,7 @@ export function passOn(
         free(piece);
         piece = undefined;
         try {
-          const { done, value } = await reader.read();
+          const { done, value } = await body.read();
           // Left while it was waited for.
           if (over) return;
           if (done) {
@@ -50,7 +59,7 @@ export function passOn(
       },
       cancel(reason) {
         end({ bytes, left: true });
-        return reader.cancel(reason);
+        return body.cancel(reason);
       },
     },
     // One piece at a time, and none before it is asked for: this is the back-pressure.
@@ -102,36 +111,23 @@ function free(piece: Uint8Array | undefined): void {
 
 /**
  * Collects a body of at most `limit` bytes.
- * @returns the whole body, or a stream that starts with what was collected if there is more.
+ * @returns the whole body, or all its pieces, from the first one on, if there is more.
  */
-export async function collect(
-  body: ReadableStream<Uint8Array>,
-  limit: number,
-): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>> {
-  const reader = body.getReader();
+export async function collect(body: Pieces, limit: number): Promise<Uint8Array<ArrayBuffer> | Pieces> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await body.read();
     if (done) return Buffer.concat(chunks);
     chunks.push(value);
     bytes += value.byteLength;
     if (bytes > limit) break;
   }
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const collected = chunks.shift();
-        if (collected !== undefined) {
-          controller.enqueue(collected);
-          return;
-        }
-        const { done, value } = await reader.read();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      cancel: (reason) => reader.cancel(reason),
+  return {
+    read() {
+      const value = chunks.shift();
+      return value === undefined ? body.read() : Promise.resolve({ done: false, value });
     },
-    { highWaterMark: 0 },
-  );
+    cancel: (reason) => body.cancel(reason),
+  };
 }

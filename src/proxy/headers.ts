@@ -60,6 +60,15 @@ const HANDSHAKE_NAMES: ReadonlySet<string> = new Set([
 /** In an odd spelling, another length, host or cookie than the one that was looked at. */
 const MESSAGE_NAMES: ReadonlySet<string> = new Set(["content-length", "host", "cookie"]);
 
+/** Each says who is signed in (SPEC section 7). */
+const ADDRESS_NAMES = [
+  "x-runegate-user",
+  "x-forwarded-user",
+  "x-forwarded-email",
+  "remote-user",
+  "remote-email",
+] as const;
+
 export type Forwarded = {
   readonly client: Client;
   /** The `Cookie` header without Runegate's own. */
@@ -68,51 +77,65 @@ export type Forwarded = {
   readonly principal: Principal | undefined;
 };
 
+/** Makes the headers the application gets from those the browser sent, by lower-case name. */
+export type ToUpstream = (headers: Readonly<Record<string, string>>, forwarded: Forwarded) => Headers;
+
+/** Whoever is active at the moment; what is not here is made again. */
+const TOLD_CACHE = 512;
+
 /**
- * The headers the application gets, made from those the browser sent. (A new object costs half of what it takes to change
- * `Headers` one by one.)
+ * What Runegate itself says is the same in every request of one visitor from one place, so it is made once and copied, and
+ * the browser's headers are added to the copy. (Against a plain object for `fetch`, which makes `Headers` of it every time,
+ * that saves 3 µs of 9 for a program's two headers, and 5 of 16 for a browser's thirteen.)
  */
-export function toUpstream(
-  headers: Readonly<Record<string, string>>,
-  { client, cookie, principal }: Forwarded,
-): Record<string, string> {
-  // Without a prototype: a header may be called `__proto__`, and is then one like any other.
-  const result: Record<string, string> = Object.create(null);
-  result.host = client.host;
-  result["x-forwarded-for"] = client.forwardedFor;
-  result["x-forwarded-proto"] = client.proto;
-  result["x-forwarded-host"] = client.host;
-  result["x-real-ip"] = client.ip;
-  // `fetch` would otherwise name itself to the application.
-  result["user-agent"] = "";
-  if (cookie !== undefined) result.cookie = cookie;
-  if (principal !== undefined) {
-    const { email } = principal;
-    result["x-runegate-authenticated"] = "true";
-    result["x-runegate-user"] = email;
-    result["x-forwarded-user"] = email;
-    result["x-forwarded-email"] = email;
-    result["remote-user"] = email;
-    result["remote-email"] = email;
+export function createToUpstream(): ToUpstream {
+  const told = new Map<string, Headers>();
+
+  function toldTo({ client, principal }: Forwarded): Headers {
+    // A line feed is in none of them.
+    const key = `${client.host}\n${client.forwardedFor}\n${client.proto}\n${client.ip}\n${principal?.email}`;
+    const known = told.get(key);
+    if (known !== undefined) return known;
+    const made = said(client, principal);
+    if (told.size >= TOLD_CACHE) told.clear();
+    told.set(key, made);
+    return made;
   }
-  // Names that Runegate sets are dropped from what was sent, and naming one in `Connection` removes only the forgery.
-  const named = headers.connection === undefined ? NOTHING_NAMED : namedIn(headers.connection);
-  for (const name in headers) {
-    if (name === "host" || name === "cookie" || isDropped(name, client.peerTrusted)) continue;
-    if (named.has(name)) continue;
-    result[name] = headers[name] ?? "";
-  }
-  return result;
+
+  return (headers, forwarded) => {
+    const result = new Headers(toldTo(forwarded));
+    if (forwarded.cookie !== undefined) result.set("cookie", forwarded.cookie);
+    const { peerTrusted } = forwarded.client;
+    // Names that Runegate sets are dropped from what was sent, and naming one in `Connection` removes only the forgery.
+    const named = headers.connection === undefined ? NOTHING_NAMED : namedIn(headers.connection);
+    for (const name in headers) {
+      if (name === "host" || name === "cookie" || isDropped(name, peerTrusted) || named.has(name)) continue;
+      result.set(name, headers[name] ?? "");
+    }
+    return result;
+  };
 }
 
-/** The same for a WebSocket handshake; what the new handshake sets itself is left out. */
-export function toUpstreamHandshake(
-  headers: Readonly<Record<string, string>>,
-  forwarded: Forwarded,
-): Record<string, string> {
-  const result = toUpstream(headers, forwarded);
-  for (const name of HANDSHAKE_NAMES) delete result[name];
-  return result;
+function said({ host, forwardedFor, proto, ip }: Client, principal: Principal | undefined): Headers {
+  const headers = new Headers({
+    host,
+    "x-forwarded-for": forwardedFor,
+    "x-forwarded-proto": proto,
+    "x-forwarded-host": host,
+    "x-real-ip": ip,
+    // `fetch` would otherwise name itself to the application.
+    "user-agent": "",
+  });
+  if (principal === undefined) return headers;
+  headers.set("x-runegate-authenticated", "true");
+  for (const name of ADDRESS_NAMES) headers.set(name, principal.email);
+  return headers;
+}
+
+/** What a WebSocket's new handshake sets itself, to be left out of the headers it is given. */
+export function withoutHandshake(headers: Headers): Headers {
+  for (const name of HANDSHAKE_NAMES) headers.delete(name);
+  return headers;
 }
 
 const NOTHING_NAMED: ReadonlySet<string> = new Set();
@@ -147,18 +170,21 @@ function isDropped(name: string, peerTrusted: boolean): boolean {
 /**
  * Turns the application's response headers into those the browser gets, in place.
  * @param ownCookies cookie names the application may not set.
+ * @returns what is left, by lower-case name: cheaper to read than `Headers`. `set-cookie` is not to be read here.
  */
-export function fromUpstream(headers: Headers, ownCookies: ReadonlySet<string>): void {
-  const connection = headers.get("connection");
-  const named = connection === null ? NOTHING_NAMED : namedIn(connection);
-  const dropped: string[] = [];
-  let setsCookies = false;
-  for (const name in headers.toJSON()) {
-    if (HOP_BY_HOP.has(name) || name.startsWith("proxy-") || named.has(name)) dropped.push(name);
-    else if (name === "set-cookie") setsCookies = true;
+export function fromUpstream(
+  headers: Headers,
+  ownCookies: ReadonlySet<string>,
+): Readonly<Record<string, string>> {
+  const fields: Record<string, string> = headers.toJSON();
+  const named = fields.connection === undefined ? NOTHING_NAMED : namedIn(fields.connection);
+  for (const name in fields) {
+    if (!HOP_BY_HOP.has(name) && !name.startsWith("proxy-") && !named.has(name)) continue;
+    headers.delete(name);
+    delete fields[name];
   }
-  for (const name of dropped) headers.delete(name);
-  if (setsCookies) keepOwnCookies(headers, ownCookies);
+  if ("set-cookie" in fields) keepOwnCookies(headers, ownCookies);
+  return fields;
 }
 
 /** An application that sets a cookie of Runegate's could sign its users in as anybody, or out. */

@@ -5,7 +5,7 @@ import type { Arrival } from "../edge/arrival.ts";
 import type { Logger } from "../observe/log.ts";
 import type { CloseReason, LiveConnections } from "../session/live.ts";
 import { upstreamFailed } from "./failure.ts";
-import { toUpstreamHandshake } from "./headers.ts";
+import { createToUpstream, withoutHandshake } from "./headers.ts";
 import type { Upstream, UpstreamDelay } from "./upstream.ts";
 
 /** WebSockets: the application's handshake first, then frames both ways (SPEC section 7). */
@@ -90,13 +90,17 @@ type Handshake =
 type Attempt = { readonly socket: WebSocket; readonly early: Message[]; readonly handshake: Handshake };
 
 export function createTunnel({ application, upstream, live, log }: TunnelSettings): Tunnel {
+  const toUpstream = createToUpstream();
+
   function dial(arrival: Arrival, principal: Principal, path: string, protocols: string[]): WebSocket {
     const options: Bun.WebSocketOptions = {
-      headers: toUpstreamHandshake(arrival.headers, {
-        client: arrival.client,
-        cookie: arrival.cookies.rest,
-        principal: application.identityHeaders ? principal : undefined,
-      }),
+      headers: withoutHandshake(
+        toUpstream(arrival.headers, {
+          client: arrival.client,
+          cookie: arrival.cookies.rest,
+          principal: application.identityHeaders ? principal : undefined,
+        }),
+      ),
       // Frames are passed on as messages; compressing them for the last hop, mostly loopback, would only cost.
       perMessageDeflate: false,
       ...(protocols.length === 0 ? {} : { protocols }),

@@ -73,12 +73,14 @@ export function createLiveConnections(first: Sessions, clock: Clock, firstLog: L
   }
 
   async function look(): Promise<void> {
-    for (const [sessionId, connections] of [...open]) {
-      let used = false;
-      for (const connection of connections) used = connection.takeUsed() || used;
-      // `alive` ends a session that is over, and its end comes back to `close`.
-      if (!(await sessions.alive(sessionId, used))) close(sessionId, "session_ended");
-    }
+    // All at once: one after the other, a store that takes its time with each would see none of them closed in time.
+    await Promise.all([...open].map(([sessionId, connections]) => lookAt(sessionId, connections)));
+  }
+
+  async function lookAt(sessionId: string, connections: Iterable<LiveConnection>): Promise<void> {
+    let used = false;
+    for (const connection of connections) used = connection.takeUsed() || used;
+    if (!(await sessions.alive(sessionId, used))) close(sessionId, "session_ended");
   }
 
   function closeAll(reason: CloseReason): void {

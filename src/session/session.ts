@@ -86,11 +86,16 @@ export function createSessions(settings: SessionSettings): Sessions {
     return now >= record.expiresAt || now >= record.seenAt + settings.sessionIdle;
   }
 
-  /** Ends a session that may not go on, and tells if it was for another reason than its time. */
-  async function retire(record: SessionRecord, now: number): Promise<void> {
-    const wasThere = await end(record.id);
-    if (!wasThere || isOver(record, now)) return;
-    audit({ event: "session_revoked", email: record.email, session: record.id, by: "allow_list" });
+  /**
+   * Ends a session that may not go on, and tells if it was for another reason than its time. Not waited for: it is refused
+   * whether or not the store can be written.
+   */
+  function retire(record: SessionRecord, now: number): void {
+    void (async () => {
+      const wasThere = await end(record.id);
+      if (!wasThere || isOver(record, now)) return;
+      audit({ event: "session_revoked", email: record.email, session: record.id, by: "allow_list" });
+    })().catch(() => {});
   }
 
   /** Not waited for, and nothing depends on it: a store that can be read only must not sign anybody out. */
@@ -106,8 +111,7 @@ export function createSessions(settings: SessionSettings): Sessions {
     const now = clock.now();
     const email = record.email as Address;
     if (isOver(record, now) || !policy.allows(email)) {
-      // Not waited for: the answer is the same whether or not the store could be written.
-      void retire(record, now).catch(() => {});
+      retire(record, now);
       return undefined;
     }
     const touched = noteUse(record, now);
@@ -176,7 +180,7 @@ export function createSessions(settings: SessionSettings): Sessions {
       if (record === undefined) return false;
       const now = clock.now();
       if (isOver(record, now) || !policy.allows(record.email as Address)) {
-        await retire(record, now);
+        retire(record, now);
         return false;
       }
       if (used) noteUse(record, now);
