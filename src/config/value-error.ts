@@ -29,7 +29,7 @@ export function quote(text: string): string {
   return JSON.stringify(shown.length > QUOTE_AT_MOST ? `${shown.slice(0, QUOTE_AT_MOST)}…` : shown);
 }
 
-/** User names and passwords in URLs are secrets wherever they were put. */
+/** User names and passwords in URLs are secrets wherever they were put, in one that is mistyped or not encoded too. */
 export function withoutUserinfo(text: string): string {
-  return text.replace(/\/\/[^/]*@/g, "//…@");
+  return text.replace(/(:?\/\/|:\/?)[^\s,]*@/g, "$1…@");
 }

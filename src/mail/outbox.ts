@@ -192,6 +192,22 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     await Promise.all(underway.values());
   }
 
+  /**
+   * Whoever asks for links in vain must not fill the outbox while a mail server that hangs keeps all that may be sent at once:
+   * what is never sent waits for none of them.
+   */
+  function discardLater(id: string, wait: number): void {
+    const timer = setTimeout(async () => {
+      if (underway.size < PARALLEL) return;
+      try {
+        await store.remove(id);
+      } catch {
+        // The worker comes to it some day.
+      }
+    }, wait);
+    timer.unref();
+  }
+
   /** From 0 to 1. */
   function fraction(): number {
     const [byte = 0] = random.bytes(1);
@@ -231,7 +247,9 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       }
       // Later, and not at a time that can be told beforehand: what sending costs would otherwise slow down the requests that
       // follow the answer, and show whoever asked that there is a mail.
-      if (running) wakeIn(SOON + fraction() * SOON_SPREAD);
+      const wait = SOON + fraction() * SOON_SPREAD;
+      if (running) wakeIn(wait);
+      if (running && mail.expiresAt === NEVER_SENT) discardLater(id, wait);
       return true;
     },
     async runDue() {

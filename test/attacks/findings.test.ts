@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { loadConfiguration } from "../../src/config/configuration.ts";
 import { ConfigError } from "../../src/config/finding.ts";
 import { connectControl } from "../../src/control/client.ts";
+import { MailError } from "../../src/mail/mailer.ts";
 import { startPair, until, within } from "../proxy/support.ts";
+import { testClock } from "../support/clock.ts";
 import { startGateway } from "../support/gateway.ts";
 import { dial, exchange, requestHead } from "../support/raw.ts";
 import { testMachine } from "../support/surroundings.ts";
@@ -331,6 +333,49 @@ describe("a link that was used, opened in another browser", () => {
     expect((await fetch(`${gateway.url}/auth`, { method: "POST", headers, body })).status).toBe(200);
     expect((await fetch(`${gateway.url}/auth?token=${token}`)).status).toBe(401);
     expect((await fetch(`${gateway.url}/auth?token=${token}`, { method: "HEAD" })).status).toBe(401);
+    await gateway.stop();
+  });
+});
+
+describe("a mail that is given up late", () => {
+  test("does not give back the cooldown of a later request, which would tell an allowed address from others", async () => {
+    const clock = testClock();
+    const gateway = await startGateway({
+      clock,
+      env: {
+        RUNEGATE_RATE_LIMIT_ENABLED: "true",
+        RUNEGATE_LOGIN_RATE_LIMIT: "0",
+        RUNEGATE_ALLOW_ANY_EMAIL: "false",
+        RUNEGATE_EMAIL_COOLDOWN: "240",
+        RUNEGATE_ALLOWED_EMAILS: "allowed@example.org",
+      },
+      mailer: {
+        async send() {
+          throw new MailError({
+            reason: "nobody answers",
+            remedy: "",
+            permanent: false,
+            misconfigured: false,
+          });
+        },
+      },
+    });
+    const statuses = async (name: string) => {
+      const response = await fetch(`${gateway.url}/login`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ email: `${name}@example.org` }),
+      });
+      return response.status;
+    };
+    const answers: Record<string, number[]> = { allowed: [], other: [] };
+    for (let minute = 0; minute < 20; minute++) {
+      for (const [name, seen] of Object.entries(answers)) seen.push(await statuses(name));
+      clock.advance(60_000);
+      await gateway.gateway.outbox.runDue();
+    }
+    expect(gateway.lines.join("\n")).toContain("mail given up");
+    expect(answers.allowed).toEqual(answers.other);
     await gateway.stop();
   });
 });

@@ -57,6 +57,18 @@ describe("runegate config", () => {
     expect(stdout + stderr).not.toMatch(/[\u001b\u0007]|hunter2/);
     expect(stdout).toContain("RUNEGATE_STORE=valkey://…@db");
   });
+  test.each([
+    "valkey:/user:hunter2@db/0",
+    "user:hunter2@db",
+    "valkey://user:hun/hunter2@db/0",
+    "valkey://user:hun#hunter2@db/0",
+    "valkey://user:hun@hunter2@db/0",
+  ])("shows no password in what is meant to be a URL either: %s", async (store) => {
+    for (const args of [[], ["--json"]]) {
+      const { stdout, stderr } = await run({ RUNEGATE_STORE: store }, ...args);
+      expect(stdout + stderr).not.toContain("hunter2");
+    }
+  });
 
   describe("--example", () => {
     test("env is a file that Runegate reads without a complaint", async () => {

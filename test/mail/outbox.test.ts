@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { MailError, type Mailer } from "../../src/mail/mailer.ts";
-import { createOutbox, type NewMail, type OutboxSettings } from "../../src/mail/outbox.ts";
+import { createOutbox, NEVER_SENT, type NewMail, type OutboxSettings } from "../../src/mail/outbox.ts";
 import { createSmtpMailer } from "../../src/mail/smtp.ts";
 import { type OutboxEntry, type OutboxStore, StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemoryOutbox } from "../../src/store/memory/outbox.ts";
@@ -480,4 +480,22 @@ describe("with a real SMTP server", () => {
       `127.0.0.1:${server.port} refused the recipient: 550 5.1.1 no such user`,
     ]);
   });
+});
+
+test("mails that are never sent leave room for others while the mail server hangs", async () => {
+  const hanging = Promise.withResolvers<void>();
+  const capacity = 20;
+  const store = createMemoryOutbox(capacity);
+  const world = setUp(() => hanging.promise, { store });
+  for (let i = 0; i < 4; i++) await world.outbox.queue(newMail());
+  world.outbox.start();
+  await until(() => world.attempts.length === 4);
+  for (let i = 4; i < capacity; i++) await world.outbox.queue(newMail({ expiresAt: NEVER_SENT }));
+  expect(await world.outbox.queue(newMail())).toBe(false);
+  // The four under way are due again at the end of their claim, and nothing before that.
+  await until(() => store.nextDue() !== NOW);
+  expect(await world.outbox.queue(newMail())).toBe(true);
+  expect(world.attempts).toHaveLength(4);
+  hanging.resolve();
+  await world.outbox.stop();
 });

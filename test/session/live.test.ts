@@ -1,8 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { systemRandom } from "../../src/clock.ts";
+import { parseAddress } from "../../src/login/address.ts";
 import type { Logger } from "../../src/observe/log.ts";
 import { type CloseReason, createLiveConnections } from "../../src/session/live.ts";
-import type { Sessions } from "../../src/session/session.ts";
+import { createSessions, type Sessions } from "../../src/session/session.ts";
 import { StoreUnavailable } from "../../src/store/contracts.ts";
+import { createMemorySessions } from "../../src/store/memory/sessions.ts";
 import { createTestClock } from "../store/contract.ts";
 
 /** What is open while the store is away: the front door has the ordinary ends (`test/proxy/events`, `websocket`). */
@@ -58,4 +61,61 @@ describe("while the store does not answer", () => {
     expect(closed).toEqual([]);
     expect(live.size).toBe(1);
   });
+});
+
+test("a sweep asks about all sessions at once, so that a slow store keeps none of them open", async () => {
+  const asked: Array<(alive: boolean) => void> = [];
+  const sessions = {
+    onEnded() {},
+    alive: () => new Promise<boolean>((resolve) => asked.push(resolve)),
+  } as unknown as Sessions;
+  const live = createLiveConnections(sessions, createTestClock(), quiet);
+  const closed: string[] = [];
+  for (const id of ["a", "b", "c"]) {
+    live.add(id, { close: () => void closed.push(id), takeUsed: () => false });
+  }
+  const swept = live.sweep();
+  expect(asked).toHaveLength(3);
+  asked[2]?.(false);
+  await Bun.sleep(0);
+  expect(closed).toEqual(["c"]);
+  for (const answer of asked) answer(true);
+  await swept;
+  expect(live.size).toBe(2);
+});
+
+test("a store that cannot be written costs a session that is over its streams, and nobody else", async () => {
+  const clock = createTestClock();
+  const memory = createMemorySessions(clock);
+  const sessions = createSessions({
+    sessionTtl: 3_600_000,
+    sessionIdle: 60_000,
+    key: { current: new Uint8Array(32), previous: undefined },
+    store: {
+      ...memory,
+      end() {
+        throw new StoreUnavailable("The disk that the database is on is full.");
+      },
+    },
+    policy: { allows: () => true },
+    audit() {},
+    clock,
+    random: systemRandom,
+  });
+  const live = createLiveConnections(sessions, clock, quiet);
+  const closed: string[] = [];
+  for (const name of ["idle", "used"]) {
+    const email = parseAddress(`${name}@example.org`);
+    const { record } = await sessions.start({ email, ip: "", userAgent: "" });
+    live.add(record.id, {
+      close: (reason) => void closed.push(`${name} ${reason}`),
+      takeUsed: () => name === "used",
+    });
+  }
+  for (let time = 0; time < 4; time++) {
+    clock.advance(20_000);
+    await live.sweep();
+    await live.sweep();
+  }
+  expect(closed).toEqual(["idle session_ended"]);
 });

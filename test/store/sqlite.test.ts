@@ -26,6 +26,7 @@ import { type Place, temporaryPlace } from "./sqlite-place.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
 const SILENT = { error() {}, warn() {}, info() {}, debug() {}, trace() {}, enabled: () => false };
 
 /** In memory where there is such a file system: the contract is about answers, and 10,000 syncs would only measure the disk. */
@@ -318,6 +319,21 @@ describe("migrations", () => {
     );
   });
 
+  test.each([1, 2, 3])("of another process, between this one's questions: number %p", (last) => {
+    using database = new Database(place.path);
+    using other = new Database(place.path);
+    let asked = 0;
+    /** After the question of that number, the other process makes the tables. */
+    const interrupted = {
+      query(sql: string) {
+        const row = database.query(sql).get();
+        if (++asked === last) migrate(other, place.path, 1, STEPS);
+        return { get: () => row };
+      },
+    } as unknown as Database;
+    expect(() => checkContents(contentsOf(interrupted), place.path, 3)).not.toThrow();
+  });
+
   test("say what they did, once", () => {
     void place.open(createTestClock()).close();
     void place.open(createTestClock()).close();
@@ -348,7 +364,9 @@ describe("expiry", () => {
     fill();
     for (let i = 0; i < 1000; i++)
       void limits.hit(`k${i}`, { limit: 5, windowMs: i % 10 === 0 ? HOUR : MINUTE });
-    for (const { sweep } of [tickets, sessions, limits]) expect(sweep(300)).toBe(false);
+    // Marks are kept for a day longer.
+    const tomorrow = createSqliteTickets(handle, { ...clock, now: () => clock.now() + DAY });
+    for (const { sweep } of [tomorrow, sessions, limits]) expect(sweep(300)).toBe(false);
     clock.advance(MINUTE);
     for (const [left, more] of [
       [700, true],
@@ -356,7 +374,7 @@ describe("expiry", () => {
       [100, true],
       [100, false],
     ] as const) {
-      for (const [table, { sweep }] of Object.entries({ tickets, sessions, limits })) {
+      for (const [table, { sweep }] of Object.entries({ tickets: tomorrow, sessions, limits })) {
         expect([table, sweep(300), rows(table)]).toEqual([table, more, left]);
       }
     }
@@ -419,15 +437,60 @@ describe("expiry", () => {
     const tickets = createSqliteTickets(handle, clock);
     const end = clock.now() + MINUTE;
     expect(tickets.spend("a", end)).toBe("fresh");
-    clock.advance(HOUR);
+    clock.advance(DAY + HOUR);
     expect(tickets.sweep(10)).toBe(false);
     expect(rows("tickets")).toBe(0);
-    clock.advance(-HOUR);
+    clock.advance(-DAY - HOUR);
     expect(tickets.spend("a", end)).toBe("spent");
     handle.close();
     const another = place.open(clock);
     expect(another.tickets.spend("a", end)).toBe("spent");
     expect(another.tickets.spend("a later one", end + 1)).toBe("fresh");
+  });
+
+  test("keeps no link from working once a wall clock that was ahead is right again", () => {
+    const { clock, handle, rows } = open();
+    const tickets = createSqliteTickets(handle, clock);
+    clock.advance(30 * DAY);
+    expect(tickets.spend("a", clock.now() + MINUTE)).toBe("fresh");
+    clock.advance(23 * HOUR);
+    expect(tickets.sweep(10)).toBe(false);
+    expect(rows("tickets")).toBe(1);
+    clock.advance(-30 * DAY);
+    expect(tickets.spend("b", clock.now() + MINUTE)).toBe("fresh");
+    handle.close();
+  });
+});
+
+describe("a lock that another program keeps", () => {
+  test("is waited for once, and the calls after that fail at once, until it is let go", () => {
+    const clock = createTestClock();
+    const patience = 400;
+    const handle = openHandle({ path: place.path, clock, log: SILENT, patience });
+    const sessions = createSqliteSessions(handle, clock);
+    const create = () => sessions.create(session("a"));
+    const timed = (work: () => void) => {
+      const begun = performance.now();
+      work();
+      return performance.now() - begun;
+    };
+    const other = new Database(place.path);
+    for (let time = 0; time < 2; time++) {
+      other.run("BEGIN IMMEDIATE");
+      expect(timed(() => expect(create).toThrow("locked by another program"))).toBeGreaterThanOrEqual(
+        patience,
+      );
+      const requests = () => {
+        for (let i = 0; i < 5; i++) expect(create).toThrow("locked by another program");
+      };
+      expect(timed(requests)).toBeLessThan(patience);
+      expect(sessions.find("a")).toEqual(time === 0 ? undefined : session("a"));
+      other.run("ROLLBACK");
+      create();
+      expect(handle.isFailing()).toBe(false);
+    }
+    other.close();
+    handle.close();
   });
 });
 
@@ -479,7 +542,25 @@ describe("limits", () => {
     expect(limits.hit("a", once)).toEqual({ allowed: true });
   });
 
-  test("keep to their capacity: the key that is idle first makes room", () => {
+  test("keep to their capacity with any windows: keys of a long one do not take the room of the others", () => {
+    const clock = createTestClock();
+    const handle = openHandle({ path: place.path, clock, log: SILENT });
+    const limits = createSqliteLimits(handle, clock.monotonic, 10);
+    for (let i = 0; i < 20; i++) {
+      clock.advance(1);
+      void limits.hit(`code:${i}`, { limit: 5, windowMs: DAY });
+    }
+    for (const key of ["login:a", "mail:b", "token:a"]) {
+      clock.advance(1);
+      expect(limits.hit(key, once)).toEqual({ allowed: true });
+    }
+    for (const key of ["login:a", "mail:b", "token:a"]) {
+      expect(limits.hit(key, once)).toMatchObject({ allowed: false });
+    }
+    handle.close();
+  });
+
+  test("keep to their capacity: the key that was hit longest ago makes room", () => {
     const clock = createTestClock();
     const handle = openHandle({ path: place.path, clock, log: SILENT });
     const limits = createSqliteLimits(handle, clock.monotonic, 3);

@@ -412,10 +412,34 @@ describe.each(executables)("%s", (executable) => {
     });
 
     test("a server that makes room by forgetting is warned of", async () => {
-      const server = await startOwn({ lines: ["maxmemory 100mb", "maxmemory-policy allkeys-lru"] });
+      const server = await startOwn({
+        lines: ["maxmemory 100mb", "maxmemory-policy allkeys-lru", "appendonly yes"],
+      });
       expect((await open(server.url)).lines.join()).toContain("maxmemory-policy");
       await server.run("CONFIG", "SET", "maxmemory-policy", "noeviction");
       expect((await open(server.url)).lines).toEqual([]);
+    });
+
+    test("a server that forgets when it is restarted is warned of", async () => {
+      const server = await startOwn();
+      expect((await open(server.url)).lines.join()).toContain("set appendonly to yes");
+      await server.run("CONFIG", "SET", "appendonly", "yes");
+      expect((await open(server.url)).lines).toEqual([]);
+    });
+
+    test("a password with a bare percent sign: works, and survives that the server goes away", async () => {
+      const server = await startOwn({
+        lines: ["requirepass 50%off"],
+        userinfo: ":50%off",
+        adminUserinfo: ":50%25off",
+      });
+      const stores = await open(server.url);
+      await stores.ready();
+      await server.kill();
+      const reason = async () => String(await Promise.resolve(stores.ready()).catch((error) => error));
+      await until(async () => (await reason()).includes("nobody listens"));
+      await server.start();
+      await until(ready(stores));
     });
 
     test.each<[string, (userinfo: string) => string, string]>([

@@ -1,4 +1,4 @@
-import type { Database } from "bun:sqlite";
+import { type Database, SQLiteError } from "bun:sqlite";
 import type { Stats } from "node:fs";
 import { statSync } from "node:fs";
 import type { Clock } from "../../clock.ts";
@@ -26,10 +26,27 @@ export type SqliteHandle = {
   close(): void;
 };
 
-export type HandleSettings = { readonly path: string; readonly clock: Clock; readonly log: Logger };
+/**
+ * Waiting for the lock blocks the process, and only another process' commit is ever waited for, which takes as long as the
+ * disk needs to sync. Beyond this somebody holds the lock for no good reason.
+ */
+const PATIENT_MS = 2_000;
+/** While somebody does: each request would block the process for as long as the first. */
+const IMPATIENT_MS = 5;
+/** SQLite itself looks ever less often, and where several processes write without a pause, one of them would never get to. */
+const LOOK_AGAIN_MS = 1;
+
+export type HandleSettings = {
+  readonly path: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** In milliseconds, for the lock that another process has. */
+  readonly patience?: number;
+};
 
 /** @throws {StoreUnavailable} with what to do about it. */
-export function openHandle({ path, clock, log }: HandleSettings): SqliteHandle {
+export function openHandle(settings: HandleSettings): SqliteHandle {
+  const { path, clock, log, patience: patient = PATIENT_MS } = settings;
   const { database: durable, from, to } = openDatabase(path, clock.now());
   let relaxed: Database;
   try {
@@ -46,11 +63,30 @@ export function openHandle({ path, clock, log }: HandleSettings): SqliteHandle {
   const opened = identityOf(path);
   let open = true;
   let failing = false;
+  let patience = patient;
+
+  /** Only what has found the lock taken before it did anything is done again. */
+  function locked<T>(work: () => T): T {
+    let deadline: number | undefined;
+    for (;;) {
+      try {
+        return work();
+      } catch (error) {
+        if (!(error instanceof SQLiteError && error.code?.startsWith("SQLITE_BUSY"))) throw error;
+        deadline ??= performance.now() + patience;
+        if (performance.now() >= deadline) {
+          patience = IMPATIENT_MS;
+          throw error;
+        }
+        Bun.sleepSync(LOOK_AGAIN_MS);
+      }
+    }
+  }
 
   function attempt<T>(work: () => T): T {
     if (!open) throw new StoreUnavailable("The database is closed.");
     try {
-      return work();
+      return locked(work);
     } catch (error) {
       const thrown = asUnavailable(error);
       if (thrown instanceof StoreUnavailable && !failing) {
@@ -63,6 +99,7 @@ export function openHandle({ path, clock, log }: HandleSettings): SqliteHandle {
 
   function probe(): void {
     attempt(() => fill.run(clock.now()));
+    patience = patient;
     if (!failing) return;
     failing = false;
     log.info("the database works again", { path });

@@ -5,7 +5,8 @@ const ALLOWED: LimitOutcome = { allowed: true };
 
 /**
  * An exact sliding log per key, shared by all processes: a hit is allowed when the one `limit` hits before it is a whole window
- * old. Counted on a clock of its own (`shared-clock.ts`). At `capacity` keys the one that would be idle first makes room.
+ * old. Counted on a clock of its own (`shared-clock.ts`). At `capacity` keys the one that was hit longest ago makes room: going
+ * by when they are idle, keys of a long window would in time leave no room for those of a short one.
  * @property sweep forgets some idle keys; true if there may be more.
  */
 export function createSqliteLimits(
@@ -21,7 +22,7 @@ export function createSqliteLimits(
   const remove = relaxed.prepare<never, [string]>("DELETE FROM limits WHERE key = ?");
   const count = relaxed.prepare<{ value: number }, []>("SELECT value FROM state WHERE name = 'limit_keys'");
   const removeFirst = relaxed.prepare<never, [number]>(
-    "DELETE FROM limits WHERE key IN (SELECT key FROM limits ORDER BY idle_at LIMIT ?)",
+    "DELETE FROM limits WHERE key IN (SELECT key FROM limits ORDER BY last_at LIMIT ?)",
   );
   const removeIdle = relaxed.prepare<never, [number, number]>(`
     DELETE FROM limits WHERE key IN

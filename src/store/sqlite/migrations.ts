@@ -36,6 +36,7 @@ export const MIGRATIONS: readonly string[] = [
     idle_at REAL NOT NULL
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX limits_idle ON limits (idle_at);
+  CREATE INDEX limits_last ON limits (last_at);
   -- Counting the rows by looking at them would cost more than everything else about a hit.
   CREATE TRIGGER limits_added AFTER INSERT ON limits
     BEGIN UPDATE state SET value = value + 1 WHERE name = 'limit_keys'; END;
@@ -71,10 +72,12 @@ export type Contents =
 /** Only reads. */
 export function contentsOf(database: Database): Contents {
   const single = (sql: string) => database.query<{ value: number }, []>(sql).get()?.value ?? 0;
+  // Looked at before the mark: another process may be making both at this moment, which it does in one transaction.
+  const tables = single("SELECT count(*) AS value FROM sqlite_schema");
   const mark = single("SELECT application_id AS value FROM pragma_application_id");
   if (mark === APPLICATION_ID)
     return { kind: "ours", version: single("SELECT max(version) AS value FROM schema_version") };
-  if (mark === 0 && single("SELECT count(*) AS value FROM sqlite_schema") === 0) return { kind: "empty" };
+  if (mark === 0 && tables === 0) return { kind: "empty" };
   return { kind: "foreign" };
 }
 

@@ -8,11 +8,6 @@ import { checkContents, contentsOf, migrate } from "./migrations.ts";
 const OWNER_ONLY = 0o600;
 /** Another process may be creating or migrating the database. Nothing is served yet, so waiting costs nobody. */
 const OPENING_TIMEOUT_MS = 10_000;
-/**
- * Waiting blocks the process, and only another process' commit is ever waited for, which takes as long as the disk needs
- * to sync. Beyond this somebody holds the lock for no good reason.
- */
-const BUSY_TIMEOUT_MS = 2_000;
 /** What a burst has made of the write-ahead log is given back at the next checkpoint, down to this. */
 const JOURNAL_LIMIT_BYTES = 8 * 1024 * 1024;
 
@@ -56,7 +51,7 @@ export function openDatabase(path: string, now: number): Opened {
 
 /** A further connection to a database that {@link openDatabase} has opened. @throws {StoreUnavailable} */
 export function openConnection(path: string, survives: Survives): Database {
-  const database = connect(path, BUSY_TIMEOUT_MS);
+  const database = connect(path, OPENING_TIMEOUT_MS);
   try {
     tune(database, survives);
     return database;
@@ -78,7 +73,8 @@ export function connect(path: string, busyTimeoutMs: number): Database {
 }
 
 function tune(database: Database, survives: Survives): void {
-  database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+  // How the lock is waited for is the handle's affair.
+  database.run("PRAGMA busy_timeout = 0");
   database.run(`PRAGMA synchronous = ${survives === "power-cut" ? "FULL" : "NORMAL"}`);
   database.run(`PRAGMA journal_size_limit = ${JOURNAL_LIMIT_BYTES}`);
 }

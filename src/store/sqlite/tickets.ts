@@ -3,6 +3,12 @@ import { StoreUnavailable, type TicketStore } from "../contracts.ts";
 import type { SqliteHandle } from "./handle.ts";
 
 /**
+ * How long a mark is kept after its ticket has expired. What was spent while the wall clock was ahead is forgotten only if it
+ * was so for longer: from then on, no link would work until the time that it showed.
+ */
+const MARGIN_MS = 24 * 60 * 60 * 1000;
+
+/**
  * Spent marks. A mark goes some time after its ticket has expired; up to which expiry they have gone is kept with them, so that
  * a wall clock that is set back makes no forgotten ticket fresh.
  * @property sweep forgets some expired marks; true if there may be more.
@@ -28,8 +34,8 @@ export function createSqliteTickets(
   const expired = relaxed.prepare<{ found: number }, [number]>(
     "SELECT 1 AS found FROM tickets WHERE expires_at <= ? LIMIT 1",
   );
-  const sweep = relaxed.transaction((now: number, most: number): boolean => {
-    const gone = forget.all(now, most);
+  const sweep = relaxed.transaction((until: number, most: number): boolean => {
+    const gone = forget.all(until, most);
     remember.run(gone.reduce((latest, { expiresAt }) => Math.max(latest, expiresAt), 0));
     return gone.length === most;
   });
@@ -48,9 +54,9 @@ export function createSqliteTickets(
     isSpent: (jti) => handle.read(() => find.get(jti)) !== null,
 
     sweep(most) {
-      const now = clock.now();
-      if (handle.read(() => expired.get(now)) === null) return false;
-      return handle.write(() => sweep.immediate(now, most));
+      const until = clock.now() - MARGIN_MS;
+      if (handle.read(() => expired.get(until)) === null) return false;
+      return handle.write(() => sweep.immediate(until, most));
     },
   };
 }

@@ -70,7 +70,7 @@ export async function openLink({ url, clock, log }: LinkSettings): Promise<Link>
     ahead = pair.ahead;
     openedAt = performance.now();
     for (const listener of missedListeners) listener();
-    await warnOfEviction(pair, log);
+    await warnOfForgetting(pair, log);
     return undefined;
   }
 
@@ -146,15 +146,18 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** A server that makes room by forgetting keys can forget that a link was used. */
-async function warnOfEviction(pair: Pair, log: Logger): Promise<void> {
+/** A server that makes room by forgetting keys, or starts anew without them, can forget that a link was used. */
+async function warnOfForgetting(pair: Pair, log: Logger): Promise<void> {
   // Not every user may ask, and an operator who has seen to that has seen to more.
-  const about = await pair.run("INFO", ["memory"]).catch(() => "");
-  const policy = /^maxmemory_policy:(\S+)/m.exec(String(about))?.[1] ?? "noeviction";
-  const limited = !/^maxmemory:0\s/m.test(String(about));
+  const about = String(await pair.run("INFO", ["memory", "persistence"]).catch(() => ""));
+  const policy = /^maxmemory_policy:(\S+)/m.exec(about)?.[1] ?? "noeviction";
+  const limited = !/^maxmemory:0\s/m.test(about);
   if (limited && policy !== "noeviction") {
     log.warn("the store may forget spent links before their time: set maxmemory-policy to noeviction", {
       policy,
     });
+  }
+  if (/^aof_enabled:0\s/m.test(about)) {
+    log.warn("the store forgets spent links and sessions when it restarts: set appendonly to yes");
   }
 }
