@@ -28,22 +28,32 @@ readonly nginx="$root/etc/nginx"
 # Seconds until the new version must have taken over, and until a reload must have begun.
 readonly SWITCH_LIMIT=90 RELOAD_BEGINS=3
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# Where a relative folder is looked for elsewhere first, and cd says so on standard output.
+unset CDPATH
+# Read from a pipe, it has no folder.
+here=$(cd "$(dirname "${BASH_SOURCE[0]:-/nonexistent/}")" 2>/dev/null && pwd) || here=''
 readonly here
 
 given_binary='' domain='' certificate='' key=''
 dry='' show_secrets='' start=yes
-staged='' replaced_unit='' had_executable='' would_start=yes
+staged='' replaced_unit='' had_executable='' replaced_executable='' would_start=yes
+# Set once the leftovers are this run's to take away.
+is_alone=''
 # Set while files are in place that the service has not been seen to run with.
 switched=''
+# Set from asking for a reload until it is seen how that ended.
+reloading=''
 
 main() {
   trap clean_up EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
+  trap 'exit 141' PIPE
   read_arguments "$@"
   [ "$(id -u)" -eq 0 ] || die 1 "must be run as root. Try: sudo $0"
   command -v systemctl >/dev/null || die 1 "needs systemd, and there is no systemctl here."
+  check_folder
+  check_account
   if [ -n "$domain" ]; then check_nginx; fi
 
   local binary
@@ -126,6 +136,25 @@ read_arguments() {
   [ -z "$given_binary" ] || [ -f "$given_binary" ] || die 1 "there is no file $given_binary."
 }
 
+# Before anything is changed.
+check_folder() {
+  local name
+  for name in runegate.env.example config/email.toml.example uninstall.sh sysctl/60-runegate.conf \
+    systemd/runegate.service systemd/runegate-backoff.conf nginx/runegate-nginx.conf; do
+    [ -r "$here/$name" ] || die 1 "needs the whole deploy folder around it, and there is no $name."
+  done
+}
+
+# An account of somebody's, with whatever it may do elsewhere, is not one for a service.
+check_account() {
+  local entry uid
+  entry=$(getent passwd "$account") || return 0
+  uid=$(cut -d : -f 3 <<<"$entry")
+  if [ "$uid" -eq 0 ] || [ "$uid" -ge 1000 ]; then
+    die 1 "there is a user $account who is no system user (number $uid). Rename or delete that account."
+  fi
+}
+
 # --- the executable -----------------------------------------------------------------------------------------------
 
 build() {
@@ -148,12 +177,20 @@ build() {
 stage() {
   make_directory "$programs" 0755 root:root
   make_directory "$programs/bin" 0755 root:root
+  [ -n "$dry" ] || alone
   step "Copy $1 to $programs/bin and try it" || return 0
   staged=$(temporary_in "$programs/bin")
   copy_into "$staged" 0755 root:root <"$1"
   local version
   version=$(env -i "PATH=$PATH" "$staged" version) || die 1 "$1 does not run on this machine."
   tell "it is ${version%%$'\n'*}"
+}
+
+# Two at a time would take each other's files for leftovers. Let go of at the end of this process, however it ends.
+alone() {
+  exec {lock}<"$programs/bin"
+  flock --nonblock "$lock" || die 1 "another install.sh is at work."
+  is_alone=yes
 }
 
 # --- account, directories, configuration --------------------------------------------------------------------------
@@ -171,7 +208,8 @@ create_account() {
 create_directories() {
   make_directory "$settings" 0750 "root:$account"
   make_directory "$settings/config" 0750 "root:$account"
-  make_directory "$data" 0700 "$account:$account"
+  # One that is there already systemd gives to the service, with all that is in it (StateDirectory=).
+  [ -d "$data" ] || make_directory "$data" 0700 "$account:$account"
 }
 
 create_configuration() {
@@ -216,7 +254,8 @@ properties_of_drop_ins() {
   local file
   for file in "$drop_ins"/*.conf; do
     [ -f "$file" ] || continue
-    grep -E '^(Environment|EnvironmentFile|(Load|Set)Credential(Encrypted)?)=' "$file" || true
+    # A line that ends in a backslash goes on.
+    sed -e ':more' -e '/\\$/{N;s/\\\n/ /;bmore' -e '}' "$file" | grep -E '^(Environment|EnvironmentFile|(Load|Set)Credential(Encrypted)?)=' || true
   done
 }
 
@@ -244,8 +283,8 @@ as_service() {
     return
   fi
   # Only systemd can read its credentials. A unit for the moment, because systemd-run would need D-Bus.
-  local code=1 said
-  said=$(mktemp)
+  local code said
+  said=$(temporary_in "$programs/bin")
   mkdir -p "$(dirname "$trial_unit")"
   cat >"$trial_unit" <<UNIT
 [Service]
@@ -259,8 +298,13 @@ StandardOutput=file:$said
 StandardError=inherit
 UNIT
   systemctl daemon-reload
-  systemctl start "${trial_unit##*/}" 2>/dev/null || true
-  code=$(systemctl show --property=ExecMainStatus --value "${trial_unit##*/}")
+  if systemctl start "${trial_unit##*/}" 2>/dev/null; then
+    code=0
+  else
+    code=$(systemctl show --property=ExecMainStatus --value "${trial_unit##*/}")
+    # It did not even begin.
+    [ "$code" -ne 0 ] || code=1
+  fi
   cat "$said"
   rm -f "$said" "$trial_unit"
   systemctl reset-failed "${trial_unit##*/}" 2>/dev/null || true
@@ -271,6 +315,7 @@ UNIT
 # --- switching ----------------------------------------------------------------------------------------------------
 
 place_files() {
+  if [ -e "$executable" ]; then had_executable=yes; fi
   step "Install $sysctl_file" && {
     [ -d "$root/etc/sysctl.d" ] || make_directory "$root/etc/sysctl.d" 0755 root:root
     install_file "$sysctl_file" 0644 root:root <"$here/sysctl/60-runegate.conf"
@@ -307,7 +352,8 @@ place_unit() {
 }
 
 place_executable() {
-  if [ -e "$executable" ]; then
+  # After a rollback they are one file, and mv refuses to rename one onto itself.
+  if [ -e "$executable" ] && [ ! "$executable" -ef "$previous" ]; then
     step "Keep the version before as $previous" && {
       local kept
       kept=$(temporary_in "$programs/bin")
@@ -316,7 +362,7 @@ place_executable() {
     }
   fi
   step "Put the new executable in place" || return 0
-  if [ -e "$executable" ]; then had_executable=yes; fi
+  replaced_executable=yes
   mv -f "$staged" "$executable"
 }
 
@@ -343,8 +389,12 @@ switch_over() {
     systemctl restart runegate || die 1 "the service did not start. See: journalctl -u runegate"
   elif can_hand_over; then
     step "Reload the service: the new executable takes over, and no connection is refused"
+    reloading=yes
     systemctl reload runegate || die 1 "the service could not be reloaded. See: journalctl -u runegate"
-    wait_for_takeover || die 1 "the new version did not take over. See: journalctl -u runegate"
+    local taken_over=yes
+    wait_for_takeover || taken_over=''
+    reloading=''
+    [ -n "$taken_over" ] || die 1 "the new version did not take over. See: journalctl -u runegate"
   else
     step "Restart the service"
     systemctl restart runegate || die 1 "the new version did not start. See: journalctl -u runegate"
@@ -362,20 +412,19 @@ switch_over() {
 is_running() { [[ $(systemctl is-active runegate 2>/dev/null) =~ ^(active|reloading)$ ]]; }
 
 can_hand_over() {
-  [[ $(option RUNEGATE_STORE) =~ ^(sqlite|valkeys?|rediss?): ]] && [[ $(option RUNEGATE_LISTEN) != unix:* ]]
+  # Nobody keeps the word "memory" in a file of its own.
+  [[ $(option RUNEGATE_STORE)$(option RUNEGATE_STORE_FILE) =~ ^(sqlite:|valkeys?:|rediss?:|/) ]] &&
+    [[ $(option RUNEGATE_LISTEN) != unix:* ]]
 }
 
 # Waits until the main process is one of the executable in place; gives up when a reload has come and gone without.
 wait_for_takeover() {
   local began=$SECONDS
   while [ $((SECONDS - began)) -lt "$SWITCH_LIMIT" ]; do
-    local pid state
-    pid=$(systemctl show --property=MainPID --value runegate)
+    local state
     state=$(systemctl is-active runegate || true)
     if [ "$state" = active ]; then
-      if [ "$(stat -L -c %d:%i "/proc/$pid/exe" 2>/dev/null)" = "$(stat -c %d:%i "$executable")" ]; then
-        return 0
-      fi
+      if runs_what_is_there; then return 0; fi
       [ $((SECONDS - began)) -lt $RELOAD_BEGINS ] || return 1
     elif [ "$state" != reloading ]; then
       return 1
@@ -383,6 +432,23 @@ wait_for_takeover() {
     sleep 0.2
   done
   return 1
+}
+
+runs_what_is_there() {
+  local pid
+  pid=$(systemctl show --property=MainPID --value runegate)
+  [ "$(stat -L -c %d:%i "/proc/$pid/exe" 2>/dev/null)" = "$(stat -c %d:%i "$executable")" ]
+}
+
+# Waits until a reload that was asked for has begun, and is over.
+settle() {
+  local began=$SECONDS
+  while [ $((SECONDS - began)) -lt $RELOAD_BEGINS ] && [ "$(systemctl is-active runegate)" = active ]; do
+    sleep 0.2
+  done
+  while [ $((SECONDS - began)) -lt $SWITCH_LIMIT ] && [ "$(systemctl is-active runegate)" = reloading ]; do
+    sleep 0.2
+  done
 }
 
 # Puts the version before back, and starts it if it does not run any more.
@@ -397,7 +463,8 @@ roll_back() {
   if [ -n "$replaced_unit" ]; then
     mv -f "$replaced_unit" "$unit"
   fi
-  if [ -e "$previous" ]; then
+  # Until then the one that is kept is an older one.
+  if [ -n "$replaced_executable" ] && [ ! "$executable" -ef "$previous" ]; then
     local back
     back=$(temporary_in "$programs/bin")
     ln -f "$previous" "$back"
@@ -405,7 +472,9 @@ roll_back() {
   fi
   systemctl daemon-reload
   [ -n "$start" ] || return 0
-  if is_running; then
+  # Interrupted meanwhile, it may be on its way to the version that is no longer there.
+  [ -z "$reloading" ] || settle
+  if is_running && runs_what_is_there; then
     tell "the version before runs on"
   elif systemctl restart runegate; then
     tell "the version before was started again"
@@ -582,9 +651,11 @@ die() {
 clean_up() {
   local code=$?
   trap - EXIT
+  # Half a way back is none.
+  trap '' INT TERM HUP PIPE
   set +e
   if [ "$code" -ne 0 ] && [ -n "$switched" ]; then roll_back; fi
-  if [ -z "$dry" ]; then
+  if [ -n "$is_alone" ]; then
     rm -f "$trial_unit" "$programs"/bin/.runegate.*.tmp "$programs"/.runegate.*.tmp "$settings"/.runegate.*.tmp \
       "$settings"/config/.runegate.*.tmp "$units"/.runegate.*.tmp "$drop_ins"/.runegate.*.tmp \
       "$root"/etc/sysctl.d/.runegate.*.tmp "$nginx"/*/.runegate.*.tmp

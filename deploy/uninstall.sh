@@ -7,10 +7,11 @@ readonly EX_USAGE=64
 readonly root="${DESTDIR:-}"
 
 readonly account=runegate
+readonly home=/var/lib/runegate
 readonly programs="$root/opt/runegate"
 readonly command_link="$root/usr/local/bin/runegate"
 readonly settings="$root/etc/runegate"
-readonly data="$root/var/lib/runegate"
+readonly data="$root$home"
 readonly units="$root/etc/systemd/system"
 readonly unit="$units/runegate.service"
 readonly drop_ins="$units/runegate.service.d"
@@ -38,7 +39,7 @@ main() {
   stop_service
   remove_unit "$settings_go"
   remove "$sysctl_file" "$command_link"
-  remove_tree "$programs"
+  remove_programs
   if [ -n "$settings_go" ]; then remove_tree "$settings"; fi
   if [ -n "$data_goes" ]; then remove_tree "$data"; fi
   remove_account
@@ -97,10 +98,10 @@ remove_site() {
   done
   if [ -z "$found" ] || ! systemctl is-active --quiet nginx; then return; fi
   step "Reload nginx" || return 0
-  if nginx -t -q; then
-    systemctl reload nginx
-  else
+  if ! nginx -t -q; then
     tell "nginx does not accept its configuration, so it was not reloaded"
+  elif ! systemctl reload nginx; then
+    tell "nginx could not be reloaded. See: journalctl -u nginx"
   fi
 }
 
@@ -123,18 +124,41 @@ remove_unit() {
   systemctl reset-failed runegate 2>/dev/null || true
 }
 
+# The folder may be somebody's who has more in it.
+remove_programs() {
+  remove "$programs"/bin/runegate{,.previous} "$programs/uninstall.sh"
+  [ -z "$dry" ] || return 0
+  # What an install.sh that was killed could not take away.
+  rm -f "$programs"/{,bin/}.runegate.*.tmp "$units"/.runegate.*.tmp "$root"/etc/sysctl.d/.runegate.*.tmp \
+    "$nginx"/*/.runegate.*.tmp "$root/run/systemd/system/runegate-check.service"
+  local folder
+  for folder in "$programs/bin" "$programs"; do
+    [ ! -d "$folder" ] || rmdir --ignore-fail-on-non-empty "$folder"
+  done
+}
+
 remove_account() {
   # Another account that is given the same number later must not own what was kept.
   if [ -z "$dry" ] && { [ -d "$data" ] || [ -d "$settings" ]; }; then
     if getent passwd "$account" >/dev/null; then tell "Keep the system user $account, who owns what was kept"; fi
     return
   fi
-  if getent passwd "$account" >/dev/null; then
+  local entry members
+  if entry=$(getent passwd "$account"); then
+    if [ "$(cut -d : -f 6 <<<"$entry")" != "$home" ]; then
+      tell "Keep the user $account: its home is not $home, so somebody uses it for something else"
+      return
+    fi
     if step "Delete the system user $account"; then userdel "$account"; fi
   fi
   # userdel takes the group along where it was made for the user.
-  if getent group "$account" >/dev/null; then
-    if step "Delete the system group $account"; then groupdel "$account"; fi
+  if entry=$(getent group "$account"); then
+    members=$(cut -d : -f 4 <<<"$entry")
+    if [ -n "$members" ]; then
+      tell "Keep the group $account, which has members: $members"
+    elif step "Delete the system group $account"; then
+      groupdel "$account"
+    fi
   fi
 }
 
@@ -144,7 +168,7 @@ finish() {
     return
   fi
   local kept
-  for kept in "$data" "$settings" "$drop_ins"; do
+  for kept in "$data" "$settings" "$drop_ins" "$programs"; do
     [ ! -d "$kept" ] || tell "Kept: $kept"
   done
   echo "Runegate is removed. Kernel settings it brought stay until the next boot, log lines as long as the journal keeps them."
@@ -162,7 +186,10 @@ remove() {
 
 remove_tree() {
   [ -d "$1" ] || return 0
-  if step "Remove $1"; then rm -rf "$1"; fi
+  step "Remove $1" || return 0
+  # Where somebody keeps it on a disk of its own, by a link or a mount: what is in it, and nothing mounted further down.
+  find -H "$1" -xdev -mindepth 1 -delete || true
+  if [ -L "$1" ]; then rm -f "$1"; else rmdir "$1" || true; fi
 }
 
 # Says what is done next; false in a dry run, so that it is not done.

@@ -219,7 +219,9 @@ export function whenBroken(arrival: Pick<Arrival, "request" | "id">, error: unkn
       status: 503,
       error: error.code,
       title: "Not available right now",
-      message: "Runegate cannot check who you are at the moment. Try again in a minute.",
+      message:
+        "Runegate cannot check who you are at the moment. Try again in a minute; if the link you have no longer " +
+        "works then, ask for a new one.",
       headers: [["Retry-After", "10"]],
     });
   }

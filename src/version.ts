@@ -1,6 +1,6 @@
 import manifest from "../package.json" with { type: "json" };
 
-/** Both replaced when the executable is built (`build/compile.ts`), and not declared at all when run from source. */
+/** Both replaced when the executable is built (`.ci/executable/compile.ts`), and not declared at all when run from source. */
 declare const RUNEGATE_COMMIT: string | undefined;
 declare const RUNEGATE_TARGET: string | undefined;
 

@@ -7,7 +7,7 @@ export type Origin = {
 };
 
 /** What the build is made of. A change elsewhere does not make it another one. */
-const BUILT_FROM = ["src", "static", "deploy", "build", "package.json", "bun.lock"];
+const BUILT_FROM = ["src", "static", "deploy", ".ci", "package.json", "bun.lock"];
 
 /**
  * Asks git. `RUNEGATE_COMMIT` and `SOURCE_DATE_EPOCH` (seconds, as reproducible-builds.org has it) come first, for
@@ -28,7 +28,11 @@ export async function originOf(
 
 async function git(root: string, ...args: string[]): Promise<string | undefined> {
   if (Bun.which("git") === null) return undefined;
-  const child = Bun.spawn(["git", "-C", root, ...args], { stdout: "pipe", stderr: "ignore" });
+  // A tree that belongs to another user, as in a container, is built all the same, and the bytes are not to depend on it.
+  const child = Bun.spawn(["git", "-c", "safe.directory=*", "-C", root, ...args], {
+    stdout: "pipe",
+    stderr: "ignore",
+  });
   const [said, code] = await Promise.all([child.stdout.text(), child.exited]);
   return code === 0 ? said.trim() : undefined;
 }

@@ -62,6 +62,10 @@ export function readOptions(env: Environment, surroundings: Surroundings = SYSTE
   const problems: Finding[] = [];
   const warnings: Finding[] = [];
   const file = readEnvFile(env, surroundings, problems, warnings);
+  const credentials: Credentials = {
+    own: env.CREDENTIALS_DIRECTORY || undefined,
+    service: surroundings.serviceCredentials,
+  };
   const find: Find = (name, emptyIsValue = false) => {
     const own = env[name];
     if (own !== undefined && (own.trim() !== "" || emptyIsValue))
@@ -95,7 +99,7 @@ export function readOptions(env: Environment, surroundings: Surroundings = SYSTE
       failed.add(key);
     };
     const given = isConfidential(option)
-      ? findSecret(option, find, env, report, warnings)
+      ? findSecret(option, find, credentials, report, warnings)
       : (find(option.name, option.emptyIsValue) ??
         (option.alternative === undefined ? undefined : find(option.alternative)));
     const text =
@@ -160,11 +164,14 @@ function readEnvFile(
   return { path: "", entries: new Map() };
 }
 
+/** Directories of systemd credentials: the ones this process was given, and the installed service's. */
+type Credentials = { readonly own: string | undefined; readonly service: string };
+
 /** A secret is given once: as `X`, as `X_FILE`, or as a systemd credential. Twice is a mistake someone should look at. */
 function findSecret(
   option: Option<unknown>,
   find: Find,
-  env: Environment,
+  { own, service }: Credentials,
   report: (name: string, problem: string, remedy: string) => void,
   warnings: Finding[],
 ): Found | undefined {
@@ -172,14 +179,18 @@ function findSecret(
   const fileName = `${name}_FILE`;
   const direct = find(name);
   const file = find(fileName);
-  const directory = env.CREDENTIALS_DIRECTORY;
-  const credentialPath = directory ? join(directory, name.toLowerCase()) : undefined;
-  const credential = credentialPath === undefined ? undefined : readTextFile(credentialPath);
+  const credentialPath = join(own ?? service, name.toLowerCase());
+  let credential = readTextFile(credentialPath);
+  // The administrator's own commands are given none. They would call a secret missing that the service has, and with the
+  // one they propose to add it would be given twice. Whoever may not read the service's is not concerned.
+  const beside = own === undefined;
+  if (beside && (direct !== undefined || file !== undefined || credential.kind === "failed"))
+    credential = { kind: "missing" };
 
   const ways = [
     direct && `${name} (${direct.source})`,
     file && `${fileName} (${file.source})`,
-    credential && credential.kind !== "missing" && `the credential ${credentialPath}`,
+    credential.kind !== "missing" && `the credential ${credentialPath}`,
   ].filter((way) => way !== undefined && way !== false);
   if (ways.length > 1) {
     report(name, `is given ${ways.length} times: ${ways.join(", ")}`, "Keep one and remove the others.");
@@ -197,9 +208,9 @@ function findSecret(
     if (exposed) warnings.push(exposed);
     return secretIn(read, fileName, path, report);
   }
-  if (credential === undefined || credential.kind === "missing") return undefined;
+  if (credential.kind === "missing") return undefined;
   // systemd alone decides who can read a credential, so its mode says nothing.
-  return secretIn(credential, name, credentialPath ?? "", report);
+  return secretIn(credential, name, credentialPath, report);
 }
 
 function secretIn(

@@ -10,6 +10,8 @@ export type Surroundings = {
   readonly emailConfigs: readonly string[];
   /** What an installed service has under `/run`. */
   readonly serviceRuntimeDirectory: string;
+  /** Where systemd shows root the credentials of an installed service, while that runs. */
+  readonly serviceCredentials: string;
   readonly random: Random;
 };
 
@@ -17,5 +19,6 @@ export const SYSTEM: Surroundings = {
   envFiles: ["/etc/runegate/runegate.env", ".env"],
   emailConfigs: ["/etc/runegate/config/email.toml", "config/email.toml"],
   serviceRuntimeDirectory: "/run/runegate",
+  serviceCredentials: "/run/credentials/runegate.service",
   random: systemRandom,
 };

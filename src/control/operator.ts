@@ -91,14 +91,15 @@ export function createOperator({ sessions, policy, options, audit }: OperatorSet
     },
 
     async revoke(request) {
-      const all = await sessions.list();
-      if ("all" in request) return end(all);
       if ("email" in request) {
-        const address = asAddress(request.email);
-        return end(all.filter(({ email }) => email === address));
+        const email = asAddress(request.email);
+        const ended = await sessions.endAll(email);
+        for (const session of ended) audit({ event: "session_revoked", email, session, by: "operator" });
+        return ended.length;
       }
-      if (request.id === "") throw new OperatorError("Say which session.");
-      const named = all.filter(({ id }) => id.startsWith(request.id));
+      if ("all" in request && request.all === true) return end(await sessions.list());
+      if (!("id" in request) || request.id === "") throw new OperatorError("Say which session.");
+      const named = (await sessions.list()).filter(({ id }) => id.startsWith(request.id));
       if (named.length > 1) {
         throw new OperatorError("That beginning names several sessions: give more of it.");
       }

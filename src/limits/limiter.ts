@@ -20,7 +20,7 @@ export type Limiter = {
 };
 
 const MINUTE_MS = 60_000;
-const DAY_MS = 24 * 60 * MINUTE_MS;
+const HOUR_MS = 60 * MINUTE_MS;
 const CODE_TRIES = 5;
 const ALLOWED: LimitOutcome = { allowed: true };
 
@@ -44,8 +44,10 @@ export function createLimiter(settings: LimitSettings, store: LimitStore): Limit
     loginRequest: (client) => hit(`login:${client.limitKey}`, loginRule),
     mail: (email) => hit(mailKey(email), mailRule),
     redemption: (client) => hit(`token:${client.limitKey}`, tokenRule),
-    // Longer than any ticket lives by the wall clock, which may be set back while the limit's clock goes on.
-    code: (jti, lifetimeMs) => store.hit(`code:${jti}`, { limit: CODE_TRIES, windowMs: lifetimeMs + DAY_MS }),
+    // Longer than a ticket lives, because the wall clock may be set back while the limit's clock goes on; not much longer,
+    // because each of them takes room in the store.
+    code: (jti, lifetimeMs) =>
+      store.hit(`code:${jti}`, { limit: CODE_TRIES, windowMs: lifetimeMs + HOUR_MS }),
     mailKey,
     release: (key) => store.release(key),
   };

@@ -36,7 +36,7 @@ export type LiveConnection = {
 
 /** SPEC section 3: within 5 seconds of the end of the session. */
 const SWEEP_EVERY_MS = 2_000;
-/** A store may be away for this long before what is open is closed: a sweep or two, so that 5 seconds hold here too. */
+/** A store may be away for this long before what is open is closed: a sweep or two. One that just starts anew is no reason. */
 const UNANSWERED_MS = 3_000;
 
 export function createLiveConnections(first: Sessions, clock: Clock, firstLog: Logger): LiveConnections {

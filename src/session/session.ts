@@ -22,6 +22,8 @@ export type Sessions = {
   /** Every live session that these cookies name, to end them all. @throws {StoreUnavailable} */
   findAll(cookies: readonly string[]): Promise<Found[]>;
   end(id: string): Promise<boolean>;
+  /** Ends every session of an address, @returns their ids. */
+  endAll(email: Address): Promise<string[]>;
   list(): Promise<SessionRecord[]>;
   /** Whether the session with this id is still good; marks it used when `used`. */
   alive(id: string, used: boolean): Promise<boolean>;
@@ -169,6 +171,12 @@ export function createSessions(settings: SessionSettings): Sessions {
     findAll,
 
     end,
+
+    async endAll(email) {
+      const ids = await store.endAll(email);
+      for (const id of ids) ended(id);
+      return ids;
+    },
 
     async list() {
       const now = clock.now();

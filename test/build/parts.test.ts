@@ -8,6 +8,7 @@ import { bundledPackages } from "../../.ci/executable/packages.ts";
 import { billOfMaterials } from "../../.ci/executable/sbom.ts";
 import { isTarget, runtimePackage, TARGETS, thisMachine } from "../../.ci/executable/targets.ts";
 import manifest from "../../package.json" with { type: "json" };
+import { folder, run } from "./support.ts";
 
 const root = join(import.meta.dir, "../..");
 
@@ -123,6 +124,22 @@ describe("where the source comes from", () => {
     const { commit, date } = await originOf(root, {});
     expect(commit).toMatch(/^[0-9a-f]{12}(-modified)?$/);
     expect(date?.getTime()).toBeGreaterThan(0);
+  });
+  test("what builds it counts as changed too, whoever the tree belongs to", async () => {
+    using tree = folder();
+    for (const name of ["src/main.ts", ".ci/executable/main.ts", "notes"]) tree.write(name, "1");
+    const git = (...args: string[]) =>
+      run(["git", "-C", tree.path, "-c", "user.name=a", "-c", "user.email=a@example.org", ...args]);
+    await git("init", "-q");
+    await git("add", ".");
+    await git("commit", "-qm", "first");
+    if (process.getuid?.() === 0) await run(["chown", "-R", "65534:65534", tree.path]);
+    const commitOf = async () => (await originOf(tree.path, {})).commit;
+    expect(await commitOf()).toMatch(/^[0-9a-f]{12}$/);
+    tree.write("notes", "2");
+    expect(await commitOf()).toMatch(/^[0-9a-f]{12}$/);
+    tree.write(".ci/executable/main.ts", "2");
+    expect(await commitOf()).toMatch(/^[0-9a-f]{12}-modified$/);
   });
   test("the environment says, for a tree without history", async () => {
     const env = { RUNEGATE_COMMIT: "abc", SOURCE_DATE_EPOCH: "7" };

@@ -159,6 +159,30 @@ describe("secrets", () => {
     expect(sources.sessionKey.source).toBe(path);
     expect(warnings).toEqual([]);
   });
+  describe("the installed service's credentials", () => {
+    const name = "credentials/runegate_session_key";
+    const service = (content: string) => {
+      mkdirSync(machine.serviceCredentials, { recursive: true });
+      return machine.write(name, content);
+    };
+    test("are there for commands beside it, which are given none", () => {
+      const path = service(KEY);
+      const { options, sources, warnings } = load(LISTED);
+      expect(Buffer.from(options.sessionKey).toString()).toBe(KEY);
+      expect([sources.sessionKey.source, warnings]).toEqual([path, []]);
+    });
+    test("do not count where a secret is given otherwise, or other credentials are", () => {
+      service("k".repeat(99));
+      const elsewhere = join(machine.directory, "own");
+      expect(load({ ...LISTED, RUNEGATE_SESSION_KEY: KEY }).options.sessionKey).toHaveLength(KEY.length);
+      expect(load({ ...LISTED, CREDENTIALS_DIRECTORY: elsewhere }).sources.sessionKey.source).toBe("default");
+    });
+    test("do not concern whoever may not read them", () => {
+      // What cannot be read, to root either.
+      mkdirSync(join(machine.directory, name), { recursive: true });
+      expect(load(LISTED).sources.sessionKey.source).toBe("default");
+    });
+  });
   test("blanks belong to a secret", () => {
     const secret = ` ${"s".repeat(40)} `;
     expect(load({ RUNEGATE_JWT_SECRET: secret }).options.jwtSecret).toHaveLength(42);

@@ -191,6 +191,9 @@ export function describeEdge(
         "X-Forwarded-Prefix: /forged",
         "X-Forwarded-Uri: /forged",
         "X-Forwarded-Server: forged.example",
+        "X-Forwarded-By: forged.example",
+        "X-Forwarded-Protocol: forged",
+        "X-Forwarded-Client-Cert: forged",
         "Forwarded: for=203.0.113.66;host=forged.example;proto=http",
         "X-Real-IP: 203.0.113.66",
         "X-Runegate-User: forged@example.org",
@@ -205,7 +208,9 @@ export function describeEdge(
       const request = arrived("/forged-headers");
       const received = request.fields.map(([field, value]) => `${field}: ${value}`).join("\n");
       expect(received).not.toMatch(/203\.0\.113|: \/?forged|forged[@.]|6666/);
-      expect(received).not.toMatch(/^(forwarded|x-forwarded-(port|prefix|uri|server)|proxy):/im);
+      expect(received).not.toMatch(
+        /^(forwarded|x-forwarded-(port|prefix|uri|server|by|protocol|client-cert)|proxy):/im,
+      );
       expect(request.one("x-real-ip")).toBe("127.0.0.2");
       expect(request.one("x-forwarded-for")).toBe("127.0.0.2, 127.0.0.1");
       expect(request.one("x-forwarded-host")).toBe(DOMAIN);

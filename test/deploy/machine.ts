@@ -26,6 +26,8 @@ export type Machine = {
   calls(): string[];
   /** Runs a script of `deploy/`. */
   run(script: string, ...args: string[]): Promise<Ended>;
+  /** Runs a line of shell in the folder that holds `deploy`. */
+  type(line: string): Promise<Ended>;
   path(name: string): string;
   read(name: string): string;
   write(name: string, content: string): void;
@@ -51,8 +53,11 @@ export type Ended = { readonly code: number; readonly stdout: string; readonly s
  */
 export type Mark = "real" | "no-version" | "no-start" | "check-fails";
 
-/** `uid`: who runs the script. `systemd`: its version. `nginx`: what its test says. */
-export type Setting = "uid" | "systemd" | "nginx";
+/**
+ * `uid`: who runs the script. `systemd`: its version. `nginx`: what its test says. `accounts`: those there are, as getent
+ * shows them, with `passwd` or `group` before them. `begins`: whether a unit can be started that is to run once.
+ */
+export type Setting = "uid" | "systemd" | "nginx" | "accounts" | "begins";
 
 const RUNEGATE = (marks: readonly Mark[], name: string) => `#!/bin/sh
 # ${name} ${marks.join(" ")}
@@ -75,9 +80,10 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   // Where fsync takes long, the suite would.
   sync: "exit 0",
   sysctl: 'note sysctl "$@"',
-  getent: 'grep -qx "$1 $2" "$STATE/accounts"',
-  groupadd: 'note groupadd "$@"; for name; do :; done; echo "group $name" >>"$STATE/accounts"',
-  useradd: 'note useradd "$@"; for name; do :; done; echo "passwd $name" >>"$STATE/accounts"',
+  getent: 'grep "^$1 $2:" "$STATE/accounts" | cut -d " " -f 2- | grep .',
+  groupadd: 'note groupadd "$@"; for name; do :; done; echo "group $name:x:999:" >>"$STATE/accounts"',
+  useradd: `note useradd "$@"; for name; do :; done
+    echo "passwd $name:x:999:999:Runegate:/var/lib/runegate:/usr/sbin/nologin" >>"$STATE/accounts"`,
   userdel: 'note userdel "$@"; : >"$STATE/accounts"',
   groupdel: 'note groupdel "$@"; : >"$STATE/accounts"',
   runuser: 'note runuser "$1" "$2"; shift 3; exec "$@"',
@@ -91,9 +97,10 @@ const PROGRAMS: Readonly<Record<string, string>> = {
     case "$*" in
       start*check*)
         cp "$trial" "$STATE/trial"
+        if [ "$(cat "$STATE/begins")" = no ]; then echo 0 >"$STATE/status"; exit 1; fi
         env -i $(sed -n "s/^Environment=//p" "$trial") $(sed -n "s/^ExecStart=//p" "$trial") \\
           >"$(sed -n "s/^StandardOutput=file://p" "$trial")"
-        echo $? >"$STATE/status" ;;
+        code=$?; echo $code >"$STATE/status"; exit $code ;;
       show*ExecMainStatus*) cat "$STATE/status" ;;
       --version) echo "systemd $(cat "$STATE/systemd") (12)" ;;
       *is-active*nginx) exit 0 ;;
@@ -134,6 +141,7 @@ export function installationMachine(): Machine {
     nginx: "0",
     service: "inactive",
     accounts: "",
+    begins: "yes",
     calls: "",
   }))
     writeFileSync(join(state, name), `${value}\n`);
@@ -148,6 +156,25 @@ export function installationMachine(): Machine {
       name,
       values.reduce((filled, [from, to]) => filled.replace(from, to), text),
     );
+  }
+  async function start(command: readonly string[], cwd: string): Promise<Ended> {
+    // The caller's umask is not to matter.
+    const child = Bun.spawn(["sh", "-c", 'umask 0; exec "$@"', "sh", ...command], {
+      cwd,
+      env: { PATH: `${bin}:/usr/sbin:/usr/bin:/sbin:/bin`, DESTDIR: root, STATE: state },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [stdout, stderr] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+    ]);
+    return {
+      code: await child.exited,
+      stdout: stdout.replaceAll(root, ""),
+      stderr: stderr.replaceAll(root, ""),
+    };
   }
   const machine: Machine = {
     root,
@@ -164,25 +191,8 @@ export function installationMachine(): Machine {
       writeFileSync(join(state, "calls"), "");
       return lines.map((line) => line.replaceAll(root, ""));
     },
-    async run(script, ...args) {
-      // The caller's umask is not to matter.
-      const child = Bun.spawn(["sh", "-c", 'umask 0; exec "$@"', "sh", join(deploy, script), ...args], {
-        cwd: folder,
-        env: { PATH: `${bin}:/usr/sbin:/usr/bin:/sbin:/bin`, DESTDIR: root, STATE: state },
-        stdin: "ignore",
-        stdout: "pipe",
-        stderr: "pipe",
-      });
-      const [stdout, stderr] = await Promise.all([
-        new Response(child.stdout).text(),
-        new Response(child.stderr).text(),
-      ]);
-      return {
-        code: await child.exited,
-        stdout: stdout.replaceAll(root, ""),
-        stderr: stderr.replaceAll(root, ""),
-      };
-    },
+    run: (script, ...args) => start([join(deploy, script), ...args], folder),
+    type: (line) => start(["bash", "-c", line], repository),
     binary(name, ...marks) {
       const file = join(folder, name);
       writeFileSync(file, RUNEGATE(marks, name));

@@ -1,5 +1,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
+  cpSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -11,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { needs } from "../support/needs.ts";
-import { deploy, installationMachine, type Machine } from "./machine.ts";
+import { deploy, type Ended, installationMachine, type Machine } from "./machine.ts";
 
 setDefaultTimeout(20_000);
 
@@ -188,6 +190,20 @@ describe("install.sh, again", () => {
     expect(calls).toEqual(["systemctl reload runegate"]);
   });
 
+  test("hands over too where the address of the store is in a file", async () => {
+    using machine = await installed();
+    const env = machine.read(ENV).replace(/^RUNEGATE_STORE=.*$/m, "RUNEGATE_STORE_FILE=/etc/runegate/store");
+    machine.write(ENV, env);
+    await machine.run("install.sh", "--binary", machine.binary("second"));
+    expect(machine.calls()).toContain("systemctl reload runegate");
+  });
+
+  test("leaves who owns the data to systemd, which looks at all of it", async () => {
+    using machine = await installed();
+    await machine.run("install.sh", "--binary", machine.binary("second"));
+    expect(machine.calls().join()).not.toMatch(/chown \S+ \/var\/lib/);
+  });
+
   test.each([
     ["the memory store", "RUNEGATE_STORE=memory"],
     ["a unix socket", "RUNEGATE_LISTEN=unix:/run/runegate/http.sock"],
@@ -259,10 +275,80 @@ describe("install.sh, again", () => {
     expect(machine.trial()).not.toContain("no:/no");
     expect(readdirSync(machine.path("run/systemd/system"))).toEqual([]);
 
+    machine.write(
+      `${UNIT}.d/override.conf`,
+      "[Service]\nSetCredentialEncrypted=runegate_jwt_secret: \\\n  abc= \\\n  def=\nEnvironment=A=b\n",
+    );
+    await machine.run("install.sh", "--binary", machine.binary("second"));
+    expect(machine.trial()).toMatch(
+      /^SetCredentialEncrypted=runegate_jwt_secret: +abc= +def=\nEnvironment=A=b\nExecStart=/m,
+    );
+
     const refused = await machine.run("install.sh", "--binary", machine.binary("third", "check-fails"));
     expect([refused.code, machine.service()]).toEqual([78, "active"]);
     expect(refused.stdout).toContain("something new is missing");
+
+    machine.set("begins", "no");
+    const before = machine.tree();
+    const { code, stderr } = await machine.run("install.sh", "--binary", machine.binary("fourth"));
+    expect([code, machine.tree()]).toEqual([1, before]);
+    expect(stderr).toContain("could not be checked");
   });
+});
+
+describe("install.sh changes nothing", () => {
+  async function refuses(machine: Machine, how: Promise<Ended>, reason: string): Promise<void> {
+    const before = machine.tree();
+    const { code, stderr } = await how;
+    expect([code, machine.tree()]).toEqual([1, before]);
+    expect(stderr).toContain(reason);
+    expect(machine.calls().join()).not.toMatch(/chown|add|systemctl (enable|start|reload|restart)/);
+  }
+
+  test.each([
+    ["a person's", 1000],
+    ["root by another name", 0],
+  ])("where the account is %s", async (_, uid) => {
+    using machine = installationMachine();
+    machine.set("accounts", `passwd runegate:x:${uid}:${uid}::/home/runegate:/bin/bash`);
+    await refuses(machine, machine.run("install.sh", "--binary", machine.binary("a")), "no system user");
+  });
+
+  test("without the folder it belongs in", async () => {
+    using machine = installationMachine();
+    const binary = machine.binary("a");
+    const alone = machine.path("../install.sh");
+    cpSync(join(deploy, "install.sh"), alone);
+    await refuses(machine, machine.type(`${alone} --binary ${binary}`), "needs the whole deploy folder");
+    const piped = `cat deploy/install.sh | bash -s -- --binary ${binary}`;
+    await refuses(machine, machine.type(piped), "needs the whole deploy folder");
+  });
+
+  test("while another one is at work", async () => {
+    using machine = await installed();
+    const holder = Bun.spawn(["flock", machine.path("opt/runegate/bin"), "sh", "-c", "echo held; cat"], {
+      stdin: "pipe",
+      stdout: "pipe",
+    });
+    await holder.stdout.getReader().read();
+    machine.write("opt/runegate/bin/.runegate.aBcDeF.tmp", "the other one's");
+    const { code, stderr } = await machine.run("install.sh", "--binary", machine.binary("second"));
+    await holder.stdin.end();
+    expect(await holder.exited).toBe(0);
+    expect([code, stderr]).toEqual([1, "install.sh: another install.sh is at work.\n"]);
+    expect(machine.read(EXECUTABLE)).toContain("# first");
+    expect(machine.exists("opt/runegate/bin/.runegate.aBcDeF.tmp")).toBe(true);
+    expect((await machine.run("install.sh", "--binary", machine.binary("second"))).code).toBe(0);
+    expect(machine.exists("opt/runegate/bin/.runegate.aBcDeF.tmp")).toBe(false);
+  });
+});
+
+test("install.sh finds its folder where cd says which one it found", async () => {
+  using machine = installationMachine();
+  const { code, stderr } = await machine.type(
+    `CDPATH=. deploy/install.sh --dry-run --binary ${machine.binary("a")}`,
+  );
+  expect([code, stderr]).toEqual([0, ""]);
 });
 
 describe("install.sh --setup-nginx", () => {
@@ -385,6 +471,46 @@ describe("uninstall.sh", () => {
     await machine.run("uninstall.sh", "--yes", "--keep-data");
     expect([machine.exists("etc/runegate"), machine.exists("var/lib/runegate")]).toEqual([false, true]);
     expect(machine.calls()).not.toContain("userdel runegate");
+  });
+
+  test("takes from folders that are also somebody else's only what was installed", async () => {
+    using machine = await installed();
+    machine.write("opt/runegate/bin/tool", "somebody's own");
+    // As an install.sh that was killed leaves them.
+    for (const place of ["opt/runegate/bin", "etc/systemd/system", "etc/nginx/sites-available"]) {
+      machine.write(`${place}/.runegate.aBcDeF.tmp`, "");
+    }
+    const { code, stdout } = await machine.run("uninstall.sh", "--purge");
+    expect([code, readdirSync(machine.path("opt/runegate/bin"))]).toEqual([0, ["tool"]]);
+    expect(stdout).toContain("Kept: /opt/runegate\n");
+    expect(Object.keys(machine.tree()).filter((path) => path.includes(".tmp"))).toEqual([]);
+  });
+
+  test("deletes data that is kept elsewhere by a link", async () => {
+    using machine = await installed();
+    mkdirSync(machine.path("mnt/disk/state"), { recursive: true });
+    rmSync(machine.path("var/lib/runegate"), { recursive: true });
+    symlinkSync(machine.path("mnt/disk/state"), machine.path("var/lib/runegate"));
+    machine.write("var/lib/runegate/runegate.db", "sessions");
+    machine.write("mnt/disk/others", "somebody's own");
+    expect((await machine.run("uninstall.sh", "--purge")).code).toBe(0);
+    expect([machine.exists("var/lib/runegate"), machine.exists("mnt/disk/state/runegate.db")]).toEqual([
+      false,
+      false,
+    ]);
+    expect(machine.read("mnt/disk/others")).toBe("somebody's own");
+  });
+
+  test.each([
+    ["an account with another home", "passwd runegate:x:998:998::/srv/other:/bin/sh", "Keep the user"],
+    ["a group with members", "group runegate:x:998:ada", "members: ada"],
+  ])("keeps %s", async (_, account, said) => {
+    using machine = await installed();
+    machine.set("accounts", account);
+    const { code, stdout } = await machine.run("uninstall.sh", "--purge");
+    expect(code).toBe(0);
+    expect(stdout).toContain(said);
+    expect(machine.calls().join()).not.toMatch(/userdel|groupdel/);
   });
 
   test("leaves alone what only has the same name", async () => {

@@ -61,7 +61,13 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
       ...(settings.target === undefined ? {} : { RUNEGATE_TARGET_SERVICE: settings.target }),
       ...settings.env,
     },
-    { envFiles: [], emailConfigs: [], serviceRuntimeDirectory: "/nonexistent", random: systemRandom },
+    {
+      envFiles: [],
+      emailConfigs: [],
+      serviceRuntimeDirectory: "/nonexistent",
+      serviceCredentials: "/nonexistent",
+      random: systemRandom,
+    },
   );
   const mailbox = createMailbox();
   const stores = settings.stores ?? createMemoryStores({ clock });

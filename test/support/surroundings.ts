@@ -17,6 +17,7 @@ export function testMachine(): TestMachine {
     envFiles: [join(directory, "runegate.env")],
     emailConfigs: [join(directory, "email.toml")],
     serviceRuntimeDirectory: join(directory, "run"),
+    serviceCredentials: join(directory, "credentials"),
     random: { bytes: (length) => Uint8Array.from({ length }, (_, index) => index) },
     write(name, content, mode = 0o600) {
       const path = join(directory, name);
