@@ -62,7 +62,7 @@ add_missing() {
     path=$named
   fi
   # Beside the file and put in its place by a rename: whoever reads meanwhile sees the old content or the new.
-  temporary=$(mktemp "$path.XXXXXX.tmp")
+  temporary=$(mktemp "$path.tmp.XXXXXX")
   trap 'rm -f "$temporary"' EXIT
   trap 'exit 130' INT TERM HUP
   if [ -e "$path" ]; then

@@ -2,12 +2,16 @@ import { statSync } from "node:fs";
 
 /** How to start this program again as another process. */
 
-/** Read once, at the start: when the file has been replaced, the kernel no longer knows its name. */
-const PATH = process.execPath;
+/**
+ * Read once, at the start: when the file has been replaced, the kernel no longer knows its name. It may have been replaced
+ * even before, and then says so behind it (proc(5), /proc/pid/exe).
+ */
+const PATH = process.execPath.replace(/ \(deleted\)$/, "");
 const COMPILED = Bun.main.startsWith("/$bunfs/");
 /** The file that this process runs, whatever has its name by now (proc(5)). */
 const SELF = "/proc/self/exe";
-const startedAs = fingerprint();
+/** Of the file that runs, which has another name by now, or none, if it was replaced since the kernel opened it. */
+const startedAs = fingerprint(process.platform === "linux" ? SELF : PATH);
 
 /** To start what has the executable's name now. In a compiled executable the script is inside and not an argument. */
 export function commandLine(...args: string[]): string[] {
@@ -21,10 +25,10 @@ export function ownCommandLine(...args: string[]): string[] {
 
 /** Whether another file has the executable's name by now. From source there is no telling. */
 export function isReplaced(): boolean {
-  return COMPILED && fingerprint() !== startedAs;
+  return COMPILED && fingerprint(PATH) !== startedAs;
 }
 
-function fingerprint(): string {
-  const file = statSync(PATH, { throwIfNoEntry: false });
+function fingerprint(path: string): string {
+  const file = statSync(path, { throwIfNoEntry: false });
   return file === undefined ? "gone" : `${file.dev} ${file.ino} ${file.mtimeMs} ${file.size}`;
 }

@@ -37,7 +37,8 @@ export function createNotifier({ env, pid, libc, onFailure }: NotifySettings): N
   }
 
   return {
-    ready: (status) => send("READY=1", `STATUS=${status}`),
+    // With a sign of life: the time until the first one may be up when a successor has taken over.
+    ready: (status) => send("READY=1", "WATCHDOG=1", `STATUS=${status}`),
     // `Type=notify-reload` waits for a time that is later than its signal.
     reloading: () => send("RELOADING=1", `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
     stopping: () => send("STOPPING=1", "STATUS=Stopping"),

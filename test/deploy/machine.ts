@@ -55,9 +55,10 @@ export type Mark = "real" | "no-version" | "no-start" | "check-fails";
 
 /**
  * `uid`: who runs the script. `systemd`: its version. `nginx`: what its test says. `accounts`: those there are, as getent
- * shows them, with `passwd` or `group` before them. `begins`: whether a unit can be started that is to run once.
+ * shows them, with `passwd` or `group` before them. `begins`: whether a unit can be started that is to run once. `reload`: `interrupted`, the script by
+ * somebody while the service goes over to the new version.
  */
-export type Setting = "uid" | "systemd" | "nginx" | "accounts" | "begins";
+export type Setting = "uid" | "systemd" | "nginx" | "accounts" | "begins" | "reload";
 
 const RUNEGATE = (marks: readonly Mark[], name: string) => `#!/bin/sh
 # ${name} ${marks.join(" ")}
@@ -104,14 +105,19 @@ const PROGRAMS: Readonly<Record<string, string>> = {
       show*ExecMainStatus*) cat "$STATE/status" ;;
       --version) echo "systemd $(cat "$STATE/systemd") (12)" ;;
       *is-active*nginx) exit 0 ;;
-      *is-active*) cat "$STATE/service"; grep -qx active "$STATE/service" ;;
+      *is-active*)
+        cat "$STATE/service"; grep -qx active "$STATE/service"; code=$?
+        # A reload is over at the next look.
+        sed -i s/reloading/active/ "$STATE/service"; exit $code ;;
       show*MainPID*) echo 4711 ;;
       show*) echo up ;;
       *) note systemctl "$@" ;;
     esac
     case "$*" in
       restart*) if grep -q no-start "$executable"; then echo failed >"$STATE/service"; exit 1; else run; fi ;;
-      reload\\ runegate) grep -q no-start "$executable" || run ;;
+      reload\\ runegate)
+        grep -q no-start "$executable" || run
+        if [ "$(cat "$STATE/reload")" = interrupted ]; then echo reloading >"$STATE/service"; kill "$PPID"; fi ;;
       disable*|stop*) echo inactive >"$STATE/service" ;;
     esac`,
 };
@@ -142,6 +148,7 @@ export function installationMachine(): Machine {
     service: "inactive",
     accounts: "",
     begins: "yes",
+    reload: "",
     calls: "",
   }))
     writeFileSync(join(state, name), `${value}\n`);

@@ -234,6 +234,19 @@ describe("install.sh, again", () => {
     );
   });
 
+  test("interrupted while the new version takes over, it goes back to the version it puts back", async () => {
+    using machine = await installed();
+    machine.set("reload", "interrupted");
+    const { code, stdout } = await machine.run("install.sh", "--binary", machine.binary("second"));
+    expect([code, machine.service()]).toEqual([143, "active"]);
+    expect(stdout).toContain("the version before was started again");
+    expect(machine.read(EXECUTABLE)).toContain("# first");
+    expect(machine.calls().filter((call) => /^systemctl (reload|restart|stop)/.test(call))).toEqual([
+      "systemctl reload runegate",
+      "systemctl restart runegate",
+    ]);
+  });
+
   test("does not switch to a version that would not start with the configuration", async () => {
     using machine = await installed();
     const before = machine.tree();
@@ -656,7 +669,8 @@ test.skipIf(shellcheck === undefined)("shellcheck has nothing to say", () => {
     .filter((name) => name.endsWith(".sh"))
     .map((name) => join(deploy, name));
   expect(scripts.length).toBeGreaterThanOrEqual(3);
-  const { exitCode, stdout } = Bun.spawnSync([shellcheck ?? "", ...scripts]);
+  const ours = ["build", "install", "run"].map((name) => join(deploy, "../.ci", name));
+  const { exitCode, stdout } = Bun.spawnSync([shellcheck ?? "", ...scripts, ...ours]);
   expect([stdout.toString(), exitCode]).toEqual(["", 0]);
   for (const script of scripts) expect(statSync(script).mode & 0o111).toBe(0o111);
 });

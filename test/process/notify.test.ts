@@ -47,7 +47,7 @@ describe("the service manager is told", () => {
     notifier.handOver(43);
     notifier.stopping();
     const [ready, reloading, ...others] = socket.received();
-    expect(ready).toBe("READY=1\nSTATUS=http://localhost:7870 on 127.0.0.1:7870, 1 process\n");
+    expect(ready).toBe("READY=1\nWATCHDOG=1\nSTATUS=http://localhost:7870 on 127.0.0.1:7870, 1 process\n");
     const [, at = ""] = /^RELOADING=1\nMONOTONIC_USEC=(\d+)\n$/.exec(reloading ?? "") ?? [];
     // CLOCK_MONOTONIC, as systemd reads it.
     expect(BigInt(at) - before).toBeLessThan(1_000_000n);
@@ -129,7 +129,7 @@ test.each([1, 2])(
     await using stage = await openStage({ workers, env: { NOTIFY_SOCKET: PATH, WATCHDOG_USEC: "200000" } });
     const others = () => socket.received().filter((message) => !message.startsWith("WATCHDOG"));
     const words = workers === 1 ? "1 process" : "2 workers";
-    const ready = `READY=1\nSTATUS=${stage.url} on 127.0.0.1:${stage.port}, ${words}\n`;
+    const ready = `READY=1\nWATCHDOG=1\nSTATUS=${stage.url} on 127.0.0.1:${stage.port}, ${words}\n`;
     await until("it is ready", () => others().length > 0);
     expect(others()).toEqual([ready]);
     await until(

@@ -10,6 +10,8 @@ const OWNER_ONLY = 0o600;
 const OPENING_TIMEOUT_MS = 10_000;
 /** What a burst has made of the write-ahead log is given back at the next checkpoint, down to this. */
 const JOURNAL_LIMIT_BYTES = 8 * 1024 * 1024;
+/** With a million sessions, looking up those in use takes half the time it takes with SQLite's 2 MB. */
+const CACHE_KIBIBYTES = 16 * 1024;
 
 /**
  * How sure a commit is when it returns. Both outlive `kill -9` of every process at any moment: the data is with the kernel
@@ -77,6 +79,7 @@ function tune(database: Database, survives: Survives): void {
   database.run("PRAGMA busy_timeout = 0");
   database.run(`PRAGMA synchronous = ${survives === "power-cut" ? "FULL" : "NORMAL"}`);
   database.run(`PRAGMA journal_size_limit = ${JOURNAL_LIMIT_BYTES}`);
+  database.run(`PRAGMA cache_size = ${-CACHE_KIBIBYTES}`);
 }
 
 /**
