@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
-import type { Logger } from "../../src/observe/log.ts";
 import type { Stores } from "../../src/store/contracts.ts";
 import { createMemoryStores } from "../../src/store/memory.ts";
 import { openSqliteStores } from "../../src/store/sqlite.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
+import { SILENT } from "../support/silent.ts";
 
 setDefaultTimeout(30_000);
 
@@ -15,14 +15,12 @@ setDefaultTimeout(30_000);
 
 let gateway: TestGateway;
 
-const QUIET: Logger = { enabled: () => false, error() {}, warn() {}, info() {}, debug() {}, trace() {} };
-
 /** A store that writes to a disk takes its time for that, which must not show either. */
 const STORES: readonly (readonly [name: string, open: () => Stores, closed: () => void])[] = [
   ["memory", () => createMemoryStores({ clock: systemClock }), () => {}],
   [
     "sqlite",
-    () => openSqliteStores({ path: join(folder, "state.db"), clock: systemClock, log: QUIET }),
+    () => openSqliteStores({ path: join(folder, "state.db"), clock: systemClock, log: SILENT }),
     () => rmSync(folder, { recursive: true }),
   ],
 ];

@@ -1,23 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { systemRandom } from "../../src/clock.ts";
 import { parseAddress } from "../../src/login/address.ts";
-import type { Logger } from "../../src/observe/log.ts";
 import { type CloseReason, createLiveConnections } from "../../src/session/live.ts";
 import { createSessions, type Sessions } from "../../src/session/session.ts";
 import { StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemorySessions } from "../../src/store/memory/sessions.ts";
 import { createTestClock } from "../store/contract.ts";
+import { SILENT } from "../support/silent.ts";
 
 /** What is open while the store is away: the front door has the ordinary ends (`test/proxy/events`, `websocket`). */
-
-const quiet: Logger = {
-  enabled: () => false,
-  error() {},
-  warn() {},
-  info() {},
-  debug() {},
-  trace() {},
-};
 
 function setUp() {
   const clock = createTestClock();
@@ -29,7 +20,7 @@ function setUp() {
       return true;
     },
   } as unknown as Sessions;
-  const live = createLiveConnections(sessions, clock, quiet);
+  const live = createLiveConnections(sessions, clock, SILENT);
   const closed: CloseReason[] = [];
   live.add("s", { close: (reason) => void closed.push(reason), takeUsed: () => false });
   return { clock, store, live, closed };
@@ -69,7 +60,7 @@ test("a sweep asks about all sessions at once, so that a slow store keeps none o
     onEnded() {},
     alive: () => new Promise<boolean>((resolve) => asked.push(resolve)),
   } as unknown as Sessions;
-  const live = createLiveConnections(sessions, createTestClock(), quiet);
+  const live = createLiveConnections(sessions, createTestClock(), SILENT);
   const closed: string[] = [];
   for (const id of ["a", "b", "c"]) {
     live.add(id, { close: () => void closed.push(id), takeUsed: () => false });
@@ -102,7 +93,7 @@ test("a store that cannot be written costs a session that is over its streams, a
     clock,
     random: systemRandom,
   });
-  const live = createLiveConnections(sessions, clock, quiet);
+  const live = createLiveConnections(sessions, clock, SILENT);
   const closed: string[] = [];
   for (const name of ["idle", "used"]) {
     const email = parseAddress(`${name}@example.org`);

@@ -1,12 +1,12 @@
 import { systemClock } from "../../src/clock.ts";
 import { openSqliteStores } from "../../src/store/sqlite.ts";
+import { SILENT } from "../support/silent.ts";
 import type { Contest, Outcome } from "./sqlite-processes.test.ts";
 
 /** One of several processes that want the same things at once: started by the test, which says when. */
 
-const silent = { error() {}, warn() {}, info() {}, debug() {}, trace() {}, enabled: () => false };
 const [path = ""] = process.argv.slice(2);
-const stores = openSqliteStores({ path, clock: systemClock, log: silent });
+const stores = openSqliteStores({ path, clock: systemClock, log: SILENT });
 const { tickets, limits, outbox } = stores;
 
 async function compete({ tickets: count, mails, rule, hits }: Contest): Promise<Outcome> {

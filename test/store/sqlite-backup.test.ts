@@ -15,11 +15,10 @@ import { main } from "../../src/main.ts";
 import { openSqliteStores } from "../../src/store/sqlite.ts";
 import { startProcess, runegate as theProgram } from "../support/process.ts";
 import { recordedIo } from "../support/recorded-io.ts";
+import { SILENT } from "../support/silent.ts";
 import { type Place, temporaryPlace } from "./sqlite-place.ts";
 
 const HOUR = 3_600_000;
-const silent = { error() {}, warn() {}, info() {}, debug() {}, trace() {}, enabled: () => false };
-
 let place: Place;
 let file: string;
 beforeEach(() => {
@@ -61,7 +60,7 @@ test("a backup holds everything, opens as a store, and is its owner's alone", as
 
   // What comes after is not in it.
   await sessions.end("s0");
-  const restored = openSqliteStores({ path: file, clock: systemClock, log: silent });
+  const restored = openSqliteStores({ path: file, clock: systemClock, log: SILENT });
   expect(await restored.sessions.list()).toHaveLength(50);
   expect(await restored.sessions.find("s0")).toMatchObject({ id: "s0" });
   expect(await restored.tickets.spend("t0", end)).toBe("spent");
@@ -125,7 +124,7 @@ test("a backup under load has every session that was acknowledged before it bega
       spent_tickets: 0,
       mails: 0,
     });
-    const restored = openSqliteStores({ path: target, clock: systemClock, log: silent });
+    const restored = openSqliteStores({ path: target, clock: systemClock, log: SILENT });
     const found = new Set((await restored.sessions.list()).map(({ id }) => id));
     await restored.close();
     expect(found.size).toBe(said.sessions);

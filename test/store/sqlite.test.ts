@@ -21,14 +21,13 @@ import { checkContents, contentsOf, migrate } from "../../src/store/sqlite/migra
 import { createSqliteSessions } from "../../src/store/sqlite/sessions.ts";
 import { startSweeper } from "../../src/store/sqlite/sweeper.ts";
 import { createSqliteTickets } from "../../src/store/sqlite/tickets.ts";
+import { SILENT } from "../support/silent.ts";
 import { createTestClock, storeContract } from "./contract.ts";
 import { type Place, temporaryPlace } from "./sqlite-place.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-const SILENT = { error() {}, warn() {}, info() {}, debug() {}, trace() {}, enabled: () => false };
-
 /** In memory where there is such a file system: the contract is about answers, and 10,000 syncs would only measure the disk. */
 const MEMORY = existsSync("/dev/shm") ? mkdtempSync("/dev/shm/runegate-sqlite-") : undefined;
 afterAll(() => {

@@ -1,0 +1,11 @@
+import type { Logger } from "../../src/observe/log.ts";
+
+/** For what wants a log where nobody looks at it. */
+export const SILENT: Logger = {
+  enabled: () => false,
+  error() {},
+  warn() {},
+  info() {},
+  debug() {},
+  trace() {},
+};
