@@ -1,7 +1,6 @@
-import { SUCCESSOR_FLAG } from "../process/succession.ts";
+import { SUCCESSOR_FLAG } from "../process/successor-flag.ts";
 import { raiseFetchCeiling } from "../proxy/ceiling.ts";
 import { type Command, EXIT, UsageError } from "./command.ts";
-import { runGateway } from "./run-gateway.ts";
 
 /** `runegate serve`, and `runegate` alone. */
 export const serve: Command = {
@@ -28,6 +27,8 @@ is wrong.`,
     const successor = args.length === 1 && args[0] === SUCCESSOR_FLAG;
     if (args.length > 0 && !successor) throw new UsageError("serve takes no arguments.");
     raiseFetchCeiling(io.env);
+    // Only now, because all of the program would be loaded for a process that is about to start anew.
+    const { runGateway } = await import("./run-gateway.ts");
     return runGateway(io, { successor });
   },
 };

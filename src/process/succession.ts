@@ -1,14 +1,12 @@
 import { commandLine } from "./executable.ts";
 import type { Fleet } from "./fleet.ts";
+import { SUCCESSOR_FLAG } from "./successor-flag.ts";
 import { type Holder, takeOut } from "./take-out.ts";
 
 /**
  * One main process handing over to the next, started from the executable on disk: that is how a new version takes over
  * without a refused connection. Both listen for a moment; then the old one lets its requests finish and ends.
  */
-
-/** Follows `serve`, for the successor alone. */
-export const SUCCESSOR_FLAG = "--successor";
 
 type ToPredecessor = { readonly kind: "up"; readonly sockets: number };
 
