@@ -1,4 +1,3 @@
-import MailComposer from "nodemailer/lib/mail-composer";
 import type { EmailConfig } from "../config/types.ts";
 import { type Address, parseAddress } from "../login/address.ts";
 import type { OutboxEntry } from "../store/contracts.ts";
@@ -18,6 +17,8 @@ export type ComposedMail = {
  */
 export async function composeMail(config: EmailConfig, mail: OutboxEntry): Promise<ComposedMail> {
   const to = canonicalRecipient(mail.to);
+  // Loaded with the first mail: it would take a fifth of the time in which Runegate starts.
+  const { default: MailComposer } = await import("nodemailer/lib/mail-composer");
   const composer = new MailComposer({
     from: { name: singleLine(config.from.name ?? ""), address: config.from.address },
     to: { name: "", address: to },

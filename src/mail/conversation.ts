@@ -1,5 +1,5 @@
 import { rootCertificates, TLSSocket } from "node:tls";
-import SMTPConnection, { type SMTPConnectionOptions } from "nodemailer/lib/smtp-connection";
+import type { SMTPConnectionOptions } from "nodemailer/lib/smtp-connection";
 import type { EmailConfig } from "../config/types.ts";
 import type { ComposedMail } from "./compose.ts";
 import { conversationTimeout, diagnose, noAuthOffered, printable } from "./diagnosis.ts";
@@ -40,6 +40,8 @@ export async function converse(
   mail: ComposedMail | undefined,
   onStep: (step: SmtpStep) => void = () => {},
 ): Promise<void> {
+  // As late as `compose.ts` does it.
+  const { default: SMTPConnection } = await import("nodemailer/lib/smtp-connection");
   const connection = new SMTPConnection(connectionOptions(config, settings));
   const total = settings.totalTimeout ?? TOTAL_TIMEOUT;
   let deadline: ReturnType<typeof setTimeout> | undefined;
