@@ -67,4 +67,9 @@ function isParseArgsError(error: unknown): error is Error {
 if (import.meta.main) {
   const io: Io = { out: (line) => console.log(line), err: (line) => console.error(line), env: process.env };
   main(process.argv.slice(2), io).then((code) => process.exit(code));
+  // Nothing is left that could wake us, and the command has not ended: that is no success.
+  process.once("beforeExit", () => {
+    io.err("runegate: ended before it was done.");
+    process.exit(EXIT.failed);
+  });
 }

@@ -144,12 +144,19 @@ export function createLoginService(settings: LoginSettings): LoginService {
     });
     const allowed = policy.allows(email);
     const cooldownKey = limiter.mailKey(email);
-    const queued = await outbox.queue({
-      to: email,
-      ...mail,
-      expiresAt: allowed ? expiresAt : NEVER_SENT,
-      cooldownKey,
-    });
+    let queued: boolean;
+    try {
+      queued = await outbox.queue({
+        to: email,
+        ...mail,
+        expiresAt: allowed ? expiresAt : NEVER_SENT,
+        cooldownKey,
+      });
+    } catch (error) {
+      audit({ event: "login_requested", email, client: client.ip, outcome: "store_unavailable" });
+      await (async () => limiter.release(cooldownKey))().catch(() => {});
+      throw error;
+    }
     if (!queued) await limiter.release(cooldownKey);
     const outcome = !allowed ? "not_allowed" : queued ? "queued" : "queue_full";
     audit({ event: "login_requested", email, client: client.ip, outcome });

@@ -12,7 +12,8 @@ export const NEVER_SENT = 0;
 export type Outbox = {
   /**
    * Stores a mail for sending and wakes the worker. Never talks to a mail server.
-   * @returns false if the mail could not be stored, because the outbox is full or its store is away; that is logged.
+   * @returns false if the outbox is full; that is logged.
+   * @throws {StoreUnavailable} which is logged too.
    */
   queue(mail: NewMail): Promise<boolean>;
   /** Sends everything due now and waits for the outcomes. For tests; the worker does it by itself after `start`. */
@@ -243,7 +244,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
         }
       } catch (error) {
         log.error("mail not queued", { to: mail.to, reason: messageOf(error) });
-        return false;
+        throw error;
       }
       // Later, and not at a time that can be told beforehand: what sending costs would otherwise slow down the requests that
       // follow the answer, and show whoever asked that there is a mail.

@@ -10,7 +10,13 @@ export type AuditEvent =
       readonly event: "login_requested";
       readonly email: string;
       readonly client: string;
-      readonly outcome: "queued" | "not_allowed" | "rate_limited" | "cooldown" | "queue_full";
+      readonly outcome:
+        | "queued"
+        | "not_allowed"
+        | "rate_limited"
+        | "cooldown"
+        | "queue_full"
+        | "store_unavailable";
     }
   /** What was typed is no address; it is not logged, since it may be anything. */
   | { readonly event: "login_refused"; readonly client: string; readonly reason: string }

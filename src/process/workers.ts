@@ -41,7 +41,7 @@ const SUPERVISION: Supervision = {
   settled: 10_000,
   pingEvery: 5_000,
 };
-const UNANSWERED_PINGS = 6;
+const UNANSWERED_PINGS = 3;
 /** Of sockets opened or closed within this time of each other, nobody can tell which was first. */
 const TOGETHER_MS = 200;
 

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { needs } from "../support/needs.ts";
+import { startValkey } from "../support/valkey.ts";
 import {
   type Environment,
   environment,
@@ -88,6 +90,34 @@ test("users are those who are allowed by name and those who are signed in", asyn
   expect(out.split("\n")).toHaveLength(3);
   expect(out).toMatch(/^ADDRESS +MAY SIGN IN +SESSIONS +LAST USE\nada@example\.org +yes +0\n/);
   expect(out).toMatch(/\nbob@example\.org +no +1 +20[\d-]+ [\d:]+Z$/);
+});
+
+const valkey = needs("redis-server");
+
+test.skipIf(valkey === undefined).each([
+  ["a wrong password", "ann:wrong@", "does not accept the user and password"],
+  ["no password", "", "password"],
+])("with %s for the Valkey server every command says so, and fails", async (_, userinfo, words) => {
+  const server = await startValkey(valkey ?? "", {
+    userinfo: "default:right",
+    lines: ["requirepass right"],
+  });
+  try {
+    const denied = { ...env, RUNEGATE_STORE: server.url.replace(/\/\/[^/]*@/, `//${userinfo}`) };
+    for (const args of [
+      ["sessions"],
+      ["users", "--json"],
+      ["sessions", "revoke", "--all"],
+      ["check", "--online"],
+    ]) {
+      const { code, out, err } = await runegate(args, denied, place.directory);
+      expect([args, code]).toEqual([args, 1]);
+      expect(out + err).toContain(words);
+      expect(out + err).not.toContain("wrong");
+    }
+  } finally {
+    await server.stop();
+  }
 });
 
 test("a store that cannot be read is an error that says so", async () => {

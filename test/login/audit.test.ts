@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { SignJWT } from "jose";
 import { deriveKeys } from "../../src/keys.ts";
 import { MailError } from "../../src/mail/mailer.ts";
+import { StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemoryStores } from "../../src/store/memory.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
@@ -100,6 +101,30 @@ const CASES: readonly Case[] = [
     },
     (gateway) => postLogin(gateway, { email }, FROM),
     [{ ...asked, outcome: "queue_full" }],
+  ],
+  [
+    "a store that takes no mail",
+    {
+      stores: {
+        ...createMemoryStores({ clock: testClock() }),
+        outbox: {
+          add: () => Promise.reject(new StoreUnavailable("the disk is full")),
+          claim: () => [],
+          nextDue: () => undefined,
+          postpone() {},
+          remove() {},
+        },
+      },
+    },
+    async (gateway) => {
+      for (const who of [email, "stranger@no.example"]) {
+        expect((await postLogin(gateway, { email: who }, FROM)).status).toBe(503);
+      }
+    },
+    [
+      { ...asked, outcome: "store_unavailable" },
+      { ...asked, email: "stranger@no.example", outcome: "store_unavailable" },
+    ],
   ],
   [
     "a mail that is refused for good",

@@ -306,7 +306,7 @@ describe("a store that fails", () => {
     const { guarded, broken } = fragile();
     const world = setUp(async () => {}, { store: guarded });
     broken.add("add");
-    expect(await world.outbox.queue(newMail())).toBe(false);
+    await expect(world.outbox.queue(newMail())).rejects.toThrow(StoreUnavailable);
     expect(world.log.lines).toEqual([
       {
         level: "error",

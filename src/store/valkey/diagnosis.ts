@@ -15,8 +15,6 @@ export async function diagnose(url: string, timeoutMs: number): Promise<string> 
   const socket: Socket = tls
     ? connectTls({ host, port: Number(port), ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }) })
     : connectPlain({ host, port: Number(port) });
-  // Nobody's exit waits for it.
-  socket.unref();
   socket.setTimeout(timeoutMs, () => resolve("The Valkey server does not answer."));
   socket.on("error", (error) => resolve(inWords(error)));
   socket.on("close", () => resolve(tls ? NO_TLS : "The Valkey server closes the connection."));
