@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/log.ts";
-import { type Stores, StoreUnavailable } from "./contracts.ts";
+import type { Stores } from "./contracts.ts";
 import { openHandle } from "./sqlite/handle.ts";
 import { createSqliteLimits } from "./sqlite/limits.ts";
 import { createSqliteOutbox } from "./sqlite/outbox.ts";
@@ -45,9 +45,7 @@ export function openSqliteStores({ path, clock, log, machine = systemMachine }: 
       if (clock.monotonic() < readyUntil && !handle.isFailing()) return;
       readyUntil = Number.NEGATIVE_INFINITY;
       handle.probe();
-      if (!handle.isInPlace()) {
-        throw new StoreUnavailable("The database file was moved or replaced while in use. Restart Runegate.");
-      }
+      handle.checkPlace();
       readyUntil = clock.monotonic() + READY_FOR_MS;
     },
 

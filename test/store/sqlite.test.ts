@@ -193,7 +193,16 @@ describe("the file", () => {
     const stores = place.open(clock);
     renameSync(place.path, `${place.path}.old`);
     writeFileSync(place.path, "");
-    expect(() => stores.ready()).toThrow("The database file was moved or replaced while in use.");
+    const moved = "The database file was moved or replaced while in use.";
+    expect(() => stores.ready()).toThrow(moved);
+    // What would be lost at the next start is not begun.
+    expect(stores.tickets.spend("a", clock.now() + 60_000)).toBe("unavailable");
+    expect(() => stores.sessions.end("a")).toThrow(moved);
+    expect(stores.sessions.find("a")).toBeUndefined();
+    rmSync(place.path);
+    renameSync(`${place.path}.old`, place.path);
+    stores.ready();
+    expect(stores.tickets.spend("a", clock.now() + 60_000)).toBe("fresh");
   });
 
   test("is written to tell whether it can be, at most once a second", () => {

@@ -21,8 +21,8 @@ export type SqliteHandle = {
   probe(): void;
   /** Whether something has failed, and no probe has succeeded since. */
   isFailing(): boolean;
-  /** Whether the file that is open is still the one at the path. */
-  isInPlace(): boolean;
+  /** @throws {StoreUnavailable} if the file that is open is no longer the one at the path. */
+  checkPlace(): void;
   close(): void;
 };
 
@@ -97,6 +97,12 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
     }
   }
 
+  /** What is written to a file that has no name any more is lost at the next start. */
+  function checkPlace(): void {
+    if (identityOf(path) === opened) return;
+    throw new StoreUnavailable("The database file was moved or replaced while in use. Restart Runegate.");
+  }
+
   function probe(): void {
     attempt(() => fill.run(clock.now()));
     patience = patient;
@@ -110,7 +116,10 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
     relaxed,
     read: attempt,
     write(work) {
-      const result = attempt(work);
+      const result = attempt(() => {
+        checkPlace();
+        return work();
+      });
       if (failing) {
         try {
           // A statement that found nothing to change proves nothing.
@@ -124,7 +133,7 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
     },
     probe,
     isFailing: () => failing,
-    isInPlace: () => identityOf(path) === opened,
+    checkPlace,
     close() {
       if (!open) return;
       open = false;
