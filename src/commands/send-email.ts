@@ -7,6 +7,7 @@ import { type Address, AddressError, domainOf, parseAddress } from "../login/add
 import { composeMail } from "../mail/compose.ts";
 import { converse, type SmtpSettings } from "../mail/conversation.ts";
 import { describeFailure, describeStep } from "../mail/smtp.ts";
+import { messageOf } from "../observe/message-of.ts";
 import type { OutboxEntry } from "../store/contracts.ts";
 import { type Command, EXIT, type ExitCode, type Io, UsageError } from "./command.ts";
 
@@ -110,9 +111,7 @@ function argumentsOf(args: readonly string[]): { help: boolean; to: string | und
     if (positionals.length > 1) throw new UsageError("send-email takes one address.");
     return { help: values.help === true, to: positionals[0] };
   } catch (error) {
-    throw error instanceof UsageError
-      ? error
-      : new UsageError(error instanceof Error ? error.message : String(error));
+    throw error instanceof UsageError ? error : new UsageError(messageOf(error));
   }
 }
 

@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { isLoopbackHost } from "../config/loopback.ts";
 import { listenAddress } from "../config/network-values.ts";
 import { ValueError } from "../config/value-error.ts";
+import { messageOf } from "../observe/message-of.ts";
 import { type Sample, startSample } from "../sample/app.ts";
 import { type Command, EXIT, type ExitCode, type Io, UsageError } from "./command.ts";
 
@@ -65,7 +66,7 @@ function listenProblem(error: unknown): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code === "EADDRINUSE") return "it is in use. Stop what uses it, or choose another with --listen.";
   if (code === "EACCES") return "it needs more rights than this user has. Choose one from 1024 up.";
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }
 
 /** Resolves at the first SIGINT or SIGTERM. */

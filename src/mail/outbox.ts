@@ -1,5 +1,6 @@
 import type { Clock, Random } from "../clock.ts";
 import type { Logger } from "../observe/log.ts";
+import { messageOf } from "../observe/message-of.ts";
 import type { Awaitable, OutboxEntry, OutboxStore } from "../store/contracts.ts";
 import { MailError, type Mailer } from "./mailer.ts";
 
@@ -277,8 +278,4 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     },
     underway: () => underway.size,
   };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -3,8 +3,10 @@ import { systemClock } from "../clock.ts";
 import { EXIT, type ExitCode, type Io } from "../commands/command.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import { ConfigError, describe } from "../config/finding.ts";
+import { OPTIONS } from "../config/options.ts";
 import type { Options } from "../config/types.ts";
 import { createMailbox } from "../mail/mailbox.ts";
+import { messageOf } from "../observe/message-of.ts";
 import { type Stores, StoreUnavailable } from "../store/contracts.ts";
 import { openStores } from "../store/open.ts";
 import { openAlone } from "./alone.ts";
@@ -23,7 +25,6 @@ import {
   openControl,
   openLog,
   REPLACED_DRAIN_MS,
-  reasonOf,
 } from "./parts.ts";
 import { handOver, takeOver } from "./succession.ts";
 import { createTurns } from "./turns.ts";
@@ -61,7 +62,7 @@ export async function startMainProcess(
   const notifier = createNotifier({
     env: io.env,
     pid: process.pid,
-    libc: openLibc(),
+    libc: io.env.NOTIFY_SOCKET ? openLibc() : undefined,
     onFailure: () => logger().warn("systemd cannot be told how the service is"),
   });
   const mailbox = createMailbox({
@@ -119,7 +120,7 @@ export async function startMainProcess(
     log.flush();
     await stores.close();
     const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
-    if (code === undefined) io.err(`Runegate cannot start: ${reasonOf(error)}`);
+    if (code === undefined) io.err(`Runegate cannot start: ${messageOf(error)}`);
     else io.err(`Cannot listen on ${describeListen(listen)}: ${code}. Is something else listening there?`);
     return EXIT.failed;
   }
@@ -176,7 +177,7 @@ export async function startMainProcess(
     } catch (error) {
       if (stopping) return;
       if (!(error instanceof ConfigError)) {
-        logger().error("not reloaded", { reason: reasonOf(error) });
+        logger().error("not reloaded", { reason: messageOf(error) });
         return;
       }
       for (const problem of error.problems) logger().error(describe(problem));
@@ -205,7 +206,7 @@ export async function startMainProcess(
       logger().info("handed over", { successor: pid });
       void end(REPLACED_DRAIN_MS);
     } catch (error) {
-      logger().error("not handed over: this process goes on", { reason: reasonOf(error) });
+      logger().error("not handed over: this process goes on", { reason: messageOf(error) });
     }
   }
 
@@ -255,7 +256,7 @@ function keepStarted(
   };
   for (const [key, value] of Object.entries(started)) {
     if (Bun.deepEquals(value, next.options[key as keyof Options])) continue;
-    log.warn(`${NAMES[key as keyof typeof NAMES]} has changed, which takes a restart`);
+    log.warn(`${OPTIONS[key as keyof typeof started].name} has changed, which takes a restart`);
   }
   // Drawn again at every start when they are not configured, which would sign everybody out.
   const secrets = {
@@ -264,10 +265,3 @@ function keepStarted(
   };
   return { ...next, options: { ...next.options, ...started, ...secrets } };
 }
-
-const NAMES = {
-  listen: "RUNEGATE_LISTEN",
-  store: "RUNEGATE_STORE",
-  controlSocket: "RUNEGATE_CONTROL_SOCKET",
-  workers: "RUNEGATE_WORKERS",
-} as const;

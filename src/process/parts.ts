@@ -6,6 +6,7 @@ import { startControl } from "../control/server.ts";
 import type { Mailbox } from "../mail/mailbox.ts";
 import { createSmtpMailer } from "../mail/smtp.ts";
 import { createLoggers, type LoggerFor } from "../observe/log.ts";
+import { messageOf } from "../observe/message-of.ts";
 import { createSink } from "../observe/sink.ts";
 import { createGateway, type Gateway } from "../server.ts";
 import type { LiveConnections } from "../session/live.ts";
@@ -93,7 +94,7 @@ export async function openControl(
   } catch (error) {
     loggers("main").warn("the control socket cannot be opened", {
       path: options.controlSocket,
-      reason: reasonOf(error),
+      reason: messageOf(error),
     });
     return undefined;
   }
@@ -103,8 +104,4 @@ export function describeListen(address: ListenAddress): string {
   if (address.kind === "unix") return `unix:${address.path}`;
   const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
   return `${host}:${address.port}`;
-}
-
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,7 @@
 import { systemClock } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Mailbox, ReceivedMail } from "../mail/mailbox.ts";
+import { messageOf } from "../observe/message-of.ts";
 import type { Stores } from "../store/contracts.ts";
 import { openStores } from "../store/open.ts";
 import { createGuestStores } from "../store/remote/guest.ts";
@@ -8,7 +9,7 @@ import { BUILD } from "../version.ts";
 import { type Instance, openInstance } from "./instance.ts";
 import { openLibc } from "./libc.ts";
 import type { ToSupervisor, ToWorker } from "./messages.ts";
-import { composeGateway, DRAIN_MS, type Log, openLog, reasonOf } from "./parts.ts";
+import { composeGateway, DRAIN_MS, type Log, openLog } from "./parts.ts";
 import { findListeningSocket, steer } from "./steering.ts";
 
 /**
@@ -77,7 +78,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
       switch (message.kind) {
         case "start":
           start(message.configuration).catch((error: unknown) => {
-            send({ kind: "failed", reason: reasonOf(error) });
+            send({ kind: "failed", reason: messageOf(error) });
             resolve();
           });
           break;

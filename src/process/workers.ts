@@ -1,10 +1,11 @@
 import type { Configuration } from "../config/configuration.ts";
 import type { Mailbox } from "../mail/mailbox.ts";
 import type { LoggerFor } from "../observe/log.ts";
+import { messageOf } from "../observe/message-of.ts";
 import type { OutboxEntry, Stores } from "../store/contracts.ts";
 import { hostStores } from "../store/remote/host.ts";
 import type { Fleet } from "./fleet.ts";
-import { composeGateway, reasonOf } from "./parts.ts";
+import { composeGateway } from "./parts.ts";
 import { createPlaces } from "./steering.ts";
 import { type Holder, takeOut } from "./take-out.ts";
 import { createTurns } from "./turns.ts";
@@ -127,7 +128,7 @@ export async function openWorkers(
     } catch (error) {
       if (stopping) return;
       slot.failures++;
-      log().error("a worker does not start", { reason: reasonOf(error) });
+      log().error("a worker does not start", { reason: messageOf(error) });
       refillLater(slot);
     }
   }

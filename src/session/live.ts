@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/log.ts";
+import { messageOf } from "../observe/message-of.ts";
 import type { Sessions } from "./session.ts";
 
 /**
@@ -66,7 +67,7 @@ export function createLiveConnections(first: Sessions, clock: Clock, firstLog: L
       answeredAt = clock.monotonic();
     } catch (error) {
       log.warn("could not look at open sessions", {
-        reason: error instanceof Error ? error.message : String(error),
+        reason: messageOf(error),
       });
       if (clock.monotonic() - answeredAt >= UNANSWERED_MS) closeAll("unverified");
     }

@@ -1,3 +1,4 @@
+import { messageOf } from "../../observe/message-of.ts";
 import { type Stores, StoreUnavailable } from "../contracts.ts";
 import type { StoreAnswer, StoreCall } from "./messages.ts";
 
@@ -37,7 +38,7 @@ export function hostStores(
       if (call === undefined) throw new StoreUnavailable(`there is no ${method}`);
       return { kind: "answer", id, value: await call(...args) };
     } catch (error) {
-      return { kind: "answer", id, unavailable: error instanceof Error ? error.message : String(error) };
+      return { kind: "answer", id, unavailable: messageOf(error) };
     }
   };
 }

@@ -1,6 +1,7 @@
 import { RedisClient } from "bun";
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "../../observe/log.ts";
+import { messageOf } from "../../observe/message-of.ts";
 import { StoreUnavailable } from "../contracts.ts";
 import { diagnose } from "./diagnosis.ts";
 import { PROBE } from "./keys.ts";
@@ -139,7 +140,7 @@ export async function openPair(settings: PairSettings): Promise<Pair> {
     };
     return open;
   } catch (error) {
-    lose(error instanceof Error ? error.message : String(error));
+    lose(messageOf(error));
     throw error;
   }
 }
