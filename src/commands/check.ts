@@ -4,6 +4,7 @@ import { ConfigError, describe, type Finding } from "../config/finding.ts";
 import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
 import { verifySmtp } from "../mail/smtp.ts";
 import { type Command, EXIT, type ExitCode, type Io } from "./command.ts";
+import { kernelNote } from "./kernel-note.ts";
 import { probeStore } from "./probe-store.ts";
 import { probeTarget } from "./probe-target.ts";
 
@@ -63,6 +64,8 @@ Example: runegate check --online`,
           ? "The configuration is good."
           : `The configuration is good, with ${count(remarks, "warning")}.`,
       );
+      const note = kernelNote(configuration.options);
+      if (note !== undefined) io.out(`note: ${note}`);
       return values.online ? runProbes(probes, configuration, io) : EXIT.done;
     },
   };

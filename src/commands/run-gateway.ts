@@ -1,7 +1,7 @@
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import { ConfigError, describe } from "../config/finding.ts";
+import { composeGateway } from "../process/compose.ts";
 import { type MainProcess, type MainSettings, startMainProcess } from "../process/main-process.ts";
-import { composeGateway } from "../process/parts.ts";
 import { EXIT, type ExitCode, type Io } from "./command.ts";
 
 declare global {

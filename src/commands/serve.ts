@@ -1,4 +1,4 @@
-import { SUCCESSOR_FLAG } from "../process/successor-flag.ts";
+import { SUCCESSOR_FLAG } from "../process/handover.ts";
 import { raiseFetchCeiling } from "../proxy/ceiling.ts";
 import { type Command, EXIT, UsageError } from "./command.ts";
 
@@ -14,7 +14,7 @@ many processes share the port.
 
 SIGHUP reads the options again and goes on with them; SIGUSR2 (and SIGHUP when
 the executable has been replaced) hands over to a new process. Neither refuses
-a connection.
+a connection where net.ipv4.tcp_migrate_req is 1.
 
 \`runegate check\` says whether it would start; \`runegate config\` lists the
 options and \`runegate demo\` shows it working without any.

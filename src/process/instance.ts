@@ -98,3 +98,10 @@ export function claimAddress(address: ListenAddress): void {
   const { hostname, port } = address;
   Bun.listen({ hostname, port, exclusive: true, socket: { data() {} } }).stop(true);
 }
+
+/** As people write it. */
+export function describeListen(address: ListenAddress): string {
+  if (address.kind === "unix") return `unix:${address.path}`;
+  const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
+  return `${host}:${address.port}`;
+}

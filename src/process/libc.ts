@@ -1,33 +1,18 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 
 /**
- * The few calls of the C library that Bun has nothing for. Where the library cannot be opened, as in a container without
- * one, everything works without them, less well: each caller says how.
+ * The one call of the C library that Bun has nothing for. Where the library cannot be opened, as in a container without one,
+ * the caller says what that means.
  */
 export type Libc = {
-  /** setsockopt(2). @returns whether it was done. */
-  setSocketOption(fd: number, level: number, option: number, value: Uint8Array): boolean;
-  /** The TCP port on which a socket listens (getsockopt(2), getsockname(2)); undefined for whatever else is open there. */
-  listeningPort(fd: number): number | undefined;
   /** Sends one datagram to a unix socket (unix(7)). @returns whether it was sent. */
   sendUnixDatagram(path: string, message: string): boolean;
-  /** The address of a buffer, for a structure that points at it. The buffer must be kept as long. */
-  addressOf(buffer: Uint8Array): bigint;
 };
 
 /** As the two C libraries of Linux name themselves. */
 const NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
 
 const SYMBOLS = {
-  setsockopt: {
-    args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.u32],
-    returns: FFIType.i32,
-  },
-  getsockopt: {
-    args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.ptr],
-    returns: FFIType.i32,
-  },
-  getsockname: { args: [FFIType.i32, FFIType.ptr, FFIType.ptr], returns: FFIType.i32 },
   socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
   sendto: {
     args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32, FFIType.ptr, FFIType.u32],
@@ -38,25 +23,13 @@ const SYMBOLS = {
 
 /** Constants of Linux on x64 and arm64. */
 const AF_UNIX = 1;
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOL_SOCKET = 1;
-const SO_ACCEPTCONN = 30;
 const SOCK_DGRAM_CLOEXEC = 0o2000002;
 const MSG_NOSIGNAL = 0x4000;
 const LONGEST_UNIX_PATH = 108;
-/** `struct sockaddr_storage` */
-const LONGEST_ADDRESS = 128;
 
-let opened: Libc | undefined | "never tried" = "never tried";
-
-/** Opened when first asked for; undefined where there is none. */
+/** Undefined where there is no C library. */
 export function openLibc(): Libc | undefined {
-  if (opened === "never tried") opened = process.platform === "linux" ? tryToOpen() : undefined;
-  return opened;
-}
-
-function tryToOpen(): Libc | undefined {
+  if (process.platform !== "linux") return undefined;
   for (const name of NAMES) {
     try {
       return wrap(dlopen(name, SYMBOLS).symbols);
@@ -69,22 +42,6 @@ function tryToOpen(): Libc | undefined {
 
 function wrap(libc: ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"]): Libc {
   return {
-    setSocketOption: (fd, level, option, value) =>
-      libc.setsockopt(fd, level, option, ptr(value), value.length) === 0,
-
-    listeningPort(fd) {
-      const flag = Buffer.alloc(4);
-      const length = Buffer.alloc(4);
-      length.writeUInt32LE(flag.length);
-      if (libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, ptr(flag), ptr(length)) !== 0) return undefined;
-      if (flag.readUInt32LE() === 0) return undefined;
-      const address = Buffer.alloc(LONGEST_ADDRESS);
-      length.writeUInt32LE(address.length);
-      if (libc.getsockname(fd, ptr(address), ptr(length)) !== 0) return undefined;
-      const family = address.readUInt16LE(0);
-      return family === AF_INET || family === AF_INET6 ? address.readUInt16BE(2) : undefined;
-    },
-
     sendUnixDatagram(path, message) {
       const name = Buffer.from(path);
       if (name.length === 0 || name.length >= LONGEST_UNIX_PATH) return false;
@@ -101,7 +58,5 @@ function wrap(libc: ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"]): Libc 
       libc.close(fd);
       return Number(sent) === bytes.length;
     },
-
-    addressOf: (buffer) => BigInt(ptr(buffer)),
   };
 }

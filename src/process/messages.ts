@@ -6,11 +6,11 @@ import type { StoreAnswer, StoreCall, StoreEvent } from "../store/remote/message
 export type ToWorker =
   /** The configuration as the supervisor has read it, so that all workers have the same, secrets drawn at random too. */
   | { readonly kind: "start"; readonly configuration: Configuration }
-  /** Which sockets of the port get new connections, by their places in the kernel's list. */
-  | { readonly kind: "steer"; readonly places: readonly number[] | "all" }
-  /** Another worker has taken over: make clients come back to that one. */
+  /** Go on with another configuration behind the same socket. */
+  | { readonly kind: "reload"; readonly configuration: Configuration }
+  /** Another process is about to take over: make clients come back on a new connection. */
   | { readonly kind: "retire" }
-  /** It has not, after all. */
+  /** It will not, after all. */
   | { readonly kind: "resume" }
   /** Close the socket, let requests finish, and end. Said again, it may give them less time. */
   | { readonly kind: "stop"; readonly withinMs: number }
@@ -21,8 +21,9 @@ export type ToWorker =
 export type ToSupervisor =
   | { readonly kind: "hello"; readonly build: string }
   | { readonly kind: "listening" }
+  | { readonly kind: "reloaded" }
+  /** Of the start, or of a reload. */
   | { readonly kind: "failed"; readonly reason: string }
-  | { readonly kind: "steered"; readonly done: boolean }
   /** No new connection arrives here any more; requests may still be under way. */
   | { readonly kind: "closed" }
   | { readonly kind: "pong" }

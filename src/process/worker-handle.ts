@@ -3,16 +3,20 @@ import type { StoreAnswer, StoreCall, StoreEvent } from "../store/remote/message
 import { BUILD } from "../version.ts";
 import { ownCommandLine } from "./executable.ts";
 import type { ToSupervisor, ToWorker } from "./messages.ts";
-import { REPLACED_DRAIN_MS } from "./parts.ts";
-import type { Holder } from "./take-out.ts";
+import { REPLACED_DRAIN_MS } from "./serving.ts";
 
 /** A worker as its supervisor sees it. */
-export type WorkerHandle = Holder & {
+export type WorkerHandle = {
   readonly pid: number;
   /** @throws with the reason, if it ends before or takes too long. */
   readonly listening: Promise<void>;
-  steer(places: readonly number[] | "all"): Promise<boolean>;
-  tell(event: StoreEvent): void;
+  /** @throws with the reason, if it does not go on with this configuration. */
+  reload(configuration: Configuration): Promise<void>;
+  retire(): void;
+  resume(): void;
+  /** Makes it close its socket. Resolves when no connection arrives there; it ends when its requests are done. */
+  close(): Promise<void>;
+  send(event: StoreEvent): void;
   /** Asks for a sign of life. @returns how often that was asked in vain since the last one. */
   ping(): number;
   /** Makes it end. It is killed where it has not within that time and a little more. */
@@ -34,9 +38,10 @@ export function startWorker(settings: {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly answer: (call: StoreCall) => Promise<StoreAnswer>;
 }): WorkerHandle {
-  const listening = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
-  let steered: ((done: boolean) => void) | undefined;
+  /** The order that waits for its answer: first to start, later to reload. */
+  let order = createOrder(START_MS, "it does not get to listen");
+  const listening = order.promise;
   let unanswered = 0;
   let gone = false;
   let isLeaving = false;
@@ -51,17 +56,13 @@ export function startWorker(settings: {
     serialization: "advanced",
     ipc: (message: ToSupervisor) => receive(message),
   });
-  const late = setTimeout(() => listening.reject(new Error("it does not get to listen")), START_MS);
   const exited = child.exited.then((code) => {
     gone = true;
     const how = child.signalCode === null ? `exit code ${code}` : `signal ${child.signalCode}`;
-    listening.reject(new Error(`it ended with ${how}`));
+    order.reject(new Error(`it ended with ${how}`));
     closed.resolve();
-    steered?.(false);
     return how;
   });
-  // Whoever waits for it hears of it; where nobody does, `exited` says enough.
-  listening.promise.catch(() => {}).finally(() => clearTimeout(late));
 
   function send(message: ToWorker): void {
     if (gone) return;
@@ -77,16 +78,14 @@ export function startWorker(settings: {
     switch (message.kind) {
       case "hello":
         if (message.build === BUILD) send({ kind: "start", configuration: settings.configuration });
-        else listening.reject(new Error(`the executable on disk is another one: ${message.build}`));
+        else order.reject(new Error(`the executable on disk is another one: ${message.build}`));
         break;
       case "listening":
-        listening.resolve();
+      case "reloaded":
+        order.resolve();
         break;
       case "failed":
-        listening.reject(new Error(message.reason));
-        break;
-      case "steered":
-        steered?.(message.done);
+        order.reject(new Error(message.reason));
         break;
       case "closed":
         closed.resolve();
@@ -108,16 +107,12 @@ export function startWorker(settings: {
 
   return {
     pid: child.pid,
-    listening: listening.promise,
-    async steer(places) {
-      const { promise, resolve } = Promise.withResolvers<boolean>();
-      if (gone) return false;
-      steered = resolve;
-      const patience = setTimeout(resolve, ANSWER_MS, false);
-      send({ kind: "steer", places });
-      const done = await promise;
-      clearTimeout(patience);
-      return done;
+    listening,
+    async reload(configuration) {
+      if (gone) throw new Error("it has ended");
+      order = createOrder(ANSWER_MS, "it does not answer");
+      send({ kind: "reload", configuration });
+      await order.promise;
     },
     retire: () => send({ kind: "retire" }),
     resume: () => send({ kind: "resume" }),
@@ -127,7 +122,7 @@ export function startWorker(settings: {
       await closed.promise;
       clearTimeout(hangs);
     },
-    tell: send,
+    send,
     ping() {
       send({ kind: "ping" });
       return unanswered++;
@@ -139,4 +134,13 @@ export function startWorker(settings: {
     },
     exited,
   };
+}
+
+/** Something to wait for, but not for longer than `withinMs`. */
+function createOrder(withinMs: number, otherwise: string) {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const late = setTimeout(() => reject(new Error(otherwise)), withinMs);
+  // Whoever waits for it hears of it; where nobody does, `exited` says enough.
+  promise.catch(() => {}).finally(() => clearTimeout(late));
+  return { promise, resolve, reject };
 }

@@ -6,11 +6,11 @@ import type { Stores } from "../store/contracts.ts";
 import { openStores } from "../store/open.ts";
 import { createGuestStores } from "../store/remote/guest.ts";
 import { BUILD } from "../version.ts";
+import { composeGateway } from "./compose.ts";
 import { type Instance, openInstance } from "./instance.ts";
-import { openLibc } from "./libc.ts";
+import { type Log, openLog } from "./log.ts";
 import type { ToSupervisor, ToWorker } from "./messages.ts";
-import { composeGateway, DRAIN_MS, type Log, openLog } from "./parts.ts";
-import { findListeningSocket, steer } from "./steering.ts";
+import { DRAIN_MS } from "./serving.ts";
 
 /**
  * A worker: a gateway that shares its port with others and does what the supervisor says. When the supervisor is gone, it
@@ -27,7 +27,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
 } {
   const { promise: stopped, resolve } = Promise.withResolvers<void>();
   const guest = createGuestStores({ clock: systemClock, send });
-  let running: { instance: Instance; stores: Stores; log: Log; port: number } | undefined;
+  let running: { readonly instance: Instance; readonly stores: Stores; log: Log } | undefined;
   let stopping = false;
 
   async function start(configuration: Configuration): Promise<void> {
@@ -40,9 +40,22 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     // It may have been told to stop meanwhile.
     if (stopping) return;
     const gateway = composeGateway(configuration, { stores, mailbox: remoteMailbox(), loggers: log.loggers });
-    const instance = openInstance(gateway, options.listen, true);
-    running = { instance, stores, log, port: options.listen.kind === "tcp" ? options.listen.port : 0 };
-    send({ kind: "listening" });
+    running = { instance: openInstance(gateway, options.listen, true), stores, log };
+  }
+
+  async function reload(configuration: Configuration): Promise<void> {
+    if (running === undefined || stopping) throw new Error("it does not serve");
+    const { instance, stores } = running;
+    const log = running.log.by(configuration.options);
+    await instance.swap(
+      composeGateway(configuration, {
+        stores,
+        mailbox: remoteMailbox(),
+        loggers: log.loggers,
+        live: instance.gateway.live,
+      }),
+    );
+    running.log = log;
   }
 
   /** One for all workers: whoever develops looks at whichever answers. */
@@ -65,11 +78,8 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     resolve();
   }
 
-  function steerPort(places: readonly number[] | "all"): boolean {
-    const libc = openLibc();
-    if (libc === undefined || running === undefined) return false;
-    const socket = findListeningSocket(libc, running.port);
-    return socket !== undefined && steer(libc, socket, places);
+  function failed(error: unknown): void {
+    send({ kind: "failed", reason: messageOf(error) });
   }
 
   send({ kind: "hello", build: BUILD });
@@ -77,13 +87,16 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     receive(message) {
       switch (message.kind) {
         case "start":
-          start(message.configuration).catch((error: unknown) => {
-            send({ kind: "failed", reason: messageOf(error) });
-            resolve();
-          });
+          start(message.configuration).then(
+            () => running !== undefined && send({ kind: "listening" }),
+            (error: unknown) => {
+              failed(error);
+              resolve();
+            },
+          );
           break;
-        case "steer":
-          send({ kind: "steered", done: steerPort(message.places) });
+        case "reload":
+          reload(message.configuration).then(() => send({ kind: "reloaded" }), failed);
           break;
         case "retire":
           running?.instance.retire();

@@ -1,14 +1,10 @@
 import type { Configuration } from "../config/configuration.ts";
-import type { Mailbox } from "../mail/mailbox.ts";
-import type { LoggerFor } from "../observe/log.ts";
 import { messageOf } from "../observe/message-of.ts";
-import type { OutboxEntry, Stores } from "../store/contracts.ts";
+import type { OutboxEntry } from "../store/contracts.ts";
 import { hostStores } from "../store/remote/host.ts";
-import type { Fleet } from "./fleet.ts";
-import { composeGateway } from "./parts.ts";
-import { createPlaces } from "./steering.ts";
-import { type Holder, takeOut } from "./take-out.ts";
-import { createTurns } from "./turns.ts";
+import { composeGateway, type Parts } from "./compose.ts";
+import { createSerially } from "./serially.ts";
+import { RETIRE_MS, type Serving } from "./serving.ts";
 import { startWorker, type WorkerHandle } from "./worker-handle.ts";
 
 /**
@@ -43,72 +39,55 @@ const SUPERVISION: Supervision = {
   pingEvery: 5_000,
 };
 const UNANSWERED_PINGS = 3;
-/** Of sockets opened or closed within this time of each other, nobody can tell which was first. */
-const TOGETHER_MS = 200;
 
 /** @throws if the first workers do not get to listen, with the reason. */
-export async function openWorkers(
+export async function serveWithWorkers(
   first: Configuration,
-  parts: {
-    readonly stores: Stores;
-    readonly mailbox: Mailbox;
-    readonly loggers: LoggerFor;
-    readonly env: Readonly<Record<string, string | undefined>>;
-  },
+  parts: Parts & { readonly env: Readonly<Record<string, string | undefined>> },
   { firstWait, longestWait, settled, pingEvery }: Supervision = SUPERVISION,
-): Promise<Fleet> {
+): Promise<Serving> {
   const { stores, mailbox, env } = parts;
   let { loggers } = parts;
   let configuration = first;
   let gateway = composeGateway(configuration, parts);
-  let stopping = false;
+  /** No worker is started any more. */
+  let ending = false;
   const log = () => loggers("main");
+  /** Starts, ends and reloads of workers never overlap. */
+  const serially = createSerially();
 
   const answer = hostStores(stores, {
     "mailbox.send": (entry) => mailbox.send(entry as OutboxEntry),
     "mailbox.mails": () => mailbox.mails(),
   });
-  const places = createPlaces<Holder>();
-  let starting = false;
-  let lastChangeAt = Number.NEGATIVE_INFINITY;
   /** Every worker that runs, those that are leaving too. */
   const all = new Set<WorkerHandle>();
   const slots: Slot[] = [];
+  const serving = () => slots.flatMap(({ worker }) => (worker === undefined ? [] : [worker]));
 
   stores.sessions.onEnded((session) => {
-    for (const worker of all) worker.tell({ kind: "ended", session });
+    for (const worker of all) worker.send({ kind: "ended", session });
   });
 
-  /** Resolves when it listens. One after the other: their order is the kernel's. */
-  async function start(using: Configuration): Promise<WorkerHandle> {
-    const worker = startWorker({ configuration: using, env, answer });
+  /** Resolves when it listens. */
+  async function start(): Promise<WorkerHandle> {
+    const worker = startWorker({ configuration, env, answer });
     all.add(worker);
     void worker.exited.then((how) => ended(worker, how));
-    starting = true;
     try {
       await worker.listening;
     } catch (error) {
       worker.kill();
       throw error;
-    } finally {
-      starting = false;
     }
-    places.add(worker);
-    lastChangeAt = performance.now();
     log().info("worker listens", { worker: worker.pid });
     return worker;
   }
 
   function ended(worker: WorkerHandle, how: string): void {
     all.delete(worker);
-    if (places.list.includes(worker)) {
-      const now = performance.now();
-      places.remove(worker);
-      if (starting || now - lastChangeAt < TOGETHER_MS) places.lose();
-      lastChangeAt = now;
-    }
     const slot = slots.find((one) => one.worker === worker);
-    if (stopping || slot === undefined || worker.isLeaving) return;
+    if (ending || slot === undefined || worker.isLeaving) return;
     slot.worker = undefined;
     slot.failures = performance.now() - slot.startedAt > settled ? 1 : slot.failures + 1;
     log().error("a worker ended, another will be started", { worker: worker.pid, how });
@@ -117,72 +96,58 @@ export async function openWorkers(
 
   function refillLater(slot: Slot): void {
     const wait = Math.min(firstWait * 2 ** (slot.failures - 1), longestWait);
-    slot.refill = setTimeout(() => void inTurn(() => refill(slot)), wait);
+    slot.refill = setTimeout(() => void serially(() => refill(slot)), wait);
   }
 
   async function refill(slot: Slot): Promise<void> {
-    if (stopping || slot.worker !== undefined || !slots.includes(slot)) return;
+    if (ending || slot.worker !== undefined || !slots.includes(slot)) return;
     slot.startedAt = performance.now();
     try {
-      slot.worker = await start(configuration);
+      slot.worker = await start();
     } catch (error) {
-      if (stopping) return;
+      if (ending) return;
       slot.failures++;
       log().error("a worker does not start", { reason: messageOf(error) });
       refillLater(slot);
     }
   }
 
-  /** Starts and replacements never overlap: the order of the sockets would be anybody's guess. */
-  const inTurn = createTurns();
-
-  function serving(): WorkerHandle[] {
-    return slots.flatMap(({ worker }) => (worker === undefined ? [] : [worker]));
-  }
-
-  async function steer(where: readonly number[] | "all", through?: Holder): Promise<boolean> {
-    const worker = [...all].find((one) => one === through) ?? serving()[0];
-    return places.isKnown && worker !== undefined ? worker.steer(where) : false;
-  }
-
-  async function retire(leaving: WorkerHandle): Promise<void> {
-    const { steered } = await takeOut({
-      places,
-      leaving: [leaving],
-      staying: serving(),
-      // Through one that stays: what leaves may do so because it hangs.
-      steer: (where) => steer(where),
+  /** @throws with the first reason, if not all of them get to listen. */
+  async function fill(count: number): Promise<void> {
+    const added = Array.from({ length: count }, async () => {
+      const slot: Slot = { worker: undefined, failures: 0, startedAt: performance.now(), refill: undefined };
+      slot.worker = await start();
+      slots.push(slot);
     });
-    lastChangeAt = performance.now();
-    if (steered) return;
-    log().warn("a connection may have been lost: they cannot be steered here", { worker: leaving.pid });
+    await Promise.all(added);
   }
 
-  async function replaceAll(next: Configuration): Promise<void> {
-    const { workers } = next.options;
-    for (let i = 0; i < Math.max(workers, slots.length); i++) {
-      if (stopping) return;
-      const slot = slots[i] ?? emptySlot();
-      const before = slot.worker;
-      slot.worker = i < workers ? await start(next) : undefined;
-      // From here on it is the one that works, whatever happens to the others.
-      configuration = next;
-      slot.startedAt = performance.now();
-      slot.failures = 0;
-      if (slots[i] === undefined) slots.push(slot);
-      if (before !== undefined) await retire(before);
-    }
-    slots.length = workers;
-  }
-
-  for (let i = 0; i < configuration.options.workers; i++) {
+  /** One that does not go on with the configuration there is by now is replaced by one that does. */
+  async function reloadWorker(worker: WorkerHandle): Promise<void> {
     try {
-      slots.push({ ...emptySlot(), worker: await start(configuration), startedAt: performance.now() });
+      await worker.reload(configuration);
     } catch (error) {
-      stopping = true;
-      for (const worker of all) worker.kill();
-      throw error;
+      if (ending || !all.has(worker)) return;
+      log().error("a worker was not reloaded and is killed", {
+        worker: worker.pid,
+        reason: messageOf(error),
+      });
+      worker.kill();
     }
+  }
+
+  async function retireAndClose(leaving: readonly WorkerHandle[]): Promise<void> {
+    for (const worker of leaving) worker.retire();
+    await Bun.sleep(RETIRE_MS);
+    await Promise.all(leaving.map((worker) => worker.close()));
+  }
+
+  try {
+    await fill(first.options.workers);
+  } catch (error) {
+    ending = true;
+    for (const worker of all) worker.kill();
+    throw error;
   }
 
   const watch = setInterval(() => {
@@ -193,33 +158,51 @@ export async function openWorkers(
     }
   }, pingEvery);
 
+  function startNoMore(): void {
+    ending = true;
+    clearInterval(watch);
+    for (const slot of slots) clearTimeout(slot.refill);
+  }
+
   return {
     get gateway() {
       return gateway;
     },
-    places,
-    get holders() {
-      return serving();
-    },
-    steer,
     reload: (next, compose, nextLoggers) =>
-      inTurn(async () => {
-        await replaceAll(next);
+      serially(async () => {
+        // Composed here first: what cannot be composed changes nothing.
+        const composed = compose(next, { stores, mailbox, loggers: nextLoggers, live: gateway.live });
+        const before = configuration;
+        configuration = next;
+        try {
+          await fill(Math.max(0, next.options.workers - slots.length));
+        } catch (error) {
+          configuration = before;
+          throw error;
+        }
+        gateway = composed;
         loggers = nextLoggers;
-        gateway = compose(next, { stores, mailbox, loggers, live: gateway.live });
+        const surplus = slots.splice(next.options.workers);
+        for (const slot of surplus) clearTimeout(slot.refill);
+        await Promise.all(serving().map(reloadWorker));
+        await retireAndClose(surplus.flatMap(({ worker }) => (worker === undefined ? [] : [worker])));
       }),
-    undisturbed: inTurn,
+    retire() {
+      for (const worker of serving()) worker.retire();
+    },
+    resume() {
+      for (const worker of serving()) worker.resume();
+    },
+    close: () =>
+      serially(async () => {
+        startNoMore();
+        await Promise.all([...all].map((worker) => worker.close()));
+      }),
     healthy: () => serving().length > 0,
     async stop(withinMs) {
-      stopping = true;
-      clearInterval(watch);
-      for (const slot of slots) clearTimeout(slot.refill);
+      startNoMore();
       for (const worker of all) worker.stop(withinMs);
       await Promise.all([...all].map(({ exited }) => exited));
     },
   };
-}
-
-function emptySlot(): Slot {
-  return { worker: undefined, failures: 0, startedAt: 0, refill: undefined };
 }

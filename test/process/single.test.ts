@@ -3,8 +3,8 @@ import { systemClock } from "../../src/clock.ts";
 import { type Configuration, loadConfiguration } from "../../src/config/configuration.ts";
 import { createMailbox } from "../../src/mail/mailbox.ts";
 import { createLoggers } from "../../src/observe/log.ts";
-import { openAlone } from "../../src/process/alone.ts";
-import { composeGateway } from "../../src/process/parts.ts";
+import { composeGateway } from "../../src/process/compose.ts";
+import { serveSingle } from "../../src/process/single.ts";
 import type { Stores } from "../../src/store/contracts.ts";
 import { createMemoryStores } from "../../src/store/memory.ts";
 import { freePort } from "../support/process.ts";
@@ -40,10 +40,10 @@ test("however often it is reloaded, the store tells of an end once", async () =>
     },
   };
   const port = freePort();
-  const fleet = openAlone(configured(port), { stores, mailbox: createMailbox(), loggers });
+  const serving = serveSingle(configured(port), { stores, mailbox: createMailbox(), loggers });
   const closed: string[] = [];
-  fleet.gateway.live.add("s", { close: (reason) => void closed.push(reason), takeUsed: () => false });
-  for (let i = 0; i < 20; i++) await fleet.reload(configured(port), composeGateway, loggers);
+  serving.gateway.live.add("s", { close: (reason) => void closed.push(reason), takeUsed: () => false });
+  for (let i = 0; i < 20; i++) await serving.reload(configured(port), composeGateway, loggers);
   expect(listeners).toBe(1);
   await memory.sessions.create({
     id: "s",
@@ -57,5 +57,5 @@ test("however often it is reloaded, the store tells of an end once", async () =>
   await memory.sessions.end("s");
   expect(closed).toEqual(["session_ended"]);
   expect((await fetch(`http://127.0.0.1:${port}/_runegate/health`)).status).toBe(200);
-  await fleet.stop(1000);
+  await serving.stop(1000);
 });

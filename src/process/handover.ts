@@ -1,0 +1,83 @@
+import { commandLine } from "./executable.ts";
+import { RETIRE_MS, type Serving } from "./serving.ts";
+
+/**
+ * One main process handing over to the next, started from the executable on disk: that is how a new version takes over
+ * without a refused connection. Both listen for a moment; then the old one lets its requests finish and ends.
+ */
+
+/** Follows `serve` in the process that takes over from the one that starts it, and in no other. */
+export const SUCCESSOR_FLAG = "--successor";
+
+type ToPredecessor = "up";
+/** The address and the control socket are free. */
+type ToSuccessor = "released";
+
+/** From the start of the successor until it listens. */
+const START_MS = 60_000;
+
+/**
+ * Starts the successor and hands over to it.
+ * @returns the pid of the successor, which has the address to itself by then.
+ * @throws with the reason if it does not get to listen: nothing has changed then.
+ */
+export async function handOver(settings: {
+  readonly serving: Serving;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Called when the successor listens. */
+  readonly onUp: (pid: number) => void;
+  /** Called when it is alone in listening, and before it goes on as the only main process. */
+  readonly onClosed: (pid: number) => Promise<void>;
+}): Promise<number> {
+  const { serving } = settings;
+  const up = Promise.withResolvers<ToPredecessor>();
+  // The watchdog is told by the pid that it is for.
+  const { WATCHDOG_PID: _, ...env } = settings.env;
+  const child = Bun.spawn(commandLine("serve", SUCCESSOR_FLAG), {
+    env,
+    stdin: "ignore",
+    stdout: "inherit",
+    stderr: "inherit",
+    serialization: "advanced",
+    ipc: (message: ToPredecessor) => up.resolve(message),
+  });
+  const late = setTimeout(() => up.reject(new Error("it does not get to listen")), START_MS);
+  void child.exited.then((code) =>
+    up.reject(new Error(`it ended with ${child.signalCode ?? `exit code ${code}`}`)),
+  );
+  try {
+    await up.promise;
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw error;
+  } finally {
+    clearTimeout(late);
+  }
+  const isThere = () => child.exitCode === null && child.signalCode === null;
+  settings.onUp(child.pid);
+  serving.retire();
+  await Bun.sleep(RETIRE_MS);
+  if (!isThere()) {
+    serving.resume();
+    throw new Error("who was to take over is gone");
+  }
+  await serving.close();
+  await settings.onClosed(child.pid);
+  const released: ToSuccessor = "released";
+  if (isThere()) child.send(released);
+  child.disconnect();
+  child.unref();
+  return child.pid;
+}
+
+/** Tells the predecessor that its successor is up, and waits until the address is free of it. */
+export async function takeOver(): Promise<void> {
+  if (process.send === undefined) throw new Error("a successor is started by its predecessor");
+  const { promise: released, resolve } = Promise.withResolvers<void>();
+  process.on("message", (message) => (message as ToSuccessor) === "released" && resolve());
+  // A predecessor that is killed meanwhile has released everything too.
+  process.once("disconnect", resolve);
+  const up: ToPredecessor = "up";
+  process.send(up);
+  await released;
+}

@@ -1,0 +1,148 @@
+import { EXIT, type ExitCode, type Io } from "../commands/command.ts";
+import { type Configuration, loadConfiguration } from "../config/configuration.ts";
+import { ConfigError, describe } from "../config/finding.ts";
+import type { Options } from "../config/types.ts";
+import { type Control, openControl } from "../control/open.ts";
+import { messageOf } from "../observe/message-of.ts";
+import type { Stores } from "../store/contracts.ts";
+import { type Compose, composeGateway } from "./compose.ts";
+import { handOver } from "./handover.ts";
+import { describeListen } from "./instance.ts";
+import { keepStarted } from "./keep-started.ts";
+import type { Log } from "./log.ts";
+import type { Notifier } from "./notify.ts";
+import { DRAIN_MS, REPLACED_DRAIN_MS, type Serving } from "./serving.ts";
+
+/** What happens to a main process once it listens: reloads, handing over, and the stop. Callers see to the order. */
+export type Lifecycle = {
+  openControl(): Promise<void>;
+  /** @param compose of the newer code. @throws with the reason; what runs goes on as it did. */
+  reload(configuration: Configuration, compose: Compose): Promise<void>;
+  /** Reads the options again, and hands over to the executable on disk where that is asked for. Never rejects. */
+  renew(withExecutable: boolean): Promise<void>;
+  /** Tells whoever waits that it serves. */
+  ready(): void;
+  /** Called again, it gives requests that are under way less time. */
+  stop(signal: string): void;
+  readonly stopping: boolean;
+  readonly stopped: Promise<ExitCode>;
+};
+
+export function createLifecycle(
+  io: Io,
+  first: Configuration,
+  parts: {
+    readonly log: Log;
+    readonly stores: Stores;
+    readonly serving: Serving;
+    readonly notifier: Notifier;
+  },
+): Lifecycle {
+  const { stores, serving, notifier } = parts;
+  const { listen, store } = first.options;
+  const { promise: stopped, resolve } = Promise.withResolvers<ExitCode>();
+  let { log } = parts;
+  let configuration = first;
+  let control: Control | undefined;
+  let stopping = false;
+  const logger = () => log.loggers("main");
+
+  async function end(withinMs: number): Promise<void> {
+    await control?.stop();
+    await serving.stop(withinMs);
+    notifier.stop();
+    await stores.close();
+    logger().info("stopped");
+    log.flush();
+    resolve(EXIT.done);
+  }
+
+  async function reopenControl(): Promise<void> {
+    await control?.stop();
+    control = await openControl(serving.gateway, configuration.options, log.loggers);
+    if (stopping) await control?.stop();
+  }
+
+  async function reload(next: Configuration, compose: Compose): Promise<void> {
+    const kept = keepStarted(configuration, next, logger());
+    const nextLog = log.by(kept.options);
+    await serving.reload(kept, compose, nextLog.loggers);
+    if (stopping) return;
+    configuration = kept;
+    log = nextLog;
+    await reopenControl();
+    logger().info("reloaded", { address: describeListen(listen) });
+  }
+
+  async function reread(): Promise<void> {
+    try {
+      const next = loadConfiguration(io.env);
+      for (const warning of next.warnings) logger().warn(describe(warning));
+      await reload(next, composeGateway);
+    } catch (error) {
+      if (stopping) return;
+      if (!(error instanceof ConfigError)) {
+        logger().error("not reloaded", { reason: messageOf(error) });
+        return;
+      }
+      for (const problem of error.problems) logger().error(describe(problem));
+      logger().error("not reloaded: the configuration is wrong, and the one before stays");
+    }
+  }
+
+  async function succeed(): Promise<void> {
+    if (store.kind === "memory" || listen.kind === "unix") {
+      logger().warn("a new executable needs a restart here: memory and a unix socket cannot be handed over");
+      return reread();
+    }
+    try {
+      const pid = await handOver({
+        serving,
+        env: io.env,
+        onUp: (successor) => logger().info("handing over", { successor }),
+        async onClosed(successor) {
+          notifier.handOver(successor);
+          await control?.stop();
+          control = undefined;
+        },
+      });
+      if (stopping) return;
+      stopping = true;
+      logger().info("handed over", { successor: pid });
+      void end(REPLACED_DRAIN_MS);
+    } catch (error) {
+      logger().error("not handed over: this process goes on", { reason: messageOf(error) });
+    }
+  }
+
+  return {
+    openControl: reopenControl,
+    reload,
+    async renew(withExecutable) {
+      if (stopping) return;
+      notifier.reloading();
+      await (withExecutable ? succeed() : reread());
+      if (!stopping) notifier.ready(status(configuration.options));
+    },
+    ready: () => notifier.ready(status(configuration.options)),
+    stop(signal) {
+      if (stopping) {
+        // Handed over, with requests still under way.
+        void serving.stop(DRAIN_MS);
+        return;
+      }
+      stopping = true;
+      notifier.stopping();
+      logger().info("stopping", { signal });
+      void end(DRAIN_MS);
+    },
+    get stopping() {
+      return stopping;
+    },
+    stopped,
+  };
+}
+
+function status({ baseUrl, listen, workers }: Options): string {
+  return `${baseUrl} on ${describeListen(listen)}, ${workers === 1 ? "1 process" : `${workers} workers`}`;
+}

@@ -1,0 +1,35 @@
+import { systemClock } from "../clock.ts";
+import type { Options } from "../config/types.ts";
+import { createLoggers, type LoggerFor } from "../observe/log.ts";
+import { createSink } from "../observe/sink.ts";
+
+/** The log of a process that serves, on standard output. */
+
+export type Log = {
+  readonly loggers: LoggerFor;
+  /** The same log by other options, through the same buffer: lines stay in order and none is left behind. */
+  by(options: Options): Log;
+  flush(): void;
+};
+
+/** @param shared whether other processes write to the same output. */
+export function openLog(first: Options, shared = false): Log {
+  let newest: LoggerFor;
+  const sink = createSink({
+    fd: 1,
+    shared,
+    onDropped: (lines) => newest("main").warn("log lines were dropped: nobody reads them", { lines }),
+  });
+  function by(options: Options): Log {
+    const loggers = createLoggers({
+      format: options.logFormat,
+      levels: options.logLevels,
+      write: sink.write,
+      now: systemClock.now,
+      color: process.stdout.isTTY === true && process.env.NO_COLOR === undefined,
+    });
+    newest = loggers;
+    return { loggers, by, flush: sink.flush };
+  }
+  return by(first);
+}
