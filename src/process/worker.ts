@@ -112,6 +112,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
           break;
         case "answer":
         case "ended":
+        case "taken":
           guest.receive(message);
           break;
       }

@@ -2,6 +2,7 @@ import type { Configuration } from "../config/configuration.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { OutboxEntry } from "../store/contracts.ts";
 import { hostStores } from "../store/remote/host.ts";
+import type { StoreEvent } from "../store/remote/messages.ts";
 import { composeGateway, type Parts } from "./compose.ts";
 import { createSerially } from "./serially.ts";
 import { RETIRE_MS, type Serving } from "./serving.ts";
@@ -56,18 +57,23 @@ export async function serveWithWorkers(
   /** Starts, ends and reloads of workers never overlap. */
   const serially = createSerially();
 
-  const answer = hostStores(stores, {
-    "mailbox.send": (entry) => mailbox.send(entry as OutboxEntry),
-    "mailbox.mails": () => mailbox.mails(),
-  });
   /** Every worker that runs, those that are leaving too. */
   const all = new Set<WorkerHandle>();
+  function tell(event: StoreEvent): void {
+    for (const worker of all) worker.send(event);
+  }
+  const answer = hostStores(
+    stores,
+    {
+      "mailbox.send": (entry) => mailbox.send(entry as OutboxEntry),
+      "mailbox.mails": () => mailbox.mails(),
+    },
+    tell,
+  );
   const slots: Slot[] = [];
   const serving = () => slots.flatMap(({ worker }) => (worker === undefined ? [] : [worker]));
 
-  stores.sessions.onEnded((session) => {
-    for (const worker of all) worker.send({ kind: "ended", session });
-  });
+  stores.sessions.onEnded((session) => tell({ kind: "ended", session }));
 
   /** Resolves when it listens. */
   async function start(): Promise<WorkerHandle> {

@@ -7,12 +7,9 @@
  * `"unavailable"`): that never counts as permission.
  */
 
-export type Awaitable<T> = T | Promise<T>;
+import { type Awaitable, type RecordStore, StoreUnavailable } from "./records.ts";
 
-/** The store did not answer. Callers refuse: 503 to a visitor, never a way in. */
-export class StoreUnavailable extends Error {
-  readonly code = "store_unavailable";
-}
+export { type Awaitable, StoreUnavailable };
 
 export type SpendOutcome = "fresh" | "spent" | "unavailable";
 
@@ -112,7 +109,7 @@ export type OutboxStore = {
   remove(id: string): Awaitable<void>;
 };
 
-export type Stores = {
+export type Stores = RecordStore & {
   readonly tickets: TicketStore;
   readonly sessions: SessionStore;
   readonly limits: LimitStore;

@@ -2,8 +2,10 @@ import type { Clock } from "../clock.ts";
 import type { Stores } from "./contracts.ts";
 import { createMemoryLimits } from "./memory/limits.ts";
 import { createMemoryOutbox } from "./memory/outbox.ts";
+import { createMemoryRecords } from "./memory/records.ts";
 import { createMemorySessions } from "./memory/sessions.ts";
 import { createMemoryTickets } from "./memory/tickets.ts";
+import { openOnce } from "./records.ts";
 
 /**
  * The stores in this process's memory: every method answers at once, everything is bounded, and a restart forgets it
@@ -11,6 +13,7 @@ import { createMemoryTickets } from "./memory/tickets.ts";
  */
 export function createMemoryStores({ clock }: { readonly clock: Clock }): Stores {
   return {
+    records: openOnce((kind) => createMemoryRecords(kind, clock)),
     tickets: createMemoryTickets(clock),
     sessions: createMemorySessions(clock),
     limits: createMemoryLimits(clock),

@@ -1,12 +1,14 @@
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/log.ts";
 import type { Stores } from "./contracts.ts";
+import { openOnce } from "./records.ts";
 import { openHandle } from "./sqlite/handle.ts";
 import { createSqliteLimits } from "./sqlite/limits.ts";
 import { createSqliteOutbox } from "./sqlite/outbox.ts";
+import { createSqliteRecords } from "./sqlite/records.ts";
 import { createSqliteSessions } from "./sqlite/sessions.ts";
 import { createSharedClock, type Machine, systemMachine } from "./sqlite/shared-clock.ts";
-import { startSweeper } from "./sqlite/sweeper.ts";
+import { type Sweep, startSweeper } from "./sqlite/sweeper.ts";
 import { createSqliteTickets } from "./sqlite/tickets.ts";
 
 export type SqliteSettings = {
@@ -32,10 +34,16 @@ export function openSqliteStores({ path, clock, log, machine = systemMachine }: 
   const tickets = createSqliteTickets(handle, clock);
   const sessions = createSqliteSessions(handle, clock);
   const limits = createSqliteLimits(handle, createSharedClock(handle, clock, machine));
-  const sweeper = startSweeper([tickets.sweep, sessions.sweep, limits.sweep]);
+  const sweeps: Sweep[] = [tickets.sweep, sessions.sweep, limits.sweep];
+  const sweeper = startSweeper(sweeps);
   let readyUntil = Number.NEGATIVE_INFINITY;
 
   return {
+    records: openOnce((kind) => {
+      const records = createSqliteRecords(kind, handle, clock);
+      sweeps.push(records.sweep);
+      return records;
+    }),
     tickets,
     sessions,
     limits,

@@ -1,10 +1,13 @@
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/log.ts";
+import { cacheRecords } from "./cached-records.ts";
 import { cacheSessions } from "./cached-sessions.ts";
 import type { Stores } from "./contracts.ts";
+import { openOnce } from "./records.ts";
 import { createValkeyLimits } from "./valkey/limits.ts";
 import { openLink } from "./valkey/link.ts";
 import { createValkeyOutbox } from "./valkey/outbox.ts";
+import { createValkeyRecords } from "./valkey/records.ts";
 import { createValkeySessions } from "./valkey/sessions.ts";
 import { createValkeyTickets } from "./valkey/tickets.ts";
 
@@ -27,6 +30,13 @@ export async function openValkeyStores({ url, clock, log }: ValkeySettings): Pro
   const sessions = cacheSessions(createValkeySessions(link, clock), { clock });
   link.onMissed(sessions.forgetAll);
   return {
+    records: openOnce((kind) => {
+      const records = createValkeyRecords(kind, link, clock);
+      if (!kind.cached) return records;
+      const cached = cacheRecords(records, { clock });
+      link.onMissed(cached.forgetAll);
+      return cached;
+    }),
     tickets: createValkeyTickets(link, clock, log),
     sessions,
     limits: createValkeyLimits(link),

@@ -7,6 +7,7 @@ export function stoppable(stores: Stores): Stoppable {
   const state: Stoppable = {
     away: false,
     stores: {
+      records: (kind) => guarded(stores.records(kind)),
       tickets: {
         spend: (...args: Parameters<Stores["tickets"]["spend"]>) =>
           state.away ? "unavailable" : stores.tickets.spend(...args),

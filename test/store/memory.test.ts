@@ -5,8 +5,10 @@ import { createMemorySessions } from "../../src/store/memory/sessions.ts";
 import { createMemoryTickets } from "../../src/store/memory/tickets.ts";
 import { createMemoryStores } from "../../src/store/memory.ts";
 import { createTestClock, storeContract } from "./contract.ts";
+import { recordsContract } from "./records-contract.ts";
 
 storeContract("memory", async (clock) => createMemoryStores({ clock }));
+recordsContract("memory", async (clock) => createMemoryStores({ clock }));
 
 const HOUR = 3_600_000;
 

@@ -6,15 +6,16 @@ import { createGuestStores, type GuestStores } from "../../src/store/remote/gues
 import { hostStores } from "../../src/store/remote/host.ts";
 import type { StoreAnswer, StoreCall, StoreEvent } from "../../src/store/remote/messages.ts";
 import { createTestClock, storeContract } from "./contract.ts";
+import { recordsContract } from "./records-contract.ts";
 
 /** A channel whose two ends are here: everything is copied as between processes, and arrives later and in order. */
 function connect(host: Stores, clock: Clock, others: Parameters<typeof hostStores>[1] = {}): GuestStores {
-  const answer = hostStores(host, others);
   const later = (deliver: () => void) => queueMicrotask(deliver);
   const toGuest = (message: StoreAnswer | StoreEvent) => {
     const copy = structuredClone(message);
     later(() => guest.receive(copy));
   };
+  const answer = hostStores(host, others, toGuest);
   const guest = createGuestStores({
     clock,
     send(call: StoreCall) {
@@ -27,6 +28,10 @@ function connect(host: Stores, clock: Clock, others: Parameters<typeof hostStore
 }
 
 storeContract(
+  "memory of another process",
+  async (clock) => connect(createMemoryStores({ clock }), clock).stores,
+);
+recordsContract(
   "memory of another process",
   async (clock) => connect(createMemoryStores({ clock }), clock).stores,
 );
@@ -159,7 +164,7 @@ describe("a host", () => {
   });
 
   test.each(ASKING)("that throws at %s makes the guest throw, with the reason", async (_, ask) => {
-    const answer = hostStores(broken, {});
+    const answer = hostStores(broken, {}, () => {});
     const guest = createGuestStores({
       clock: createTestClock(),
       send: (call) => void answer(call).then((message) => guest.receive(message)),
@@ -174,7 +179,7 @@ describe("a host", () => {
     "refuses what is none of the methods: %p",
     async (method) => {
       const host = createMemoryStores({ clock: createTestClock() });
-      const answer = await hostStores(host, {})({ kind: "call", id: 7, method, args: [] });
+      const answer = await hostStores(host, {}, () => {})({ kind: "call", id: 7, method, args: [] });
       expect(answer).toEqual({ kind: "answer", id: 7, unavailable: `there is no ${method}` });
     },
   );

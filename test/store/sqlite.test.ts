@@ -23,6 +23,7 @@ import { startSweeper } from "../../src/store/sqlite/sweeper.ts";
 import { createSqliteTickets } from "../../src/store/sqlite/tickets.ts";
 import { SILENT } from "../support/silent.ts";
 import { createTestClock, storeContract } from "./contract.ts";
+import { recordsContract } from "./records-contract.ts";
 import { type Place, temporaryPlace } from "./sqlite-place.ts";
 
 const MINUTE = 60_000;
@@ -36,6 +37,12 @@ afterAll(() => {
 
 const places: Place[] = [];
 storeContract("sqlite", async (clock) => {
+  const place = temporaryPlace(MEMORY);
+  places.push(place);
+  return place.open(clock);
+});
+
+recordsContract("sqlite", async (clock) => {
   const place = temporaryPlace(MEMORY);
   places.push(place);
   return place.open(clock);

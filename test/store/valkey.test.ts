@@ -9,6 +9,7 @@ import { needs } from "../support/needs.ts";
 import { startProcess } from "../support/process.ts";
 import { startValkey, type ValkeyServer, type ValkeyServerSettings } from "../support/valkey.ts";
 import { createTestClock, storeContract, type TestClock } from "./contract.ts";
+import { recordsContract } from "./records-contract.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -83,10 +84,12 @@ describe.each(executables)("%s", (executable) => {
       server = await startValkey(executable);
     });
     afterAll(() => server.stop());
-    storeContract("valkey", async (clock) => {
+    const open = async (clock: Clock) => {
       await server.run("FLUSHALL");
       return openValkeyStores({ url: server.url, clock, log: createLog().log });
-    });
+    };
+    storeContract("valkey", open);
+    recordsContract("valkey", open);
   });
 
   describe("in a cluster", () => {
@@ -97,10 +100,12 @@ describe.each(executables)("%s", (executable) => {
       await until(async () => String(await server.run("CLUSTER", "INFO")).includes("cluster_state:ok"));
     });
     afterAll(() => server.stop());
-    storeContract("valkey", async (clock) => {
+    const open = async (clock: Clock) => {
       await server.run("FLUSHALL");
       return openValkeyStores({ url: server.url, clock, log: createLog().log });
-    });
+    };
+    storeContract("valkey", open);
+    recordsContract("valkey", open);
   });
 
   describe("shared by two machines", () => {

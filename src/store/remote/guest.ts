@@ -1,6 +1,8 @@
 import type { Clock } from "../../clock.ts";
+import { cacheRecords } from "../cached-records.ts";
 import { cacheSessions } from "../cached-sessions.ts";
 import { type SessionStore, type Stores, StoreUnavailable } from "../contracts.ts";
+import { type Kind, openOnce, type Records, StoreFull } from "../records.ts";
 import type { StoreAnswer, StoreCall, StoreEvent } from "./messages.ts";
 
 /** An answer that takes longer comes from a process that hangs. */
@@ -58,10 +60,35 @@ export function createGuestStores(settings: {
       listeners.push(listener);
     },
   };
+  /** By kind, those who want to know what was taken. */
+  const takenListeners = new Map<string, Array<(id: string) => void>>();
+
+  function recordsOf<T extends object>(kind: Kind<T>): Records<T> {
+    const verb = <Result>(name: string) => {
+      return (...args: unknown[]) => call("records", [kind, name, args]) as Promise<Result>;
+    };
+    const remoteRecords: Records<T> = {
+      add: verb("add"),
+      get: verb("get"),
+      replace: verb("replace"),
+      take: verb("take"),
+      takeAll: verb("takeAll"),
+      find: verb("find"),
+      onTaken(listener) {
+        const known = takenListeners.get(kind.name) ?? [];
+        takenListeners.set(kind.name, [...known, listener]);
+        // The other side tells from the first call on.
+        if (known.length === 0) void call("records", [kind, "find", [{ most: 0 }]]).catch(() => {});
+      },
+    };
+    return kind.cached ? cacheRecords(remoteRecords, { clock: settings.clock }) : remoteRecords;
+  }
+
   const spend: Stores["tickets"]["spend"] = remote("tickets.spend");
 
   return {
     stores: {
+      records: openOnce(recordsOf),
       tickets: {
         spend: async (jti, expiresAt) => {
           try {
@@ -97,11 +124,16 @@ export function createGuestStores(settings: {
         for (const listener of listeners) listener(message.session);
         return;
       }
+      if (message.kind === "taken") {
+        for (const listener of takenListeners.get(message.of) ?? []) listener(message.id);
+        return;
+      }
       const waiter = waiting.get(message.id);
       if (waiter === undefined) return;
       waiting.delete(message.id);
       clearTimeout(waiter.timer);
-      if ("unavailable" in message) waiter.reject(new StoreUnavailable(message.unavailable));
+      if ("full" in message) waiter.reject(new StoreFull(message.full));
+      else if ("unavailable" in message) waiter.reject(new StoreUnavailable(message.unavailable));
       else waiter.resolve(message.value);
     },
   };

@@ -12,6 +12,11 @@ export type StoreAnswer = { readonly kind: "answer"; readonly id: number } & (
   | { readonly value: unknown }
   /** {@link StoreUnavailable}, with its reason. */
   | { readonly unavailable: string }
+  /** {@link StoreFull}, likewise. */
+  | { readonly full: string }
 );
 
-export type StoreEvent = { readonly kind: "ended"; readonly session: string };
+export type StoreEvent =
+  | { readonly kind: "ended"; readonly session: string }
+  /** A record of this kind was taken. */
+  | { readonly kind: "taken"; readonly of: string; readonly id: string };

@@ -21,3 +21,13 @@ export const OUTBOX = [`${TAG}:outbox`, `${TAG}:outbox:due`, `${TAG}:outbox:coun
 
 /** Channels know no database numbers, so the number is in the name. */
 export const endedChannel = (database: string) => `${TAG}:ended:${database}`;
+
+/** Of a kind of records, as `records.ts` lists them. */
+export const recordKeys = (name: string, by: readonly string[]) =>
+  [
+    `${TAG}:r:${name}`,
+    `${TAG}:r:${name}:expiry`,
+    `${TAG}:r:${name}:order`,
+    `${TAG}:r:${name}:swept`,
+    ...by.map((field) => `${TAG}:r:${name}:by:${field}`),
+  ] as [string, string, string, string, ...string[]];

@@ -1,0 +1,156 @@
+import type { Clock } from "../../clock.ts";
+import { conditionOf, createListeners, type Kind, type Records, type Seen, StoreFull } from "../records.ts";
+import { createExpiryBuckets } from "./expiry.ts";
+
+const BUCKET_MS = 10_000;
+/** Of a kind that names no capacity: memory is never without bound. */
+const CAPACITY = 1_000_000;
+
+/**
+ * Records of one kind in this process's memory. What has expired is gone to every caller at that millisecond, and out of
+ * memory within a bucket of it, while the next call is served.
+ */
+export function createMemoryRecords<T extends object>(
+  kind: Kind<T>,
+  clock: Clock,
+): Records<T> & { readonly size: number } {
+  const { by = [], capacity = CAPACITY } = kind;
+  const order = kind.order as (keyof T & string) | undefined;
+  const records = new Map<string, Seen<T>>();
+  const indexes = new Map(by.map((field) => [field as string, new Map<string, Set<string>>()]));
+  /** By the order field, then id. */
+  const sorted: Seen<T>[] = [];
+  const expiry = createExpiryBuckets(BUCKET_MS);
+  const taken = createListeners();
+
+  const numberOf = (seen: Seen<T>) => (order === undefined ? 0 : (seen.record[order] as number));
+  const compare = (a: Seen<T>, b: Seen<T>) =>
+    numberOf(a) - numberOf(b) || (a.id < b.id ? -1 : Number(a.id > b.id));
+
+  /** Index of the first that does not come before: a binary search, and one move of memory to insert there. */
+  function placeOf(isBefore: (other: Seen<T>) => boolean): number {
+    let low = 0;
+    let high = sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const other = sorted[middle];
+      if (other !== undefined && isBefore(other)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+  const place = (seen: Seen<T>) => placeOf((other) => compare(other, seen) < 0);
+
+  function keep(seen: Seen<T>): void {
+    records.set(seen.id, seen);
+    if (order !== undefined) sorted.splice(place(seen), 0, seen);
+    for (const [field, ids] of indexes) {
+      const value = String(seen.record[field as keyof T]);
+      const set = ids.get(value);
+      if (set === undefined) ids.set(value, new Set([seen.id]));
+      else set.add(seen.id);
+    }
+  }
+
+  function drop(id: string): void {
+    const seen = records.get(id);
+    if (seen === undefined) return;
+    records.delete(id);
+    if (order !== undefined) sorted.splice(place(seen), 1);
+    for (const [field, ids] of indexes) {
+      const value = String(seen.record[field as keyof T]);
+      const set = ids.get(value);
+      if (set?.delete(id) && set.size === 0) ids.delete(value);
+    }
+  }
+
+  function live(id: string): Seen<T> | undefined {
+    const seen = records.get(id);
+    return seen !== undefined && seen.expiresAt > clock.now() ? seen : undefined;
+  }
+
+  function remove(seen: Seen<T>): void {
+    expiry.remove(seen.id, seen.expiresAt);
+    drop(seen.id);
+  }
+
+  return {
+    add(id, record, expiresAt) {
+      const now = clock.now();
+      expiry.sweep(now, drop);
+      if (expiresAt <= now) return false;
+      const before = records.get(id);
+      if (kind.once && (before !== undefined || expiresAt <= expiry.sweptUntil)) return false;
+      if (before !== undefined) {
+        if (before.expiresAt > now) return false;
+        remove(before);
+      }
+      if (records.size >= capacity)
+        throw new StoreFull(`The memory store holds ${capacity} of ${kind.name} and takes no more.`);
+      expiry.add(id, expiresAt);
+      keep({ id, version: now, expiresAt, record });
+      return true;
+    },
+
+    get: live,
+
+    replace(seen, record) {
+      const current = live(seen.id);
+      if (current === undefined || current.version !== seen.version) return false;
+      const next = { ...current, version: current.version + 1, record };
+      // What is not looked up or ordered by needs no search: the common case, on the hot path.
+      if (order === undefined && by.every((field) => current.record[field] === record[field]))
+        records.set(next.id, next);
+      else {
+        drop(current.id);
+        keep(next);
+      }
+      return true;
+    },
+
+    take(id) {
+      const seen = live(id);
+      if (seen === undefined) return undefined;
+      remove(seen);
+      taken.tell(id);
+      return seen.record;
+    },
+
+    takeAll(field, value) {
+      conditionOf(kind, { [field]: value } as Record<keyof T & string, string>);
+      const all = [...(indexes.get(field)?.get(value) ?? [])].map(live).filter((seen) => seen !== undefined);
+      for (const seen of all) remove(seen);
+      for (const { id } of all) taken.tell(id);
+      return all;
+    },
+
+    find({ where, from, until, newestFirst, most }) {
+      const now = clock.now();
+      expiry.sweep(now, drop);
+      const condition = conditionOf(kind, where);
+      let found: Seen<T>[];
+      if (condition !== undefined) {
+        const ids = [...(indexes.get(condition[0])?.get(condition[1]) ?? [])];
+        found = ids.map((id) => records.get(id)).filter((seen) => seen !== undefined);
+        if (order !== undefined) found.sort(compare);
+        found = found.filter(
+          (seen) => !(numberOf(seen) < (from ?? -Infinity) || numberOf(seen) > (until ?? Infinity)),
+        );
+      } else if (order !== undefined) {
+        const first = from === undefined ? 0 : placeOf((other) => numberOf(other) < from);
+        const end = until === undefined ? sorted.length : placeOf((other) => numberOf(other) <= until);
+        found = sorted.slice(first, end);
+      } else {
+        found = [...records.values()];
+      }
+      if (newestFirst) found.reverse();
+      return found.filter(({ expiresAt }) => expiresAt > now).slice(0, most);
+    },
+
+    onTaken: taken.add,
+
+    get size() {
+      return records.size;
+    },
+  };
+}
