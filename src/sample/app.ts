@@ -1,16 +1,12 @@
 import css from "../../static/sample/app.css" with { type: "text" };
 import script from "../../static/sample/app.js" with { type: "text" };
 import logo from "../../static/sample/logo.svg" with { type: "text" };
-import { COOKIES_TO_CLEAR, cookiesToSet, receivedCookies } from "./cookies.ts";
-import { download } from "./download.ts";
-import { html } from "./html.ts";
-import { identityOf } from "./identity.ts";
-import { MultipartError } from "./multipart.ts";
-import { answer, cookieList, indexPage, problem } from "./page.ts";
-import { ParameterError, parameter, parseErrorStatus, parseSeconds } from "./quantity.ts";
+import { duration, integer } from "../config/values.ts";
+import { clockStream } from "./clock.ts";
+import { answer, cookiesOf, indexPage, pairs, problem, userOf } from "./page.ts";
+import { ParameterError, parameter } from "./parameter.ts";
 import { createSocketHandlers, type SocketData, upgradeToChat, upgradeToEcho } from "./sockets.ts";
-import { createTicker } from "./ticker.ts";
-import { receiveUpload } from "./upload.ts";
+import { download, receiveUpload } from "./transfer.ts";
 
 /**
  * The sample application: somebody's web app, for Runegate to stand in front of. It knows nothing of the gateway but
@@ -29,13 +25,16 @@ export type Sample = {
   stop(): Promise<void>;
 };
 
+/** Longer than the 600 s after which Runegate stops waiting for a response's head, so that a test can see it do so. */
+const SLOWEST_MS = 900_000;
+
 /**
  * Starts the sample application.
  * @param port 0 for any free one.
  * @throws an `Error` with `code` `EADDRINUSE` (or another of the operating system's) if it cannot listen there.
  */
 export function startSample({ hostname, port }: { hostname: string; port: number }): Sample {
-  const ticker = createTicker();
+  const events = { "Content-Type": "text/event-stream", "Cache-Control": "no-cache" };
   const server: Server = Bun.serve<SocketData>({
     hostname,
     port,
@@ -48,33 +47,24 @@ export function startSample({ hostname, port }: { hostname: string; port: number
       "/app.css": asset(css, "text/css; charset=utf-8"),
       "/app.js": asset(script, "text/javascript; charset=utf-8"),
       "/logo.svg": asset(logo, "image/svg+xml"),
-
       "/whoami": route("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", whoami),
       "/healthz": route("GET, HEAD", () => Response.json({ status: "ok" })),
-
       "/events": route(
         "GET, HEAD",
-        ({ method }) =>
-          new Response(method === "HEAD" ? null : ticker.stream(), {
-            headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-cache" },
-          }),
+        ({ method }) => new Response(method === "HEAD" ? null : clockStream(), { headers: events }),
       ),
       "/ws/echo": route("GET", upgradeToEcho),
       "/ws/chat": route("GET", upgradeToChat),
-
       "/upload": route("POST, PUT", upload),
       "/download": route("GET, HEAD", download),
       "/slow": route("GET", slow),
-      "/redirect": route(
-        "GET, HEAD, POST",
-        () => new Response(null, { status: 302, headers: { Location: "/?redirected" } }),
-      ),
-      "/cookies": route("GET, HEAD", (request) => cookies(request, "Cookies", [])),
-      "/cookies/set": route("GET, HEAD, POST", (request) =>
-        cookies(request, "Two cookies set", cookiesToSet(receivedCookies(request.headers))),
-      ),
-      "/cookies/clear": route("GET, HEAD, POST", (request) =>
-        cookies(request, "Both cookies cleared", COOKIES_TO_CLEAR),
+      "/redirect": route("GET, HEAD, POST", () => Response.redirect("/?redirected", 302)),
+      "/cookies/set": route("GET, HEAD, POST", ({ headers }) => {
+        const before = Number(cookiesOf(headers).find(({ name }) => name === "sample_count")?.value ?? 0);
+        return homeWithCookies(["flavor=oatmeal", `count=${before + 1}; Max-Age=86400; HttpOnly`]);
+      }),
+      "/cookies/clear": route("GET, HEAD, POST", () =>
+        homeWithCookies(["flavor=; Max-Age=0", "count=; Max-Age=0"]),
       ),
       "/error": route("GET, HEAD, POST", errorPage),
       "/broken": route("GET", broken),
@@ -99,10 +89,7 @@ export function startSample({ hostname, port }: { hostname: string; port: number
     url: server.url.origin,
     // Only a server on a Unix socket has none.
     port: server.port ?? port,
-    async stop() {
-      ticker.stop();
-      await server.stop(true);
-    },
+    stop: () => server.stop(true),
   };
 }
 
@@ -111,16 +98,14 @@ function route(methods: string, handler: Handler): Handler {
   const allowed = methods.split(", ");
   return async (request, server) => {
     if (!allowed.includes(request.method)) {
-      return problem(request, 405, "method_not_allowed", `${request.method} does nothing here.`, [
-        ["Allow", methods],
-      ]);
+      const refusal = problem(request, 405, "method_not_allowed", `${request.method} does nothing here.`);
+      refusal.headers.set("Allow", methods);
+      return refusal;
     }
     try {
       return await handler(request, server);
     } catch (error) {
-      if (error instanceof ParameterError || error instanceof MultipartError) {
-        return problem(request, 400, error.code, error.message);
-      }
+      if (error instanceof ParameterError) return problem(request, 400, "invalid_parameter", error.message);
       throw error;
     }
   };
@@ -132,80 +117,43 @@ function asset(text: string, type: string): Response {
   });
 }
 
-function whoami(request: Request): Response {
-  const { pathname, search } = new URL(request.url);
-  return Response.json(
-    {
-      method: request.method,
-      url: pathname + search,
-      headers: [...request.headers],
-      identity: identityOf(request.headers),
-    },
-    { headers: { "Cache-Control": "no-store" } },
-  );
+function whoami({ url, method, headers }: Request): Response {
+  const { pathname, search } = new URL(url);
+  const identity = {
+    authenticated: headers.get("x-runegate-authenticated") === "true",
+    user: userOf(headers),
+  };
+  const body = { method, url: pathname + search, headers: [...headers], identity };
+  return Response.json(body, { headers: { "Cache-Control": "no-store" } });
 }
 
 async function upload(request: Request): Promise<Response> {
   const result = await receiveUpload(request);
-  return answer(request, {
-    title: "Upload received",
-    body: html`<dl class="pairs">
-      <div><dt>Name</dt><dd>${result.name ?? "none"}</dd></div>
-      <div><dt>Bytes</dt><dd>${result.bytes.toLocaleString("en-US")}</dd></div>
-      <div><dt>SHA-256</dt><dd><code>${result.sha256}</code></dd></div>
-      <div><dt>Seconds</dt><dd>${result.seconds}</dd></div>
-    </dl>`,
-    json: result,
-  });
+  const shown = pairs([
+    { name: "Name", value: result.name ?? "none" },
+    { name: "Bytes", value: result.bytes.toLocaleString("en-US") },
+    { name: "SHA-256", value: result.sha256 },
+    { name: "Seconds", value: String(result.seconds) },
+  ]);
+  return answer(request, "Upload received", shown, result);
 }
 
 async function slow(request: Request): Promise<Response> {
-  const seconds = parseSeconds("seconds", parameter(new URL(request.url).searchParams, "seconds") ?? "5");
-  await wait(seconds * 1000, request.signal);
-  return answer(request, {
-    title: "Here at last",
-    body: html`<p>This page took ${seconds} seconds, as it was asked to.</p>`,
-    json: { seconds },
-  });
+  const ms = parameter(request, "seconds", "5", duration("s", 0, SLOWEST_MS));
+  const { promise: left, resolve: leave } = Promise.withResolvers<void>();
+  request.signal.addEventListener("abort", () => leave());
+  await Promise.race([Bun.sleep(ms), left]);
+  return answer(request, "Here at last", `This page took ${ms / 1000} seconds, as it was asked to.`, { ms });
 }
 
-/** Resolves after `ms` milliseconds, or when the client has left. */
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", () => {
-    clearTimeout(timer);
-    resolve();
-  });
-  return promise;
-}
-
-function cookies(request: Request, title: string, setCookie: readonly string[]): Response {
-  const received = receivedCookies(request.headers);
-  return answer(request, {
-    title,
-    body: html`
-      ${
-        setCookie.length === 0
-          ? html``
-          : html`<p>Two <code>Set-Cookie</code> lines came with this page:</p>
-      <ul>${setCookie.map((line) => html`<li><code>${line}</code></li>`)}</ul>`
-      }
-      <h2>Cookies this request brought</h2>
-      ${cookieList(received)}
-      <p class="actions">
-        <a class="button" href="/cookies">See what the next request brings</a>
-        <a class="button quiet" href="/cookies/set">Set them</a>
-        <a class="button quiet" href="/cookies/clear">Clear them</a>
-      </p>`,
-    json: { received, set: setCookie },
-    headers: setCookie.map((line) => ["Set-Cookie", line] as const),
-  });
+function homeWithCookies(lines: readonly string[]): Response {
+  const response = Response.redirect("/#cookies-title", 302);
+  for (const line of lines) response.headers.append("Set-Cookie", `sample_${line}; Path=/; SameSite=Lax`);
+  return response;
 }
 
 function errorPage(request: Request): Response {
-  const query = new URL(request.url).searchParams;
-  const status = parseErrorStatus("status", parameter(query, "status") ?? "500");
+  const status = parameter(request, "status", "500", integer(400, 599));
   return problem(
     request,
     status,
@@ -217,17 +165,17 @@ function errorPage(request: Request): Response {
 /** Promises a page and dies in the middle of it. Whoever passes it on must not make it look complete. */
 function broken(): Response {
   const parts = ["<!doctype html><title>Broken</title><p>This page is about to ", "break off in the mid"];
-  return new Response(
-    new ReadableStream({
-      async pull(controller) {
-        const part = parts.shift();
-        // An error without a value: Bun resets the connection all the same, and prints no stack trace.
-        if (part === undefined) return controller.error();
-        controller.enqueue(new TextEncoder().encode(part));
-        // So that the first part is on its way before the end.
-        await Bun.sleep(20);
-      },
-    }),
-    { headers: { "Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store" } },
-  );
+  const body = new ReadableStream({
+    async pull(controller) {
+      const part = parts.shift();
+      // An error without a value: Bun resets the connection all the same, and prints no stack trace.
+      if (part === undefined) return controller.error();
+      controller.enqueue(new TextEncoder().encode(part));
+      // So that the first part is on its way before the end.
+      await Bun.sleep(20);
+    },
+  });
+  return new Response(body, {
+    headers: { "Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store" },
+  });
 }

@@ -1,17 +1,36 @@
 import indexSource from "../../static/sample/index.html" with { type: "text" };
 import messageSource from "../../static/sample/message.html" with { type: "text" };
-import { isGatewayCookie, type ReceivedCookie, receivedCookies } from "./cookies.ts";
-import { fill, type Html, html } from "./html.ts";
-import { identityHeaders, identityOf, isIdentityHeader } from "./identity.ts";
+import { concat, type Html, template, toText } from "../pages/template.ts";
 
 /** What a visitor sees: the one big page, and small ones with a message. Programs get the same as JSON. */
 
 // Bun's types make of every .html import a bundle for its own server; imported as text it is a string.
-const INDEX = indexSource as unknown as string;
-const MESSAGE = messageSource as unknown as string;
+const INDEX = template(indexSource as unknown as string, [
+  "greeting",
+  "name",
+  "lead",
+  "initial",
+  "redirected",
+  "identity",
+  "listening",
+  "cookies",
+  "requestLine",
+  "headerCount",
+  "headers",
+]);
+const MESSAGE = template(messageSource as unknown as string, ["title", "body"]);
+const PAIR = template("<div><dt>{{name}}</dt><dd>{{value}}</dd></div>", ["name", "value"]);
+const PAIRS = template('<dl class="pairs">{{pairs}}</dl>', ["pairs"]);
+const ABSENT = template('<span class="absent">{{text}}</span>', ["text"]);
+const PARAGRAPH = template("<p>{{text}}</p>", ["text"]);
+const VERDICT = template('<p class="verdict {{kind}}">{{text}}</p>', ["kind", "text"]);
+const ROW = template(
+  '<tr{{#if vouched}} class="vouched"{{/if}}><th scope="row">{{name}}</th><td>{{value}}</td></tr>',
+  ["vouched", "name", "value"],
+);
 
 /** No inline script or style, nothing from another host, in nobody's frame. */
-export const PAGE_HEADERS = {
+const PAGE_HEADERS = {
   "Content-Type": "text/html; charset=utf-8",
   "Content-Security-Policy":
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
@@ -22,90 +41,102 @@ export const PAGE_HEADERS = {
   "Cache-Control": "no-store",
 } as const;
 
-const NONE: Html = { html: "" };
-const VOUCHED = html` class="vouched"`;
+/** Worth believing only because nobody but the gateway can reach this application. */
+const IDENTITY_HEADERS = [
+  "X-Runegate-Authenticated",
+  "X-Runegate-User",
+  "X-Forwarded-User",
+  "X-Forwarded-Email",
+  "Remote-User",
+  "Remote-Email",
+];
+
+/** Who is asking, as the gateway says it, or null. */
+export function userOf(headers: Headers): string | null {
+  return headers.get("x-runegate-user");
+}
+
+export type Pair = { readonly name: string; readonly value: string };
+
+/** A list of names and values. */
+export function pairs(all: readonly Pair[]): Html {
+  return PAIRS({ pairs: concat(all.map(PAIR)) });
+}
 
 /** The page at `/`: who the gateway says is asking, everything it sent, and things to try. */
 export function indexPage(request: Request, listening: string): Response {
-  const { user } = identityOf(request.headers);
-  const cookies = receivedCookies(request.headers);
+  const { headers } = request;
+  const user = userOf(headers);
   const url = new URL(request.url);
-  const page = fill(INDEX, {
+  const identity = IDENTITY_HEADERS.map((name) => {
+    return PAIR({ name, value: headers.get(name) ?? ABSENT({ text: "not sent" }) });
+  });
+  const isVouched = (name: string) => IDENTITY_HEADERS.some((known) => known.toLowerCase() === name);
+  const rows = [...headers].map(([name, value]) =>
+    ROW({ name, value, vouched: isVouched(name) ? "yes" : "" }),
+  );
+  const page = INDEX({
     greeting: user === null ? "Hello, stranger" : "Hello",
-    name: user === null ? NONE : html`<span class="name">${user}</span>`,
+    name: user ?? "",
     lead:
       user === null
         ? "No gateway has said who you are. Either you came here directly, or it keeps identity headers to itself."
         : "Runegate checked who you are before you got here, and told this application with every request.",
     initial: [...(user ?? "?")][0]?.toUpperCase() ?? "?",
-    notice: url.searchParams.has("redirected")
-      ? html`<p class="notice" role="status"><code>/redirect</code> sent you here with a 302.</p>`
-      : NONE,
-    identity: identityHeaders(request.headers).map(
-      ([name, value]) =>
-        html`<div><dt>${name}</dt><dd>${value === null ? html`<span class="absent">not sent</span>` : value}</dd></div>`,
-    ),
+    redirected: url.searchParams.has("redirected") ? "yes" : "",
+    identity: concat(identity),
     listening,
-    cookies: cookieList(cookies),
+    cookies: cookieList(cookiesOf(headers)),
     requestLine: `${request.method} ${url.pathname}${url.search}`,
-    headerCount: [...request.headers].length,
-    headers: [...request.headers].map(
-      ([name, value]) =>
-        html`<tr${isIdentityHeader(name) ? VOUCHED : NONE}><th scope="row">${name}</th><td>${value}</td></tr>`,
-    ),
+    headerCount: String(rows.length),
+    headers: concat(rows),
   });
-  return new Response(page, { headers: PAGE_HEADERS });
+  return new Response(toText(page), { headers: PAGE_HEADERS });
+}
+
+/** Every pair of the `Cookie` header, in its order and undecoded, so that what is shown is what arrived. */
+export function cookiesOf(headers: Headers): Pair[] {
+  const parts = (headers.get("cookie") ?? "").split(";").map((part) => part.trim());
+  return parts.filter(Boolean).map((part) => {
+    const equals = part.indexOf("=");
+    return { name: part.slice(0, Math.max(0, equals)), value: part.slice(equals + 1) };
+  });
 }
 
 /** The cookies of a request, and whether the gateway kept its own to itself. */
-export function cookieList(cookies: readonly ReceivedCookie[]): Html {
-  const items = cookies.map(({ name, value }) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`);
-  const list =
-    items.length === 0
-      ? html`<p class="absent">None came with this request.</p>`
-      : html`<dl class="pairs">${items}</dl>`;
-  const verdict = cookies.some(isGatewayCookie)
-    ? html`<p class="verdict bad">One of the gateway’s own cookies came along. It should have been cut out.</p>`
-    : html`<p class="verdict good">None of the gateway’s own cookies came along, as it should be.</p>`;
-  return html`${list}${verdict}`;
+export function cookieList(cookies: readonly Pair[]): Html {
+  const leaked = cookies.some(({ name }) => /^(?:__Host-|__Secure-)?runegate_/i.test(name));
+  return concat([
+    cookies.length === 0
+      ? PARAGRAPH({ text: ABSENT({ text: "None came with this request." }) })
+      : pairs(cookies),
+    leaked
+      ? VERDICT({
+          kind: "bad",
+          text: "One of the gateway’s own cookies came along. It should have been cut out.",
+        })
+      : VERDICT({ kind: "good", text: "None of the gateway’s own cookies came along, as it should be." }),
+  ]);
 }
-
-type Answer = {
-  readonly status?: number;
-  readonly title: string;
-  readonly body: Html;
-  readonly json: object;
-  /** More headers; a list, because `Set-Cookie` comes twice. */
-  readonly headers?: readonly (readonly [name: string, value: string])[];
-};
 
 /** A small page for somebody who navigates, JSON for a program: whichever `Accept` asks for. */
 export function answer(
   request: Request,
-  { status = 200, title, body, json, headers = [] }: Answer,
+  title: string,
+  body: Html | string,
+  json: object,
+  status = 200,
 ): Response {
   const asPage = (request.headers.get("accept") ?? "").includes("text/html");
+  const shown = typeof body === "string" ? PARAGRAPH({ text: body }) : body;
   const response = asPage
-    ? new Response(fill(MESSAGE, { title, body }), { status, headers: PAGE_HEADERS })
+    ? new Response(toText(MESSAGE({ title, body: shown })), { status, headers: PAGE_HEADERS })
     : Response.json(json, { status, headers: { "Cache-Control": "no-store" } });
   response.headers.set("Vary", "Accept");
-  for (const [name, value] of headers) response.headers.append(name, value);
   return response;
 }
 
 /** A failure, as {@link answer}: `{"message", "error"}` where it is JSON. */
-export function problem(
-  request: Request,
-  status: number,
-  error: string,
-  message: string,
-  headers?: Answer["headers"],
-): Response {
-  return answer(request, {
-    status,
-    title: `${status}`,
-    body: html`<p>${message}</p>`,
-    json: { message, error },
-    ...(headers && { headers }),
-  });
+export function problem(request: Request, status: number, error: string, message: string): Response {
+  return answer(request, String(status), message, { message, error }, status);
 }

@@ -1,8 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Sample, startSample } from "../../src/sample/app.ts";
-import { patternBytes } from "../../src/sample/pattern.ts";
 
 let sample: Sample;
+
+/** What a download holds from an offset on: lines of 16 bytes that say where in their mebibyte they stand. */
+function patternBytes(start: number, length: number): Buffer {
+  const line = (at: number) => `${(at % 2 ** 20).toString(16).padStart(15, "0")}\n`;
+  const first = start - (start % 16);
+  const lines = Array.from({ length: Math.ceil((start - first + length) / 16) }, (_, i) =>
+    line(first + i * 16),
+  );
+  return Buffer.from(lines.join("")).subarray(start - first, start - first + length);
+}
 beforeAll(() => {
   sample = startSample({ hostname: "127.0.0.1", port: 0 });
 });
@@ -26,7 +35,7 @@ describe("the page", () => {
     expect(response.headers.get("content-type")).toBe("text/html; charset=utf-8");
     expect(page).toContain('Hello <span class="name">ada@example.org</span>');
     expect(page).toContain("<dt>X-Runegate-User</dt><dd>ada@example.org</dd>");
-    expect(page).toContain('<th scope="row">x-odd</th><td>one &amp; two</td>');
+    expect(page).toContain('<th scope="row">x-odd</th><td>one &#38; two</td>');
     expect(page).toContain(`listens on\n        <code>127.0.0.1:${sample.port}</code>`);
     expect(page).not.toContain("{{");
   });
@@ -40,11 +49,13 @@ describe("the page", () => {
   test("escapes whatever it shows", async () => {
     const evil = `<script>alert("1")</script>$&`;
     const headers = { "X-Runegate-User": evil, "X-Odd": evil, Cookie: `a=${evil}` };
-    for (const path of ["/", "/cookies", "/<script>", "/download?size=<script>"]) {
+    for (const path of ["/", "/<script>", "/download?size=<script>"]) {
       const page = await (await get(path, { headers: { ...headers, ...HTML } })).text();
       expect(page.toLowerCase()).not.toContain("<script>");
     }
-    expect(await (await get("/", { headers })).text()).toContain(Bun.escapeHTML(evil));
+    expect(await (await get("/", { headers })).text()).toContain(
+      "&#60;script&#62;alert(&#34;1&#34;)&#60;/script&#62;$&#38;",
+    );
   });
 
   test("has nothing inline and nothing from elsewhere, and a policy that says so", async () => {
@@ -89,7 +100,7 @@ describe("an upload", () => {
     form.set("note", "x".repeat(1000));
     form.set("file", new File([bytes], "<shell>.bin"));
     const page = await (await get("/upload", { method: "POST", body: form, headers: HTML })).text();
-    expect(page).toContain("&lt;shell&gt;.bin");
+    expect(page).toContain("&#60;shell&#62;.bin");
     expect(page).toContain(sha256(bytes));
     expect(page).toContain("300,000");
   });
@@ -113,7 +124,7 @@ describe("an upload", () => {
     expect(response.status).toBe(400);
     expect(await response.json()).toEqual({
       message: "The form has no file. Choose one first.",
-      error: "malformed_form",
+      error: "invalid_parameter",
     });
   });
 });
@@ -126,7 +137,6 @@ describe("a download", () => {
     expect(await (await get("/download?size=48")).text()).toBe(
       "000000000000000\n000000000000010\n000000000000020\n",
     );
-    expect(new TextDecoder().decode(patternBytes(0xf_fff0, 32))).toBe("0000000000ffff0\n000000000100000\n");
   });
 
   test.each(["0", "1", "1MiB", "3MB"])("of %s arrives whole, with a name and an ETag", async (size) => {
@@ -136,13 +146,9 @@ describe("a download", () => {
     expect(response.headers.get("content-disposition")).toBe(
       `attachment; filename="sample-${bytes.length}.bin"`,
     );
-    const etag = response.headers.get("etag") ?? "";
-    const again = await get(`/download?size=${size}`, { headers: { "If-None-Match": `"x", W/${etag}` } });
-    expect(again.status).toBe(304);
   });
 
-  test("says its length when it is small, and for HEAD at any size", async () => {
-    expect((await get("/download?size=1MiB")).headers.get("content-length")).toBe("1048576");
+  test("says its length to HEAD at any size", async () => {
     const head = await get("/download?size=10TB", { method: "HEAD" });
     expect(head.headers.get("content-length")).toBe("10000000000000");
   });
@@ -234,7 +240,7 @@ describe("the clock", () => {
 
 test("a slow page takes its time", async () => {
   const began = performance.now();
-  expect(await (await get("/slow?seconds=0.1")).json()).toEqual({ seconds: 0.1 });
+  expect(await (await get("/slow?seconds=100ms")).json()).toEqual({ ms: 100 });
   expect(performance.now() - began).toBeGreaterThanOrEqual(95);
 });
 
@@ -251,21 +257,14 @@ describe("cookies", () => {
     const Cookie = first.map((line) => line.split(";")[0]).join("; ");
     const second = await get("/cookies/set", { headers: { Cookie } });
     expect(second.headers.getSetCookie()[1]).toStartWith("sample_count=2;");
-    expect(await second.json()).toMatchObject({
-      received: [
-        { name: "sample_flavor", value: "oatmeal" },
-        { name: "sample_count", value: "1" },
-      ],
-    });
+    expect([second.status, second.headers.get("location")]).toEqual([302, "/#cookies-title"]);
   });
 
   test("of the gateway's own are pointed out", async () => {
-    for (const path of ["/", "/cookies"]) {
-      const own = await get(path, { headers: { ...HTML, Cookie: "a=1; runegate_id=x" } });
-      expect(await own.text()).toContain("It should have been cut out");
-      const others = await get(path, { headers: { ...HTML, Cookie: "a=1; my_runegate_id=x" } });
-      expect(await others.text()).toContain("as it should be");
-    }
+    const own = await get("/", { headers: { ...HTML, Cookie: "a=1; runegate_id=x" } });
+    expect(await own.text()).toContain("It should have been cut out");
+    const others = await get("/", { headers: { ...HTML, Cookie: "a=1; my_runegate_id=x" } });
+    expect(await others.text()).toContain("as it should be");
   });
 });
 
@@ -279,7 +278,6 @@ describe("what goes wrong", () => {
 
   test.each([
     "/download?size=-1",
-    "/download?size=11TB",
     "/download?size=lots",
     "/download?size=",
     "/download?size=1&size=2",
