@@ -30,6 +30,9 @@ const HOST_CACHE = 512;
 /** A host and optional port (RFC 9110 §7.2), with nothing that could break out of a header or a URL. */
 const HOST = /^(?:[a-z0-9_.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/i;
 
+/** Traefik names the scheme of a WebSocket, which is a request like any other. */
+const SECURE: ReadonlySet<string | undefined> = new Set(["https", "wss"]);
+
 export type ClientReader = (
   headers: Readonly<Record<string, string>>,
   peerAddress: string | undefined,
@@ -113,7 +116,7 @@ export function createClientReader(
     return {
       ip: client.ip,
       limitKey: client.limitKey,
-      proto: lastOf(headers["x-forwarded-proto"])?.toLowerCase() === "https" ? "https" : "http",
+      proto: SECURE.has(lastOf(headers["x-forwarded-proto"])?.toLowerCase()) ? "https" : "http",
       host: forwardedHost !== undefined && isHost(forwardedHost) ? forwardedHost : host,
       forwardedFor:
         forwardedFor === undefined || forwardedFor === "" ? peer.ip : `${forwardedFor}, ${peer.ip}`,
