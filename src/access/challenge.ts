@@ -36,7 +36,8 @@ function unauthenticated(arrival: Arrival, { baseUrl }: ChallengeSettings): Resp
     status: 401,
     error: "unauthenticated",
     title: "Not signed in",
-    message: "Sign in first.",
+    // Applications show it to their users as it is.
+    message: "Your session has ended. Reload this page to sign in.",
     fields: { login_url: baseUrl + LOGIN_PATH },
     // RFC 9110 §11.6.1 demands a challenge with every 401; this scheme only says where to go.
     headers: [["WWW-Authenticate", `Runegate realm="${baseUrl}"`]],

@@ -89,7 +89,7 @@ describe("without a session", () => {
     expect(response.one("content-type")).toBe("application/json; charset=utf-8");
     expect(JSON.parse(response.body.toString())).toEqual({
       error: "unauthenticated",
-      message: "Sign in first.",
+      message: "Your session has ended. Reload this page to sign in.",
       login_url: `${gateway.url}/_runegate/login`,
       request_id: expect.any(String),
     });
