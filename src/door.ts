@@ -2,7 +2,7 @@ import type { Server } from "bun";
 import type { Elysia } from "elysia";
 import type { Application } from "./access/application.ts";
 import { answerVerdict } from "./access/challenge.ts";
-import { decide } from "./access/decision.ts";
+import { challenge, decide, type Manner } from "./access/decision.ts";
 import type { Principal } from "./access/principal.ts";
 import type { Clock } from "./clock.ts";
 import { announcedLength, failure, NOT_FOUND } from "./edge/answer.ts";
@@ -18,6 +18,7 @@ import type { Logger } from "./observe/log.ts";
 import type { RequestLog } from "./observe/request-log.ts";
 import type { Ended, Forward } from "./proxy/forward.ts";
 import type { Tunnel, TunnelData } from "./proxy/tunnel.ts";
+import type { CloseReason, LiveConnections } from "./session/live.ts";
 import type { Found, Sessions } from "./session/session.ts";
 import { type Awaitable, StoreUnavailable } from "./store/contracts.ts";
 
@@ -33,6 +34,7 @@ export type DoorSettings = {
   readonly forward: Forward;
   readonly tunnel: Tunnel;
   readonly sessions: Sessions;
+  readonly live: LiveConnections;
   readonly readClient: ClientReader;
   readonly readCookies: CookieReader;
   readonly baseUrl: string;
@@ -55,7 +57,6 @@ const PROXY_PREFIX = "/proxy";
 
 export function createDoor(settings: DoorSettings): Door {
   const { rooms, rootPaths, application, sessions, clock, audit, log } = settings;
-  const challenge = { baseUrl: settings.baseUrl, landingPath: settings.landingPath };
   const nextId = createIds();
 
   function logRequest(arrival: Arrival, status: number, user: string | undefined, end?: Ended): void {
@@ -111,8 +112,9 @@ export function createDoor(settings: DoorSettings): Door {
     const verdict = decide({
       application,
       principal: found?.principal,
-      manner: upgrade ? "upgrade" : found === undefined && isNavigation(headers) ? "navigation" : "other",
-      repeatable: method === "GET" || method === "HEAD",
+      // It makes no difference to somebody signed in, and costs.
+      manner: upgrade || found === undefined ? mannerOf(arrival, upgrade) : "other",
+      repeatable: isRepeatable(method),
       originAllowed: !upgrade || mayOpenWebSocket(headers, application.allowedOrigins),
     });
     if (log.enabled("debug")) {
@@ -128,7 +130,7 @@ export function createDoor(settings: DoorSettings): Door {
       if (verdict.verdict === "refuse") {
         audit({ event: "access_refused", client: arrival.client.ip, reason: verdict.reason, path });
       }
-      const response = answerVerdict(arrival, verdict, challenge);
+      const response = answerVerdict(arrival, verdict, settings);
       logAnswer(arrival, response, found?.record.email);
       return response;
     }
@@ -137,7 +139,15 @@ export function createDoor(settings: DoorSettings): Door {
     return settings.forward(arrival, principal, path, {
       finished: (status, end) => logRequest(arrival, status, principal.email, end),
       rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
+      ended: (reason) => whenEnded(arrival, reason, false),
     });
+  }
+
+  /** For a request that was allowed, and whose session has ended while it waited for the application. */
+  function whenEnded(arrival: Arrival, reason: CloseReason, upgrade: boolean): Response {
+    if (reason === "unverified") return whenBroken(arrival, new StoreUnavailable(UNVERIFIED), log);
+    const facts = { manner: mannerOf(arrival, upgrade), repeatable: isRepeatable(arrival.method) };
+    return answerVerdict(arrival, challenge(facts), settings);
   }
 
   async function upgradeTo(
@@ -149,11 +159,24 @@ export function createDoor(settings: DoorSettings): Door {
     const { request } = arrival;
     server.timeout(request, 0);
     const closed = () => logRequest(arrival, 101, principal.email);
-    const response = await settings.tunnel.open(server, arrival, principal, path, closed);
-    if (response !== undefined) {
-      server.timeout(request, settings.idleSeconds);
-      logAnswer(arrival, response, principal.email);
-    }
+    const session = new AbortController();
+    let ended: CloseReason | undefined;
+    const forget = settings.live.add(principal.sessionId, {
+      close(reason) {
+        ended = reason;
+        session.abort();
+      },
+      endsByItself: true,
+      takeUsed: () => false,
+    });
+    const signal = AbortSignal.any([request.signal, session.signal]);
+    const answer = await settings.tunnel
+      .open(server, arrival, principal, path, signal, closed)
+      .finally(forget);
+    if (answer === undefined) return undefined;
+    const response = ended === undefined ? answer : whenEnded(arrival, ended, true);
+    server.timeout(request, settings.idleSeconds);
+    logAnswer(arrival, response, principal.email);
     return response;
   }
 
@@ -204,6 +227,17 @@ export function createDoor(settings: DoorSettings): Door {
       return response;
     }
   };
+}
+
+const UNVERIFIED = "The session could not be verified for too long.";
+
+function mannerOf({ request }: Arrival, upgrade: boolean): Manner {
+  if (upgrade) return "upgrade";
+  return isNavigation(request.headers) ? "navigation" : "other";
+}
+
+function isRepeatable(method: string): boolean {
+  return method === "GET" || method === "HEAD";
 }
 
 /** `fetch` folds leading slashes into one; done here, so that what is decided on is what the application receives. */

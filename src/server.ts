@@ -191,6 +191,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     forward,
     tunnel,
     sessions,
+    live,
     readClient: createClientReader(options.trustedProxies, options.listen.kind),
     readCookies: createCookieReader(options.sessionCookieName, loginCookie, isSessionCookie),
     baseUrl: options.baseUrl,

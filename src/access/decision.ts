@@ -21,18 +21,25 @@ export type Manner = "upgrade" | "navigation" | "other";
 
 export type Verdict =
   | { readonly verdict: "allow"; readonly principal: Principal }
-  /** Not signed in. */
-  | { readonly verdict: "challenge"; readonly by: "login_page" | "login_page_without_return" | "status" }
+  | Challenge
   | { readonly verdict: "refuse"; readonly reason: "origin" | "not_allowed" };
 
+export type Challenge = {
+  readonly verdict: "challenge";
+  readonly by: "login_page" | "login_page_without_return" | "status";
+};
+
 export function decide(facts: Facts): Verdict {
-  const { principal, manner } = facts;
-  if (principal === undefined) {
-    // A WebSocket cannot follow a redirect, and a script must never get a login page in place of data (SPEC section 4).
-    if (manner !== "navigation") return { verdict: "challenge", by: "status" };
-    return { verdict: "challenge", by: facts.repeatable ? "login_page" : "login_page_without_return" };
-  }
+  const { principal } = facts;
+  if (principal === undefined) return challenge(facts);
   if (!facts.application.policy.allows(principal.email)) return { verdict: "refuse", reason: "not_allowed" };
   if (!facts.originAllowed) return { verdict: "refuse", reason: "origin" };
   return { verdict: "allow", principal };
+}
+
+/** For whoever is not signed in, or no longer. */
+export function challenge({ manner, repeatable }: Pick<Facts, "manner" | "repeatable">): Challenge {
+  // A WebSocket cannot follow a redirect, and a script must never get a login page in place of data.
+  if (manner !== "navigation") return { verdict: "challenge", by: "status" };
+  return { verdict: "challenge", by: repeatable ? "login_page" : "login_page_without_return" };
 }

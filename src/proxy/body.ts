@@ -24,8 +24,13 @@ export type Piece =
  * Passes a body on as its reader asks for more, and tells how it ended. A body that breaks off breaks off for the reader
  * too: it must never look whole. (Returned as it is, Bun would print the error of the broken stream, with the URL, to
  * stderr; and it would add a `Content-Type` to a response that has none.)
+ * @param signal breaks it off at once, whether or not anybody reads.
  */
-export function passOn(body: Pieces, ended: (end: BodyEnd) => void): ReadableStream<Uint8Array> {
+export function passOn(
+  body: Pieces,
+  ended: (end: BodyEnd) => void,
+  signal: AbortSignal,
+): ReadableStream<Uint8Array> {
   let bytes = 0;
   let piece: Uint8Array | undefined;
   let over = false;
@@ -33,8 +38,17 @@ export function passOn(body: Pieces, ended: (end: BodyEnd) => void): ReadableStr
     if (!over) ended(how);
     over = true;
   };
+  const breakOff = (controller: ReadableStreamDefaultController, error: unknown) => {
+    if (over) return;
+    end({ bytes, broken: error });
+    // Without a reason: Bun prints the reason of a stream that errs.
+    controller.error(undefined);
+  };
   return new ReadableStream<Uint8Array>(
     {
+      start(controller) {
+        signal.addEventListener("abort", () => breakOff(controller, signal.reason), { once: true });
+      },
       async pull(controller) {
         free(piece);
         piece = undefined;
@@ -51,10 +65,7 @@ export function passOn(body: Pieces, ended: (end: BodyEnd) => void): ReadableStr
             controller.enqueue(value);
           }
         } catch (error) {
-          if (over) return;
-          end({ bytes, broken: error });
-          // Without a reason: Bun prints the reason of a stream that errs.
-          controller.error(undefined);
+          breakOff(controller, error);
         }
       },
       cancel(reason) {

@@ -5,7 +5,7 @@ import { announcedLength, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody } from "../edge/body.ts";
 import type { Logger } from "../observe/log.ts";
-import type { CloseReason, LiveConnections } from "../session/live.ts";
+import type { CloseReason, LiveConnection, LiveConnections } from "../session/live.ts";
 import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
 import { reasonOf, upstreamFailed } from "./failure.ts";
@@ -29,6 +29,8 @@ export type ForwardHooks = {
    * when that is over.
    */
   rest(long: boolean): void;
+  /** What the visitor gets whose session ended, or could not be verified, before the response began. */
+  ended(reason: CloseReason): Response;
 };
 
 /** `bytes` is undefined where nobody counted them. */
@@ -56,32 +58,27 @@ function hasContent({ arrival }: Exchange, status: number): boolean {
   return arrival.method !== "HEAD" && status !== 204 && status !== 205 && status !== 304;
 }
 
-/**
- * The length of the body if all of it came with the head, as it mostly does when it is small. Asked of a copy, since asking
- * uses the body up: the copy of a body that is here costs 1.5 µs, and that of one that is not is read along with it. (It is
- * not the copy that is sent: another `Response` around it would cost 2 µs more.)
- */
-function arrivedWhole(response: Response): number | undefined {
-  const bytes = response.clone().bytes();
-  // A promise that is rejected is peeked at as its reason.
-  if (Bun.peek.status(bytes) === "fulfilled") return (Bun.peek(bytes) as Uint8Array).byteLength;
-  // Whoever reads the body itself gets the error.
-  bytes.catch(() => {});
-  return undefined;
+/** What comes and goes by itself is no use of the session by its user. */
+const notUsed = () => false;
+
+function initOf({ status, statusText, headers }: Response): ResponseInit {
+  return { status, statusText, headers };
 }
 
-/** One request on its way. */
-type Exchange = {
+/** One request on its way, which ends with its session. */
+type Exchange = LiveConnection & {
   readonly arrival: Arrival;
-  readonly principal: Principal;
   readonly path: string;
   readonly abort: AbortController;
   readonly waiting: Waiting;
+  readonly hooks: ForwardHooks;
   readonly finish: (status: number, end: Ended) => void;
-  readonly rest: () => void;
+  readonly lasts: () => void;
   /** What was waited for in vain. */
   delay: UpstreamDelay | undefined;
   tooLarge: boolean;
+  /** Until the response turns out to be a stream of events. */
+  endsByItself: boolean;
   /** Set when it was ended from here, and not by the application. */
   closed: CloseReason | undefined;
 };
@@ -131,10 +128,12 @@ export function createForward(settings: ForwardSettings): Forward {
   };
 
   function begin(arrival: Arrival, principal: Principal, path: string, hooks: ForwardHooks): Exchange {
-    let resting = false;
-    const rest = () => {
-      if (resting) return;
-      resting = true;
+    let forget: (() => void) | undefined;
+    const lasts = () => {
+      if (forget !== undefined) return;
+      // A session that has ended before is noticed by the next sweep: so most requests, which are answered at once, are
+      // never listed.
+      forget = live.add(principal.sessionId, exchange);
       hooks.rest(true);
       // Not before: listening to a request's signal costs as much as the session check, and most answers come sooner.
       const { signal } = arrival.request;
@@ -143,24 +142,33 @@ export function createForward(settings: ForwardSettings): Forward {
     };
     const exchange: Exchange = {
       arrival,
-      principal,
       path,
       abort: new AbortController(),
       waiting: upstream.await((what) => {
         exchange.delay = what;
         exchange.abort.abort();
-      }, rest),
+      }, lasts),
+      hooks,
       finish(status, end) {
-        if (resting) hooks.rest(false);
+        if (forget !== undefined) {
+          forget();
+          hooks.rest(false);
+        }
         hooks.finished(status, end);
       },
-      rest,
+      lasts,
+      close(reason) {
+        exchange.closed = reason;
+        exchange.abort.abort();
+      },
+      takeUsed: notUsed,
       delay: undefined,
       tooLarge: false,
+      endsByItself: true,
       closed: undefined,
     };
     // An upload takes as long as it takes.
-    if (arrival.request.body !== null) rest();
+    if (arrival.request.body !== null) lasts();
     return exchange;
   }
 
@@ -221,9 +229,14 @@ export function createForward(settings: ForwardSettings): Forward {
     return answer;
   }
 
-  function whenFailed({ arrival, delay, tooLarge }: Exchange, error: unknown): Response {
+  function whenFailed(exchange: Exchange, error: unknown): Response {
+    const { arrival, delay, closed } = exchange;
     if (arrival.request.signal.aborted) return new Response(null, { status: 499 });
-    if (tooLarge) return bodyTooLarge(arrival);
+    if (exchange.tooLarge) return bodyTooLarge(arrival);
+    if (closed !== undefined) {
+      log.info("a request was ended", { reason: closed, path: exchange.path, id: arrival.id });
+      return exchange.hooks.ended(closed);
+    }
     const reason = delay === undefined ? reasonOf(error) : `${delay} timeout`;
     log.warn("the application did not answer", { reason, path: arrival.target.path, id: arrival.id });
     return upstreamFailed(arrival, delay);
@@ -235,21 +248,40 @@ export function createForward(settings: ForwardSettings): Forward {
     response: Response,
     fields: Readonly<Record<string, string>>,
   ): Response | Promise<Response> {
-    const { status, headers } = response;
+    const { status } = response;
     const length = fields["content-length"];
     const type = fields["content-type"] ?? "";
+    const events = isEventStream(type);
+    exchange.endsByItself = !events;
+    exchange.waiting.answered();
     // To a body that is no stream of ours, `Bun.serve` adds a type if there is none or an empty one.
     const typed = type !== "";
-    const events = isEventStream(type);
-    exchange.waiting.answered();
-    if (length !== undefined && Number(length) <= SMALL && typed && !events && hasContent(exchange, status)) {
-      const bytes = arrivedWhole(response);
-      if (bytes !== undefined) {
-        exchange.finish(status, { bytes });
-        return response;
-      }
+    const small = length !== undefined && Number(length) <= SMALL;
+    if (!small || !typed || events || !hasContent(exchange, status)) {
+      return handOverBody(exchange, response, fields);
     }
-    const { body } = response;
+    // Asked of a copy, since asking uses the body up: the copy of a body that is here costs 1.5 µs, and that of one that is
+    // not is read along with it.
+    const copy = response.clone().bytes();
+    // A promise that is rejected is peeked at as its reason.
+    if (Bun.peek.status(copy) === "fulfilled") {
+      exchange.finish(status, { bytes: (Bun.peek(copy) as Uint8Array).byteLength });
+      // Not the copy: another `Response` around it would cost 2 µs more.
+      return response;
+    }
+    // Whoever reads the body itself gets the error.
+    copy.catch(() => {});
+    return handOverBody(exchange, response, fields);
+  }
+
+  /** A body that is passed on as it comes, or none. */
+  function handOverBody(
+    exchange: Exchange,
+    response: Response,
+    fields: Readonly<Record<string, string>>,
+  ): Response | Promise<Response> {
+    const { status, headers, body } = response;
+    const length = fields["content-length"];
     if (body === null) {
       // To a HEAD without it, `Bun.serve` would add a length of 0.
       if (exchange.arrival.method === "HEAD" && length === undefined && status !== 204 && status !== 304) {
@@ -258,11 +290,8 @@ export function createForward(settings: ForwardSettings): Forward {
       exchange.finish(status, { bytes: 0 });
       return response;
     }
-    exchange.rest();
-    // A body of no announced length may be a stream of events by any name.
-    const forget = events || length === undefined ? watch(exchange, events) : undefined;
+    exchange.lasts();
     const ended = (end: BodyEnd) => {
-      forget?.();
       const { path, arrival, closed } = exchange;
       if (closed !== undefined) {
         log.info("a stream was closed", { reason: closed, path, id: arrival.id });
@@ -271,39 +300,25 @@ export function createForward(settings: ForwardSettings): Forward {
       }
       exchange.finish(status, end);
     };
-    const init = { status, statusText: response.statusText, headers };
-    if (events) {
+    const init = initOf(response);
+    const { signal } = exchange.abort;
+    if (!exchange.endsByItself) {
       // In a compressed stream nothing can be said between the events.
       const pieces = "content-encoding" in fields ? body.getReader() : openEarly(body.getReader());
-      return new Response(passOn(pieces, ended), init);
+      return new Response(passOn(pieces, ended, signal), init);
     }
-    if (settings.streamResponses) return new Response(passOn(body.getReader(), ended), init);
+    if (settings.streamResponses) return new Response(passOn(body.getReader(), ended, signal), init);
     return collect(body.getReader(), COLLECTED).then(
       (collected) => {
-        if (!(collected instanceof Uint8Array)) return new Response(passOn(collected, ended), init);
-        if (!typed) return new Response(passOn(new Blob([collected]).stream().getReader(), ended), init);
+        if (!(collected instanceof Uint8Array)) return new Response(passOn(collected, ended, signal), init);
+        // A type would be added to it, as above.
+        if (!fields["content-type"])
+          return new Response(passOn(new Blob([collected]).stream().getReader(), ended, signal), init);
         ended({ bytes: collected.byteLength });
         return new Response(collected, init);
       },
-      (error: unknown) => {
-        forget?.();
-        return failed(exchange, error);
-      },
+      (error: unknown) => failed(exchange, error),
     );
-  }
-
-  /** A stream lives on after the request was allowed, so it ends with the session. */
-  function watch(exchange: Exchange, events: boolean): () => void {
-    return live.add(exchange.principal.sessionId, {
-      close(reason) {
-        // When the process stops, what has an end of its own may come to it.
-        if (reason === "shutdown" && !events) return;
-        exchange.closed = reason;
-        exchange.abort.abort();
-      },
-      // What the application sends is no use of the session by its user.
-      takeUsed: () => false,
-    });
   }
 
   function bodyTooLarge(arrival: Pick<Arrival, "request" | "id">): Response {

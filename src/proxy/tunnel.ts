@@ -77,6 +77,8 @@ export type Tunnel = {
     arrival: Arrival,
     principal: Principal,
     path: string,
+    /** Ends the handshake: the client left, or its session has ended. */
+    signal: AbortSignal,
     closed: () => void,
   ): Promise<Response | undefined>;
   readonly handler: WebSocketHandler<TunnelData>;
@@ -147,30 +149,36 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
     principal: Principal,
     path: string,
     protocols: string[],
+    signal: AbortSignal,
   ): Promise<Attempt> {
     const socket = dial(arrival, principal, path, protocols);
     const early: Message[] = [];
     // The first messages can come in one piece with the handshake, before `pause` takes effect.
     socket.onmessage = ({ data }: MessageEvent<Message>) => early.push(data);
-    return { socket, early, handshake: await shakeHands(socket, arrival.request.signal) };
+    return { socket, early, handshake: await shakeHands(socket, signal) };
   }
 
-  async function reach(arrival: Arrival, principal: Principal, path: string): Promise<Attempt> {
+  async function reach(
+    arrival: Arrival,
+    principal: Principal,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<Attempt> {
     const offered = arrival.request.headers.get("sec-websocket-protocol")?.split(",") ?? [];
     const protocols = offered.map((name) => name.trim());
-    const first = await attempt(arrival, principal, path, protocols);
+    const first = await attempt(arrival, principal, path, protocols, signal);
     if (protocols.length === 0 || first.handshake.outcome !== "failed") return first;
     // A server may choose none of what is offered (RFC 6455 §4.2.2), which this client takes for a failure.
     if (!first.handshake.reason.includes("Missing client protocol")) return first;
-    return attempt(arrival, principal, path, []);
+    return attempt(arrival, principal, path, [], signal);
   }
 
   return {
-    async open(server, arrival, principal, path, closed) {
+    async open(server, arrival, principal, path, signal, closed) {
       const { request } = arrival;
       let attempted: Attempt;
       try {
-        attempted = await reach(arrival, principal, path);
+        attempted = await reach(arrival, principal, path, signal);
       } catch (error) {
         // Only the kind of error: its words may hold the URL.
         const reason = error instanceof Error ? error.name : "unknown";

@@ -4,8 +4,9 @@ import { messageOf } from "../observe/message-of.ts";
 import type { Sessions } from "./session.ts";
 
 /**
- * What is open on behalf of a session: WebSockets and event streams, which outlive the request they were allowed by.
- * When the session ends by an order, they are closed at once; when it runs out, at the next sweep.
+ * What is under way on behalf of a session: WebSockets, streams, downloads, uploads and requests that wait for their answer,
+ * for as long as they outlast the moment they were allowed in. When the session ends by an order, they are closed at once;
+ * when it runs out, or ended before they were added, at the next sweep.
  */
 export type LiveConnections = {
   /** @returns what to call when the connection has ended by itself. */
@@ -19,7 +20,7 @@ export type LiveConnections = {
   ended(sessionId: string): void;
   /** Goes by these sessions from now on, with what is open: a reload changes who may be in, and breaks nothing off. */
   follow(sessions: Sessions, log: Logger): void;
-  /** Closes whatever is open, when the process stops. */
+  /** Closes whatever is open; when the process stops, only what does not come to an end by itself. */
   closeAll(reason: CloseReason): void;
   start(): void;
   stop(): void;
@@ -31,11 +32,13 @@ export type CloseReason = "session_ended" | "unverified" | "shutdown";
 
 export type LiveConnection = {
   close(reason: CloseReason): void;
+  /** Whether it comes to an end that may be waited for when the process stops. */
+  readonly endsByItself?: boolean;
   /** Whether the user did something on it since it was last asked: that counts as use of the session. */
   takeUsed(): boolean;
 };
 
-/** SPEC section 3: within 5 seconds of the end of the session. */
+/** What is under way ends within 5 seconds of its session, the age of what a cache in front of the store knows included. */
 const SWEEP_EVERY_MS = 2_000;
 /** A store may be away for this long before what is open is closed: a sweep or two. One that just starts anew is no reason. */
 const UNANSWERED_MS = 3_000;
@@ -49,13 +52,23 @@ export function createLiveConnections(first: Sessions, clock: Clock, firstLog: L
   let size = 0;
   let answeredAt = clock.monotonic();
 
+  function remove(sessionId: string, connection: LiveConnection): void {
+    const connections = open.get(sessionId);
+    if (connections === undefined || !connections.delete(connection)) return;
+    size--;
+    if (connections.size === 0) open.delete(sessionId);
+  }
+
   function close(sessionId: string, reason: CloseReason): void {
     const connections = open.get(sessionId);
     if (connections === undefined) return;
-    open.delete(sessionId);
-    size -= connections.size;
-    for (const connection of connections) connection.close(reason);
-    log.info("closed open connections", { reason, connections: connections.size });
+    const closing = [...connections].filter((one) => reason !== "shutdown" || one.endsByItself !== true);
+    if (closing.length === 0) return;
+    for (const connection of closing) {
+      remove(sessionId, connection);
+      connection.close(reason);
+    }
+    log.info("closed open connections", { reason, connections: closing.length });
   }
 
   const ended = (sessionId: string) => close(sessionId, "session_ended");
@@ -97,12 +110,7 @@ export function createLiveConnections(first: Sessions, clock: Clock, firstLog: L
       }
       connections.add(connection);
       size++;
-      return () => {
-        const now = open.get(sessionId);
-        if (now === undefined || !now.delete(connection)) return;
-        size--;
-        if (now.size === 0) open.delete(sessionId);
-      };
+      return () => remove(sessionId, connection);
     },
     sweep,
     ended,
