@@ -46,8 +46,8 @@ export type ForwardSettings = Pick<Options, "streamResponses" | "maxBody"> & {
 };
 
 /**
- * A body of at most this many bytes, of a known length, goes in one piece if it has arrived with its head, as most do:
- * passing on a stream costs half as much again as the whole exchange.
+ * A body of at most this many bytes, of a known length, goes in one piece if it has arrived with its head, as most do, or
+ * comes a moment later: passing on a stream costs half as much again as the whole exchange, and `Content-Length`.
  */
 const SMALL = 64 * 1024;
 /** With `RUNEGATE_STREAM_RESPONSES=false`, what is collected before it is sent. */
@@ -269,9 +269,12 @@ export function createForward(settings: ForwardSettings): Forward {
       // Not the copy: another `Response` around it would cost 2 µs more.
       return response;
     }
-    // Whoever reads the body itself gets the error.
-    copy.catch(() => {});
-    return handOverBody(exchange, response, fields);
+    return upstream.soon(copy).then((bytes) => {
+      // If the body broke off, whoever reads the body itself gets the error.
+      if (bytes === undefined) return handOverBody(exchange, response, fields);
+      exchange.finish(status, { bytes: bytes.byteLength });
+      return new Response(bytes, initOf(response));
+    });
   }
 
   /** A body that is passed on as it comes, or none. */

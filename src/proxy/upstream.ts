@@ -16,6 +16,8 @@ export type Upstream = {
    * @param slow called once if it is not settled within {@link SLOW_MS}, as most are.
    */
   await(expired: (what: UpstreamDelay) => void, slow: () => void): Waiting;
+  /** What `promise` gives, or undefined if it fails or takes longer than {@link MOMENT_MS}. */
+  soon<T>(promise: Promise<T>): Promise<T | undefined>;
   stop(): void;
 };
 
@@ -41,6 +43,9 @@ export type UpstreamSettings = {
 /** Until then an exchange costs one entry in one list, and nothing else is watched on its behalf. */
 const SLOW_MS = 50;
 
+/** Nobody notices it, and a small body that is sent after its head is there by then, over a tunnel to another house too. */
+const MOMENT_MS = 100;
+
 /** Well below what an idle connection to the browser may last, since it is then that it has to be kept open. */
 const LONGEST_WAIT_MS = 30_000;
 
@@ -55,6 +60,7 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
     slow: createDeadlines(SLOW_MS, settings.clock),
     probe: createDeadlines(Math.max(0, wait - SLOW_MS), settings.clock),
     response: createDeadlines(settings.responseTimeout - SLOW_MS, settings.clock),
+    moment: createDeadlines(MOMENT_MS, settings.clock),
   };
   const answers: Answers = { count: 0 };
   let probing: Promise<boolean> | undefined;
@@ -76,10 +82,16 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
       return startWaiting(lists, answers, reachable, { expired, slow });
     },
 
+    soon(promise) {
+      return new Promise((resolve) => {
+        const late = deadline(() => resolve(undefined));
+        lists.moment.add(late);
+        promise.then(resolve, () => resolve(undefined)).finally(() => lists.moment.remove(late));
+      });
+    },
+
     stop() {
-      lists.slow.stop();
-      lists.probe.stop();
-      lists.response.stop();
+      for (const list of Object.values(lists)) list.stop();
     },
   };
 }
