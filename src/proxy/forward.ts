@@ -5,7 +5,7 @@ import { announcedLength, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody } from "../edge/body.ts";
 import type { Logger } from "../observe/log.ts";
-import type { CloseReason, LiveConnection, LiveConnections } from "../session/live.ts";
+import type { CloseReason, LiveConnections } from "../session/live.ts";
 import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
 import { reasonOf, upstreamFailed } from "./failure.ts";
@@ -58,27 +58,25 @@ function hasContent({ arrival }: Exchange, status: number): boolean {
   return arrival.method !== "HEAD" && status !== 204 && status !== 205 && status !== 304;
 }
 
-/** What comes and goes by itself is no use of the session by its user. */
-const notUsed = () => false;
-
 function initOf({ status, statusText, headers }: Response): ResponseInit {
   return { status, statusText, headers };
 }
 
-/** One request on its way, which ends with its session. */
-type Exchange = LiveConnection & {
+/** One request on its way. */
+type Exchange = {
   readonly arrival: Arrival;
   readonly path: string;
   readonly abort: AbortController;
   readonly waiting: Waiting;
   readonly hooks: ForwardHooks;
   readonly finish: (status: number, end: Ended) => void;
+  /** To be called where it takes longer than most do: it is listed, kept open and watched. */
   readonly lasts: () => void;
   /** What was waited for in vain. */
   delay: UpstreamDelay | undefined;
   tooLarge: boolean;
-  /** Until the response turns out to be a stream of events. */
-  endsByItself: boolean;
+  /** Whether the response is a stream of events. */
+  events: boolean;
   /** Set when it was ended from here, and not by the application. */
   closed: CloseReason | undefined;
 };
@@ -133,7 +131,17 @@ export function createForward(settings: ForwardSettings): Forward {
       if (forget !== undefined) return;
       // A session that has ended before is noticed by the next sweep: so most requests, which are answered at once, are
       // never listed.
-      forget = live.add(principal.sessionId, exchange);
+      forget = live.add(principal.sessionId, {
+        close(reason) {
+          exchange.closed = reason;
+          exchange.abort.abort();
+        },
+        get endsByItself() {
+          return !exchange.events;
+        },
+        // What comes and goes by itself is no use of the session by its user.
+        takeUsed: () => false,
+      });
       hooks.rest(true);
       // Not before: listening to a request's signal costs as much as the session check, and most answers come sooner.
       const { signal } = arrival.request;
@@ -157,14 +165,9 @@ export function createForward(settings: ForwardSettings): Forward {
         hooks.finished(status, end);
       },
       lasts,
-      close(reason) {
-        exchange.closed = reason;
-        exchange.abort.abort();
-      },
-      takeUsed: notUsed,
       delay: undefined,
       tooLarge: false,
-      endsByItself: true,
+      events: false,
       closed: undefined,
     };
     // An upload takes as long as it takes.
@@ -251,13 +254,12 @@ export function createForward(settings: ForwardSettings): Forward {
     const { status } = response;
     const length = fields["content-length"];
     const type = fields["content-type"] ?? "";
-    const events = isEventStream(type);
-    exchange.endsByItself = !events;
+    exchange.events = isEventStream(type);
     exchange.waiting.answered();
     // To a body that is no stream of ours, `Bun.serve` adds a type if there is none or an empty one.
     const typed = type !== "";
     const small = length !== undefined && Number(length) <= SMALL;
-    if (!small || !typed || events || !hasContent(exchange, status)) {
+    if (!small || !typed || exchange.events || !hasContent(exchange, status)) {
       return handOverBody(exchange, response, fields);
     }
     // Asked of a copy, since asking uses the body up: the copy of a body that is here costs 1.5 µs, and that of one that is
@@ -305,7 +307,7 @@ export function createForward(settings: ForwardSettings): Forward {
     };
     const init = initOf(response);
     const { signal } = exchange.abort;
-    if (!exchange.endsByItself) {
+    if (exchange.events) {
       // In a compressed stream nothing can be said between the events.
       const pieces = "content-encoding" in fields ? body.getReader() : openEarly(body.getReader());
       return new Response(passOn(pieces, ended, signal), init);
