@@ -170,8 +170,6 @@ export function createForward(settings: ForwardSettings): Forward {
       events: false,
       closed: undefined,
     };
-    // An upload takes as long as it takes.
-    if (arrival.request.body !== null) lasts();
     return exchange;
   }
 
