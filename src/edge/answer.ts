@@ -1,6 +1,7 @@
 import { errorPage } from "../pages/pages.ts";
 import type { Arrival } from "./arrival.ts";
 import { isNavigation } from "./navigation.ts";
+import { OWN_PREFIX } from "./target.ts";
 
 /** Runegate's own answers: a page for a person, a JSON object for a program. */
 
@@ -30,6 +31,8 @@ export type Failure = {
   readonly title: string;
   readonly headers?: ExtraHeaders;
   readonly action?: { readonly href: string; readonly label: string };
+  /** It will pass: a page that was asked for by GET offers to try again, and does so by itself. */
+  readonly passing?: true;
   /** Further fields of the JSON answer. */
   readonly fields?: Readonly<Record<string, string | number>>;
 };
@@ -39,7 +42,13 @@ export const NOT_FOUND: Failure = {
   error: "not_found",
   title: "Not found",
   message: "There is nothing at this address.",
+  action: { href: `${OWN_PREFIX}/`, label: "Go to the start page" },
 };
+
+/** As often as a person would, and seldom enough for an application that is just starting. */
+const RETRY_SECONDS = 10;
+/** An empty reference is the page's own address (RFC 3986 §4.4), query included. */
+const TRY_AGAIN = { href: "", label: "Try again" };
 
 export function page(html: string, status = 200, extra: ExtraHeaders = []): Response {
   const headers = ownHeaders("text/html; charset=utf-8", extra);
@@ -75,15 +84,14 @@ export function failure(arrival: Pick<Arrival, "request" | "id">, what: Failure)
     const body = { error: what.error, message: what.message, ...what.fields, request_id: arrival.id };
     return json(body, what.status, what.headers);
   }
-  const { status, title, message, action } = what;
-  const html = errorPage({
-    status,
-    title,
-    message,
-    requestId: arrival.id,
-    ...(action === undefined ? {} : { action }),
-  });
-  return page(html, status, what.headers);
+  const { status, title, message, headers = [] } = what;
+  const shown = { status, title, message, requestId: arrival.id };
+  if (what.passing !== true || arrival.request.method !== "GET") {
+    return page(errorPage({ ...shown, action: what.action }), status, headers);
+  }
+  const html = errorPage({ ...shown, action: TRY_AGAIN, retrySeconds: RETRY_SECONDS });
+  // HTML Standard, "the Refresh header": without a URL, it is the page's own.
+  return page(html, status, [...headers, ["Refresh", `${RETRY_SECONDS}`]]);
 }
 
 function ownHeaders(contentType: string | undefined, extra: ExtraHeaders): Headers {

@@ -194,6 +194,7 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
   }
 
   return ownRoutes("login", settings.rootPaths, [
+    { path: "", handlers: { GET: showLogin } },
     { path: "/login", also: ["/login"], handlers: { GET: showLogin, POST: ask } },
     { also: ["/login.html"], handlers: { GET: showLogin } },
     { path: "/auth", also: ["/auth"], handlers: { GET: openLink, POST: redeem } },

@@ -28,6 +28,7 @@ const failure = template(errorSource, [
   "requestId",
   "actionHref",
   "actionLabel",
+  "retrySeconds",
 ]);
 const mailbox = template(mailboxSource, ["mails"]);
 const mail = template(mailSource, ["to", "subject", "text", "isoTime", "utcTime", "link", "code"]);
@@ -98,19 +99,24 @@ export function loggedOutPage(): string {
   return page("Signed out", loggedOut({}));
 }
 
-/** @param requestId what a visitor can quote and an operator find in the log */
+/**
+ * @param requestId what a visitor can quote and an operator find in the log
+ * @param retrySeconds after how long the page is asked for again by itself, which its `message` advises to do
+ */
 export function errorPage({
   status,
   title,
   message,
   requestId,
   action,
+  retrySeconds,
 }: {
   status: number;
   title: string;
   message: string;
   requestId: string;
   action?: { href: string; label: string } | undefined;
+  retrySeconds?: number | undefined;
 }): string {
   const content = failure({
     status: `${status}`,
@@ -119,6 +125,7 @@ export function errorPage({
     requestId,
     actionHref: action?.href,
     actionLabel: action?.label,
+    retrySeconds: retrySeconds?.toString(),
   });
   return page(title, content);
 }

@@ -9,15 +9,17 @@ export function upstreamFailed(arrival: Arrival, delay: UpstreamDelay | undefine
     return failure(arrival, {
       status: 504,
       error: "upstream_timeout",
-      title: "The application did not answer in time",
-      message: "It is there, but it took too long. Try again in a moment.",
+      title: "The application takes too long to answer",
+      message: "It is there, but it may have too much to do. Try again in a moment.",
+      passing: true,
     });
   }
   return failure(arrival, {
     status: 502,
     error: "upstream_unreachable",
-    title: "The application cannot be reached",
+    title: "The application is not answering",
     message: "It may be starting or stopped. Try again in a moment.",
+    passing: true,
   });
 }
 

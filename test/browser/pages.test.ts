@@ -29,6 +29,7 @@ const EMAIL = "ada.lovelace@example.org";
 const LONG = `${"a-rather-long-name.".repeat(3)}x@${"department-of-long-names.".repeat(6)}example.org`;
 
 let stages: { readonly usual: Stage; readonly away: Stage; readonly limited: Stage };
+let awayPort: number;
 let contrast: string;
 
 const pages: readonly Page[] = [
@@ -152,12 +153,14 @@ const pages: readonly Page[] = [
     name: "not-found",
     reach: (tab, stage) => tab.open(`${stage.gateway.url}/_runegate/nothing`),
     heading: "Not found",
+    link: "Go to the start page",
   },
   {
     name: "application-away",
     at: "away",
     reach: (tab, stage) => stage.signIn(tab, EMAIL),
-    heading: "The application cannot be reached",
+    heading: "The application is not answering",
+    link: "Try again",
   },
   {
     name: "mailbox",
@@ -177,9 +180,10 @@ setDefaultTimeout(TEST_TIMEOUT);
 
 describe.skipIf(chromium === undefined)("the page", () => {
   beforeAll(async () => {
+    awayPort = await deadPort();
     stages = {
       usual: await startStage(),
-      away: await startStage({ RUNEGATE_TARGET_SERVICE: `http://127.0.0.1:${await deadPort()}` }),
+      away: await startStage({ RUNEGATE_TARGET_SERVICE: `http://127.0.0.1:${awayPort}` }),
       limited: await startStage({ RUNEGATE_RATE_LIMIT_ENABLED: "true" }),
     };
     // An expression, without the semicolon that ends it as a statement.
@@ -228,6 +232,32 @@ describe.skipIf(chromium === undefined)("the page", () => {
       ),
     ).toBe(0);
     await tab.screenshot(`${name}-phone`);
+  });
+
+  test("of an application that is away tries again by itself and by its button, without script", async () => {
+    const stage = stages.away;
+    const tab = await stage.tab({ script: false });
+    await stage.signIn(tab, EMAIL, "/tides?day=2");
+    expect(await tab.heading()).toBe("The application is not answering");
+    await tab.follow("a.button");
+    expect([await tab.heading(), await tab.where()]).toEqual([
+      "The application is not answering",
+      "/tides?day=2",
+    ]);
+    const application = Bun.serve({
+      hostname: "127.0.0.1",
+      port: awayPort,
+      fetch: ({ url }) =>
+        new Response(
+          `<!doctype html><link rel="icon" href="data:,"><h1>Back at ${new URL(url).search}</h1>`,
+          {
+            headers: { "Content-Type": "text/html" },
+          },
+        ),
+    });
+    await tab.passTime(10_000);
+    await tab.until("document.querySelector('h1').innerText === 'Back at ?day=2'");
+    await application.stop(true);
   });
 
   test("has its icons", async () => {

@@ -30,6 +30,8 @@ export type Tab = {
   evaluate(expression: string): Promise<unknown>;
   /** Waits for an expression to be true, on this page or one that follows by itself. */
   until(expression: string): Promise<void>;
+  /** Lets time go by in the tab, where nobody waits for it. */
+  passTime(milliseconds: number): Promise<void>;
   appear(appearance: Appearance): Promise<void>;
   /** Saves the whole page as `screenshots/<name>.png`. */
   screenshot(name: string): Promise<void>;
@@ -135,6 +137,11 @@ export async function openTab({ script = true, sameBrowser = false }: TabSetting
     evaluate: (expression) => view.evaluate(expression),
     async until(expression) {
       await poll(expression, () => view.evaluate(expression), isTrue);
+    },
+
+    async passTime(milliseconds) {
+      const policy = "pauseIfNetworkFetchesPending";
+      await view.cdp("Emulation.setVirtualTimePolicy", { policy, budget: milliseconds });
     },
 
     async appear({ scheme = "light", width = DESKTOP_WIDTH }) {

@@ -81,8 +81,6 @@ describe("methods", () => {
 
   test("an own path that does not exist is a 404, as JSON and as a page", async () => {
     for (const path of [
-      "/_runegate",
-      "/_runegate/",
       "/_runegate/nothing",
       "/_runegate/static/",
       "/_runegate/static/app.js",
@@ -94,6 +92,18 @@ describe("methods", () => {
       expect(JSON.parse(asJson.body.toString())).toMatchObject({ error: "not_found" });
       const asPage = await exchange(gateway.port, `GET ${path}`, ["Sec-Fetch-Mode: navigate"]);
       expect([asPage.status, asPage.one("content-type")]).toEqual([404, "text/html; charset=utf-8"]);
+      expect(asPage.body.toString()).toContain('href="/_runegate/">Go to the start page</a>');
+    }
+  });
+
+  test("the prefix alone is the login page, or leads somebody signed in to the landing path", async () => {
+    const cookie = `Cookie: ${await gateway.signIn()}`;
+    for (const path of ["/_runegate", "/_runegate/"]) {
+      const visitor = await exchange(gateway.port, `GET ${path}`);
+      expect([path, visitor.status]).toEqual([path, 200]);
+      expect(visitor.body.toString()).toContain("<h1>Sign in</h1>");
+      const user = await exchange(gateway.port, `GET ${path}`, [cookie]);
+      expect([path, user.status, user.one("location")]).toEqual([path, 302, "/"]);
     }
   });
 });

@@ -32,13 +32,14 @@ const PAGES: Record<string, string> = {
   "logout, everything": logoutPage({ email: EVIL }),
   "logout, signed out": logoutPage({}),
   "logged out": loggedOutPage(),
-  error: errorPage({ status: 502, title: "No answer", message: "Try again.", requestId: "r1" }),
+  error: errorPage({ status: 404, title: "No answer", message: "Nothing.", requestId: "r1" }),
   "error, everything": errorPage({
     status: 400,
     title: EVIL,
     message: EVIL,
     requestId: EVIL,
     action: { href: EVIL, label: EVIL },
+    retrySeconds: 10,
   }),
   mailbox: mailboxPage({ mails }),
   "mailbox, empty": mailboxPage({ mails: [] }),
@@ -207,13 +208,35 @@ describe("what is said", () => {
     expect(all(PAGES["logged out"] ?? "", "a")).toMatchObject([{ href: "/_runegate/login" }]);
   });
 
-  test("an error page shows its status, its request id and the way on", () => {
+  test("an error page says what happened, then the way on, and its numbers last", () => {
     const action = { href: "/_runegate/login", label: "Ask for a new link" };
     const html = errorPage({ status: 401, title: "No", message: "Invalid.", requestId: "r1", action });
-    expect(html).toContain("Error 401");
-    expect(html).toContain("<code>r1</code>");
-    expect(html).toContain(`href="/_runegate/login">Ask for a new link</a>`);
+    const order = [
+      "<h1>No</h1>",
+      "Invalid.",
+      `href="/_runegate/login">Ask for a new link</a>`,
+      "error 401",
+      "r1",
+    ];
+    const places = order.map((part) => html.indexOf(part));
+    expect(places).not.toContain(-1);
+    expect(places).toEqual(places.toSorted((a, b) => a - b));
     expect(all(PAGES.error ?? "", "a")).toEqual([]);
+    expect(html).not.toContain("by itself");
+  });
+
+  test("an error page that will pass leads to itself", () => {
+    const action = { href: "", label: "Try again" };
+    const html = errorPage({
+      status: 502,
+      title: "No",
+      message: "Wait.",
+      requestId: "r1",
+      action,
+      retrySeconds: 10,
+    });
+    expect(all(html, "a")).toEqual([{ class: "button", href: "" }]);
+    expect(html).toContain("by itself every 10 seconds");
   });
 
   test("the mailbox shows the newest mail first, its link, its code and its text", () => {

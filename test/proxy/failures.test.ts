@@ -43,6 +43,9 @@ async function expectFailure(path: string, status: 502 | 504): Promise<void> {
   const shown =
     /[a-z0-9]{1,4}-[a-z0-9]+/.exec(person.body.toString().replace(/<[^>]*>/g, " "))?.[0] ?? "none";
   expect(pair.gateway.lines.some((line) => line.includes(`id=${shown}`))).toBe(true);
+  // Whoever looks at a page may wait for the application; a program decides for itself.
+  expect([program.one("refresh"), person.one("refresh")]).toEqual([undefined, "10"]);
+  expect(person.body.toString()).toContain('<a class="button" href="">Try again</a>');
 }
 
 describe("an application that does not answer as HTTP demands is a 502", () => {
@@ -88,6 +91,11 @@ describe("an application that does not answer as HTTP demands is a 502", () => {
     const response = await exchange(gateway.port, "GET /", [cookie]);
     expect(response.status).toBe(502);
     expectNoInternals(response.body.toString(), port);
+    // A form is not sent again by itself.
+    const form = await exchange(gateway.port, "POST /", [cookie, ...NAVIGATION, "Content-Length: 0"]);
+    expect([form.status, form.one("refresh")]).toEqual([502, undefined]);
+    expect(form.body.toString()).toContain("<h1>The application is not answering</h1>");
+    expect(form.body.toString()).not.toContain('href=""');
     expect((await exchange(gateway.port, "POST /", [cookie, "Content-Length: 5"], "hello")).status).toBe(502);
     await gateway.stop();
   });
