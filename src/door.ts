@@ -12,6 +12,7 @@ import type { CookieReader } from "./edge/cookies.ts";
 import { isNavigation } from "./edge/navigation.ts";
 import { mayOpenWebSocket } from "./edge/origin.ts";
 import { answerOwn } from "./edge/own.ts";
+import type { RootPaths } from "./edge/root-paths.ts";
 import { isBelow, parseTarget, placeOf, withoutPrefix } from "./edge/target.ts";
 import type { Audit } from "./observe/audit.ts";
 import type { Logger } from "./observe/log.ts";
@@ -28,8 +29,8 @@ import { type Awaitable, StoreUnavailable } from "./store/contracts.ts";
  */
 export type DoorSettings = {
   readonly rooms: Elysia;
-  /** Paths at the root that the rooms answer. */
-  readonly rootPaths: ReadonlySet<string>;
+  /** Paths at the root that the rooms answer: to visitors, and to users what is claimed. */
+  readonly rootPaths: RootPaths;
   readonly application: Application;
   readonly forward: Forward;
   readonly tunnel: Tunnel;
@@ -91,12 +92,18 @@ export function createDoor(settings: DoorSettings): Door {
     return placeOf(inner) === "application" ? withOneSlash(inner) : undefined;
   }
 
-  function toApplication(arrival: Arrival, path: string, server: Server<TunnelData>): Answer {
+  /** @throws {StoreUnavailable} */
+  function withSession(arrival: Arrival, go: (found: Found | undefined) => Answer): Answer {
     const found = sessions.find(arrival.cookies.sessions);
     // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
-    return found instanceof Promise
-      ? found.then((later) => admit(arrival, path, later, server))
-      : admit(arrival, path, found, server);
+    return found instanceof Promise ? found.then(go) : go(found);
+  }
+
+  /** Runegate and the application have a page of the same name: whose it is depends on who asks. */
+  function toEither(arrival: Arrival, server: Server<TunnelData>): Answer {
+    return withSession(arrival, (found) =>
+      found === undefined ? toRooms(arrival) : admit(arrival, arrival.target.path, found, server),
+    );
   }
 
   function admit(
@@ -182,11 +189,12 @@ export function createDoor(settings: DoorSettings): Door {
 
   function route(arrival: Arrival, server: Server<TunnelData>): Answer {
     const { path } = arrival.target;
-    if (rootPaths.has(path)) return toRooms(arrival);
+    const claim = rootPaths.get(path);
+    if (claim !== undefined) return claim(arrival.target) ? toRooms(arrival) : toEither(arrival, server);
     const place = placeOf(path);
     if (place === "own") return toRooms(arrival);
     const inner = place === "application" ? applicationPath(path) : undefined;
-    if (inner !== undefined) return toApplication(arrival, inner, server);
+    if (inner !== undefined) return withSession(arrival, (found) => admit(arrival, inner, found, server));
     const response = failure(arrival, NOT_FOUND);
     logAnswer(arrival, response, undefined);
     return response;

@@ -12,6 +12,7 @@ import { createClientReader } from "./edge/client.ts";
 import { createCookieReader } from "./edge/cookies.ts";
 import { createPostGuard } from "./edge/origin.ts";
 import { arrivalOf, type OwnRoutes } from "./edge/own.ts";
+import { CLAIM_ALL, type Claim } from "./edge/root-paths.ts";
 import { OWN_PREFIX } from "./edge/target.ts";
 import { healthRoutes } from "./health/routes.ts";
 import { deriveKeys } from "./keys.ts";
@@ -32,6 +33,7 @@ import type { LoggerFor } from "./observe/log.ts";
 import { createRequestLog } from "./observe/request-log.ts";
 import { assetRoutes } from "./pages/routes.ts";
 import { createForward } from "./proxy/forward.ts";
+import { warnOfOwnPaths } from "./proxy/redirects.ts";
 import { createTunnel, type Tunnel, type TunnelData } from "./proxy/tunnel.ts";
 import { createUpstream } from "./proxy/upstream.ts";
 import { createSessionCookie } from "./session/cookie.ts";
@@ -113,7 +115,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   });
   const login = createLoginService({
     baseUrl: options.baseUrl,
-    authPath: options.rootPaths ? "/auth" : `${OWN_PREFIX}/auth`,
+    authPath: `${OWN_PREFIX}/auth`,
     magicLinkExpiry: options.magicLinkExpiry,
     codeKey: keys.loginCode,
     template: email ?? DEFAULT_TEMPLATE,
@@ -152,8 +154,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   });
   const tunnel = createTunnel({ application, upstream, live, log: proxyLog });
 
-  const { rootPaths } = options;
-  const ownPaths = new Set<string>();
+  const rootPaths = new Map<string, Claim>();
   const sessionCookie = createSessionCookie(options);
   // `*` lets any page open WebSockets, never post to Runegate's own paths.
   const { allowedOrigins } = options;
@@ -168,27 +169,32 @@ export function createGateway(settings: GatewaySettings): Gateway {
       sessions,
       sessionCookie,
       limiter,
-      safeNext: (input) => safeNext(input, options.landingPath, ownPaths),
+      safeNext: (input) =>
+        safeNext(input, options.landingPath, (to) => rootPaths.get(to.path)?.(to) === true),
       guardPost,
       audit,
       clock,
     }),
     sessionRoutes({ ...options, sessions, sessionCookie, guardPost, audit }),
-    healthRoutes(stores, rootPaths),
-    limitRoutes(options, rootPaths),
+    healthRoutes(stores),
+    limitRoutes(options),
     assetRoutes(),
     ...(options.debugEndpoints
-      ? [debugRoutes({ sessions, rootPaths, sessionCookieName: options.sessionCookieName })]
+      ? [debugRoutes({ sessions, sessionCookieName: options.sessionCookieName })]
       : []),
     ...(settings.mailbox === undefined ? [] : [mailboxRoutes(settings.mailbox)]),
   ];
-  for (const room of rooms) for (const path of room.rootPaths) ownPaths.add(path);
+  for (const room of rooms) {
+    for (const [path, claim] of options.rootPaths === false ? [] : room.rootPaths) {
+      rootPaths.set(path, options.rootPaths === true ? CLAIM_ALL : claim);
+    }
+  }
 
   const door = createDoor({
     rooms: furnish(rooms, loggers),
-    rootPaths: ownPaths,
+    rootPaths,
     application,
-    forward,
+    forward: options.rootPaths === true ? warnOfOwnPaths(forward, rootPaths, proxyLog) : forward,
     tunnel,
     sessions,
     live,

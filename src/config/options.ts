@@ -6,7 +6,16 @@ import { storeLocation } from "./store-values.ts";
 import type { Options } from "./types.ts";
 import type { Parser } from "./value-error.ts";
 import { boolean, byteSize, choice, duration, filePath, integer, logLevels, socketPath } from "./values.ts";
-import { addresses, cookieDomain, cookieName, domains, landingPath, origin, origins } from "./web-values.ts";
+import {
+  addresses,
+  cookieDomain,
+  cookieName,
+  domains,
+  landingPath,
+  origin,
+  origins,
+  rootPaths,
+} from "./web-values.ts";
 
 /**
  * Every option, declared once. Loading, `runegate check`, `runegate config` and the reference in the README all read
@@ -178,9 +187,11 @@ export const OPTIONS = {
   },
   rootPaths: {
     name: "RUNEGATE_ROOT_PATHS",
-    parse: boolean,
-    default: "true",
-    help: "Whether `/login`, `/auth`, `/logout` and the like are Runegate's; `false` gives them to the application.",
+    parse: rootPaths,
+    default: "auto",
+    help:
+      "Whose `/login`, `/auth`, `/logout`, `/health` and the like are: with `auto` Runegate's for whoever is not signed " +
+      "in, and the application's for whoever is; `true` makes them Runegate's, `false` the application's.",
   },
   allowedEmails: {
     name: "RUNEGATE_ALLOWED_EMAILS",

@@ -1,3 +1,4 @@
+import { ROOT_PATHS } from "../edge/root-paths.ts";
 import { isLoopbackHost } from "./loopback.ts";
 import { OPTIONS, type OptionKey } from "./options.ts";
 import type { Options } from "./types.ts";
@@ -44,9 +45,6 @@ const requiredInProduction = (key: OptionKey, remedy: string): Rule =>
 const isHttps = (baseUrl: string) => baseUrl.startsWith("https:");
 const hostOf = (baseUrl: string) => new URL(baseUrl).hostname;
 const isLoopback = (baseUrl: string) => isLoopbackHost(hostOf(baseUrl));
-
-/** Paths that Runegate answers itself while `RUNEGATE_ROOT_PATHS` is on, and where a login must not end. */
-const ROOT_PAGES = new Set(["/login", "/login.html", "/auth", "/logout"]);
 
 const MAKE_SECRETS = "Add one with `runegate secrets --env-file /etc/runegate/runegate.env`.";
 
@@ -167,15 +165,18 @@ export const RULES: readonly Rule[] = [
       : undefined,
   ),
 
-  rule(["landingPath", "rootPaths"], ({ landingPath, rootPaths }) =>
-    rootPaths && ROOT_PAGES.has(landingPath.split(/[?#]/, 1)[0] ?? "")
-      ? error(
-          "landingPath",
-          "is one of Runegate's own pages",
-          `Write a path of the application, or set ${OPTIONS.rootPaths.name}=false.`,
-        )
-      : undefined,
-  ),
+  rule(["landingPath", "rootPaths", "debugEndpoints"], ({ landingPath, rootPaths, debugEndpoints }) => {
+    const path = landingPath.split(/[?#]/, 1)[0] ?? "";
+    if (rootPaths === false || !ROOT_PATHS.some((root) => root === path)) return undefined;
+    const forDebugging = path.startsWith("/debug/");
+    // With `auto`, whoever has just signed in gets the application's page of that name.
+    if (forDebugging ? !debugEndpoints : rootPaths === "auto") return undefined;
+    return error(
+      "landingPath",
+      `is ${path}, which Runegate answers itself`,
+      `Write another path of the application, or set ${OPTIONS.rootPaths.name}=${forDebugging ? "false" : "auto"}.`,
+    );
+  }),
 
   rule(["trustedProxies"], ({ trustedProxies }) =>
     trustedProxies.some((network) => network.prefix === 0)

@@ -26,6 +26,9 @@ export type Network = { readonly text: string; readonly bytes: readonly number[]
 
 export type LinkConfirm = "auto" | "always" | "never";
 
+/** `auto`: Runegate's for visitors, the application's for users. */
+export type RootPathsOption = boolean | "auto";
+
 export type StoreLocation =
   | { readonly kind: "memory" }
   /** `path` is absolute, or relative to the working directory. */
@@ -51,7 +54,7 @@ export type Options = {
   readonly magicLinkExpiry: number;
   readonly linkConfirm: LinkConfirm;
   readonly landingPath: string;
-  readonly rootPaths: boolean;
+  readonly rootPaths: RootPathsOption;
   readonly allowedEmails: ReadonlySet<Address>;
   readonly allowedDomains: ReadonlySet<Domain>;
   readonly allowAnyEmail: boolean;

@@ -2,8 +2,9 @@ import { type Address, AddressError, type Domain, parseAddress, parseDomain } fr
 import { loginCookieName } from "../login/cookie.ts";
 import { safeNext } from "../login/next.ts";
 import { originUrl } from "./network-values.ts";
+import type { RootPathsOption } from "./types.ts";
 import { quote, ValueError } from "./value-error.ts";
-import { list } from "./values.ts";
+import { boolean, list } from "./values.ts";
 
 /** Parsers for what browsers and people see: origins, cookies, paths, addresses. */
 
@@ -46,12 +47,16 @@ export function cookieDomain(text: string): Domain {
 
 /** A path, with a query if need be, that may also be the `next` of a login. */
 export function landingPath(text: string): string {
-  const path = safeNext(text, "", new Set());
+  const path = safeNext(text, "", () => false);
   if (path !== "") return path;
   throw new ValueError(
     `is not a plain path to the application on this host: ${quote(text)}`,
     "Write a path that starts with a single slash, such as /dashboard.",
   );
+}
+
+export function rootPaths(text: string): RootPathsOption {
+  return text.toLowerCase() === "auto" ? "auto" : boolean(text);
 }
 
 export function addresses(text: string): Set<Address> {

@@ -1,12 +1,12 @@
 import { failure, json } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
-import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
+import { type OwnHandler, type OwnRoute, type OwnRoutes, ownRoutes } from "../edge/own.ts";
+import { CLAIM_ALL, type RootPath } from "../edge/root-paths.ts";
 import type { Sessions } from "../session/session.ts";
 
 /** For whoever sets Runegate up: what arrived and what was made of it. Names, lengths and verdicts, never a value. */
 export function debugRoutes(settings: {
   readonly sessions: Sessions;
-  readonly rootPaths: boolean;
   readonly sessionCookieName: string;
 }): OwnRoutes {
   const { sessions, sessionCookieName } = settings;
@@ -54,9 +54,14 @@ export function debugRoutes(settings: {
     });
   }
 
-  return ownRoutes("debug", settings.rootPaths, [
-    { path: "/debug/session", also: ["/debug/session"], handlers: { GET: session } },
-    { path: "/debug/cookies", also: ["/debug/cookies"], handlers: { GET: cookies } },
-    { path: "/debug/protected", also: ["/debug/protected"], handlers: { GET: guarded } },
+  return ownRoutes("debug", [
+    route("/debug/session", session),
+    route("/debug/cookies", cookies),
+    route("/debug/protected", guarded),
   ]);
+}
+
+/** They are asked with a session, to see what it is worth, so having one does not make them the application's. */
+function route(path: RootPath, handler: OwnHandler): OwnRoute {
+  return { path, also: [path], claim: CLAIM_ALL, handlers: { GET: handler } };
 }

@@ -2,6 +2,7 @@ import { Elysia } from "elysia";
 import type { Awaitable } from "../store/contracts.ts";
 import { failure } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
+import { CLAIM_NONE, type Claim, type RootPath, type RootPaths } from "./root-paths.ts";
 import { OWN_PREFIX } from "./target.ts";
 
 /** How a room declares the paths it answers. */
@@ -11,8 +12,10 @@ export type OwnHandler = (arrival: Arrival) => Awaitable<Response>;
 export type OwnRoute = {
   /** Below the reserved prefix; undefined for what is answered at the root alone. May end in `/*`. */
   readonly path?: string;
-  /** Older names at the root, answered while `RUNEGATE_ROOT_PATHS` is on. */
-  readonly also?: readonly string[];
+  /** Older names at the root (`root-paths.ts`). */
+  readonly also?: readonly RootPath[];
+  /** Which requests for those are Runegate's whoever asks; by default none is. */
+  readonly claim?: Claim;
   /** HEAD is answered by the GET handler; everything not named here is a 405. */
   readonly handlers: { readonly GET?: OwnHandler; readonly POST?: OwnHandler };
 };
@@ -20,23 +23,24 @@ export type OwnRoute = {
 export type OwnRoutes = {
   readonly app: Elysia;
   /** The root paths that belong to this room. */
-  readonly rootPaths: readonly string[];
+  readonly rootPaths: RootPaths;
 };
 
 const ROUTED_ORIGIN = "http://runegate.invalid";
 
 const arrivals = new WeakMap<Request, Arrival>();
 
-export function ownRoutes(name: string, rootPaths: boolean, routes: readonly OwnRoute[]): OwnRoutes {
+export function ownRoutes(name: string, routes: readonly OwnRoute[]): OwnRoutes {
   const app = new Elysia({ name });
-  const roots: string[] = [];
-  for (const route of routes) {
-    const also = rootPaths ? (route.also ?? []) : [];
-    roots.push(...also);
-    if (route.path !== undefined) declare(app, OWN_PREFIX + route.path, route.handlers);
-    for (const path of also) declare(app, path, route.handlers);
+  const rootPaths = new Map<string, Claim>();
+  for (const { path, also = [], claim = CLAIM_NONE, handlers } of routes) {
+    if (path !== undefined) declare(app, OWN_PREFIX + path, handlers);
+    for (const root of also) {
+      declare(app, root, handlers);
+      rootPaths.set(root, claim);
+    }
   }
-  return { app, rootPaths: roots };
+  return { app, rootPaths };
 }
 
 /** Hands an understood request to the Elysia application, whose handlers get the `Arrival` back. */

@@ -4,7 +4,7 @@ import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
 import { type Stores, StoreUnavailable } from "../store/contracts.ts";
 
 /** Whether the process runs, and whether it can do its work. */
-export function healthRoutes(stores: Pick<Stores, "ready">, rootPaths: boolean): OwnRoutes {
+export function healthRoutes(stores: Pick<Stores, "ready">): OwnRoutes {
   const running = () => json({ status: "running", service: "Runegate", version: manifest.version });
 
   async function ready(): Promise<Response> {
@@ -17,7 +17,7 @@ export function healthRoutes(stores: Pick<Stores, "ready">, rootPaths: boolean):
     }
   }
 
-  return ownRoutes("health", rootPaths, [
+  return ownRoutes("health", [
     { path: "/health", also: ["/health"], handlers: { GET: running } },
     { path: "/health/live", handlers: { GET: running } },
     { path: "/health/ready", handlers: { GET: ready } },

@@ -3,14 +3,14 @@ import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
 import type { LimitSettings } from "./limiter.ts";
 
 /** `GET /rate_limit_info`: what the limits are, for scripts that pace themselves. */
-export function limitRoutes(settings: LimitSettings, rootPaths: boolean): OwnRoutes {
+export function limitRoutes(settings: LimitSettings): OwnRoutes {
   const info = {
     login_rate_limit: settings.loginRateLimit,
     email_cooldown: Math.ceil(settings.emailCooldown / 1000),
     token_rate_limit: settings.tokenRateLimit,
     enabled: settings.rateLimitEnabled,
   };
-  return ownRoutes("limits", rootPaths, [
+  return ownRoutes("limits", [
     { path: "/rate_limit_info", also: ["/rate_limit_info"], handlers: { GET: () => json(info) } },
   ]);
 }

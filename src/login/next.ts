@@ -1,4 +1,4 @@
-import { isBelow, OWN_PREFIX, placeOf } from "../edge/target.ts";
+import { placeOf, type Target } from "../edge/target.ts";
 
 /**
  * Where to go after signing in. The only place that decides whether a `next` stays on this host.
@@ -11,14 +11,14 @@ const MAX_NEXT = 2048;
 const NOWHERE = "http://next.invalid";
 
 /**
- * @param own paths (besides the reserved prefix) that Runegate answers itself: going there after a login makes no sense and
- * could go round in circles.
+ * @param isOwn what Runegate, besides the reserved prefix, answers itself to somebody who is signed in: going there after a
+ * login makes no sense and could go round in circles.
  * @returns path and query on this host, or `landing` for anything else.
  */
 export function safeNext(
   input: string | undefined | null,
   landing: string,
-  own: ReadonlySet<string>,
+  isOwn: (target: Target) => boolean,
 ): string {
   if (input === undefined || input === null || input === "" || input.length > MAX_NEXT) return landing;
   // Browsers drop tabs and line feeds inside URLs and turn backslashes into slashes: nobody honest sends them.
@@ -35,10 +35,8 @@ export function safeNext(
   if (leavesHost(next)) return landing;
   // Percent-encoding can make it nine times as long, and it has to fit into a cookie.
   if (next.length > MAX_NEXT) return landing;
-  if (placeOf(url.pathname) !== "application" || own.has(url.pathname) || isBelow(url.pathname, OWN_PREFIX)) {
-    return landing;
-  }
-  return next;
+  const target = { path: url.pathname, search: url.search };
+  return placeOf(target.path) !== "application" || isOwn(target) ? landing : next;
 }
 
 /** `//host`, and whatever a further decoding by some later hop could turn into it. */

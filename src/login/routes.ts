@@ -6,6 +6,7 @@ import { type Fields, readFields } from "../edge/body.ts";
 import { isNavigation, isPrefetch } from "../edge/navigation.ts";
 import type { PostGuard } from "../edge/origin.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
+import type { Target } from "../edge/target.ts";
 import { limitRefusal } from "../limits/answer.ts";
 import type { Limiter } from "../limits/limiter.ts";
 import type { Audit } from "../observe/audit.ts";
@@ -16,14 +17,11 @@ import { type Address, AddressError, parseAddress } from "./address.ts";
 import { loginCookieLine } from "./cookie.ts";
 import { describeDevice } from "./device.ts";
 import type { LoginService, Redeemed, Redeemer } from "./service.ts";
-import type { LoginTicket } from "./ticket.ts";
+import { isLoginToken, type LoginTicket } from "./ticket.ts";
 
 /** `/login` and `/auth`: from a visitor's address to a session (SPEC section 2). */
 
-export type LoginRouteSettings = Pick<
-  Options,
-  "linkConfirm" | "rootPaths" | "secureCookie" | "magicLinkExpiry"
-> & {
+export type LoginRouteSettings = Pick<Options, "linkConfirm" | "secureCookie" | "magicLinkExpiry"> & {
   readonly service: LoginService;
   readonly sessions: Sessions;
   readonly sessionCookie: SessionCookie;
@@ -193,12 +191,18 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
     return redirect(status, safeNext(redeemed.next), sessionHeaders(redeemed));
   }
 
-  return ownRoutes("login", settings.rootPaths, [
+  return ownRoutes("login", [
     { path: "", handlers: { GET: showLogin } },
     { path: "/login", also: ["/login"], handlers: { GET: showLogin, POST: ask } },
     { also: ["/login.html"], handlers: { GET: showLogin } },
-    { path: "/auth", also: ["/auth"], handlers: { GET: openLink, POST: redeem } },
+    { path: "/auth", also: ["/auth"], claim: holdsLoginToken, handlers: { GET: openLink, POST: redeem } },
   ]);
+}
+
+/** An application's own `/auth?token=` holds something else. What the link is worth is seen when it is opened. */
+function holdsLoginToken({ search }: Target): boolean {
+  const token = new URLSearchParams(search).get("token");
+  return token !== null && isLoginToken(token);
 }
 
 /** Not a scanner's HEAD, a preview, a prefetch, or something that a page fetches: those never redeem. */

@@ -1,4 +1,4 @@
-import { errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
+import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import type { Clock } from "../clock.ts";
 import type { KeyPair } from "../keys.ts";
 import { type Address, parseAddress } from "./address.ts";
@@ -73,6 +73,15 @@ export type Tickets = {
   /** @throws {TicketError} */
   verifyRequest(token: string): Promise<LoginRequest>;
 };
+
+/** Whether this says of itself that it is a login link's token. Nothing is verified. */
+export function isLoginToken(token: string): boolean {
+  try {
+    return decodeProtectedHeader(token).typ === TYP.login;
+  } catch {
+    return false;
+  }
+}
 
 /** A JWT with these claims stays far below this; longer ones are not worth a hash. */
 const MAX_TOKEN = 8192;

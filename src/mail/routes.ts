@@ -18,5 +18,5 @@ export function mailboxRoutes(mailbox: Pick<Mailbox, "mails">): OwnRoutes {
     return page(mailboxPage({ mails: await mailbox.mails() }));
   }
 
-  return ownRoutes("mailbox", false, [{ path: "/mailbox", handlers: { GET: show } }]);
+  return ownRoutes("mailbox", [{ path: "/mailbox", handlers: { GET: show } }]);
 }

@@ -23,5 +23,5 @@ export function assetRoutes(): OwnRoutes {
     return new Response(asset.body, { headers });
   }
 
-  return ownRoutes("assets", false, [{ path: "/static/*", handlers: { GET: serve } }]);
+  return ownRoutes("assets", [{ path: "/static/*", handlers: { GET: serve } }]);
 }

@@ -13,7 +13,7 @@ import type { Sessions } from "./session.ts";
 
 /** `/session` and `/logout`. */
 export function sessionRoutes(
-  settings: Pick<Options, "rootPaths" | "secureCookie"> & {
+  settings: Pick<Options, "secureCookie"> & {
     readonly sessions: Sessions;
     readonly sessionCookie: SessionCookie;
     readonly guardPost: PostGuard;
@@ -59,7 +59,7 @@ export function sessionRoutes(
     return json({ message: "Signed out." }, 200, headers);
   }
 
-  return ownRoutes("session", settings.rootPaths, [
+  return ownRoutes("session", [
     { path: "/session", handlers: { GET: whoAmI } },
     { path: "/logout", also: ["/logout"], handlers: { GET: showLogout, POST: logout } },
   ]);

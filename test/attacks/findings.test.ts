@@ -161,7 +161,7 @@ describe("a stream by another name than text/event-stream", () => {
     await wire.write(requestHead("GET /stream", [pair.cookie]));
     await wire.readUntil("200 OK");
     await until(() => pair.gateway.gateway.live.size === 1);
-    await pair.ask("POST /logout", ["Content-Length: 0"]);
+    await pair.ask("POST /_runegate/logout", ["Content-Length: 0"]);
     const rest = await within(5_000, wire.readToEnd());
     expect(rest.toString("latin1")).not.toEndWith("0\r\n\r\n");
     await pair.stop();
@@ -184,7 +184,7 @@ describe("the control socket's caller", () => {
   });
 });
 
-describe("a POST to /logout", () => {
+describe("a POST to the logout", () => {
   test.each([
     ["of another type", "Content-Type: text/plain", "hello", 415],
     ["of too much", "Content-Type: application/json", " ".repeat(70_000), 413],
@@ -192,7 +192,7 @@ describe("a POST to /logout", () => {
   ])("%s", async (_, field, body, status) => {
     const gateway = await startGateway();
     const fields = [field, `Content-Length: ${body.length}`];
-    expect((await exchange(gateway.port, "POST /logout", fields, body)).status).toBe(status);
+    expect((await exchange(gateway.port, "POST /_runegate/logout", fields, body)).status).toBe(status);
     await gateway.stop();
   });
 });

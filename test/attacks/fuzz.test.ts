@@ -120,7 +120,7 @@ describe("any text at all", () => {
       ";",
     );
     holds(0.2, input, (typed) => {
-      const next = safeNext(typed, "/landing", new Set(["/login"]));
+      const next = safeNext(typed, "/landing", ({ path }) => path === "/login");
       const url = new URL(next, "https://app.example.org/");
       if (url.origin !== "https://app.example.org" || !/^\/(?![/\\])/.test(next))
         throw new Error(`${typed} → ${next}`);

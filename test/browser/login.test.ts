@@ -232,7 +232,7 @@ describe.skipIf(chromium === undefined)("a browser", () => {
       await tab.pressThrough("Enter");
       expect(await tab.where()).toBe(WANTED);
 
-      await tab.open(`${stage.gateway.url}/logout`);
+      await tab.open(`${stage.gateway.url}/_runegate/logout`);
       await tab.press("Tab");
       expect(await focused()).toBe("Sign out");
       await tab.pressThrough("Enter");

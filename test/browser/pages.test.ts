@@ -122,7 +122,7 @@ const pages: readonly Page[] = [
     name: "logout",
     async reach(tab, stage) {
       await stage.signIn(tab, EMAIL, "/whoami");
-      await tab.open(`${stage.gateway.url}/logout`);
+      await tab.open(`${stage.gateway.url}/_runegate/logout`);
     },
     heading: "Sign out?",
     button: "Sign out",
@@ -131,7 +131,7 @@ const pages: readonly Page[] = [
     name: "logged-out",
     async reach(tab, stage) {
       await stage.signIn(tab, EMAIL, "/whoami");
-      await tab.open(`${stage.gateway.url}/logout`);
+      await tab.open(`${stage.gateway.url}/_runegate/logout`);
       await tab.follow("button");
     },
     heading: "You are signed out",
@@ -139,7 +139,7 @@ const pages: readonly Page[] = [
   },
   {
     name: "logout-of-nothing",
-    reach: (tab, stage) => tab.open(`${stage.gateway.url}/logout`),
+    reach: (tab, stage) => tab.open(`${stage.gateway.url}/_runegate/logout`),
     heading: "You are not signed in",
     link: "Sign in",
   },

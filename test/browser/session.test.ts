@@ -93,7 +93,7 @@ describe.skipIf(chromium === undefined)("a session", () => {
     expect(await tab.text()).not.toContain("ken@example.org");
     await tab.back();
     expect(await tab.heading()).toBe("Sign in");
-    await tab.open(`${stage.gateway.url}/logout`);
+    await tab.open(`${stage.gateway.url}/_runegate/logout`);
     expect(await tab.heading()).toBe("You are not signed in");
     await tab.follow("a.button");
     expect(await tab.heading()).toBe("Sign in");

@@ -36,7 +36,7 @@ describe("defaults", () => {
       magicLinkExpiry: 15 * 60_000,
       linkConfirm: "auto",
       landingPath: "/",
-      rootPaths: true,
+      rootPaths: "auto",
       allowAnyEmail: true,
       rateLimitEnabled: true,
       loginRateLimit: 5,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { readOptions } from "../../src/config/load.ts";
+import { ROOT_PATHS } from "../../src/edge/root-paths.ts";
 import { testMachine } from "../support/surroundings.ts";
 
 /** A production configuration that nothing is wrong with but the memory store. */
@@ -83,12 +84,6 @@ describe("development", () => {
     ["not its own origin", { RUNEGATE_ALLOWED_ORIGINS: "https://a.example" }, ["error:ALLOWED_ORIGINS"]],
     ["idle beyond the end", { RUNEGATE_SESSION_IDLE: "8d" }, ["warning:SESSION_IDLE"]],
     ["a short end with the default idle", { RUNEGATE_SESSION_TTL: "1h" }, []],
-    ["landing on the login page", { RUNEGATE_LANDING_PATH: "/login?x" }, ["error:LANDING_PATH"]],
-    [
-      "landing on the application's login page",
-      { RUNEGATE_LANDING_PATH: "/login", RUNEGATE_ROOT_PATHS: "false" },
-      [],
-    ],
     ["proxying to itself", { RUNEGATE_TARGET_SERVICE: "http://localhost:7870" }, ["error:TARGET_SERVICE"]],
     [
       "proxying to itself, listening everywhere",
@@ -104,6 +99,27 @@ describe("development", () => {
   ];
   test.each(table)("%s", (_, env, expected) => {
     expect(findings({ ...DEVELOPMENT, ...env })).toEqual(expected);
+  });
+});
+
+describe("the landing path", () => {
+  const landing = (path: string, env: Env) =>
+    findings({ ...DEVELOPMENT, RUNEGATE_LANDING_PATH: path, ...env });
+  const always = { RUNEGATE_ROOT_PATHS: "true" };
+  const quiet = { RUNEGATE_DEBUG_ENDPOINTS: "false" };
+
+  test.each([...ROOT_PATHS])("%s must be the application's for whoever has just signed in", (path) => {
+    const forDebugging = path.startsWith("/debug/");
+    expect(landing(`${path}?x#y`, always)).toEqual(["error:LANDING_PATH"]);
+    expect(landing(path, {})).toEqual(forDebugging ? ["error:LANDING_PATH"] : []);
+    expect(landing(path, quiet)).toEqual([]);
+    expect(landing(path, { ...always, ...quiet })).toEqual(forDebugging ? [] : ["error:LANDING_PATH"]);
+    expect(landing(path, { RUNEGATE_ROOT_PATHS: "false" })).toEqual([]);
+  });
+  test("may begin like one of Runegate's own", () => {
+    for (const path of ["/logins", "/login/", "/health/live", "/debug"]) {
+      expect(landing(path, always)).toEqual([]);
+    }
   });
 });
 

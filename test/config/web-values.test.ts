@@ -7,6 +7,7 @@ import {
   landingPath,
   origin,
   origins,
+  rootPaths,
 } from "../../src/config/web-values.ts";
 import { outcome } from "../support/outcome.ts";
 
@@ -75,6 +76,20 @@ describe("landing paths", () => {
     "/_runegate/login",
     "/_runegate",
   ])("%j is refused", (text) => expect(outcome(landingPath, text)).toHaveProperty("problem"));
+});
+
+describe("root paths", () => {
+  test.each<[string, boolean | "auto"]>([
+    ["auto", "auto"],
+    ["Auto", "auto"],
+    ["true", true],
+    ["on", true],
+    ["0", false],
+    ["No", false],
+  ])("%s", (text, expected) => expect(rootPaths(text)).toBe(expected));
+  test.each(["", "automatic", "2", "/login"])("%j is refused", (text) =>
+    expect(outcome(rootPaths, text)).toHaveProperty("problem"),
+  );
 });
 
 describe("who may sign in", () => {

@@ -40,7 +40,7 @@ const cli = (...args: string[]) => runegate(args, env, place.directory);
 async function printedLink(email: string): Promise<string> {
   const { code, out, err } = await cli("link", email);
   expect([code, err]).toEqual([0, ""]);
-  expect(out).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/auth\?token=[\w.-]+$/);
+  expect(out).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/_runegate\/auth\?token=[\w.-]+$/);
   return out;
 }
 

@@ -212,7 +212,7 @@ describe("over it", () => {
     const control = await start();
     const client = connectControl(path);
     const link = await client.link("Ada@Example.org");
-    expect(link).toStartWith(`${gateway.url}/auth?token=`);
+    expect(link).toStartWith(`${gateway.url}/_runegate/auth?token=`);
     // Tied to no browser, so it always asks.
     const page = await fetch(link, { redirect: "manual" });
     expect([page.status, (await page.text()).includes("the operator of this server")]).toEqual([200, true]);

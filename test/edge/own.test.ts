@@ -421,11 +421,10 @@ describe("debug endpoints", () => {
 });
 
 describe("RUNEGATE_ROOT_PATHS=false", () => {
-  test("gives every root path back to the application, and links point below the prefix", async () => {
+  test("gives every root path to the application, visitors and all", async () => {
     const rootless = await startGateway({ target: upstream.url, env: { RUNEGATE_ROOT_PATHS: "false" } });
     try {
       const cookie = await rootless.signIn();
-      expect(rootless.mailbox.mails()[0]?.link).toStartWith(`${rootless.url}/_runegate/auth?token=`);
       for (const path of [...PATHS.map(([, root]) => root), "/login.html"].filter(
         (one) => one !== undefined,
       )) {
@@ -448,10 +447,6 @@ describe("RUNEGATE_ROOT_PATHS=false", () => {
     } finally {
       await rootless.stop();
     }
-  });
-
-  test("on, links point at the root", () => {
-    expect(gateway.mailbox.mails()[0]?.link).toStartWith(`${gateway.url}/auth?token=`);
   });
 });
 

@@ -152,7 +152,7 @@ test("links are built from the base URL, whatever Host and forwarding headers sa
     { Forwarded: "host=evil.example" },
   ]) {
     const { mail } = await askFor(gateway, "ada@example.org", { headers: fields });
-    expect(mail.link).toStartWith(`${gateway.url}/auth?token=`);
+    expect(mail.link).toStartWith(`${gateway.url}/_runegate/auth?token=`);
     expect(mail.text + mail.html).not.toContain("evil");
   }
 });

@@ -270,11 +270,11 @@ const CASES: readonly Case[] = [
     "a form from another site",
     {},
     (gateway) =>
-      fetch(`${gateway.url}/logout`, {
+      fetch(`${gateway.url}/_runegate/logout`, {
         method: "POST",
         headers: { Origin: "https://evil.example", ...FROM },
       }),
-    [{ event: "access_refused", client, reason: "cross_site", path: "/logout" }],
+    [{ event: "access_refused", client, reason: "cross_site", path: "/_runegate/logout" }],
   ],
   [
     "a WebSocket from another site",
@@ -304,8 +304,8 @@ const CASES: readonly Case[] = [
     {},
     async (gateway) => {
       const cookie = await gateway.signIn(email);
-      await fetch(`${gateway.url}/logout`, { method: "POST", headers: { Cookie: cookie } });
-      await fetch(`${gateway.url}/logout`, { method: "POST", headers: { Cookie: cookie } });
+      await fetch(`${gateway.url}/_runegate/logout`, { method: "POST", headers: { Cookie: cookie } });
+      await fetch(`${gateway.url}/_runegate/logout`, { method: "POST", headers: { Cookie: cookie } });
     },
     [
       { ...asked, client: "127.0.0.1" },

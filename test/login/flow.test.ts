@@ -24,7 +24,10 @@ describe("a whole login", () => {
     expect(await whoami.json()).toMatchObject({
       identity: { authenticated: true, user: "ada@example.org" },
     });
-    const out = await fetch(`${gateway.url}/logout`, { method: "POST", headers: { Cookie: cookie } });
+    const out = await fetch(`${gateway.url}/_runegate/logout`, {
+      method: "POST",
+      headers: { Cookie: cookie },
+    });
     expect(out.status).toBe(200);
     const after = await fetch(`${gateway.url}/whoami`, { headers: { Cookie: cookie } });
     expect(after.status).toBe(401);

@@ -15,7 +15,7 @@ const OWN = new Set([
 ]);
 const BASE = "https://gate.example.org";
 
-const next = (input: string | undefined | null) => safeNext(input, LANDING, OWN);
+const next = (input: string | undefined | null) => safeNext(input, LANDING, ({ path }) => OWN.has(path));
 
 /** Attacks in families: every spelling is one case. */
 const attacks: Readonly<Record<string, readonly string[]>> = {

@@ -86,7 +86,7 @@ async function liveThroughItAll(gateway: TestGateway): Promise<string[]> {
   await fetch(`${gateway.url}/broken${query}`, { headers: { Cookie: second } })
     .then((response) => response.text())
     .catch(() => undefined);
-  await fetch(`${gateway.url}/logout${query}`, {
+  await fetch(`${gateway.url}/_runegate/logout${query}`, {
     method: "POST",
     headers: { Cookie: second, Origin: "https://evil.example" },
   });
@@ -108,7 +108,7 @@ async function liveThroughItAll(gateway: TestGateway): Promise<string[]> {
     headers: { Cookie: `${second}; ${byLink.cookie}` },
   });
   (gateway.stores.sessions as { find: unknown }).find = find;
-  const out = await fetch(`${gateway.url}/logout`, {
+  const out = await fetch(`${gateway.url}/_runegate/logout`, {
     method: "POST",
     headers: { Cookie: second, ...NAVIGATION },
   });

@@ -109,7 +109,7 @@ describe.each([2, 3])("%d workers are one", (workers) => {
     const streamEnded = stream.readToEnd();
 
     const begun = performance.now();
-    const out = await one.ask("POST /logout", [`Cookie: ${cookie}`, `Origin: ${stage.url}`]);
+    const out = await one.ask("POST /_runegate/logout", [`Cookie: ${cookie}`, `Origin: ${stage.url}`]);
     expect(out.status).toBe(200);
     // RFC 6455 §5.5.1: a close frame, whose code is 1008 here.
     const [opcode, , high = 0, low = 0] = await wire.read(4);

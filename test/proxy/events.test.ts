@@ -143,7 +143,7 @@ describe("the end of the session ends the stream, visibly, on both sides", () =>
   test("by logging out", async () => {
     const cookie = `Cookie: ${await pair.gateway.signIn("out@example.org")}`;
     const { visitor, application } = await opened(cookie);
-    const out = await exchange(pair.port, "POST /logout", [cookie, "Content-Length: 0"]);
+    const out = await exchange(pair.port, "POST /_runegate/logout", [cookie, "Content-Length: 0"]);
     expect(out.status).toBe(200);
     await expectEnded(visitor, application);
   });
@@ -180,7 +180,7 @@ describe("the end of the session ends the stream, visibly, on both sides", () =>
     const his = `Cookie: ${await pair.gateway.signIn("his@example.org")}`;
     const one = await opened(hers);
     const other = await opened(his);
-    await exchange(pair.port, "POST /logout", [hers, "Content-Length: 0"]);
+    await exchange(pair.port, "POST /_runegate/logout", [hers, "Content-Length: 0"]);
     await expectEnded(one.visitor, one.application);
     await other.application.write(chunk("data: 1\n\n"));
     expect((await within(1_000, readChunk(other.visitor)))?.toString()).toBe("data: 1\n\n");

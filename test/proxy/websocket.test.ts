@@ -465,7 +465,7 @@ describe("the end of the session", () => {
   test("closes the WebSocket with 1008 on both sides", async () => {
     const cookie = `Cookie: ${await pair.gateway.signIn("out@example.org")}`;
     const both = await open([], cookie);
-    await exchange(pair.port, "POST /logout", [cookie, "Content-Length: 0"]);
+    await exchange(pair.port, "POST /_runegate/logout", [cookie, "Content-Length: 0"]);
     for (const peer of [both.browser, both.application]) {
       expect(await within(5_000, peer.nextMessage())).toMatchObject({ kind: "close", code: 1008 });
     }

@@ -105,7 +105,10 @@ describe("a session ends", () => {
   test("when it is told to: no use of it afterwards, by any path", async () => {
     await withGateway({}, async (gateway) => {
       const cookie = await gateway.signIn();
-      const out = await fetch(`${gateway.url}/logout`, { method: "POST", headers: { Cookie: cookie } });
+      const out = await fetch(`${gateway.url}/_runegate/logout`, {
+        method: "POST",
+        headers: { Cookie: cookie },
+      });
       expect(out.status).toBe(200);
       for (const path of ["/", "/inside", "/proxy/inside", "/_runegate/debug/protected"]) {
         expect((await fetch(gateway.url + path, { headers: { Cookie: cookie } })).status).toBe(401);
@@ -270,7 +273,7 @@ describe("at a login", () => {
       let fixed = planted;
       if (fixed === undefined) {
         fixed = await gateway.signIn("eve@example.org");
-        await fetch(`${gateway.url}/logout`, { method: "POST", headers: { Cookie: fixed } });
+        await fetch(`${gateway.url}/_runegate/logout`, { method: "POST", headers: { Cookie: fixed } });
       }
       const { token, cookie } = await askFor(gateway);
       const opened = await openLink(gateway, token, { Cookie: `${cookie}; ${fixed}` });
@@ -331,7 +334,7 @@ describe("tossed cookies", () => {
       const many = Array.from({ length: 100 }, (_, index) => `runegate_id=${`${index}`.padStart(43, "x")}`);
       expect(await enters(gateway, `${many.join("; ")}; ${mine}`)).toBe(true);
       const headers = { Cookie: `${many.join("; ")}; ${mine}` };
-      expect((await fetch(`${gateway.url}/logout`, { method: "POST", headers })).status).toBe(200);
+      expect((await fetch(`${gateway.url}/_runegate/logout`, { method: "POST", headers })).status).toBe(200);
       expect(await enters(gateway, mine)).toBe(false);
     });
   });
@@ -351,7 +354,7 @@ describe("tossed cookies", () => {
       const one = await gateway.signIn("one@example.org");
       const two = await gateway.signIn("two@example.org");
       const headers = { Cookie: `${one}; ${two}` };
-      expect((await fetch(`${gateway.url}/logout`, { method: "POST", headers })).status).toBe(200);
+      expect((await fetch(`${gateway.url}/_runegate/logout`, { method: "POST", headers })).status).toBe(200);
       expect([await enters(gateway, one), await enters(gateway, two)]).toEqual([false, false]);
     });
   });
@@ -364,7 +367,7 @@ describe("tossed cookies", () => {
       expect(lines).toHaveLength(2);
       expect(lines[0]).toBe("runegate_id=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
       expect(lines[1]).toMatch(/Max-Age=604800; Domain=example\.org$/);
-      const out = await fetch(`${gateway.url}/logout`, { method: "POST" });
+      const out = await fetch(`${gateway.url}/_runegate/logout`, { method: "POST" });
       expect(out.headers.getSetCookie().slice(0, 2)).toEqual([
         "runegate_id=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0",
         "runegate_id=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Domain=example.org",
@@ -399,7 +402,10 @@ describe("RUNEGATE_SESSION_KEY_PREVIOUS", () => {
     await withGateway(
       { clock, stores, env: { RUNEGATE_SESSION_KEY: key("c"), RUNEGATE_SESSION_KEY_PREVIOUS: key("b") } },
       async (gateway) => {
-        const out = await fetch(`${gateway.url}/logout`, { method: "POST", headers: { Cookie: fresh } });
+        const out = await fetch(`${gateway.url}/_runegate/logout`, {
+          method: "POST",
+          headers: { Cookie: fresh },
+        });
         expect(out.status).toBe(200);
         expect(await enters(gateway, fresh)).toBe(false);
       },
@@ -434,7 +440,10 @@ describe("the session cookie", () => {
       expect(set).toMatch(line);
       const cookie = set.split(";", 1)[0] ?? "";
       expect(await enters(gateway, cookie)).toBe(true);
-      const out = await fetch(`${gateway.url}/logout`, { method: "POST", headers: { Cookie: cookie } });
+      const out = await fetch(`${gateway.url}/_runegate/logout`, {
+        method: "POST",
+        headers: { Cookie: cookie },
+      });
       // A browser forgets the cookie only if everything but value and lifetime is as it was set.
       const name = set.slice(0, set.indexOf("="));
       expect(out.headers.getSetCookie()[0]).toBe(

@@ -194,7 +194,7 @@ async function endSession(visitor: Visitor, how: "logout" | "revocation"): Promi
   const stream = await stayOnStream(visitor);
   try {
     if (how === "logout") {
-      const response = await send(visitor, "/logout", { method: "POST" });
+      const response = await send(visitor, "/_runegate/logout", { method: "POST" });
       await expectStatus(response, 200, "a logout");
       await read(response);
     } else {

@@ -203,7 +203,7 @@ function messageIdOf({ raw }: ReceivedMessage): string | undefined {
 /** The text part is quoted-printable: soft line breaks, and `=` as `=3D`. */
 function linkIn({ raw }: ReceivedMessage): string {
   const text = raw.replace(/=\r\n/g, "").replaceAll("=3D", "=");
-  const link = /http:\/\/127\.0\.0\.1:\d+\/auth\?token=[\w.-]+/.exec(text)?.[0];
+  const link = /http:\/\/127\.0\.0\.1:\d+\/_runegate\/auth\?token=[\w.-]+/.exec(text)?.[0];
   if (link === undefined) throw new Error(`no link in:\n${raw}`);
   return link;
 }

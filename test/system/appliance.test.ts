@@ -439,7 +439,7 @@ describe.skipIf(!able)("the guide, on a Debian booted by systemd", () => {
     expect(await machine.run("stat -c '%a %n' /var/backups/runegate/*")).toBe(
       "600 /var/backups/runegate/etc.tar.gz\n600 /var/backups/runegate/runegate.db\n",
     );
-    const left = await ask("/logout", "-X", "POST", "-H", `Origin: ${ORIGIN}`, ...asAda());
+    const left = await ask("/_runegate/logout", "-X", "POST", "-H", `Origin: ${ORIGIN}`, ...asAda());
     expect(left.status).toBeLessThan(400);
     expect((await ask("/whoami", ...asAda())).status).toBe(401);
     await machine.run(guideCommands("restore"));

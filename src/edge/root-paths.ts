@@ -1,0 +1,29 @@
+import type { Target } from "./target.ts";
+
+/**
+ * Names at the root that some of Runegate's own paths have besides the reserved prefix, for older deployments and scripts.
+ * An application may have pages of these names, so with `RUNEGATE_ROOT_PATHS=auto` they are the application's for whoever is
+ * signed in. The rooms say which handler each one gets (`own.ts`).
+ */
+export const ROOT_PATHS = [
+  "/login",
+  "/login.html",
+  "/auth",
+  "/logout",
+  "/health",
+  "/rate_limit_info",
+  "/debug/session",
+  "/debug/cookies",
+  "/debug/protected",
+] as const;
+
+export type RootPath = (typeof ROOT_PATHS)[number];
+
+/** Whether a request for a root path is Runegate's even where the application has that path. */
+export type Claim = (target: Target) => boolean;
+
+/** The root paths in force, each with what Runegate claims of it. */
+export type RootPaths = ReadonlyMap<string, Claim>;
+
+export const CLAIM_ALL: Claim = () => true;
+export const CLAIM_NONE: Claim = () => false;
