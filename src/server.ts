@@ -36,6 +36,7 @@ import { createForward } from "./proxy/forward.ts";
 import { warnOfOwnPaths } from "./proxy/redirects.ts";
 import { createTunnel, type Tunnel, type TunnelData } from "./proxy/tunnel.ts";
 import { createUpstream } from "./proxy/upstream.ts";
+import { upstreamName } from "./proxy/upstream-name.ts";
 import { createSessionCookie } from "./session/cookie.ts";
 import { createLiveConnections, type LiveConnections } from "./session/live.ts";
 import { sessionRoutes } from "./session/routes.ts";
@@ -138,6 +139,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   };
   const upstream = createUpstream({
     target: options.target,
+    name: upstreamName(options),
     connectTimeout: options.connectTimeout,
     responseTimeout: options.responseTimeout,
     clock,

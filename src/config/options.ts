@@ -11,6 +11,7 @@ import {
   cookieDomain,
   cookieName,
   domains,
+  hostHeader,
   landingPath,
   origin,
   origins,
@@ -192,6 +193,14 @@ export const OPTIONS = {
     help:
       "Whose `/login`, `/auth`, `/logout`, `/health` and the like are: with `auto` Runegate's for whoever is not signed " +
       "in, and the application's for whoever is; `true` makes them Runegate's, `false` the application's.",
+  },
+  hostHeader: {
+    name: "RUNEGATE_HOST_HEADER",
+    parse: hostHeader,
+    default: "pass",
+    help:
+      "The `Host` that the application gets: `pass` what the browser sent, `target` that of the target, or a name. " +
+      "With the latter two, `Origin`, `Referer` and redirects are translated with it.",
   },
   allowedEmails: {
     name: "RUNEGATE_ALLOWED_EMAILS",

@@ -29,6 +29,9 @@ export type LinkConfirm = "auto" | "always" | "never";
 /** `auto`: Runegate's for visitors, the application's for users. */
 export type RootPathsOption = boolean | "auto";
 
+/** The `Host` that the application gets: the browser's, that of the target, or a fixed `name` (or `name:port`). */
+export type HostHeader = "pass" | "target" | { readonly name: string };
+
 export type StoreLocation =
   | { readonly kind: "memory" }
   /** `path` is absolute, or relative to the working directory. */
@@ -55,6 +58,7 @@ export type Options = {
   readonly linkConfirm: LinkConfirm;
   readonly landingPath: string;
   readonly rootPaths: RootPathsOption;
+  readonly hostHeader: HostHeader;
   readonly allowedEmails: ReadonlySet<Address>;
   readonly allowedDomains: ReadonlySet<Domain>;
   readonly allowAnyEmail: boolean;

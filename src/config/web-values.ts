@@ -1,8 +1,9 @@
+import { isHost } from "../edge/client.ts";
 import { type Address, AddressError, type Domain, parseAddress, parseDomain } from "../login/address.ts";
 import { loginCookieName } from "../login/cookie.ts";
 import { safeNext } from "../login/next.ts";
 import { originUrl } from "./network-values.ts";
-import type { RootPathsOption } from "./types.ts";
+import type { HostHeader, RootPathsOption } from "./types.ts";
 import { quote, ValueError } from "./value-error.ts";
 import { boolean, list } from "./values.ts";
 
@@ -57,6 +58,15 @@ export function landingPath(text: string): string {
 
 export function rootPaths(text: string): RootPathsOption {
   return text.toLowerCase() === "auto" ? "auto" : boolean(text);
+}
+
+export function hostHeader(text: string): HostHeader {
+  if (text === "pass" || text === "target") return text;
+  if (isHost(text)) return { name: text };
+  throw new ValueError(
+    `is neither \`pass\`, \`target\` nor a host name: ${quote(text)}`,
+    "Write `target`, or a name such as localhost or app.internal:8080, without a scheme.",
+  );
 }
 
 export function addresses(text: string): Set<Address> {

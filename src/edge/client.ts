@@ -33,6 +33,11 @@ const HOST = /^(?:[a-z0-9_.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/i;
 /** Traefik names the scheme of a WebSocket, which is a request like any other. */
 const SECURE: ReadonlySet<string | undefined> = new Set(["https", "wss"]);
 
+/** Whether a text can stand in `Host`. */
+export function isHost(text: string): boolean {
+  return HOST.test(text) && URL.canParse(`http://${text}/`);
+}
+
 export type ClientReader = (
   headers: Readonly<Record<string, string>>,
   peerAddress: string | undefined,
@@ -55,10 +60,10 @@ export function createClientReader(
    * `Bun.serve` leaves a request target as it was sent, dot segments and all, where the host is none that a URL parser
    * takes (`1.2.3.400`, `a:99999`): the path would not be in the normal form that access is decided on.
    */
-  function isHost(host: string): boolean {
+  function isUsable(host: string): boolean {
     const known = hosts.get(host);
     if (known !== undefined) return known;
-    const usable = HOST.test(host) && URL.canParse(`http://${host}/`);
+    const usable = isHost(host);
     if (hosts.size >= HOST_CACHE) hosts.clear();
     hosts.set(host, usable);
     return usable;
@@ -97,7 +102,7 @@ export function createClientReader(
 
   return (headers, peerAddress) => {
     const { host } = headers;
-    if (host === undefined || !isHost(host)) return undefined;
+    if (host === undefined || !isUsable(host)) return undefined;
     const peer = peerOf(peerAddress);
     if (peer === undefined) return undefined;
     if (!peer.trusted) {
@@ -117,7 +122,7 @@ export function createClientReader(
       ip: client.ip,
       limitKey: client.limitKey,
       proto: SECURE.has(lastOf(headers["x-forwarded-proto"])?.toLowerCase()) ? "https" : "http",
-      host: forwardedHost !== undefined && isHost(forwardedHost) ? forwardedHost : host,
+      host: forwardedHost !== undefined && isUsable(forwardedHost) ? forwardedHost : host,
       forwardedFor:
         forwardedFor === undefined || forwardedFor === "" ? peer.ip : `${forwardedFor}, ${peer.ip}`,
       peerTrusted: true,

@@ -83,7 +83,7 @@ type Exchange = {
 
 export function createForward(settings: ForwardSettings): Forward {
   const { application, upstream, live, ownCookies, maxBody, log } = settings;
-  const toUpstream = createToUpstream();
+  const toUpstream = createToUpstream(upstream.name);
 
   return async (arrival, principal, path, hooks) => {
     const { request, method } = arrival;
@@ -120,7 +120,7 @@ export function createForward(settings: ForwardSettings): Forward {
       exchange.abort.abort();
       return failed(exchange, new Error(`status ${response.status}`));
     }
-    const fields = fromUpstream(response.headers, ownCookies);
+    const fields = fromUpstream(response.headers, ownCookies, upstream.name);
     if (log.enabled("debug")) log.debug("answered", { status: response.status, path, id: arrival.id });
     return handOver(exchange, response, fields);
   };

@@ -1,6 +1,7 @@
 import type { Principal } from "../access/principal.ts";
 import type { Client } from "../edge/client.ts";
 import { setCookieName } from "../edge/cookies.ts";
+import { translateLocation, translateOrigin, type UpstreamName } from "./upstream-name.ts";
 
 /** Which headers cross the gateway, in both directions. Names are compared in lower case, as `Headers` gives them. */
 
@@ -88,7 +89,7 @@ const TOLD_CACHE = 512;
  * the browser's headers are added to the copy. (Against a plain object for `fetch`, which makes `Headers` of it every time,
  * that saves 3 µs of 9 for a program's two headers, and 5 of 16 for a browser's thirteen.)
  */
-export function createToUpstream(): ToUpstream {
+export function createToUpstream(name: UpstreamName | undefined): ToUpstream {
   const told = new Map<string, Headers>();
 
   function toldTo({ client, principal }: Forwarded): Headers {
@@ -96,7 +97,7 @@ export function createToUpstream(): ToUpstream {
     const key = `${client.host}\n${client.forwardedFor}\n${client.proto}\n${client.ip}\n${principal?.email}`;
     const known = told.get(key);
     if (known !== undefined) return known;
-    const made = said(client, principal);
+    const made = said(client, principal, name?.host ?? client.host);
     if (told.size >= TOLD_CACHE) told.clear();
     told.set(key, made);
     return made;
@@ -108,19 +109,26 @@ export function createToUpstream(): ToUpstream {
     const { peerTrusted } = forwarded.client;
     // Names that Runegate sets are dropped from what was sent, and naming one in `Connection` removes only the forgery.
     const named = headers.connection === undefined ? NOTHING_NAMED : namedIn(headers.connection);
-    for (const name in headers) {
-      if (name === "host" || name === "cookie" || isDropped(name, peerTrusted) || named.has(name)) continue;
-      result.set(name, headers[name] ?? "");
+    for (const field in headers) {
+      if (field === "host" || field === "cookie" || isDropped(field, peerTrusted) || named.has(field))
+        continue;
+      result.set(field, headers[field] ?? "");
     }
+    if (name !== undefined) translateOrigin(result, forwarded.client, name);
     return result;
   };
 }
 
-function said({ host, forwardedFor, proto, ip }: Client, principal: Principal | undefined): Headers {
+function said(
+  { host, forwardedFor, proto, ip }: Client,
+  principal: Principal | undefined,
+  hostHeader: string,
+): Headers {
   const headers = new Headers({
-    host,
+    host: hostHeader,
     "x-forwarded-for": forwardedFor,
     "x-forwarded-proto": proto,
+    // The public one, whatever `Host` says.
     "x-forwarded-host": host,
     "x-real-ip": ip,
     // `fetch` would otherwise name itself to the application.
@@ -170,11 +178,13 @@ function isDropped(name: string, peerTrusted: boolean): boolean {
 /**
  * Turns the application's response headers into those the browser gets, in place.
  * @param ownCookies cookie names the application may not set.
+ * @param upstreamName undefined where the application is addressed by its public name.
  * @returns what is left, by lower-case name: cheaper to read than `Headers`. `set-cookie` is not to be read here.
  */
 export function fromUpstream(
   headers: Headers,
   ownCookies: ReadonlySet<string>,
+  upstreamName: UpstreamName | undefined,
 ): Readonly<Record<string, string>> {
   const fields: Record<string, string> = headers.toJSON();
   const named = fields.connection === undefined ? NOTHING_NAMED : namedIn(fields.connection);
@@ -184,6 +194,10 @@ export function fromUpstream(
     delete fields[name];
   }
   if ("set-cookie" in fields) keepOwnCookies(headers, ownCookies);
+  if (upstreamName !== undefined && fields.location !== undefined) {
+    const location = translateLocation(fields.location, upstreamName);
+    if (location !== undefined) headers.set("location", location);
+  }
   return fields;
 }
 

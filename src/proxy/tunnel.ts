@@ -92,7 +92,7 @@ type Handshake =
 type Attempt = { readonly socket: WebSocket; readonly early: Message[]; readonly handshake: Handshake };
 
 export function createTunnel({ application, upstream, live, log }: TunnelSettings): Tunnel {
-  const toUpstream = createToUpstream();
+  const toUpstream = createToUpstream(upstream.name);
 
   function dial(arrival: Arrival, principal: Principal, path: string, protocols: string[]): WebSocket {
     const options: Bun.WebSocketOptions = {

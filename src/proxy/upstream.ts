@@ -2,6 +2,7 @@ import { connect as connectTcp } from "node:net";
 import type { Clock } from "../clock.ts";
 import type { TargetAddress } from "../config/types.ts";
 import { createDeadlines, type Deadline, type Deadlines, deadline } from "./deadlines.ts";
+import type { UpstreamName } from "./upstream-name.ts";
 
 /** The application's server: where it is, and how long it is waited for. */
 export type Upstream = {
@@ -10,6 +11,8 @@ export type Upstream = {
   readonly webSocketOrigin: string;
   /** Path of the unix socket, for `fetch`. */
   readonly unix: string | undefined;
+  /** Undefined where the application is addressed by its public name. */
+  readonly name: UpstreamName | undefined;
   /**
    * Starts both clocks of SPEC section 7 for one exchange. Exactly one of the outcomes is told, at most once, unless
    * `settle` comes first.
@@ -35,6 +38,7 @@ export type Waiting = {
 
 export type UpstreamSettings = {
   readonly target: TargetAddress;
+  readonly name: UpstreamName | undefined;
   readonly connectTimeout: number;
   readonly responseTimeout: number;
   readonly clock: Clock;
@@ -77,6 +81,7 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
     webSocketOrigin:
       target.kind === "tcp" ? target.origin.replace(/^http/, "ws") : `ws+unix://${target.path}:`,
     unix: target.kind === "unix" ? target.path : undefined,
+    name: settings.name,
 
     await(expired, slow) {
       return startWaiting(lists, answers, reachable, { expired, slow });

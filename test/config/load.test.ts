@@ -37,6 +37,7 @@ describe("defaults", () => {
       linkConfirm: "auto",
       landingPath: "/",
       rootPaths: "auto",
+      hostHeader: "pass",
       allowAnyEmail: true,
       rateLimitEnabled: true,
       loginRateLimit: 5,

@@ -155,6 +155,7 @@ describe("an exchange", () => {
     const upstream = createUpstream({
       ...settings,
       target,
+      name: undefined,
       clock: { now: Date.now, monotonic: () => performance.now() },
     });
     running = upstream;

@@ -1,0 +1,46 @@
+import type { Options } from "../config/types.ts";
+import type { Client } from "../edge/client.ts";
+
+/**
+ * The name an application is addressed by where that is not the public one (`RUNEGATE_HOST_HEADER`), and what has to be
+ * translated with it: an application that compares `Origin` or `Referer` with `Host` would otherwise refuse its own pages, and
+ * one that redirects to a whole URL would send browsers to an address that only Runegate reaches.
+ */
+export type UpstreamName = {
+  /** For `Host`. */
+  readonly host: string;
+  /** What the application takes for its own origin. */
+  readonly origin: string;
+  readonly publicOrigin: string;
+};
+
+/** @returns undefined where the application gets the `Host` that the browser sent. */
+export function upstreamName(
+  options: Pick<Options, "hostHeader" | "target" | "baseUrl">,
+): UpstreamName | undefined {
+  const { hostHeader, target, baseUrl } = options;
+  if (hostHeader === "pass") return undefined;
+  const { protocol, host } = new URL(target.kind === "tcp" ? target.origin : "http://localhost");
+  const name = hostHeader === "target" ? host : hostHeader.name;
+  return { host: name, origin: `${protocol}//${name}`, publicOrigin: baseUrl };
+}
+
+/** Only of pages that are this host's own: a foreign page stays foreign to the application. */
+export function translateOrigin(headers: Headers, client: Client, name: UpstreamName): void {
+  const origin = headers.get("origin");
+  const referer = headers.get("referer");
+  for (const own of [name.publicOrigin, `${client.proto}://${client.host}`]) {
+    if (origin === own) headers.set("origin", name.origin);
+    if (referer?.startsWith(`${own}/`)) headers.set("referer", name.origin + referer.slice(own.length));
+  }
+}
+
+/**
+ * A redirect (or the place of something new, RFC 9110 §10.2.2) under the application's name becomes one under the public one.
+ * @returns what to send, or undefined if it can go as it is.
+ */
+export function translateLocation(location: string, name: UpstreamName): string | undefined {
+  const [, host, rest = ""] = /^(?:https?:)?\/\/([^/?#\\]*)(.*)$/is.exec(location) ?? [];
+  // The path is never sent alone: one that begins with two slashes would lead to another host.
+  return host?.toLowerCase() === name.host.toLowerCase() ? name.publicOrigin + rest : undefined;
+}
