@@ -5,8 +5,8 @@ import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
 import { verifySmtp } from "../mail/smtp.ts";
 import { type Command, EXIT, type ExitCode, type Io } from "./command.ts";
 import { kernelNote } from "./kernel-note.ts";
+import { probeApplication } from "./probe-application.ts";
 import { probeStore } from "./probe-store.ts";
-import { probeTarget } from "./probe-target.ts";
 
 /** Whether something Runegate depends on can be reached, in words for the operator. */
 export type ProbeResult = { readonly ok: boolean; readonly lines: readonly string[] };
@@ -18,7 +18,7 @@ export type Probe = {
 };
 
 const PROBES: readonly Probe[] = [
-  { name: "application", run: ({ options }) => probeTarget(options.target, options.connectTimeout) },
+  { name: "application", run: ({ options }) => probeApplication(options) },
   { name: "store", run: ({ options }) => probeStore(options.store) },
   {
     name: "mail",
@@ -41,8 +41,9 @@ export function createCheckCommand(probes: readonly Probe[], surroundings: Surro
 Reads the whole configuration, email.toml included, and prints every problem
 and warning. The exit code is ${EXIT.done} if Runegate would start, ${EXIT.config} if not.
 
-  --online    also try to reach the application, the store and the mail server;
-              the exit code is ${EXIT.failed} if one of them does not answer
+  --online    also try to reach the application, the store and the mail server,
+              and whether the application answers to its public name; the exit
+              code is ${EXIT.failed} if one of them does not answer, or refuses the name
 
 Example: runegate check --online`,
 

@@ -1,4 +1,4 @@
-import type { Options } from "../config/types.ts";
+import type { Options, TargetAddress } from "../config/types.ts";
 import type { Client } from "../edge/client.ts";
 
 /**
@@ -14,13 +14,18 @@ export type UpstreamName = {
   readonly publicOrigin: string;
 };
 
+/** What request paths are appended to; for a unix socket the host in it is a mere name. */
+export function originOf(target: TargetAddress): string {
+  return target.kind === "tcp" ? target.origin : "http://localhost";
+}
+
 /** @returns undefined where the application gets the `Host` that the browser sent. */
 export function upstreamName(
   options: Pick<Options, "hostHeader" | "target" | "baseUrl">,
 ): UpstreamName | undefined {
   const { hostHeader, target, baseUrl } = options;
   if (hostHeader === "pass") return undefined;
-  const { protocol, host } = new URL(target.kind === "tcp" ? target.origin : "http://localhost");
+  const { protocol, host } = new URL(originOf(target));
   const name = hostHeader === "target" ? host : hostHeader.name;
   return { host: name, origin: `${protocol}//${name}`, publicOrigin: baseUrl };
 }

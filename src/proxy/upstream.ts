@@ -2,11 +2,10 @@ import { connect as connectTcp } from "node:net";
 import type { Clock } from "../clock.ts";
 import type { TargetAddress } from "../config/types.ts";
 import { createDeadlines, type Deadline, type Deadlines, deadline } from "./deadlines.ts";
-import type { UpstreamName } from "./upstream-name.ts";
+import { originOf, type UpstreamName } from "./upstream-name.ts";
 
 /** The application's server: where it is, and how long it is waited for. */
 export type Upstream = {
-  /** Request paths are appended to it; for a unix socket the host in it is a mere name. */
   readonly origin: string;
   readonly webSocketOrigin: string;
   /** Path of the unix socket, for `fetch`. */
@@ -77,7 +76,7 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
   }
 
   return {
-    origin: target.kind === "tcp" ? target.origin : "http://localhost",
+    origin: originOf(target),
     webSocketOrigin:
       target.kind === "tcp" ? target.origin.replace(/^http/, "ws") : `ws+unix://${target.path}:`,
     unix: target.kind === "unix" ? target.path : undefined,

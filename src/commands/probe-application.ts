@@ -1,0 +1,110 @@
+import type { Options } from "../config/types.ts";
+import { ROOT_PATHS } from "../edge/root-paths.ts";
+import { isBelow, OWN_PREFIX } from "../edge/target.ts";
+import { createToUpstream } from "../proxy/headers.ts";
+import { originOf, translateLocation, type UpstreamName, upstreamName } from "../proxy/upstream-name.ts";
+import type { ProbeResult } from "./check.ts";
+import { probeTarget } from "./probe-target.ts";
+
+/**
+ * Asks the application for `/` as Runegate would for somebody who is signed in, and says what would keep its users out: a name
+ * that it does not know, or a redirect that comes back to Runegate. It is told of nobody, so no account is made for anybody.
+ */
+export async function probeApplication(options: ProbedOptions): Promise<ProbeResult> {
+  const reached = await probeTarget(options.target, options.connectTimeout);
+  if (!reached.ok) return reached;
+  const name = upstreamName(options);
+  let answer: Answer;
+  try {
+    answer = await ask(options, name);
+    const lines = [
+      ...reached.lines,
+      `GET / for ${hostOf(options, name)} is answered with ${inWords(answer)}.`,
+    ];
+    if (answer.status === 400 || answer.status === 403 || answer.status === 421) {
+      return await aboutRefusal(options, name, answer, lines);
+    }
+    return { ok: true, lines: [...lines, ...aboutRedirect(options, answer.path)] };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { ok: false, lines: [...reached.lines, `GET / is not answered: ${reason}`] };
+  }
+}
+
+type ProbedOptions = Pick<Options, "baseUrl" | "connectTimeout" | "hostHeader" | "rootPaths" | "target">;
+
+/** `path` is where a redirect leads on the public origin, without its query, which may hold a secret. */
+type Answer = { readonly status: number; readonly path: string | undefined };
+
+const hostOf = ({ baseUrl }: ProbedOptions, name: UpstreamName | undefined) =>
+  name?.host ?? new URL(baseUrl).host;
+
+const inWords = ({ status, path }: Answer) => (path === undefined ? String(status) : `${status} to ${path}`);
+
+async function ask(options: ProbedOptions, name: UpstreamName | undefined): Promise<Answer> {
+  const { baseUrl, target, connectTimeout } = options;
+  const { host, protocol } = new URL(baseUrl);
+  const client = {
+    ip: "127.0.0.1",
+    limitKey: "127.0.0.1",
+    proto: protocol === "https:" ? "https" : "http",
+    host,
+    forwardedFor: "127.0.0.1",
+    peerTrusted: false,
+  } as const;
+  const asked = { accept: "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
+  const response = await fetch(`${originOf(target)}/`, {
+    headers: createToUpstream(name)(asked, { client, cookie: undefined, principal: undefined }),
+    redirect: "manual",
+    decompress: false,
+    proxy: false,
+    signal: AbortSignal.timeout(connectTimeout),
+    ...(target.kind === "unix" ? { unix: target.path } : {}),
+  } as RequestInit);
+  await response.body?.cancel();
+  const { status, headers } = response;
+  const location = status >= 300 && status <= 399 ? headers.get("location") : null;
+  if (location === null) return { status, path: undefined };
+  const translated = name === undefined ? undefined : translateLocation(location, name);
+  const to = URL.parse(translated ?? location, `${baseUrl}/`);
+  return { status, path: to?.origin === baseUrl ? to.pathname : undefined };
+}
+
+/** Whether it is the name that is refused is seen by asking for another. */
+async function aboutRefusal(
+  options: ProbedOptions,
+  name: UpstreamName | undefined,
+  answer: Answer,
+  lines: readonly string[],
+): Promise<ProbeResult> {
+  const target = upstreamName({ ...options, hostHeader: "target" });
+  if (target !== undefined && target.host !== name?.host) {
+    const again = await ask(options, target);
+    if (again.status !== answer.status) {
+      return {
+        ok: false,
+        lines: [
+          ...lines,
+          `GET / for ${target.host} is answered with ${inWords(again)}: it refuses the other name.`,
+          "Set RUNEGATE_HOST_HEADER=target, or make the name known to the application.",
+        ],
+      };
+    }
+  }
+  return {
+    ok: true,
+    lines: [...lines, "Unless it lets its users in by who they are, they will see that too."],
+  };
+}
+
+function aboutRedirect({ rootPaths }: ProbedOptions, path: string | undefined): string[] {
+  if (path === undefined) return [];
+  const isRoot = ROOT_PATHS.some((root) => root === path);
+  const remedy =
+    rootPaths === true && isRoot
+      ? "Set RUNEGATE_ROOT_PATHS=auto, so that it reaches its own page."
+      : "Let it know its users by X-Forwarded-Email, or send them to a page of its own.";
+  return (rootPaths === true && isRoot) || isBelow(path, OWN_PREFIX)
+    ? [`${path} is Runegate's own, so whoever is signed in would be sent back and forth.`, remedy]
+    : [];
+}
