@@ -9,6 +9,7 @@ export type Keys = {
   readonly loginLink: KeyPair;
   readonly loginRequest: KeyPair;
   readonly loginCode: KeyPair;
+  readonly queuedMail: KeyPair;
   readonly sessionId: KeyPair;
 };
 
@@ -23,6 +24,7 @@ export function deriveKeys(
     loginLink: jwt("login link"),
     loginRequest: jwt("login request"),
     loginCode: jwt("login code"),
+    queuedMail: jwt("queued mail"),
     sessionId: session("session id"),
   };
 }

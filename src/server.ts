@@ -28,6 +28,7 @@ import type { Mailer } from "./mail/mailer.ts";
 import { DEFAULT_TEMPLATE } from "./mail/message.ts";
 import { createOutbox, type Outbox } from "./mail/outbox.ts";
 import { mailboxRoutes } from "./mail/routes.ts";
+import { createSeal } from "./mail/seal.ts";
 import { type Audit, createAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/log.ts";
 import { createRequestLog } from "./observe/request-log.ts";
@@ -100,6 +101,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   }
   const outbox = createOutbox({
     store: stores.outbox,
+    seal: createSeal(keys.queuedMail, random),
     mailer: settings.mailer,
     clock,
     random,

@@ -6,9 +6,9 @@ import type { EmailConfig, TlsMode } from "../config/types.ts";
 import { type Address, AddressError, domainOf, parseAddress } from "../login/address.ts";
 import { composeMail } from "../mail/compose.ts";
 import { converse, type SmtpSettings } from "../mail/conversation.ts";
+import type { Mail } from "../mail/mailer.ts";
 import { describeFailure, describeStep } from "../mail/smtp.ts";
 import { messageOf } from "../observe/message-of.ts";
-import type { OutboxEntry } from "../store/contracts.ts";
 import { type Command, EXIT, type ExitCode, type Io, UsageError } from "./command.ts";
 
 const HELP = `Usage: runegate send-email ADDRESS
@@ -77,11 +77,9 @@ const TLS_WORDS: Readonly<Record<TlsMode, string>> = {
   none: "no TLS",
 };
 
-function testMail(config: EmailConfig, baseUrl: string, to: Address): OutboxEntry {
+function testMail(config: EmailConfig, baseUrl: string, to: Address): Mail {
   const id = Buffer.from(systemRandom.bytes(16)).toString("hex");
-  const now = systemClock.now();
   return {
-    id,
     to,
     subject: "Runegate test mail",
     text: `Hello,
@@ -93,11 +91,7 @@ There is nothing to do.
 `,
     html: undefined,
     messageId: `<${id}@${domainOf(config.from.address)}>`,
-    queuedAt: now,
-    expiresAt: now,
-    attempts: 1,
-    nextAttemptAt: now,
-    cooldownKey: undefined,
+    queuedAt: systemClock.now(),
   };
 }
 

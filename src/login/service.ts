@@ -148,7 +148,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     try {
       queued = await outbox.queue({
         to: email,
-        ...mail,
+        content: mail,
         expiresAt: allowed ? expiresAt : NEVER_SENT,
         cooldownKey,
       });

@@ -1,7 +1,6 @@
 import type { EmailConfig } from "../config/types.ts";
 import { type Address, parseAddress } from "../login/address.ts";
-import type { OutboxEntry } from "../store/contracts.ts";
-import { MailError } from "./mailer.ts";
+import { type Mail, MailError } from "./mailer.ts";
 import { singleLine } from "./message.ts";
 
 /** A mail as SMTP carries it: who it is from and to (RFC 5321) and the message itself (RFC 5322). */
@@ -15,7 +14,7 @@ export type ComposedMail = {
  * so nothing in a mail can add a header.
  * @throws {MailError} permanent, if the recipient is not one canonical address.
  */
-export async function composeMail(config: EmailConfig, mail: OutboxEntry): Promise<ComposedMail> {
+export async function composeMail(config: EmailConfig, mail: Mail): Promise<ComposedMail> {
   const to = canonicalRecipient(mail.to);
   // Loaded with the first mail: it would take a fifth of the time in which Runegate starts.
   const { default: MailComposer } = await import("nodemailer/lib/mail-composer");

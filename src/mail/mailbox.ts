@@ -1,5 +1,5 @@
-import type { Awaitable, OutboxEntry } from "../store/contracts.ts";
-import type { Mailer } from "./mailer.ts";
+import type { Awaitable } from "../store/contracts.ts";
+import type { Mail, Mailer } from "./mailer.ts";
 
 /** A mail that reached the development mailbox. */
 export type ReceivedMail = {
@@ -33,8 +33,8 @@ export function createMailbox(
 ): LocalMailbox {
   let mails: readonly ReceivedMail[] = [];
   return {
-    async send(entry) {
-      const mail = received(entry);
+    async send(sent) {
+      const mail = received(sent);
       mails = [mail, ...mails].slice(0, CAPACITY);
       settings.onMail?.(mail);
     },
@@ -42,15 +42,15 @@ export function createMailbox(
   };
 }
 
-function received(entry: OutboxEntry): ReceivedMail {
-  const link = /https?:\/\/\S+[?&]token=\S+/.exec(entry.text)?.[0];
-  const code = /\b[0-9A-Z]{4}-[0-9A-Z]{4}\b/.exec(entry.text)?.[0];
+function received({ to, subject, text, html, queuedAt }: Mail): ReceivedMail {
+  const link = /https?:\/\/\S+[?&]token=\S+/.exec(text)?.[0];
+  const code = /\b[0-9A-Z]{4}-[0-9A-Z]{4}\b/.exec(text)?.[0];
   return {
-    to: entry.to,
-    subject: entry.subject,
-    text: entry.text,
-    html: entry.html,
-    at: entry.queuedAt,
+    to,
+    subject,
+    text,
+    html,
+    at: queuedAt,
     ...(link === undefined ? {} : { link }),
     ...(code === undefined ? {} : { code }),
   };

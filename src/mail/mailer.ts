@@ -1,12 +1,22 @@
 import type { OutboxEntry } from "../store/contracts.ts";
 
+/** What a mail says. */
+export type MailContent = {
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string | undefined;
+};
+
+/** A mail as it is sent. */
+export type Mail = Pick<OutboxEntry, "to" | "messageId" | "queuedAt"> & MailContent;
+
 /** Hands one mail on: to an SMTP server, or in development to a mailbox in memory. */
 export type Mailer = {
   /**
    * Resolves once the next server has taken responsibility for the mail.
    * @throws {MailError}
    */
-  send(mail: OutboxEntry): Promise<void>;
+  send(mail: Mail): Promise<void>;
 };
 
 export type MailFailure = {

@@ -2,10 +2,13 @@ import type { Clock, Random } from "../clock.ts";
 import type { Logger } from "../observe/log.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { Awaitable, OutboxEntry, OutboxStore } from "../store/contracts.ts";
-import { MailError, type Mailer } from "./mailer.ts";
+import { type MailContent, MailError, type Mailer } from "./mailer.ts";
+import type { Seal } from "./seal.ts";
 
 /** A mail to be sent, as whoever wants it sent knows it. */
-export type NewMail = Pick<OutboxEntry, "to" | "subject" | "text" | "html" | "expiresAt" | "cooldownKey">;
+export type NewMail = Pick<OutboxEntry, "to" | "expiresAt" | "cooldownKey"> & {
+  readonly content: MailContent;
+};
 
 /** As `expiresAt` of a mail that is queued because queueing it takes the time that queueing takes, and for nothing else. */
 export const NEVER_SENT = 0;
@@ -28,6 +31,7 @@ export type Outbox = {
 
 export type OutboxSettings = {
   readonly store: OutboxStore;
+  readonly seal: Seal;
   readonly mailer: Mailer;
   readonly clock: Clock;
   readonly random: Random;
@@ -61,6 +65,8 @@ const SHORTEST_SLEEP = SECOND;
  */
 const LONGEST_SLEEP = 10 * SECOND;
 const STOP_PATIENCE = 10 * SECOND;
+const UNREADABLE =
+  "What it says cannot be opened: RUNEGATE_JWT_SECRET was changed without RUNEGATE_JWT_SECRET_PREVIOUS, or the store was tampered with.";
 /** A new mail waits this long, and up to as much again by chance. */
 const SOON = 0.4 * SECOND;
 const SOON_SPREAD = 0.8 * SECOND;
@@ -71,7 +77,7 @@ const SOON_SPREAD = 0.8 * SECOND;
  * store's leads to a second mail with the same `Message-ID`.
  */
 export function createOutbox(settings: OutboxSettings): Outbox {
-  const { store, mailer, clock, random, log } = settings;
+  const { store, seal, mailer, clock, random, log } = settings;
   const underway = new Map<string, Promise<void>>();
   /** Accepted by the server, but the store could not be told: to be removed, not sent again. */
   const delivered = new Set<string>();
@@ -145,7 +151,10 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       if (entry.expiresAt !== NEVER_SENT && !delivered.has(entry.id)) {
         if (clock.now() >= entry.expiresAt)
           return await giveUp(entry, "It could not be sent in time.", false);
-        await mailer.send(entry);
+        const content = seal.open(entry);
+        // Of no use to anybody, and so that the next one is: whoever waits for it may ask again at once.
+        if (content === undefined) return await giveUp(entry, UNREADABLE, false);
+        await mailer.send({ ...entry, ...content });
         delivered.add(entry.id);
         log.info("mail sent", about);
         await tell(() => settings.onSent?.(entry));
@@ -225,15 +234,16 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     async queue(mail) {
       const id = Buffer.from(random.bytes(16)).toString("hex");
       const now = clock.now();
-      const entry: OutboxEntry = {
+      const sealedFor = {
         id,
         to: mail.to,
-        subject: mail.subject,
-        text: mail.text,
-        html: mail.html,
         messageId: `<${id}@${settings.from}>`,
         queuedAt: now,
         expiresAt: mail.expiresAt,
+      };
+      const entry: OutboxEntry = {
+        ...sealedFor,
+        content: seal.seal(sealedFor, mail.content),
         attempts: 0,
         nextAttemptAt: now,
         cooldownKey: mail.cooldownKey,

@@ -61,7 +61,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   /** One for all workers: whoever develops looks at whichever answers. */
   function remoteMailbox(): Mailbox {
     return {
-      send: async (entry) => void (await guest.call("mailbox.send", entry)),
+      send: async (mail) => void (await guest.call("mailbox.send", mail)),
       mails: async () => (await guest.call("mailbox.mails")) as readonly ReceivedMail[],
     };
   }

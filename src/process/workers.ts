@@ -1,6 +1,6 @@
 import type { Configuration } from "../config/configuration.ts";
+import type { Mail } from "../mail/mailer.ts";
 import { messageOf } from "../observe/message-of.ts";
-import type { OutboxEntry } from "../store/contracts.ts";
 import { hostStores } from "../store/remote/host.ts";
 import type { StoreEvent } from "../store/remote/messages.ts";
 import { composeGateway, type Parts } from "./compose.ts";
@@ -65,7 +65,7 @@ export async function serveWithWorkers(
   const answer = hostStores(
     stores,
     {
-      "mailbox.send": (entry) => mailbox.send(entry as OutboxEntry),
+      "mailbox.send": (mail) => mailbox.send(mail as Mail),
       "mailbox.mails": () => mailbox.mails(),
     },
     tell,

@@ -79,9 +79,8 @@ export type LimitStore = {
 export type OutboxEntry = {
   readonly id: string;
   readonly to: string;
-  readonly subject: string;
-  readonly text: string;
-  readonly html: string | undefined;
+  /** What the mail says, sealed (`mail/seal.ts`): a store is handed no link and no code. */
+  readonly content: string;
   /** Fixed when queued, so a mail sent twice is recognizably the same. */
   readonly messageId: string;
   readonly queuedAt: number;

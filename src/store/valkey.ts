@@ -40,7 +40,7 @@ export async function openValkeyStores({ url, clock, log }: ValkeySettings): Pro
     tickets: createValkeyTickets(link, clock, log),
     sessions,
     limits: createValkeyLimits(link),
-    outbox: createValkeyOutbox(link, clock),
+    outbox: createValkeyOutbox(link, clock, log),
     ready: () => link.probe(),
     close: () => link.close(),
   };

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { parseAddress } from "../../src/login/address.ts";
 import { createMailbox } from "../../src/mail/mailbox.ts";
 import { DEFAULT_TEMPLATE, renderLoginMail } from "../../src/mail/message.ts";
-import { NOW, outboxEntry } from "./support.ts";
+import { mailOf, NOW } from "./support.ts";
 
 test("finds link and code in the mail as it is really written", async () => {
   const arrived: unknown[] = [];
@@ -14,7 +14,7 @@ test("finds link and code in the mail as it is really written", async () => {
     expiryMinutes: 15,
     requestedFrom: "127.0.0.1",
   });
-  await mailbox.send(outboxEntry({ ...mail, queuedAt: NOW + 7 }));
+  await mailbox.send(mailOf({ ...mail, queuedAt: NOW + 7 }));
   expect(mailbox.mails()).toEqual([
     {
       to: "ann@example.org",
@@ -29,7 +29,7 @@ test("finds link and code in the mail as it is really written", async () => {
 
 test("a mail without link or code is kept all the same", async () => {
   const mailbox = createMailbox();
-  await mailbox.send(outboxEntry({ text: "See https://example.org/help", html: undefined }));
+  await mailbox.send(mailOf({ text: "See https://example.org/help", html: undefined }));
   expect(mailbox.mails()[0]).toEqual({
     to: "ann@example.org",
     subject: "Your sign-in link",
@@ -41,7 +41,7 @@ test("a mail without link or code is kept all the same", async () => {
 
 test("keeps the last 50, newest first", async () => {
   const mailbox = createMailbox();
-  for (let n = 1; n <= 60; n++) await mailbox.send(outboxEntry({ subject: `mail ${n}` }));
+  for (let n = 1; n <= 60; n++) await mailbox.send(mailOf({ subject: `mail ${n}` }));
   const subjects = mailbox.mails().map((mail) => mail.subject);
   expect(subjects).toHaveLength(50);
   expect(subjects[0]).toBe("mail 60");

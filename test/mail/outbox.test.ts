@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { MailError, type Mailer } from "../../src/mail/mailer.ts";
+import { type Mail, MailError, type Mailer } from "../../src/mail/mailer.ts";
 import { createOutbox, NEVER_SENT, type NewMail, type OutboxSettings } from "../../src/mail/outbox.ts";
+import { createSeal } from "../../src/mail/seal.ts";
 import { createSmtpMailer } from "../../src/mail/smtp.ts";
 import { type OutboxEntry, type OutboxStore, StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemoryOutbox } from "../../src/store/memory/outbox.ts";
@@ -10,12 +11,16 @@ import { countingRandom, NOW, recordingLog, standingClock, until } from "./suppo
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
+const KEY = { current: new Uint8Array(32).fill(1), previous: undefined };
+
 function newMail(changes: Partial<NewMail> = {}): NewMail {
   return {
     to: "ann@example.org",
-    subject: "a subject nobody logs",
-    text: "https://gate.example/auth?token=a-secret-token and ABCD-2345",
-    html: undefined,
+    content: {
+      subject: "a subject nobody logs",
+      text: "https://gate.example/auth?token=a-secret-token and ABCD-2345",
+      html: undefined,
+    },
     expiresAt: NOW + 15 * MINUTE,
     cooldownKey: "cooldown:ann@example.org",
     ...changes,
@@ -36,19 +41,21 @@ function setUp(send: Mailer["send"], changes: Partial<OutboxSettings> = {}) {
   const clock = standingClock();
   const log = recordingLog();
   const store = createMemoryOutbox();
-  const attempts: { at: number; entry: OutboxEntry }[] = [];
+  const random = countingRandom();
+  const attempts: { at: number; mail: Mail }[] = [];
   const givenUp: { entry: OutboxEntry; reason: string }[] = [];
   const sent: OutboxEntry[] = [];
   const outbox = createOutbox({
     store,
+    seal: createSeal(KEY, random),
     mailer: {
-      send(entry) {
-        attempts.push({ at: clock.now() - NOW, entry });
-        return send(entry);
+      send(mail) {
+        attempts.push({ at: clock.now() - NOW, mail });
+        return send(mail);
       },
     },
     clock,
-    random: countingRandom(),
+    random,
     log,
     from: "runegate.test",
     onGivenUp: (entry, reason) => void givenUp.push({ entry, reason }),
@@ -74,7 +81,7 @@ describe("a mail that can be sent", () => {
     expect(world.attempts).toEqual([]);
     await world.outbox.runDue();
     expect(world.attempts).toHaveLength(1);
-    expect(world.attempts[0]?.entry).toMatchObject({
+    expect(world.attempts[0]?.mail).toMatchObject({
       to: "ann@example.org",
       queuedAt: NOW,
       messageId: expect.stringMatching(/^<[0-9a-f]{32}@runegate\.test>$/),
@@ -97,7 +104,7 @@ describe("a mail that can be sent", () => {
     await runDry(world);
     await world.outbox.queue(newMail());
     await runDry(world);
-    const ids = world.attempts.map(({ entry }) => entry.messageId);
+    const ids = world.attempts.map(({ mail }) => mail.messageId);
     expect(ids).toHaveLength(4);
     expect(new Set(ids.slice(0, 3)).size).toBe(1);
     expect(ids[3]).not.toBe(ids[0]);
@@ -201,6 +208,22 @@ test("a mail that is refused for good is given up at once", async () => {
       fields: { to: "ann@example.org", attempt: 1, reason: "it is permanent" },
     },
   ]);
+});
+
+test("a mail that cannot be opened is given up at once, and the others are sent", async () => {
+  const world = setUp(async () => {});
+  await world.outbox.queue(newMail({ to: "lost@example.org" }));
+  const [lost] = await world.store.claim(NOW, NOW, 1);
+  if (lost === undefined) throw new Error("nothing was queued");
+  world.store.remove(lost.id);
+  world.store.add({ ...lost, content: lost.content.slice(4) });
+  await world.outbox.queue(newMail());
+  await world.outbox.runDue();
+  expect(world.sent.map(({ to }) => to)).toEqual(["ann@example.org"]);
+  expect(world.givenUp.map(({ entry }) => entry.to)).toEqual(["lost@example.org"]);
+  expect(world.log.lines[0]).toMatchObject({ level: "error", message: "mail given up" });
+  expect(world.log.lines[0]?.fields.reason).toContain("RUNEGATE_JWT_SECRET_PREVIOUS");
+  expect(await world.store.nextDue()).toBeUndefined();
 });
 
 test("no line of the log has anything of the mail but its address", async () => {

@@ -3,12 +3,11 @@ import type { EmailConfig } from "../../src/config/types.ts";
 import { parseAddress } from "../../src/login/address.ts";
 import { composeMail } from "../../src/mail/compose.ts";
 import type { SmtpSettings } from "../../src/mail/conversation.ts";
-import { MailError } from "../../src/mail/mailer.ts";
+import { type Mail, MailError } from "../../src/mail/mailer.ts";
 import { createSmtpMailer, verifySmtp } from "../../src/mail/smtp.ts";
-import type { OutboxEntry } from "../../src/store/contracts.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { CREDENTIALS, emailConfig, type SmtpSetup, startScript, startSmtp } from "../support/smtp.ts";
-import { outboxEntry } from "./support.ts";
+import { mailOf } from "./support.ts";
 
 /** Long enough for a handshake on a busy machine, short enough to wait for a server that hangs. */
 const HANGING = { setupTimeout: 600, idleTimeout: 900 } as const;
@@ -30,8 +29,8 @@ async function script(answer: (line: string) => string | undefined) {
   return server;
 }
 
-const send = (config: EmailConfig, settings: SmtpSettings, changes: Partial<OutboxEntry> = {}) =>
-  createSmtpMailer(config, settings).send(outboxEntry(changes));
+const send = (config: EmailConfig, settings: SmtpSettings, changes: Partial<Mail> = {}) =>
+  createSmtpMailer(config, settings).send(mailOf(changes));
 
 async function failure(sending: Promise<unknown>): Promise<MailError> {
   const error = await sending.then(
@@ -108,7 +107,7 @@ describe.concurrent("a mail that is sent", () => {
     // Asked before sending: the test server shows domains in their Unicode form, whatever it is told.
     const { envelope, message } = await composeMail(
       emailConfig(25),
-      outboxEntry({ to: parseAddress("ann@bücher.example") }),
+      mailOf({ to: parseAddress("ann@bücher.example") }),
     );
     expect(envelope.to as string).toBe("ann@xn--bcher-kva.example");
     expect(headersOf(message.toString()).to).toBe("ann@xn--bcher-kva.example");
@@ -127,7 +126,7 @@ describe.concurrent("nothing in a mail can add a header", () => {
     "to",
     "x-auto-response-suppress",
   ];
-  test.each<[string, Partial<OutboxEntry>, Partial<EmailConfig>]>([
+  test.each<[string, Partial<Mail>, Partial<EmailConfig>]>([
     ["subject, CRLF", { subject: "Hi\r\nBcc: eve@example.net" }, {}],
     ["subject, LF", { subject: "Hi\nBcc: eve@example.net" }, {}],
     ["subject, empty line", { subject: "Hi\r\n\r\n<script>" }, {}],

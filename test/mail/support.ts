@@ -1,6 +1,6 @@
 import type { Clock, Random } from "../../src/clock.ts";
+import type { Mail } from "../../src/mail/mailer.ts";
 import type { Fields, Level, Logger } from "../../src/observe/log.ts";
-import type { OutboxEntry } from "../../src/store/contracts.ts";
 
 export const NOW = Date.UTC(2030, 0, 15, 12, 30, 0);
 
@@ -53,19 +53,14 @@ export function recordingLog(): Logger & { readonly lines: LoggedLine[] } {
   };
 }
 
-export function outboxEntry(changes: Partial<OutboxEntry> = {}): OutboxEntry {
+export function mailOf(changes: Partial<Mail> = {}): Mail {
   return {
-    id: "1",
     to: "ann@example.org",
     subject: "Your sign-in link",
     text: "https://gate.example/auth?token=abc\n\nABCD-2345\n",
     html: "<p>Hello</p>",
     messageId: "<0123@runegate.test>",
     queuedAt: NOW,
-    expiresAt: NOW + 15 * 60_000,
-    attempts: 1,
-    nextAttemptAt: NOW,
-    cooldownKey: undefined,
     ...changes,
   };
 }

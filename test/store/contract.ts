@@ -354,9 +354,7 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         return {
           id,
           to: "ann@example.org",
-          subject: "Sign in",
-          text: "line one\nline two\n",
-          html: undefined,
+          content: "line one\nline two\n",
           messageId: `<${id}@example.org>`,
           queuedAt: clock.now(),
           expiresAt: clock.now() + HOUR,
@@ -378,7 +376,7 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
 
       test("hands out mails as they were queued, counting the attempt, until they are removed", async () => {
         const plain = mail("a");
-        const full = mail("b", { html: "<p>ünïcode</p>", cooldownKey: "mail:ann@example.org" });
+        const full = mail("b", { content: "<p>ünïcode</p>", cooldownKey: "mail:ann@example.org" });
         expect(await stores.outbox.add(plain)).toBe(true);
         expect(await stores.outbox.add(full)).toBe(true);
         const until = clock.now() + 90_000;

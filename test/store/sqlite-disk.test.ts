@@ -21,9 +21,7 @@ const record = (id: string): SessionRecord => ({
 const mail = (id: string): OutboxEntry => ({
   id,
   to: "ann@example.org",
-  subject: "Sign in",
-  text: "text".repeat(2000),
-  html: undefined,
+  content: "text".repeat(2000),
   messageId: `<${id}@example.org>`,
   queuedAt: 0,
   expiresAt: HOUR,

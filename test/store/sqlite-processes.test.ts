@@ -57,9 +57,7 @@ test("of all processes one gets a ticket, one a mail, and together they get as m
     await outbox.add({
       id: `m${i}`,
       to: "ann@example.org",
-      subject: "Sign in",
-      text: "text",
-      html: undefined,
+      content: "sealed",
       messageId: `<m${i}@example.org>`,
       queuedAt: now,
       expiresAt: now + 600_000,

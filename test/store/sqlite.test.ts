@@ -14,10 +14,15 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { type SessionRecord, type Stores, StoreUnavailable } from "../../src/store/contracts.ts";
+import {
+  type OutboxEntry,
+  type SessionRecord,
+  type Stores,
+  StoreUnavailable,
+} from "../../src/store/contracts.ts";
 import { openHandle } from "../../src/store/sqlite/handle.ts";
 import { createSqliteLimits } from "../../src/store/sqlite/limits.ts";
-import { checkContents, contentsOf, migrate } from "../../src/store/sqlite/migrations.ts";
+import { checkContents, contentsOf, MIGRATIONS, migrate } from "../../src/store/sqlite/migrations.ts";
 import { createSqliteSessions } from "../../src/store/sqlite/sessions.ts";
 import { startSweeper } from "../../src/store/sqlite/sweeper.ts";
 import { createSqliteTickets } from "../../src/store/sqlite/tickets.ts";
@@ -71,17 +76,12 @@ function session(id: string, changes: Partial<SessionRecord> = {}): SessionRecor
   };
 }
 
-function everyCall({ tickets, sessions, limits, outbox, ready }: Stores) {
-  const entry = {
-    id: "m",
-    to: "a",
-    subject: "",
-    text: "",
-    html: undefined,
-    messageId: "",
-    cooldownKey: undefined,
-  };
+function mail(id: string): OutboxEntry {
   const times = { queuedAt: 0, expiresAt: 0, attempts: 0, nextAttemptAt: 0 };
+  return { id, to: "a", content: "", messageId: "", cooldownKey: undefined, ...times };
+}
+
+function everyCall({ tickets, sessions, limits, outbox, ready }: Stores) {
   return {
     ready,
     isSpent: () => tickets.isSpent("a"),
@@ -92,7 +92,7 @@ function everyCall({ tickets, sessions, limits, outbox, ready }: Stores) {
     list: () => sessions.list(),
     hit: () => limits.hit("a", { limit: 1, windowMs: 1 }),
     release: () => limits.release("a"),
-    add: () => outbox.add({ ...entry, ...times }),
+    add: () => outbox.add(mail("m")),
     claim: () => outbox.claim(0, 1, 1),
     nextDue: () => outbox.nextDue(),
     postpone: () => outbox.postpone("a", 1),
@@ -274,7 +274,9 @@ describe("refuses to open, and leaves alone,", () => {
     const newer = new Database(place.path);
     newer.run("INSERT INTO schema_version VALUES (1000, 0)");
     newer.close(true);
-    expect(refusal()).toContain("was written by a newer Runegate (schema 1000, this one knows up to 1)");
+    expect(refusal()).toContain(
+      `was written by a newer Runegate (schema 1000, this one knows up to ${MIGRATIONS.length})`,
+    );
   });
 
   test("a damaged database", () => {
@@ -347,6 +349,39 @@ describe("migrations", () => {
       },
     } as unknown as Database;
     expect(() => checkContents(contentsOf(interrupted), place.path, 3)).not.toThrow();
+  });
+
+  test("to sealed mail leave what waits in clear to be sent, also what an older Runegate still adds", async () => {
+    using older = new Database(place.path);
+    migrate(older, place.path, 1, MIGRATIONS.slice(0, 1));
+    // As the older one has it prepared, before and after.
+    const add = older.prepare(`
+      INSERT INTO outbox (id, recipient, subject, text, html, message_id, queued_at, expires_at, attempts,
+        next_attempt_at, cooldown_key)
+      SELECT ?1, 'ann@example.org', 'Sign in', 'the link', ?2, '<m@x>', 1, 2000, 0, ?3, 'mail:ann@example.org'
+        WHERE (SELECT count(*) FROM outbox) < 10000
+      ON CONFLICT DO NOTHING`);
+    const due = older.prepare("SELECT id, subject, text, html FROM outbox ORDER BY next_attempt_at");
+    add.run("before", "<p>the link</p>", 10);
+    const { outbox } = place.open(createTestClock());
+    add.run("after", null, 20);
+    const sealed = { ...mail("sealed"), content: "sealed", nextAttemptAt: 30 };
+    await outbox.add(sealed);
+
+    const shown = due.all();
+    const claimed = await outbox.claim(1000, 5000, 10);
+    expect(claimed.map(({ id, content }) => [id, content])).toEqual([
+      ["before", '{"subject":"Sign in","text":"the link","html":"<p>the link</p>"}'],
+      ["after", '{"subject":"Sign in","text":"the link","html":null}'],
+      ["sealed", "sealed"],
+    ]);
+    expect(claimed[0]).toEqual({
+      ...{ id: "before", to: "ann@example.org", messageId: "<m@x>", queuedAt: 1, expiresAt: 2000 },
+      ...{ attempts: 1, nextAttemptAt: 5000, cooldownKey: "mail:ann@example.org" },
+      content: expect.any(String),
+    });
+    // Neither a subject nor a text: the older one fails to write that mail, and tries again later.
+    expect(shown).toContainEqual({ id: "sealed", subject: null, text: null, html: null });
   });
 
   test("say what they did, once", () => {

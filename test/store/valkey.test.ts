@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { createLoggers, type Logger } from "../../src/observe/log.ts";
 import { type SessionRecord, type Stores, StoreUnavailable } from "../../src/store/contracts.ts";
+import { OUTBOX } from "../../src/store/valkey/keys.ts";
 import { ValkeyRefusal } from "../../src/store/valkey/refusal.ts";
 import { openValkeyStores } from "../../src/store/valkey.ts";
 import { needs } from "../support/needs.ts";
@@ -157,7 +158,7 @@ describe.each(executables)("%s", (executable) => {
       const now = clock.now();
       for (let i = 0; i < 40; i++) {
         await here.outbox.add({
-          ...{ id: `m${i}`, to: "ann@example.org", subject: "s", text: "t", html: undefined },
+          ...{ id: `m${i}`, to: "ann@example.org", content: "sealed" },
           ...{ messageId: "<m@example.org>", queuedAt: now, expiresAt: now + HOUR, attempts: 0 },
           ...{ nextAttemptAt: now, cooldownKey: undefined },
         });
@@ -168,6 +169,39 @@ describe.each(executables)("%s", (executable) => {
       const ids = claims.flat().map(({ id }) => id);
       expect(ids).toHaveLength(40);
       expect(new Set(ids).size).toBe(40);
+    });
+
+    test("mails that an older Runegate queued in clear are handed out; broken ones cost themselves only", async () => {
+      const lasting = {
+        to: "ann@example.org",
+        messageId: "<m@x>",
+        queuedAt: 1,
+        expiresAt: clock.now() + HOUR,
+      };
+      const inClear = { ...lasting, subject: "Sign in", text: "the link" };
+      const values = {
+        clear: JSON.stringify(inClear),
+        sealed: JSON.stringify({ ...lasting, content: "sealed" }),
+        cut: JSON.stringify(inClear).slice(0, -3),
+        null: "null",
+        nobody: JSON.stringify({ ...inClear, to: undefined }),
+        number: JSON.stringify({ ...lasting, content: 7 }),
+        endless: JSON.stringify({ ...lasting, content: "sealed", expiresAt: "never" }),
+      };
+      const add = async (id: string, value: string) => {
+        await server.run("HSET", OUTBOX[0], id, value);
+        await server.run("ZADD", OUTBOX[1], "1", `${"0".repeat(32)}${id}`);
+      };
+      for (const [id, rest] of Object.entries(values)) await add(id, `0\n${"0".repeat(32)}${id}\n${rest}`);
+      for (const value of ["", "x", "many\n0\n{}"]) await add(`bare${value}`, value);
+
+      const claimed = await here.outbox.claim(clock.now(), clock.now() + HOUR, 100);
+      expect(claimed.map(({ id, to, content }) => [id, to, content])).toEqual([
+        ["clear", "ann@example.org", '{"subject":"Sign in","text":"the link"}'],
+        ["sealed", "ann@example.org", "sealed"],
+      ]);
+      expect(await server.run("HLEN", OUTBOX[0])).toBe(2);
+      expect(await server.run("ZCARD", OUTBOX[1])).toBe(2);
     });
 
     test("a session of one is good on the other at once", async () => {

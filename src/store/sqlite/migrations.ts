@@ -59,6 +59,29 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX outbox_due ON outbox (next_attempt_at, queued_at, position);
   `,
+  `
+  -- What a mail says is sealed, in one column. The columns for it in clear stay, for mails of before and of the older Runegate
+  -- that may run on while this one takes its place; without a value that one cannot send what is sealed, and leaves it to us.
+  CREATE TABLE sealed_outbox (
+    position INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    recipient TEXT NOT NULL,
+    subject TEXT,
+    text TEXT,
+    html TEXT,
+    message_id TEXT NOT NULL,
+    queued_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_attempt_at INTEGER NOT NULL,
+    cooldown_key TEXT,
+    content TEXT
+  ) STRICT;
+  INSERT INTO sealed_outbox SELECT *, NULL FROM outbox;
+  DROP TABLE outbox;
+  ALTER TABLE sealed_outbox RENAME TO outbox;
+  CREATE INDEX outbox_due ON outbox (next_attempt_at, queued_at, position);
+  `,
 ];
 
 /** "RnGt": marks a database as Runegate's in its header (https://www.sqlite.org/fileformat.html#application_id). */

@@ -2,17 +2,14 @@ import type { OutboxEntry, OutboxStore } from "../contracts.ts";
 import type { SqliteHandle } from "./handle.ts";
 
 /** As the row has it: without a value is null. */
-type Row = Omit<OutboxEntry, "html" | "cooldownKey"> & {
-  readonly html: string | null;
+type Row = Omit<OutboxEntry, "cooldownKey"> & {
   readonly cooldownKey: string | null;
 };
 
 type New = [
   id: string,
   to: string,
-  subject: string,
-  text: string,
-  html: string | null,
+  content: string,
   messageId: string,
   queuedAt: number,
   expiresAt: number,
@@ -29,14 +26,14 @@ type New = [
 export function createSqliteOutbox(handle: SqliteHandle, capacity = 10_000): OutboxStore {
   const { durable, relaxed } = handle;
   const insert = durable.prepare<never, New>(`
-    INSERT INTO outbox (id, recipient, subject, text, html, message_id, queued_at, expires_at, attempts,
-      next_attempt_at, cooldown_key)
-    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE (SELECT count(*) FROM outbox) < ?12
+    INSERT INTO outbox (id, recipient, content, message_id, queued_at, expires_at, attempts, next_attempt_at,
+      cooldown_key)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE (SELECT count(*) FROM outbox) < ?10
     ON CONFLICT DO NOTHING`);
   const exists = durable.prepare<{ found: number }, [string]>("SELECT 1 AS found FROM outbox WHERE id = ?");
   const selectDue = relaxed.prepare<Row & { position: number }, [number, number]>(`
-    SELECT position, id, recipient AS "to", subject, text, html, message_id AS messageId, queued_at AS queuedAt,
-      expires_at AS expiresAt, attempts, next_attempt_at AS nextAttemptAt, cooldown_key AS cooldownKey
+    SELECT position, id, recipient AS "to", message_id AS messageId, queued_at AS queuedAt,
+      coalesce(content, json_object('subject', subject, 'text', text, 'html', html)) AS content, expires_at AS expiresAt, attempts, next_attempt_at AS nextAttemptAt, cooldown_key AS cooldownKey
     FROM outbox WHERE next_attempt_at <= ?1 ORDER BY next_attempt_at, queued_at, position LIMIT ?2`);
   const take = relaxed.prepare<never, [number, number]>(
     "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = ?2 WHERE position = ?1",
@@ -49,11 +46,10 @@ export function createSqliteOutbox(handle: SqliteHandle, capacity = 10_000): Out
 
   // The lock is taken before the rows are read: of two processes the second sees what the first has taken.
   const claim = relaxed.transaction((now: number, until: number, most: number): OutboxEntry[] =>
-    selectDue.all(now, most).map(({ position, html, cooldownKey, ...row }) => {
+    selectDue.all(now, most).map(({ position, cooldownKey, ...row }) => {
       take.run(position, until);
       return {
         ...row,
-        html: html ?? undefined,
         cooldownKey: cooldownKey ?? undefined,
         attempts: row.attempts + 1,
         nextAttemptAt: until,
@@ -71,9 +67,7 @@ export function createSqliteOutbox(handle: SqliteHandle, capacity = 10_000): Out
         insert.run(
           entry.id,
           entry.to,
-          entry.subject,
-          entry.text,
-          entry.html ?? null,
+          entry.content,
           entry.messageId,
           entry.queuedAt,
           entry.expiresAt,

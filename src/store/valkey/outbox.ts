@@ -1,4 +1,5 @@
 import type { Clock } from "../../clock.ts";
+import type { Logger } from "../../observe/log.ts";
 import type { OutboxEntry, OutboxStore } from "../contracts.ts";
 import { OUTBOX } from "./keys.ts";
 import type { Link } from "./link.ts";
@@ -14,7 +15,7 @@ local entries, due, counter = KEYS[1], KEYS[2], KEYS[3]
 local function parts(id)
   local value = redis.call("HGET", entries, id)
   if not value then return end
-  return string.match(value, "^([^\\n]*)\\n([^\\n]*)\\n(.*)$")
+  return string.match(value, "^(%d+)\\n([^\\n]*)\\n(.*)$")
 end
 `;
 
@@ -41,7 +42,8 @@ for _, place in ipairs(redis.call("ZRANGEBYSCORE", due, "-inf", now, "LIMIT", 0,
     redis.call("ZADD", due, till, place)
     claimed[#claimed + 1] = { id, attempts, rest }
   else
-    -- A server that forgot the mail to make room must not keep the others from going out.
+    -- A server that forgot the mail to make room, or a value that is none of ours, must not keep the others from going out.
+    redis.call("HDEL", entries, id)
     redis.call("ZREM", due, place)
   end
 end
@@ -62,13 +64,13 @@ redis.call("HDEL", entries, id)
 redis.call("ZREM", due, place)
 `);
 
-/** What does not change while an entry waits. */
-type Lasting = Omit<OutboxEntry, "id" | "attempts" | "nextAttemptAt" | "html" | "cooldownKey"> & {
-  readonly html?: string;
+/** What does not change while an entry waits. An older Runegate, which may still run elsewhere, has the mail in clear instead. */
+type Lasting = Omit<OutboxEntry, "id" | "attempts" | "nextAttemptAt" | "cooldownKey"> & {
   readonly cooldownKey?: string;
 };
+type InClear = { readonly subject?: string; readonly text?: string; readonly html?: string };
 
-export function createValkeyOutbox(link: Link, clock: Clock, capacity = 10_000): OutboxStore {
+export function createValkeyOutbox(link: Link, clock: Clock, log: Logger, capacity = 10_000): OutboxStore {
   return {
     async add({ id, attempts, nextAttemptAt, ...lasting }) {
       const ttl = Math.ceil(Math.max(0, lasting.expiresAt - clock.now())) + MARGIN_MS;
@@ -80,10 +82,16 @@ export function createValkeyOutbox(link: Link, clock: Clock, capacity = 10_000):
 
     async claim(now, until, most) {
       const claimed = (await runScript(link, CLAIM, OUTBOX, [now, until, most])) as Claimed[];
-      return claimed.map(([id, attempts, rest]) => {
-        const { html, cooldownKey, ...lasting } = JSON.parse(rest) as Lasting;
-        return { id, ...lasting, html, cooldownKey, attempts: Number(attempts), nextAttemptAt: until };
+      const read = claimed.map(([id, attempts, rest]) => {
+        const lasting = readLasting(rest);
+        if (lasting !== undefined) {
+          const { cooldownKey } = lasting;
+          return { id, ...lasting, cooldownKey, attempts: Number(attempts), nextAttemptAt: until };
+        }
+        log.error("a waiting mail that cannot be read was dropped", { id });
+        return runScript(link, REMOVE, OUTBOX, [id]).then(() => undefined);
       });
+      return (await Promise.all(read)).filter((entry) => entry !== undefined);
     },
 
     async nextDue() {
@@ -102,3 +110,16 @@ export function createValkeyOutbox(link: Link, clock: Clock, capacity = 10_000):
 }
 
 type Claimed = [id: string, attempts: string, rest: string];
+
+/** Undefined for what is no mail, as somebody else may have written it. */
+function readLasting(rest: string): Lasting | undefined {
+  try {
+    const { subject, text, html, ...lasting } = JSON.parse(rest) as Lasting & InClear;
+    const { to, content = JSON.stringify({ subject, text, html }), queuedAt, expiresAt } = lasting;
+    if (typeof to !== "string" || typeof content !== "string") return undefined;
+    if (!Number.isFinite(queuedAt) || !Number.isFinite(expiresAt)) return undefined;
+    return { ...lasting, content };
+  } catch {
+    return undefined;
+  }
+}

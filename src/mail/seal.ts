@@ -1,0 +1,73 @@
+import { createCipheriv, createDecipheriv } from "node:crypto";
+import type { Random } from "../clock.ts";
+import type { KeyPair } from "../keys.ts";
+import type { OutboxEntry } from "../store/contracts.ts";
+import type { MailContent } from "./mailer.ts";
+
+/**
+ * What a mail says, as the store keeps it: encrypted, so that whoever reads the store, its files or a copy of them finds no link
+ * and no code; and bound to the entry it is of, so that whoever writes to the store cannot have it sent to somebody else.
+ */
+export type Seal = {
+  seal(entry: Bound, content: MailContent): string;
+  /** Undefined if it was not sealed for this entry, or under neither of the keys. */
+  open(entry: Bound & Pick<OutboxEntry, "content">): MailContent | undefined;
+};
+
+type Bound = Pick<OutboxEntry, "id" | "to" | "messageId" | "queuedAt" | "expiresAt">;
+
+/** NIST SP 800-38D. At 2^32 random nonces under one key (§8.3), 100 days of 500 requests a second, it is time for another secret. */
+const ALGORITHM = "aes-256-gcm";
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+
+/** @param key of 32 bytes, from the secret that links are signed with: where that is lost, the links are worth nothing either. */
+export function createSeal(key: KeyPair, random: Random): Seal {
+  function unseal(sealed: Buffer, under: Uint8Array, bound: Buffer): MailContent | undefined {
+    try {
+      const decipher = createDecipheriv(ALGORITHM, under, sealed.subarray(0, NONCE_BYTES), {
+        authTagLength: TAG_BYTES,
+      });
+      decipher.setAAD(bound);
+      decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
+      const opened = [decipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()];
+      return contentOf(Buffer.concat(opened).toString());
+    } catch {
+      return undefined;
+    }
+  }
+
+  return {
+    seal(entry, content) {
+      const nonce = random.bytes(NONCE_BYTES);
+      const cipher = createCipheriv(ALGORITHM, key.current, nonce, { authTagLength: TAG_BYTES });
+      cipher.setAAD(boundOf(entry));
+      const sealed = [nonce, cipher.update(JSON.stringify(content)), cipher.final(), cipher.getAuthTag()];
+      return Buffer.concat(sealed).toString("base64url");
+    },
+
+    open(entry) {
+      // A mail that an older Runegate queued in clear, which a sealed one never looks like.
+      if (entry.content.startsWith("{")) return contentOf(entry.content);
+      const sealed = Buffer.from(entry.content, "base64url");
+      const bound = boundOf(entry);
+      return unseal(sealed, key.current, bound) ?? (key.previous && unseal(sealed, key.previous, bound));
+    },
+  };
+}
+
+/** What may not be changed without breaking the seal. */
+function boundOf({ id, to, messageId, queuedAt, expiresAt }: Bound): Buffer {
+  return Buffer.from(JSON.stringify([id, to, messageId, queuedAt, expiresAt]));
+}
+
+/** Undefined for what is no mail: in clear it may be anything that somebody has written to the store. */
+function contentOf(json: string): MailContent | undefined {
+  try {
+    const { subject, text, html } = JSON.parse(json) as Readonly<Record<string, unknown>>;
+    if (typeof subject !== "string" || typeof text !== "string") return undefined;
+    return { subject, text, html: typeof html === "string" ? html : undefined };
+  } catch {
+    return undefined;
+  }
+}
