@@ -19,10 +19,12 @@ import { deriveKeys } from "./keys.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { limitRoutes } from "./limits/routes.ts";
 import { loginCookieName } from "./login/cookie.ts";
+import { createKnownAddresses } from "./login/known.ts";
 import { safeNext } from "./login/next.ts";
 import { loginRoutes } from "./login/routes.ts";
 import { createLoginService, type LoginService } from "./login/service.ts";
 import { createTickets } from "./login/ticket.ts";
+import { createCeiling } from "./mail/ceiling.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
 import type { Mailer } from "./mail/mailer.ts";
 import { DEFAULT_TEMPLATE } from "./mail/message.ts";
@@ -99,13 +101,16 @@ export function createGateway(settings: GatewaySettings): Gateway {
     stores.sessions.onEnded(opened.ended);
     return opened;
   }
+  const mailLog = loggers("mail");
   const outbox = createOutbox({
     store: stores.outbox,
+    limits: stores.limits,
+    ceiling: createCeiling({ ...options, limits: stores.limits, clock, log: mailLog }),
     seal: createSeal(keys.queuedMail, random),
     mailer: settings.mailer,
     clock,
     random,
-    log: loggers("mail"),
+    log: mailLog,
     from: email === undefined ? "localhost" : email.from.address.slice(email.from.address.indexOf("@") + 1),
     async onGivenUp(entry, reason, refused) {
       audit({ event: "mail_given_up", email: entry.to, reason });
@@ -127,6 +132,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     sessions,
     limiter,
     policy,
+    known: createKnownAddresses(options.allowedEmails, stores.tickets, clock),
     outbox,
     audit,
     clock,

@@ -258,6 +258,14 @@ export const OPTIONS = {
     default: "10",
     help: "Attempts a minute from one client to redeem a link or a code; 0 is no limit.",
   },
+  mailCeiling: {
+    name: "RUNEGATE_MAIL_CEILING",
+    parse: integer(0, 10_000),
+    default: "600",
+    help:
+      "Mails an hour in all, a quarter of them for addresses that are named in `RUNEGATE_ALLOWED_EMAILS` or have signed " +
+      "in before; 0 is no limit.",
+  },
   identityHeaders: {
     name: "RUNEGATE_IDENTITY_HEADERS",
     parse: boolean,

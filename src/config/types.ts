@@ -69,6 +69,8 @@ export type Options = {
   readonly emailCooldown: number;
   /** Attempts per minute and client. */
   readonly tokenRateLimit: number;
+  /** Mails per hour in all; 0 is no limit. */
+  readonly mailCeiling: number;
   readonly identityHeaders: boolean;
   /** `"*"` turns the check off for WebSockets only. */
   readonly allowedOrigins: "*" | ReadonlySet<string>;

@@ -1,4 +1,4 @@
-import type { ExtraHeaders } from "../edge/answer.ts";
+import type { ExtraHeaders, Failure } from "../edge/answer.ts";
 import { retryAfterSeconds } from "./limiter.ts";
 
 /** Whose limit was reached. */
@@ -28,6 +28,19 @@ export function limitRefusal(scope: LimitScope, retryAfterMs: number): LimitRefu
       ["X-RateLimit-Reset", String(seconds)],
       ["Retry-After", String(seconds)],
     ],
+    fields: { retry_after: seconds },
+  };
+}
+
+/** What a 503 says while there is too much to do, whoever asks and for whichever address. */
+export function busyRefusal(retryAfterMs: number): Failure {
+  const seconds = retryAfterSeconds(retryAfterMs);
+  return {
+    status: 503,
+    error: "busy",
+    title: "Please wait",
+    message: `Too many people are asking for a link at the moment. Try again in ${inWords(seconds)}.`,
+    headers: [["Retry-After", String(seconds)]],
     fields: { retry_after: seconds },
   };
 }

@@ -7,7 +7,7 @@ import { isNavigation, isPrefetch } from "../edge/navigation.ts";
 import type { PostGuard } from "../edge/origin.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
 import type { Target } from "../edge/target.ts";
-import { limitRefusal } from "../limits/answer.ts";
+import { busyRefusal, limitRefusal } from "../limits/answer.ts";
 import type { Limiter } from "../limits/limiter.ts";
 import type { Audit } from "../observe/audit.ts";
 import { confirmPage, loginPage, sentPage } from "../pages/pages.ts";
@@ -71,10 +71,12 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
 
     const device = describeDevice(arrival.request.headers.get("user-agent"));
     const asked = await service.ask({ email, next, client: arrival.client, device });
-    if (asked.outcome === "limited") {
-      const refusal = limitRefusal(asked.scope, asked.retryAfterMs);
+    if (asked.outcome !== "accepted") {
+      const { retryAfterMs } = asked;
+      const refusal =
+        asked.outcome === "busy" ? busyRefusal(retryAfterMs) : limitRefusal(asked.scope, retryAfterMs);
       if (!person) return failure(arrival, refusal);
-      return page(loginPage({ next: shown, email, error: refusal.message }), 429, refusal.headers);
+      return page(loginPage({ next: shown, email, error: refusal.message }), refusal.status, refusal.headers);
     }
     const cookie: ExtraHeaders = [
       [

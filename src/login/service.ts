@@ -12,6 +12,7 @@ import { type SessionRecord, StoreUnavailable, type TicketStore } from "../store
 import type { Address } from "./address.ts";
 import { bindingOf, codeHashOf, sameSecret } from "./binding.ts";
 import { drawCode, parseCode } from "./code.ts";
+import type { KnownAddresses } from "./known.ts";
 import {
   type LoginRequest,
   type LoginTicket,
@@ -54,6 +55,7 @@ export type Ask = {
 
 export type Asked =
   | { readonly outcome: "accepted"; readonly loginCookie: string; readonly expiresAt: number }
+  | { readonly outcome: "busy"; readonly retryAfterMs: number }
   | { readonly outcome: "limited"; readonly scope: "IP" | "Email"; readonly retryAfterMs: number };
 
 /** The browser that redeems. */
@@ -95,14 +97,18 @@ export type LoginSettings = {
   readonly sessions: Sessions;
   readonly limiter: Limiter;
   readonly policy: Policy;
+  readonly known: KnownAddresses;
   readonly outbox: Outbox;
   readonly audit: Audit;
   readonly clock: Clock;
   readonly random: Random;
 };
 
+/** Whoever finds the outbox full is asked to come back after this: it empties by the mails that are sent, or die of age. */
+const FULL_RETRY_MS = 60_000;
+
 export function createLoginService(settings: LoginSettings): LoginService {
-  const { tickets, sessions, limiter, policy, outbox, audit, clock, random } = settings;
+  const { tickets, sessions, limiter, policy, known, outbox, audit, clock, random } = settings;
 
   const randomText = () => Buffer.from(random.bytes(16)).toString("base64url");
   const linkOf = (token: string) => `${settings.baseUrl}${settings.authPath}?token=${token}`;
@@ -146,11 +152,13 @@ export function createLoginService(settings: LoginSettings): LoginService {
     const cooldownKey = limiter.mailKey(email);
     let queued: boolean;
     try {
+      const isKnown = await known.has(email);
       queued = await outbox.queue({
         to: email,
         content: mail,
         expiresAt: allowed ? expiresAt : NEVER_SENT,
         cooldownKey,
+        first: allowed && isKnown,
       });
     } catch (error) {
       audit({ event: "login_requested", email, client: client.ip, outcome: "store_unavailable" });
@@ -160,6 +168,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     if (!queued) await limiter.release(cooldownKey);
     const outcome = !allowed ? "not_allowed" : queued ? "queued" : "queue_full";
     audit({ event: "login_requested", email, client: client.ip, outcome });
+    if (!queued) return { outcome: "busy", retryAfterMs: FULL_RETRY_MS };
     return { outcome: "accepted", loginCookie, expiresAt };
   }
 
@@ -189,6 +198,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
       ip: by.client.ip,
       userAgent: by.userAgent,
     });
+    await known.add(ticket.email);
     for (const { record: before } of old) {
       // The new session stands; the old one, if it cannot be ended now, runs out by itself.
       await sessions.end(before.id).catch(() => {});

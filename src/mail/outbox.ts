@@ -1,12 +1,14 @@
+import { setImmediate } from "node:timers/promises";
 import type { Clock, Random } from "../clock.ts";
 import type { Logger } from "../observe/log.ts";
 import { messageOf } from "../observe/message-of.ts";
-import type { Awaitable, OutboxEntry, OutboxStore } from "../store/contracts.ts";
+import type { Awaitable, LimitStore, OutboxEntry, OutboxStore } from "../store/contracts.ts";
+import type { Ceiling } from "./ceiling.ts";
 import { type MailContent, MailError, type Mailer } from "./mailer.ts";
 import type { Seal } from "./seal.ts";
 
 /** A mail to be sent, as whoever wants it sent knows it. */
-export type NewMail = Pick<OutboxEntry, "to" | "expiresAt" | "cooldownKey"> & {
+export type NewMail = Pick<OutboxEntry, "to" | "expiresAt" | "cooldownKey" | "first"> & {
   readonly content: MailContent;
 };
 
@@ -16,7 +18,7 @@ export const NEVER_SENT = 0;
 export type Outbox = {
   /**
    * Stores a mail for sending and wakes the worker. Never talks to a mail server.
-   * @returns false if the outbox is full; that is logged.
+   * @returns false if the outbox is full, whatever the mail; that is logged, once a minute.
    * @throws {StoreUnavailable} which is logged too.
    */
   queue(mail: NewMail): Promise<boolean>;
@@ -31,6 +33,8 @@ export type Outbox = {
 
 export type OutboxSettings = {
   readonly store: OutboxStore;
+  readonly limits: LimitStore;
+  readonly ceiling: Ceiling;
   readonly seal: Seal;
   readonly mailer: Mailer;
   readonly clock: Clock;
@@ -39,20 +43,31 @@ export type OutboxSettings = {
   /** The domain of the `Message-ID`s: the one of the address the mail is from. */
   readonly from: string;
   /**
-   * Called when a mail will not be sent any more; it is no longer in the store then. `refused` if the server will not have
-   * it for its recipient or contents, rather than not being there.
+   * Called when a mail will not be sent any more; it is no longer in the store then. `refused` if that has another reason than
+   * that no server was there to take it.
    */
   readonly onGivenUp: (entry: OutboxEntry, reason: string, refused: boolean) => Awaitable<void>;
   readonly onSent?: (entry: OutboxEntry) => Awaitable<void>;
 };
 
 const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+/** Mails that may wait. At this, nobody is promised another one. */
+const CAPACITY = 10_000;
+/** And so many more of those that go first. */
+const RESERVED = 1_000;
 /** Waits after the first, second, … failed attempt; the last one holds for all further ones. */
 const BACK_OFF = [2 * SECOND, 10 * SECOND, 30 * SECOND, 60 * SECOND, 120 * SECOND] as const;
 const LAST_BACK_OFF = 120 * SECOND;
 /** Attempts of many mails that failed together should not come back together: each wait is up to a tenth longer. */
 const JITTER = 0.1;
 const PARALLEL = 4;
+/** A server that takes its time over addresses that do not exist must not keep all of them busy. */
+const PARALLEL_OTHERS = 3;
+/** What the ceiling keeps back is not looked at more often than this, each time that there is room for one of thousands. */
+const HOLD = 30 * SECOND;
+/** Between two mails to one address while the outbox is full. */
+const FULL_COOLDOWN = 5 * MINUTE;
 /** For how long an attempt keeps its mail to itself. Longer than an SMTP conversation may take. */
 const CLAIM = 90 * SECOND;
 /** After a store that did not answer. */
@@ -66,7 +81,7 @@ const SHORTEST_SLEEP = SECOND;
 const LONGEST_SLEEP = 10 * SECOND;
 const STOP_PATIENCE = 10 * SECOND;
 const UNREADABLE =
-  "What it says cannot be opened: RUNEGATE_JWT_SECRET was changed without RUNEGATE_JWT_SECRET_PREVIOUS, or the store was tampered with.";
+  "It cannot be opened: RUNEGATE_JWT_SECRET was changed without RUNEGATE_JWT_SECRET_PREVIOUS, or the store was written to.";
 /** A new mail waits this long, and up to as much again by chance. */
 const SOON = 0.4 * SECOND;
 const SOON_SPREAD = 0.8 * SECOND;
@@ -75,10 +90,15 @@ const SOON_SPREAD = 0.8 * SECOND;
  * The outbox: mails are stored by `queue` and sent by a worker, a few at a time, with back-off, until they are sent,
  * refused for good, or of no use any more. Delivery is at least once: a crash between the server's acceptance and the
  * store's leads to a second mail with the same `Message-ID`.
+ *
+ * Anybody may ask for mails to invented addresses of an allowed domain. They must not stand in the way of mails to addresses
+ * that are known (`first`): those are sent before, and have room, a conversation and a part of the ceiling to themselves. None
+ * of that shows in an answer, which would tell which addresses are known. So everybody hears that the outbox is full, by what
+ * waits in all; and whoever is known finds a mail all the same, from the room that is kept.
  */
 export function createOutbox(settings: OutboxSettings): Outbox {
-  const { store, seal, mailer, clock, random, log } = settings;
-  const underway = new Map<string, Promise<void>>();
+  const { store, limits, ceiling, seal, mailer, clock, random, log } = settings;
+  const underway = new Map<string, { readonly first: boolean; readonly attempt: Promise<void> }>();
   /** Accepted by the server, but the store could not be told: to be removed, not sent again. */
   const delivered = new Set<string>();
   let running = false;
@@ -87,6 +107,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
   let wakeAt = Number.POSITIVE_INFINITY;
   let filling: Promise<void> | undefined;
   let fillAgain = false;
+  let nextSaidFull = Number.NEGATIVE_INFINITY;
 
   /** Starts what is due, as far as there is room. One pass at a time; a call during a pass makes it look again. */
   function fill(): Promise<void> {
@@ -95,6 +116,8 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       try {
         while (fillAgain) {
           fillAgain = false;
+          // A store that answers at once would otherwise let no request in between while thousands are given up.
+          await setImmediate();
           const wait = await startDue();
           if (running && wait !== undefined) wakeIn(wait);
         }
@@ -105,20 +128,30 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     return filling;
   }
 
+  /** How many more may be under way. */
+  function roomFor(first: boolean): number {
+    const room = PARALLEL - underway.size;
+    if (first) return room;
+    const others = [...underway.values()].filter((one) => !one.first).length;
+    return Math.min(room, PARALLEL_OTHERS - others);
+  }
+
   /** @returns in how many milliseconds to look again; undefined if the end of a mail will wake us. */
   async function startDue(): Promise<number | undefined> {
     try {
-      const room = PARALLEL - underway.size;
-      if (room <= 0) return undefined;
+      if (roomFor(true) <= 0) return undefined;
       const now = clock.now();
-      for (const entry of await store.claim(now, now + CLAIM, room)) {
-        // Outlived its claim: the attempt under way will settle it.
-        if (underway.has(entry.id)) continue;
-        const attempt = deliver(entry).finally(() => {
-          underway.delete(entry.id);
-          if (running) void fill();
-        });
-        underway.set(entry.id, attempt);
+      for (const first of [true, false]) {
+        const room = roomFor(first);
+        for (const entry of room <= 0 ? [] : await store.claim(first, now, now + CLAIM, room)) {
+          // Outlived its claim: the attempt under way will settle it.
+          if (underway.has(entry.id)) continue;
+          const attempt = deliver(entry).finally(() => {
+            underway.delete(entry.id);
+            if (running) void fill();
+          });
+          underway.set(entry.id, { first, attempt });
+        }
       }
       const next = await store.nextDue();
       return next === undefined ? LONGEST_SLEEP : Math.max(next - clock.now(), SHORTEST_SLEEP);
@@ -152,8 +185,10 @@ export function createOutbox(settings: OutboxSettings): Outbox {
         if (clock.now() >= entry.expiresAt)
           return await giveUp(entry, "It could not be sent in time.", false);
         const content = seal.open(entry);
-        // Of no use to anybody, and so that the next one is: whoever waits for it may ask again at once.
-        if (content === undefined) return await giveUp(entry, UNREADABLE, false);
+        if (content === undefined) return await giveUp(entry, UNREADABLE, true);
+        // Counted once, however often it is tried.
+        const wait = entry.attempts > 1 ? 0 : await ceiling.admit(entry.first);
+        if (wait > 0) return await hold(entry, wait);
         await mailer.send({ ...entry, ...content });
         delivered.add(entry.id);
         log.info("mail sent", about);
@@ -178,10 +213,19 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       if (next >= entry.expiresAt) return await giveUp(entry, reason, false);
       const say = error instanceof MailError && error.misconfigured ? log.error : log.warn;
       say("mail failed, will try again", { to: entry.to, attempt: entry.attempts, reason });
-      await store.postpone(entry.id, next);
+      await store.postpone(entry.id, next, entry.attempts);
     } catch (storeError) {
       log.error("outbox store failed, will try again", { reason: messageOf(storeError) });
     }
+  }
+
+  /** Keeps back what is over the ceiling, unless its link is worth nothing by the time that there is room. Not told for each. */
+  async function hold(entry: OutboxEntry, wait: number): Promise<void> {
+    const next = clock.now() + Math.max(wait, HOLD);
+    if (next < entry.expiresAt) return await store.postpone(entry.id, next, entry.attempts - 1);
+    await store.remove(entry.id);
+    // To ask again is answered as for an address that may not sign in: the cooldown stays.
+    await tell(() => settings.onGivenUp(entry, "The mail ceiling is reached.", true));
   }
 
   async function giveUp(entry: OutboxEntry, reason: string, refused: boolean): Promise<void> {
@@ -200,7 +244,31 @@ export function createOutbox(settings: OutboxSettings): Outbox {
 
   async function settled(): Promise<void> {
     await filling;
-    await Promise.all(underway.values());
+    await Promise.all([...underway.values()].map(({ attempt }) => attempt));
+  }
+
+  function sayFull(): void {
+    const now = clock.monotonic();
+    if (now < nextSaidFull) return;
+    nextSaidFull = now + MINUTE;
+    log.error("the outbox is full: nobody is promised another mail", { waiting: CAPACITY });
+  }
+
+  /**
+   * Uses the room that is left for those that go first. After the answer, which says that the outbox is full: what this takes must
+   * not show. The cooldown was given back with that answer, so there is another one.
+   */
+  function addReserved(entry: OutboxEntry): void {
+    const timer = setTimeout(async () => {
+      try {
+        const rule = { limit: 1, windowMs: FULL_COOLDOWN };
+        if (!(await limits.hit(`full:${entry.cooldownKey ?? entry.to}`, rule)).allowed) return;
+        if ((await store.add(entry, CAPACITY + RESERVED)) && running) void fill();
+      } catch (error) {
+        log.error("mail not queued", { to: entry.to, reason: messageOf(error) });
+      }
+    }, soon());
+    timer.unref();
   }
 
   /**
@@ -209,7 +277,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
    */
   function discardLater(id: string, wait: number): void {
     const timer = setTimeout(async () => {
-      if (underway.size < PARALLEL) return;
+      if (roomFor(false) > 0) return;
       try {
         await store.remove(id);
       } catch {
@@ -223,6 +291,14 @@ export function createOutbox(settings: OutboxSettings): Outbox {
   function fraction(): number {
     const [byte = 0] = random.bytes(1);
     return byte / 255;
+  }
+
+  /**
+   * Later than the answer, and not at a time that can be told beforehand: what sending costs would otherwise slow down the requests
+   * that follow it, and show whoever asked that there is a mail.
+   */
+  function soon(): number {
+    return SOON + fraction() * SOON_SPREAD;
   }
 
   function backOff(attempts: number): number {
@@ -247,19 +323,19 @@ export function createOutbox(settings: OutboxSettings): Outbox {
         attempts: 0,
         nextAttemptAt: now,
         cooldownKey: mail.cooldownKey,
+        first: mail.first,
       };
       try {
-        if (!(await store.add(entry))) {
-          log.error("mail not queued", { to: mail.to, reason: "The outbox is full." });
+        if (!(await store.add(entry, CAPACITY))) {
+          sayFull();
+          if (mail.first && running) addReserved(entry);
           return false;
         }
       } catch (error) {
         log.error("mail not queued", { to: mail.to, reason: messageOf(error) });
         throw error;
       }
-      // Later, and not at a time that can be told beforehand: what sending costs would otherwise slow down the requests that
-      // follow the answer, and show whoever asked that there is a mail.
-      const wait = SOON + fraction() * SOON_SPREAD;
+      const wait = soon();
       if (running) wakeIn(wait);
       if (running && mail.expiresAt === NEVER_SENT) discardLater(id, wait);
       return true;
@@ -267,7 +343,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     async runDue() {
       await fill();
       while (underway.size > 0) {
-        await Promise.all(underway.values());
+        await settled();
         await fill();
       }
     },

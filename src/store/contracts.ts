@@ -90,21 +90,24 @@ export type OutboxEntry = {
   readonly nextAttemptAt: number;
   /** Limit key to release if the mail is given up. */
   readonly cooldownKey: string | undefined;
+  /** One of those that are sent before the others. */
+  readonly first: boolean;
 };
 
 export type OutboxStore = {
-  /** False when the outbox is full; the mail is then not queued. */
-  add(entry: OutboxEntry): Awaitable<boolean>;
+  /** False when `capacity` entries wait already; the mail is then not queued. */
+  add(entry: OutboxEntry, capacity: number): Awaitable<boolean>;
   /**
    * Hands out entries due at `now`, oldest first, at most `most`, and keeps them from everybody else until `until`: each
    * comes back as it is stored then, with one attempt more and due again at `until`. They stay until removed: delivery is
    * at least once.
+   * @param first whether to hand out those that go first, or the others.
    */
-  claim(now: number, until: number, most: number): Awaitable<OutboxEntry[]>;
+  claim(first: boolean, now: number, until: number, most: number): Awaitable<OutboxEntry[]>;
   /** When the next entry falls due, or undefined if there is none. */
   nextDue(): Awaitable<number | undefined>;
-  /** Moves an entry to another time, if it is still there. */
-  postpone(id: string, nextAttemptAt: number): Awaitable<void>;
+  /** Moves an entry to another time, if it is still there, and says how often it has been tried. */
+  postpone(id: string, nextAttemptAt: number, attempts: number): Awaitable<void>;
   remove(id: string): Awaitable<void>;
 };
 

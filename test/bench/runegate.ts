@@ -55,6 +55,8 @@ export function prepareRunegate(stage: Stage, settings: GatewaySettings): Prepar
     RUNEGATE_JWT_SECRET: randomBytes(32).toString("hex"),
     RUNEGATE_SESSION_KEY: randomBytes(64).toString("hex"),
     RUNEGATE_ALLOWED_DOMAINS: DOMAIN,
+    // More mails than anybody is sent in an hour.
+    RUNEGATE_MAIL_CEILING: "0",
     RUNEGATE_IDENTITY_HEADERS: "true",
     RUNEGATE_REQUEST_LOGS: "true",
     RUNEGATE_LOG_FORMAT: "json",

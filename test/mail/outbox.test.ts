@@ -1,15 +1,21 @@
 import { afterAll, describe, expect, test } from "bun:test";
+import { createCeiling } from "../../src/mail/ceiling.ts";
 import { type Mail, MailError, type Mailer } from "../../src/mail/mailer.ts";
 import { createOutbox, NEVER_SENT, type NewMail, type OutboxSettings } from "../../src/mail/outbox.ts";
 import { createSeal } from "../../src/mail/seal.ts";
 import { createSmtpMailer } from "../../src/mail/smtp.ts";
 import { type OutboxEntry, type OutboxStore, StoreUnavailable } from "../../src/store/contracts.ts";
+import { createMemoryLimits } from "../../src/store/memory/limits.ts";
 import { createMemoryOutbox } from "../../src/store/memory/outbox.ts";
 import { emailConfig, startSmtp } from "../support/smtp.ts";
 import { countingRandom, NOW, recordingLog, standingClock, until } from "./support.ts";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+/** Mails that may wait, and how many more of those that go first. */
+const CAPACITY = 10_000;
+const RESERVED = 1_000;
 
 const KEY = { current: new Uint8Array(32).fill(1), previous: undefined };
 
@@ -23,6 +29,7 @@ function newMail(changes: Partial<NewMail> = {}): NewMail {
     },
     expiresAt: NOW + 15 * MINUTE,
     cooldownKey: "cooldown:ann@example.org",
+    first: false,
     ...changes,
   };
 }
@@ -36,17 +43,28 @@ function failing(kind: "temporary" | "permanent" | "misconfigured"): MailError {
   });
 }
 
+/** So many mails that wait for a later time. */
+async function occupy(store: OutboxStore, mails: number): Promise<void> {
+  const entry = { to: "later@example.org", content: "", messageId: "", attempts: 0, cooldownKey: undefined };
+  const times = { queuedAt: NOW, expiresAt: NOW + HOUR, nextAttemptAt: NOW + HOUR };
+  for (let i = 0; i < mails; i++)
+    await store.add({ ...entry, ...times, id: `later${i}`, first: false }, mails);
+}
+
 /** An outbox whose mailer does what `send` says, with everything that happened on record. */
-function setUp(send: Mailer["send"], changes: Partial<OutboxSettings> = {}) {
+function setUp(send: Mailer["send"], changes: Partial<OutboxSettings> & { mailCeiling?: number } = {}) {
   const clock = standingClock();
   const log = recordingLog();
   const store = createMemoryOutbox();
   const random = countingRandom();
+  const limits = createMemoryLimits(clock);
   const attempts: { at: number; mail: Mail }[] = [];
   const givenUp: { entry: OutboxEntry; reason: string }[] = [];
   const sent: OutboxEntry[] = [];
   const outbox = createOutbox({
     store,
+    limits,
+    ceiling: createCeiling({ mailCeiling: changes.mailCeiling ?? 0, limits, clock, log }),
     seal: createSeal(KEY, random),
     mailer: {
       send(mail) {
@@ -62,7 +80,7 @@ function setUp(send: Mailer["send"], changes: Partial<OutboxSettings> = {}) {
     onSent: (entry) => void sent.push(entry),
     ...changes,
   });
-  return { clock, log, store, attempts, givenUp, sent, outbox };
+  return { clock, log, store, limits, attempts, givenUp, sent, outbox };
 }
 
 /** Moves the clock from one due time to the next until nothing waits any more. */
@@ -213,10 +231,10 @@ test("a mail that is refused for good is given up at once", async () => {
 test("a mail that cannot be opened is given up at once, and the others are sent", async () => {
   const world = setUp(async () => {});
   await world.outbox.queue(newMail({ to: "lost@example.org" }));
-  const [lost] = await world.store.claim(NOW, NOW, 1);
+  const [lost] = await world.store.claim(false, NOW, NOW, 1);
   if (lost === undefined) throw new Error("nothing was queued");
   world.store.remove(lost.id);
-  world.store.add({ ...lost, content: lost.content.slice(4) });
+  world.store.add({ ...lost, content: lost.content.slice(4) }, 1);
   await world.outbox.queue(newMail());
   await world.outbox.runDue();
   expect(world.sent.map(({ to }) => to)).toEqual(["ann@example.org"]);
@@ -254,24 +272,29 @@ describe("a server that hangs", () => {
   test("holds up its own mail only", async () => {
     const { world, releaseAll } = slowly();
     world.outbox.start();
-    for (const to of ["slow1@example.org", "slow2@example.org", "slow3@example.org", "quick1@example.org"]) {
+    for (const to of ["slow1@example.org", "slow2@example.org", "quick1@example.org"]) {
       await world.outbox.queue(newMail({ to }));
     }
     await until(() => world.sent.length === 1);
     await world.outbox.queue(newMail({ to: "quick2@example.org" }));
     await until(() => world.sent.length === 2);
     expect(world.sent.map((entry) => entry.to)).toEqual(["quick1@example.org", "quick2@example.org"]);
-    expect(world.outbox.underway()).toBe(3);
+    expect(world.outbox.underway()).toBe(2);
     releaseAll();
     await world.outbox.stop();
-    expect(world.sent).toHaveLength(5);
+    expect(world.sent).toHaveLength(4);
   });
 
-  test("has at most four of our conversations open, and the rest follow", async () => {
+  test("has at most four of our conversations open, one of them for those that go first, and the rest follow", async () => {
     const { world, releaseAll } = slowly();
-    for (let n = 1; n <= 6; n++) await world.outbox.queue(newMail({ to: `slow${n}@example.org` }));
+    const queue = (to: string, first: boolean) => world.outbox.queue(newMail({ to, first }));
+    for (let n = 1; n <= 4; n++) await queue(`slow${n}@example.org`, false);
     const running = world.outbox.runDue();
+    await until(() => world.outbox.underway() === 3);
+    for (let n = 1; n <= 2; n++) await queue(`slow-first${n}@example.org`, true);
+    void world.outbox.runDue();
     await until(() => world.outbox.underway() === 4);
+    expect(world.attempts.at(-1)?.mail.to).toBe("slow-first1@example.org");
     // A pass that finds no room starts nothing.
     void world.outbox.runDue();
     await until(() => world.attempts.length >= 4);
@@ -337,13 +360,6 @@ describe("a store that fails", () => {
         fields: { to: "ann@example.org", reason: "the store is away" },
       },
     ]);
-  });
-
-  test("when it is full: the mail is not queued, and that is logged", async () => {
-    const world = setUp(async () => {}, { store: createMemoryOutbox(1) });
-    expect(await world.outbox.queue(newMail())).toBe(true);
-    expect(await world.outbox.queue(newMail())).toBe(false);
-    expect(world.log.lines.map((line) => line.fields.reason)).toEqual(["The outbox is full."]);
   });
 
   test.each<[keyof OutboxStore, number]>([
@@ -507,18 +523,188 @@ describe("with a real SMTP server", () => {
 
 test("mails that are never sent leave room for others while the mail server hangs", async () => {
   const hanging = Promise.withResolvers<void>();
-  const capacity = 20;
-  const store = createMemoryOutbox(capacity);
-  const world = setUp(() => hanging.promise, { store });
-  for (let i = 0; i < 4; i++) await world.outbox.queue(newMail());
+  const world = setUp(() => hanging.promise);
+  const { store } = world;
+  await occupy(store, CAPACITY - 20);
+  for (let i = 0; i < 3; i++) await world.outbox.queue(newMail());
   world.outbox.start();
-  await until(() => world.attempts.length === 4);
-  for (let i = 4; i < capacity; i++) await world.outbox.queue(newMail({ expiresAt: NEVER_SENT }));
+  await until(() => world.attempts.length === 3);
+  for (let i = 3; i < 20; i++) await world.outbox.queue(newMail({ expiresAt: NEVER_SENT }));
   expect(await world.outbox.queue(newMail())).toBe(false);
-  // The four under way are due again at the end of their claim, and nothing before that.
+  // Those under way are due again at the end of their claim, and nothing before that.
   await until(() => store.nextDue() !== NOW);
   expect(await world.outbox.queue(newMail())).toBe(true);
-  expect(world.attempts).toHaveLength(4);
+  expect(world.attempts).toHaveLength(3);
   hanging.resolve();
   await world.outbox.stop();
+});
+
+describe("a full outbox", () => {
+  test("takes no mail, whoever it is to, and says so once a minute", async () => {
+    const world = setUp(async () => {});
+    await occupy(world.store, CAPACITY - 1);
+    expect(await world.outbox.queue(newMail())).toBe(true);
+    for (const first of [false, true, false])
+      expect(await world.outbox.queue(newMail({ first }))).toBe(false);
+    expect(world.log.lines).toEqual([
+      {
+        level: "error",
+        message: "the outbox is full: nobody is promised another mail",
+        fields: { waiting: CAPACITY },
+      },
+    ]);
+    world.clock.advance(MINUTE);
+    expect(await world.outbox.queue(newMail())).toBe(false);
+    expect(world.log.lines).toHaveLength(2);
+  });
+
+  test("sends to those that go first all the same, once in five minutes each, and never to the others", async () => {
+    const world = setUp(async () => {});
+    await occupy(world.store, CAPACITY);
+    world.outbox.start();
+    const ask = async (name: string, first: boolean) =>
+      expect(
+        await world.outbox.queue(
+          newMail({ to: `${name}@example.org`, cooldownKey: `mail:${name}@example.org`, first }),
+        ),
+      ).toBe(false);
+    await ask("known", true);
+    await ask("unknown", false);
+    for (let i = 0; i < 20; i++) await ask("known", true);
+    await ask("other", true);
+    // By then every one of them has had its time.
+    await until(() => world.sent.length >= 2);
+    world.clock.advance(5 * MINUTE);
+    await ask("known", true);
+    await until(() => world.sent.length >= 3);
+    await world.outbox.stop();
+    expect(world.sent.map(({ to }) => to).sort()).toEqual([
+      "known@example.org",
+      "known@example.org",
+      "other@example.org",
+    ]);
+  });
+
+  test("has room for a thousand of those and no more", async () => {
+    const world = setUp(async () => {});
+    await occupy(world.store, CAPACITY + RESERVED - 1);
+    world.outbox.start();
+    for (const name of ["a", "b"]) {
+      await world.outbox.queue(newMail({ to: `${name}@example.org`, cooldownKey: name, first: true }));
+    }
+    await until(() => world.sent.length === 1);
+    await world.outbox.stop();
+  });
+});
+
+describe("those that go first", () => {
+  test("are sent before the others that have waited for longer, after a failure too", async () => {
+    let fails = 1;
+    const world = setUp(async (mail) => {
+      if (mail.to === "first@example.org" && fails-- > 0) throw failing("temporary");
+    });
+    for (let i = 0; i < 50; i++) await world.outbox.queue(newMail({ to: `other${i}@example.org` }));
+    world.clock.advance(SECOND);
+    await world.outbox.queue(newMail({ to: "first@example.org", first: true }));
+    await world.outbox.runDue();
+    expect(world.attempts[0]?.mail.to).toBe("first@example.org");
+    for (let i = 0; i < 50; i++) await world.outbox.queue(newMail({ to: `more${i}@example.org` }));
+    world.clock.advance(2 * SECOND);
+    await world.outbox.runDue();
+    expect(world.attempts[51]?.mail.to).toBe("first@example.org");
+  });
+});
+
+describe("the mail ceiling", () => {
+  const ask = (world: ReturnType<typeof setUp>, count: number, first = false) =>
+    Promise.all(
+      Array.from({ length: count }, () =>
+        world.outbox.queue(newMail({ first, expiresAt: world.clock.now() + 90 * MINUTE })),
+      ),
+    );
+
+  test("lets so many mails an hour out, three quarters of them to addresses that may be invented", async () => {
+    const world = setUp(async () => {}, { mailCeiling: 20 });
+    await ask(world, 100);
+    await world.outbox.runDue();
+    expect(world.sent).toHaveLength(15);
+    await ask(world, 100, true);
+    await world.outbox.runDue();
+    expect(world.sent).toHaveLength(20);
+    expect(world.sent.slice(15).every(({ first }) => first)).toBe(true);
+  });
+
+  test("keeps what is over it until there is room, and counts no mail twice", async () => {
+    let fails = 3;
+    const world = setUp(
+      async () => {
+        if (fails-- > 0) throw failing("temporary");
+      },
+      { mailCeiling: 20 },
+    );
+    await ask(world, 20);
+    await runDry(world);
+    expect(world.sent).toHaveLength(20);
+    expect(world.givenUp).toEqual([]);
+    // Three were tried twice. Fifteen in the first hour, and the rest when those are an hour old.
+    expect(world.attempts).toHaveLength(23);
+    expect(world.attempts.filter(({ at }) => at < HOUR)).toHaveLength(18);
+  });
+
+  test("gives up what would be of no use by then, at once, and does not say that its address may be asked for again", async () => {
+    const world = setUp(async () => {}, { mailCeiling: 4 });
+    const refused: boolean[] = [];
+    const outbox = setUp(async () => {}, {
+      mailCeiling: 4,
+      onGivenUp: (_, __, isRefused) => void refused.push(isRefused),
+    }).outbox;
+    for (const one of [world.outbox, outbox]) for (let i = 0; i < 10; i++) await one.queue(newMail());
+    await world.outbox.runDue();
+    await outbox.runDue();
+    expect(world.sent).toHaveLength(3);
+    expect(world.givenUp.map(({ reason }) => reason)).toEqual(Array(7).fill("The mail ceiling is reached."));
+    expect(await world.store.nextDue()).toBeUndefined();
+    expect(refused).toEqual(Array(7).fill(true));
+  });
+
+  test("is told once each time it is reached, not for each mail", async () => {
+    const world = setUp(async () => {}, { mailCeiling: 4 });
+    for (let minute = 0; minute < 120; minute++) {
+      for (let i = 0; i < 3; i++)
+        await world.outbox.queue(newMail({ expiresAt: world.clock.now() + 15 * MINUTE }));
+      await world.outbox.runDue();
+      world.clock.advance(MINUTE);
+    }
+    const said = world.log.lines.filter(({ level }) => level !== "info");
+    expect(said).toEqual(
+      Array(2).fill({
+        level: "warn",
+        message: "the mail ceiling is reached",
+        fields: {
+          mails_an_hour: 3,
+          waiting: "mails to addresses that are not named and have not signed in before",
+          for_minutes: expect.any(Number),
+        },
+      }),
+    );
+    expect(world.sent.length).toBe(6);
+  });
+
+  test("of 0 is none", async () => {
+    const world = setUp(async () => {}, { mailCeiling: 0 });
+    await ask(world, 2000);
+    await world.outbox.runDue();
+    expect(world.sent).toHaveLength(2000);
+  });
+
+  test("holds for all processes together that share a store", async () => {
+    const one = setUp(async () => {}, { mailCeiling: 20 });
+    const other = setUp(async () => {}, {
+      store: one.store,
+      ceiling: createCeiling({ mailCeiling: 20, limits: one.limits, clock: one.clock, log: one.log }),
+    });
+    await ask(one, 30);
+    await Promise.all([one.outbox.runDue(), other.outbox.runDue()]);
+    expect(one.sent.length + other.sent.length).toBe(15);
+  });
 });

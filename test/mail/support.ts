@@ -27,7 +27,7 @@ export function countingRandom(): Random {
   return {
     bytes(length) {
       const bytes = new Uint8Array(length);
-      if (length > 1) new DataView(bytes.buffer).setUint8(length - 1, ++count);
+      if (length >= 4) new DataView(bytes.buffer).setUint32(length - 4, ++count);
       return bytes;
     },
   };

@@ -21,7 +21,7 @@ async function compete({ tickets: count, mails, rule, hits }: Contest): Promise<
     if (i < hits && (await limits.hit("one key", rule)).allowed) outcome.allowed++;
     if (i < mails) {
       const now = Date.now();
-      for (const { id } of await outbox.claim(now, now + 600_000, 2)) outcome.claimed.push(id);
+      for (const { id } of await outbox.claim(false, now, now + 600_000, 2)) outcome.claimed.push(id);
     }
   }
   return outcome;

@@ -361,12 +361,14 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
           attempts: 0,
           nextAttemptAt: clock.now(),
           cooldownKey: undefined,
+          first: false,
           ...changes,
         };
       }
       /** Long enough that what is claimed does not come back in a case that is about something else. */
       const CLAIM = 100 * HOUR;
-      const claim = (most = 100) => stores.outbox.claim(clock.now(), clock.now() + CLAIM, most);
+      const add = (entry: OutboxEntry, capacity = 10_000) => stores.outbox.add(entry, capacity);
+      const claim = (most = 100) => stores.outbox.claim(false, clock.now(), clock.now() + CLAIM, most);
       const claimedIds = async (most?: number) => (await claim(most)).map((entry) => entry.id);
 
       test("starts empty", async () => {
@@ -377,15 +379,15 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
       test("hands out mails as they were queued, counting the attempt, until they are removed", async () => {
         const plain = mail("a");
         const full = mail("b", { content: "<p>ünïcode</p>", cooldownKey: "mail:ann@example.org" });
-        expect(await stores.outbox.add(plain)).toBe(true);
-        expect(await stores.outbox.add(full)).toBe(true);
+        expect(await add(plain)).toBe(true);
+        expect(await add(full)).toBe(true);
         const until = clock.now() + 90_000;
         const handedOut = (attempts: number, nextAttemptAt: number) =>
           [plain, full].map((entry) => ({ ...entry, attempts, nextAttemptAt }));
-        expect(await stores.outbox.claim(clock.now(), until, 100)).toEqual(handedOut(1, until));
+        expect(await stores.outbox.claim(false, clock.now(), until, 100)).toEqual(handedOut(1, until));
         expect(await stores.outbox.nextDue()).toBe(until);
         clock.advance(90_000);
-        expect(await stores.outbox.claim(clock.now(), until + 90_000, 100)).toEqual(
+        expect(await stores.outbox.claim(false, clock.now(), until + 90_000, 100)).toEqual(
           handedOut(2, until + 90_000),
         );
         await stores.outbox.remove("a");
@@ -399,7 +401,7 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
       });
 
       test("gives a mail to one of many who claim at once, and to nobody else while the claim lasts", async () => {
-        for (let i = 0; i < 20; i++) await stores.outbox.add(mail(`m${i}`));
+        for (let i = 0; i < 20; i++) await add(mail(`m${i}`));
         const all = await Promise.all(Array.from({ length: 50 }, () => claimedIds(3)));
         const handedOut = all.flat();
         expect(handedOut).toHaveLength(20);
@@ -413,15 +415,15 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
 
       test("orders by when mails fall due, then by when they were queued", async () => {
         const now = clock.now();
-        await stores.outbox.add(mail("late", { nextAttemptAt: now + 2000 }));
-        await stores.outbox.add(mail("second", { queuedAt: now - 1, nextAttemptAt: now + 1000 }));
-        await stores.outbox.add(mail("first", { queuedAt: now - 2, nextAttemptAt: now + 1000 }));
-        await stores.outbox.add(mail("now"));
+        await add(mail("late", { nextAttemptAt: now + 2000 }));
+        await add(mail("second", { queuedAt: now - 1, nextAttemptAt: now + 1000 }));
+        await add(mail("first", { queuedAt: now - 2, nextAttemptAt: now + 1000 }));
+        await add(mail("now"));
         expect(await stores.outbox.nextDue()).toBe(now);
         clock.advance(999);
-        expect(await stores.outbox.claim(clock.now(), now + 999, 100)).toMatchObject([{ id: "now" }]);
+        expect(await stores.outbox.claim(false, clock.now(), now + 999, 100)).toMatchObject([{ id: "now" }]);
         clock.advance(1);
-        expect(await stores.outbox.claim(clock.now(), now + 1500, 2)).toMatchObject([
+        expect(await stores.outbox.claim(false, clock.now(), now + 1500, 2)).toMatchObject([
           { id: "now" },
           { id: "first" },
         ]);
@@ -433,47 +435,92 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
       test("postpones", async () => {
         const entry = mail("a");
         const now = clock.now();
-        await stores.outbox.add(entry);
-        await stores.outbox.add(mail("b", { nextAttemptAt: now + 5000 }));
+        await add(entry);
+        await add(mail("b", { nextAttemptAt: now + 5000 }));
         expect(await claimedIds()).toEqual(["a"]);
-        await stores.outbox.postpone("a", now + 30_000);
+        await stores.outbox.postpone("a", now + 30_000, 1);
         expect(await claimedIds()).toEqual([]);
         expect(await stores.outbox.nextDue()).toBe(now + 5000);
         await stores.outbox.remove("b");
         expect(await stores.outbox.nextDue()).toBe(now + 30_000);
         clock.advance(30_000);
-        await stores.outbox.postpone("gone", now);
+        await stores.outbox.postpone("gone", now, 1);
         expect(await claim(5)).toEqual([{ ...entry, attempts: 2, nextAttemptAt: clock.now() + CLAIM }]);
       });
 
+      test("says how often a postponed mail has been tried", async () => {
+        await add(mail("a"));
+        await claim();
+        await stores.outbox.postpone("a", clock.now(), 0);
+        expect(await claim()).toMatchObject([{ id: "a", attempts: 1 }]);
+      });
+
+      test("hands out those that go first and the others each for themselves, postponed ones too", async () => {
+        const claimFirst = async () =>
+          (await stores.outbox.claim(true, clock.now(), clock.now() + CLAIM, 100)).map(({ id, first }) => [
+            id,
+            first,
+          ]);
+        const now = clock.now();
+        for (const id of ["b", "a"]) await add(mail(id, { nextAttemptAt: now - 1000 }));
+        expect(await claimFirst()).toEqual([]);
+        await add(mail("late", { first: true, nextAttemptAt: now + 1000 }));
+        await add(mail("first", { first: true, nextAttemptAt: now - 500 }));
+        expect(await stores.outbox.nextDue()).toBe(now - 1000);
+        expect(await claimFirst()).toEqual([["first", true]]);
+        expect(await claimFirst()).toEqual([]);
+        expect(await claimedIds()).toEqual(["b", "a"]);
+        expect(await stores.outbox.nextDue()).toBe(now + 1000);
+        await stores.outbox.postpone("first", now + 500, 1);
+        await stores.outbox.postpone("a", now + 600, 1);
+        expect(await stores.outbox.nextDue()).toBe(now + 500);
+        clock.advance(1000);
+        expect(await claimFirst()).toEqual([
+          ["first", true],
+          ["late", true],
+        ]);
+        expect(await claimedIds()).toEqual(["a"]);
+        for (const id of ["first", "late", "a", "b"]) await stores.outbox.remove(id);
+        expect(await stores.outbox.nextDue()).toBeUndefined();
+      });
+
+      test("counts both kinds against the capacity that it is asked for", async () => {
+        expect(await add(mail("a"), 2)).toBe(true);
+        expect(await add(mail("b", { first: true }), 2)).toBe(true);
+        expect(await add(mail("c"), 2)).toBe(false);
+        expect(await add(mail("d", { first: true }), 2)).toBe(false);
+        expect(await add(mail("d", { first: true }), 3)).toBe(true);
+        expect(await add(mail("e"), 3)).toBe(false);
+      });
+
       test("still hands out a mail that has expired: giving it up is the sender's part", async () => {
-        await stores.outbox.add(mail("a"));
+        await add(mail("a"));
         clock.advance(2 * HOUR);
         expect(await claimedIds()).toEqual(["a"]);
       });
 
       test("keeps one of a mail that is added twice", async () => {
-        expect(await stores.outbox.add(mail("a"))).toBe(true);
-        expect(await stores.outbox.add(mail("a"))).toBe(true);
+        expect(await add(mail("a"))).toBe(true);
+        expect(await add(mail("a"))).toBe(true);
         expect(await claimedIds()).toEqual(["a"]);
       });
 
       test("takes 10,000 mails and no more, until there is room", async () => {
         const added = await Promise.all(
           Array.from({ length: 10_000 }, (_, i) =>
-            stores.outbox.add(mail(`m${i}`, { nextAttemptAt: clock.now() + ((i * 7919) % 10_000) })),
+            add(mail(`m${i}`, { nextAttemptAt: clock.now() + ((i * 7919) % 10_000) })),
           ),
         );
         expect(added.every(Boolean)).toBe(true);
-        expect(await stores.outbox.add(mail("one too many"))).toBe(false);
+        expect(await add(mail("one too many"))).toBe(false);
         clock.advance(10_000);
         const ids = await claimedIds(20_000);
         expect(ids).toHaveLength(10_000);
         const offsets = ids.map((id) => (Number(id.slice(1)) * 7919) % 10_000);
         expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
         await stores.outbox.remove("m5000");
-        expect(await stores.outbox.add(mail("fits now"))).toBe(true);
-        expect(await stores.outbox.add(mail("again too many"))).toBe(false);
+        expect(await add(mail("fits now"))).toBe(true);
+        expect(await add(mail("again too many"))).toBe(false);
       });
     });
   });

@@ -52,6 +52,7 @@ body_template = "{login_url}"
     RUNEGATE_SESSION_KEY: "k".repeat(64),
     RUNEGATE_ALLOWED_DOMAINS: "example.org",
     RUNEGATE_RATE_LIMIT_ENABLED: "false",
+    RUNEGATE_MAIL_CEILING: "0",
     RUNEGATE_CONTROL_SOCKET: "off",
     RUNEGATE_LOG: "error",
     RUNEGATE_REQUEST_LOGS: "false",

@@ -26,8 +26,8 @@ test("the memory store answers at once", () => {
     sessions.list(),
     limits.hit("a", { limit: 1, windowMs: 1 }),
     limits.release("a"),
-    outbox.claim(0, 1, 1),
-    outbox.postpone("a", 1),
+    outbox.claim(false, 0, 1, 1),
+    outbox.postpone("a", 1, 1),
     outbox.nextDue(),
     close(),
   ];

@@ -91,10 +91,10 @@ const ASKING: readonly [name: string, ask: (stores: Stores) => unknown][] = [
   ["list", ({ sessions }) => sessions.list()],
   ["hit", ({ limits }) => limits.hit("a", { limit: 1, windowMs: 1 })],
   ["release", ({ limits }) => limits.release("a")],
-  ["add", ({ outbox }) => outbox.add({} as never)],
-  ["claim", ({ outbox }) => outbox.claim(0, 1, 1)],
+  ["add", ({ outbox }) => outbox.add({} as never, 1)],
+  ["claim", ({ outbox }) => outbox.claim(false, 0, 1, 1)],
   ["nextDue", ({ outbox }) => outbox.nextDue()],
-  ["postpone", ({ outbox }) => outbox.postpone("a", 1)],
+  ["postpone", ({ outbox }) => outbox.postpone("a", 1, 1)],
   ["remove", ({ outbox }) => outbox.remove("a")],
   ["ready", (stores) => stores.ready()],
 ];

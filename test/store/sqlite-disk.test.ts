@@ -28,6 +28,7 @@ const mail = (id: string): OutboxEntry => ({
   attempts: 0,
   nextAttemptAt: 0,
   cooldownKey: undefined,
+  first: false,
 });
 
 describe.skipIf(mountSmallDisk === undefined)("a disk", () => {
@@ -55,7 +56,7 @@ describe.skipIf(mountSmallDisk === undefined)("a disk", () => {
     expect(() => ready()).toThrow(StoreUnavailable);
     expect(() => ready()).toThrow("The disk that the database is on is full.");
     expect(() => sessions.create(record("s2"))).toThrow(StoreUnavailable);
-    expect(() => outbox.add(mail("m"))).toThrow(StoreUnavailable);
+    expect(() => outbox.add(mail("m"), 10)).toThrow(StoreUnavailable);
     expect(() => limits.hit("k", { limit: 1, windowMs: HOUR })).toThrow(StoreUnavailable);
     expect(sessions.find("s1")).toMatchObject({ id: "s1" });
     expect(sessions.touch("s1", Date.now() + 1000)).toBeUndefined();
@@ -70,7 +71,7 @@ describe.skipIf(mountSmallDisk === undefined)("a disk", () => {
     expect(tickets.spend(`t${last}`, end)).toBe("spent");
     void sessions.create(record("s2"));
     expect(sessions.find("s2")).toMatchObject({ id: "s2" });
-    expect(outbox.add(mail("m"))).toBe(true);
+    expect(outbox.add(mail("m"), 10)).toBe(true);
     expect(limits.hit("k", { limit: 1, windowMs: HOUR })).toEqual({ allowed: true });
     expect(place.lines.filter((line) => line.includes("the database fails"))).toHaveLength(1);
     expect(place.lines.filter((line) => line.includes("works again"))).toHaveLength(1);

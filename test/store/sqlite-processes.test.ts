@@ -54,17 +54,21 @@ test("of all processes one gets a ticket, one a mail, and together they get as m
   expect(place.lines).toEqual([]);
   const now = Date.now();
   for (let i = 0; i < 100; i++) {
-    await outbox.add({
-      id: `m${i}`,
-      to: "ann@example.org",
-      content: "sealed",
-      messageId: `<m${i}@example.org>`,
-      queuedAt: now,
-      expiresAt: now + 600_000,
-      attempts: 0,
-      nextAttemptAt: now,
-      cooldownKey: undefined,
-    });
+    await outbox.add(
+      {
+        id: `m${i}`,
+        to: "ann@example.org",
+        content: "sealed",
+        messageId: `<m${i}@example.org>`,
+        queuedAt: now,
+        expiresAt: now + 600_000,
+        attempts: 0,
+        nextAttemptAt: now,
+        cooldownKey: undefined,
+        first: false,
+      },
+      1000,
+    );
   }
   const rule = { limit: 50, windowMs: 600_000 };
   const outcomes = await Promise.all(

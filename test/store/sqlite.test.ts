@@ -78,7 +78,7 @@ function session(id: string, changes: Partial<SessionRecord> = {}): SessionRecor
 
 function mail(id: string): OutboxEntry {
   const times = { queuedAt: 0, expiresAt: 0, attempts: 0, nextAttemptAt: 0 };
-  return { id, to: "a", content: "", messageId: "", cooldownKey: undefined, ...times };
+  return { id, to: "a", content: "", messageId: "", cooldownKey: undefined, first: false, ...times };
 }
 
 function everyCall({ tickets, sessions, limits, outbox, ready }: Stores) {
@@ -92,10 +92,10 @@ function everyCall({ tickets, sessions, limits, outbox, ready }: Stores) {
     list: () => sessions.list(),
     hit: () => limits.hit("a", { limit: 1, windowMs: 1 }),
     release: () => limits.release("a"),
-    add: () => outbox.add(mail("m")),
-    claim: () => outbox.claim(0, 1, 1),
+    add: () => outbox.add(mail("m"), 10),
+    claim: () => outbox.claim(false, 0, 1, 1),
     nextDue: () => outbox.nextDue(),
-    postpone: () => outbox.postpone("a", 1),
+    postpone: () => outbox.postpone("a", 1, 1),
     remove: () => outbox.remove("a"),
   };
 }
@@ -366,10 +366,10 @@ describe("migrations", () => {
     const { outbox } = place.open(createTestClock());
     add.run("after", null, 20);
     const sealed = { ...mail("sealed"), content: "sealed", nextAttemptAt: 30 };
-    await outbox.add(sealed);
+    await outbox.add(sealed, 10);
 
     const shown = due.all();
-    const claimed = await outbox.claim(1000, 5000, 10);
+    const claimed = await outbox.claim(false, 1000, 5000, 10);
     expect(claimed.map(({ id, content }) => [id, content])).toEqual([
       ["before", '{"subject":"Sign in","text":"the link","html":"<p>the link</p>"}'],
       ["after", '{"subject":"Sign in","text":"the link","html":null}'],
@@ -377,11 +377,27 @@ describe("migrations", () => {
     ]);
     expect(claimed[0]).toEqual({
       ...{ id: "before", to: "ann@example.org", messageId: "<m@x>", queuedAt: 1, expiresAt: 2000 },
-      ...{ attempts: 1, nextAttemptAt: 5000, cooldownKey: "mail:ann@example.org" },
+      ...{ attempts: 1, nextAttemptAt: 5000, cooldownKey: "mail:ann@example.org", first: false },
       content: expect.any(String),
     });
     // Neither a subject nor a text: the older one fails to write that mail, and tries again later.
     expect(shown).toContainEqual({ id: "sealed", subject: null, text: null, html: null });
+  });
+
+  test("to sealed mail leave nothing of what was sent in the file, nor does anything that is deleted", async () => {
+    const older = new Database(place.path);
+    migrate(older, place.path, 1, MIGRATIONS.slice(0, 1));
+    older.run(`INSERT INTO outbox VALUES (1, 'old', 'old@example.org', 'Sign in', 'the link', '<p>the link</p>', '<m@x>',
+      1, 2000, 0, 10, NULL)`);
+    older.close(true);
+    const { outbox, sessions, close } = place.open(createTestClock());
+    await outbox.add({ ...mail("new"), to: "new@example.org" }, 10);
+    await sessions.create(session("s", { email: "gone@example.org" }));
+    for (const { id } of await outbox.claim(false, 1000, 5000, 10)) await outbox.remove(id);
+    await sessions.end("s");
+    await close();
+    const file = readFileSync(place.path, "latin1");
+    expect(["the link", "old@", "new@", "gone@"].filter((text) => file.includes(text))).toEqual([]);
   });
 
   test("say what they did, once", () => {

@@ -157,14 +157,19 @@ describe.each(executables)("%s", (executable) => {
     test("a mail is claimed by one of them", async () => {
       const now = clock.now();
       for (let i = 0; i < 40; i++) {
-        await here.outbox.add({
-          ...{ id: `m${i}`, to: "ann@example.org", content: "sealed" },
-          ...{ messageId: "<m@example.org>", queuedAt: now, expiresAt: now + HOUR, attempts: 0 },
-          ...{ nextAttemptAt: now, cooldownKey: undefined },
-        });
+        await here.outbox.add(
+          {
+            ...{ id: `m${i}`, to: "ann@example.org", content: "sealed" },
+            ...{ messageId: "<m@example.org>", queuedAt: now, expiresAt: now + HOUR, attempts: 0 },
+            ...{ nextAttemptAt: now, cooldownKey: undefined, first: false },
+          },
+          1000,
+        );
       }
       const claims = await Promise.all(
-        Array.from({ length: 40 }, async (_, i) => (i % 2 ? here : there).outbox.claim(now, now + HOUR, 3)),
+        Array.from({ length: 40 }, async (_, i) =>
+          (i % 2 ? here : there).outbox.claim(false, now, now + HOUR, 3),
+        ),
       );
       const ids = claims.flat().map(({ id }) => id);
       expect(ids).toHaveLength(40);
@@ -195,7 +200,7 @@ describe.each(executables)("%s", (executable) => {
       for (const [id, rest] of Object.entries(values)) await add(id, `0\n${"0".repeat(32)}${id}\n${rest}`);
       for (const value of ["", "x", "many\n0\n{}"]) await add(`bare${value}`, value);
 
-      const claimed = await here.outbox.claim(clock.now(), clock.now() + HOUR, 100);
+      const claimed = await here.outbox.claim(false, clock.now(), clock.now() + HOUR, 100);
       expect(claimed.map(({ id, to, content }) => [id, to, content])).toEqual([
         ["clear", "ann@example.org", '{"subject":"Sign in","text":"the link"}'],
         ["sealed", "ann@example.org", "sealed"],
@@ -513,7 +518,7 @@ describe.each(executables)("%s", (executable) => {
       expect(await stores.sessions.endAll("ann@example.org")).toEqual(["a"]);
       await stores.limits.hit("k", { limit: 1, windowMs: 1000 });
       await stores.limits.release("k");
-      expect(await stores.outbox.claim(0, 1, 1)).toEqual([]);
+      expect(await stores.outbox.claim(false, 0, 1, 1)).toEqual([]);
       expect(await stores.outbox.nextDue()).toBeUndefined();
     });
 

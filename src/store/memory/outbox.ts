@@ -4,16 +4,20 @@ import type { OutboxEntry, OutboxStore } from "../contracts.ts";
 type Waiting = { readonly entry: OutboxEntry; readonly order: number };
 
 /**
- * Mails waiting to be sent, in one array sorted by when they fall due: finding a place is a binary search, and shifting
- * what comes after it is a single move of memory at this capacity.
+ * Mails waiting to be sent, those that go first and the others, each in an array sorted by when they fall due: finding a
+ * place is a binary search, and shifting what comes after it is a single move of memory at ten thousand.
  */
-export function createMemoryOutbox(capacity = 10_000): OutboxStore {
+export function createMemoryOutbox(): OutboxStore {
   const byId = new Map<string, Waiting>();
-  const sorted: Waiting[] = [];
+  const goFirst: Waiting[] = [];
+  const others: Waiting[] = [];
   let order = 0;
 
-  /** The index of the first entry that does not come before `waiting`. */
+  const laneOf = (first: boolean) => (first ? goFirst : others);
+
+  /** The index in its lane of the first entry that does not come before `waiting`. */
   function place(waiting: Waiting): number {
+    const sorted = laneOf(waiting.entry.first);
     let low = 0;
     let high = sorted.length;
     while (low < high) {
@@ -27,14 +31,14 @@ export function createMemoryOutbox(capacity = 10_000): OutboxStore {
 
   function insert(waiting: Waiting): void {
     byId.set(waiting.entry.id, waiting);
-    sorted.splice(place(waiting), 0, waiting);
+    laneOf(waiting.entry.first).splice(place(waiting), 0, waiting);
   }
 
   function take(id: string): Waiting | undefined {
     const waiting = byId.get(id);
     if (waiting === undefined) return undefined;
     byId.delete(id);
-    sorted.splice(place(waiting), 1);
+    laneOf(waiting.entry.first).splice(place(waiting), 1);
     return waiting;
   }
 
@@ -45,17 +49,17 @@ export function createMemoryOutbox(capacity = 10_000): OutboxStore {
   }
 
   return {
-    add(entry) {
+    add(entry, capacity) {
       // The same mail again, from a caller who did not hear the first answer: it is queued.
       if (byId.has(entry.id)) return true;
-      if (sorted.length >= capacity) return false;
+      if (byId.size >= capacity) return false;
       insert({ entry, order: order++ });
       return true;
     },
 
-    claim(now, until, most) {
+    claim(first, now, until, most) {
       const due: OutboxEntry[] = [];
-      for (const { entry } of sorted) {
+      for (const { entry } of laneOf(first)) {
         if (entry.nextAttemptAt > now || due.length >= most) break;
         due.push(entry);
       }
@@ -66,11 +70,14 @@ export function createMemoryOutbox(capacity = 10_000): OutboxStore {
       });
     },
 
-    nextDue: () => sorted[0]?.entry.nextAttemptAt,
+    nextDue() {
+      const next = Math.min(...[goFirst, others].flatMap(([waiting]) => waiting?.entry.nextAttemptAt ?? []));
+      return Number.isFinite(next) ? next : undefined;
+    },
 
-    postpone(id, nextAttemptAt) {
+    postpone(id, nextAttemptAt, attempts) {
       const waiting = byId.get(id);
-      if (waiting !== undefined) change({ ...waiting.entry, nextAttemptAt });
+      if (waiting !== undefined) change({ ...waiting.entry, nextAttemptAt, attempts });
     },
 
     remove(id) {

@@ -60,8 +60,9 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX outbox_due ON outbox (next_attempt_at, queued_at, position);
   `,
   `
-  -- What a mail says is sealed, in one column. The columns for it in clear stay, for mails of before and of the older Runegate
-  -- that may run on while this one takes its place; without a value that one cannot send what is sealed, and leaves it to us.
+  -- What a mail says is sealed, in one column; and some go before the others. The columns for it in clear stay, for mails of
+  -- before, and for an older Runegate that still runs while this one takes its place: where it finds no text, it fails to
+  -- send the mail and tries again later, so that it is left to us.
   CREATE TABLE sealed_outbox (
     position INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -75,12 +76,13 @@ export const MIGRATIONS: readonly string[] = [
     attempts INTEGER NOT NULL,
     next_attempt_at INTEGER NOT NULL,
     cooldown_key TEXT,
-    content TEXT
+    content TEXT,
+    first INTEGER NOT NULL DEFAULT 0
   ) STRICT;
-  INSERT INTO sealed_outbox SELECT *, NULL FROM outbox;
+  INSERT INTO sealed_outbox SELECT *, NULL, 0 FROM outbox;
   DROP TABLE outbox;
   ALTER TABLE sealed_outbox RENAME TO outbox;
-  CREATE INDEX outbox_due ON outbox (next_attempt_at, queued_at, position);
+  CREATE INDEX outbox_due ON outbox (first, next_attempt_at, queued_at, position);
   `,
 ];
 

@@ -68,6 +68,8 @@ export function connect(path: string, busyTimeoutMs: number): Database {
   try {
     const database = new Database(path, { readwrite: true, create: false, strict: true });
     database.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    // What is deleted is overwritten and not only given free: addresses, and mails that an older version queued in clear.
+    database.run("PRAGMA secure_delete = ON");
     return database;
   } catch (error) {
     throw asUnavailable(error);

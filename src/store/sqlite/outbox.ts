@@ -2,7 +2,7 @@ import type { OutboxEntry, OutboxStore } from "../contracts.ts";
 import type { SqliteHandle } from "./handle.ts";
 
 /** As the row has it: without a value is null. */
-type Row = Omit<OutboxEntry, "cooldownKey"> & {
+type Row = Omit<OutboxEntry, "cooldownKey" | "first"> & {
   readonly cooldownKey: string | null;
 };
 
@@ -16,6 +16,7 @@ type New = [
   attempts: number,
   nextAttemptAt: number,
   cooldownKey: string | null,
+  first: number,
   capacity: number,
 ];
 
@@ -23,46 +24,52 @@ type New = [
  * Mails waiting to be sent. Being queued survives a power cut; what follows need not: a claim or a removal that is lost leads
  * to one more delivery of the same mail.
  */
-export function createSqliteOutbox(handle: SqliteHandle, capacity = 10_000): OutboxStore {
+export function createSqliteOutbox(handle: SqliteHandle): OutboxStore {
   const { durable, relaxed } = handle;
   const insert = durable.prepare<never, New>(`
     INSERT INTO outbox (id, recipient, content, message_id, queued_at, expires_at, attempts, next_attempt_at,
-      cooldown_key)
-    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE (SELECT count(*) FROM outbox) < ?10
+      cooldown_key, first)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE (SELECT count(*) FROM outbox) < ?11
     ON CONFLICT DO NOTHING`);
   const exists = durable.prepare<{ found: number }, [string]>("SELECT 1 AS found FROM outbox WHERE id = ?");
-  const selectDue = relaxed.prepare<Row & { position: number }, [number, number]>(`
+  const selectDue = relaxed.prepare<Row & { position: number }, [number, number, number]>(`
     SELECT position, id, recipient AS "to", message_id AS messageId, queued_at AS queuedAt,
-      coalesce(content, json_object('subject', subject, 'text', text, 'html', html)) AS content, expires_at AS expiresAt, attempts, next_attempt_at AS nextAttemptAt, cooldown_key AS cooldownKey
-    FROM outbox WHERE next_attempt_at <= ?1 ORDER BY next_attempt_at, queued_at, position LIMIT ?2`);
+      coalesce(content, json_object('subject', subject, 'text', text, 'html', html)) AS content,
+      expires_at AS expiresAt, attempts, next_attempt_at AS nextAttemptAt, cooldown_key AS cooldownKey
+    FROM outbox WHERE first = ?1 AND next_attempt_at <= ?2
+    ORDER BY next_attempt_at, queued_at, position LIMIT ?3`);
   const take = relaxed.prepare<never, [number, number]>(
     "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = ?2 WHERE position = ?1",
   );
-  const first = relaxed.prepare<{ at: number | null }, []>("SELECT min(next_attempt_at) AS at FROM outbox");
-  const move = relaxed.prepare<never, [string, number]>(
-    "UPDATE outbox SET next_attempt_at = ?2 WHERE id = ?1",
+  const earliest = relaxed.prepare<{ at: number | null }, [number]>(
+    "SELECT min(next_attempt_at) AS at FROM outbox WHERE first = ?",
+  );
+  const move = relaxed.prepare<never, [string, number, number]>(
+    "UPDATE outbox SET next_attempt_at = ?2, attempts = ?3 WHERE id = ?1",
   );
   const remove = relaxed.prepare<never, [string]>("DELETE FROM outbox WHERE id = ?");
 
   // The lock is taken before the rows are read: of two processes the second sees what the first has taken.
-  const claim = relaxed.transaction((now: number, until: number, most: number): OutboxEntry[] =>
-    selectDue.all(now, most).map(({ position, cooldownKey, ...row }) => {
-      take.run(position, until);
-      return {
-        ...row,
-        cooldownKey: cooldownKey ?? undefined,
-        attempts: row.attempts + 1,
-        nextAttemptAt: until,
-      };
-    }),
+  const claim = relaxed.transaction(
+    (first: boolean, now: number, until: number, most: number): OutboxEntry[] =>
+      selectDue.all(Number(first), now, most).map(({ position, cooldownKey, ...row }) => {
+        take.run(position, until);
+        return {
+          ...row,
+          first,
+          cooldownKey: cooldownKey ?? undefined,
+          attempts: row.attempts + 1,
+          nextAttemptAt: until,
+        };
+      }),
   );
 
-  function nextDue(): number | undefined {
-    return handle.read(() => first.get())?.at ?? undefined;
+  function nextOf(first: boolean): number {
+    return handle.read(() => earliest.get(Number(first)))?.at ?? Number.POSITIVE_INFINITY;
   }
 
   return {
-    add(entry) {
+    add(entry, capacity) {
       const { changes } = handle.write(() =>
         insert.run(
           entry.id,
@@ -74,6 +81,7 @@ export function createSqliteOutbox(handle: SqliteHandle, capacity = 10_000): Out
           entry.attempts,
           entry.nextAttemptAt,
           entry.cooldownKey ?? null,
+          Number(entry.first),
           capacity,
         ),
       );
@@ -81,17 +89,19 @@ export function createSqliteOutbox(handle: SqliteHandle, capacity = 10_000): Out
       return changes === 1 || handle.read(() => exists.get(entry.id)) !== null;
     },
 
-    claim(now, until, most) {
+    claim(first, now, until, most) {
       // Looked at often and mostly empty: no lock for nothing.
-      const next = nextDue();
-      if (next === undefined || next > now) return [];
-      return handle.write(() => claim.immediate(now, until, most));
+      if (nextOf(first) > now) return [];
+      return handle.write(() => claim.immediate(first, now, until, most));
     },
 
-    nextDue,
+    nextDue() {
+      const next = Math.min(nextOf(true), nextOf(false));
+      return Number.isFinite(next) ? next : undefined;
+    },
 
-    postpone(id, nextAttemptAt) {
-      handle.write(() => move.run(id, nextAttemptAt));
+    postpone(id, nextAttemptAt, attempts) {
+      handle.write(() => move.run(id, nextAttemptAt, attempts));
     },
 
     remove(id) {

@@ -16,8 +16,13 @@ export const limitKey = (key: string) => `${TAG}:limit:${key}`;
 /** Records by id, ids by when they expire, and `address LF id` in alphabetical order. */
 export const SESSIONS = [`${TAG}:sessions`, `${TAG}:sessions:expiry`, `${TAG}:sessions:addresses`] as const;
 
-/** Entries by id, their places by when they fall due, and the number of the last one queued. */
-export const OUTBOX = [`${TAG}:outbox`, `${TAG}:outbox:due`, `${TAG}:outbox:count`] as const;
+/** Entries by id, their places by when they fall due, the number of the last one queued, and the places of those that go first. */
+export const OUTBOX = [
+  `${TAG}:outbox`,
+  `${TAG}:outbox:due`,
+  `${TAG}:outbox:count`,
+  `${TAG}:outbox:first`,
+] as const;
 
 /** Channels know no database numbers, so the number is in the name. */
 export const endedChannel = (database: string) => `${TAG}:ended:${database}`;

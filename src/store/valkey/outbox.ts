@@ -6,12 +6,12 @@ import type { Link } from "./link.ts";
 import { KEEP, MARGIN_MS, runScript, script } from "./script.ts";
 
 /**
- * Three keys. A hash: id → `attempts LF place LF the rest as JSON`. A sorted set: places by when they fall due. And a
- * counter. A place is when the mail was queued and the counter then, both of a fixed width, and the id: in alphabetical
- * order, which is how a sorted set orders what falls due at once.
+ * Four keys. A hash: id → `attempts LF place LF the rest as JSON`. Two sorted sets, one of them for those that go first:
+ * places by when they fall due. And a counter. A place is when the mail was queued and the counter then, both of a fixed
+ * width, and the id: in alphabetical order, which is how a sorted set orders what falls due at once.
  */
 const PARTS = `
-local entries, due, counter = KEYS[1], KEYS[2], KEYS[3]
+local entries, others, counter, first = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local function parts(id)
   local value = redis.call("HGET", entries, id)
   if not value then return end
@@ -20,18 +20,19 @@ end
 `;
 
 const ADD = script(`${KEEP}${PARTS}
-local id, attempts, nextAttemptAt, queuedAt, rest, capacity, ttl = unpack(ARGV)
+local id, attempts, nextAttemptAt, queuedAt, rest, capacity, ttl, lane = unpack(ARGV)
 if redis.call("HEXISTS", entries, id) == 1 then return 1 end
 if redis.call("HLEN", entries) >= tonumber(capacity) then return 0 end
 local place = queuedAt .. string.format("%016d", redis.call("INCR", counter)) .. id
 redis.call("HSET", entries, id, attempts .. "\\n" .. place .. "\\n" .. rest)
-redis.call("ZADD", due, nextAttemptAt, place)
+redis.call("ZADD", lane == "1" and first or others, nextAttemptAt, place)
 for _, key in ipairs(KEYS) do keep(key, ttl) end
 return 1
 `);
 
 const CLAIM = script(`${PARTS}
-local now, till, most = unpack(ARGV)
+local now, till, most, lane = unpack(ARGV)
+local due = lane == "1" and first or others
 local claimed = {}
 for _, place in ipairs(redis.call("ZRANGEBYSCORE", due, "-inf", now, "LIMIT", 0, most)) do
   local id = string.sub(place, 33)
@@ -51,9 +52,11 @@ return claimed
 `);
 
 const POSTPONE = script(`${PARTS}
-local id, nextAttemptAt = unpack(ARGV)
-local _, place = parts(id)
-if place then redis.call("ZADD", due, nextAttemptAt, place) end
+local id, nextAttemptAt, attempts = unpack(ARGV)
+local _, place, rest = parts(id)
+if not place then return end
+redis.call("HSET", entries, id, attempts .. "\\n" .. place .. "\\n" .. rest)
+redis.call("ZADD", redis.call("ZSCORE", first, place) and first or others, nextAttemptAt, place)
 `);
 
 const REMOVE = script(`${PARTS}
@@ -61,32 +64,34 @@ local id = ARGV[1]
 local _, place = parts(id)
 if not place then return end
 redis.call("HDEL", entries, id)
-redis.call("ZREM", due, place)
+redis.call("ZREM", others, place)
+redis.call("ZREM", first, place)
 `);
 
-/** What does not change while an entry waits. An older Runegate, which may still run elsewhere, has the mail in clear instead. */
-type Lasting = Omit<OutboxEntry, "id" | "attempts" | "nextAttemptAt" | "cooldownKey"> & {
+/** What does not change while an entry waits. Of an older Runegate, which may still run elsewhere, the mail in clear. */
+type Lasting = Omit<OutboxEntry, "id" | "attempts" | "nextAttemptAt" | "cooldownKey" | "first"> & {
   readonly cooldownKey?: string;
 };
 type InClear = { readonly subject?: string; readonly text?: string; readonly html?: string };
 
-export function createValkeyOutbox(link: Link, clock: Clock, log: Logger, capacity = 10_000): OutboxStore {
+export function createValkeyOutbox(link: Link, clock: Clock, log: Logger): OutboxStore {
   return {
-    async add({ id, attempts, nextAttemptAt, ...lasting }) {
+    async add({ id, attempts, nextAttemptAt, first, ...lasting }, capacity) {
       const ttl = Math.ceil(Math.max(0, lasting.expiresAt - clock.now())) + MARGIN_MS;
       const queuedAt = String(lasting.queuedAt).padStart(16, "0");
       const rest = JSON.stringify(lasting);
-      const args = [id, attempts, nextAttemptAt, queuedAt, rest, capacity, ttl];
+      const args = [id, attempts, nextAttemptAt, queuedAt, rest, capacity, ttl, Number(first)];
       return (await runScript(link, ADD, OUTBOX, args)) === 1;
     },
 
-    async claim(now, until, most) {
-      const claimed = (await runScript(link, CLAIM, OUTBOX, [now, until, most])) as Claimed[];
+    async claim(first, now, until, most) {
+      const args = [now, until, most, Number(first)];
+      const claimed = (await runScript(link, CLAIM, OUTBOX, args)) as Claimed[];
       const read = claimed.map(([id, attempts, rest]) => {
         const lasting = readLasting(rest);
         if (lasting !== undefined) {
           const { cooldownKey } = lasting;
-          return { id, ...lasting, cooldownKey, attempts: Number(attempts), nextAttemptAt: until };
+          return { id, ...lasting, cooldownKey, first, attempts: Number(attempts), nextAttemptAt: until };
         }
         log.error("a waiting mail that cannot be read was dropped", { id });
         return runScript(link, REMOVE, OUTBOX, [id]).then(() => undefined);
@@ -95,12 +100,16 @@ export function createValkeyOutbox(link: Link, clock: Clock, log: Logger, capaci
     },
 
     async nextDue() {
-      const [first] = (await link.run("ZRANGE", [OUTBOX[1], "0", "0", "WITHSCORES"])) as [string, number][];
-      return first?.[1];
+      const [, others, , first] = OUTBOX;
+      const earliest = await Promise.all(
+        [first, others].map((due) => link.run("ZRANGE", [due, "0", "0", "WITHSCORES"])),
+      );
+      const next = Math.min(...(earliest as [string, number][][]).flatMap(([one]) => one?.[1] ?? []));
+      return Number.isFinite(next) ? next : undefined;
     },
 
-    async postpone(id, nextAttemptAt) {
-      await runScript(link, POSTPONE, OUTBOX, [id, nextAttemptAt]);
+    async postpone(id, nextAttemptAt, attempts) {
+      await runScript(link, POSTPONE, OUTBOX, [id, nextAttemptAt, attempts]);
     },
 
     async remove(id) {
