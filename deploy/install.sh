@@ -28,6 +28,8 @@ readonly nginx="$root/etc/nginx"
 # Seconds until the new version must have taken over, and until a reload must have begun.
 readonly SWITCH_LIMIT=90 RELOAD_BEGINS=3
 
+# An ordinary user's leads to no program of the administrator's.
+PATH=$PATH:/usr/sbin:/sbin
 # Where a relative folder is looked for elsewhere first, and cd says so on standard output.
 unset CDPATH
 # Read from a pipe, it has no folder.
@@ -50,8 +52,9 @@ main() {
   trap 'exit 143' TERM HUP
   trap 'exit 141' PIPE
   read_arguments "$@"
-  [ "$(id -u)" -eq 0 ] || die 1 "must be run as root. Try: sudo $0"
-  command -v systemctl >/dev/null || die 1 "needs systemd, and there is no systemctl here."
+  # A dry run only looks, which anybody may.
+  [ -n "$dry" ] || [ "$(id -u)" -eq 0 ] || die 1 "must be run as root. Try: sudo $0"
+  command -v systemctl >/dev/null || lack "needs systemd, and there is no systemctl here."
   check_folder
   check_account
   if [ -n "$domain" ]; then check_nginx; fi
@@ -76,17 +79,19 @@ usage() {
 Usage: install.sh [options]
 
 Installs Runegate as a service, or upgrades it in place: same configuration,
-same sessions, no refused connection. Needs root. Asks nothing.
+same sessions, no refused connection. Asks nothing. Needs root, but for a
+dry run.
 
   --binary PATH         the executable; without it, it is built from this
-                        checkout with `bun run build`
+                        checkout with `npm run build`
   --setup-nginx DOMAIN  also install, test and enable the nginx site
   --certificate PATH    its certificate with the chain, and
   --key PATH            its key; without them certbot's,
                         /etc/letsencrypt/live/DOMAIN/{fullchain,privkey}.pem
   --no-start            neither start nor restart the service
   --show-secrets        print the secrets of the configuration at the end
-  --dry-run             say what would be done, and do nothing
+  --dry-run             say what would be done, and what it needs that is
+                        not there yet, and do nothing
   --help                this text
 
 What it installs:
@@ -213,6 +218,10 @@ create_directories() {
 }
 
 create_configuration() {
+  if [ -d "$settings" ] && [ ! -x "$settings" ]; then
+    tell "Only root can look into $settings: what is there is kept, what is missing is written"
+    return
+  fi
   if [ -e "$env_file" ]; then
     tell "Keep $env_file"
     protect "$env_file"
@@ -376,8 +385,8 @@ switch_over() {
     if [ -n "$start" ]; then step "Enable the service, and start it or switch it over" || true; fi
     return 0
   fi
-  if ! is_running && { [ -z "$would_start" ] || is_example "$email_file"; }; then
-    would_start='' switched=''
+  if ! is_running && [ -z "$would_start" ]; then
+    switched=''
     return
   fi
   step "Enable the service"
@@ -486,20 +495,24 @@ roll_back() {
 # --- nginx --------------------------------------------------------------------------------------------------------
 
 check_nginx() {
-  command -v nginx >/dev/null || die 1 "--setup-nginx needs nginx. Install it: apt-get install nginx"
-  local file
+  command -v nginx >/dev/null || lack "--setup-nginx needs nginx. Install it: apt-get install nginx"
+  local file missing=''
   for file in "$certificate" "$key"; do
     [[ $file =~ ^/[A-Za-z0-9._/@+-]+$ ]] || misuse "nginx wants a plain absolute path, and $file is none."
-    [ -f "$file" ] || die 1 "there is no $file. Get a certificate first, for example:
-    apt-get install certbot && certbot certonly --webroot -w /var/www/html -d $domain"
+    [ -f "$file" ] || missing=${missing:-$file}
   done
+  [ -z "$missing" ] || lack "there is no $missing$(unless_hidden "$missing"). Get a certificate first, for example:
+    apt-get install certbot && certbot certonly --webroot -w /var/www/html -d $domain --deploy-hook \"systemctl reload nginx\""
 }
+
+# certbot's folders are root's.
+unless_hidden() { [ "$(id -u)" -eq 0 ] || echo " that could be seen without being root"; }
 
 setup_nginx() {
   local site="$nginx/sites-available/runegate.conf" link="$nginx/sites-enabled/runegate.conf"
   # nginx.org's packages have one folder only.
-  [ -d "$nginx/sites-available" ] || { site="$nginx/conf.d/runegate.conf" && link=''; }
-  step "Install the nginx site $site for $domain" || return 0
+  if [ ! -d "$nginx/sites-available" ] && [ -d "$nginx/conf.d" ]; then site="$nginx/conf.d/runegate.conf" link=''; fi
+  step "Install the nginx site $site for $domain" || { step "Test it and reload nginx" || return 0; }
   local content before='' was_enabled=''
   content=$(site_for_domain)
   if [ -e "$site" ]; then
@@ -553,9 +566,6 @@ finish() {
     return
   fi
   if [ -n "$would_start" ]; then
-    if is_example "$email_file"; then
-      tell "$email_file is still the example: no mail will be sent. Fill it in, then: systemctl reload runegate"
-    fi
     echo "Runegate is installed."
     return
   fi
@@ -572,8 +582,6 @@ Then see whether all is well, and start it:
 TODO
   exit "$EX_CONFIG"
 }
-
-is_example() { grep -Eq '^[[:space:]]*smtp_host[[:space:]]*=[[:space:]]*"smtp\.example\.org"' "$1" 2>/dev/null; }
 
 # The value of an option in the env file; the last line counts.
 option() {
@@ -636,6 +644,12 @@ step() {
 }
 
 tell() { echo "  $1"; }
+
+# Says what has to be there first, and is the end of it; but for a dry run, which goes on.
+lack() {
+  [ -n "$dry" ] || die 1 "$1"
+  echo "first: $1"
+}
 
 misuse() {
   echo "install.sh: $1" >&2

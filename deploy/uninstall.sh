@@ -22,7 +22,8 @@ dry='' all='' keep_data='' purge=''
 
 main() {
   read_arguments "$@"
-  [ "$(id -u)" -eq 0 ] || die 1 "must be run as root. Try: sudo $0"
+  # A dry run only looks, which anybody may.
+  [ -n "$dry" ] || [ "$(id -u)" -eq 0 ] || die 1 "must be run as root. Try: sudo $0"
   command -v systemctl >/dev/null || die 1 "needs systemd, and there is no systemctl here."
 
   # Asked before anything is done, so that nobody comes back to a half-removed service that waits for an answer.
@@ -52,7 +53,8 @@ Usage: uninstall.sh [options]
 
 Stops Runegate and removes what install.sh installed: the service, the
 executables, the nginx site, the kernel settings. Asks before it deletes data
-and configuration; where nobody can be asked, both stay. Needs root.
+and configuration; where nobody can be asked, both stay. Needs root, but for a
+dry run.
 
   --purge      delete data and configuration too, without asking
   --keep-data  keep /var/lib/runegate, without asking

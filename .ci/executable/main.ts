@@ -21,11 +21,11 @@ import { runtimeFor } from "./runtime.ts";
 import { billOfMaterials } from "./sbom.ts";
 import { isTarget, runtimePackage, TARGETS, type Target, thisMachine } from "./targets.ts";
 
-/** `bun run build`. */
+/** `npm run build`. */
 
 const ROOT = resolve(import.meta.dir, "../..");
 
-const HELP = `Usage: bun run build [--target NAME]… [--all] [--outdir FOLDER]
+const HELP = `Usage: npm run build -- [--target NAME]… [--all] [--outdir FOLDER]
 
 Builds Runegate as one executable, dist/runegate for this machine. Beside it:
 SHA256SUMS (for sha256sum --check), runegate.cdx.json (what is inside, as a
@@ -37,7 +37,7 @@ left there is removed. The same commit gives the same bytes everywhere.
   --all              all of those
   --outdir FOLDER    write there and not to dist
 
-Example: bun run build --target linux-x64 --target linux-arm64-musl`;
+Example: npm run build -- --target linux-x64 --target linux-arm64-musl`;
 
 const USAGE = 64;
 

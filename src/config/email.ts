@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { parse as parseToml, TomlError } from "smol-toml";
+import example from "../../deploy/config/email.toml.example" with { type: "text" };
 import { type Address, AddressError, parseAddress } from "../login/address.ts";
 import { PLACEHOLDERS } from "../mail/message.ts";
 import { readableByOthers, readTextFile } from "./files.ts";
@@ -36,16 +37,21 @@ export function findEmailConfig(
     return { config, warnings: exposed === undefined ? warnings : [...warnings, exposed] };
   }
   if (configured !== undefined) {
-    throw missing(`names a file that does not exist: ${configured}`, "Create it, or leave the option out.");
+    throw missing(
+      `names a file that does not exist: ${configured}`,
+      production ? `Create it. ${BEGIN_WITH}` : `Create it, or leave the option out. ${BEGIN_WITH}`,
+    );
   }
   if (production) {
     throw missing(
       "is not set, and no email.toml was found, without which production sends no mail",
-      `Create ${places[0] ?? "email.toml"}.`,
+      `Create ${places[0] ?? "email.toml"}. ${BEGIN_WITH}`,
     );
   }
   return undefined;
 }
+
+const BEGIN_WITH = "`runegate config --example email` prints one to begin with.";
 
 function missing(problem: string, remedy: string): ConfigError {
   return new ConfigError([{ option: OPTIONS.emailConfig.name, problem, remedy }]);
@@ -97,6 +103,25 @@ export function parseEmailConfig(text: string, path: string): LoadedEmail {
     if (given && (table[absent] === undefined || table[absent] === "")) {
       report(problems, absent, `is missing while ${present} is set`, "Set both, or neither.");
     }
+  }
+  const examples = parseToml(example);
+  for (const [key, value, examplesOwn, remedy] of [
+    ["smtp_host", host, examples.smtp_host, "Write the name of your mail server, such as smtp.gmail.com."],
+    ["smtp_user", user, examples.smtp_user, "Write your user name there, or remove smtp_user and smtp_pass."],
+    [
+      "smtp_pass",
+      pass,
+      examples.smtp_pass,
+      "Write the password, or what your mail service gives out as one.",
+    ],
+    [
+      "from_address",
+      from?.address,
+      mailbox(examples.from_address).address,
+      "Write an address that the account may send from.",
+    ],
+  ] as const) {
+    if (value !== undefined && value === examplesOwn) report(problems, key, "is still the example's", remedy);
   }
   if (tls === "none" && host !== undefined && !isLoopbackHost(host)) {
     report(

@@ -232,7 +232,7 @@ function secretIn(
 function applyRules(
   options: Options,
   given: (key: OptionKey) => boolean,
-  failed: ReadonlySet<OptionKey>,
+  failed: Set<OptionKey>,
   problems: Finding[],
   warnings: Finding[],
 ): void {
@@ -242,6 +242,8 @@ function applyRules(
     if (verdict === undefined) continue;
     const finding = { option: OPTIONS[verdict.key].name, problem: verdict.problem, remedy: verdict.remedy };
     (verdict.severity === "error" ? problems : warnings).push(finding);
+    // What else there would be to say follows from a value that will be another one.
+    if (verdict.severity === "error") failed.add(verdict.key);
   }
 }
 

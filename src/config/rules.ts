@@ -16,7 +16,7 @@ export type Verdict = {
 };
 
 export type Rule = {
-  /** The rule is asked only if the values of all of these are good. */
+  /** The rule is asked only if the values of all of these are good, and no rule before it has refused one of them. */
   readonly needs: readonly OptionKey[];
   /** Must look at the options in `needs` only. */
   check(options: Options, given: Given): Verdict | undefined;

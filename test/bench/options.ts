@@ -11,7 +11,7 @@ export type BenchOptions = Effort & {
   readonly write: boolean;
 };
 
-export const HELP = `Usage: bun run bench [options]
+export const HELP = `Usage: npm run bench -- [options]
 
   --only A,B       these sections alone, in their order (all of them)
   --list           say which there are

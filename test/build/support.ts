@@ -23,7 +23,7 @@ export async function run(
   return { code, stdout, stderr };
 }
 
-/** `bun run build`, with the Bun that runs the tests. */
+/** `npm run build`, with the Bun that runs the tests. */
 export function build(args: readonly string[], options: Parameters<typeof run>[1] = {}): Promise<Outcome> {
   return run([process.execPath, ".ci/executable/main.ts", ...args], options);
 }

@@ -1,8 +1,12 @@
 import { describe, expect, test } from "bun:test";
+import { parseEnv } from "node:util";
+import emailExample from "../../deploy/config/email.toml.example" with { type: "text" };
+import envExample from "../../deploy/runegate.env.example" with { type: "text" };
 import { createCheckCommand, type Probe } from "../../src/commands/check.ts";
 import { recordedIo } from "../support/recorded-io.ts";
 import { testMachine } from "../support/surroundings.ts";
 
+const SECRETS = { RUNEGATE_JWT_SECRET: "j".repeat(32), RUNEGATE_SESSION_KEY: "s".repeat(64) };
 const LISTED = { RUNEGATE_ALLOWED_EMAILS: "ada@example.org" };
 
 async function check(
@@ -37,6 +41,17 @@ describe("runegate check", () => {
     expect(lines.filter((line) => line.includes("email.toml: "))).toHaveLength(6);
     expect(about).toContain("warning: RUNEGATE_LISTN");
     expect(lines.at(-1)).toBe("Runegate would not start: 7 problems.");
+  });
+  test("the examples, secrets added, are refused for what has to be filled in, and no advice follows from the gaps", async () => {
+    const env = { ...parseEnv(envExample), ...SECRETS, RUNEGATE_EMAIL_CONFIG: "" };
+    const { code, lines } = await check(env, [], [], emailExample);
+    expect(code).toBe(78);
+    const said = lines.slice(0, -1).map((line) => line.replace(/: \/\S+:/, ": email.toml:"));
+    expect(said.map((line) => line.split(" ").slice(0, 3).join(" "))).toEqual([
+      "error: RUNEGATE_BASE_URL is",
+      "error: RUNEGATE_ALLOWED_EMAILS is",
+      ...["smtp_host", "smtp_user", "smtp_pass", "from_address"].map((key) => `error: email.toml: ${key}`),
+    ]);
   });
   test("reaches nothing unless asked", async () => {
     const probe: Probe = {

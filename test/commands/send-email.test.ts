@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../../src/commands/command.ts";
 import { sendEmail, sendTestMail } from "../../src/commands/send-email.ts";
-import { parseEmailConfig } from "../../src/config/email.ts";
 import type { EmailConfig } from "../../src/config/types.ts";
 import { parseAddress } from "../../src/login/address.ts";
 import { makeCertificate } from "../support/certificate.ts";
@@ -253,20 +252,4 @@ body_template = "{login_url} {code}"
     expect(await sendEmail.run(["--help"], io)).toBe(0);
     expect(out[0]).toStartWith("Usage: runegate send-email ADDRESS");
   });
-});
-
-test("the example of an email.toml is a good one", async () => {
-  const path = new URL("../../deploy/config/email.toml.example", import.meta.url);
-  const text = await Bun.file(path).text();
-  const { config, warnings } = parseEmailConfig(text, "email.toml");
-  expect(warnings).toEqual([]);
-  expect(config).toMatchObject({
-    host: "smtp.example.org",
-    port: 587,
-    tls: "starttls",
-    htmlTemplate: undefined,
-  });
-  // With everything that is commented out as well.
-  const all = text.replace(/^# (?=smtp_tls|reply_to|html_template|<p>|""")/gm, "");
-  expect(parseEmailConfig(all, "email.toml").config.htmlTemplate).toContain("{code}");
 });

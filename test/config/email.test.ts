@@ -2,18 +2,19 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { stringify } from "smol-toml";
+import { parse as parseToml, stringify } from "smol-toml";
+import SHIPPED from "../../deploy/config/email.toml.example" with { type: "text" };
 import { loadConfiguration } from "../../src/config/configuration.ts";
 import { findEmailConfig, type LoadedEmail, parseEmailConfig } from "../../src/config/email.ts";
 import { ConfigError } from "../../src/config/finding.ts";
 import { testMachine } from "../support/surroundings.ts";
 
 const GOOD = {
-  smtp_host: "smtp.example.org",
+  smtp_host: "mail.example.net",
   smtp_port: 587,
   smtp_user: "runegate",
   smtp_pass: "hunter2",
-  from_address: "Example Login <Login@Example.org>",
+  from_address: "Example Login <Login@Example.net>",
   subject: "Your link",
   body_template: "Open {login_url} or type {code} within {expiry_minutes} minutes, {email}.",
 };
@@ -40,12 +41,12 @@ describe("email.toml", () => {
     expect(result.warnings).toEqual([]);
     expect(configIn(result)).toEqual({
       path: "email.toml",
-      host: "smtp.example.org",
+      host: "mail.example.net",
       port: 587,
       tls: "starttls",
       user: "runegate",
       pass: "hunter2",
-      from: { name: "Example Login", address: "login@example.org" as never },
+      from: { name: "Example Login", address: "login@example.net" as never },
       replyTo: undefined,
       subject: "Your link",
       bodyTemplate: GOOD.body_template,
@@ -57,7 +58,7 @@ describe("email.toml", () => {
     ["port 465 means TLS from the start", { smtp_port: 465 }, { tls: "implicit" }],
     ["a mode that is written counts", { smtp_port: 465, smtp_tls: "starttls" }, { tls: "starttls" }],
     ["no TLS on loopback", { smtp_host: "127.0.0.1", smtp_tls: "none" }, { tls: "none" }],
-    ["a host in capitals", { smtp_host: "SMTP.Example.org" }, { host: "smtp.example.org" }],
+    ["a host in capitals", { smtp_host: "SMTP.Example.net" }, { host: "smtp.example.net" }],
     ["an IPv6 host", { smtp_host: "::1" }, { host: "::1" }],
     [
       "an address alone",
@@ -86,7 +87,7 @@ describe("email.toml", () => {
     ["port 0", { smtp_port: 0 }, "smtp_port is not a port"],
     ["a port with a fraction", { smtp_port: 25.5 }, "smtp_port is not a port"],
     ["an unknown TLS mode", { smtp_tls: "ssl" }, 'smtp_tls is not one of its values: "ssl"'],
-    ["no TLS to another machine", { smtp_tls: "none" }, "smtp_tls is none, and smtp.example.org"],
+    ["no TLS to another machine", { smtp_tls: "none" }, "smtp_tls is none, and mail.example.net"],
     [
       "a name that looks like loopback",
       { smtp_tls: "none", smtp_host: "127.0.0.1.example" },
@@ -114,6 +115,14 @@ describe("email.toml", () => {
     ["no link in HTML", { html_template: "{code}" }, "html_template does not contain {login_url}"],
     ["unknown placeholders", { body_template: "{login_url} {name} {x} {name}" }, "contains {name}, {x}"],
     ["NUL in a template", { body_template: "{login_url}\0" }, "body_template contains a control character"],
+    ["the example's host", { smtp_host: "SMTP.example.org" }, "smtp_host is still the example's"],
+    ["the example's user name", { smtp_user: "login@example.org" }, "smtp_user is still the example's"],
+    ["the example's password", { smtp_pass: "change me" }, "smtp_pass is still the example's"],
+    [
+      "the example's address, under another name",
+      { from_address: "My App <Login@example.org>" },
+      "from_address is still the example's",
+    ],
     ["a table for a text", { subject: { text: "a" } }, "subject is not a text"],
   ];
   test.each(refused)("%s is refused", (_, changes, problem) => {
@@ -130,6 +139,20 @@ describe("email.toml", () => {
         (key) => `email.toml: ${key} is missing`,
       ),
     );
+  });
+  test("the shipped example is refused for what has to be filled in and nothing else, and is good once it is", () => {
+    expect(problemsIn(parse(SHIPPED))).toEqual(
+      ["smtp_host", "smtp_user", "smtp_pass", "from_address"].map(
+        (key) => `email.toml: ${key} is still the example's`,
+      ),
+    );
+    // With everything that is commented out as well.
+    const all = SHIPPED.replace(/^# (?=smtp_tls|reply_to|html_template|<p>|""")/gm, "");
+    for (const text of [SHIPPED, all]) {
+      const { smtp_host, smtp_user, smtp_pass, from_address } = GOOD;
+      const filled = stringify({ ...parseToml(text), smtp_host, smtp_user, smtp_pass, from_address });
+      expect(parse(filled)).toMatchObject({ config: { host: smtp_host, tls: "starttls" }, warnings: [] });
+    }
   });
   test("a missing {code} and unknown keys are warnings", () => {
     const { warnings } = parseTable({ body_template: "{login_url}", smpt_host: "x", colour: "red" });
@@ -231,7 +254,7 @@ describe("the whole configuration", () => {
     const { options, email, warnings, sources } = load({}, stringify(GOOD));
     expect([options.production, email?.host, sources.listen.source]).toEqual([
       false,
-      "smtp.example.org",
+      "mail.example.net",
       "default",
     ]);
     expect(warnings.map(({ option }) => option)).toEqual(["RUNEGATE_ALLOW_ANY_EMAIL"]);

@@ -29,7 +29,24 @@ function findings(env: Env): string[] {
 describe("production", () => {
   const table: [string, Env, string[]][] = [
     ["good", {}, []],
-    ["no base URL", { RUNEGATE_BASE_URL: undefined }, ["error:BASE_URL", "warning:SECURE_COOKIE"]],
+    // What would follow from a value that is missing, or refused, is not said: it will be another one.
+    ["no base URL", { RUNEGATE_BASE_URL: undefined }, ["error:BASE_URL"]],
+    ["an empty base URL", { RUNEGATE_BASE_URL: "" }, ["error:BASE_URL"]],
+    [
+      "no base URL, with what depends on it",
+      {
+        RUNEGATE_BASE_URL: "",
+        RUNEGATE_LISTEN: "127.0.0.1:8000",
+        RUNEGATE_COOKIE_DOMAIN: "example.org",
+        RUNEGATE_ALLOWED_ORIGINS: "https://app.example.org",
+      },
+      ["error:BASE_URL"],
+    ],
+    [
+      "nothing but empty lines",
+      { RUNEGATE_ALLOWED_DOMAINS: "", RUNEGATE_COOKIE_DOMAIN: "" },
+      ["error:ALLOWED_EMAILS"],
+    ],
     ["no secret", { RUNEGATE_JWT_SECRET: undefined }, ["error:JWT_SECRET"]],
     ["no key", { RUNEGATE_SESSION_KEY: undefined }, ["error:SESSION_KEY"]],
     ["nobody allowed", { RUNEGATE_ALLOWED_DOMAINS: undefined }, ["error:ALLOWED_EMAILS"]],
@@ -40,7 +57,7 @@ describe("production", () => {
     ],
     ["everybody allowed", { RUNEGATE_ALLOWED_DOMAINS: undefined, RUNEGATE_ALLOW_ANY_EMAIL: "true" }, []],
     ["everybody and a list", { RUNEGATE_ALLOW_ANY_EMAIL: "true" }, ["warning:ALLOW_ANY_EMAIL"]],
-    ["http", { RUNEGATE_BASE_URL: "http://app.example.org" }, ["error:BASE_URL", "error:SECURE_COOKIE"]],
+    ["http", { RUNEGATE_BASE_URL: "http://app.example.org" }, ["error:BASE_URL"]],
     ["http on loopback", { RUNEGATE_BASE_URL: "http://127.0.0.1:7870" }, ["warning:SECURE_COOKIE"]],
     ["a cookie that is not Secure", { RUNEGATE_SECURE_COOKIE: "false" }, ["warning:SECURE_COOKIE"]],
     ["debug endpoints", { RUNEGATE_DEBUG_ENDPOINTS: "true" }, ["warning:DEBUG_ENDPOINTS"]],

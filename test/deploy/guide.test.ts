@@ -64,3 +64,32 @@ test("every option it names is one", () => {
   expect(named.size).toBeGreaterThan(10);
   expect([...named].filter((name) => !OPTION_NAMES.includes(name))).toEqual([]);
 });
+
+test("every certificate that is got is also put to use when it is renewed", () => {
+  const files = ["README.md", "deploy/README.md", "deploy/install.sh", "deploy/nginx/runegate-nginx.conf"];
+  for (const file of files) {
+    const lines = readFileSync(join(root, file), "utf8").match(/^.*certbot certonly.*$/gm) ?? [];
+    expect([file, lines.length]).not.toEqual([file, 0]);
+    for (const line of lines) expect(line).toMatch(/--deploy-hook \\?"systemctl reload nginx\\?"/);
+  }
+});
+
+test("what somebody is told to type needs Node and npm alone", () => {
+  const told = ["README.md", "deploy/**", ".ci/*", ".ci/executable/*.ts", "{src,test}/**/*.{md,ts}"];
+  for (const glob of told) {
+    const files = [...new Bun.Glob(glob).scanSync({ cwd: root, dot: true })];
+    expect([glob, files.length]).not.toEqual([glob, 0]);
+    for (const file of files.filter((name) => name !== ".ci/run" && !name.endsWith("guide.test.ts"))) {
+      const lines = readFileSync(join(root, file), "utf8").match(/^.*\bbun run .*$/gm) ?? [];
+      expect([file, lines.filter((line) => !line.includes("With Bun already there"))]).toEqual([file, []]);
+    }
+  }
+  // Each of them brings Bun and the dependencies where they are missing.
+  const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  for (const name of Object.keys(scripts).filter((name) => !name.startsWith("pre"))) {
+    expect([name, scripts[`pre${name}`] ?? scripts[name]]).toEqual([
+      name,
+      expect.stringContaining("sh .ci/"),
+    ]);
+  }
+});

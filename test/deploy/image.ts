@@ -23,7 +23,7 @@ const LIBRARIES = ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0"];
  * Builds the image with buildah. For the Debian image that the Dockerfile takes the C library from stands this machine's
  * own Debian.
  * @param place an empty folder for everything.
- * @param dist where `bun run build` has left its results.
+ * @param dist where `npm run build` has left its results.
  */
 export async function buildImage(buildah: string, place: string, dist: string): Promise<Image> {
   const storage = ["--root", join(place, "storage"), "--runroot", join(place, "run")];

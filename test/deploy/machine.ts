@@ -71,7 +71,9 @@ ${marks.includes("real") ? `exec ${process.execPath} ${join(repository, "src/mai
 
 const QUICK = `case "$1" in
   secrets) shift; exec ${join(deploy, "generate_secrets.sh")} "$@" ;;
-  check) echo "The configuration is good." ;;
+  check)
+    if grep -q 'change me' "$RUNEGATE_EMAIL_CONFIG"; then echo "error: smtp_pass is still the example's"; exit 78; fi
+    echo "The configuration is good." ;;
 esac`;
 
 /** Each is a shell script; `$STATE` is a folder of small files. */
@@ -214,6 +216,9 @@ export function installationMachine(): Machine {
       ]);
       fill("etc/runegate/config/email.toml", "config/email.toml.example", [
         ["smtp.example.org", "mail.example.net"],
+        ["login@example.org", "login@example.net"],
+        ["change me", "a password"],
+        ["<login@example.org>", "<login@example.net>"],
       ]);
     },
     tree: () => treeOf(root),

@@ -1,5 +1,6 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
+  chmodSync,
   cpSync,
   mkdirSync,
   mkdtempSync,
@@ -45,6 +46,7 @@ describe("install.sh, the first time", () => {
     );
     expect([code, stderr]).toEqual([78, ""]);
     expect(stdout).toMatch(/RUNEGATE_BASE_URL is required/);
+    expect(stdout).toMatch(/smtp_pass is still the example's/);
     expect(stdout).not.toMatch(/go back to|version before/);
     expect(stdout).toMatch(
       /not started[\s\S]+RUNEGATE_BASE_URL[\s\S]+email\.toml[\s\S]+systemctl enable --now runegate/,
@@ -435,8 +437,31 @@ describe("install.sh --setup-nginx", () => {
       "other.example.org",
     );
     expect(code).toBe(1);
-    expect(stderr).toContain("certbot certonly --webroot -w /var/www/html -d other.example.org");
+    expect(stderr).toContain(
+      'certbot certonly --webroot -w /var/www/html -d other.example.org --deploy-hook "systemctl reload nginx"',
+    );
     expect(machine.tree()).toEqual(before);
+  });
+
+  test("without a certificate and without nginx, --dry-run names them once and shows its steps", async () => {
+    using machine = installationMachine();
+    rmSync(machine.path("etc/nginx"), { recursive: true });
+    const before = machine.tree();
+    // One may be installed where the test runs.
+    const without = 'command() { [ "$2" != nginx ] && builtin command "$@"; }; export -f command';
+    const { code, stdout, stderr } = await machine.type(
+      `${without}; deploy/install.sh --binary ${machine.binary("first")} --setup-nginx other.example.org --dry-run`,
+    );
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout.match(/^first: .*/gm)).toEqual([
+      "first: --setup-nginx needs nginx. Install it: apt-get install nginx",
+      "first: there is no /etc/letsencrypt/live/other.example.org/fullchain.pem. Get a certificate first, for example:",
+    ]);
+    expect(stdout).toMatch(
+      /would: Install the nginx site \/etc\/nginx\/sites-available\/runegate.conf for other\.example\.org\n/,
+    );
+    expect(stdout).toEndWith("Nothing was changed.\n");
+    expect([machine.tree(), machine.calls()]).toEqual([before, []]);
   });
 });
 
@@ -587,8 +612,34 @@ describe("both", () => {
     const help = await machine.run(script, "--help");
     expect([help.code, help.stderr]).toEqual([0, ""]);
     expect(help.stdout).toMatch(/^Usage: [\s\S]+--dry-run[\s\S]+Exit codes:/);
-    const { code, stderr } = await machine.run(script, "--dry-run");
+    const { code, stderr } = await machine.run(script);
     expect([code, stderr.includes("must be run as root")]).toEqual([1, true]);
+  });
+
+  test.each(["install.sh", "uninstall.sh"])("%s --dry-run needs no root", async (script) => {
+    using machine = await installed();
+    machine.set("uid", "1000");
+    const before = machine.tree();
+    const options = script === "install.sh" ? ["--setup-nginx", "b.example"] : ["--purge"];
+    const { code, stdout, stderr } = await machine.run(script, "--dry-run", ...options);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/would: [\s\S]+Nothing was changed\.\n$/);
+    // What certbot keeps for root is not there for the eyes of others.
+    if (script === "install.sh")
+      expect(stdout).toContain("fullchain.pem that could be seen without being root. Get");
+    expect([machine.tree(), machine.calls()]).toEqual([before, []]);
+  });
+
+  test("install.sh --dry-run by somebody who may not see the configuration does not say that there is none", async () => {
+    using machine = await installed();
+    chmodSync(machine.path("etc/runegate"), 0);
+    // Root sees everything, unless it is without its privileges.
+    const as = process.getuid?.() === 0 ? "setpriv --inh-caps=-all --bounding-set=-all" : "";
+    const { code, stdout, stderr } = await machine.type(`${as} deploy/install.sh --dry-run`);
+    chmodSync(machine.path("etc/runegate"), 0o755);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toContain("Only root can look into /etc/runegate");
+    expect(stdout).not.toContain("Write /etc/runegate");
   });
 });
 

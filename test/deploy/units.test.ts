@@ -2,7 +2,6 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseEmailConfig } from "../../src/config/email.ts";
 import { parseEnvFile } from "../../src/config/env-file.ts";
 import { loadOptions } from "../../src/config/load.ts";
 import { OPTION_NAMES } from "../../src/config/options.ts";
@@ -111,10 +110,6 @@ describe("the examples", () => {
     expect(warnings).toEqual([]);
     expect(options.production).toBe(true);
     expect(options.store).toEqual({ kind: "sqlite", path: "/var/lib/runegate/runegate.db" });
-  });
-
-  test("email.toml.example is good as it is", () => {
-    expect(parseEmailConfig(read("config/email.toml.example"), "example").warnings).toEqual([]);
   });
 
   test("the kernel settings may be missing, and are all settings", () => {

@@ -14,7 +14,7 @@ export type SoakOptions = {
   readonly json: string | undefined;
 };
 
-export const HELP = `Usage: bun run soak [options]
+export const HELP = `Usage: npm run soak -- [options]
 
 Runs a gateway under mixed use: logins by mail, pages, event streams,
 WebSockets, uploads, downloads, visitors who leave in the middle, slow readers,

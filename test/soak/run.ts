@@ -4,7 +4,7 @@ import { HELP, readOptions, type SoakOptions } from "./options.ts";
 import { JUDGED_FROM_SECONDS } from "./samples.ts";
 import { type Outcome, soak } from "./soak.ts";
 
-/** `bun run soak`: whether a gateway is after hours of use what it was at the start. */
+/** `npm run soak`: whether a gateway is after hours of use what it was at the start. */
 
 function render(outcome: Outcome): string {
   const { memory, before, after } = outcome;

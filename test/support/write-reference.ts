@@ -23,7 +23,7 @@ if (import.meta.main) {
   if (!process.argv.includes("--check")) {
     writeFileSync(README, written);
   } else if (written !== readme) {
-    console.error("The option reference in README.md is out of date: run `bun run docs`.");
+    console.error("The option reference in README.md is out of date: run `npm run docs`.");
     process.exit(1);
   }
 }

@@ -217,6 +217,7 @@ describe.skipIf(!able)("the guide, on a Debian booted by systemd", () => {
     await machine.run(`sed -i \
       -e 's|^smtp_host =.*|smtp_host = "127.0.0.1"|' -e 's|^smtp_port =.*|smtp_port = 25|' \
       -e '/^smtp_user =/d' -e '/^smtp_pass =/d' -e 's|^# smtp_tls =.*|smtp_tls = "none"|' \
+      -e 's|^from_address =.*|from_address = "Example <login@app.example.org>"|' \
       /etc/runegate/config/email.toml`);
     await machine.run(guideCommands("mail"));
     expect((await world.mailFor("ada@example.org")).text).toContain("Runegate test mail");
