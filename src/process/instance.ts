@@ -3,6 +3,11 @@ import type { ListenAddress } from "../config/types.ts";
 import type { TunnelData } from "../proxy/tunnel.ts";
 import { type Gateway, handlersOf, listen } from "../server.ts";
 
+/** For whoever has connected and is about to send a request. */
+const QUIET_MS = 1_000;
+/** How often a server that stops is looked at: it does not tell when its last request is done. */
+const LOOK_MS = 50;
+
 /** A gateway behind its address, in this process. */
 export type Instance = {
   readonly gateway: Gateway;
@@ -42,9 +47,20 @@ export function openInstance(first: Gateway, address: ListenAddress, shared: boo
     const drained = server.stop();
     // WebSockets and event streams have no end of their own to wait for.
     gateway.live.closeAll("shutdown");
-    await Promise.race([drained, cut]);
+    await Promise.race([drained, cut, answered()]);
     await server.stop(true);
     await gateway.stop();
+  }
+
+  /**
+   * Until nobody has been served for a moment. `server.stop()` waits for connections too on which nothing was ever asked
+   * for, and browsers keep some in stock. What was answered is the system's by then, and arrives whole.
+   */
+  async function answered(): Promise<void> {
+    for (let quiet = 0; quiet < QUIET_MS; quiet += LOOK_MS) {
+      await Bun.sleep(LOOK_MS);
+      if (server.pendingRequests + server.pendingWebSockets > 0) quiet = 0;
+    }
   }
 
   return {
