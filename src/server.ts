@@ -29,7 +29,7 @@ import type { Mailbox } from "./mail/mailbox.ts";
 import type { Mailer } from "./mail/mailer.ts";
 import { DEFAULT_TEMPLATE } from "./mail/message.ts";
 import { createOutbox, type Outbox } from "./mail/outbox.ts";
-import { mailboxRoutes } from "./mail/routes.ts";
+import { mailboxRoutes, mayReadMailbox } from "./mail/routes.ts";
 import { createSeal } from "./mail/seal.ts";
 import { type Audit, createAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/log.ts";
@@ -182,6 +182,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       safeNext: (input) =>
         safeNext(input, options.landingPath, (to) => rootPaths.get(to.path)?.(to) === true),
       guardPost,
+      showsMailbox: settings.mailbox === undefined ? () => false : mayReadMailbox,
       audit,
       clock,
     }),
@@ -192,7 +193,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     ...(options.debugEndpoints
       ? [debugRoutes({ sessions, sessionCookieName: options.sessionCookieName })]
       : []),
-    ...(settings.mailbox === undefined ? [] : [mailboxRoutes(settings.mailbox)]),
+    ...(settings.mailbox === undefined ? [] : [mailboxRoutes(settings.mailbox, clock)]),
   ];
   for (const room of rooms) {
     for (const [path, claim] of options.rootPaths === false ? [] : room.rootPaths) {

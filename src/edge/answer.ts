@@ -16,7 +16,8 @@ const OWN_HEADERS: ReadonlyArray<readonly [string, string]> = [
   ["Cross-Origin-Resource-Policy", "same-origin"],
 ];
 
-const PAGE_POLICY =
+/** What a page may load and do, unless it brings a policy of its own. */
+export const PAGE_POLICY =
   "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
   "form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -53,7 +54,7 @@ const TRY_AGAIN = { href: "", label: "Try again" };
 export function page(html: string, status = 200, extra: ExtraHeaders = []): Response {
   const headers = ownHeaders("text/html; charset=utf-8", extra);
   headers.set("Content-Length", String(Buffer.byteLength(html)));
-  headers.set("Content-Security-Policy", PAGE_POLICY);
+  if (!headers.has("Content-Security-Policy")) headers.set("Content-Security-Policy", PAGE_POLICY);
   headers.append("Vary", "Accept, Sec-Fetch-Mode, Cookie");
   return new Response(html, { status, headers });
 }

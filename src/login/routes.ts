@@ -29,6 +29,8 @@ export type LoginRouteSettings = Pick<Options, "linkConfirm" | "secureCookie" | 
   /** `safeNext` with the landing path and the own paths of this instance. */
   readonly safeNext: (input: string | undefined | null) => string;
   readonly guardPost: PostGuard;
+  /** Whether mail is in the development mailbox, for whoever asks to read. */
+  readonly showsMailbox: (arrival: Arrival) => boolean;
   readonly audit: Audit;
   readonly clock: Clock;
 };
@@ -84,7 +86,10 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
         loginCookieLine(asked.loginCookie, asked.expiresAt - clock.now(), settings.secureCookie),
       ],
     ];
-    if (person) return page(sentPage({ email, expiryMinutes, next: shown }), 200, cookie);
+    if (person) {
+      const mailbox = settings.showsMailbox(arrival);
+      return page(sentPage({ email, expiryMinutes, next: shown, mailbox }), 200, cookie);
+    }
     return json({ message: ASKED }, 200, cookie);
   }
 
@@ -174,7 +179,11 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
     const pending = await service.pending(arrival.cookies.login);
     if (pending !== undefined && isNavigation(arrival.request.headers)) {
       const { email, next } = pending;
-      return page(sentPage({ email, expiryMinutes, error: INVALID_CODE, next: safeNext(next) }), 401);
+      const mailbox = settings.showsMailbox(arrival);
+      return page(
+        sentPage({ email, expiryMinutes, error: INVALID_CODE, next: safeNext(next), mailbox }),
+        401,
+      );
     }
     return failure(arrival, {
       status: 401,

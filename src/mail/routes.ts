@@ -1,21 +1,36 @@
+import type { Clock } from "../clock.ts";
 import { isLoopbackHost } from "../config/loopback.ts";
-import { failure, NOT_FOUND, page } from "../edge/answer.ts";
+import { type ExtraHeaders, failure, NOT_FOUND, PAGE_POLICY, page } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
 import { mailboxPage } from "../pages/pages.ts";
 import type { Mailbox } from "./mailbox.ts";
 
-/**
- * The development mailbox. Never wired in production, and shown to this machine alone: whoever reads it can sign in as
- * anybody.
- */
-export function mailboxRoutes(mailbox: Pick<Mailbox, "mails">): OwnRoutes {
+/** Whether the development mailbox is shown to whoever asks: this machine alone, since its mails sign in anybody. */
+export function mayReadMailbox({ client: { ip, host } }: Arrival): boolean {
+  // The name too: a page of a name that has been made to point here would otherwise be of the same origin.
+  return isLoopbackHost(ip) && isLoopbackHost(new URL(`http://${host}`).hostname);
+}
+
+/** Seconds until the page is loaded again while somebody waits for a mail, and while one is there to be read and copied. */
+const REFRESH = { waiting: "2", reading: "10" } as const;
+const READING_MS = 5 * 60_000;
+
+/** A mail's HTML has inline styles, and the frame it is shown in has its page's policy. Everything else stays forbidden. */
+const MAILBOX_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'");
+
+/** The development mailbox. Never wired in production. */
+export function mailboxRoutes(mailbox: Pick<Mailbox, "mails">, clock: Clock): OwnRoutes {
   async function show(arrival: Arrival): Promise<Response> {
-    const { ip, host } = arrival.client;
-    // The name too: a page of a name that has been made to point here would otherwise be of the same origin.
-    const hostname = new URL(`http://${host}`).hostname;
-    if (!isLoopbackHost(ip) || !isLoopbackHost(hostname)) return failure(arrival, NOT_FOUND);
-    return page(mailboxPage({ mails: await mailbox.mails() }));
+    if (!mayReadMailbox(arrival)) return failure(arrival, NOT_FOUND);
+    const mails = await mailbox.mails();
+    const still = new URLSearchParams(arrival.target.search).has("still");
+    const fresh = mails.some(({ at }) => clock.now() - at < READING_MS);
+    const headers: ExtraHeaders = [
+      ["Content-Security-Policy", MAILBOX_POLICY],
+      ...(still ? [] : [["Refresh", fresh ? REFRESH.reading : REFRESH.waiting] as const]),
+    ];
+    return page(mailboxPage({ mails, still }), 200, headers);
   }
 
   return ownRoutes("mailbox", [{ path: "/mailbox", handlers: { GET: show } }]);

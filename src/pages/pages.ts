@@ -17,7 +17,7 @@ import { concat, type Html, template, toText } from "./template.ts";
 
 const layout = template(layoutSource, ["title", "content", "wide", "style", "script", "logo", "icon"]);
 const login = template(loginSource, ["next", "email", "error", "notice"]);
-const sent = template(sentSource, ["email", "expiry", "minutes", "error", "next", "again"]);
+const sent = template(sentSource, ["email", "expiry", "minutes", "error", "next", "again", "mailbox"]);
 const confirm = template(confirmSource, ["email", "token", "isoTime", "utcTime", "from", "again"]);
 const logout = template(logoutSource, ["email"]);
 const loggedOut = template(loggedOutSource, []);
@@ -30,8 +30,8 @@ const failure = template(errorSource, [
   "actionLabel",
   "retrySeconds",
 ]);
-const mailbox = template(mailboxSource, ["mails"]);
-const mail = template(mailSource, ["to", "subject", "text", "isoTime", "utcTime", "link", "code"]);
+const mailbox = template(mailboxSource, ["mails", "still"]);
+const mail = template(mailSource, ["to", "subject", "text", "html", "isoTime", "utcTime", "link", "code"]);
 
 /** Asks for an address. `next` is left out of the form when empty. */
 export function loginPage({
@@ -51,20 +51,31 @@ export function loginPage({
 /**
  * Says that a mail may be on its way, without telling whether it is, and takes its code. With script, it goes on to
  * `next` by itself once the link was opened in another tab.
+ * @param mailbox whether mail is in the development mailbox, to which the page then leads.
  */
 export function sentPage({
   email,
   expiryMinutes,
   error,
   next,
+  mailbox = false,
 }: {
   email: string;
   expiryMinutes: number;
   error?: string | undefined;
   next: string;
+  mailbox?: boolean | undefined;
 }): string {
   const expiry = expiryMinutes === 1 ? "1 minute" : `${expiryMinutes} minutes`;
-  const content = sent({ email, expiry, minutes: `${expiryMinutes}`, error, next, again: loginHref(next) });
+  const content = sent({
+    email,
+    expiry,
+    minutes: `${expiryMinutes}`,
+    error,
+    next,
+    again: loginHref(next),
+    mailbox: flag(mailbox),
+  });
   return page("Check your mail", content);
 }
 
@@ -135,18 +146,37 @@ export type MailboxMail = {
   readonly to: string;
   readonly subject: string;
   readonly text: string;
+  /** A whole document. It is shown in a frame without script, forms, and an origin. */
+  readonly html?: string | undefined;
   readonly at: number;
   readonly link?: string | undefined;
   readonly code?: string | undefined;
 };
 
-/** The development mailbox, newest mail first, in whatever order they are given. */
-export function mailboxPage({ mails }: { mails: readonly MailboxMail[] }): string {
+/**
+ * The development mailbox, newest mail first, in whatever order they are given.
+ * @param still whether it is loaded again only when asked to.
+ */
+export function mailboxPage({
+  mails,
+  still = false,
+}: {
+  mails: readonly MailboxMail[];
+  still?: boolean | undefined;
+}): string {
   const newestFirst = mails.toSorted((a, b) => b.at - a.at);
-  const articles = newestFirst.map(({ to, subject, text, at, link, code }) =>
-    mail({ to, subject, text, ...moment(at), link, code }),
+  const articles = newestFirst.map(({ to, subject, text, html, at, link, code }) =>
+    mail({ to, subject, text, html: html && LEAVE_FRAME + html, ...moment(at), link, code }),
   );
-  return page("Mailbox", mailbox({ mails: concat(articles) }), "wide");
+  return page("Mailbox", mailbox({ mails: concat(articles), still: flag(still) }), "wide");
+}
+
+/** The link in a mail leads out of the frame that the mail is shown in. */
+const LEAVE_FRAME = '<!doctype html><base target="_top">';
+
+/** For `#if`. */
+function flag(value: boolean): string {
+  return value ? "yes" : "";
 }
 
 function page(title: string, content: Html, wide?: "wide"): string {

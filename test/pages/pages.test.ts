@@ -18,13 +18,14 @@ const mails = [
   { to: EMAIL, subject: "Earlier", text: "plain <b>", at: AT - 1 },
   { to: EMAIL, subject: "Later", text: "x", at: AT, link: "/_runegate/auth?token=t", code: "K7QM-4XWP" },
 ];
-const evilMail = { to: EVIL, subject: EVIL, text: EVIL, at: AT, link: EVIL, code: EVIL };
+const evilMail = { to: EVIL, subject: EVIL, text: EVIL, html: EVIL, at: AT, link: EVIL, code: EVIL };
 
 const PAGES: Record<string, string> = {
   login: loginPage({ next: "/a?b=1&c" }),
   "login, nothing filled in": loginPage({ next: "" }),
   "login, everything": loginPage({ next: EVIL, email: EVIL, error: EVIL, notice: EVIL }),
   sent: sentPage({ email: EMAIL, expiryMinutes: 15, next: "/a?b=1&c" }),
+  "sent, to the mailbox": sentPage({ email: EMAIL, expiryMinutes: 15, next: "/", mailbox: true }),
   "sent, everything": sentPage({ email: EVIL, expiryMinutes: 1, next: EVIL, error: EVIL }),
   confirm: confirmPage({ email: EMAIL, token: "a.b.c", requestedAt: AT, from: "203.0.113.4" }),
   "confirm, everything": confirmPage({ email: EVIL, token: EVIL, requestedAt: AT, from: EVIL, next: EVIL }),
@@ -247,6 +248,34 @@ describe("what is said", () => {
     expect(html).toContain(`<p class="code">K7QM-4XWP</p>`);
     expect(html).toContain("<pre>plain &#60;b&#62;</pre>");
     expect(PAGES["mailbox, empty"]).toContain("No mail yet.");
+  });
+
+  test("a mail's HTML is in a frame without script, forms and an origin, and its link leads out of it", () => {
+    const html = mailboxPage({ mails: [{ to: EMAIL, subject: "S", text: "T", html: "<b>H</b>", at: AT }] });
+    expect(all(html, "iframe")).toEqual([
+      {
+        title: expect.stringContaining(EMAIL),
+        sandbox: "allow-top-navigation-by-user-activation",
+        loading: "lazy",
+        srcdoc: expect.stringContaining("<b>H</b>".replace(/[<>]/g, (char) => `&#${char.charCodeAt(0)};`)),
+      },
+    ]);
+    expect(all(html, "iframe")[0]?.srcdoc).toContain("&#60;base target=&#34;_top&#34;&#62;");
+    expect(html).toMatch(/<details>\s*<summary>Plain text<\/summary>\s*<pre>T<\/pre>/);
+  });
+
+  test("the mailbox can be told not to load itself again, and to do so again", () => {
+    const links = (still: boolean) => all(mailboxPage({ mails, still }), "a").map(({ href }) => href);
+    expect(links(false)).toContain("/_runegate/mailbox?still");
+    expect(links(true)).toContain("/_runegate/mailbox");
+  });
+
+  test("the sent page leads to the mailbox where there is one", () => {
+    expect(all(PAGES["sent, to the mailbox"] ?? "", "a")[0]).toEqual({
+      href: "/_runegate/mailbox",
+      target: "_blank",
+    });
+    expect(PAGES.sent).not.toContain("mailbox");
   });
 
   test("no title tells an address, a token or a code", () => {

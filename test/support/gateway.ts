@@ -32,6 +32,8 @@ export type TestGatewaySettings = {
   readonly target?: string;
   readonly clock?: Clock;
   readonly mailer?: Mailer;
+  /** False: mail is not shown, as where it is really sent. */
+  readonly mailbox?: false;
   readonly stores?: Stores;
   /** Cuts slow heads sooner than anybody would want outside a test. */
   readonly idleSeconds?: number;
@@ -76,7 +78,7 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
     options,
     email: undefined,
     mailer: settings.mailer ?? mailbox,
-    mailbox,
+    mailbox: settings.mailbox === false ? undefined : mailbox,
     stores,
     clock,
     random: systemRandom,
