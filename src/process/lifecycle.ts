@@ -1,6 +1,7 @@
 import { EXIT, type ExitCode, type Io } from "../commands/command.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import { ConfigError, describe } from "../config/finding.ts";
+import type { Surroundings } from "../config/surroundings.ts";
 import type { Options } from "../config/types.ts";
 import { type Control, openControl } from "../control/open.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -36,6 +37,7 @@ export function createLifecycle(
     readonly stores: Stores;
     readonly serving: Serving;
     readonly notifier: Notifier;
+    readonly surroundings: Surroundings | undefined;
   },
 ): Lifecycle {
   const { stores, serving, notifier } = parts;
@@ -76,7 +78,7 @@ export function createLifecycle(
 
   async function reread(): Promise<void> {
     try {
-      const next = loadConfiguration(io.env);
+      const next = loadConfiguration(io.env, parts.surroundings);
       for (const warning of next.warnings) logger().warn(describe(warning));
       await reload(next, composeGateway);
     } catch (error) {

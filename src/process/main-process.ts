@@ -3,6 +3,7 @@ import { systemClock } from "../clock.ts";
 import { EXIT, type ExitCode, type Io } from "../commands/command.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { describe } from "../config/finding.ts";
+import type { Surroundings } from "../config/surroundings.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { type Stores, StoreUnavailable } from "../store/contracts.ts";
@@ -25,6 +26,8 @@ import { type Supervision, serveWithWorkers } from "./workers.ts";
 export type MainSettings = {
   /** Said once it listens; the demonstration tells where to click. */
   readonly greet?: (url: string) => void;
+  /** Where else options are looked for; as on any machine, unless said otherwise. */
+  readonly surroundings?: Surroundings;
   /** Takes over from the process that started this one. */
   readonly successor?: boolean;
   /** For tests, which have less patience. */
@@ -63,7 +66,7 @@ export async function startMainProcess(
   if (typeof opened === "number") return opened;
   const { serving } = opened;
   notifier.startWatchdog(serving.healthy);
-  const lifecycle = createLifecycle(io, first, { ...opened, log, notifier });
+  const lifecycle = createLifecycle(io, first, { ...opened, log, notifier, surroundings: settings.surroundings });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => lifecycle.stop(signal));
   const main: MainProcess = {
     reload: (next, compose) => serially(() => lifecycle.reload(next, compose)),

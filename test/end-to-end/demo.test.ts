@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cookieHeader } from "../support/gateway.ts";
@@ -24,7 +26,6 @@ beforeAll(async () => {
     runegate("demo"),
     {
       RUNEGATE_LISTEN: `127.0.0.1:${port}`,
-      RUNEGATE_TARGET_SERVICE: `http://127.0.0.1:${freePort()}`,
       RUNEGATE_CONTROL_SOCKET: join(folder, "run/control.sock"),
     },
     process.env.RUNEGATE_EXECUTABLE === undefined ? undefined : folder,
@@ -37,12 +38,16 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function signIn(email: string): Promise<string> {
-  const asked = await fetch(`${url}/login`, {
+function ask(at: string, email: string, next = "/"): Promise<Response> {
+  return fetch(`${at}/login`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ email, next: "/whoami?from=mail" }),
+    body: JSON.stringify({ email, next }),
   });
+}
+
+async function signIn(email: string): Promise<string> {
+  const asked = await ask(url, email, "/whoami?from=mail");
   expect(asked.status).toBe(200);
   const mail = await demo.waitFor(new RegExp(`Mail for ${email}\\s+Link: (\\S+)\\s+Code: (\\S+)`));
   const opened = await fetch(mail[1] ?? "", { redirect: "manual", headers: { Cookie: cookieHeader(asked) } });
@@ -113,9 +118,142 @@ describe("the demonstration", () => {
     expect(second.output()).toContain("Is something else listening there?");
   });
 
-  test("ends cleanly on SIGTERM", async () => {
-    demo.signal("SIGTERM");
+  test("ends cleanly at Ctrl-C, whatever a browser has open, and does not wait for what it keeps in stock", async () => {
+    const cookie = await signIn("joan@example.org");
+    const events = await fetch(`${url}/events`, { headers: { Cookie: cookie } });
+    const ended = events.text().catch(() => "");
+    // One on which nothing was asked for yet holds `Bun.serve` up; so do those that browsers keep in stock, after a while.
+    const begun = connect(Number(new URL(url).port), "127.0.0.1");
+    begun.on("error", () => {});
+    await once(begun, "connect");
+    begun.write("GET / HTTP/1.1\r\n");
+    // Accepted before this one, and so by now.
+    await fetch(`${url}/health`, { headers: { Connection: "close" } });
+    const before = performance.now();
+    demo.signal("SIGINT");
     expect(await demo.exited).toBe(0);
+    // What is under way may take ten seconds.
+    expect(performance.now() - before).toBeLessThan(8_000);
     expect(demo.output()).toContain("stopped");
+    await ended;
+    begun.destroy();
+  });
+});
+
+describe("the demonstration in front of somebody's own application", () => {
+  const application = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: ({ headers }) => new Response(`the user is ${headers.get("x-forwarded-email")}`),
+  });
+  afterAll(() => application.stop(true));
+  const started: RunningProcess[] = [];
+  afterEach(() => {
+    for (const process of started.splice(0)) process.signal("SIGKILL");
+  });
+
+  /** @returns the process, and its address once it has one. */
+  async function start(args: readonly string[], env: Record<string, string> = {}, cwd?: string) {
+    const process = startProcess(runegate("demo", ...args), { RUNEGATE_CONTROL_SOCKET: "off", ...env }, cwd);
+    started.push(process);
+    const [, at = ""] = await process.waitFor(/Open +(http\S+)/);
+    return { process, at };
+  }
+
+  const port = `${application.port}`;
+  test.each([
+    ["a URL", `http://127.0.0.1:${port}`],
+    ["a URL with a slash", `http://localhost:${port}/`],
+    ["host and port", `127.0.0.1:${port}`],
+    ["a colon and a port", `:${port}`],
+    ["a port", port],
+  ])("%s", async (_, target) => {
+    const { process, at } = await start(["--target", target]);
+    expect(process.output()).toMatch(
+      new RegExp(`in front of http://(127\\.0\\.0\\.1|localhost):${port}\\.\n`),
+    );
+    expect(process.output()).not.toContain("cannot be reached");
+    expect(process.output()).not.toContain("sample application");
+    const asked = await ask(at, "own@example.org");
+    const mail = await process.waitFor(/Link: (\S+)/);
+    const opened = await fetch(mail[1] ?? "", {
+      redirect: "manual",
+      headers: { Cookie: cookieHeader(asked) },
+    });
+    const page = await fetch(at, { headers: { Cookie: cookieHeader(opened) } });
+    expect(await page.text()).toBe("the user is own@example.org");
+  });
+
+  test("one that is not there yet is said, and the gateway runs all the same", async () => {
+    const { process, at } = await start(["--target", `${freePort()}`]);
+    expect(process.output()).toMatch(
+      /cannot be reached: nothing listens there\. Start it, and reload the page\./,
+    );
+    expect((await fetch(`${at}/_runegate/login`)).status).toBe(200);
+  });
+
+  test.each([
+    ["no application", "application", "--target is not an http or https URL"],
+    ["a page of one", `http://127.0.0.1:${port}/lab?token=x`, "--target has a path"],
+    ["a port that is none", "99999", "--target is not a valid URL"],
+  ])("%s: says what to write instead", async (_, target, problem) => {
+    const refused = startProcess(runegate("demo", "--target", target));
+    expect(await refused.exited).toBe(64);
+    expect(refused.output()).toContain(problem);
+    expect(refused.output()).toContain("Write http://127.0.0.1:8501, :8501 or 8501.");
+  });
+
+  test("ports that are taken are passed over, which is said", async () => {
+    // They may be taken by somebody else already, which is as good.
+    const taken = [7860, 7870].flatMap((usual) => {
+      try {
+        return Bun.serve({
+          hostname: "127.0.0.1",
+          port: usual,
+          fetch: () => new Response("another program"),
+        });
+      } catch {
+        return [];
+      }
+    });
+    const { process, at } = await start([]);
+    const { port: moved } = new URL(at);
+    expect(Number(moved)).toBeGreaterThan(7870);
+    expect(process.output()).toContain(`Port 7870 is in use, so it is ${moved}.`);
+    expect(process.output()).not.toContain("The application itself is at http://127.0.0.1:7860:");
+    expect(await (await fetch(`${at}/_runegate/health`)).json()).toMatchObject({ service: "Runegate" });
+    for (const server of taken) await server.stop(true);
+  });
+
+  test("a port that was chosen and is taken is named with a way out", async () => {
+    const demo = startProcess(runegate("demo"), { RUNEGATE_LISTEN: `127.0.0.1:${port}` });
+    expect(await demo.exited).toBe(1);
+    expect(demo.output()).toContain(
+      `Port ${port} is in use. Stop what uses it, or leave RUNEGATE_LISTEN out`,
+    );
+  });
+
+  test("a newcomer with npm alone, and one who came by SSH, are told what they can type", async () => {
+    const env = {
+      npm_lifecycle_event: "demo",
+      npm_config_user_agent: "npm/10.8.2 node/v20.20.2 linux x64",
+      SSH_CONNECTION: "198.51.100.4 51234 203.0.113.5 2222",
+      USER: "ada",
+    };
+    const { process, at } = await start([], env);
+    const { port: own } = new URL(at);
+    expect(process.output()).toContain("npm run demo -- --target http://127.0.0.1:8501");
+    expect(process.output()).toContain(`ssh -p 2222 -L ${own}:127.0.0.1:${own} ada@203.0.113.5`);
+  });
+
+  test("sends no mail, whatever the folder it is started in is configured for", async () => {
+    const configured = mkdtempSync(join(tmpdir(), "runegate-demo-"));
+    mkdirSync(join(configured, "config"));
+    writeFileSync(join(configured, "config/email.toml"), "smtp_host = 'mail.example.net'");
+    writeFileSync(join(configured, ".env"), "RUNEGATE_ENV=production");
+    const { process, at } = await start(["--target", port], { RUNEGATE_ENV_FILE: ".env" }, configured);
+    await ask(at, "kept@example.org");
+    await process.waitFor(/Mail for kept@example\.org/);
+    rmSync(configured, { recursive: true });
   });
 });
