@@ -21,7 +21,7 @@ describe("every block of commands", () => {
   test("that is to be run is run on the real system, and has a name of its own", () => {
     const names = blocks.flatMap((block) => (block.kind === "run" ? [block.name] : []));
     expect(new Set(names).size).toBe(names.length);
-    const system = readFileSync(join(root, "test/system/appliance.test.ts"), "utf8");
+    const system = readFileSync(join(root, "test/system/appliance.system.test.ts"), "utf8");
     expect(names.filter((name) => !system.includes(`"${name}"`))).toEqual([]);
   });
 
