@@ -3,7 +3,7 @@ import { chownSync, mkdtempSync, readdirSync, readFileSync, statSync } from "nod
 import { join } from "node:path";
 import { build, type Folder, folder, root, run } from "../build/support.ts";
 import { cookieHeader } from "../support/gateway.ts";
-import { needs } from "../support/needs.ts";
+import { needs, needsRoot } from "../support/needs.ts";
 import { freePort, type RunningProcess, startProcess } from "../support/process.ts";
 import { buildImage, type Image, inContainer } from "./image.ts";
 
@@ -48,8 +48,7 @@ describe("compose.yaml", () => {
     expect(compose.services.runegate?.volumes).toEqual(["state:/var/lib/runegate"]));
 });
 
-// buildah and a container's walls need root, as CI is.
-const buildah = process.getuid?.() === 0 ? needs("buildah") : undefined;
+const buildah = needsRoot("to build and confine a container") ? needs("buildah") : undefined;
 
 describe.skipIf(buildah === undefined)("the image", () => {
   let place: Folder;

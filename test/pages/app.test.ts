@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync } from "node:fs";
 import { findAsset } from "../../src/pages/assets.ts";
 import { loginPage, mailboxPage, sentPage } from "../../src/pages/pages.ts";
+import { needs } from "../support/needs.ts";
 
 setDefaultTimeout(30_000);
 
 /** What the script adds, in a real browser under the real Content-Security-Policy. */
 
-const CHROMIUM = process.env.BUN_CHROME_PATH ?? "/usr/bin/chromium";
+const chromium = needs("chromium");
 const CSP =
   "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
   "form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -24,7 +24,7 @@ const PAGES: Record<string, string> = {
   "/mailbox": mailboxPage({ mails: [{ to: "ada@example.org", subject: "s", text: "t", at: AT }] }),
 };
 
-describe.skipIf(!existsSync(CHROMIUM))("the script", () => {
+describe.skipIf(chromium === undefined)("the script", () => {
   let authenticated = false;
   let looks = 0;
   let server: ReturnType<typeof serve>;
@@ -55,7 +55,7 @@ describe.skipIf(!existsSync(CHROMIUM))("the script", () => {
   beforeAll(async () => {
     server = serve();
     const argv = ["--no-sandbox"];
-    view = new Bun.WebView({ backend: { type: "chrome", path: CHROMIUM, argv } });
+    view = new Bun.WebView({ backend: { type: "chrome", path: chromium ?? "", argv } });
     await view.navigate("about:blank");
     await view.cdp("Emulation.setTimezoneOverride", { timezoneId: "Asia/Tokyo" });
   });

@@ -12,7 +12,7 @@ import { temporaryPlace } from "./sqlite-place.ts";
  * outside: by a browser's requests and at the mail server.
  */
 
-const ROUNDS = process.env.CI ? 100 : 10;
+const ROUNDS = 100;
 /** How many mails one process sends at a time, and so how many a kill may leave half sent. */
 const PARALLEL_MAILS = 4;
 const ASKING = 2;

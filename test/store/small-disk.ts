@@ -1,6 +1,7 @@
 import { mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { needsRoot, skipBecause } from "../support/needs.ts";
 
 /** A file system of its own that is soon full, for what only a real one shows. */
 export type SmallDisk = {
@@ -13,18 +14,15 @@ export type SmallDisk = {
 
 const BYTES = 2 * 1024 * 1024;
 
-/**
- * Mounting takes root: without, the tests that need this are skipped, saying so; in CI (`CI` is set) that is a failure.
- * @returns what mounts one, or undefined to skip.
- */
+/** @returns what mounts one, or undefined to skip. */
 export function needsSmallDisk(): (() => SmallDisk) | undefined {
+  if (!needsRoot("to mount a disk")) return undefined;
   try {
     mountSmallDisk()[Symbol.dispose]();
     return mountSmallDisk;
   } catch (error) {
-    const problem = `no file system can be mounted: ${error instanceof Error ? error.message : error}`;
-    if (process.env.CI) throw new Error(`${problem}; in CI nothing is skipped.`);
-    console.warn(`Skipped: ${problem}`);
+    // Root in a container may not.
+    skipBecause(`no disk can be mounted (${error instanceof Error ? error.message : error})`);
     return undefined;
   }
 }
