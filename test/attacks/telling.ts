@@ -1,0 +1,64 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../src/clock.ts";
+import type { Stores } from "../../src/store/contracts.ts";
+import { createMemoryStores } from "../../src/store/memory.ts";
+import { openSqliteStores } from "../../src/store/sqlite.ts";
+import { startGateway, type TestGateway } from "../support/gateway.ts";
+import { SILENT } from "../support/silent.ts";
+
+/** Gateways to which addresses of `in.example` may sign in, and those of `no.example` may not. */
+
+type OpenStores = { readonly stores: Stores; close(): Promise<void> };
+
+/** A store that writes to a disk takes its time for that, which must not show either. */
+export const STORES: readonly (readonly [name: string, open: () => OpenStores])[] = [
+  [
+    "memory",
+    () => {
+      const stores = createMemoryStores({ clock: systemClock });
+      return { stores, close: async () => stores.close() };
+    },
+  ],
+  [
+    "sqlite",
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), "runegate-telling-"));
+      const stores = openSqliteStores({ path: join(folder, "state.db"), clock: systemClock, log: SILENT });
+      return {
+        stores,
+        async close() {
+          await stores.close();
+          rmSync(folder, { recursive: true });
+        },
+      };
+    },
+  ],
+];
+
+/** Addresses of `in.example` that are named one by one: those go first, which must not show either. */
+export const NAMED: readonly string[] = Array.from({ length: 900 }, (_, count) => `named${count}@in.example`);
+
+export function startPicky(stores: Stores): Promise<TestGateway> {
+  return startGateway({
+    stores,
+    env: {
+      RUNEGATE_ALLOW_ANY_EMAIL: "false",
+      RUNEGATE_ALLOWED_DOMAINS: "in.example",
+      RUNEGATE_ALLOWED_EMAILS: NAMED.join(","),
+      // The cooldown is on, since it is part of what could tell; one client asks a lot here.
+      RUNEGATE_RATE_LIMIT_ENABLED: "true",
+      RUNEGATE_LOGIN_RATE_LIMIT: "0",
+      RUNEGATE_LOG: "info",
+    },
+  });
+}
+
+export function askFor({ url }: TestGateway, email: string): Promise<Response> {
+  return fetch(`${url}/_runegate/login`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ email }),
+  });
+}
