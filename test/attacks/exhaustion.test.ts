@@ -89,22 +89,27 @@ describe("under a flood of login requests", () => {
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ email: `flood${index}@example.org` }),
       }).then((response) => response.arrayBuffer());
+    const ASKERS = 32;
     let flooding = true;
     let asked = 0;
-    const flood = Array.from({ length: 32 }, async () => {
-      while (flooding && asked < 4_000) await ask(asked++);
+    let answered = 0;
+    const flood = Array.from({ length: ASKERS }, async () => {
+      while (flooding && asked < 4_000) {
+        await ask(asked++);
+        answered++;
+      }
     });
-    let slowest = 0;
+    let mostBefore = 0;
     for (let count = 0; count < 50; count++) {
-      const start = performance.now();
+      const before = answered;
       expect((await pair.ask("GET /app")).status).toBe(200);
-      slowest = Math.max(slowest, performance.now() - start);
+      mostBefore = Math.max(mostBefore, answered - before);
     }
     flooding = false;
     await Promise.all(flood);
-    expect(asked).toBeGreaterThan(50);
-    // Far above what it takes, far below what anybody would call hanging.
-    expect(slowest).toBeLessThan(2_000);
+    expect(answered).toBeGreaterThan(50);
+    // Whoever is signed in waits for what is there already, a few times over, and not for the flood to end.
+    expect(mostBefore).toBeLessThan(10 * ASKERS);
     expect((process.memoryUsage().rss - before) / 2 ** 20).toBeLessThan(200);
   });
 });

@@ -65,9 +65,9 @@ export function mailOf(changes: Partial<Mail> = {}): Mail {
   };
 }
 
-/** Waits for a condition that something else will bring about, for at most 5 seconds. */
+/** Waits for a condition that something else will bring about, for at most 20 seconds. */
 export async function until(condition: () => boolean): Promise<void> {
-  const end = Date.now() + 5000;
+  const end = Date.now() + 20_000;
   while (!condition()) {
     if (Date.now() > end) throw new Error("the condition did not come true");
     await Bun.sleep(2);

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSink, type Sink } from "../../src/observe/sink.ts";
 
-/** Waits for a condition, not for a time: fails if it does not come true within two seconds. */
+/** Waits for a condition, not for a time: fails if it does not come true within twenty seconds. */
 async function until(condition: () => boolean): Promise<void> {
-  const end = performance.now() + 2000;
+  const end = performance.now() + 20_000;
   while (!condition()) {
     if (performance.now() > end) throw new Error("the condition did not come true");
     await Bun.sleep(1);
@@ -91,9 +91,12 @@ describe("a sink on a file", () => {
     const sink = sinkOn(descriptor(path, "a"));
     const line = "x".repeat(99);
     const begun = performance.now();
-    for (let i = 0; i < 164; i++) sink.write(line);
-    await until(() => fs.statSync(path).size === 16_400);
-    expect(performance.now() - begun).toBeLessThan(90);
+    for (let batch = 1; batch <= 100; batch++) {
+      for (let i = 0; i < 164; i++) sink.write(line);
+      await until(() => fs.statSync(path).size === batch * 16_400);
+    }
+    // A fifth of a second. If each waited for more to gather, it would take ten.
+    expect(performance.now() - begun).toBeLessThan(8000);
   });
 
   test("has everything written when flushed", () => {
@@ -126,14 +129,11 @@ describe.each([
     const sink = sinkOn(writeEnd);
     const filler = "x".repeat(990);
     const total = 4000;
-    let slowest = 0;
+    // Nobody reads meanwhile: a write that waited would do so for ever.
     for (let i = 0; i < total; i++) {
-      const begun = performance.now();
       sink.write(`${String(i).padStart(8, "0")} ${filler}`);
-      slowest = Math.max(slowest, performance.now() - begun);
       if (i % 100 === 0) await Bun.sleep(1);
     }
-    expect(slowest).toBeLessThan(500);
     expect(dropped).toEqual([]);
 
     let text = "";
@@ -161,10 +161,10 @@ describe.each([
     // Long enough that the write under way counts as stalled.
     await Bun.sleep(100);
     for (let i = 0; i < 300; i++) sink.write("x".repeat(999));
-    const begun = performance.now();
+    // Nobody reads meanwhile: this returns, or never does.
     sink.flush();
-    expect(performance.now() - begun).toBeLessThan(500);
     closeReader();
+    expect(dropped).toEqual([]);
   });
 
   test("whose reader comes back goes on with a line of its own after one that was cut short", async () => {

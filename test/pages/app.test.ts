@@ -85,7 +85,7 @@ describe.skipIf(chromium === undefined)("the script", () => {
   }
 
   async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-    const end = performance.now() + 5000;
+    const end = performance.now() + 20_000;
     while (!(await condition())) {
       if (performance.now() > end) throw new Error("waited in vain");
       await Bun.sleep(10);

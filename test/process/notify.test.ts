@@ -50,7 +50,7 @@ describe("the service manager is told", () => {
     expect(ready).toBe("READY=1\nWATCHDOG=1\nSTATUS=http://localhost:7870 on 127.0.0.1:7870, 1 process\n");
     const [, at = ""] = /^RELOADING=1\nMONOTONIC_USEC=(\d+)\n$/.exec(reloading ?? "") ?? [];
     // CLOCK_MONOTONIC, as systemd reads it.
-    expect(BigInt(at) - before).toBeLessThan(1_000_000n);
+    expect(BigInt(at) - before).toBeLessThan(10_000_000n);
     expect(BigInt(at)).toBeGreaterThanOrEqual(before);
     expect(others).toEqual(["MAINPID=43\n", "STOPPING=1\nSTATUS=Stopping\n"]);
     expect(failures).toEqual([]);

@@ -113,8 +113,9 @@ test("an address taken off the list loses what it has open, also where it was op
   const socket = await openSocket(stage, await stage.signIn("eve@example.org"));
   const other = await openSocket(stage, await stage.signIn("ada@example.org"));
   stage.configure({ RUNEGATE_ALLOW_ANY_EMAIL: undefined, RUNEGATE_ALLOWED_EMAILS: "ada@example.org" });
-  const begun = performance.now();
   stage.main.signal("SIGHUP");
+  await stage.says(/ reloaded /);
+  const begun = performance.now();
   expect(await socket.closed).toBe(1008);
   expect(performance.now() - begun).toBeLessThan(5000);
   expect(await other.echo("here")).toBe("here");
