@@ -1,0 +1,92 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import manifest from "../package.json" with { type: "json" };
+
+/** The pages for people who join stay true: what they count, name and link to is there. */
+
+const root = join(import.meta.dir, "..");
+const read = (path: string) => readFileSync(join(root, path), "utf8");
+const folders = (path: string) =>
+  readdirSync(join(root, path)).filter((name) => statSync(join(root, path, name)).isDirectory());
+
+const PAGES = [
+  "README.md",
+  "CHANGELOG.md",
+  "src/README.md",
+  "src/CONTRACT.md",
+  "test/README.md",
+  ".github/CONTRIBUTING.md",
+  ".github/SECURITY.md",
+];
+
+/** As forges make them of headings. */
+const anchorsOf = (page: string) =>
+  [...page.matchAll(/^#+ (.+)$/gm)].map(([, title = ""]) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\w\s-]/g, "")
+      .replaceAll(" ", "-"),
+  );
+
+test.each(PAGES)("the links of %s lead somewhere", (page) => {
+  const links = [...read(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
+  for (const link of links.filter((one) => !one.startsWith("https:"))) {
+    const [path = "", anchor] = link.split("#");
+    const target = path === "" ? page : join(dirname(page), path);
+    expect([link, existsSync(join(root, target))]).toEqual([link, true]);
+    if (anchor !== undefined) {
+      const there = anchorsOf(read(target)).includes(anchor);
+      expect([link, there]).toEqual([link, true]);
+    }
+  }
+});
+
+test.each(["CONTRIBUTING.md", "SECURITY.md"])(".github/%s names scripts that are there", (page) => {
+  const names = [...read(`.github/${page}`).matchAll(/npm run ([\w:]+)/g)].map(([, name = ""]) => name);
+  expect(names.filter((name) => !(name in manifest.scripts))).toEqual([]);
+});
+
+describe("what is counted", () => {
+  test("runtime dependencies", () => {
+    const words = ["no", "one", "two", "three", "four", "five", "six", "seven"];
+    const count = words[Object.keys(manifest.dependencies).length] ?? "many";
+    expect(read("README.md")).toContain(`${count} runtime dependencies`);
+  });
+
+  test("the lines that decide who gets in", () => {
+    const page = read("src/README.md");
+    const [, most, list = ""] = /under (\d+) lines together[^\n]*\n\n((?:- .*\n)+)/.exec(page) ?? [];
+    const files = [...list.matchAll(/`([\w/-]+\.ts)`/g)].map(([, file = ""]) => file);
+    expect(files.length).toBeGreaterThan(5);
+    const lines = files.reduce((sum, file) => sum + read(`src/${file}`).split("\n").length - 1, 0);
+    expect(lines).toBeLessThan(Number(most));
+    expect(read("README.md")).toContain(`under ${most} lines`);
+  });
+});
+
+test("the house names every folder, and only files that are there", () => {
+  const page = read("src/README.md");
+  expect(folders("src").filter((folder) => !page.includes(`\`${folder}/\``))).toEqual([]);
+  const rows = [...page.matchAll(/^\| (`.*) \| .* \| `([\w-]+\.ts)` \|$/gm)];
+  expect(rows.length).toBeGreaterThan(10);
+  for (const [, rooms = "", file = ""] of rows) {
+    for (const [, room = ""] of rooms.matchAll(/`([\w-]+)\/`/g)) {
+      expect([room, file, existsSync(join(root, "src", room, file))]).toEqual([room, file, true]);
+    }
+  }
+});
+
+test("every folder and every system test is in the overview of the tests", () => {
+  const page = read("test/README.md");
+  const withTests = folders("test").filter((folder) =>
+    readdirSync(join(root, "test", folder)).some((name) => name.endsWith(".test.ts")),
+  );
+  for (const folder of withTests) {
+    for (const name of readdirSync(join(root, "test", folder))) {
+      const [, system] = /^(.*)\.system\.test\.ts$/.exec(name) ?? [];
+      if (system !== undefined) expect(page).toContain(`| \`${folder}/${system}\` |`);
+      else if (name.endsWith(".test.ts")) expect(page).toContain(`| \`${folder}/\` |`);
+    }
+  }
+});
