@@ -114,7 +114,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     from: email === undefined ? "localhost" : email.from.address.slice(email.from.address.indexOf("@") + 1),
     async onGivenUp(entry, reason, refused) {
       audit({ event: "mail_given_up", email: entry.to, reason });
-      // Whoever waits for a mail that will not come may ask again at once (SPEC section 5). Not where the recipient was
+      // Whoever waits for a mail that will not come may ask again at once (CONTRACT section 5). Not where the recipient was
       // refused: that a second request is answered otherwise than for an address that may not sign in would tell the two
       // apart, and which mailboxes there are. Nor where the cooldown is over, and one of a later request may have begun.
       const over = clock.now() >= entry.queuedAt + options.emailCooldown;

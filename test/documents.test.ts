@@ -90,3 +90,22 @@ test("every folder and every system test is in the overview of the tests", () =>
     }
   }
 });
+
+test("a comment that cites the contract names a section that is there, and cites nothing else", () => {
+  const sections = new Set(read("src/CONTRACT.md").match(/(?<=^## )\d+(?=\.)/gm));
+  const sources = ["src", "test"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".ts") && !name.endsWith("documents.test.ts"))
+      .map((name) => join(folder, name)),
+  );
+  const cited = sources.flatMap((source) =>
+    [...read(source).matchAll(/\b([A-Z]{3,}) sections? (\d+)(?: and (\d+))?/g)].flatMap(
+      ([, document, ...numbers]) =>
+        numbers.filter((number) => number !== undefined).map((number) => ({ source, document, number })),
+    ),
+  );
+  expect(cited.length).toBeGreaterThan(20);
+  const there = ({ document, number }: (typeof cited)[number]) =>
+    document === "CONTRACT" && sections.has(number);
+  expect(cited.filter((one) => !there(one))).toEqual([]);
+});

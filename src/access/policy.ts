@@ -1,7 +1,7 @@
 import type { Options } from "../config/types.ts";
 import { type Address, domainOf } from "../login/address.ts";
 
-/** Which addresses may sign in, and stay signed in (SPEC section 4). */
+/** Which addresses may sign in, and stay signed in (CONTRACT section 4). */
 export type Policy = { allows(address: Address): boolean };
 
 export function createPolicy(

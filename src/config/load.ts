@@ -20,7 +20,7 @@ import { type Environment, type Surroundings, SYSTEM } from "./surroundings.ts";
 import type { Options } from "./types.ts";
 import { ValueError } from "./value-error.ts";
 
-/** Reads every option from the process environment, then the env file, then its default (SPEC section 9). */
+/** Reads every option from the process environment, then the env file, then its default (CONTRACT section 9). */
 
 /** Where a value came from, in words: `environment`, `/etc/runegate/runegate.env:3`, `default`. */
 export type Sourced = {

@@ -3,7 +3,7 @@ import { isLoopbackHost } from "./loopback.ts";
 import { OPTIONS, type OptionKey } from "./options.ts";
 import type { Options } from "./types.ts";
 
-/** The rules that look at more than one option, or at whether one was given. (P) in SPEC section 9 means production. */
+/** The rules that look at more than one option, or at whether one was given. (P) in CONTRACT section 9 means production. */
 
 export type Given = (key: OptionKey) => boolean;
 

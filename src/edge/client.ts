@@ -44,7 +44,7 @@ export type ClientReader = (
 ) => Client | undefined;
 
 /**
- * @param trusted peers that are believed about `X-Forwarded-For`, `-Proto` and `-Host` (SPEC section 8).
+ * @param trusted peers that are believed about `X-Forwarded-For`, `-Proto` and `-Host` (CONTRACT section 8).
  * @param listener whether it listens on a unix socket, whose callers have no address.
  * @returns a reader that gives undefined if the request carries no usable `Host` (RFC 9112 §3.2: answer 400), or comes
  * from a peer that is gone.

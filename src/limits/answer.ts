@@ -4,7 +4,7 @@ import { retryAfterSeconds } from "./limiter.ts";
 /** Whose limit was reached. */
 export type LimitScope = "IP" | "Email";
 
-/** What a 429 says, on a page and in JSON alike (SPEC section 5). */
+/** What a 429 says, on a page and in JSON alike (CONTRACT section 5). */
 export type LimitRefusal = {
   readonly status: 429;
   readonly error: "rate_limited";

@@ -3,7 +3,7 @@ import type { Client } from "../edge/client.ts";
 import type { Address } from "../login/address.ts";
 import type { Awaitable, LimitOutcome, LimitRule, LimitStore } from "../store/contracts.ts";
 
-/** The limits of SPEC section 5, by name. All of them answer as {@link LimitStore.hit} does. */
+/** The limits of CONTRACT section 5, by name. All of them answer as {@link LimitStore.hit} does. */
 export type Limiter = {
   loginRequest(client: Client): Awaitable<LimitOutcome>;
   /** One mail per address and cooldown, whether or not the address may sign in. */

@@ -62,7 +62,7 @@ const DOMAIN_INPUT = /^[\p{L}\p{N}\p{M}.\-\u3002\uff0e\uff61]+$/u;
 
 /**
  * Parses an address as a person types it.
- * @throws {AddressError} for anything but one plain address (SPEC section 6).
+ * @throws {AddressError} for anything but one plain address (CONTRACT section 6).
  */
 export function parseAddress(input: string): Address {
   // Longer than any address with room for space around it: not worth a look.

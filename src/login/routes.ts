@@ -19,7 +19,7 @@ import { describeDevice } from "./device.ts";
 import type { LoginService, Redeemed, Redeemer } from "./service.ts";
 import { isLoginToken, type LoginTicket } from "./ticket.ts";
 
-/** `/login` and `/auth`: from a visitor's address to a session (SPEC section 2). */
+/** `/login` and `/auth`: from a visitor's address to a session (CONTRACT section 2). */
 
 export type LoginRouteSettings = Pick<Options, "linkConfirm" | "secureCookie" | "magicLinkExpiry"> & {
   readonly service: LoginService;
@@ -121,7 +121,7 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
     return failure(arrival, limitRefusal("IP", outcome.retryAfterMs));
   }
 
-  /** Whether a GET of this link may sign in (SPEC section 2). */
+  /** Whether a GET of this link may sign in (CONTRACT section 2). */
   async function mayRedeemByGet(arrival: Arrival, ticket: LoginTicket): Promise<boolean> {
     // A link that an operator printed belongs to no browser.
     if (!isDeliberate(arrival) || ticket.binding === undefined) return false;

@@ -12,7 +12,7 @@ import { reasonOf, upstreamFailed } from "./failure.ts";
 import { createToUpstream, fromUpstream } from "./headers.ts";
 import type { Upstream, UpstreamDelay, Waiting } from "./upstream.ts";
 
-/** HTTP to the application and back (SPEC section 7). Who may is decided before anything gets here. */
+/** HTTP to the application and back (CONTRACT section 7). Who may is decided before anything gets here. */
 export type Forward = (
   arrival: Arrival,
   principal: Principal,

@@ -42,7 +42,7 @@ const IDENTITY_PREFIXES = [
   "x-webauth-",
 ] as const;
 
-/** Set anew on every request, whoever sent them (SPEC section 7). */
+/** Set anew on every request, whoever sent them (CONTRACT section 7). */
 const FORWARDING_NAMES: ReadonlySet<string> = new Set([
   "x-forwarded-for",
   "x-forwarded-proto",
@@ -61,7 +61,7 @@ const HANDSHAKE_NAMES: ReadonlySet<string> = new Set([
 /** In an odd spelling, another length, host or cookie than the one that was looked at. */
 const MESSAGE_NAMES: ReadonlySet<string> = new Set(["content-length", "host", "cookie"]);
 
-/** Each says who is signed in (SPEC section 7). */
+/** Each says who is signed in (CONTRACT section 7). */
 const ADDRESS_NAMES = [
   "x-runegate-user",
   "x-forwarded-user",

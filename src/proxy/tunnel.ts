@@ -8,7 +8,7 @@ import { upstreamFailed } from "./failure.ts";
 import { createToUpstream, withoutHandshake } from "./headers.ts";
 import type { Upstream, UpstreamDelay } from "./upstream.ts";
 
-/** WebSockets: the application's handshake first, then frames both ways (SPEC section 7). */
+/** WebSockets: the application's handshake first, then frames both ways (CONTRACT section 7). */
 
 /** A longer message is answered with 1009 (RFC 6455 §7.4.1). */
 export const MAX_MESSAGE = 64 * 1024 * 1024;

@@ -13,7 +13,7 @@ export type Upstream = {
   /** Undefined where the application is addressed by its public name. */
   readonly name: UpstreamName | undefined;
   /**
-   * Starts both clocks of SPEC section 7 for one exchange. Exactly one of the outcomes is told, at most once, unless
+   * Starts both clocks of CONTRACT section 7 for one exchange. Exactly one of the outcomes is told, at most once, unless
    * `settle` comes first.
    * @param slow called once if it is not settled within {@link SLOW_MS}, as most are.
    */

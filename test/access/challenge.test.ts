@@ -3,7 +3,7 @@ import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { exchange } from "../support/raw.ts";
 import { startUpstream, type Upstream } from "../support/upstream.ts";
 
-/** Who gets what without a session (SPEC section 4). */
+/** Who gets what without a session (CONTRACT section 4). */
 
 let upstream: Upstream;
 let gateway: TestGateway;

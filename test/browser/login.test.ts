@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, te
 import { type Stage, startStage, TEST_TIMEOUT } from "./stage.ts";
 import { chromium } from "./tab.ts";
 
-/** Signing in through the real pages, with and without script (SPEC section 2). */
+/** Signing in through the real pages, with and without script (CONTRACT section 2). */
 
 const MINUTE = 60_000;
 /** With characters that must survive two rounds of encoding. What is there names who is asking. */

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, te
 import { type Stage, startStage, TEST_TIMEOUT } from "./stage.ts";
 import { chromium } from "./tab.ts";
 
-/** How a session ends, as somebody sees it who has the application open (SPEC section 3). */
+/** How a session ends, as somebody sees it who has the application open (CONTRACT section 3). */
 
 const DAY = 24 * 60 * 60_000;
 /** Both of the sample page's kinds of stream are up. */

@@ -10,7 +10,7 @@ import { dial, exchange, readResponse, requestHead } from "../support/raw.ts";
 import { type Echo, startUpstream, type Upstream } from "../support/upstream.ts";
 import { stoppable } from "./support.ts";
 
-/** Runegate's own paths as HTTP: methods, content types, sizes, headers (SPEC section 1). */
+/** Runegate's own paths as HTTP: methods, content types, sizes, headers (CONTRACT section 1). */
 
 let upstream: Upstream;
 let gateway: TestGateway;

@@ -4,7 +4,7 @@ import { askFor, auditOf, NAVIGATION, openLink, postLogin, redeem, said } from "
 import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
 
-/** The three limits through the front door, on a clock that only the test moves (SPEC section 5). */
+/** The three limits through the front door, on a clock that only the test moves (CONTRACT section 5). */
 
 type Run = (here: { readonly gateway: TestGateway; readonly clock: TestClock }) => Promise<void>;
 

@@ -4,7 +4,7 @@ import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { askFor, auditOf, NAVIGATION, openLink, postLogin, redeem, said } from "./support.ts";
 
-/** Asking for a link: everybody hears the same, and mail goes only to those who may sign in (SPEC section 2). */
+/** Asking for a link: everybody hears the same, and mail goes only to those who may sign in (CONTRACT section 2). */
 
 let gateway: TestGateway;
 beforeAll(async () => {

@@ -8,7 +8,7 @@ import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
 import { type AuditLine, askFor, auditOf, openLink, postLogin, redeem } from "./support.ts";
 
-/** One event for everything an operator may have to explain later, with the exact reason (SPEC section 10). */
+/** One event for everything an operator may have to explain later, with the exact reason (CONTRACT section 10). */
 
 const SECRET = "s".repeat(64);
 const client = "198.51.100.1";

@@ -5,7 +5,7 @@ import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { askFor, NAVIGATION, openLink, redeem, said, sessionOf, whoAmI } from "./support.ts";
 
-/** The code in the mail, typed into the browser that asked (SPEC section 2). */
+/** The code in the mail, typed into the browser that asked (CONTRACT section 2). */
 
 const WRONG = {
   status: 401,

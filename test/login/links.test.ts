@@ -5,7 +5,7 @@ import { askFor, NAVIGATION, openLink, redeem, said, sessionOf, whoAmI } from ".
 
 setDefaultTimeout(30_000);
 
-/** A login link from the front door: who may redeem it, when, and how often (SPEC section 2). */
+/** A login link from the front door: who may redeem it, when, and how often (CONTRACT section 2). */
 
 const INVALID = {
   status: 401,

@@ -5,7 +5,7 @@ import { askFor, NAVIGATION, openLink, postLogin, redeem, sessionOf } from "../l
 import { cookieHeader, startGateway, type TestGateway } from "../support/gateway.ts";
 import { deadPort } from "../support/upstream.ts";
 
-/** The whole login at trace level, and then a search of every line for everything that opens a door (SPEC section 10). */
+/** The whole login at trace level, and then a search of every line for everything that opens a door (CONTRACT section 10). */
 
 const JWT_SECRET = "jwt-secret-jwt-secret-jwt-secret-jwt-secret-jwt-secret-jwt-secret";
 const SESSION_KEY = "session-key-session-key-session-key-session-key-session-key-sess";

@@ -6,7 +6,7 @@ import { until, within } from "./support.ts";
 
 setDefaultTimeout(30_000);
 
-/** A gigabyte each way with a slow reader: the sender waits, and memory stays as it was (SPEC section 7). */
+/** A gigabyte each way with a slow reader: the sender waits, and memory stays as it was (CONTRACT section 7). */
 
 const GIGABYTE = 1_000_000_000;
 const PIECE = new Uint8Array(1_000_000).fill(0x61);

@@ -6,7 +6,7 @@ import { type Pair, startPair, within } from "./support.ts";
 
 setDefaultTimeout(30_000);
 
-/** Event streams: at once, for ever, and no longer than the session (SPEC sections 3 and 7). */
+/** Event streams: at once, for ever, and no longer than the session (CONTRACT sections 3 and 7). */
 
 const clock = testClock();
 let pair: Pair;

@@ -6,7 +6,7 @@ import { type Pair, startPair, until, within } from "./support.ts";
 
 setDefaultTimeout(30_000);
 
-/** An application that answers wrongly, partly, or not at all (SPEC section 7, "Errors" and "Time"). */
+/** An application that answers wrongly, partly, or not at all (CONTRACT section 7, "Errors" and "Time"). */
 
 let pair: Pair;
 

@@ -3,7 +3,7 @@ import { exchange } from "../support/raw.ts";
 import type { Received } from "../support/upstream.ts";
 import { type Pair, startPair, VISITOR } from "./support.ts";
 
-/** Which headers cross, and as what, in both directions (SPEC section 7). */
+/** Which headers cross, and as what, in both directions (CONTRACT section 7). */
 
 const IDENTITY = {
   "x-runegate-authenticated": "true",

@@ -5,7 +5,7 @@ import { type Pair, startPair, until, within } from "./support.ts";
 
 setDefaultTimeout(30_000);
 
-/** A visitor who leaves ends the work upstream, and the other way round (SPEC section 7, "Time"). */
+/** A visitor who leaves ends the work upstream, and the other way round (CONTRACT section 7, "Time"). */
 
 let pair: Pair;
 

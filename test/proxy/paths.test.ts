@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Pair, startPair } from "./support.ts";
 
-/** Path and query reach the application in the one normal form that access was decided on (SPEC sections 1 and 7). */
+/** Path and query reach the application in the one normal form that access was decided on (CONTRACT sections 1 and 7). */
 
 let pair: Pair;
 

@@ -3,7 +3,7 @@ import { dial, readResponse, requestHead } from "../support/raw.ts";
 import { chunk, type Echo, LAST_CHUNK } from "../support/upstream.ts";
 import { type Pair, startPair, within } from "./support.ts";
 
-/** Requests of every method and size reach the application whole (SPEC section 7). */
+/** Requests of every method and size reach the application whole (CONTRACT section 7). */
 
 let pair: Pair;
 

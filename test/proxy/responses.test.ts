@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 import { chunk, LAST_CHUNK, responseHead } from "../support/upstream.ts";
 import { type Pair, startPair } from "./support.ts";
 
-/** Responses arrive as the application sent them (SPEC section 7). */
+/** Responses arrive as the application sent them (CONTRACT section 7). */
 
 let pair: Pair;
 

@@ -8,7 +8,7 @@ import { type ServeProcess, startServe } from "./process.ts";
 import { startPair, VISITOR, within } from "./support.ts";
 import { acceptWebSocket, openWebSocket } from "./websocket.ts";
 
-/** Where the application can be: behind a unix socket, behind TLS, and never behind a forward proxy (SPEC section 9). */
+/** Where the application can be: behind a unix socket, behind TLS, and never behind a forward proxy (CONTRACT section 9). */
 
 type Front = Pick<ServeProcess, "port" | "cookie" | "ask">;
 

@@ -6,7 +6,7 @@ import { acceptWebSocket, openWebSocket, type Peer } from "./websocket.ts";
 
 setDefaultTimeout(30_000);
 
-/** A WebSocket whose reader stalls is closed in place of growing memory (SPEC section 7). */
+/** A WebSocket whose reader stalls is closed in place of growing memory (CONTRACT section 7). */
 
 let upstream: Upstream;
 let gateway: ServeProcess;

@@ -8,7 +8,7 @@ import { acceptWebSocket, frameOf, HANDSHAKE, OPCODE, openWebSocket, type Peer }
 
 setDefaultTimeout(30_000);
 
-/** WebSockets pass both ways, frame for message (SPEC section 7). */
+/** WebSockets pass both ways, frame for message (CONTRACT section 7). */
 
 const clock = testClock();
 let pair: Pair;

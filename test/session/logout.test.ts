@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { askFor, auditOf, NAVIGATION, whoAmI } from "../login/support.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 
-/** Logging out, and who may send Runegate's forms at all (SPEC section 3). */
+/** Logging out, and who may send Runegate's forms at all (CONTRACT section 3). */
 
 let gateway: TestGateway;
 beforeAll(async () => {

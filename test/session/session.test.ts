@@ -6,7 +6,7 @@ import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
 import { startUpstream, type Upstream } from "../support/upstream.ts";
 
-/** How long a cookie is worth something, and to whom (SPEC section 3). */
+/** How long a cookie is worth something, and to whom (CONTRACT section 3). */
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
