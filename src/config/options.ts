@@ -244,7 +244,9 @@ export const OPTIONS = {
     name: "RUNEGATE_LOGIN_RATE_LIMIT",
     parse: integer(0, 100_000),
     default: "5",
-    help: "Login requests a minute from one client; 0 is no limit.",
+    help:
+      "Login requests a minute from one client, an IPv4 address or an IPv6 /64; four times as many from a /56, and sixteen " +
+      "times from a /48. 0 is no limit.",
   },
   emailCooldown: {
     name: "RUNEGATE_EMAIL_COOLDOWN",

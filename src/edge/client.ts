@@ -1,5 +1,5 @@
 import type { ListenAddress, Network } from "../config/types.ts";
-import { type IpAddress, isInNetworks, limitKeyOf, parseIp } from "./network.ts";
+import { type IpAddress, isInNetworks, parseIp } from "./network.ts";
 
 /**
  * Who is calling. The only reader of forwarding headers in the program; everybody else asks the `Client` made here,
@@ -8,8 +8,6 @@ import { type IpAddress, isInNetworks, limitKeyOf, parseIp } from "./network.ts"
 export type Client = {
   /** The client's address in normal form; `"unix"` for a caller on a unix socket that named nobody. */
   readonly ip: string;
-  /** What limits are counted on: the address, or the /64 of an IPv6 address. */
-  readonly limitKey: string;
   /** How the browser reached the edge. */
   readonly proto: "http" | "https";
   /** `Host` as the browser sent it. */
@@ -20,7 +18,7 @@ export type Client = {
   readonly peerTrusted: boolean;
 };
 
-type Peer = { readonly ip: string; readonly limitKey: string; readonly trusted: boolean };
+type Peer = { readonly ip: string; readonly trusted: boolean };
 
 /** Peers are few (the edge) or come once (scanners): a small cache keeps address parsing off the hot path. */
 const PEER_CACHE = 512;
@@ -73,28 +71,28 @@ export function createClientReader(
     if (address === undefined) {
       // Whoever may open the unix socket was given that right by the file system. On TCP, a peer without an address is one
       // that has reset its connection already: nobody to believe, and nobody to answer.
-      return listener === "unix" ? { ip: "unix", limitKey: "unix", trusted: true } : undefined;
+      return listener === "unix" ? { ip: "unix", trusted: true } : undefined;
     }
     const known = peers.get(address);
     if (known !== undefined) return known;
     const parsed = parseIp(address);
     const peer =
       parsed === undefined
-        ? { ip: address, limitKey: address, trusted: false }
-        : { ip: parsed.text, limitKey: limitKeyOf(parsed), trusted: isInNetworks(parsed, trusted) };
+        ? { ip: address, trusted: false }
+        : { ip: parsed.text, trusted: isInNetworks(parsed, trusted) };
     if (peers.size >= PEER_CACHE) peers.clear();
     peers.set(address, peer);
     return peer;
   }
 
   /** The rightmost hop that is not a trusted proxy; an unparsable hop ends the walk at the last good one. */
-  function walk(forwardedFor: string, peer: Peer): { ip: string; limitKey: string } {
-    let client: { ip: string; limitKey: string } = peer;
+  function walk(forwardedFor: string, peer: Peer): string {
+    let client = peer.ip;
     const hops = forwardedFor.split(",");
     for (let index = hops.length - 1; index >= 0; index--) {
       const hop = parseHop(hops[index] ?? "");
       if (hop === undefined) break;
-      client = { ip: hop.text, limitKey: limitKeyOf(hop) };
+      client = hop.text;
       if (!isInNetworks(hop, trusted)) break;
     }
     return client;
@@ -108,7 +106,6 @@ export function createClientReader(
     if (!peer.trusted) {
       return {
         ip: peer.ip,
-        limitKey: peer.limitKey,
         proto: "http",
         host,
         forwardedFor: peer.ip,
@@ -116,11 +113,10 @@ export function createClientReader(
       };
     }
     const forwardedFor = headers["x-forwarded-for"];
-    const client = forwardedFor === undefined ? peer : walk(forwardedFor, peer);
+    const ip = forwardedFor === undefined ? peer.ip : walk(forwardedFor, peer);
     const forwardedHost = lastOf(headers["x-forwarded-host"]);
     return {
-      ip: client.ip,
-      limitKey: client.limitKey,
+      ip,
       proto: SECURE.has(lastOf(headers["x-forwarded-proto"])?.toLowerCase()) ? "https" : "http",
       host: forwardedHost !== undefined && isUsable(forwardedHost) ? forwardedHost : host,
       forwardedFor:

@@ -32,12 +32,23 @@ function isInNetwork(bytes: readonly number[], network: Network): boolean {
   return true;
 }
 
-/** What limits are counted on: an IPv4 address, or the /64 of an IPv6 one, which is what one customer is given. */
-export function limitKeyOf(address: IpAddress): string {
-  if (address.bytes.length === 4) return address.text;
-  const groups: string[] = [];
-  for (let index = 0; index < 8; index += 2) {
-    groups.push((((address.bytes[index] ?? 0) << 8) | (address.bytes[index + 1] ?? 0)).toString(16));
-  }
-  return `${groups.join(":")}::/64`;
+/**
+ * Whom limits are counted on, narrowest first: an IPv4 address, or the networks an IPv6 one is in. One host is given a /64, a
+ * household a /56, a company or the customer of a tunnel broker a /48, and whoever has one has all that is in it.
+ * @param ip in normal form; what is no address stands for itself.
+ */
+export function limitKeysOf(ip: string): LimitKeys {
+  const bytes = parseIp(ip)?.bytes;
+  if (bytes?.length !== 16) return [ip];
+  const group = (index: number) => ((bytes[index] ?? 0) << 8) | (bytes[index + 1] ?? 0);
+  const site = [0, 2, 4].map((index) => group(index).toString(16)).join(":");
+  const subnet = group(6);
+  return [
+    `${site}:${subnet.toString(16)}::/64`,
+    `${site}:${(subnet & 0xff00).toString(16)}::/56`,
+    `${site}::/48`,
+  ];
 }
+
+/** The narrowest, and for IPv6 the wider ones it is in. */
+export type LimitKeys = readonly [narrowest: string, ...wider: string[]];

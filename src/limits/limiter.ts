@@ -1,5 +1,6 @@
 import type { Options } from "../config/types.ts";
 import type { Client } from "../edge/client.ts";
+import { limitKeysOf } from "../edge/network.ts";
 import type { Address } from "../login/address.ts";
 import type { Awaitable, LimitOutcome, LimitRule, LimitStore } from "../store/contracts.ts";
 
@@ -22,6 +23,11 @@ export type Limiter = {
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const CODE_TRIES = 5;
+/**
+ * A /56 has four times the limit of a /64, and a /48 four times that of a /56: few households use more than four networks, and
+ * no more than some sixteen people of one company sign in during one minute, but whoever has a /48 has 65,536 of a /64.
+ */
+const WIDER = 4;
 const ALLOWED: LimitOutcome = { allowed: true };
 
 export type LimitSettings = Pick<
@@ -35,15 +41,24 @@ export function createLimiter(settings: LimitSettings, store: LimitStore): Limit
   const mailRule: LimitRule = { limit: 1, windowMs: settings.emailCooldown };
   const mailKey = (email: Address) => `mail:${email}`;
 
-  function hit(key: string, rule: LimitRule): Awaitable<LimitOutcome> {
-    if (!settings.rateLimitEnabled || rule.limit === 0 || rule.windowMs === 0) return ALLOWED;
-    return store.hit(key, rule);
+  function isOff({ limit, windowMs }: LimitRule): boolean {
+    return !settings.rateLimitEnabled || limit === 0 || windowMs === 0;
+  }
+
+  function perClient(kind: string, { ip }: Client, rule: LimitRule): Awaitable<LimitOutcome> {
+    if (isOff(rule)) return ALLOWED;
+    const [narrowest, ...networks] = limitKeysOf(ip);
+    const wider = networks.map((network, index) => ({
+      key: `${kind}:${network}`,
+      rule: { ...rule, limit: rule.limit * WIDER ** (index + 1) },
+    }));
+    return store.hit(`${kind}:${narrowest}`, rule, wider);
   }
 
   return {
-    loginRequest: (client) => hit(`login:${client.limitKey}`, loginRule),
-    mail: (email) => hit(mailKey(email), mailRule),
-    redemption: (client) => hit(`token:${client.limitKey}`, tokenRule),
+    loginRequest: (client) => perClient("login", client, loginRule),
+    mail: (email) => (isOff(mailRule) ? ALLOWED : store.hit(mailKey(email), mailRule)),
+    redemption: (client) => perClient("token", client, tokenRule),
     // Longer than a ticket lives, because the wall clock may be set back while the limit's clock goes on; not much longer,
     // because each of them takes room in the store.
     code: (jti, lifetimeMs) =>

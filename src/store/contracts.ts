@@ -68,9 +68,15 @@ export type LimitOutcome =
   /** @property retryAfterMs until the next hit would be allowed, over 0. */
   | { readonly allowed: false; readonly retryAfterMs: number };
 
+/** One of several limits that a hit counts on. */
+export type LimitCount = { readonly key: string; readonly rule: LimitRule };
+
 export type LimitStore = {
-  /** Counts a hit on `key` if the rule allows it. A refused hit is not counted, so asking in vain never prolongs the wait. */
-  hit(key: string, rule: LimitRule): Awaitable<LimitOutcome>;
+  /**
+   * Counts a hit on `key`, and on each of `wider`, if all their rules allow it, in one step. A refused hit is counted on none
+   * of them, so asking in vain never prolongs the wait; the longest wait is told.
+   */
+  hit(key: string, rule: LimitRule, wider?: readonly LimitCount[]): Awaitable<LimitOutcome>;
   /** Takes back everything counted on `key`. */
   release(key: string): Awaitable<void>;
 };

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { networks } from "../../src/config/network-values.ts";
 import { createClientReader } from "../../src/edge/client.ts";
-import { limitKeyOf, parseIp } from "../../src/edge/network.ts";
+import { type LimitKeys, limitKeysOf, parseIp } from "../../src/edge/network.ts";
 
 const trusted = networks("127.0.0.0/8,::1,10.0.0.0/8,2001:db8:ed9e::/48");
 const read = createClientReader(trusted, "tcp");
@@ -175,17 +175,33 @@ describe("what the application is told of the way", () => {
 });
 
 describe("limits are counted on", () => {
-  test.each([
-    ["an IPv4 address", "198.51.100.1", "198.51.100.1"],
-    ["the same, v4-mapped", "::ffff:198.51.100.1", "198.51.100.1"],
-    ["an IPv6 /64", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
-    ["the same /64", "2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"],
-    ["another /64", "2001:db8:1:3::1", "2001:db8:1:3::/64"],
-    ["the loopback /64", "::1", "0:0:0:0::/64"],
-  ])("%s", (_, ip, key) => {
-    const parsed = parseIp(ip);
-    expect(parsed === undefined ? undefined : limitKeyOf(parsed)).toBe(key);
-    expect(clientOf(EDGE, { "X-Forwarded-For": ip })?.limitKey).toBe(key);
+  test.each<[what: string, ip: string, keys: LimitKeys]>([
+    ["an IPv4 address", "198.51.100.1", ["198.51.100.1"]],
+    ["the same, v4-mapped", "::ffff:198.51.100.1", ["198.51.100.1"]],
+    [
+      "an IPv6 address's /64, /56 and /48",
+      "2001:db8:1:234:3:4:5:6",
+      ["2001:db8:1:234::/64", "2001:db8:1:200::/56", "2001:db8:1::/48"],
+    ],
+    [
+      "the same for another of the /64",
+      "2001:db8:1:234:ffff::1",
+      ["2001:db8:1:234::/64", "2001:db8:1:200::/56", "2001:db8:1::/48"],
+    ],
+    [
+      "the same wider ones for another /64 of the /56",
+      "2001:db8:1:2ff::1",
+      ["2001:db8:1:2ff::/64", "2001:db8:1:200::/56", "2001:db8:1::/48"],
+    ],
+    [
+      "the same widest one for another /56 of the /48",
+      "2001:db8:1:300::1",
+      ["2001:db8:1:300::/64", "2001:db8:1:300::/56", "2001:db8:1::/48"],
+    ],
+    ["the loopback", "::1", ["0:0:0:0::/64", "0:0:0:0::/56", "0:0:0::/48"]],
+    ["whoever has no address", "unix", ["unix"]],
+  ])("%s", (_, ip, keys) => {
+    expect(limitKeysOf(parseIp(ip)?.text ?? ip)).toEqual(keys);
   });
 });
 

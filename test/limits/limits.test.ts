@@ -120,6 +120,24 @@ describe("login requests of one client", () => {
       await limitedBy(await postLogin(gateway, { email: someone() }, from("::ffff:198.51.100.9")), "IP");
     }));
 
+  test.each<[network: string, most: number, inside: (index: number) => string, outside: string]>([
+    ["/56", 20, (index) => `2001:db8:1:2${(index + 16).toString(16)}::1`, "2001:db8:1:300::1"],
+    ["/48", 80, (index) => `2001:db8:1:${(index * 256).toString(16)}::1`, "2001:db8:2::1"],
+  ])("of one IPv6 %s are %i at most, each from a network of its own", (_, most, inside, outside) =>
+    withLimits(async ({ gateway, clock }) => {
+      const ask = (ip: string) => postLogin(gateway, { email: someone() }, from(ip));
+      for (let index = 0; index < most; index++) {
+        expect([index, (await ask(inside(index))).status]).toEqual([index, 200]);
+      }
+      clock.advance(10_000);
+      for (let again = 0; again < 5; again++) expect(await limitedBy(await ask(inside(most)), "IP")).toBe(50);
+      expect((await ask(outside)).status).toBe(200);
+      // What was refused was counted on none of its networks.
+      clock.advance(50_000);
+      for (let request = 0; request < 5; request++) expect((await ask(inside(most))).status).toBe(200);
+    }),
+  );
+
   test.each<[what: string, fields: (request: number) => Record<string, string>]>([
     [
       "X-Forwarded-For with hops in front",

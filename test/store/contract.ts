@@ -294,6 +294,38 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         expect((await hit("b", rule)).allowed).toBe(false);
       });
 
+      test("count on wider keys too, all or none, and tell the longest wait", async () => {
+        const rule = (limit: number) => ({ limit, windowMs: MINUTE });
+        const from = (narrow: string, ...wide: string[]) =>
+          stores.limits.hit(
+            narrow,
+            rule(2),
+            wide.map((key) => ({ key, rule: rule(3) })),
+          );
+        expect(await from("a", "x", "y")).toEqual({ allowed: true });
+        clock.advance(1000);
+        for (const narrow of ["a", "b"]) expect(await from(narrow, "x", "z")).toEqual({ allowed: true });
+        clock.advance(1000);
+        expect(await from("c", "x", "z")).toEqual({ allowed: false, retryAfterMs: MINUTE - 2000 });
+        // Neither the narrow key nor the other wide one was counted: both have as much room as before.
+        expect(await from("c", "z")).toEqual({ allowed: true });
+        expect(await from("c", "z")).toEqual({ allowed: false, retryAfterMs: MINUTE - 1000 });
+        expect(await hit("c", rule(2))).toEqual({ allowed: true });
+        expect(await from("c", "x", "y")).toEqual({ allowed: false, retryAfterMs: MINUTE });
+        expect(await stores.limits.hit("d", rule(0), [{ key: "x", rule: rule(0) }])).toEqual({
+          allowed: true,
+        });
+      });
+
+      test("on wider keys let exactly as many of 100 at once through as allowed", async () => {
+        const wider = [{ key: "wide", rule: { limit: 7, windowMs: MINUTE } }];
+        const rule = { limit: 1, windowMs: MINUTE };
+        const outcomes = await Promise.all(
+          Array.from({ length: 100 }, async (_, i) => stores.limits.hit(`narrow ${i}`, rule, wider)),
+        );
+        expect(outcomes.filter(({ allowed }) => allowed)).toHaveLength(7);
+      });
+
       test("let exactly as many of 100 at once through as allowed", async () => {
         const rule = { limit: 7, windowMs: MINUTE };
         const outcomes = await Promise.all(Array.from({ length: 100 }, () => hit("k", rule)));

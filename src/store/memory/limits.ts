@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import type { LimitOutcome, LimitRule, LimitStore } from "../contracts.ts";
+import type { LimitCount, LimitOutcome, LimitRule, LimitStore } from "../contracts.ts";
 import { createRecencyMap } from "./recency-map.ts";
 
 const ALLOWED: LimitOutcome = { allowed: true };
@@ -42,26 +42,40 @@ export function createMemoryLimits(clock: Clock, capacity = 262_144): LimitStore
     keys.set(key, hits);
   }
 
+  /** Over 0 if a hit must wait. */
+  function waitOf({ key, rule: { limit, windowMs } }: LimitCount, now: number): number {
+    const hits = keys.get(key);
+    if (hits === undefined || limit === 0) return 0;
+    if (hits.times.length > limit || (hits.times.length < limit && hits.start > 0)) fit(hits, limit);
+    return hits.times.length < limit ? 0 : (hits.times[hits.start] ?? now) + windowMs - now;
+  }
+
+  function count({ key, rule: { limit, windowMs } }: LimitCount, now: number): void {
+    if (limit === 0) return;
+    const hits = keys.get(key);
+    if (hits === undefined) {
+      add(key, { times: [now], start: 0, idleAt: now + windowMs });
+      return;
+    }
+    if (hits.times.length < limit) {
+      hits.times.push(now);
+    } else {
+      hits.times[hits.start] = now;
+      hits.start = (hits.start + 1) % limit;
+    }
+    hits.idleAt = now + windowMs;
+  }
+
   return {
-    hit(key, { limit, windowMs }: LimitRule) {
-      if (limit === 0) return ALLOWED;
+    hit(key: string, rule: LimitRule, wider: readonly LimitCount[] = []) {
       const now = clock.monotonic();
-      forgetIdle(now);
-      const hits = keys.get(key);
-      if (hits === undefined) {
-        add(key, { times: [now], start: 0, idleAt: now + windowMs });
-        return ALLOWED;
+      const counts = [{ key, rule }, ...wider];
+      const wait = counts.reduce((longest, one) => Math.max(longest, waitOf(one, now)), 0);
+      if (wait > 0) return { allowed: false, retryAfterMs: wait };
+      for (const one of counts) {
+        forgetIdle(now);
+        count(one, now);
       }
-      if (hits.times.length > limit || (hits.times.length < limit && hits.start > 0)) fit(hits, limit);
-      if (hits.times.length < limit) {
-        hits.times.push(now);
-      } else {
-        const wait = (hits.times[hits.start] ?? now) + windowMs - now;
-        if (wait > 0) return { allowed: false, retryAfterMs: wait };
-        hits.times[hits.start] = now;
-        hits.start = (hits.start + 1) % limit;
-      }
-      hits.idleAt = now + windowMs;
       return ALLOWED;
     },
 

@@ -1,4 +1,4 @@
-import type { LimitOutcome, LimitRule, LimitStore } from "../contracts.ts";
+import type { LimitCount, LimitOutcome, LimitRule, LimitStore } from "../contracts.ts";
 import type { SqliteHandle } from "./handle.ts";
 
 const ALLOWED: LimitOutcome = { allowed: true };
@@ -20,7 +20,7 @@ export function createSqliteLimits(
     INSERT INTO limits (key, hits, last_at, idle_at) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET hits = excluded.hits, last_at = excluded.last_at, idle_at = excluded.idle_at`);
   const remove = relaxed.prepare<never, [string]>("DELETE FROM limits WHERE key = ?");
-  const count = relaxed.prepare<{ value: number }, []>("SELECT value FROM state WHERE name = 'limit_keys'");
+  const keys = relaxed.prepare<{ value: number }, []>("SELECT value FROM state WHERE name = 'limit_keys'");
   const removeFirst = relaxed.prepare<never, [number]>(
     "DELETE FROM limits WHERE key IN (SELECT key FROM limits ORDER BY last_at LIMIT ?)",
   );
@@ -43,29 +43,44 @@ export function createSqliteLimits(
     return oldest === undefined || hits.length < limit ? 0 : oldest + windowMs - now;
   }
 
-  const hitOnce = relaxed.transaction((key: string, rule: LimitRule): LimitOutcome => {
-    // Read with the lock held, so that hits are counted in the order of their times.
-    const now = sharedNow();
+  function longestWait(counts: readonly LimitCount[], now: number): number {
+    return counts.reduce(
+      (longest, { key, rule }) => Math.max(longest, waitOf(recent(key, rule.limit), rule, now)),
+      0,
+    );
+  }
+
+  function refusal(wait: number): LimitOutcome | undefined {
+    return wait > 0 ? { allowed: false, retryAfterMs: wait } : undefined;
+  }
+
+  function count({ key, rule }: LimitCount, now: number): void {
     const hits = recent(key, rule.limit);
-    const wait = waitOf(hits, rule, now);
-    if (wait > 0) return { allowed: false, retryAfterMs: wait };
     if (hits.length === 0) {
-      const over = (count.get()?.value ?? 0) + 1 - capacity;
+      const over = (keys.get()?.value ?? 0) + 1 - capacity;
       if (over > 0) removeFirst.run(over);
     }
     hits.push(now);
     put.run(key, JSON.stringify(hits.slice(-rule.limit)), now, now + rule.windowMs);
+  }
+
+  const hitOnce = relaxed.transaction((counts: readonly LimitCount[]): LimitOutcome => {
+    // Read with the lock held, so that hits are counted in the order of their times.
+    const now = sharedNow();
+    const refused = refusal(longestWait(counts, now));
+    if (refused !== undefined) return refused;
+    for (const one of counts) count(one, now);
     return ALLOWED;
   });
 
   return {
-    hit(key, rule) {
-      if (rule.limit === 0) return ALLOWED;
+    hit(key: string, rule: LimitRule, wider: readonly LimitCount[] = []) {
+      const counts = [{ key, rule }, ...wider].filter((one) => one.rule.limit > 0);
+      if (counts.length === 0) return ALLOWED;
       const now = sharedNow();
       // A flood is refused by looking: it takes no lock from those who write.
-      const wait = handle.read(() => waitOf(recent(key, rule.limit), rule, now));
-      if (wait > 0) return { allowed: false, retryAfterMs: wait };
-      return handle.write(() => hitOnce.immediate(key, rule));
+      const refused = refusal(handle.read(() => longestWait(counts, now)));
+      return refused ?? handle.write(() => hitOnce.immediate(counts));
     },
 
     release(key) {

@@ -1,4 +1,4 @@
-import type { LimitStore } from "../contracts.ts";
+import type { LimitCount, LimitRule, LimitStore } from "../contracts.ts";
 import { limitKey } from "./keys.ts";
 import type { Link } from "./link.ts";
 import { runScript, script } from "./script.ts";
@@ -10,16 +10,22 @@ import { runScript, script } from "./script.ts";
  * A hit more than a window in the future is from before the server's clock was set back, and counts no more.
  */
 const HIT = script(`
-local key = KEYS[1]
-local now, limit, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local decisive = redis.call("LINDEX", key, -limit)
-if decisive then
-  local wait = tonumber(decisive) + window - now
-  if wait > 0 and wait <= 2 * window then return wait end
+local now = tonumber(ARGV[1])
+local longest = 0
+for i, key in ipairs(KEYS) do
+  local limit, window = tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
+  local decisive = redis.call("LINDEX", key, -limit)
+  if decisive then
+    local wait = tonumber(decisive) + window - now
+    if wait <= 2 * window then longest = math.max(longest, wait) end
+  end
 end
-redis.call("RPUSH", key, ARGV[1])
-redis.call("LTRIM", key, -limit, -1)
-redis.call("PEXPIRE", key, ARGV[4])
+if longest > 0 then return longest end
+for i, key in ipairs(KEYS) do
+  redis.call("RPUSH", key, ARGV[1])
+  redis.call("LTRIM", key, -tonumber(ARGV[3 * i - 1]), -1)
+  redis.call("PEXPIRE", key, ARGV[3 * i + 1])
+end
 return 0
 `);
 
@@ -28,10 +34,13 @@ const MARGIN_MS = 60_000;
 
 export function createValkeyLimits(link: Link): LimitStore {
   return {
-    async hit(key, { limit, windowMs }) {
-      if (limit === 0) return { allowed: true };
-      const args = [link.sharedNow(), limit, windowMs, Math.ceil(windowMs) + MARGIN_MS];
-      const wait = Number(await runScript(link, HIT, [limitKey(key)], args));
+    async hit(key: string, rule: LimitRule, wider: readonly LimitCount[] = []) {
+      const counts = [{ key, rule }, ...wider].filter((one) => one.rule.limit > 0);
+      if (counts.length === 0) return { allowed: true };
+      const keys = counts.map((one) => limitKey(one.key));
+      const rules = counts.map((one) => one.rule);
+      const args = rules.flatMap(({ limit, windowMs }) => [limit, windowMs, Math.ceil(windowMs) + MARGIN_MS]);
+      const wait = Number(await runScript(link, HIT, keys, [link.sharedNow(), ...args]));
       return wait === 0 ? { allowed: true } : { allowed: false, retryAfterMs: wait };
     },
 
