@@ -4,6 +4,7 @@ import { type BenchOptions, HELP, readOptions } from "./options.ts";
 import { type Circumstances, circumstancesOf, render } from "./report.ts";
 import type { Report, Section } from "./section.ts";
 import { bodiesSection } from "./sections/bodies.ts";
+import { floodSection } from "./sections/flood.ts";
 import { loginSection } from "./sections/login.ts";
 import { lookupSection } from "./sections/lookup.ts";
 import { proxySection } from "./sections/proxy.ts";
@@ -19,6 +20,7 @@ const SECTIONS: readonly Section[] = [
   bodiesSection,
   streamsSection,
   loginSection,
+  floodSection,
   lookupSection,
   startSection,
   workersSection,
