@@ -56,7 +56,7 @@ export async function startControl(settings: ControlSettings): Promise<{ stop():
   async function link({ email }: { email: string }): Promise<Response> {
     const address = asAddress(email);
     if (!policy.allows(address)) return problem(403, `${address} may not sign in to the running instance.`);
-    return Response.json({ link: await login.mintLink(address, settings.landingPath) });
+    return Response.json({ link: login.mintLink(address, settings.landingPath) });
   }
 
   return {

@@ -30,7 +30,7 @@ export type LoginService = {
    */
   ask(request: Ask): Promise<Asked>;
   /** A link for an operator to hand over: tied to no browser, so it always asks for confirmation. */
-  mintLink(email: Address, next: string): Promise<string>;
+  mintLink(email: Address, next: string): string;
   /** Looks at a link without spending it. */
   inspect(token: string, client: Client): Promise<LoginTicket | Refused>;
   /** Tells of a link that has been used already; undefined for one that looks fresh. @throws {StoreUnavailable} */
@@ -136,10 +136,9 @@ export function createLoginService(settings: LoginSettings): LoginService {
     const { issuedAt, expiresAt } = lifetime();
     const from = `${client.ip}, ${device}`;
     const codeHash = codeHashOf(settings.codeKey.current, jti, code);
-    const [token, loginCookie] = await Promise.all([
-      tickets.signLogin({ jti, email, next, issuedAt, expiresAt, from, binding: bindingOf(secret) }),
-      tickets.signRequest({ jti, email, next, issuedAt, expiresAt, secret, codeHash }),
-    ]);
+    const grant = { jti, email, next, issuedAt, expiresAt };
+    const token = tickets.signLogin({ ...grant, from, binding: bindingOf(secret) });
+    const loginCookie = tickets.signRequest({ ...grant, secret, codeHash });
     // Written and queued for every address, and thrown away later for some: the time it takes must not tell which.
     const mail = renderLoginMail(settings.template, {
       to: email,
@@ -237,12 +236,12 @@ export function createLoginService(settings: LoginSettings): LoginService {
   return {
     ask,
 
-    async mintLink(email, next) {
+    mintLink(email, next) {
       const { issuedAt, expiresAt } = lifetime();
       const from = "the operator of this server";
       audit({ event: "link_printed", email, by: "operator" });
       return linkOf(
-        await tickets.signLogin({
+        tickets.signLogin({
           jti: randomText(),
           email,
           next,

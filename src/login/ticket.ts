@@ -1,4 +1,4 @@
-import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
+import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from "jose";
 import type { Clock } from "../clock.ts";
 import type { KeyPair } from "../keys.ts";
 import { type Address, parseAddress } from "./address.ts";
@@ -66,10 +66,10 @@ export class TicketError extends Error {
 export type TicketSettings = { readonly audience: string; readonly clock: Clock };
 
 export type Tickets = {
-  signLogin(ticket: LoginTicket): Promise<string>;
+  signLogin(ticket: LoginTicket): string;
   /** @throws {TicketError} */
   verifyLogin(token: string): Promise<LoginTicket>;
-  signRequest(request: LoginRequest): Promise<string>;
+  signRequest(request: LoginRequest): string;
   /** @throws {TicketError} */
   verifyRequest(token: string): Promise<LoginRequest>;
 };
@@ -95,16 +95,16 @@ export function createTickets(
     key: Uint8Array,
     ticket: { jti: string; email: string; issuedAt: number; expiresAt: number },
     claims: JWTPayload,
-  ) {
-    return new SignJWT(claims)
-      .setProtectedHeader({ alg: "HS256", typ: TYP[kind] })
-      .setIssuer(ISSUER)
-      .setAudience(audience)
-      .setSubject(ticket.email)
-      .setJti(ticket.jti)
-      .setIssuedAt(Math.floor(ticket.issuedAt / 1000))
-      .setExpirationTime(Math.floor(ticket.expiresAt / 1000))
-      .sign(key);
+  ): string {
+    return signHs256(key, TYP[kind], {
+      ...claims,
+      iss: ISSUER,
+      sub: ticket.email,
+      aud: audience,
+      exp: Math.floor(ticket.expiresAt / 1000),
+      iat: Math.floor(ticket.issuedAt / 1000),
+      jti: ticket.jti,
+    });
   }
 
   async function verify(kind: TicketKind, keys: KeyPair, token: string): Promise<JWTPayload> {
@@ -161,6 +161,16 @@ export function createTickets(
       return { ...common(claims), secret: text(claims.secret), codeHash: text(claims.code) };
     },
   };
+}
+
+/**
+ * A JWS in compact form (RFC 7515 §7.1) with HMAC-SHA256 (RFC 7518 §3.2). Done at once: signing by Web Cryptography goes by way
+ * of another thread, and took eight times as long (2.5 and 20 µs).
+ */
+function signHs256(key: Uint8Array, typ: string, claims: JWTPayload): string {
+  const part = (json: object) => Buffer.from(JSON.stringify(json)).toString("base64url");
+  const signed = `${part({ alg: "HS256", typ })}.${part(claims)}`;
+  return `${signed}.${new Bun.CryptoHasher("sha256", key).update(signed).digest("base64url")}`;
 }
 
 function common(claims: JWTPayload) {
