@@ -12,6 +12,12 @@ export type Random = {
   bytes(length: number): Uint8Array<ArrayBuffer>;
 };
 
+/** Resolves after so many milliseconds, and keeps no process from ending. */
+export type Pause = (milliseconds: number) => Promise<void>;
+
+export const systemPause: Pause = (milliseconds) =>
+  new Promise((resolve) => void setTimeout(resolve, milliseconds).unref());
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

@@ -2,7 +2,7 @@ import type { Server } from "bun";
 import { Elysia } from "elysia";
 import type { Application } from "./access/application.ts";
 import { createPolicy, type Policy } from "./access/policy.ts";
-import type { Clock, Random } from "./clock.ts";
+import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { EmailConfig, ListenAddress, Options } from "./config/types.ts";
 import { debugRoutes } from "./debug/routes.ts";
 import { createDoor, type Door, whenBroken } from "./door.ts";
@@ -18,6 +18,7 @@ import { healthRoutes } from "./health/routes.ts";
 import { deriveKeys } from "./keys.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { limitRoutes } from "./limits/routes.ts";
+import { createAskQueue } from "./login/ask-queue.ts";
 import { loginCookieName } from "./login/cookie.ts";
 import { createKnownAddresses } from "./login/known.ts";
 import { safeNext } from "./login/next.ts";
@@ -58,6 +59,8 @@ export type GatewaySettings = {
   readonly stores: Stores;
   readonly clock: Clock;
   readonly random: Random;
+  /** How login requests wait for their turn, and for being turned away. */
+  readonly pause?: Pause;
   readonly loggers: LoggerFor;
   /** What is open at the gateway whose place this one takes, if it takes one. */
   readonly live?: LiveConnections;
@@ -131,6 +134,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     spent: stores.tickets,
     sessions,
     limiter,
+    queue: createAskQueue(settings.pause ?? systemPause),
     policy,
     known: createKnownAddresses(options.allowedEmails, stores.tickets, clock),
     outbox,

@@ -10,6 +10,7 @@ import type { Audit } from "../observe/audit.ts";
 import type { Sessions } from "../session/session.ts";
 import { type SessionRecord, StoreUnavailable, type TicketStore } from "../store/contracts.ts";
 import type { Address } from "./address.ts";
+import { type AskQueue, letOthersPass } from "./ask-queue.ts";
 import { bindingOf, codeHashOf, sameSecret } from "./binding.ts";
 import { drawCode, parseCode } from "./code.ts";
 import type { KnownAddresses } from "./known.ts";
@@ -55,8 +56,9 @@ export type Ask = {
 
 export type Asked =
   | { readonly outcome: "accepted"; readonly loginCookie: string; readonly expiresAt: number }
-  | { readonly outcome: "busy"; readonly retryAfterMs: number }
-  | { readonly outcome: "limited"; readonly scope: "IP" | "Email"; readonly retryAfterMs: number };
+  | { readonly outcome: "limited"; readonly scope: "IP" | "Email"; readonly retryAfterMs: number }
+  /** Too many ask, or the outbox is full: nothing is counted on the address. */
+  | { readonly outcome: "busy"; readonly retryAfterMs: number };
 
 /** The browser that redeems. */
 export type Redeemer = {
@@ -96,6 +98,7 @@ export type LoginSettings = {
   readonly spent: TicketStore;
   readonly sessions: Sessions;
   readonly limiter: Limiter;
+  readonly queue: AskQueue;
   readonly policy: Policy;
   readonly known: KnownAddresses;
   readonly outbox: Outbox;
@@ -106,9 +109,11 @@ export type LoginSettings = {
 
 /** Whoever finds the outbox full is asked to come back after this: it empties by the mails that are sent, or die of age. */
 const FULL_RETRY_MS = 60_000;
+/** And whoever comes while very many ask, after this: it passes as fast as they are served. */
+const CROWD_RETRY_MS = 5_000;
 
 export function createLoginService(settings: LoginSettings): LoginService {
-  const { tickets, sessions, limiter, policy, known, outbox, audit, clock, random } = settings;
+  const { tickets, sessions, limiter, queue, policy, known, outbox, audit, clock, random } = settings;
 
   const randomText = () => Buffer.from(random.bytes(16)).toString("base64url");
   const linkOf = (token: string) => `${settings.baseUrl}${settings.authPath}?token=${token}`;
@@ -119,17 +124,33 @@ export function createLoginService(settings: LoginSettings): LoginService {
     return { issuedAt, expiresAt: issuedAt + settings.magicLinkExpiry };
   }
 
-  async function ask({ email, next, client, device }: Ask): Promise<Asked> {
+  async function ask(request: Ask): Promise<Asked> {
+    const { email, client } = request;
+    if (queue.isFull()) return turnAway(client);
+    // Before the queue, which one client alone must not be able to fill.
     const perClient = await limiter.loginRequest(client);
     if (!perClient.allowed) {
       audit({ event: "login_requested", email, client: client.ip, outcome: "rate_limited" });
       return { outcome: "limited", scope: "IP", retryAfterMs: perClient.retryAfterMs };
     }
+    return (await queue.run(() => prepare(request))) ?? turnAway(client);
+  }
+
+  async function turnAway(client: Client): Promise<Asked> {
+    audit({ event: "login_refused", client: client.ip, reason: "busy" });
+    await queue.beforeRefusal();
+    return { outcome: "busy", retryAfterMs: CROWD_RETRY_MS };
+  }
+
+  /** What an ask costs, in steps between which others are served. */
+  async function prepare({ email, next, client, device }: Ask): Promise<Asked> {
+    await letOthersPass();
     const perAddress = await limiter.mail(email);
     if (!perAddress.allowed) {
       audit({ event: "login_requested", email, client: client.ip, outcome: "cooldown" });
       return { outcome: "limited", scope: "Email", retryAfterMs: perAddress.retryAfterMs };
     }
+    await letOthersPass();
     const jti = randomText();
     const secret = randomText();
     const code = drawCode(random);
@@ -149,6 +170,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     });
     const allowed = policy.allows(email);
     const cooldownKey = limiter.mailKey(email);
+    await letOthersPass();
     let queued: boolean;
     try {
       const isKnown = await known.has(email);

@@ -66,7 +66,12 @@ export async function startMainProcess(
   if (typeof opened === "number") return opened;
   const { serving } = opened;
   notifier.startWatchdog(serving.healthy);
-  const lifecycle = createLifecycle(io, first, { ...opened, log, notifier, surroundings: settings.surroundings });
+  const lifecycle = createLifecycle(io, first, {
+    ...opened,
+    log,
+    notifier,
+    surroundings: settings.surroundings,
+  });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => lifecycle.stop(signal));
   const main: MainProcess = {
     reload: (next, compose) => serially(() => lifecycle.reload(next, compose)),

@@ -22,8 +22,8 @@ export type SqliteSettings = {
 const READY_FOR_MS = 1_000;
 
 /**
- * Everything in one SQLite file, which all processes of this machine may open. Every answer is given at once: the file is
- * local, and a look-up takes microseconds.
+ * Everything in one SQLite file, which all processes of this machine may open. Answers are given at once, because the file
+ * is local and a look-up takes microseconds; only that a mail is queued is said when the disk has it.
  *
  * A database that fails while it is open fails the calls, not the process: no ticket is accepted, sessions that can still be
  * read go on, and all is well again when the cause is gone.

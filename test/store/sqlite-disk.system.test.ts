@@ -37,7 +37,7 @@ describe.skipIf(mountSmallDisk === undefined)("a disk", () => {
     return mountSmallDisk();
   };
 
-  test("that is full lets nobody new in, keeps who is in, and works again without a restart", () => {
+  test("that is full lets nobody new in, keeps who is in, and works again without a restart", async () => {
     using disk = mounted();
     using place = temporaryPlace(disk.directory);
     const { tickets, sessions, limits, outbox, ready } = place.open(systemClock);
@@ -71,7 +71,7 @@ describe.skipIf(mountSmallDisk === undefined)("a disk", () => {
     expect(tickets.spend(`t${last}`, end)).toBe("spent");
     void sessions.create(record("s2"));
     expect(sessions.find("s2")).toMatchObject({ id: "s2" });
-    expect(outbox.add(mail("m"), 10)).toBe(true);
+    expect(await outbox.add(mail("m"), 10)).toBe(true);
     expect(limits.hit("k", { limit: 1, windowMs: HOUR })).toEqual({ allowed: true });
     expect(place.lines.filter((line) => line.includes("the database fails"))).toHaveLength(1);
     expect(place.lines.filter((line) => line.includes("works again"))).toHaveLength(1);

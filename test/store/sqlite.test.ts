@@ -100,15 +100,32 @@ function everyCall({ tickets, sessions, limits, outbox, ready }: Stores) {
   };
 }
 
-test("the SQLite store answers at once", () => {
+test("the SQLite store answers at once, but for a mail that is queued", async () => {
   const stores = place.open(createTestClock());
+  const { add, ...others } = everyCall(stores);
+  const queued = add();
+  // Waiting for the disk, it has everybody else go on.
+  expect(queued).toBeInstanceOf(Promise);
+  expect(await queued).toBe(true);
   const answers = [
     stores.tickets.spend("a", 2e12),
     stores.sessions.touch("a", 0),
-    ...Object.values(everyCall(stores)).map((call) => call()),
+    ...Object.values(others).map((call) => call()),
     stores.close(),
   ];
   for (const answer of answers) expect(answer).not.toBeInstanceOf(Promise);
+});
+
+test("mails are queued once the disk has them, a thousand at once too, and not where it fails", async () => {
+  const { outbox } = place.open(createTestClock());
+  const mail = { to: "a", content: "", messageId: "", cooldownKey: undefined, first: false };
+  const times = { queuedAt: 0, expiresAt: 0, attempts: 0, nextAttemptAt: 0 };
+  const add = async (id: string) => outbox.add({ id, ...mail, ...times }, 10_000);
+  const queued = await Promise.all(Array.from({ length: 1000 }, (_, index) => add(`m${index}`)));
+  expect(new Set(queued)).toEqual(new Set([true]));
+  // As near as a test comes to a disk that takes what is written and cannot keep it.
+  rmSync(`${place.path}-wal`);
+  await expect(add("lost")).rejects.toThrow(StoreUnavailable);
 });
 
 test("a closed store says so, however often it is closed", () => {

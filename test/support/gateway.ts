@@ -1,5 +1,5 @@
 import type { Server } from "bun";
-import type { Clock } from "../../src/clock.ts";
+import type { Clock, Pause } from "../../src/clock.ts";
 import { systemClock, systemRandom } from "../../src/clock.ts";
 import { loadOptions } from "../../src/config/load.ts";
 import { createMailbox, type LocalMailbox } from "../../src/mail/mailbox.ts";
@@ -35,6 +35,8 @@ export type TestGatewaySettings = {
   /** False: mail is not shown, as where it is really sent. */
   readonly mailbox?: false;
   readonly stores?: Stores;
+  /** Nobody who asks for a link waits by the clock unless this says so. */
+  readonly pause?: Pause;
   /** Cuts slow heads sooner than anybody would want outside a test. */
   readonly idleSeconds?: number;
 };
@@ -82,6 +84,7 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
     stores,
     clock,
     random: systemRandom,
+    pause: settings.pause ?? (() => Promise.resolve()),
     ...(settings.idleSeconds === undefined ? {} : { idleSeconds: settings.idleSeconds }),
     loggers: createLoggers({
       format: options.logFormat,

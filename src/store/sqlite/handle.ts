@@ -1,6 +1,8 @@
 import { type Database, SQLiteError } from "bun:sqlite";
 import type { Stats } from "node:fs";
 import { statSync } from "node:fs";
+import { open as openFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "../../observe/log.ts";
 import { StoreUnavailable } from "../contracts.ts";
@@ -17,6 +19,12 @@ export type SqliteHandle = {
   read<T>(work: () => T): T;
   /** The same for work that changes something. */
   write<T>(work: () => T): T;
+  /**
+   * Waits until what has been committed on `relaxed` survives a power cut too, while the process goes on: for what a crowd may
+   * cause, and somebody waits for.
+   * @throws {StoreUnavailable}
+   */
+  synced(): Promise<void>;
   /** Writes something of no account: reading tells nothing of a full disk. @throws {StoreUnavailable} */
   probe(): void;
   /** Whether something has failed, and no probe has succeeded since. */
@@ -64,6 +72,9 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
   let open = true;
   let failing = false;
   let patience = patient;
+  let named = false;
+  let sync: Promise<void> | undefined;
+  let followingSync: Promise<void> | undefined;
 
   /** Only what has found the lock taken before it did anything is done again. */
   function locked<T>(work: () => T): T {
@@ -103,6 +114,32 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
     throw new StoreUnavailable("The database file was moved or replaced while in use. Restart Runegate.");
   }
 
+  /**
+   * What was committed is in the write-ahead log, or in the database and synced: SQLite sees to that before it begins the log
+   * anew. No locks are held on the log, so that it may be opened and closed by others than SQLite, unlike the database.
+   */
+  async function syncLog(): Promise<void> {
+    try {
+      // Its name must survive as well, and is made anew at each start.
+      if (!named) await syncFile(dirname(path), "sync");
+      named = true;
+      await syncFile(`${path}-wal`, "datasync");
+    } catch (error) {
+      throw new StoreUnavailable("The disk that the database is on failed to write.", { cause: error });
+    }
+  }
+
+  /** One at a time. Whoever comes while one is under way shares the one after it, which covers what they have committed. */
+  function synced(): Promise<void> {
+    followingSync ??= (async () => {
+      await sync?.catch(() => {});
+      followingSync = undefined;
+      sync = syncLog();
+      return sync;
+    })();
+    return followingSync;
+  }
+
   function probe(): void {
     attempt(() => fill.run(clock.now()));
     patience = patient;
@@ -131,6 +168,7 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
       }
       return result;
     },
+    synced,
     probe,
     isFailing: () => failing,
     checkPlace,
@@ -142,6 +180,15 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
       durable.close(true);
     },
   };
+}
+
+async function syncFile(path: string, how: "sync" | "datasync"): Promise<void> {
+  const file = await openFile(path, "r");
+  try {
+    await file[how]();
+  } finally {
+    await file.close();
+  }
 }
 
 function identityOf(path: string): string | undefined {

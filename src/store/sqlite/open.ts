@@ -10,6 +10,11 @@ const OWNER_ONLY = 0o600;
 const OPENING_TIMEOUT_MS = 10_000;
 /** What a burst has made of the write-ahead log is given back at the next checkpoint, down to this. */
 const JOURNAL_LIMIT_BYTES = 8 * 1024 * 1024;
+/**
+ * After so much, in pages of 4 KiB, the write-ahead log is taken into the database, which waits for the disk: 30 MB cost hardly
+ * more than SQLite's 4 MB, because they hold much the same pages, and so it happens eight times less often.
+ */
+const CHECKPOINT_PAGES = 8_000;
 /** With a million sessions, looking up those in use takes half the time it takes with SQLite's 2 MB. */
 const CACHE_KIBIBYTES = 16 * 1024;
 
@@ -80,6 +85,7 @@ function tune(database: Database, survives: Survives): void {
   // How the lock is waited for is the handle's affair.
   database.run("PRAGMA busy_timeout = 0");
   database.run(`PRAGMA synchronous = ${survives === "power-cut" ? "FULL" : "NORMAL"}`);
+  database.run(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   database.run(`PRAGMA journal_size_limit = ${JOURNAL_LIMIT_BYTES}`);
   database.run(`PRAGMA cache_size = ${-CACHE_KIBIBYTES}`);
 }

@@ -25,13 +25,13 @@ type New = [
  * to one more delivery of the same mail.
  */
 export function createSqliteOutbox(handle: SqliteHandle): OutboxStore {
-  const { durable, relaxed } = handle;
-  const insert = durable.prepare<never, New>(`
+  const { relaxed } = handle;
+  const insert = relaxed.prepare<never, New>(`
     INSERT INTO outbox (id, recipient, content, message_id, queued_at, expires_at, attempts, next_attempt_at,
       cooldown_key, first)
     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE (SELECT count(*) FROM outbox) < ?11
     ON CONFLICT DO NOTHING`);
-  const exists = durable.prepare<{ found: number }, [string]>("SELECT 1 AS found FROM outbox WHERE id = ?");
+  const exists = relaxed.prepare<{ found: number }, [string]>("SELECT 1 AS found FROM outbox WHERE id = ?");
   const selectDue = relaxed.prepare<Row & { position: number }, [number, number, number]>(`
     SELECT position, id, recipient AS "to", message_id AS messageId, queued_at AS queuedAt,
       coalesce(content, json_object('subject', subject, 'text', text, 'html', html)) AS content,
@@ -69,7 +69,7 @@ export function createSqliteOutbox(handle: SqliteHandle): OutboxStore {
   }
 
   return {
-    add(entry, capacity) {
+    async add(entry, capacity) {
       const { changes } = handle.write(() =>
         insert.run(
           entry.id,
@@ -86,7 +86,10 @@ export function createSqliteOutbox(handle: SqliteHandle): OutboxStore {
         ),
       );
       // The same mail again, from a caller who did not hear the first answer: it is queued.
-      return changes === 1 || handle.read(() => exists.get(entry.id)) !== null;
+      const queued = changes === 1 || handle.read(() => exists.get(entry.id)) !== null;
+      // Not on `durable`: whoever asks for links would have everybody wait for the disk.
+      if (queued) await handle.synced();
+      return queued;
     },
 
     claim(first, now, until, most) {

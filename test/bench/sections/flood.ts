@@ -46,9 +46,9 @@ async function run({ stage, effort, say }: Bench): Promise<Report> {
       });
       const links = await mintLinks(
         gateway,
-        Array.from({ length: seconds * 4 }, (_, number) => `returning-${number}@${DOMAIN}`),
+        Array.from({ length: seconds * 8 }, (_, number) => `returning-${number}@${DOMAIN}`),
       );
-      const quiet = await visit(gateway, seconds);
+      const [quiet] = await Promise.all([visit(gateway, seconds), signIn(gateway, links, seconds)]);
       const [flooded, redeemed, answers] = await Promise.all([
         visit(gateway, seconds),
         signIn(gateway, links, seconds),
@@ -97,7 +97,7 @@ async function run({ stage, effort, say }: Bench): Promise<Report> {
     })),
     notes: [
       `${USERS} users who are signed in, each with a request every ${PAUSE_MS} ms or so; ${ASKERS} askers that send their next ` +
-        "request as soon as they have their answer, each time from another /48 and for another address; four links a second redeemed meanwhile. " +
+        "request as soon as they have their answer, each time from another /48 and for another address; four links a second redeemed, before the flood too. " +
         "All of them, application and gateway share the machine's cores.",
       ...notes,
     ],
