@@ -157,13 +157,13 @@ export const OPTIONS = {
   sessionTtl: {
     name: "RUNEGATE_SESSION_TTL",
     parse: duration("s", SECOND, LONGEST_COOKIE),
-    default: "7d",
+    default: "14d",
     help: "How long a session lasts at most; a plain number is seconds.",
   },
   sessionIdle: {
     name: "RUNEGATE_SESSION_IDLE",
     parse: duration("s", SECOND, LONGEST_COOKIE),
-    default: "1d",
+    default: "3d",
     help: "How long a session lasts without use; a plain number is seconds.",
   },
   magicLinkExpiry: {

@@ -40,7 +40,7 @@ describe("runegate config", () => {
     expect(rows).toHaveLength(OPTION_LIST.length + 1);
     expect(value("RUNEGATE_JWT_SECRET")).toBe("********");
     expect(value("RUNEGATE_SESSION_KEY")).toBeNull();
-    expect(value("RUNEGATE_SESSION_TTL")).toBe("7d");
+    expect(value("RUNEGATE_SESSION_TTL")).toBe("14d");
   });
   test("shows wrong values too, says what is wrong, and exits 78", async () => {
     const { code, stdout, stderr } = await run({ RUNEGATE_LISTEN: "here", RUNEGATE_LISTN: "x" });

@@ -55,7 +55,7 @@ describe("a scanner that opens the link three times and looks at its head", () =
     expect([opened.status, opened.headers.get("location")]).toEqual([302, "/wanted?a=b"]);
     expect(opened.headers.getSetCookie()).toHaveLength(1);
     expect(opened.headers.getSetCookie()[0]).toMatch(
-      /^runegate_id=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=604800$/,
+      /^runegate_id=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=1209600$/,
     );
     expect(await whoAmI(gateway, cookieHeader(opened))).toMatchObject({ email: "ada@example.org" });
   });

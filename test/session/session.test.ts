@@ -82,12 +82,21 @@ describe("a session ends", () => {
     const clock = testClock(START);
     await withGateway({ clock }, async (gateway) => {
       const cookie = await gateway.signIn();
-      clock.advance(DAY - 1);
+      clock.advance(3 * DAY - 1);
       expect(await enters(gateway, cookie)).toBe(true);
-      clock.advance(DAY - 1);
+      clock.advance(3 * DAY - 1);
       expect(await enters(gateway, cookie)).toBe(true);
-      clock.advance(DAY);
+      clock.advance(3 * DAY);
       expect(await enters(gateway, cookie)).toBe(false);
+    });
+  });
+
+  test("not by a weekend: who leaves on Friday evening is signed in on Monday morning", async () => {
+    const clock = testClock(Date.parse("2026-01-02T16:00:00Z"));
+    await withGateway({ clock }, async (gateway) => {
+      const cookie = await gateway.signIn();
+      clock.setWall(Date.parse("2026-01-05T09:00:00Z"));
+      expect(await enters(gateway, cookie)).toBe(true);
     });
   });
 
@@ -95,7 +104,7 @@ describe("a session ends", () => {
     const clock = testClock(START);
     await withGateway({ clock }, async (gateway) => {
       const cookie = await gateway.signIn();
-      clock.advance(DAY);
+      clock.advance(3 * DAY);
       expect(await enters(gateway, cookie)).toBe(false);
       clock.setWall(START);
       expect(await enters(gateway, cookie)).toBe(false);
@@ -127,8 +136,8 @@ describe("/session says", () => {
         authenticated: true,
         email: "ada@example.org",
         created_at: iso(START),
-        expires_at: iso(START + 7 * DAY),
-        idle_expires_at: iso(START + DAY),
+        expires_at: iso(START + 14 * DAY),
+        idle_expires_at: iso(START + 3 * DAY),
       });
     });
   });
@@ -366,7 +375,7 @@ describe("tossed cookies", () => {
       const lines = (await redeem(gateway, { token })).headers.getSetCookie();
       expect(lines).toHaveLength(2);
       expect(lines[0]).toBe("runegate_id=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
-      expect(lines[1]).toMatch(/Max-Age=604800; Domain=example\.org$/);
+      expect(lines[1]).toMatch(/Max-Age=1209600; Domain=example\.org$/);
       const out = await fetch(`${gateway.url}/_runegate/logout`, { method: "POST" });
       expect(out.headers.getSetCookie().slice(0, 2)).toEqual([
         "runegate_id=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0",
@@ -415,21 +424,21 @@ describe("RUNEGATE_SESSION_KEY_PREVIOUS", () => {
 
 describe("the session cookie", () => {
   test.each<[what: string, env: Record<string, string>, line: RegExp]>([
-    ["by default", {}, /^runegate_id=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=604800$/],
+    ["by default", {}, /^runegate_id=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=1209600$/],
     [
       "secure",
       { RUNEGATE_SECURE_COOKIE: "true" },
-      /^runegate_id=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=604800; Secure$/,
+      /^runegate_id=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=1209600; Secure$/,
     ],
     [
       "of another name",
       { RUNEGATE_SESSION_COOKIE_NAME: "gate" },
-      /^gate=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=604800$/,
+      /^gate=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=1209600$/,
     ],
     [
       "with a prefix",
       { RUNEGATE_SESSION_COOKIE_NAME: "__Host-gate", RUNEGATE_SECURE_COOKIE: "true" },
-      /^__Host-gate=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=604800; Secure$/,
+      /^__Host-gate=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=1209600; Secure$/,
     ],
     ["of another lifetime", { RUNEGATE_SESSION_TTL: "90m", RUNEGATE_SESSION_IDLE: "10m" }, /Max-Age=5400$/],
   ])("%s", async (_, env, line) => {
