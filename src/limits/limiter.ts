@@ -1,13 +1,13 @@
 import type { Options } from "../config/types.ts";
 import type { Client } from "../edge/client.ts";
 import { limitKeysOf } from "../edge/network.ts";
-import type { Address } from "../login/address.ts";
+import { type Address, mailboxOf } from "../login/address.ts";
 import type { Awaitable, LimitOutcome, LimitRule, LimitStore } from "../store/contracts.ts";
 
 /** The limits of CONTRACT section 5, by name. All of them answer as {@link LimitStore.hit} does. */
 export type Limiter = {
   loginRequest(client: Client): Awaitable<LimitOutcome>;
-  /** One mail per address and cooldown, whether or not the address may sign in. */
+  /** One mail per mailbox and cooldown, whether or not the address may sign in. */
   mail(email: Address): Awaitable<LimitOutcome>;
   redemption(client: Client): Awaitable<LimitOutcome>;
   /**
@@ -39,7 +39,7 @@ export function createLimiter(settings: LimitSettings, store: LimitStore): Limit
   const loginRule: LimitRule = { limit: settings.loginRateLimit, windowMs: MINUTE_MS };
   const tokenRule: LimitRule = { limit: settings.tokenRateLimit, windowMs: MINUTE_MS };
   const mailRule: LimitRule = { limit: 1, windowMs: settings.emailCooldown };
-  const mailKey = (email: Address) => `mail:${email}`;
+  const mailKey = (email: Address) => `mail:${mailboxOf(email)}`;
 
   function isOff({ limit, windowMs }: LimitRule): boolean {
     return !settings.rateLimitEnabled || limit === 0 || windowMs === 0;

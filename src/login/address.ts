@@ -107,6 +107,15 @@ export function domainOf(address: Address): Domain {
   return address.slice(address.indexOf("@") + 1) as Domain;
 }
 
+/**
+ * The mailbox that an address leads to, as far as addresses tell: most servers put `local+anything@domain` into the mailbox of
+ * `local@domain` (RFC 5233, sub-addressing). For counting mails only: who somebody is, and where mail goes, is the address.
+ */
+export function mailboxOf(address: Address): string {
+  // At the very beginning it separates nothing.
+  return address.replace(/^([^+@]+)\+[^@]*/, "$1");
+}
+
 /** UTS #39 §5.1, "single script", with the East Asian scripts that are written together counted as one. */
 function mixesScripts(label: string): boolean {
   const letters = [...label].filter((char) => !/[\p{Script=Common}\p{Script=Inherited}]/u.test(char));

@@ -224,6 +224,8 @@ export function createLoginService(settings: LoginSettings): LoginService {
       // The new session stands; the old one, if it cannot be ended now, runs out by itself.
       await sessions.end(before.id).catch(() => {});
     }
+    // Whoever has the mailbox may ask again for their next device. That it cannot be given back costs nobody the login.
+    await (async () => limiter.release(limiter.mailKey(ticket.email)))().catch(() => {});
     audit({ event: "redeemed", email: ticket.email, client: by.client.ip, by: how, session: record.id });
     return { outcome: "signed_in", cookie, record, next: ticket.next };
   }

@@ -1,6 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import { MailError, type Mailer } from "../../src/mail/mailer.ts";
-import { askFor, auditOf, NAVIGATION, openLink, postLogin, redeem, said } from "../login/support.ts";
+import { StoreUnavailable } from "../../src/store/contracts.ts";
+import { createMemoryStores } from "../../src/store/memory.ts";
+import {
+  type AskedFor,
+  askFor,
+  auditOf,
+  NAVIGATION,
+  openLink,
+  postLogin,
+  redeem,
+  said,
+  sessionOf,
+  whoAmI,
+} from "../login/support.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
 
@@ -227,6 +240,78 @@ describe("mail to one address", () => {
       await gateway.gateway.outbox.runDue();
       expect(gateway.mailbox.mails().filter(({ to }) => to === email)).toHaveLength(2);
     }));
+
+  test("is one for all sub-addresses of a mailbox, which stay what they are otherwise", () =>
+    withLimits(
+      async ({ gateway }) => {
+        const ask = (email: string) => postLogin(gateway, { email }, from("198.51.100.1"));
+        expect((await ask("Boss+1@example.org")).status).toBe(200);
+        for (const email of [
+          "boss@example.org",
+          "boss+2@example.org",
+          "boss+1+2@example.org",
+          "boss+1@EXAMPLE.org",
+        ])
+          expect(await limitedBy(await ask(email), "Email")).toBe(300);
+        // Of another mailbox, and one in which the sign separates nothing.
+        for (const email of ["bos@example.org", "boss+1@example.com", "+boss@example.org"])
+          expect((await ask(email)).status).toBe(200);
+        await gateway.gateway.outbox.runDue();
+        const to = gateway.mailbox.mails().map((mail) => mail.to);
+        expect(to.sort()).toEqual([
+          "+boss@example.org",
+          "bos@example.org",
+          "boss+1@example.com",
+          "boss+1@example.org",
+        ]);
+        expect(auditOf(gateway)).toContainEqual({
+          event: "login_requested",
+          email: "boss+2@example.org",
+          client: "198.51.100.1",
+          outcome: "cooldown",
+        });
+      },
+      { env: { RUNEGATE_LOGIN_RATE_LIMIT: "0" } },
+    ));
+
+  test("of a sub-address is for a user of their own", () =>
+    withLimits(async ({ gateway }) => {
+      const { token, cookie } = await askFor(gateway, "ada+work@example.org");
+      const session = sessionOf(await openLink(gateway, token, { Cookie: cookie })) ?? "";
+      expect((await whoAmI(gateway, session)).email).toBe("ada+work@example.org");
+    }));
+
+  test.each<[how: string, redeem: (gateway: TestGateway, asked: AskedFor) => Promise<Response>]>([
+    ["link", (gateway, { token, cookie }) => openLink(gateway, token, { Cookie: cookie })],
+    ["link, by its button in another browser", (gateway, { token }) => redeem(gateway, { token })],
+    ["code", (gateway, { code, cookie }) => redeem(gateway, { code }, { Cookie: cookie })],
+  ])("may be asked for again, for the next device, once it was redeemed by its %s", (_, use) =>
+    withLimits(async ({ gateway }) => {
+      const email = someone();
+      const asked = await askFor(gateway, email);
+      await limitedBy(await postLogin(gateway, { email }), "Email");
+      expect((await use(gateway, asked)).status).toBeLessThan(400);
+      const again = await askFor(gateway, email);
+      // Once more, and no oftener; using a link a second time gives nothing back.
+      expect((await use(gateway, asked)).status).toBe(401);
+      await limitedBy(await postLogin(gateway, { email }), "Email");
+      expect((await use(gateway, again)).status).toBeLessThan(400);
+    }),
+  );
+
+  test("that cannot be given back signs in all the same", async () => {
+    const stores = createMemoryStores({ clock: testClock() });
+    const release = () => {
+      throw new StoreUnavailable("the disk is full");
+    };
+    await withLimits(
+      async ({ gateway }) => {
+        const { token, cookie } = await askFor(gateway, someone());
+        expect((await openLink(gateway, token, { Cookie: cookie })).status).toBe(302);
+      },
+      { stores: { ...stores, limits: { ...stores.limits, release } } },
+    );
+  });
 
   test("is counted in the same way for an address that may not sign in", () =>
     withLimits(
