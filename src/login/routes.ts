@@ -131,7 +131,7 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
   }
 
   async function openLink(arrival: Arrival): Promise<Response> {
-    // Only what could redeem is an attempt: a page elsewhere must not use up its visitor's with images of links.
+    // Only what could redeem is an attempt: a page elsewhere must not use up its visitor's with images or frames of links.
     const refusal = isDeliberate(arrival) ? await limited(arrival) : undefined;
     if (refusal !== undefined) return refusal;
     const token = new URLSearchParams(arrival.target.search).get("token");
@@ -217,10 +217,11 @@ function holdsLoginToken({ search }: Target): boolean {
   return token !== null && isLoginToken(token);
 }
 
-/** Not a scanner's HEAD, a preview, a prefetch, or something that a page fetches: those never redeem. */
+/** Not a scanner's HEAD, a preview, a prefetch, or something that a page fetches or puts into a frame: those never redeem. */
 function isDeliberate({ method, request: { headers } }: Arrival): boolean {
-  const mode = headers.get("sec-fetch-mode");
-  return method === "GET" && !isPrefetch(headers) && (mode === null || mode === "navigate");
+  const mode = headers.get("sec-fetch-mode") ?? "navigate";
+  const destination = headers.get("sec-fetch-dest") ?? "document";
+  return method === "GET" && !isPrefetch(headers) && mode === "navigate" && destination === "document";
 }
 
 const SAME_BROWSER = "A code works only in the browser that asked for it.";

@@ -6,6 +6,7 @@ import { loadConfiguration } from "../../src/config/configuration.ts";
 import { ConfigError } from "../../src/config/finding.ts";
 import { connectControl } from "../../src/control/client.ts";
 import { MailError } from "../../src/mail/mailer.ts";
+import { askFor } from "../login/support.ts";
 import { startPair, until, within } from "../proxy/support.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway } from "../support/gateway.ts";
@@ -197,15 +198,30 @@ describe("a POST to the logout", () => {
   });
 });
 
-describe("a page full of links as images", () => {
-  test("does not use up its visitor's attempts", async () => {
+describe("a foreign page full of links", () => {
+  test.each([
+    ["as images", "no-cors", "image"],
+    ["in frames", "navigate", "iframe"],
+    ["in frames of a frameset", "navigate", "frame"],
+    ["as objects", "navigate", "object"],
+    ["embedded", "navigate", "embed"],
+    ["as something new", "navigate", "fencedframe"],
+    ["by script", "cors", "empty"],
+  ])("%s does not use up its visitor's attempts, and signs nobody in", async (_, mode, destination) => {
     const gateway = await startGateway({ env: { RUNEGATE_RATE_LIMIT_ENABLED: "true" } });
-    for (let count = 0; count < 20; count++) {
-      await exchange(gateway.port, "GET /auth?token=x", ["Sec-Fetch-Mode: no-cors"]);
-    }
-    expect((await exchange(gateway.port, "GET /auth?token=x", ["Sec-Fetch-Mode: navigate"])).status).toBe(
-      401,
-    );
+    const { token, cookie } = await askFor(gateway);
+    const open = (value: string, fields: readonly string[]) =>
+      exchange(gateway.port, `GET /auth?token=${value}`, [`Cookie: ${cookie}`, ...fields]);
+    const foreign = [
+      `Sec-Fetch-Mode: ${mode}`,
+      `Sec-Fetch-Dest: ${destination}`,
+      "Sec-Fetch-Site: cross-site",
+    ];
+    for (let count = 0; count < 20; count++) expect((await open("x", foreign)).status).toBe(401);
+    expect((await open(token, foreign)).status).toBe(200);
+    // A click on the link in a webmail is also cross-site.
+    const click = ["Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: cross-site"];
+    expect((await open(token, click)).status).toBe(302);
     await gateway.stop();
   });
 });
