@@ -1,7 +1,10 @@
 /** Cookies as they come (RFC 6265 §5.4), cut by name and otherwise left byte for byte. */
 
 export type OwnCookies = {
-  /** The different well-formed values of the session cookie: one, but for those that somebody has planted beside it. */
+  /**
+   * The different well-formed values of the session cookie, the last {@link MOST_SESSIONS} of them: one, but for those that
+   * somebody has planted beside it.
+   */
   readonly sessions: readonly string[];
   /** Value of the login cookie; undefined if there is none or if two with different values were sent. */
   readonly login: string | undefined;
@@ -10,6 +13,12 @@ export type OwnCookies = {
   /** The header without Runegate's own cookies, or undefined if nothing is left. */
   readonly rest: string | undefined;
 };
+
+/**
+ * Each value is a search in the store, and a head has room for some 280 of them. The last ones are looked at: a browser sends cookies
+ * of longer paths first (RFC 6265 §5.4), so that behind ours, whose path is `/`, there is room for one of each domain only.
+ */
+const MOST_SESSIONS = 8;
 
 const NO_VALUES: readonly string[] = [];
 const NONE: OwnCookies = { sessions: NO_VALUES, login: undefined, ambiguous: false, rest: undefined };
@@ -40,7 +49,9 @@ export function createCookieReader(
       const name = (equals === -1 ? pair : pair.slice(0, equals)).trim();
       if (name === sessionName && equals !== -1) {
         const value = pair.slice(equals + 1).trim();
-        if (!sessions.includes(value) && isSession(value)) sessions = [...sessions, value];
+        if (!sessions.includes(value) && isSession(value)) {
+          sessions = [...sessions.slice(1 - MOST_SESSIONS), value];
+        }
       } else if (name === loginName && equals !== -1) {
         const value = pair.slice(equals + 1).trim();
         ambiguousLogin ||= login !== undefined && login !== value;

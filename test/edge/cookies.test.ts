@@ -76,13 +76,19 @@ describe("tossed cookies", () => {
     expect(read(header)).toEqual({ ...none, ...expected });
   });
 
-  test("a thousand of them are read, so that none hides behind the others", () => {
+  test("of a thousand the last eight are looked at, and none reaches the application", () => {
     const header = Array.from({ length: 1000 }, (_, index) => `runegate_id=${index}`).join("; ");
-    expect(read(header)).toEqual({
+    expect(read(`${header}; theme=dark`)).toEqual({
       ...none,
-      sessions: Array.from({ length: 1000 }, (_, index) => `${index}`),
+      sessions: ["992", "993", "994", "995", "996", "997", "998", "999"],
       ambiguous: true,
+      rest: "theme=dark",
     });
+  });
+
+  test("what is none of ours, or comes again, is none of the eight", () => {
+    const chaff = Array.from({ length: 100 }, () => "runegate_id=none of ours; runegate_id=b").join("; ");
+    expect(read(`runegate_id=a; ${chaff}`).sessions).toEqual(["a", "b"]);
   });
 });
 

@@ -348,6 +348,20 @@ describe("tossed cookies", () => {
     });
   });
 
+  test("the store is asked about eight of them at most", async () => {
+    const stores = createMemoryStores({ clock: testClock() });
+    let asked = 0;
+    const find = (id: string) => {
+      asked++;
+      return stores.sessions.find(id);
+    };
+    await withGateway({ stores: { ...stores, sessions: { ...stores.sessions, find } } }, async (gateway) => {
+      const many = Array.from({ length: 250 }, (_, index) => `runegate_id=${`${index}`.padStart(43, "x")}`);
+      expect(await enters(gateway, many.join("; "))).toBe(false);
+      expect(asked).toBe(8);
+    });
+  });
+
   test("a login ends every session the browser sent", async () => {
     await withGateway({}, async (gateway) => {
       const one = await gateway.signIn("one@example.org");
