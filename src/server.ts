@@ -32,7 +32,7 @@ import { DEFAULT_TEMPLATE } from "./mail/message.ts";
 import { createOutbox, type Outbox } from "./mail/outbox.ts";
 import { mailboxRoutes, mayReadMailbox } from "./mail/routes.ts";
 import { createSeal } from "./mail/seal.ts";
-import { type Audit, createAudit } from "./observe/audit.ts";
+import { type Audit, createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/log.ts";
 import { createRequestLog } from "./observe/request-log.ts";
 import { assetRoutes } from "./pages/routes.ts";
@@ -86,7 +86,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const keys = deriveKeys(options);
   const policy = createPolicy(options);
   const loginCookie = loginCookieName(options.secureCookie);
-  const audit = createAudit(loggers("audit"));
+  const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
   const limiter = createLimiter(options, stores.limits);
   const sessions = createSessions({
     sessionTtl: options.sessionTtl,
@@ -245,6 +245,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       live.stop();
       upstream.stop();
       await outbox.stop();
+      flush();
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import type { Logger } from "./log.ts";
 
 /**
@@ -60,6 +61,89 @@ export function createAudit(log: Logger): Audit {
     if (isRefusal(event)) log.warn("audit", fields);
     else log.info("audit", fields);
   };
+}
+
+export type FoldingAudit = {
+  readonly audit: Audit;
+  /** Writes what has been counted and not been told of yet. */
+  flush(): void;
+};
+
+/** For so long, repetitions of a refusal are counted before they are told of. */
+const FOLD_MS = 60_000;
+/** Refusals whose repetitions are counted for each client; those of all further clients are counted together. */
+const MOST_FOLDED = 100;
+
+/**
+ * The same, but for refusals that anybody may cause as often as they can send requests, which would fill any disk: of one kind
+ * and client, the first is a line at once, and those of the minute after it are one more, with their number in `repeated`. That
+ * one names what they have in common; without a client, it counts those of all who are not told of by themselves.
+ */
+export function createFoldingAudit(log: Logger, clock: Clock): FoldingAudit {
+  type Folded = { readonly common: object; readonly until: number; repeated: number };
+  const audit = createAudit(log);
+  /** Oldest first. */
+  const folded = new Map<string, Folded>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  function tellUntil(now: number): void {
+    for (const [key, { common, until, repeated }] of folded) {
+      if (until > now) break;
+      folded.delete(key);
+      if (repeated > 0) log.warn("audit", { ...common, repeated });
+    }
+    clearTimeout(timer);
+    if (folded.size === 0) return;
+    timer = setTimeout(() => tellUntil(clock.monotonic()), FOLD_MS);
+    timer.unref();
+  }
+
+  return {
+    audit(event) {
+      const now = clock.monotonic();
+      const [oldest] = folded.values();
+      if (oldest !== undefined && oldest.until <= now) tellUntil(now);
+      const refusal = floodableOf(event);
+      if (refusal === undefined) return audit(event);
+      const { kind, whose } = refusal;
+      const ofAll = JSON.stringify(kind);
+      const own = ofAll + JSON.stringify(whose);
+      const isRoom = folded.size < MOST_FOLDED;
+      const known = folded.get(own) ?? (isRoom ? undefined : folded.get(ofAll));
+      if (known !== undefined) {
+        known.repeated++;
+        return;
+      }
+      const common = isRoom ? { ...kind, ...whose } : kind;
+      folded.set(isRoom ? own : ofAll, { common, until: now + FOLD_MS, repeated: 0 });
+      if (folded.size === 1) tellUntil(now);
+      audit(event);
+    },
+    flush: () => tellUntil(Number.POSITIVE_INFINITY),
+  };
+}
+
+/** A refusal that nothing limits the number of: what it is, and whose. Undefined for every other event. */
+function floodableOf(event: AuditEvent): { readonly kind: object; readonly whose: object } | undefined {
+  switch (event.event) {
+    case "login_requested": {
+      const { client, outcome } = event;
+      if (outcome !== "rate_limited" && outcome !== "cooldown") return undefined;
+      return { kind: { event: event.event, outcome }, whose: { client } };
+    }
+    case "redemption_refused":
+      // With an address, somebody had a link that was signed for it.
+      if (event.email !== undefined) return undefined;
+      return { kind: { event: event.event, reason: event.reason }, whose: { client: event.client } };
+    case "login_refused":
+      return { kind: { event: event.event, reason: event.reason }, whose: { client: event.client } };
+    case "access_refused": {
+      const { client, path } = event;
+      return { kind: { event: event.event, reason: event.reason }, whose: { client, path } };
+    }
+    default:
+      return undefined;
+  }
 }
 
 function isRefusal(event: AuditEvent): boolean {
