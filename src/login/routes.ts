@@ -37,7 +37,6 @@ export type LoginRouteSettings = Pick<Options, "linkConfirm" | "secureCookie" | 
 
 const INVALID_LINK = "This login link is invalid or has expired.";
 const INVALID_CODE = "That code is not right, or it has expired. Check it, or ask for a new link.";
-/** By then, whoever waits now has an answer. */
 const ASKED = "If this address may sign in, a mail with a link is on its way.";
 
 export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createAskQueue, ROOM } from "../../src/login/ask-queue.ts";
 import { createMemoryStores } from "../../src/store/memory.ts";
+import { until } from "../proxy/support.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
 import { startUpstream } from "../support/upstream.ts";
@@ -195,6 +196,7 @@ describe("while as many ask as there is room for", () => {
           status: 503,
           error: "busy",
           message: "Too many people are asking for a link at the moment. Try again in 5 seconds.",
+          retry_after: 5,
         });
       }
       expect(auditOf(gateway)).toContainEqual({
@@ -202,10 +204,11 @@ describe("while as many ask as there is room for", () => {
         client: "2001:db8:1000::1",
         reason: "busy",
       });
-      expect(queued).toHaveLength(AT_ONCE);
+      await until(() => queued.length === AT_ONCE);
       const statuses = await answers();
       expect(statuses.filter((status) => status === 503)).toHaveLength(1);
       expect(statuses.filter((status) => status === 200)).toHaveLength(AT_ONCE + ROOM);
+      expect(queued).toHaveLength(AT_ONCE + ROOM);
       const requested = auditOf(gateway).filter(({ event }) => event === "login_requested");
       expect(requested.map(({ email }) => email as string)).toEqual([...queued]);
       // Nothing was counted on the address of somebody who was turned away.
