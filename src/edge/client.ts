@@ -16,6 +16,8 @@ export type Client = {
   readonly forwardedFor: string;
   /** Whether the peer is one of the trusted proxies, and so its forwarding headers mean something. */
   readonly peerTrusted: boolean;
+  /** False where a header tells of a proxy that `ip` may not look behind: it is then perhaps the proxy's own address. */
+  readonly ipIsCertain: boolean;
 };
 
 type Peer = { readonly ip: string; readonly trusted: boolean };
@@ -86,13 +88,13 @@ export function createClientReader(
   }
 
   /** The rightmost hop that is not a trusted proxy; an unparsable hop ends the walk at the last good one. */
-  function walk(forwardedFor: string, peer: Peer): string {
-    let client = peer.ip;
+  function walk(forwardedFor: string, peer: Peer): { ip: string; readable: boolean } {
+    let client = { ip: peer.ip, readable: true };
     const hops = forwardedFor.split(",");
     for (let index = hops.length - 1; index >= 0; index--) {
       const hop = parseHop(hops[index] ?? "");
-      if (hop === undefined) break;
-      client = hop.text;
+      if (hop === undefined) return { ip: client.ip, readable: false };
+      client = { ip: hop.text, readable: true };
       if (!isInNetworks(hop, trusted)) break;
     }
     return client;
@@ -103,6 +105,9 @@ export function createClientReader(
     if (host === undefined || !isUsable(host)) return undefined;
     const peer = peerOf(peerAddress);
     if (peer === undefined) return undefined;
+    const forwardedFor = headers["x-forwarded-for"];
+    const toldOtherwise =
+      headers.forwarded !== undefined || headers.via !== undefined || headers["x-real-ip"] !== undefined;
     if (!peer.trusted) {
       return {
         ip: peer.ip,
@@ -110,18 +115,19 @@ export function createClientReader(
         host,
         forwardedFor: peer.ip,
         peerTrusted: false,
+        ipIsCertain: !toldOtherwise && forwardedFor === undefined,
       };
     }
-    const forwardedFor = headers["x-forwarded-for"];
-    const ip = forwardedFor === undefined ? peer.ip : walk(forwardedFor, peer);
+    const client = forwardedFor === undefined ? { ip: peer.ip, readable: true } : walk(forwardedFor, peer);
     const forwardedHost = lastOf(headers["x-forwarded-host"]);
     return {
-      ip,
+      ip: client.ip,
       proto: SECURE.has(lastOf(headers["x-forwarded-proto"])?.toLowerCase()) ? "https" : "http",
       host: forwardedHost !== undefined && isUsable(forwardedHost) ? forwardedHost : host,
       forwardedFor:
         forwardedFor === undefined || forwardedFor === "" ? peer.ip : `${forwardedFor}, ${peer.ip}`,
       peerTrusted: true,
+      ipIsCertain: client.readable && !toldOtherwise,
     };
   };
 }

@@ -7,9 +7,9 @@ import { mailboxPage } from "../pages/pages.ts";
 import type { Mailbox } from "./mailbox.ts";
 
 /** Whether the development mailbox is shown to whoever asks: this machine alone, since its mails sign in anybody. */
-export function mayReadMailbox({ client: { ip, host } }: Arrival): boolean {
+export function mayReadMailbox({ client: { ip, ipIsCertain, host } }: Arrival): boolean {
   // The name too: a page of a name that has been made to point here would otherwise be of the same origin.
-  return isLoopbackHost(ip) && isLoopbackHost(new URL(`http://${host}`).hostname);
+  return ipIsCertain && isLoopbackHost(ip) && isLoopbackHost(new URL(`http://${host}`).hostname);
 }
 
 /** Seconds until the page is loaded again while somebody waits for a mail, and while one is there to be read and copied. */

@@ -83,6 +83,38 @@ describe("the development mailbox", () => {
     await gateway.stop();
   });
 
+  test.each([
+    ["Forwarded: for=203.0.113.9"],
+    ["Via: 1.1 edge"],
+    ["X-Real-IP: 203.0.113.9"],
+    ["X-Real-IP: 127.0.0.1"],
+    ["X-Forwarded-For: unknown"],
+    ["X-Forwarded-For: for=203.0.113.9"],
+    ["X-Forwarded-For: 203.0.113.9, garbage"],
+    ["X-Forwarded-For: garbage, 127.0.0.1"],
+    ["X-Forwarded-For:"],
+  ])("is hidden where %s tells of a proxy whose client may be anybody", async (field) => {
+    for (const trusted of ["127.0.0.0/8", ""]) {
+      const gateway = await startGateway({ env: { RUNEGATE_TRUSTED_PROXIES: trusted } });
+      const ask = (fields: string[]) => exchange(gateway.port, "GET /_runegate/mailbox", fields);
+      expect((await ask(["Host: localhost"])).status).toBe(200);
+      expect((await ask(["Host: localhost", field])).status).toBe(404);
+      await gateway.stop();
+    }
+  });
+
+  test("is hidden where a proxy is not trusted, and shown to a browser here that a trusted one names", async () => {
+    for (const [trusted, status] of [
+      ["", 404],
+      ["127.0.0.0/8", 200],
+    ] as const) {
+      const gateway = await startGateway({ env: { RUNEGATE_TRUSTED_PROXIES: trusted } });
+      const fields = ["Host: localhost", "X-Forwarded-For: 127.0.0.1"];
+      expect((await exchange(gateway.port, "GET /_runegate/mailbox", fields)).status).toBe(status);
+      await gateway.stop();
+    }
+  });
+
   test("is no way to run a public site: that is a configuration error", () => {
     using machine = testMachine();
     const load = (env: Record<string, string>) => () => loadConfiguration(env, machine);

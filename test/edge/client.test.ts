@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { networks } from "../../src/config/network-values.ts";
-import { createClientReader } from "../../src/edge/client.ts";
+import { type Client, createClientReader } from "../../src/edge/client.ts";
 import { type LimitKeys, limitKeysOf, parseIp } from "../../src/edge/network.ts";
 
 const trusted = networks("127.0.0.0/8,::1,10.0.0.0/8,2001:db8:ed9e::/48");
@@ -16,6 +16,11 @@ function clientOf(peer: string | undefined, fields: Readonly<Record<string, stri
     new Headers({ Host: "app.example.org", ...fields }).toJSON(),
     peer,
   );
+}
+
+/** All but the doubt that a header may raise. */
+function believed(client: Client | undefined): Partial<Client> | undefined {
+  return client && { ...client, ipIsCertain: undefined as never };
 }
 
 describe("the client is", () => {
@@ -100,16 +105,15 @@ describe("headers nobody is believed about", () => {
   ];
   test.each(spellings)("%s", (name) => {
     for (const peer of [EDGE, STRANGER, undefined]) {
-      expect(clientOf(peer, { [name]: "for=198.51.100.1;proto=https;host=evil.example" })).toEqual(
-        clientOf(peer),
-      );
-      expect(clientOf(peer, { [name]: "198.51.100.1" })).toEqual(clientOf(peer));
+      for (const value of ["for=198.51.100.1;proto=https;host=evil.example", "198.51.100.1"]) {
+        expect(believed(clientOf(peer, { [name]: value }))).toEqual(believed(clientOf(peer)));
+      }
     }
   });
 });
 
 describe("an untrusted peer moves nothing", () => {
-  const alone = clientOf(STRANGER);
+  const alone = believed(clientOf(STRANGER));
 
   test.each([
     "X-Forwarded-For",
@@ -119,7 +123,7 @@ describe("an untrusted peer moves nothing", () => {
     "X-Forwarded-Prefix",
   ])("%s", (name) => {
     for (const value of ["198.51.100.1", "https", "evil.example", "127.0.0.1", "", ",", "https, https"]) {
-      expect(clientOf(STRANGER, { [name]: value })).toEqual(alone);
+      expect(believed(clientOf(STRANGER, { [name]: value }))).toEqual(alone);
     }
   });
 
@@ -127,11 +131,30 @@ describe("an untrusted peer moves nothing", () => {
     const value = fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain(), fc.string({ unit: "grapheme-ascii" }));
     fc.assert(
       fc.property(value, value, value, (a, b, c) => {
-        expect(
-          clientOf(STRANGER, { "X-Forwarded-For": a, "X-Forwarded-Proto": b, "X-Forwarded-Host": c }),
-        ).toEqual(alone);
+        const fields = { "X-Forwarded-For": a, "X-Forwarded-Proto": b, "X-Forwarded-Host": c };
+        expect(believed(clientOf(STRANGER, fields))).toEqual(alone);
       }),
     );
+  });
+});
+
+describe("the address is certain", () => {
+  test.each<[what: string, peer: string | undefined, fields: Record<string, string>, certain: boolean]>([
+    ["without any header", EDGE, {}, true],
+    ["of a stranger", STRANGER, {}, true],
+    ["on a unix socket", undefined, {}, true],
+    ["as a trusted edge names it", EDGE, { "X-Forwarded-For": "198.51.100.1, 10.0.0.2" }, true],
+    ["where something unread lies behind it", EDGE, { "X-Forwarded-For": "x, 198.51.100.1" }, true],
+    ["not of a stranger who passes something on", STRANGER, { "X-Forwarded-For": "198.51.100.1" }, false],
+    ["not with an unreadable hop", EDGE, { "X-Forwarded-For": "198.51.100.1, x" }, false],
+    ["not with an unreadable hop before a trusted one", EDGE, { "X-Forwarded-For": "x, 10.0.0.2" }, false],
+    ["not with an empty one", EDGE, { "X-Forwarded-For": "" }, false],
+    ["not with Forwarded", EDGE, { Forwarded: "for=198.51.100.1" }, false],
+    ["not with Via", EDGE, { Via: "1.1 edge", "X-Forwarded-For": "198.51.100.1" }, false],
+    ["not with X-Real-IP", EDGE, { "X-Real-IP": "198.51.100.1" }, false],
+    ["not with X-Real-IP of a stranger", STRANGER, { "X-Real-IP": "198.51.100.1" }, false],
+  ])("%s", (_, peer, fields, certain) => {
+    expect(clientOf(peer, fields)?.ipIsCertain).toBe(certain);
   });
 });
 
