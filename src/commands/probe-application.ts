@@ -46,11 +46,11 @@ async function ask(options: ProbedOptions, name: UpstreamName | undefined): Prom
   const { host, protocol } = new URL(baseUrl);
   const client = {
     ip: "127.0.0.1",
-    limitKey: "127.0.0.1",
     proto: protocol === "https:" ? "https" : "http",
     host,
     forwardedFor: "127.0.0.1",
     peerTrusted: false,
+    ipIsCertain: true,
   } as const;
   const asked = { accept: "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
   const response = await fetch(`${originOf(target)}/`, {

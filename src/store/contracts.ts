@@ -117,6 +117,9 @@ export type OutboxStore = {
   remove(id: string): Awaitable<void>;
 };
 
+/** Anybody may ask whether the instance is ready, and each answer that is not remembered costs a write. */
+export const READY_FOR_MS = 1_000;
+
 export type Stores = RecordStore & {
   readonly tickets: TicketStore;
   readonly sessions: SessionStore;

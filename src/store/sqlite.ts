@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/log.ts";
-import type { Stores } from "./contracts.ts";
+import { READY_FOR_MS, type Stores } from "./contracts.ts";
 import { openOnce } from "./records.ts";
 import { openHandle } from "./sqlite/handle.ts";
 import { createSqliteLimits } from "./sqlite/limits.ts";
@@ -17,9 +17,6 @@ export type SqliteSettings = {
   readonly log: Logger;
   readonly machine?: Machine;
 };
-
-/** Anybody may ask whether the instance is ready, and each answer that is not remembered costs a write. */
-const READY_FOR_MS = 1_000;
 
 /**
  * Everything in one SQLite file, which all processes of this machine may open. Answers are given at once, because the file

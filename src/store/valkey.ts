@@ -41,7 +41,7 @@ export async function openValkeyStores({ url, clock, log }: ValkeySettings): Pro
     sessions,
     limits: createValkeyLimits(link),
     outbox: createValkeyOutbox(link, clock, log),
-    ready: () => link.probe(),
+    ready: () => link.ready(),
     close: () => link.close(),
   };
 }

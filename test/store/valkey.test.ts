@@ -455,6 +455,37 @@ describe.each(executables)("%s", (executable) => {
       await stores.ready();
     });
 
+    test("asked whether it is ready: writes at most once a second, and knows a failure at once", async () => {
+      const server = await startOwn({ lines: ["maxmemory-policy noeviction"] });
+      const clock = createTestClock();
+      const stores = await open(server.url, clock);
+      const writes = async () => {
+        const stats = String(await server.run("INFO", "commandstats"));
+        return Number(/^cmdstat_set:calls=(\d+)/m.exec(stats)?.[1] ?? 0);
+      };
+      const ask = async (times: number) => {
+        await Promise.all(Array.from({ length: times }, () => stores.ready()));
+        return writes();
+      };
+      await server.run("CONFIG", "RESETSTAT");
+      expect(await ask(100)).toBe(1);
+      clock.advance(999);
+      expect(await ask(100)).toBe(1);
+      clock.advance(1);
+      expect(await ask(100)).toBe(2);
+      // A refusal that anything else meets with counts more than what is remembered.
+      await server.run("CONFIG", "SET", "maxmemory", "1");
+      expect(await stores.tickets.spend("t", clock.now() + HOUR)).toBe("unavailable");
+      expect(async () => stores.ready()).toThrow("has no memory left");
+      await server.run("CONFIG", "SET", "maxmemory", "0");
+      await stores.ready();
+      await server.kill();
+      await until(async () => {
+        const answer = await Promise.resolve(stores.ready()).catch((error: unknown) => error);
+        return answer instanceof StoreUnavailable;
+      }, 1_000);
+    });
+
     test("a server that makes room by forgetting is warned of", async () => {
       const server = await startOwn({
         lines: ["maxmemory 100mb", "maxmemory-policy allkeys-lru", "appendonly yes"],

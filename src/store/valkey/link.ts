@@ -8,8 +8,8 @@ import { openPair, type Pair } from "./pair.ts";
 export type Link = {
   /** Sends one command. @throws {StoreUnavailable} at once while the server is away, and after 2 s without an answer. */
   run(command: string, args: string[]): Promise<unknown>;
-  /** Sees that the server takes writes. @throws {StoreUnavailable} */
-  probe(): Promise<void>;
+  /** Sees that the server takes writes, or did so within the last second. @throws {StoreUnavailable} */
+  ready(): Promise<void>;
   /**
    * Whole milliseconds on a clock that all machines share, and that setting a gateway's wall clock does not move: the
    * monotonic clock, set by the server's once for each connection.
@@ -116,7 +116,7 @@ export async function openLink({ url, clock, log }: LinkSettings): Promise<Link>
 
   return {
     run: async (command, args) => present().run(command, args),
-    probe: async () => present().probe(),
+    ready: async () => present().ready(),
     sharedNow: () => Math.floor(clock.monotonic() + ahead),
     channel,
     onMessage: (listener) => {

@@ -2,7 +2,7 @@ import { RedisClient } from "bun";
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "../../observe/log.ts";
 import { messageOf } from "../../observe/message-of.ts";
-import { StoreUnavailable } from "../contracts.ts";
+import { READY_FOR_MS, StoreUnavailable } from "../contracts.ts";
 import { diagnose } from "./diagnosis.ts";
 import { PROBE } from "./keys.ts";
 import { ValkeyRefusal } from "./refusal.ts";
@@ -15,8 +15,8 @@ import { ValkeyRefusal } from "./refusal.ts";
 export type Pair = {
   /** Sends one command. @throws {StoreUnavailable} */
   run(command: string, args: string[]): Promise<unknown>;
-  /** Sees that the server takes writes. @throws {StoreUnavailable} */
-  probe(): Promise<void>;
+  /** Sees that the server takes writes, or did so within the last second. @throws {StoreUnavailable} */
+  ready(): Promise<void>;
   /** Sees that both connections are alive, and hangs up if not. */
   check(): Promise<void>;
   /** Milliseconds by which the server's clock is ahead of the monotonic one. */
@@ -58,6 +58,8 @@ export async function openPair(settings: PairSettings): Promise<Pair> {
   const events = new RedisClient(url, options);
   let lostBecause: string | undefined;
   let open: Pair | undefined;
+  let readyUntil = Number.NEGATIVE_INFINITY;
+  let asking: Promise<void> | undefined;
 
   /** Hangs up, which fails whatever still waits for an answer: no late one can be taken for another's. */
   function lose(reason: string): void {
@@ -87,6 +89,7 @@ export async function openPair(settings: PairSettings): Promise<Pair> {
   }
 
   function explained({ code = "", message }: Error & { readonly code?: string }): StoreUnavailable {
+    readyUntil = Number.NEGATIVE_INFINITY;
     if (!code.startsWith("ERR_REDIS_CONNECTION")) {
       const refusal = new ValkeyRefusal(message);
       // Some replies repeat what a command was given.
@@ -103,6 +106,16 @@ export async function openPair(settings: PairSettings): Promise<Pair> {
 
   async function probe(): Promise<void> {
     await run("SET", [PROBE, "", "PX", "60000"]);
+  }
+
+  /** One question at a time, however many ask: the endpoint is open to everybody. */
+  async function ready(): Promise<void> {
+    if (lostBecause === undefined && clock.monotonic() < readyUntil) return;
+    asking ??= probe().finally(() => {
+      asking = undefined;
+    });
+    await asking;
+    readyUntil = clock.monotonic() + READY_FOR_MS;
   }
 
   async function connect(): Promise<void> {
@@ -132,7 +145,7 @@ export async function openPair(settings: PairSettings): Promise<Pair> {
     if (lostBecause !== undefined) throw new StoreUnavailable(lostBecause);
     open = {
       run,
-      probe,
+      ready,
       async check() {
         await Promise.all([probe(), answered(() => events.ping())]);
       },
