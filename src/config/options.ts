@@ -5,7 +5,18 @@ import { freshJwtSecret, freshSessionKey, jwtSecret, sessionKey } from "./secret
 import { storeLocation } from "./store-values.ts";
 import type { Options } from "./types.ts";
 import type { Parser } from "./value-error.ts";
-import { boolean, byteSize, choice, duration, filePath, integer, logLevels, socketPath } from "./values.ts";
+import {
+  boolean,
+  byteSize,
+  choice,
+  duration,
+  fileMode,
+  filePath,
+  groupName,
+  integer,
+  logLevels,
+  socketPath,
+} from "./values.ts";
 import {
   addresses,
   cookieDomain,
@@ -92,6 +103,23 @@ export const OPTIONS = {
     parse: listenAddress,
     default: "127.0.0.1:7870",
     help: "Where to listen: address:port, `[::1]:7870`, or `unix:/path`.",
+  },
+  listenGroup: {
+    name: "RUNEGATE_LISTEN_GROUP",
+    parse: groupName,
+    default: UNSET("unset: as the directory gives it"),
+    help: "Group of a unix socket to listen on: a name or a number; the service's user must be a member of it.",
+  },
+  listenMode: {
+    name: "RUNEGATE_LISTEN_MODE",
+    parse: fileMode,
+    default: {
+      described: "`0660` with a group, else `0600`",
+      text: (known) => (known.isGiven("listenGroup") ? "0660" : "0600"),
+    },
+    help:
+      "Mode of a unix socket to listen on, in octal. Whoever may write to it may connect, and is believed about " +
+      "forwarding headers.",
   },
   target: {
     name: "RUNEGATE_TARGET_SERVICE",

@@ -205,6 +205,22 @@ export const RULES: readonly Rule[] = [
         );
   }),
 
+  rule(["listen", "listenMode", "listenGroup"], ({ listen, listenMode }, given) => {
+    const key = given("listenMode") ? "listenMode" : "listenGroup";
+    if (listen.kind === "tcp") {
+      return given(key)
+        ? warning(key, "has no effect on an address and port", `Leave it out, or listen on unix:/path.`)
+        : undefined;
+    }
+    return (listenMode & 0o002) === 0
+      ? undefined
+      : warning(
+          "listenMode",
+          "lets everybody on this machine connect, and be believed about who they are a proxy for",
+          `Write 0660, and the proxy's group into ${OPTIONS.listenGroup.name}.`,
+        );
+  }),
+
   rule(["listen", "target"], ({ listen, target }) => {
     const loop =
       listen.kind === "unix"

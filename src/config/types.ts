@@ -42,6 +42,9 @@ export type StoreLocation =
 export type Options = {
   readonly production: boolean;
   readonly listen: ListenAddress;
+  /** Of a unix socket to listen on: a name or a number, and permission bits. */
+  readonly listenGroup: string | undefined;
+  readonly listenMode: number;
   readonly target: TargetAddress;
   /** Public origin, no trailing slash. */
   readonly baseUrl: string;

@@ -139,6 +139,22 @@ export function socketPath(text: string): string {
   return path;
 }
 
+/** Permission bits as chmod(1) takes them in octal. */
+export function fileMode(text: string): number {
+  if (!/^0?[0-7]{3}$/.test(text)) {
+    throw new ValueError(`is not a mode in octal: ${quote(text)}`, "Write one such as 0600 or 0660.");
+  }
+  return Number.parseInt(text, 8);
+}
+
+/** The name of a group, as groupadd(8) takes it, or its number. */
+export function groupName(text: string): string {
+  if (!/^(?:[a-z_][a-z0-9_-]*\$?|\d{1,10})$/i.test(text)) {
+    throw new ValueError(`is not the name of a group: ${quote(text)}`, "Write a name or a number.");
+  }
+  return text;
+}
+
 /** The items of a list separated by commas or white space, without empty ones. */
 export function items(text: string): string[] {
   return text.split(/[\s,]+/).filter((item) => item !== "");

@@ -1,8 +1,8 @@
-import { lstatSync, mkdirSync, rmSync } from "node:fs";
-import { connect } from "node:net";
+import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Policy } from "../access/policy.ts";
 import type { LoginService } from "../login/service.ts";
+import { bindUnixSocket, removeStaleSocket } from "../net/unix-socket.ts";
 import { checkDirectory } from "./directory.ts";
 import { asAddress, type Operator, OperatorError, type RevokeRequest } from "./operator.ts";
 
@@ -27,13 +27,10 @@ export async function startControl(settings: ControlSettings): Promise<{ stop():
   const { path, operator, login, policy } = settings;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   checkDirectory(dirname(path));
-  await removeStale(path);
-  // So that the socket is never open to others, not even between being made and being closed to them.
-  const umask = process.umask(0o177);
-  let server: Bun.Server<undefined>;
-  try {
-    server = Bun.serve({
-      unix: path,
+  await removeStaleSocket(path);
+  const { server, release } = bindUnixSocket(path, { mode: 0o600 }, (unix) =>
+    Bun.serve({
+      unix,
       routes: {
         "/sessions": { GET: async () => Response.json(await operator.sessions()) },
         "/users": { GET: async () => Response.json(await operator.users()) },
@@ -47,11 +44,8 @@ export async function startControl(settings: ControlSettings): Promise<{ stop():
         error instanceof OperatorError
           ? problem(400, error.message)
           : Response.json({ error: "failed", message: error.message }, { status: 500 }),
-    });
-  } finally {
-    process.umask(umask);
-  }
-  const { ino } = lstatSync(path);
+    }),
+  );
 
   async function link({ email }: { email: string }): Promise<Response> {
     const address = asAddress(email);
@@ -61,33 +55,10 @@ export async function startControl(settings: ControlSettings): Promise<{ stop():
 
   return {
     async stop() {
-      const there = lstatSync(path, { throwIfNoEntry: false });
-      // Stopping also removes whatever has the socket's name, and somebody may have put something else there.
-      if (there?.isSocket() && there.ino === ino) await server.stop(true);
-      else server.unref();
+      release();
+      await server.stop(true);
     },
   };
-}
-
-async function removeStale(path: string): Promise<void> {
-  const there = lstatSync(path, { throwIfNoEntry: false });
-  if (there === undefined) return;
-  // Only ever a socket is removed: a mistyped option must not cost anybody a file.
-  if (!there.isSocket()) throw new Error("something that is no socket has that name");
-  if (await answers(path)) throw new Error("another instance listens on it");
-  rmSync(path);
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ path });
-    const settle = (yes: boolean) => {
-      socket.destroy();
-      resolve(yes);
-    };
-    socket.once("connect", () => settle(true));
-    socket.once("error", () => settle(false));
-  });
 }
 
 function problem(status: number, message: string): Response {

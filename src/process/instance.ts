@@ -1,5 +1,6 @@
 import type { Server } from "bun";
-import type { ListenAddress } from "../config/types.ts";
+import type { ListenAddress, Options } from "../config/types.ts";
+import { bindUnixSocket, removeStaleSocket } from "../net/unix-socket.ts";
 import type { TunnelData } from "../proxy/tunnel.ts";
 import { type Gateway, handlersOf, listen } from "../server.ts";
 
@@ -28,13 +29,15 @@ export type Instance = {
   stop(withinMs: number): Promise<void>;
 };
 
+export type Place = Pick<Options, "listen" | "listenMode" | "listenGroup">;
+
 /**
  * @param shared whether other processes listen on the same address, now or when they take over.
  * @throws if the address is in use or may not be bound.
  */
-export function openInstance(first: Gateway, address: ListenAddress, shared: boolean): Instance {
+export function openInstance(first: Gateway, place: Place, shared: boolean): Instance {
   let gateway = first;
-  const server: Server<TunnelData> = listen(gateway, address, shared);
+  const { server, release } = bind(gateway, place, shared);
   gateway.start();
   const { promise: cut, resolve: cutOff } = Promise.withResolvers<void>();
   let stopped: Promise<void> | undefined;
@@ -44,6 +47,7 @@ export function openInstance(first: Gateway, address: ListenAddress, shared: boo
   }
 
   async function drain(): Promise<void> {
+    release();
     const drained = server.stop();
     // WebSockets and event streams have no end of their own to wait for.
     gateway.live.closeAll("shutdown");
@@ -104,13 +108,23 @@ export function openInstance(first: Gateway, address: ListenAddress, shared: boo
   };
 }
 
+function bind(
+  gateway: Gateway,
+  { listen: address, listenMode: mode, listenGroup: group }: Place,
+  shared: boolean,
+): { readonly server: Server<TunnelData>; release(): void } {
+  if (address.kind === "tcp") return { server: listen(gateway, address, shared), release() {} };
+  return bindUnixSocket(address.path, { mode, group }, (path) => listen(gateway, { kind: "unix", path }));
+}
+
 /**
- * Finds out whether an address is free for us alone. Processes that share a port do not notice a stranger's that shares it
- * too, and every other request would go there.
+ * Finds out whether an address is free for us alone, and makes it free of what a killed process has left there. Processes that
+ * share a port do not notice a stranger's that shares it too, and every other request would go there.
  * @throws as listening there would.
  */
-export function claimAddress(address: ListenAddress): void {
-  if (address.kind === "unix" || address.port === 0) return;
+export async function claimAddress(address: ListenAddress): Promise<void> {
+  if (address.kind === "unix") return removeStaleSocket(address.path);
+  if (address.port === 0) return;
   const { hostname, port } = address;
   Bun.listen({ hostname, port, exclusive: true, socket: { data() {} } }).stop(true);
 }

@@ -11,9 +11,10 @@ export function keepStarted(
   next: Configuration,
   log: { warn(message: string): void },
 ): Configuration {
-  const { listen, store, controlSocket, workers, jwtSecret, sessionKey } = before.options;
+  const { listen, listenMode, listenGroup, store, controlSocket, workers, jwtSecret, sessionKey } =
+    before.options;
   const started = {
-    listen,
+    ...{ listen, listenMode, listenGroup },
     store,
     controlSocket,
     ...(workers === 1 || next.options.workers === 1 ? { workers } : {}),

@@ -141,7 +141,7 @@ async function open(
   }
   const parts = { stores, mailbox: terminalMailbox(io), loggers: log.loggers };
   try {
-    if (!settings.successor) claimAddress(listen);
+    if (!settings.successor) await claimAddress(listen);
     const serving =
       workers === 1
         ? serveSingle(configuration, parts)

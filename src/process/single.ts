@@ -8,9 +8,9 @@ import { REPLACED_DRAIN_MS, type Serving } from "./serving.ts";
  * @throws if the address may not be bound.
  */
 export function serveSingle(configuration: Configuration, parts: Parts): Serving {
-  const { listen } = configuration.options;
+  const { options } = configuration;
   // A successor listens on the same address for a moment.
-  const instance = openInstance(composeGateway(configuration, parts), listen, listen.kind === "tcp");
+  const instance = openInstance(composeGateway(configuration, parts), options, options.listen.kind === "tcp");
   return {
     get gateway() {
       return instance.gateway;

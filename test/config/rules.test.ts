@@ -112,6 +112,19 @@ describe("development", () => {
       { RUNEGATE_LISTEN: "unix:/a", RUNEGATE_TARGET_SERVICE: "unix:/a" },
       ["error:TARGET_SERVICE"],
     ],
+    ["a socket's mode", { RUNEGATE_LISTEN: "unix:/a", RUNEGATE_LISTEN_MODE: "0660" }, []],
+    [
+      "a socket's group",
+      { RUNEGATE_LISTEN: "unix:/a", RUNEGATE_LISTEN_GROUP: "www-data", RUNEGATE_LISTEN_MODE: "660" },
+      [],
+    ],
+    [
+      "a socket that is everybody's",
+      { RUNEGATE_LISTEN: "unix:/a", RUNEGATE_LISTEN_MODE: "0666" },
+      ["warning:LISTEN_MODE"],
+    ],
+    ["a mode of no socket", { RUNEGATE_LISTEN_MODE: "0660" }, ["warning:LISTEN_MODE"]],
+    ["a group of no socket", { RUNEGATE_LISTEN_GROUP: "www-data" }, ["warning:LISTEN_GROUP"]],
     ["the same port elsewhere", { RUNEGATE_TARGET_SERVICE: "http://10.0.0.2:7870" }, []],
   ];
   test.each(table)("%s", (_, env, expected) => {

@@ -6,7 +6,9 @@ import {
   byteSize,
   choice,
   duration,
+  fileMode,
   formatDuration,
+  groupName,
   integer,
   logLevels,
   socketPath,
@@ -42,6 +44,25 @@ describe("integers", () => {
   ])("%s", (text, value) => expect(parse(text)).toBe(value));
   test.each(["", "-1", "101", "1.5", "1e2", "0x10", "½", "9".repeat(30)])("%j is refused", (text) => {
     expect(() => parse(text)).toThrow("Write a whole number from 0 to 100.");
+  });
+});
+
+describe("modes of files", () => {
+  test.each([
+    ["0600", 0o600],
+    ["660", 0o660],
+    ["0000", 0],
+    ["777", 0o777],
+  ])("%s", (text, mode) => expect(fileMode(text)).toBe(mode));
+  test.each(["", "6", "0o600", "1777", "04755", "688", "-660", "rw-rw----"])("%j is refused", (text) => {
+    expect(() => fileMode(text)).toThrow("Write one such as 0600 or 0660.");
+  });
+});
+
+describe("groups", () => {
+  test.each(["www-data", "_nginx", "33", "HOST$"])("%s", (text) => expect(groupName(text)).toBe(text));
+  test.each(["", "-1", "a b", "a:b", "a/b", "1a", "root\n"])("%j is refused", (text) => {
+    expect(() => groupName(text)).toThrow("Write a name or a number.");
   });
 });
 
