@@ -11,6 +11,7 @@ export type Keys = {
   readonly loginCode: KeyPair;
   readonly queuedMail: KeyPair;
   readonly sessionId: KeyPair;
+  readonly sessionRecord: KeyPair;
 };
 
 export type KeyPair = { readonly current: Uint8Array; readonly previous: Uint8Array | undefined };
@@ -26,6 +27,7 @@ export function deriveKeys(
     loginCode: jwt("login code"),
     queuedMail: jwt("queued mail"),
     sessionId: session("session id"),
+    sessionRecord: session("session record"),
   };
 }
 

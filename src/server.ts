@@ -91,10 +91,11 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const sessions = createSessions({
     sessionTtl: options.sessionTtl,
     sessionIdle: options.sessionIdle,
-    key: keys.sessionId,
+    keys,
     store: stores.sessions,
     policy,
     audit,
+    log: loggers("session"),
     clock,
     random,
   });
@@ -238,6 +239,8 @@ export function createGateway(settings: GatewaySettings): Gateway {
     idleSeconds,
     start() {
       outbox.start();
+      // A store that is away now is asked again with the first record that needs it.
+      sessions.adopt().catch(() => {});
       if (settings.live !== undefined) live.follow(sessions, loggers("session"));
       live.start();
     },

@@ -69,10 +69,11 @@ async function onStore(
   try {
     const sessions = createSessions({
       ...options,
-      key: deriveKeys(options).sessionId,
+      keys: deriveKeys(options),
       store: stores.sessions,
       policy,
       audit,
+      log: loggers("session"),
       clock: systemClock,
       random: systemRandom,
     });

@@ -2,13 +2,17 @@ import type { Policy } from "../access/policy.ts";
 import type { Principal } from "../access/principal.ts";
 import type { Clock, Random } from "../clock.ts";
 import type { Options } from "../config/types.ts";
-import type { KeyPair } from "../keys.ts";
+import type { Keys } from "../keys.ts";
 import { type Address, parseAddress } from "../login/address.ts";
 import type { Audit } from "../observe/audit.ts";
-import type { SessionRecord, SessionStore } from "../store/contracts.ts";
+import type { Logger } from "../observe/log.ts";
+import type { Awaitable, SessionRecord, SessionStore } from "../store/contracts.ts";
+import { createAdoption } from "./adoption.ts";
+import { createSeals } from "./seal.ts";
 
 /**
- * Sessions: what a cookie is worth, until when. The cookie holds 256 random bits; the store only ever sees their HMAC.
+ * Sessions: what a cookie is worth, until when. The cookie holds 256 random bits; the store only ever sees their HMAC, and what
+ * it answers is believed only under our seal.
  */
 export type Sessions = {
   /** Starts a session and gives the cookie's value, which is not kept anywhere. */
@@ -18,13 +22,16 @@ export type Sessions = {
    * when the store does.
    * @throws {StoreUnavailable}
    */
-  find(cookies: readonly string[]): Found | undefined | Promise<Found | undefined>;
+  find(cookies: readonly string[]): Awaitable<Found | undefined>;
   /** Every live session that these cookies name, to end them all. @throws {StoreUnavailable} */
   findAll(cookies: readonly string[]): Promise<Found[]>;
   end(id: string): Promise<boolean>;
   /** Ends every session of an address, @returns their ids. */
   endAll(email: Address): Promise<string[]>;
+  /** As the store has them: nothing is decided by it, and a command line may not have the key. */
   list(): Promise<SessionRecord[]>;
+  /** Takes over what an older version left in the store. @throws {StoreUnavailable} */
+  adopt(): Promise<void>;
   /** Whether the session with this id is still good; marks it used when `used`. */
   alive(id: string, used: boolean): Promise<boolean>;
   /** Tells of every session that is ended through this; the store tells of the others (`store/contracts.ts`). */
@@ -40,10 +47,11 @@ export type Found = {
 };
 
 export type SessionSettings = Pick<Options, "sessionTtl" | "sessionIdle"> & {
-  readonly key: KeyPair;
+  readonly keys: Pick<Keys, "sessionId" | "sessionRecord">;
   readonly store: SessionStore;
   readonly policy: Policy;
   readonly audit: Audit;
+  readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
 };
@@ -62,7 +70,10 @@ export function isSessionCookie(value: string): boolean {
 }
 
 export function createSessions(settings: SessionSettings): Sessions {
-  const { store, clock, policy, audit, key } = settings;
+  const { store, clock, policy, audit, log } = settings;
+  const { sessionId: key, sessionRecord } = settings.keys;
+  const seals = createSeals(sessionRecord);
+  const adoption = createAdoption({ store, seals, clock, log });
   const listeners: Array<(id: string) => void> = [];
   const touchEvery = Math.min(TOUCH_EVERY_MS, settings.sessionIdle / 2);
 
@@ -89,34 +100,51 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   /**
-   * Ends a session that may not go on, and tells if it was for another reason than its time. Not waited for: it is refused
-   * whether or not the store can be written.
+   * Ends a session that may not go on, and tells why unless it was its time. Not waited for: it is refused whether or not the
+   * store can be written.
    */
-  function retire(record: SessionRecord, now: number): void {
+  function retire({ id, email }: SessionRecord, by?: "allow_list" | "broken_seal"): undefined {
     void (async () => {
-      const wasThere = await end(record.id);
-      if (!wasThere || isOver(record, now)) return;
-      audit({ event: "session_revoked", email: record.email, session: record.id, by: "allow_list" });
+      if (!(await end(id)) || by === undefined) return;
+      audit({ event: "session_revoked", email, session: id, by });
     })().catch(() => {});
   }
 
   /** Not waited for, and nothing depends on it: a store that can be read only must not sign anybody out. */
   function noteUse(record: SessionRecord, now: number): boolean {
     const due = now - record.seenAt >= touchEvery;
-    if (due) void (async () => store.touch(record.id, now))().catch(() => {});
+    if (due) void (async () => store.touch(seals.renew(record, now)))().catch(() => {});
     return due;
   }
 
-  /** Both clocks, the allow-list, and the note of the last use. Never asks the store a second time to decide. */
-  function judge(record: SessionRecord | undefined): Found | undefined {
-    if (record === undefined) return undefined;
+  /** What the store has, as we wrote it: undefined for whatever somebody else did. */
+  function genuine(kept: SessionRecord): Awaitable<SessionRecord | undefined> {
+    const record = seals.open(kept);
+    if (record !== undefined) return record;
+    if (kept.seal !== "") return retire(kept, "broken_seal");
+    return adoption.adopt(kept).then((adopted) => adopted ?? retire(kept, "broken_seal"));
+  }
+
+  /** Both clocks, and the allow-list. */
+  function mayGoOn(record: SessionRecord, now: number): boolean {
+    const over = isOver(record, now);
+    if (!over && policy.allows(record.email as Address)) return true;
+    retire(record, over ? undefined : "allow_list");
+    return false;
+  }
+
+  /** Never asks the store a second time to decide. */
+  function judge(kept: SessionRecord | undefined): Awaitable<Found | undefined> {
+    if (kept === undefined) return undefined;
+    const record = genuine(kept);
+    return record instanceof Promise ? record.then(found) : found(record);
+  }
+
+  function found(record: SessionRecord | undefined): Found | undefined {
     const now = clock.now();
-    const email = record.email as Address;
-    if (isOver(record, now) || !policy.allows(email)) {
-      retire(record, now);
-      return undefined;
-    }
+    if (record === undefined || !mayGoOn(record, now)) return undefined;
     const touched = noteUse(record, now);
+    const email = record.email as Address;
     return {
       principal: { kind: "session", email, sessionId: record.id },
       record,
@@ -128,27 +156,23 @@ export function createSessions(settings: SessionSettings): Sessions {
     return judge(await store.find(idUnder(previous, cookie)));
   }
 
-  function findOne(cookie: string): Found | undefined | Promise<Found | undefined> {
+  function findOne(cookie: string): Awaitable<Found | undefined> {
+    const look = (record: SessionRecord | undefined) =>
+      record === undefined && previous !== undefined ? findUnderPrevious(previous, cookie) : judge(record);
     const record = store.find(idUnder(current, cookie));
-    if (record instanceof Promise) {
-      return record.then(
-        (found) => judge(found) ?? (previous && !found ? findUnderPrevious(previous, cookie) : undefined),
-      );
-    }
-    if (record === undefined && previous !== undefined) return findUnderPrevious(previous, cookie);
-    return judge(record);
+    return record instanceof Promise ? record.then(look) : look(record);
   }
 
   async function findAll(cookies: readonly string[]): Promise<Found[]> {
-    const found = await Promise.all(cookies.map(async (cookie) => findOne(cookie)));
-    return found.filter((one) => one !== undefined);
+    const all = await Promise.all(cookies.map(async (cookie) => findOne(cookie)));
+    return all.filter((one) => one !== undefined);
   }
 
   return {
     async start({ email, ip, userAgent }) {
       const cookie = Buffer.from(settings.random.bytes(COOKIE_BYTES)).toString("base64url");
       const now = clock.now();
-      const record: SessionRecord = {
+      const record = seals.seal({
         id: idUnder(current, cookie),
         email: parseAddress(email),
         createdAt: now,
@@ -156,7 +180,7 @@ export function createSessions(settings: SessionSettings): Sessions {
         seenAt: now,
         ip,
         userAgent: userAgent.slice(0, MAX_USER_AGENT),
-      };
+      });
       await store.create(record);
       return { cookie, record };
     },
@@ -165,7 +189,7 @@ export function createSessions(settings: SessionSettings): Sessions {
       const [cookie] = cookies;
       if (cookie === undefined) return undefined;
       if (cookies.length === 1) return findOne(cookie);
-      return findAll(cookies).then((found) => (found.length === 1 ? found[0] : undefined));
+      return findAll(cookies).then((all) => (all.length === 1 ? all[0] : undefined));
     },
 
     findAll,
@@ -183,14 +207,13 @@ export function createSessions(settings: SessionSettings): Sessions {
       return (await store.list()).filter((record) => !isOver(record, now));
     },
 
+    adopt: () => adoption.run(),
+
     async alive(id, used) {
-      const record = await store.find(id);
-      if (record === undefined) return false;
+      const kept = await store.find(id);
+      const record = kept && (await genuine(kept));
       const now = clock.now();
-      if (isOver(record, now) || !policy.allows(record.email as Address)) {
-        retire(record, now);
-        return false;
-      }
+      if (record === undefined || !mayGoOn(record, now)) return false;
       if (used) noteUse(record, now);
       return true;
     },

@@ -105,12 +105,14 @@ export function cacheSessions(
       return shared.get(id)?.answer ?? fetchOne(id);
     },
 
-    async touch(id, seenAt) {
+    async touch(record) {
+      const { id, seenAt, seal } = record;
       // Before the store has answered: otherwise every request until then would write the same again.
       const entry = entries.get(id);
-      if (entry !== undefined && entry.record.seenAt < seenAt) entry.record = { ...entry.record, seenAt };
+      if (entry !== undefined && entry.record.seenAt <= seenAt)
+        entry.record = { ...entry.record, seenAt, seal };
       shared.delete(id);
-      await store.touch(id, seenAt);
+      await store.touch(record);
     },
 
     async end(id) {
@@ -126,6 +128,7 @@ export function cacheSessions(
     },
 
     list: () => store.list(),
+    note: (first) => store.note(first),
 
     onEnded: (listener) => store.onEnded(listener),
 

@@ -40,19 +40,29 @@ export type SessionRecord = {
   /** Where it was made from, for the list an operator reads. */
   readonly ip: string;
   readonly userAgent: string;
+  /** Shows that the record is ours (`session/seal.ts`). Empty in records of an older version. */
+  readonly seal: string;
 };
 
 export type SessionStore = {
   create(record: SessionRecord): Awaitable<void>;
   find(id: string): Awaitable<SessionRecord | undefined>;
-  /** Moves `seenAt` forward. Never brings back a session that has ended. */
-  touch(id: string, seenAt: number): Awaitable<void>;
+  /**
+   * Takes over `seenAt` and `seal`, if the one kept was not used later. Never brings back a session that has ended.
+   * @param record otherwise as it was found.
+   */
+  touch(record: SessionRecord): Awaitable<void>;
   /** True if there was such a session. */
   end(id: string): Awaitable<boolean>;
   /** Ends every session of an address and gives their ids. */
   endAll(email: string): Awaitable<string[]>;
   /** Oldest first. */
   list(): Awaitable<SessionRecord[]>;
+  /**
+   * The text that was left here first, for as long as the store lasts.
+   * @param first left if there is none yet.
+   */
+  note(first?: string): Awaitable<string | undefined>;
   /**
    * Tells of every session that is ended by `end` or `endAll`, as soon as this process learns of it: at once where it did
    * so itself. A store that others share may be told by them, or not: nothing depends on being told but promptness.

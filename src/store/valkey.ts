@@ -27,7 +27,7 @@ export type ValkeySettings = {
  */
 export async function openValkeyStores({ url, clock, log }: ValkeySettings): Promise<Stores> {
   const link = await openLink({ url, clock, log });
-  const sessions = cacheSessions(createValkeySessions(link, clock), { clock });
+  const sessions = cacheSessions(createValkeySessions(link, clock, log), { clock });
   link.onMissed(sessions.forgetAll);
   return {
     records: openOnce((kind) => {

@@ -53,6 +53,7 @@ test("however often it is reloaded, the store tells of an end once", async () =>
     seenAt: Date.now(),
     ip: "192.0.2.1",
     userAgent: "test",
+    seal: "",
   });
   await memory.sessions.end("s");
   expect(closed).toEqual(["session_ended"]);

@@ -75,13 +75,15 @@ test("a sweep asks about all sessions at once, so that a slow store keeps none o
   expect(live.size).toBe(2);
 });
 
+const KEY = { current: new Uint8Array(32), previous: undefined };
+
 test("a store that cannot be written costs a session that is over its streams, and nobody else", async () => {
   const clock = createTestClock();
   const memory = createMemorySessions(clock);
   const sessions = createSessions({
     sessionTtl: 3_600_000,
     sessionIdle: 60_000,
-    key: { current: new Uint8Array(32), previous: undefined },
+    keys: { sessionId: KEY, sessionRecord: KEY },
     store: {
       ...memory,
       end() {
@@ -90,6 +92,7 @@ test("a store that cannot be written costs a session that is over its streams, a
     },
     policy: { allows: () => true },
     audit() {},
+    log: SILENT,
     clock,
     random: systemRandom,
   });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Stores, StoreUnavailable } from "../../src/store/contracts.ts";
+import { type SessionRecord, type Stores, StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemoryStores } from "../../src/store/memory.ts";
 import { askFor, auditOf, NAVIGATION, openLink, redeem, sessionOf, whoAmI } from "../login/support.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
@@ -48,9 +48,9 @@ function counted(clock: TestClock): { readonly stores: Stores; touches: number }
       ...memory,
       sessions: {
         ...memory.sessions,
-        touch: (id: string, seenAt: number) => {
+        touch: (record: SessionRecord) => {
           state.touches++;
-          return memory.sessions.touch(id, seenAt);
+          return memory.sessions.touch(record);
         },
       },
     },

@@ -58,10 +58,10 @@ function createSlowStore(): SlowStore {
       if (slow.holding) await new Promise<void>((resolve) => held.push(resolve));
       return record;
     },
-    async touch(id, seenAt) {
+    async touch(record) {
       slow.touches++;
       await reach();
-      await inner.touch(id, seenAt);
+      await inner.touch(record);
     },
     async end(id) {
       await reach();
@@ -79,6 +79,7 @@ function createSlowStore(): SlowStore {
       await reach();
       return inner.list();
     },
+    note: (first) => inner.note(first),
     onEnded: (listener) => {
       listeners.push(listener);
     },
@@ -92,7 +93,15 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 function record(id: string, changes: Partial<SessionRecord> = {}): SessionRecord {
   const now = clock.now();
   const times = { createdAt: now, expiresAt: now + HOUR, seenAt: now };
-  return { id, email: "ann@example.org", ...times, ip: "192.0.2.7", userAgent: "test", ...changes };
+  return {
+    id,
+    email: "ann@example.org",
+    ...times,
+    ip: "192.0.2.7",
+    userAgent: "test",
+    seal: "s",
+    ...changes,
+  };
 }
 
 beforeEach(() => {
@@ -194,18 +203,18 @@ describe("cached sessions", () => {
     await store.create(session);
     await sessions.find("a");
     const later = session.seenAt + 60_000;
-    const touched = sessions.touch("a", later);
-    expect(atOnce("a")).toEqual({ ...session, seenAt: later });
+    const touched = sessions.touch(record("a", { seenAt: later, seal: "later" }));
+    expect(atOnce("a")).toEqual({ ...session, seenAt: later, seal: "later" });
     await touched;
-    await sessions.touch("a", later - 1);
-    expect(atOnce("a")).toEqual({ ...session, seenAt: later });
+    await sessions.touch(record("a", { seenAt: later - 1, seal: "later" }));
+    expect(atOnce("a")).toEqual({ ...session, seenAt: later, seal: "later" });
     clock.advance(2500);
-    expect(await sessions.find("a")).toEqual({ ...session, seenAt: later });
+    expect(await sessions.find("a")).toEqual({ ...session, seenAt: later, seal: "later" });
   });
 
   test("a touch brings nothing into the cache", async () => {
     await store.create(record("a"));
-    await sessions.touch("a", clock.now() + 1);
+    await sessions.touch(record("a", { seenAt: clock.now() + 1, seal: "later" }));
     expect(atOnce("a")).toBe("asks");
   });
 
@@ -329,7 +338,7 @@ describe("while a session is being fetched", () => {
     [
       "it is touched, and then its end is told",
       async () => {
-        await sessions.touch("a", clock.now() + 1);
+        await sessions.touch(record("a", { seenAt: clock.now() + 1, seal: "later" }));
         store.endElsewhere("a", true);
       },
       { asker: false, later: false },
@@ -353,7 +362,7 @@ describe("while a session is being fetched", () => {
     store.holding = true;
     const asked = sessions.find("a");
     await turn();
-    await sessions.touch("a", session.seenAt + 1);
+    await sessions.touch(record("a", { seenAt: session.seenAt + 1, seal: "later" }));
     await store.deliver();
     expect((await asked)?.seenAt).toBe(session.seenAt);
     expect((await sessions.find("a"))?.seenAt).toBe(session.seenAt + 1);

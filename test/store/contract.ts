@@ -108,6 +108,7 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
           seenAt: now,
           ip: "192.0.2.7",
           userAgent: 'Browser/1.0 (with "quotes", ünïcode)',
+          seal: "1800000012345.seal-of_43",
           ...changes,
         };
       }
@@ -129,7 +130,7 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         clock.advance(later);
         expect((await stores.sessions.find("a")) !== undefined).toBe(found);
         expect(await stores.sessions.list()).toHaveLength(found ? 1 : 0);
-        await stores.sessions.touch("a", clock.now());
+        await stores.sessions.touch(record("a", { seenAt: clock.now() }));
         expect((await stores.sessions.find("a")) !== undefined).toBe(found);
         expect(await stores.sessions.endAll("ann@example.org")).toEqual(found ? ["a"] : []);
       });
@@ -140,14 +141,24 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         expect(await stores.sessions.end("a")).toBe(false);
       });
 
-      test("move seenAt forward, never back, and nothing else", async () => {
+      test("move seenAt forward with its seal, never back, and nothing else", async () => {
         const session = record("a");
+        const later = { seenAt: session.seenAt + 500, seal: "later" };
         await stores.sessions.create(session);
-        await stores.sessions.touch("a", session.seenAt + 500);
-        expect(await stores.sessions.find("a")).toEqual({ ...session, seenAt: session.seenAt + 500 });
-        await stores.sessions.touch("a", session.seenAt + 499);
-        expect(await stores.sessions.find("a")).toEqual({ ...session, seenAt: session.seenAt + 500 });
-        expect(await stores.sessions.list()).toEqual([{ ...session, seenAt: session.seenAt + 500 }]);
+        await stores.sessions.touch(record("a", { ...later, seal: "first" }));
+        // Of an equal time, as for a seal that was missing.
+        await stores.sessions.touch(record("a", later));
+        expect(await stores.sessions.find("a")).toEqual({ ...session, ...later });
+        await stores.sessions.touch(record("a", { seenAt: session.seenAt + 499, seal: "earlier" }));
+        expect(await stores.sessions.find("a")).toEqual({ ...session, ...later });
+        expect(await stores.sessions.list()).toEqual([{ ...session, ...later }]);
+      });
+
+      test("have a note beside them, which is the first that was left", async () => {
+        expect(await stores.sessions.note()).toBeUndefined();
+        expect(await stores.sessions.note("one")).toBe("one");
+        expect(await stores.sessions.note("two")).toBe("one");
+        expect(await stores.sessions.note()).toBe("one");
       });
 
       test("end once and for all", async () => {
@@ -155,7 +166,7 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         expect(await stores.sessions.end("a")).toBe(true);
         expect(await stores.sessions.find("a")).toBeUndefined();
         expect(await stores.sessions.end("a")).toBe(false);
-        await stores.sessions.touch("a", clock.now() + 1000);
+        await stores.sessions.touch(record("a", { seenAt: clock.now() + 1000 }));
         expect(await stores.sessions.find("a")).toBeUndefined();
         expect(await stores.sessions.list()).toEqual([]);
         expect(await stores.sessions.endAll("ann@example.org")).toEqual([]);
@@ -164,9 +175,9 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
       test("touched while they are ended stay ended", async () => {
         await stores.sessions.create(record("a"));
         await Promise.all([
-          stores.sessions.touch("a", clock.now() + 1),
+          stores.sessions.touch(record("a", { seenAt: clock.now() + 1 })),
           stores.sessions.end("a"),
-          stores.sessions.touch("a", clock.now() + 2),
+          stores.sessions.touch(record("a", { seenAt: clock.now() + 2 })),
         ]);
         expect(await stores.sessions.find("a")).toBeUndefined();
       });
@@ -206,7 +217,7 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         await stores.sessions.create(record("middle", { createdAt: now - 2000 }));
         await stores.sessions.create(record("youngest", { createdAt: now - 1000, email: "bob@example.org" }));
         await stores.sessions.create(record("oldest", { createdAt: now - 3000 }));
-        await stores.sessions.touch("oldest", now + 5000);
+        await stores.sessions.touch(record("oldest", { createdAt: now - 3000, seenAt: now + 5000 }));
         expect((await stores.sessions.list()).map(({ id }) => id)).toEqual(["oldest", "middle", "youngest"]);
       });
     });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { StoreUnavailable } from "../../src/store/contracts.ts";
+import { type SessionRecord, StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemoryLimits } from "../../src/store/memory/limits.ts";
 import { createMemorySessions } from "../../src/store/memory/sessions.ts";
 import { createMemoryTickets } from "../../src/store/memory/tickets.ts";
@@ -21,7 +21,7 @@ test("the memory store answers at once", () => {
     ready(),
     tickets.spend("a", Date.now() + HOUR),
     sessions.find("a"),
-    sessions.touch("a", 0),
+    sessions.touch({ id: "a", seenAt: 0 } as SessionRecord),
     sessions.end("a"),
     sessions.endAll("a"),
     sessions.list(),
@@ -82,6 +82,7 @@ describe("memory sessions", () => {
     seenAt: createdAt,
     ip: "192.0.2.7",
     userAgent: "test",
+    seal: "s",
   });
 
   test("refuse with a reason at their capacity, until some have expired", () => {
@@ -114,7 +115,7 @@ describe("memory sessions", () => {
     }
     expect(sessions.size).toBe(100_000);
     const cost = costOf(() => {
-      for (let i = 0; i < 100_000; i++) sessions.touch(`s${i}`, clock.now());
+      for (let i = 0; i < 100_000; i++) sessions.touch(session(`s${i}`, clock.now()));
       for (let i = 0; i < 100_000; i += 2) sessions.end(`s${i}`);
       for (let i = 0; i < 5000; i++) sessions.endAll(`u${i}@example.org`);
     });

@@ -45,6 +45,7 @@ const session = (id: string, clock: Clock) => ({
   seenAt: clock.now(),
   ip: "192.0.2.7",
   userAgent: "test",
+  seal: "s",
 });
 
 describe("two guests of one host", () => {
@@ -85,10 +86,11 @@ const ASKING: readonly [name: string, ask: (stores: Stores) => unknown][] = [
   ["isSpent", ({ tickets }) => tickets.isSpent("a")],
   ["create", ({ sessions }) => sessions.create(session("a", createTestClock()))],
   ["find", ({ sessions }) => sessions.find("a")],
-  ["touch", ({ sessions }) => sessions.touch("a", 1)],
+  ["touch", ({ sessions }) => sessions.touch(session("a", createTestClock()))],
   ["end", ({ sessions }) => sessions.end("a")],
   ["endAll", ({ sessions }) => sessions.endAll("a")],
   ["list", ({ sessions }) => sessions.list()],
+  ["note", ({ sessions }) => sessions.note("a")],
   ["hit", ({ limits }) => limits.hit("a", { limit: 1, windowMs: 1 })],
   ["release", ({ limits }) => limits.release("a")],
   ["add", ({ outbox }) => outbox.add({} as never, 1)],

@@ -42,6 +42,7 @@ const session = (id: string) => ({
   seenAt: Date.now(),
   ip: "192.0.2.7",
   userAgent: "test",
+  seal: "s",
 });
 
 test("a backup holds everything, opens as a store, and is its owner's alone", async () => {

@@ -17,6 +17,7 @@ const record = (id: string): SessionRecord => ({
   seenAt: Date.now(),
   ip: "192.0.2.7",
   userAgent: "test",
+  seal: "s",
 });
 const mail = (id: string): OutboxEntry => ({
   id,
@@ -59,7 +60,7 @@ describe.skipIf(mountSmallDisk === undefined)("a disk", () => {
     expect(() => outbox.add(mail("m"), 10)).toThrow(StoreUnavailable);
     expect(() => limits.hit("k", { limit: 1, windowMs: HOUR })).toThrow(StoreUnavailable);
     expect(sessions.find("s1")).toMatchObject({ id: "s1" });
-    expect(sessions.touch("s1", Date.now() + 1000)).toBeUndefined();
+    expect(sessions.touch({ ...record("s1"), seenAt: Date.now() + 1000 })).toBeUndefined();
     expect(sessions.find("s1")).toMatchObject({ id: "s1" });
     expect(sessions.find("s2")).toBeUndefined();
     expect(place.lines.filter((line) => line.includes("the database fails"))).toHaveLength(1);

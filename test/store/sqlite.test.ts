@@ -72,6 +72,7 @@ function session(id: string, changes: Partial<SessionRecord> = {}): SessionRecor
     seenAt: now,
     ip: "192.0.2.7",
     userAgent: "test",
+    seal: "s",
     ...changes,
   };
 }
@@ -109,7 +110,7 @@ test("the SQLite store answers at once, but for a mail that is queued", async ()
   expect(await queued).toBe(true);
   const answers = [
     stores.tickets.spend("a", 2e12),
-    stores.sessions.touch("a", 0),
+    stores.sessions.touch(session("a")),
     ...Object.values(others).map((call) => call()),
     stores.close(),
   ];
@@ -138,7 +139,7 @@ test("a closed store says so, however often it is closed", () => {
     expect(call, name).toThrow("The database is closed.");
   }
   expect(stores.tickets.spend("a", 2e12)).toBe("unavailable");
-  expect(stores.sessions.touch("a", 0)).toBeUndefined();
+  expect(stores.sessions.touch(session("a"))).toBeUndefined();
 });
 
 test("everything is there again after closing and opening", () => {
@@ -162,7 +163,7 @@ test("two handles on one file see each other's changes at once", () => {
   const [here, there] = [place.open(clock), place.open(clock)];
   void here.sessions.create(session("a"));
   expect(there.sessions.find("a")).toEqual(session("a"));
-  void there.sessions.touch("a", session("a").seenAt + 5);
+  void there.sessions.touch(session("a", { seenAt: session("a").seenAt + 5 }));
   expect(here.sessions.find("a")).toMatchObject({ seenAt: session("a").seenAt + 5 });
   const told: string[] = [];
   here.sessions.onEnded((id) => told.push(id));

@@ -33,7 +33,15 @@ function createLog(): { log: Logger; lines: string[] } {
 function record(clock: Clock, id: string, changes: Partial<SessionRecord> = {}): SessionRecord {
   const now = clock.now();
   const times = { createdAt: now, expiresAt: now + HOUR, seenAt: now };
-  return { id, email: "ann@example.org", ...times, ip: "192.0.2.7", userAgent: "test", ...changes };
+  return {
+    id,
+    email: "ann@example.org",
+    ...times,
+    ip: "192.0.2.7",
+    userAgent: "test",
+    seal: "s",
+    ...changes,
+  };
 }
 
 /** Asks until the answer is as wanted. @returns after how many milliseconds that was. */
@@ -486,6 +494,87 @@ describe.each(executables)("%s", (executable) => {
       }, 1_000);
     });
 
+    describe("a broken record", () => {
+      const RECORDS = "{runegate}:sessions";
+      const json = (changes: object) =>
+        JSON.stringify({ createdAt: 1, expiresAt: 2e12, ip: "", userAgent: "", seal: "s", ...changes });
+      const BROKEN: [string, string][] = [
+        ["nothing", ""],
+        ["no JSON", "1800000012345\nann@example.org\n{"],
+        ["cut off", json({}).slice(0, 40)],
+        ["another shape", "1800000012345\nann@example.org\n[]"],
+        ["null", "1800000012345\nann@example.org\nnull"],
+        ["one line", "1800000012345"],
+        ["a time that is none", `soon\nann@example.org\n${json({})}`],
+        ["no time", `\nann@example.org\n${json({})}`],
+        ["an end that is a text", `1800000012345\nann@example.org\n${json({ expiresAt: "2e12" })}`],
+        ["no end", `1800000012345\nann@example.org\n${json({ expiresAt: null })}`],
+        ["an address from nowhere", `1800000012345\nann@example.org\n${json({ ip: 7 })}`],
+        ["binary", "\u0000\u00ff\n\n\n\u0000"],
+      ];
+
+      test.each(BROKEN)("(%s) costs that session, and is told and removed once", async (_, value) => {
+        const server = await startOwn({ lines: ["appendonly yes"] });
+        const clock = createTestClock();
+        const stores = await open(server.url, clock);
+        for (const id of ["broken", "whole"]) await stores.sessions.create(record(clock, id));
+        await server.run("HSET", RECORDS, "broken", value);
+        expect((await stores.sessions.list()).map(({ id }) => id)).toEqual(["whole"]);
+        const found = await Promise.all(
+          ["broken", "whole", "broken"].map(async (id) => stores.sessions.find(id)),
+        );
+        expect(found.map((one) => one?.id)).toEqual([undefined, "whole", undefined]);
+        expect(stores.lines.filter((line) => line.includes("cannot be read"))).toHaveLength(1);
+        expect(await server.run("HEXISTS", RECORDS, "broken")).toBe(0);
+        expect(await server.run("ZSCORE", `${RECORDS}:expiry`, "broken")).toBeNull();
+        await stores.sessions.create(record(clock, "new"));
+        expect(await stores.sessions.endAll("ann@example.org")).toEqual(["new", "whole"]);
+        expect(await server.run("ZCARD", `${RECORDS}:addresses`)).toBe(0);
+      });
+
+      test.each(BROKEN)("(%s) that has expired keeps nobody from signing in", async (_, value) => {
+        const server = await startOwn();
+        const clock = createTestClock();
+        const stores = await open(server.url, clock);
+        for (let i = 0; i < 12; i++) {
+          await stores.sessions.create(record(clock, `s${i}`));
+          await server.run("HSET", RECORDS, `s${i}`, value);
+        }
+        await server.run("HDEL", RECORDS, "s11");
+        clock.advance(2 * HOUR);
+        for (const id of ["one", "two"]) {
+          await stores.sessions.create(record(clock, id));
+          expect(await stores.sessions.find(id)).toMatchObject({ id });
+        }
+        // Twelve have gone, ten with each that came.
+        expect(await server.run("ZCARD", `${RECORDS}:expiry`)).toBe(2);
+        expect(await server.run("HLEN", RECORDS)).toBe(2);
+      });
+
+      test("among thousands hides none of the others from a list", async () => {
+        const server = await startOwn();
+        const clock = createTestClock();
+        const stores = await open(server.url, clock);
+        const ids = Array.from({ length: 3_200 }, (_, i) => `s${String(i).padStart(4, "0")}`);
+        await Promise.all(
+          ids.map(async (id, i) => stores.sessions.create(record(clock, id, { createdAt: i }))),
+        );
+        // A page of them, and more.
+        for (const id of ids.slice(900, 2_300)) await server.run("HSET", RECORDS, id, "broken");
+        const listed = (await stores.sessions.list()).map(({ id }) => id);
+        expect(listed).toEqual([...ids.slice(0, 900), ...ids.slice(2_300)]);
+      });
+
+      test("of a limit is as good as none", async () => {
+        const server = await startOwn();
+        const stores = await open(server.url);
+        const rule = { limit: 1, windowMs: 60_000 };
+        await server.run("RPUSH", "{runegate}:limit:k", "soon");
+        expect(await stores.limits.hit("k", rule)).toEqual({ allowed: true });
+        expect(await stores.limits.hit("k", rule)).toMatchObject({ allowed: false });
+      });
+    });
+
     test("a server that makes room by forgetting is warned of", async () => {
       const server = await startOwn({
         lines: ["maxmemory 100mb", "maxmemory-policy allkeys-lru", "appendonly yes"],
@@ -544,7 +633,7 @@ describe.each(executables)("%s", (executable) => {
       expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("fresh");
       expect(await stores.tickets.isSpent("t")).toBe(true);
       await stores.sessions.create(record(systemClock, "a"));
-      await stores.sessions.touch("a", Date.now() + 1);
+      await stores.sessions.touch(record(systemClock, "a", { seenAt: Date.now() + 1 }));
       expect(await stores.sessions.list()).toHaveLength(1);
       expect(await stores.sessions.endAll("ann@example.org")).toEqual(["a"]);
       await stores.limits.hit("k", { limit: 1, windowMs: 1000 });

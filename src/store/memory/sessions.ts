@@ -16,6 +16,7 @@ export function createMemorySessions(
   const idsByEmail = new Map<string, Set<string>>();
   const expiry = createExpiryBuckets(BUCKET_MS);
   const listeners: Array<(id: string) => void> = [];
+  let left: string | undefined;
 
   function live(id: string): SessionRecord | undefined {
     const record = records.get(id);
@@ -51,9 +52,9 @@ export function createMemorySessions(
 
     find: live,
 
-    touch(id, seenAt) {
+    touch({ id, seenAt, seal }) {
       const record = live(id);
-      if (record !== undefined && record.seenAt < seenAt) records.set(id, { ...record, seenAt });
+      if (record !== undefined && record.seenAt <= seenAt) records.set(id, { ...record, seenAt, seal });
     },
 
     end(id) {
@@ -77,6 +78,11 @@ export function createMemorySessions(
       return [...records.values()]
         .filter((record) => record.expiresAt > now)
         .sort((a, b) => a.createdAt - b.createdAt);
+    },
+
+    note(first) {
+      left ??= first;
+      return left;
     },
 
     onEnded: (listener) => {

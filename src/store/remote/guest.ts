@@ -56,6 +56,7 @@ export function createGuestStores(settings: {
     end: remote("sessions.end"),
     endAll: remote("sessions.endAll"),
     list: remote("sessions.list"),
+    note: remote("sessions.note"),
     onEnded: (listener) => {
       listeners.push(listener);
     },

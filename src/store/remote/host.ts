@@ -6,7 +6,7 @@ import type { StoreAnswer, StoreCall, StoreEvent } from "./messages.ts";
 /** What another process may call. `onEnded` is told to all of them, and `close` is the host's own affair. */
 const METHODS = {
   tickets: ["spend", "isSpent"],
-  sessions: ["create", "find", "touch", "end", "endAll", "list"],
+  sessions: ["create", "find", "touch", "end", "endAll", "list", "note"],
   limits: ["hit", "release"],
   outbox: ["add", "claim", "nextDue", "postpone", "remove"],
 } as const satisfies {

@@ -84,6 +84,10 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE sealed_outbox RENAME TO outbox;
   CREATE INDEX outbox_due ON outbox (first, next_attempt_at, queued_at, position);
   `,
+  `
+  -- Rows without a seal are of an older version (session/adoption.ts), which may still run while it is taken over from.
+  ALTER TABLE sessions ADD COLUMN seal TEXT NOT NULL DEFAULT '';
+  `,
 ];
 
 /** "RnGt": marks a database as Runegate's in its header (https://www.sqlite.org/fileformat.html#application_id). */

@@ -3,7 +3,7 @@ import { type SessionRecord, type SessionStore, StoreUnavailable } from "../cont
 import type { SqliteHandle } from "./handle.ts";
 
 const RECORD =
-  "id, email, created_at AS createdAt, expires_at AS expiresAt, seen_at AS seenAt, ip, user_agent AS userAgent";
+  "id, email, created_at AS createdAt, expires_at AS expiresAt, seen_at AS seenAt, ip, user_agent AS userAgent, seal";
 
 /**
  * Sessions by id, which is found by one search however many there are. Beginning and end survive a power cut; the note of the
@@ -16,16 +16,18 @@ export function createSqliteSessions(
 ): SessionStore & { sweep(most: number): boolean } {
   const { durable, relaxed } = handle;
   const listeners: Array<(id: string) => void> = [];
-  const insert = durable.prepare<never, [string, string, number, number, number, string, string]>(`
-    INSERT OR REPLACE INTO sessions (id, email, created_at, expires_at, seen_at, ip, user_agent)
-    VALUES (?, ?, ?, ?, ?, ?, ?)`);
+  const insert = durable.prepare<never, [string, string, number, number, number, string, string, string]>(`
+    INSERT OR REPLACE INTO sessions (id, email, created_at, expires_at, seen_at, ip, user_agent, seal)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
   const select = relaxed.prepare<SessionRecord, [string]>(`SELECT ${RECORD} FROM sessions WHERE id = ?`);
   const selectLive = relaxed.prepare<SessionRecord, [number]>(
     `SELECT ${RECORD} FROM sessions WHERE expires_at > ? ORDER BY created_at`,
   );
-  const touch = relaxed.prepare<never, [string, number, number]>(
-    "UPDATE sessions SET seen_at = ?2 WHERE id = ?1 AND seen_at < ?2 AND expires_at > ?3",
+  const touch = relaxed.prepare<never, [string, number, number, string]>(
+    "UPDATE sessions SET seen_at = ?2, seal = ?4 WHERE id = ?1 AND seen_at <= ?2 AND expires_at > ?3",
   );
+  const leave = durable.prepare<never, [string]>("INSERT OR IGNORE INTO state VALUES ('sessions_note', ?)");
+  const left = durable.prepare<{ value: string }, []>("SELECT value FROM state WHERE name = 'sessions_note'");
   type Ended = { id: string; expiresAt: number };
   const remove = durable.prepare<Ended, [string]>(
     "DELETE FROM sessions WHERE id = ? RETURNING id, expires_at AS expiresAt",
@@ -48,8 +50,8 @@ export function createSqliteSessions(
   }
 
   return {
-    create({ id, email, createdAt, expiresAt, seenAt, ip, userAgent }) {
-      handle.write(() => insert.run(id, email, createdAt, expiresAt, seenAt, ip, userAgent));
+    create({ id, email, createdAt, expiresAt, seenAt, ip, userAgent, seal }) {
+      handle.write(() => insert.run(id, email, createdAt, expiresAt, seenAt, ip, userAgent, seal));
     },
 
     find(id) {
@@ -57,9 +59,9 @@ export function createSqliteSessions(
       return record !== null && record.expiresAt > clock.now() ? record : undefined;
     },
 
-    touch(id, seenAt) {
+    touch({ id, seenAt, seal }) {
       try {
-        handle.write(() => touch.run(id, seenAt, clock.now()));
+        handle.write(() => touch.run(id, seenAt, clock.now(), seal));
       } catch (error) {
         // A full disk signs nobody out: the session goes on, and its last use is noted when there is room again.
         if (!(error instanceof StoreUnavailable)) throw error;
@@ -69,6 +71,11 @@ export function createSqliteSessions(
     end: (id) => tell(handle.write(() => remove.all(id))).length > 0,
     endAll: (email) => tell(handle.write(() => removeAll.all(email))),
     list: () => handle.read(() => selectLive.all(clock.now())),
+
+    note(first) {
+      if (first !== undefined) handle.write(() => leave.run(first));
+      return handle.read(() => left.get())?.value;
+    },
 
     onEnded: (listener) => {
       listeners.push(listener);

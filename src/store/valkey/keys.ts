@@ -16,6 +16,9 @@ export const limitKey = (key: string) => `${TAG}:limit:${key}`;
 /** Records by id, ids by when they expire, and `address LF id` in alphabetical order. */
 export const SESSIONS = [`${TAG}:sessions`, `${TAG}:sessions:expiry`, `${TAG}:sessions:addresses`] as const;
 
+/** A note that is kept for as long as the server lasts. */
+export const SESSIONS_NOTE = `${TAG}:sessions:note`;
+
 /** Entries by id, their places by when they fall due, the number of the last one queued, and the places of those that go first. */
 export const OUTBOX = [
   `${TAG}:outbox`,

@@ -14,9 +14,9 @@ local now = tonumber(ARGV[1])
 local longest = 0
 for i, key in ipairs(KEYS) do
   local limit, window = tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
-  local decisive = redis.call("LINDEX", key, -limit)
+  local decisive = tonumber(redis.call("LINDEX", key, -limit) or "")
   if decisive then
-    local wait = tonumber(decisive) + window - now
+    local wait = decisive + window - now
     if wait <= 2 * window then longest = math.max(longest, wait) end
   end
 end

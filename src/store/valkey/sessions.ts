@@ -1,7 +1,8 @@
 import type { Clock } from "../../clock.ts";
+import type { Logger } from "../../observe/log.ts";
 import type { SessionRecord, SessionStore } from "../contracts.ts";
 import { createRecencyMap } from "../memory/recency-map.ts";
-import { SESSIONS } from "./keys.ts";
+import { SESSIONS, SESSIONS_NOTE } from "./keys.ts";
 import type { Link } from "./link.ts";
 import { KEEP, MARGIN_MS, runScript, script } from "./script.ts";
 
@@ -11,15 +12,20 @@ import { KEEP, MARGIN_MS, runScript, script } from "./script.ts";
  * is an index: `address LF id` in alphabetical order. An LF is neither in an address nor, raw, in JSON.
  *
  * Each new session takes up to ten expired ones with it. When nobody comes any more, the keys themselves run out.
+ *
+ * What somebody else has written in between, or cut off, costs the session it belongs to and no other: scripts take nothing that
+ * they find for granted.
  */
 const REMOVE = `
 local records, expiry, addresses = KEYS[1], KEYS[2], KEYS[3]
 local function remove(id)
   local value = redis.call("HGET", records, id)
-  if not value then return end
+  -- What writes nothing may still be refused by a server that is full.
+  if not value and not redis.call("ZSCORE", expiry, id) then return end
+  local address = value and string.match(value, "\\n([^\\n]*)\\n")
   redis.call("HDEL", records, id)
   redis.call("ZREM", expiry, id)
-  redis.call("ZREM", addresses, string.match(value, "\\n([^\\n]*)\\n") .. "\\n" .. id)
+  if address then redis.call("ZREM", addresses, address .. "\\n" .. id) end
 end
 local function live(id, now)
   local expires = redis.call("ZSCORE", expiry, id)
@@ -38,11 +44,10 @@ for _, key in ipairs(KEYS) do keep(key, ttl) end
 `);
 
 const TOUCH = script(`${REMOVE}
-local id, seenAt, now = unpack(ARGV)
-local value = redis.call("HGET", records, id)
-if not value or not live(id, now) then return end
-local before, rest = string.match(value, "^([^\\n]*)(.*)$")
-if tonumber(before) < tonumber(seenAt) then redis.call("HSET", records, id, seenAt .. rest) end
+local id, seenAt, now, value = unpack(ARGV)
+local kept = redis.call("HGET", records, id)
+local before = kept and tonumber(string.match(kept, "^[^\\n]*"))
+if before and before <= tonumber(seenAt) and live(id, now) then redis.call("HSET", records, id, value) end
 `);
 
 const END = script(`${REMOVE}
@@ -51,6 +56,13 @@ local was = live(id, now)
 remove(id)
 if not was then return 0 end
 redis.call("PUBLISH", channel, id)
+return 1
+`);
+
+const DROP = script(`${REMOVE}
+local id, value = unpack(ARGV)
+if redis.call("HGET", records, id) ~= value then return 0 end
+remove(id)
 return 1
 `);
 
@@ -65,15 +77,20 @@ for _, member in ipairs(redis.call("ZRANGEBYLEX", addresses, "[" .. address .. "
     redis.call("PUBLISH", channel, id)
   end
   remove(id)
+  redis.call("ZREM", addresses, member)
 end
 return ended
 `);
 
 const PAGE = script(`
 local records, expiry = KEYS[1], KEYS[2]
-local ids = redis.call("ZRANGEBYSCORE", expiry, ARGV[1], "+inf", "LIMIT", ARGV[2], ARGV[3])
-if #ids == 0 then return {{}, {}} end
-return {ids, redis.call("HMGET", records, unpack(ids))}
+local found = redis.call("ZRANGEBYSCORE", expiry, ARGV[1], "+inf", "WITHSCORES", "LIMIT", ARGV[2], ARGV[3])
+local ids, ends = {}, {}
+for i = 1, #found, 2 do
+  ids[#ids + 1], ends[#ends + 1] = found[i], found[i + 1]
+end
+if #ids == 0 then return {{}, {}, {}} end
+return {ids, ends, redis.call("HMGET", records, unpack(ids))}
 `);
 
 /** So many at a time: a list of everything at once would keep the server from everybody else. */
@@ -81,7 +98,7 @@ const PAGE_SIZE = 1_000;
 /** Enough for an end to be told once, however it is learned of first. */
 const TOLD = 10_000;
 
-export function createValkeySessions(link: Link, clock: Clock): SessionStore {
+export function createValkeySessions(link: Link, clock: Clock, log: Logger): SessionStore {
   const listeners: Array<(id: string) => void> = [];
   /** Ids do not come again, so that whoever was told of one need not hear of it from the server too. */
   const told = createRecencyMap<true>();
@@ -96,6 +113,12 @@ export function createValkeySessions(link: Link, clock: Clock): SessionStore {
 
   link.onMessage(tell);
 
+  /** Never rejects: whether or not it can be removed, it is no session. Whoever removes it says so, once. */
+  async function drop(id: string, value: string): Promise<void> {
+    const was = await runScript(link, DROP, SESSIONS, [id, value]).catch(() => 0);
+    if (was === 1) log.error("removed a session record that cannot be read", { session: id.slice(0, 8) });
+  }
+
   return {
     async create(record) {
       const now = clock.now();
@@ -109,11 +132,12 @@ export function createValkeySessions(link: Link, clock: Clock): SessionStore {
       const value = (await link.run("HGET", [SESSIONS[0], id])) as string | null;
       if (value === null) return undefined;
       const record = read(id, value);
-      return record.expiresAt > clock.now() ? record : undefined;
+      if (record === undefined) await drop(id, value);
+      return record !== undefined && record.expiresAt > clock.now() ? record : undefined;
     },
 
-    async touch(id, seenAt) {
-      await runScript(link, TOUCH, SESSIONS, [id, seenAt, clock.now()]);
+    async touch(record) {
+      await runScript(link, TOUCH, SESSIONS, [record.id, record.seenAt, clock.now(), write(record)]);
     },
 
     async end(id) {
@@ -134,20 +158,25 @@ export function createValkeySessions(link: Link, clock: Clock): SessionStore {
       let from = `(${clock.now()}`;
       let skip = 0;
       for (;;) {
-        const [ids, values] = (await runScript(link, PAGE, SESSIONS, [from, skip, PAGE_SIZE])) as Page;
-        const page = ids.flatMap((id, i) => {
-          const value = values[i];
-          return typeof value === "string" ? [read(id, value)] : [];
-        });
-        for (const record of page) records.set(record.id, record);
-        const last = page.at(-1);
-        if (last === undefined || ids.length < PAGE_SIZE) break;
-        const end = String(last.expiresAt);
-        const alike = page.filter(({ expiresAt }) => expiresAt === last.expiresAt).length;
+        const [ids, ends, values] = (await runScript(link, PAGE, SESSIONS, [from, skip, PAGE_SIZE])) as Page;
+        for (const [i, id] of ids.entries()) {
+          const record = read(id, values[i] ?? "");
+          if (record !== undefined) records.set(id, record);
+        }
+        const end = ends.at(-1);
+        if (end === undefined || ids.length < PAGE_SIZE) break;
+        const alike = ends.length - ends.indexOf(end);
         skip = from === end ? skip + alike : alike;
         from = end;
       }
       return [...records.values()].sort((a, b) => a.createdAt - b.createdAt);
+    },
+
+    async note(first) {
+      // The one command that leaves it, if need be, and gives what was there.
+      const args = first === undefined ? [] : [first, "NX", "GET"];
+      const before = await link.run(first === undefined ? "GET" : "SET", [SESSIONS_NOTE, ...args]);
+      return (before as string | null) ?? first;
     },
 
     onEnded: (listener) => {
@@ -156,15 +185,26 @@ export function createValkeySessions(link: Link, clock: Clock): SessionStore {
   };
 }
 
-type Page = [ids: string[], values: (string | null)[]];
+type Page = [ids: string[], ends: string[], values: (string | null)[]];
 
 function write({ id: _, email, seenAt, ...rest }: SessionRecord): string {
   return `${seenAt}\n${email}\n${JSON.stringify(rest)}`;
 }
 
-function read(id: string, value: string): SessionRecord {
-  const first = value.indexOf("\n");
-  const second = value.indexOf("\n", first + 1);
-  const rest = JSON.parse(value.slice(second + 1)) as Omit<SessionRecord, "id" | "email" | "seenAt">;
-  return { id, email: value.slice(first + 1, second), seenAt: Number(value.slice(0, first)), ...rest };
+/** Undefined for anything but what `write` makes, in this version or the one before, which had no seals. */
+function read(id: string, value: string): SessionRecord | undefined {
+  const [seenAt = "", email = "", ...json] = value.split("\n");
+  try {
+    const rest = JSON.parse(json.join("\n")) as Partial<
+      Omit<SessionRecord, "id" | "email" | "seenAt">
+    > | null;
+    const { createdAt, expiresAt, ip, userAgent, seal = "" } = rest ?? {};
+    const times = [seenAt === "" ? Number.NaN : Number(seenAt), createdAt, expiresAt];
+    const texts = [ip, userAgent, seal];
+    if (!times.every(Number.isSafeInteger) || !texts.every((text) => typeof text === "string"))
+      return undefined;
+    return { id, email, seenAt: Number(seenAt), createdAt, expiresAt, ip, userAgent, seal } as SessionRecord;
+  } catch {
+    return undefined;
+  }
 }

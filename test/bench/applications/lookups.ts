@@ -64,6 +64,7 @@ async function fill(): Promise<void> {
         seenAt: now,
         ip: "192.0.2.1",
         userAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0",
+        seal: `${now}.${"s".repeat(43)}`,
       };
       made.push(stores.sessions.create(record));
     }

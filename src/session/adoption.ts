@@ -1,0 +1,73 @@
+import type { Clock } from "../clock.ts";
+import type { Logger } from "../observe/log.ts";
+import type { SessionRecord, SessionStore } from "../store/contracts.ts";
+import type { Seals } from "./seal.ts";
+
+/**
+ * Seals the sessions that an older Runegate left in a store, so that the upgrade signs nobody out. To be removed with the next
+ * release but one.
+ *
+ * The first instance to start leaves a signed note in the store that says until when records without a seal are taken over:
+ * for an hour if it finds any, because other gateways may still be of the older version, else not at all. Every instance that
+ * starts in that hour seals what it finds. Whoever removes the note, or takes the whole store back to the time before it,
+ * as with an old backup, has what they put there sealed once more: until this is gone, only that is left of what a writer can do.
+ */
+export type Adoption = {
+  /** Seals what there is to be sealed. @throws {StoreUnavailable} */
+  run(): Promise<void>;
+  /** The record with its seal, or undefined where none is given any more. @throws {StoreUnavailable} */
+  adopt(record: SessionRecord): Promise<SessionRecord | undefined>;
+};
+
+const WINDOW_MS = 60 * 60_000;
+/** Sealed in one go; others are served in between. */
+const STEP = 100;
+
+export function createAdoption(settings: {
+  readonly store: SessionStore;
+  readonly seals: Seals;
+  readonly clock: Clock;
+  readonly log: Logger;
+}): Adoption {
+  const { store, seals, clock, log } = settings;
+  let until: Promise<number> | undefined;
+
+  /** Until when records without a seal are taken over, milliseconds since the Unix epoch. Asked for once. */
+  function openUntil(): Promise<number> {
+    until ??= prepare().catch((error: unknown) => {
+      until = undefined;
+      throw error;
+    });
+    return until;
+  }
+
+  async function prepare(): Promise<number> {
+    const before = await store.note();
+    const end = before === undefined ? undefined : endOf(before);
+    if (end !== undefined && clock.now() >= end) return end;
+    const unsealed = (await store.list()).filter(({ seal }) => seal === "");
+    const proposed = seals.sign(String(unsealed.length === 0 ? 0 : clock.now() + WINDOW_MS));
+    const agreed = end ?? endOf(await store.note(proposed));
+    if (clock.now() >= agreed) return agreed;
+    for (const [i, record] of unsealed.entries()) {
+      await store.touch(seals.seal(record));
+      if (i % STEP === STEP - 1) await new Promise((resolve) => setImmediate(resolve));
+    }
+    log.info("sealed the sessions of an older version", { sessions: unsealed.length });
+    return agreed;
+  }
+
+  /** A note that is not ours, or under a key that is gone, opens nothing. */
+  const endOf = (note: string | undefined) => Number(seals.verify(note ?? "") ?? 0);
+
+  return {
+    run: async () => void (await openUntil()),
+
+    async adopt(record) {
+      if (clock.now() >= (await openUntil())) return undefined;
+      const sealed = seals.seal(record);
+      await store.touch(sealed);
+      return sealed;
+    },
+  };
+}
