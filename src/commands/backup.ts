@@ -13,7 +13,9 @@ export const backup: Command = {
 
 Copies the database of RUNEGATE_STORE=sqlite:… to FILE: all of it, as it is at
 one moment. Runegate may run meanwhile and is not held up. FILE must not be
-there yet, and can be read by its owner only.
+there yet, and can be read by its owner only. For root, who reads the service's
+database with the service's rights, it is made beside the database first, so
+there must be room for it there too.
 
   --json    print what was copied as JSON
 

@@ -1,6 +1,7 @@
 import { ConfigError } from "../config/finding.ts";
 import { readOptions } from "../config/load.ts";
 import type { ListenAddress } from "../config/types.ts";
+import { fetchOnSocket } from "../net/unix-socket.ts";
 import { type Command, EXIT, UsageError } from "./command.ts";
 
 const READY = "/_runegate/health/ready";
@@ -27,12 +28,10 @@ Example: RUNEGATE_LISTEN=127.0.0.1:7870 runegate health`,
     let answer: Response;
     try {
       // A proxy that the environment names is not asked about one's own machine.
-      answer = await fetch(url, {
-        proxy: false,
-        redirect: "error",
-        signal: AbortSignal.timeout(WITHIN_MS),
-        ...(unix === undefined ? {} : { unix }),
-      } as BunFetchRequestInit);
+      const init: BunFetchRequestInit = { redirect: "error", signal: AbortSignal.timeout(WITHIN_MS) };
+      answer = await (unix === undefined
+        ? fetch(url, { ...init, proxy: false })
+        : fetchOnSocket(unix, url, init));
     } catch (error) {
       const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
       io.err(`No answer from ${unix ?? new URL(url).host}: ${reason}`);

@@ -8,6 +8,7 @@ import { createOperator, type Operator, OperatorError } from "../control/operato
 import { deriveKeys } from "../keys.ts";
 import { createAudit } from "../observe/audit.ts";
 import { createLoggers } from "../observe/log.ts";
+import { asOwnerOf } from "../rights.ts";
 import { createSessions } from "../session/session.ts";
 import { StoreUnavailable } from "../store/contracts.ts";
 import { openStores } from "../store/open.ts";
@@ -32,7 +33,10 @@ export async function operate(io: Io, work: (operator: Operator) => Promise<Exit
       io.err("RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be reached.");
       return EXIT.failed;
     }
-    return await onStore(options, io, work);
+    const { store } = options;
+    return await (store.kind === "sqlite"
+      ? asOwnerOf(store.path, () => onStore(options, io, work))
+      : onStore(options, io, work));
   } catch (error) {
     const expected =
       error instanceof ControlError || error instanceof OperatorError || error instanceof StoreUnavailable;

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { systemClock } from "../clock.ts";
 import type { StoreLocation } from "../config/types.ts";
 import { createLoggers } from "../observe/log.ts";
+import { asOwnerOf } from "../rights.ts";
 import { StoreUnavailable } from "../store/contracts.ts";
 import { openStores } from "../store/open.ts";
 import type { ProbeResult } from "./check.ts";
@@ -13,7 +14,9 @@ export async function probeStore(location: StoreLocation): Promise<ProbeResult> 
     case "memory":
       return { ok: true, lines: ["The memory store is part of Runegate: nothing to reach."] };
     case "sqlite":
-      return existsSync(location.path) ? reach(location, location.path) : probeFolder(location.path);
+      return asOwnerOf(location.path, async () =>
+        existsSync(location.path) ? reach(location, location.path) : probeFolder(location.path),
+      );
     case "valkey":
       return reach(location, location.shown);
   }

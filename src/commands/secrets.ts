@@ -1,7 +1,7 @@
 import {
-  chmodSync,
-  chownSync,
   closeSync,
+  fchmodSync,
+  fchownSync,
   fsyncSync,
   openSync,
   readFileSync,
@@ -18,6 +18,7 @@ import { readableByOthers } from "../config/files.ts";
 import { ConfigError, describe } from "../config/finding.ts";
 import { OPTIONS } from "../config/options.ts";
 import { freshJwtSecret, freshSessionKey } from "../config/secret-values.ts";
+import { asOwnerOf } from "../rights.ts";
 import { type Command, EXIT, type Io, UsageError } from "./command.ts";
 
 /** The secrets an installation needs, in the order they are written. */
@@ -43,7 +44,7 @@ Example: runegate secrets --env-file /etc/runegate/runegate.env`,
     const { values } = parseArgs({ args: [...args], options: { "env-file": { type: "string" } } });
     const path = values["env-file"];
     if (path === "") throw new UsageError("--env-file needs the name of a file.");
-    if (path !== undefined) return addMissing(path, io);
+    if (path !== undefined) return asOwnerOf(path, () => addMissing(path, io));
     for (const { name, make } of SECRETS) io.out(`${name}=${make(systemRandom)}`);
     return EXIT.done;
   },
@@ -104,13 +105,13 @@ function replaceFile(path: string, content: Buffer, mode: number, owner: Existin
   try {
     try {
       for (let written = 0; written < content.length; ) written += writeSync(file, content, written);
+      // Owner first: changing it may clear mode bits (chown(2)).
+      if (owner !== undefined && process.geteuid?.() === 0) fchownSync(file, owner.uid, owner.gid);
+      fchmodSync(file, mode);
       fsyncSync(file);
     } finally {
       closeSync(file);
     }
-    // Owner first: changing it may clear mode bits (chown(2)).
-    if (owner !== undefined && process.getuid?.() === 0) chownSync(temporary, owner.uid, owner.gid);
-    chmodSync(temporary, mode);
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
+import { fetchOnSocket } from "../net/unix-socket.ts";
 import { checkDirectory } from "./directory.ts";
 import type { ListedSession, ListedUser, Operator } from "./operator.ts";
 
@@ -32,11 +33,8 @@ export function connectControl(path: string): ControlClient {
       );
     }
     try {
-      response = await fetch(`http://runegate${route}`, {
-        unix: path,
-        proxy: false,
-        ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
-      } as RequestInit);
+      const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+      response = await fetchOnSocket(path, `http://runegate${route}`, init);
     } catch {
       throw new ControlError(
         `No running instance answers on ${path}. Is runegate running, as a user whose files you may open?`,

@@ -1,4 +1,15 @@
-import { chmodSync, chownSync, linkSync, lstatSync, readFileSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 
 /** Unix sockets that others are to find under a name: whoever may write to one may connect to it (unix(7)). */
@@ -32,11 +43,32 @@ export async function removeStaleSocket(path: string): Promise<void> {
  */
 async function isDeserted(path: string): Promise<boolean> {
   try {
-    const init = { unix: path, proxy: false, redirect: "manual", signal: AbortSignal.timeout(ANSWER_MS) };
-    await fetch("http://localhost/_runegate/health/live", init as BunFetchRequestInit);
+    const signal = AbortSignal.timeout(ANSWER_MS);
+    await fetchOnSocket(path, "http://localhost/_runegate/health/live", { redirect: "manual", signal });
     return false;
   } catch (error) {
     return error instanceof Error && "code" in error && error.code === "ECONNREFUSED";
+  }
+}
+
+/** Linux: opens what has the name itself, links included, without doing anything to it (open(2)). */
+const O_PATH = 0o10000000;
+
+/**
+ * Asks on the socket that has the name itself: no link is followed, and none that is put there meanwhile.
+ * @throws {Error} with `code` if nothing has the name, or `ENOTSOCK` if something else has.
+ */
+export async function fetchOnSocket(path: string, url: string, init: RequestInit): Promise<Response> {
+  const linux = process.platform === "linux";
+  const file = linux ? openSync(path, O_PATH | constants.O_NOFOLLOW) : undefined;
+  try {
+    const stats = file === undefined ? lstatSync(path) : fstatSync(file);
+    if (!stats.isSocket()) throw Object.assign(new Error(`${path} is no socket`), { code: "ENOTSOCK" });
+    const unix = file === undefined ? path : `/proc/self/fd/${file}`;
+    // The name is used again for another socket: no connection to this one may be kept for it.
+    return await fetch(url, { ...init, unix, proxy: false, keepalive: false } as BunFetchRequestInit);
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }
 

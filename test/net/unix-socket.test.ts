@@ -136,7 +136,8 @@ describe("what has the name already", () => {
       time.sleep(20)`.replaceAll("\n      ", "\n");
     const child = Bun.spawn(["python3", "-c", busy], { stdout: "pipe" });
     try {
-      for await (const said of child.stdout) if (said.length > 0) break;
+      const { value } = await child.stdout.getReader().read();
+      expect(Buffer.from(value ?? []).toString()).toBe("full\n");
       await expect(removeStaleSocket(path)).rejects.toThrow("another instance listens");
       expect(lstatSync(path).isSocket()).toBe(true);
     } finally {

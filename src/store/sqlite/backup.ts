@@ -1,7 +1,19 @@
 import { type Database, SQLiteError } from "bun:sqlite";
-import { closeSync, existsSync, fsyncSync, lstatSync, openSync, renameSync, rmSync, statSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import type { Random } from "../../clock.ts";
+import { asOwnerOf, haveOneOwner } from "../../rights.ts";
 import { StoreUnavailable } from "../contracts.ts";
 import { describeFailure } from "./failure.ts";
 import { checkContents, contentsOf } from "./migrations.ts";
@@ -22,27 +34,68 @@ const BUSY_TIMEOUT_MS = 10_000;
 /**
  * Writes the database at `source`, as it is at one moment, to a new file at `target`, while others go on using it. The file is
  * its owner's alone, is checked, and is on the disk and whole when it appears under its name.
+ *
+ * Where the two places belong to different users, as when root makes a backup of the service's database, SQLite makes the copy
+ * beside the database with its owner's rights, and what is done with the target's is to write bytes.
  * @throws {StoreUnavailable} with what to do about it; nothing is left behind then.
  */
 export function backUp(source: string, target: string, random: Random): Backup {
-  if (!existsSync(source)) throw new StoreUnavailable(`Nothing is kept yet: there is no ${source}.`);
-  if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) {
+  const suffix = `${Buffer.from(random.bytes(6)).toString("hex")}.tmp`;
+  const temporary = `${target}.${suffix}`;
+  const copied = haveOneOwner(source, target) ? temporary : `${source}.${suffix}`;
+  const inSource = <T>(work: () => T) => asOwnerOf(source, work);
+  const inTarget = <T>(work: () => T) => asOwnerOf(target, work);
+  if (!inSource(() => existsSync(source))) {
+    throw new StoreUnavailable(`Nothing is kept yet: there is no ${source}.`);
+  }
+  if (inTarget(() => lstatSync(target, { throwIfNoEntry: false })) !== undefined) {
     throw new StoreUnavailable(`${target} is there already, and nothing is overwritten. Name a new file.`);
   }
-  const temporary = `${target}.${Buffer.from(random.bytes(6)).toString("hex")}.tmp`;
+  let written = copied;
   try {
-    // SQLite fills an empty file as it would make a new one, which would be open to others.
-    closeSync(openSync(temporary, "wx", OWNER_ONLY));
-    const schema = copy(source, temporary);
-    const held = inspect(temporary);
-    sync(temporary);
-    const bytes = statSync(temporary).size;
-    renameSync(temporary, target);
-    sync(dirname(target));
-    return { bytes, schema, ...held };
+    const held = inSource(() => {
+      // SQLite fills an empty file as it would make a new one, which would be open to others.
+      closeSync(openSync(copied, "wx", OWNER_ONLY));
+      const schema = copy(source, copied);
+      return { schema, ...inspect(copied) };
+    });
+    written = target;
+    if (copied !== temporary)
+      transfer(
+        inSource(() => openSync(copied, "r")),
+        () => inTarget(() => openSync(temporary, "wx", OWNER_ONLY)),
+      );
+    return inTarget(() => {
+      sync(temporary);
+      const bytes = statSync(temporary).size;
+      renameSync(temporary, target);
+      sync(dirname(target));
+      return { bytes, ...held };
+    });
   } catch (error) {
-    rmSync(temporary, { force: true });
-    throw inWords(error, target);
+    inTarget(() => rmSync(temporary, { force: true }));
+    throw inWords(error, written);
+  } finally {
+    if (copied !== temporary) inSource(() => rmSync(copied, { force: true }));
+  }
+}
+
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Takes the bytes of one open file to another, whoever may open which. Closes both. */
+function transfer(from: number, open: () => number): void {
+  try {
+    const to = open();
+    try {
+      const chunk = Buffer.alloc(CHUNK_BYTES);
+      for (let read = readSync(from, chunk); read > 0; read = readSync(from, chunk)) {
+        for (let done = 0; done < read; ) done += writeSync(to, chunk, done, read - done);
+      }
+    } finally {
+      closeSync(to);
+    }
+  } finally {
+    closeSync(from);
   }
 }
 
