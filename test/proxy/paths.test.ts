@@ -106,9 +106,11 @@ describe("/proxy reaches the application with the prefix removed", () => {
 });
 
 describe("the reserved prefix never reaches the application", () => {
+  test.each(["/_runegate", "/_runegate/"])("%s leads on to the landing path", async (target) => {
+    expect(await targetFor(target)).toBe(302);
+  });
+
   test.each([
-    "/_runegate",
-    "/_runegate/",
     "/_runegate/nothing",
     "/_runegate/../_runegate/nothing",
     "/_RUNEGATE/x",
