@@ -214,7 +214,7 @@ describe("a request that waits ends", () => {
     const email = "again@example.org";
     await exchange(
       pair.port,
-      "POST /login",
+      "POST /_runegate/login",
       ["Content-Type: application/json", `Content-Length: ${JSON.stringify({ email }).length}`],
       JSON.stringify({ email }),
     );
@@ -225,7 +225,7 @@ describe("a request that waits ends", () => {
     const body = JSON.stringify({ token });
     const redeemed = await exchange(
       pair.port,
-      "POST /auth",
+      "POST /_runegate/auth",
       [`Cookie: ${cookie}`, "Content-Type: application/json", `Content-Length: ${body.length}`],
       body,
     );
