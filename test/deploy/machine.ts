@@ -155,7 +155,8 @@ export function installationMachine(): Machine {
   }))
     writeFileSync(join(state, name), `${value}\n`);
   for (const [name, text] of Object.entries(PROGRAMS)) {
-    const note = 'note() { echo "$*" >>"$STATE/calls"; }';
+    // Not by the environment: the scripts give some programs none of it.
+    const note = `STATE=${state}\nnote() { echo "$*" >>"$STATE/calls"; }`;
     writeFileSync(join(bin, name), `#!/bin/sh\n${note}\n${text}\n`, { mode: 0o755 });
   }
   const path = (name: string) => join(root, name);
@@ -170,7 +171,7 @@ export function installationMachine(): Machine {
     // The caller's umask is not to matter.
     const child = Bun.spawn(["sh", "-c", 'umask 0; exec "$@"', "sh", ...command], {
       cwd,
-      env: { PATH: `${bin}:/usr/sbin:/usr/bin:/sbin:/bin`, DESTDIR: root, STATE: state },
+      env: { PATH: `${bin}:/usr/sbin:/usr/bin:/sbin:/bin`, DESTDIR: root },
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",

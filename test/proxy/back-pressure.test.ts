@@ -10,8 +10,8 @@ setDefaultTimeout(30_000);
 
 const GIGABYTE = 1_000_000_000;
 const PIECE = new Uint8Array(1_000_000).fill(0x61);
-/** What all the buffers on the way may hold: the system's, of two connections at both ends, and a few pieces. */
-const UNDER_WAY = 64 * 1024 * 1024;
+/** Far more than all the buffers on the way hold: the system's, of two connections at both ends, and a few pieces. */
+const UNDER_WAY = 128 * 1024 * 1024;
 const MAY_GROW = 32 * 1024 * 1024;
 
 let upstream: Upstream;
