@@ -44,7 +44,10 @@ describe("install.sh, the first time", () => {
       "--binary",
       machine.binary("first", "real"),
     );
-    expect([code, stderr]).toEqual([78, ""]);
+    // Nobody but root can give the file to root, which is what makes a group that reads it all right.
+    const ours =
+      process.getuid?.() === 0 ? "" : /^warning: \S+ holds a secret, and other users can read it .*\n/m;
+    expect([code, stderr.replace(ours, "")]).toEqual([78, ""]);
     expect(stdout).toMatch(/RUNEGATE_BASE_URL is required/);
     expect(stdout).toMatch(/smtp_pass is still the example's/);
     expect(stdout).not.toMatch(/go back to|version before/);
