@@ -79,6 +79,8 @@ export type Redeemed = {
 export type RefusedReason =
   | `token_${TicketProblem}`
   | "spent"
+  /** The store has begun, or begun anew, since: it cannot know whether the link was used. */
+  | "before_store"
   | "not_allowed"
   | "no_login_cookie"
   | "wrong_code"
@@ -111,6 +113,8 @@ export type LoginSettings = {
 const FULL_RETRY_MS = 60_000;
 /** And whoever comes while very many ask, after this: it passes as fast as they are served. */
 const CROWD_RETRY_MS = 5_000;
+/** The clocks of several gateways may differ by so much. */
+const CLOCK_SKEW_MS = 5 * 60_000;
 
 export function createLoginService(settings: LoginSettings): LoginService {
   const { tickets, sessions, limiter, queue, policy, known, outbox, audit, clock, random } = settings;
@@ -204,7 +208,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
   }
 
   async function redeem(
-    ticket: Pick<LoginTicket, "jti" | "email" | "next" | "expiresAt">,
+    ticket: Pick<LoginTicket, "jti" | "email" | "next" | "issuedAt" | "expiresAt">,
     how: "link" | "code",
     by: Redeemer,
   ): Promise<Redeemed | Refused> {
@@ -214,6 +218,10 @@ export function createLoginService(settings: LoginSettings): LoginService {
     const spent = await settings.spent.spend(ticket.jti, ticket.expiresAt);
     if (spent === "unavailable") throw new StoreUnavailable("tickets cannot be spent");
     if (spent === "spent") return refuse("spent", by.client, ticket.email);
+    // Asked when the mark is made: whatever the store forgets before, it has begun anew by now.
+    if (isBefore(await settings.spent.since(), ticket.issuedAt)) {
+      return refuse("before_store", by.client, ticket.email);
+    }
     const { cookie, record } = await sessions.start({
       email: ticket.email,
       ip: by.client.ip,
@@ -228,6 +236,11 @@ export function createLoginService(settings: LoginSettings): LoginService {
     await (async () => limiter.release(limiter.mailKey(ticket.email)))().catch(() => {});
     audit({ event: "redeemed", email: ticket.email, client: by.client.ip, by: how, session: record.id });
     return { outcome: "signed_in", cookie, record, next: ticket.next };
+  }
+
+  /** A beginning in the future is that of a clock which was wrong, and says nothing: nobody could sign in until then. */
+  function isBefore(since: number, issuedAt: number): boolean {
+    return since <= clock.now() + CLOCK_SKEW_MS && issuedAt < Math.floor(since / 1000) * 1000;
   }
 
   /** A redemption that the store kept from happening is an event too. */

@@ -25,6 +25,12 @@ export type TicketStore = {
    * @throws {StoreUnavailable}
    */
   isSpent(jti: string): Awaitable<boolean>;
+  /**
+   * Since when marks are kept: any from before may be forgotten. A store that has lost them says so from the moment that it is
+   * asked.
+   * @throws {StoreUnavailable}
+   */
+  since(): Awaitable<number>;
 };
 
 /** One signed-in browser. `id` is a keyed hash of the cookie, so a stolen store opens no session. */

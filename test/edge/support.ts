@@ -15,6 +15,10 @@ export function stoppable(stores: Stores): Stoppable {
           refuseIfAway();
           return stores.tickets.isSpent(jti);
         },
+        since() {
+          refuseIfAway();
+          return stores.tickets.since();
+        },
       },
       sessions: guarded(stores.sessions),
       limits: guarded(stores.limits),

@@ -55,6 +55,13 @@ export function storeContract(name: string, open: (clock: Clock) => Promise<Stor
         expect(await spend("c", end)).toBe("fresh");
       });
 
+      test("know since when they are marked", async () => {
+        const begun = clock.now();
+        expect(await stores.tickets.since()).toBe(begun);
+        clock.advance(HOUR);
+        expect(await stores.tickets.since()).toBe(begun);
+      });
+
       test("are fresh for exactly one of 1,000 callers at once", async () => {
         const end = clock.now() + MINUTE;
         const outcomes = await Promise.all(Array.from({ length: 1000 }, () => spend("shared", end)));

@@ -84,6 +84,7 @@ function alone() {
 /** Every method but `spend`, which has a word of its own for it. */
 const ASKING: readonly [name: string, ask: (stores: Stores) => unknown][] = [
   ["isSpent", ({ tickets }) => tickets.isSpent("a")],
+  ["since", ({ tickets }) => tickets.since()],
   ["create", ({ sessions }) => sessions.create(session("a", createTestClock()))],
   ["find", ({ sessions }) => sessions.find("a")],
   ["touch", ({ sessions }) => sessions.touch(session("a", createTestClock()))],

@@ -86,6 +86,7 @@ function everyCall({ tickets, sessions, limits, outbox, ready }: Stores) {
   return {
     ready,
     isSpent: () => tickets.isSpent("a"),
+    since: () => tickets.since(),
     create: () => sessions.create(session("a")),
     find: () => sessions.find("a"),
     end: () => sessions.end("a"),

@@ -301,6 +301,8 @@ describe.each(executables)("%s", (executable) => {
       await here.limits.hit("k", { limit: 1, windowMs: 5000 });
       await here.tickets.spend("t", clock.now() + HOUR);
       for (const key of (await server.run("KEYS", "*")) as string[]) {
+        // A beginning must not be forgotten before what it is about.
+        if (key === "{runegate}:since") continue;
         const ttl = Number(await server.run("PTTL", key));
         expect([key, ttl > 0 && ttl <= DAY + HOUR]).toEqual([key, true]);
       }

@@ -15,6 +15,7 @@ export function createMemoryTickets(
 ): TicketStore & { readonly size: number } {
   const marks = new Set<string>();
   const expiry = createExpiryBuckets(BUCKET_MS);
+  const since = clock.now();
   const forget = (jti: string) => void marks.delete(jti);
 
   return {
@@ -30,6 +31,7 @@ export function createMemoryTickets(
     },
 
     isSpent: (jti) => marks.has(jti),
+    since: () => since,
 
     get size() {
       return marks.size;

@@ -99,6 +99,7 @@ export function createGuestStores(settings: {
           }
         },
         isSpent: remote("tickets.isSpent"),
+        since: remote("tickets.since"),
       },
       sessions: cacheSessions(sessions, { clock: settings.clock }),
       limits: { hit: remote("limits.hit"), release: remote("limits.release") },

@@ -5,7 +5,7 @@ import type { StoreAnswer, StoreCall, StoreEvent } from "./messages.ts";
 
 /** What another process may call. `onEnded` is told to all of them, and `close` is the host's own affair. */
 const METHODS = {
-  tickets: ["spend", "isSpent"],
+  tickets: ["spend", "isSpent", "since"],
   sessions: ["create", "find", "touch", "end", "endAll", "list", "note"],
   limits: ["hit", "release"],
   outbox: ["add", "claim", "nextDue", "postpone", "remove"],

@@ -31,6 +31,9 @@ export function createSqliteTickets(
   const remember = relaxed.prepare<never, [number]>(
     "UPDATE state SET value = max(value, ?) WHERE name = 'tickets_swept_until'",
   );
+  const made = durable.prepare<{ at: number }, []>(
+    "SELECT applied_at AS at FROM schema_version WHERE version = 1",
+  );
   const expired = relaxed.prepare<{ found: number }, [number]>(
     "SELECT 1 AS found FROM tickets WHERE expires_at <= ? LIMIT 1",
   );
@@ -52,6 +55,7 @@ export function createSqliteTickets(
     },
 
     isSpent: (jti) => handle.read(() => find.get(jti)) !== null,
+    since: () => handle.read(() => made.get())?.at ?? 0,
 
     sweep(most) {
       const until = clock.now() - MARGIN_MS;

@@ -10,6 +10,9 @@ export const PROBE = `${TAG}:probe`;
 /** One string a spent ticket. */
 export const ticketKey = (jti: string) => `${TAG}:ticket:${jti}`;
 
+/** Since when everything is here: a server that has lost it all has lost this too. */
+export const SINCE = `${TAG}:since`;
+
 /** One list a limit key: when its latest hits were. */
 export const limitKey = (key: string) => `${TAG}:limit:${key}`;
 

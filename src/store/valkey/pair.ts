@@ -4,7 +4,7 @@ import type { Logger } from "../../observe/log.ts";
 import { messageOf } from "../../observe/message-of.ts";
 import { READY_FOR_MS, StoreUnavailable } from "../contracts.ts";
 import { diagnose } from "./diagnosis.ts";
-import { PROBE } from "./keys.ts";
+import { PROBE, SINCE } from "./keys.ts";
 import { ValkeyRefusal } from "./refusal.ts";
 
 /**
@@ -108,6 +108,11 @@ export async function openPair(settings: PairSettings): Promise<Pair> {
     await run("SET", [PROBE, "", "PX", "60000"]);
   }
 
+  /** Before the first ticket is issued that it may be asked about; and again soon after a server has been emptied. */
+  async function beginTime(): Promise<void> {
+    await run("SET", [SINCE, String(clock.now()), "NX"]);
+  }
+
   /** One question at a time, however many ask: the endpoint is open to everybody. */
   async function ready(): Promise<void> {
     if (lostBecause === undefined && clock.monotonic() < readyUntil) return;
@@ -138,7 +143,7 @@ export async function openPair(settings: PairSettings): Promise<Pair> {
   try {
     await connect();
     const ahead = await measureClock();
-    await probe().catch((error: unknown) => {
+    await Promise.all([probe(), beginTime()]).catch((error: unknown) => {
       if (!(error instanceof ValkeyRefusal && READ_ONLY_FOR_NOW.has(error.word))) throw error;
     });
     await answered(() => events.subscribe(channel, settings.onMessage));
@@ -147,7 +152,7 @@ export async function openPair(settings: PairSettings): Promise<Pair> {
       run,
       ready,
       async check() {
-        await Promise.all([probe(), answered(() => events.ping())]);
+        await Promise.all([probe(), beginTime(), answered(() => events.ping())]);
       },
       ahead,
     };

@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "../../observe/log.ts";
 import { StoreUnavailable, type TicketStore } from "../contracts.ts";
-import { ticketKey } from "./keys.ts";
+import { SINCE, ticketKey } from "./keys.ts";
 import type { Link } from "./link.ts";
 import { MARGIN_MS } from "./script.ts";
 
@@ -32,5 +32,10 @@ export function createValkeyTickets(link: Link, clock: Clock, log: Logger): Tick
     },
 
     isSpent: async (jti) => Boolean(await link.run("EXISTS", [ticketKey(jti)])),
+
+    async since() {
+      const now = String(clock.now());
+      return Number((await link.run("SET", [SINCE, now, "NX", "GET"])) ?? now);
+    },
   };
 }
