@@ -1,8 +1,10 @@
 import type { Server } from "bun";
 import type { ListenAddress, Options } from "../config/types.ts";
 import { bindUnixSocket, removeStaleSocket } from "../net/unix-socket.ts";
+import type { Logger } from "../observe/log.ts";
 import type { TunnelData } from "../proxy/tunnel.ts";
 import { type Gateway, handlersOf, listen } from "../server.ts";
+import { guardDescriptors } from "./descriptors.ts";
 
 /** For whoever has connected and is about to send a request. */
 const QUIET_MS = 1_000;
@@ -35,9 +37,10 @@ export type Place = Pick<Options, "listen" | "listenMode" | "listenGroup">;
  * @param shared whether other processes listen on the same address, now or when they take over.
  * @throws if the address is in use or may not be bound.
  */
-export function openInstance(first: Gateway, place: Place, shared: boolean): Instance {
+export function openInstance(first: Gateway, place: Place, shared: boolean, log: Logger): Instance {
   let gateway = first;
   const { server, release } = bind(gateway, place, shared);
+  const descriptors = guardDescriptors(server, log);
   gateway.start();
   const { promise: cut, resolve: cutOff } = Promise.withResolvers<void>();
   let stopped: Promise<void> | undefined;
@@ -48,6 +51,7 @@ export function openInstance(first: Gateway, place: Place, shared: boolean): Ins
 
   async function drain(): Promise<void> {
     release();
+    descriptors.stop();
     const drained = server.stop();
     // WebSockets and event streams have no end of their own to wait for.
     gateway.live.closeAll("shutdown");

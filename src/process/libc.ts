@@ -1,10 +1,14 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 
 /**
- * The one call of the C library that Bun has nothing for. Where the library cannot be opened, as in a container without one,
- * the caller says what that means.
+ * The few calls of the C library that Bun has nothing for. Where the library cannot be opened, as in a container without one,
+ * each caller says what that means.
  */
 export type Libc = {
+  /** Whether a descriptor is a socket that listens (getsockopt(2)). */
+  isListening(fd: number): boolean;
+  /** Changes what is waited for on a descriptor (epoll_ctl(2), `EPOLL_CTL_MOD`). @returns whether it was done. */
+  changeEvents(epoll: number, fd: number, events: number, data: bigint): boolean;
   /** Sends one datagram to a unix socket (unix(7)). @returns whether it was sent. */
   sendUnixDatagram(path: string, message: string): boolean;
 };
@@ -13,6 +17,11 @@ export type Libc = {
 const NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
 
 const SYMBOLS = {
+  getsockopt: {
+    args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.ptr],
+    returns: FFIType.i32,
+  },
+  epoll_ctl: { args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr], returns: FFIType.i32 },
   socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
   sendto: {
     args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32, FFIType.ptr, FFIType.u32],
@@ -23,6 +32,9 @@ const SYMBOLS = {
 
 /** Constants of Linux on x64 and arm64. */
 const AF_UNIX = 1;
+const SOL_SOCKET = 1;
+const SO_ACCEPTCONN = 30;
+const EPOLL_CTL_MOD = 3;
 const SOCK_DGRAM_CLOEXEC = 0o2000002;
 const MSG_NOSIGNAL = 0x4000;
 const LONGEST_UNIX_PATH = 108;
@@ -42,6 +54,23 @@ export function openLibc(): Libc | undefined {
 
 function wrap(libc: ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"]): Libc {
   return {
+    isListening(fd) {
+      const flag = Buffer.alloc(4);
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(flag.length);
+      const answered = libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, ptr(flag), ptr(length)) === 0;
+      return answered && flag.readUInt32LE() !== 0;
+    },
+
+    changeEvents(epoll, fd, events, data) {
+      // `struct epoll_event`, which is packed on x64 alone.
+      const offset = process.arch === "x64" ? 4 : 8;
+      const event = Buffer.alloc(offset + 8);
+      event.writeUInt32LE(events, 0);
+      event.writeBigUInt64LE(data, offset);
+      return libc.epoll_ctl(epoll, EPOLL_CTL_MOD, fd, ptr(event)) === 0;
+    },
+
     sendUnixDatagram(path, message) {
       const name = Buffer.from(path);
       if (name.length === 0 || name.length >= LONGEST_UNIX_PATH) return false;

@@ -10,7 +10,8 @@ import { REPLACED_DRAIN_MS, type Serving } from "./serving.ts";
 export function serveSingle(configuration: Configuration, parts: Parts): Serving {
   const { options } = configuration;
   // A successor listens on the same address for a moment.
-  const instance = openInstance(composeGateway(configuration, parts), options, options.listen.kind === "tcp");
+  const shared = options.listen.kind === "tcp";
+  const instance = openInstance(composeGateway(configuration, parts), options, shared, parts.loggers("main"));
   return {
     get gateway() {
       return instance.gateway;

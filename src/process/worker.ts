@@ -40,7 +40,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     // It may have been told to stop meanwhile.
     if (stopping) return;
     const gateway = composeGateway(configuration, { stores, mailbox: remoteMailbox(), loggers: log.loggers });
-    running = { instance: openInstance(gateway, options, true), stores, log };
+    running = { instance: openInstance(gateway, options, true, log.loggers("main")), stores, log };
   }
 
   async function reload(configuration: Configuration): Promise<void> {

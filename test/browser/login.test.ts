@@ -202,7 +202,9 @@ describe.skipIf(chromium === undefined)("a browser", () => {
       await stage.signIn(tab, someone("already"));
       await tab.open(`${stage.gateway.url}/_runegate/login?next=${encodeURIComponent(WANTED)}`);
       expect(await tab.where()).toBe(WANTED);
-      await tab.open(`${stage.gateway.url}/_runegate/login?next=${encodeURIComponent("//elsewhere.example/")}`);
+      await tab.open(
+        `${stage.gateway.url}/_runegate/login?next=${encodeURIComponent("//elsewhere.example/")}`,
+      );
       expect(await tab.where()).toBe("/");
     });
 

@@ -63,6 +63,7 @@ test("a store that is away is no reason for a sign-in to fail, and asking says s
   const away: TicketStore = {
     spend: () => Promise.reject(new StoreUnavailable("away")),
     isSpent: () => Promise.reject(new StoreUnavailable("away")),
+    since: () => Promise.reject(new StoreUnavailable("away")),
   };
   const known = createKnownAddresses(new Set([ADA]), away, createTestClock());
   await known.add(ADA);
