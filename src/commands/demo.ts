@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { listenAddress, targetAddress } from "../config/network-values.ts";
+import { targetAddress } from "../config/network-values.ts";
 import { type Environment, SYSTEM } from "../config/surroundings.ts";
 import { ValueError } from "../config/value-error.ts";
 import { claimAddress } from "../process/instance.ts";
@@ -9,6 +9,7 @@ import { type Command, EXIT, UsageError } from "./command.ts";
 import { probeTarget } from "./probe-target.ts";
 import { runGateway } from "./run-gateway.ts";
 
+const HERE = "127.0.0.1";
 const GATEWAY_PORT = 7870;
 const SAMPLE_PORT = 7860;
 
@@ -38,37 +39,26 @@ In a clone, with npm: npm run demo -- --target 8501`,
 
   async run(args, io) {
     const { values } = parseArgs({ args: [...args], options: { target: { type: "string" } } });
-    const application = values.target ?? (io.env.RUNEGATE_TARGET_SERVICE || undefined);
-    const own = application === undefined ? undefined : parseApplication(application);
-    const chosen = io.env.RUNEGATE_LISTEN ? parseListen(io.env.RUNEGATE_LISTEN) : undefined;
+    const { RUNEGATE_LISTEN: chosen, RUNEGATE_TARGET_SERVICE: configured } = io.env;
+    const own = parseApplication(values.target ?? configured ?? "");
     raiseFetchCeiling(io.env);
-    try {
-      // A reload by `bun --hot` finds it set up.
-      globalThis.runegateDemo ??= setUp(chosen, own);
-    } catch (error) {
-      if (chosen === undefined || !isInUse(error)) throw error;
-      io.err(
-        `Port ${chosen.port} is in use. Stop what uses it, or leave RUNEGATE_LISTEN out: the demo then takes`,
-      );
-      io.err("one that is free.");
-      return EXIT.failed;
-    }
-    const { listen, port, target, sample } = globalThis.runegateDemo;
-    const probed = await probeTarget(targetAddress(target), 2_000);
-    const silence = probed.ok ? undefined : probed.lines[0];
+    // A reload by `bun --hot` finds it set up.
+    globalThis.runegateDemo ??= await setUp(chosen ?? "", own);
+    const stage = globalThis.runegateDemo;
+    const { ok, lines } = await probeTarget(targetAddress(stage.target), 2_000);
     const code = await runGateway(
       {
         ...io,
         env: {
-          RUNEGATE_BASE_URL: `http://localhost:${port}`,
+          RUNEGATE_BASE_URL: `http://localhost:${stage.port}`,
           // The mailbox asks again and again whether there is mail.
           RUNEGATE_REQUEST_LOGS: "false",
           ...io.env,
           RUNEGATE_ENV: "development",
           RUNEGATE_ENV_FILE: "",
           RUNEGATE_EMAIL_CONFIG: "",
-          RUNEGATE_LISTEN: listen,
-          RUNEGATE_TARGET_SERVICE: target,
+          RUNEGATE_LISTEN: stage.listen,
+          RUNEGATE_TARGET_SERVICE: stage.target,
           RUNEGATE_ALLOW_ANY_EMAIL: "true",
         },
       },
@@ -76,15 +66,15 @@ In a clone, with npm: npm run demo -- --target 8501`,
         // What else this machine has of Runegate's is none of its business.
         surroundings: { ...SYSTEM, envFiles: [], emailConfigs: [], serviceCredentials: "/nonexistent" },
         greet: (url) =>
-          io.out(greeting({ url, port, target, isSample: sample !== undefined, silence, env: io.env })),
+          io.out(greeting(url, stage, ok ? "" : `${lines[0]} Start it, and reload the page.`, io.env)),
       },
     );
-    await sample?.stop();
+    await stage.sample?.stop();
+    if (code === EXIT.failed && chosen)
+      io.err("Leave RUNEGATE_LISTEN out, and the demo takes a port that is free.");
     return code;
   },
 };
-
-type Place = { readonly hostname: string; readonly port: number };
 
 type Stage = {
   /** As the options take them. */
@@ -100,118 +90,90 @@ declare global {
   var runegateDemo: Stage | undefined;
 }
 
-/**
- * Finds the ports, and starts the sample application where there is no other one.
- * @throws with `EADDRINUSE` if the chosen port is taken.
- */
-function setUp(chosen: Place | undefined, own: string | undefined): Stage {
-  if (chosen !== undefined) claimAddress({ kind: "tcp", ...chosen });
-  const sample = own === undefined ? atFreePort(SAMPLE_PORT, startSampleAt) : undefined;
-  const { hostname, port } = chosen ?? atFreePort(GATEWAY_PORT, claimOnBoth);
-  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
-  return { listen: `${host}:${port}`, port, target: own ?? sample?.url ?? "", sample };
-}
-
-/** Opens something at a port, or at the next one that is free. */
-function atFreePort<T>(first: number, open: (port: number) => T): T {
-  for (let port = first; ; port++) {
-    try {
-      return open(port);
-    } catch (error) {
-      if (!isInUse(error)) throw error;
-    }
-  }
-}
-
-const startSampleAt = (port: number): Sample => startSample({ hostname: "127.0.0.1", port });
-
-/** Browsers try ::1 first for `localhost`, and would find whatever else listens there. */
-function claimOnBoth(port: number): Place {
-  const [ours, other] = ["127.0.0.1", "::1"] as const;
-  claimAddress({ kind: "tcp", hostname: ours, port });
-  try {
-    claimAddress({ kind: "tcp", hostname: other, port });
-  } catch (error) {
-    // A machine without IPv6 has nobody there.
-    if (isInUse(error)) throw error;
-  }
-  return { hostname: ours, port };
-}
-
-function isInUse(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "EADDRINUSE";
-}
-
-/** An application as `RUNEGATE_TARGET_SERVICE` takes it; a port alone is one of this machine. */
+/** An application as `RUNEGATE_TARGET_SERVICE` takes it; a port alone is one of this machine, and nothing is none. */
 function parseApplication(text: string): string {
-  const port = /^:?([0-9]+)$/.exec(text)?.[1];
-  const origin =
-    port !== undefined ? `http://localhost:${port}` : /^[^/]*:[0-9]+$/.test(text) ? `http://${text}` : text;
+  if (text === "") return "";
+  const origin = text.replace(/^:?(?=[0-9]+$)/, "localhost:").replace(/^(?=[^/]*:[0-9]+$)/, "http://");
   try {
-    const address = targetAddress(origin);
-    return address.kind === "tcp" ? address.origin : origin;
+    targetAddress(origin);
+    return origin;
   } catch (error) {
     if (!(error instanceof ValueError)) throw error;
     throw new UsageError(`--target ${error.problem}. Write http://127.0.0.1:8501, :8501 or 8501.`);
   }
 }
 
-function parseListen(text: string): Place {
-  try {
-    const address = listenAddress(text);
-    if (address.kind === "tcp" && address.port !== 0) return address;
-  } catch (error) {
-    if (!(error instanceof ValueError)) throw error;
-  }
-  throw new UsageError("RUNEGATE_LISTEN must be an address and a port here, such as 127.0.0.1:8000.");
+/** Finds the ports, and starts the sample application where there is no other one. */
+async function setUp(chosen: string, own: string): Promise<Stage> {
+  const digits = chosen === "" ? undefined : /:([1-9][0-9]*)$/.exec(chosen)?.[1];
+  if (chosen !== "" && digits === undefined)
+    throw new UsageError("RUNEGATE_LISTEN must end in a port here, such as 127.0.0.1:8000.");
+  const sample =
+    own === ""
+      ? await atFreePort(SAMPLE_PORT, async (port) => startSample({ hostname: HERE, port }))
+      : undefined;
+  const port = digits === undefined ? await atFreePort(GATEWAY_PORT, claim) : Number(digits);
+  return { listen: chosen || `${HERE}:${port}`, target: sample?.url ?? own, port, sample };
 }
 
-type Situation = {
-  readonly url: string;
-  readonly port: number;
-  readonly target: string;
-  readonly isSample: boolean;
-  /** Why the application does not answer. */
-  readonly silence: string | undefined;
-  readonly env: Environment;
-};
+/** Opens something at a port, or at the next one that is free. */
+async function atFreePort<T>(first: number, open: (port: number) => Promise<T>): Promise<T> {
+  for (let port = first; ; port++) {
+    try {
+      return await open(port);
+    } catch (error) {
+      if (!isInUse(error)) throw error;
+    }
+  }
+}
 
-function greeting({ url, port, target, isSample, silence, env }: Situation): string {
-  const moved = port !== GATEWAY_PORT && !env.RUNEGATE_LISTEN;
+async function claim(port: number): Promise<number> {
+  await claimAddress({ kind: "tcp", hostname: HERE, port });
+  try {
+    // Browsers try this one first for `localhost`, and would find whatever else listens there.
+    await claimAddress({ kind: "tcp", hostname: "::1", port });
+  } catch (error) {
+    // A machine without IPv6 has nobody there.
+    if (isInUse(error)) throw error;
+  }
+  return port;
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+}
+
+/** @param silence what to do where the application does not answer. */
+function greeting(url: string, { port, target, sample }: Stage, silence: string, env: Environment): string {
+  // Somebody who has no executable, and perhaps no Bun, has npm.
+  const command = env.npm_lifecycle_event === "demo" ? "npm run demo --" : "runegate demo";
   const paragraphs = [
-    `Runegate is running in front of ${isSample ? "a sample application" : target}.`,
+    `Runegate is running in front of ${sample === undefined ? target : "a sample application"}.`,
     `  1. Open      ${url}
      and sign in with any address, such as you@example.org
   2. The mail  ${url}/_runegate/mailbox
      has the link and the code; they also appear here`,
-    moved ? `Port ${GATEWAY_PORT} is in use, so it is ${port}.` : "",
-    silence === undefined ? "" : `${silence} Start it, and reload the page.`,
+    port === GATEWAY_PORT || env.RUNEGATE_LISTEN ? "" : `Port ${GATEWAY_PORT} is in use, so it is ${port}.`,
+    silence,
     bySsh(port, env),
-    isSample ? `In front of your own application: ${howCalled(env)} --target http://127.0.0.1:8501` : "",
-    isSample
-      ? `The application itself is at ${target}: only here, where nothing is at stake,
-can it be reached without signing in. Ctrl-C ends both.`
-      : "Ctrl-C ends it.",
+    ...(sample === undefined
+      ? ["Ctrl-C ends it."]
+      : [
+          `In front of your own application: ${command} --target http://127.0.0.1:8501`,
+          `The application itself is at ${target}: only here, where nothing is at stake,
+can it be reached without signing in. Ctrl-C ends both.`,
+        ]),
   ];
-  return `\n${paragraphs
-    .filter(Boolean)
-    .join("\n\n")
-    .replaceAll(/^(?=.)/gm, "  ")}\n`;
+  const text = paragraphs.filter((paragraph) => paragraph !== "").join("\n\n");
+  return `\n${text.replaceAll(/^(?=.)/gm, "  ")}\n`;
 }
 
 /** How somebody who came to this machine by SSH gets to see the page, which is for this machine alone. */
-function bySsh(port: number, { SSH_CONNECTION, USER = "you" }: Environment): string {
+function bySsh(port: number, { SSH_CONNECTION = "", USER = "you" }: Environment): string {
   // sshd(8): "client port server port".
-  const [, , server, sshPort] = SSH_CONNECTION?.split(" ") ?? [];
+  const [, , server, sshPort = "22"] = SSH_CONNECTION.split(" ");
   if (server === undefined) return "";
-  const other = sshPort === undefined || sshPort === "22" ? "" : `-p ${sshPort} `;
   return `You are here by SSH, and these addresses are for this machine alone. On your own, run
-  ssh ${other}-L ${port}:127.0.0.1:${port} ${USER}@${server}
+  ssh -p ${sshPort} -L ${port}:${HERE}:${port} ${USER}@${server}
 and open them there.`;
-}
-
-/** The words that start the demo: npm's for somebody who has no executable, and perhaps no Bun. */
-function howCalled(env: Environment): string {
-  if (env.npm_lifecycle_event !== "demo") return "runegate demo";
-  return env.npm_config_user_agent?.startsWith("bun/") ? "bun run demo" : "npm run demo --";
 }

@@ -20,7 +20,7 @@ setDefaultTimeout(30_000);
 
 test("a saved file is served without dropping the port, the sessions or the way to reach it", async () => {
   using place = temporaryPlace();
-  for (const part of ["src", "static", "package.json"])
+  for (const part of ["src", "static", "deploy", "package.json"])
     cpSync(join(REPOSITORY, part), join(place.directory, part), { recursive: true });
   symlinkSync(join(REPOSITORY, "node_modules"), join(place.directory, "node_modules"));
   const port = await freePort();

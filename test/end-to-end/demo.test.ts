@@ -170,7 +170,7 @@ describe("the demonstration in front of somebody's own application", () => {
   ])("%s", async (_, target) => {
     const { process, at } = await start(["--target", target]);
     expect(process.output()).toMatch(
-      new RegExp(`in front of http://(127\\.0\\.0\\.1|localhost):${port}\\.\n`),
+      new RegExp(`in front of http://(127\\.0\\.0\\.1|localhost):${port}/?\\.\n`),
     );
     expect(process.output()).not.toContain("cannot be reached");
     expect(process.output()).not.toContain("sample application");
@@ -228,9 +228,8 @@ describe("the demonstration in front of somebody's own application", () => {
   test("a port that was chosen and is taken is named with a way out", async () => {
     const demo = startProcess(runegate("demo"), { RUNEGATE_LISTEN: `127.0.0.1:${port}` });
     expect(await demo.exited).toBe(1);
-    expect(demo.output()).toContain(
-      `Port ${port} is in use. Stop what uses it, or leave RUNEGATE_LISTEN out`,
-    );
+    expect(demo.output()).toContain(`Cannot listen on 127.0.0.1:${port}: EADDRINUSE.`);
+    expect(demo.output()).toContain("Leave RUNEGATE_LISTEN out, and the demo takes a port that is free.");
   });
 
   test("a newcomer with npm alone, and one who came by SSH, are told what they can type", async () => {

@@ -42,7 +42,7 @@ export async function startGateway(stage: Stage, settings: SoakedSettings): Prom
     `smtp_host = "127.0.0.1"
 smtp_port = ${mailPort}
 smtp_tls = "none"
-from_address = "Runegate <login@${DOMAIN}>"
+from_address = "Runegate <gate@${DOMAIN}>"
 subject = "Your sign-in link"
 body_template = """
 {login_url}

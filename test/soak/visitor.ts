@@ -96,7 +96,7 @@ export async function signIn(visitor: Visitor, way: "link" | "click" | "code"): 
   const path = mail.link.slice(visitor.world.gateway.url.length);
   if (way === "code") {
     const body = new URLSearchParams({ code: mail.code });
-    await expectStatus(await send(visitor, "/auth", { method: "POST", body }), 200, "a code");
+    await expectStatus(await send(visitor, "/_runegate/auth", { method: "POST", body }), 200, "a code");
   } else if (way === "link") {
     const response = await send(visitor, path);
     await expectStatus(response, 302, "a link in the same browser");
@@ -108,7 +108,7 @@ export async function signIn(visitor: Visitor, way: "link" | "click" | "code"): 
     await expectStatus(page, 200, "a link in another browser");
     await read(page);
     const token = new URL(mail.link).searchParams.get("token") ?? "";
-    const clicked = await send(visitor, "/auth", {
+    const clicked = await send(visitor, "/_runegate/auth", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ token }),
@@ -127,7 +127,7 @@ async function askForLink(visitor: Visitor, way: string): Promise<{ readonly mai
   coming.catch(() => {});
   const body = way === "link" ? JSON.stringify({ email }) : new URLSearchParams({ email });
   const headers = way === "link" ? { "Content-Type": "application/json" } : {};
-  const asked = await send(visitor, "/login", { method: "POST", headers, body });
+  const asked = await send(visitor, "/_runegate/login", { method: "POST", headers, body });
   await expectStatus(asked, 200, "asking for a link");
   await read(asked);
   return { mail: await coming };

@@ -37,7 +37,7 @@ test(`killed ${ROUNDS} times under load: no session, spent link or mail is lost`
     `smtp_host = "127.0.0.1"
 smtp_port = ${smtp.port}
 smtp_tls = "none"
-from_address = "login@example.org"
+from_address = "gate@example.org"
 subject = "Sign in"
 body_template = "{login_url}"
 `,

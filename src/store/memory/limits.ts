@@ -43,15 +43,16 @@ export function createMemoryLimits(clock: Clock, capacity = 262_144): LimitStore
   }
 
   /** Over 0 if a hit must wait. */
-  function waitOf({ key, rule: { limit, windowMs } }: LimitCount, now: number): number {
+  function waitOf(key: string, { limit, windowMs }: LimitRule, now: number): number {
     const hits = keys.get(key);
     if (hits === undefined || limit === 0) return 0;
     if (hits.times.length > limit || (hits.times.length < limit && hits.start > 0)) fit(hits, limit);
     return hits.times.length < limit ? 0 : (hits.times[hits.start] ?? now) + windowMs - now;
   }
 
-  function count({ key, rule: { limit, windowMs } }: LimitCount, now: number): void {
+  function count(key: string, { limit, windowMs }: LimitRule, now: number): void {
     if (limit === 0) return;
+    forgetIdle(now);
     const hits = keys.get(key);
     if (hits === undefined) {
       add(key, { times: [now], start: 0, idleAt: now + windowMs });
@@ -69,13 +70,11 @@ export function createMemoryLimits(clock: Clock, capacity = 262_144): LimitStore
   return {
     hit(key: string, rule: LimitRule, wider: readonly LimitCount[] = []) {
       const now = clock.monotonic();
-      const counts = [{ key, rule }, ...wider];
-      const wait = counts.reduce((longest, one) => Math.max(longest, waitOf(one, now)), 0);
+      let wait = waitOf(key, rule, now);
+      for (const one of wider) wait = Math.max(wait, waitOf(one.key, one.rule, now));
       if (wait > 0) return { allowed: false, retryAfterMs: wait };
-      for (const one of counts) {
-        forgetIdle(now);
-        count(one, now);
-      }
+      count(key, rule, now);
+      for (const one of wider) count(one.key, one.rule, now);
       return ALLOWED;
     },
 
