@@ -15,7 +15,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bindUnixSocket, removeStaleSocket } from "../../src/net/unix-socket.ts";
+import { needs } from "../support/needs.ts";
 import { leaveStaleSocket } from "../support/stale-socket.ts";
+
+const python = needs("python3");
 
 let directory: string;
 let path: string;
@@ -121,7 +124,7 @@ describe("what has the name already", () => {
     await server.stop(true);
   });
 
-  test("stays if somebody listens who is too busy to answer", async () => {
+  test.skipIf(python === undefined)("stays if somebody listens who is too busy to answer", async () => {
     // Never accepted from, with a queue of one: whoever connects next is told to try again.
     const busy = `
       import socket, sys, time
@@ -134,10 +137,10 @@ describe("what has the name already", () => {
           c.append(k)
       print("full", flush=True)
       time.sleep(20)`.replaceAll("\n      ", "\n");
-    const child = Bun.spawn(["python3", "-c", busy], { stdout: "pipe" });
+    const child = Bun.spawn([python ?? "", "-c", busy], { stdout: "pipe" });
     try {
       const { value } = await child.stdout.getReader().read();
-      expect(Buffer.from(value ?? []).toString()).toBe("full\n");
+      expect(Buffer.from(value ?? []).toString()).toStartWith("full");
       await expect(removeStaleSocket(path)).rejects.toThrow("another instance listens");
       expect(lstatSync(path).isSocket()).toBe(true);
     } finally {
