@@ -106,7 +106,7 @@ export function createClientReader(
     const peer = peerOf(peerAddress);
     if (peer === undefined) return undefined;
     const forwardedFor = headers["x-forwarded-for"];
-    const toldOtherwise =
+    const hasOtherSign =
       headers.forwarded !== undefined || headers.via !== undefined || headers["x-real-ip"] !== undefined;
     if (!peer.trusted) {
       return {
@@ -115,7 +115,7 @@ export function createClientReader(
         host,
         forwardedFor: peer.ip,
         peerTrusted: false,
-        ipIsCertain: !toldOtherwise && forwardedFor === undefined,
+        ipIsCertain: !hasOtherSign && forwardedFor === undefined,
       };
     }
     const client = forwardedFor === undefined ? { ip: peer.ip, readable: true } : walk(forwardedFor, peer);
@@ -127,7 +127,7 @@ export function createClientReader(
       forwardedFor:
         forwardedFor === undefined || forwardedFor === "" ? peer.ip : `${forwardedFor}, ${peer.ip}`,
       peerTrusted: true,
-      ipIsCertain: client.readable && !toldOtherwise,
+      ipIsCertain: client.readable && !hasOtherSign,
     };
   };
 }

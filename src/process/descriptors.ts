@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { Logger } from "../observe/log.ts";
 import { openLibc } from "./libc.ts";
 
@@ -12,7 +12,7 @@ import { openLibc } from "./libc.ts";
  */
 
 const LOOK_EVERY_MS = 250;
-const TELL_EVERY_MS = 60_000;
+const LOG_EVERY_MS = 60_000;
 /** A connection to the application each, for those who are being served. */
 const RESERVE = 64;
 
@@ -23,7 +23,7 @@ export function guardDescriptors(server: { closeIdleConnections(): number }, log
   const held: number[] = [];
   const setGate = openGate();
   let closed = false;
-  let toldAt = Number.NEGATIVE_INFINITY;
+  let loggedAt = Number.NEGATIVE_INFINITY;
 
   function release(): void {
     for (const descriptor of held.splice(0)) closeSync(descriptor);
@@ -49,8 +49,8 @@ export function guardDescriptors(server: { closeIdleConnections(): number }, log
     if (room) return;
     release();
     const idle = server.closeIdleConnections();
-    if (performance.now() - toldAt < TELL_EVERY_MS) return;
-    toldAt = performance.now();
+    if (performance.now() - loggedAt < LOG_EVERY_MS) return;
+    loggedAt = performance.now();
     log.error("too few descriptors: new connections wait until others end", { limit, idle });
   }
 
@@ -96,6 +96,7 @@ type Watched = {
 
 /** What the epoll sets of this process wait for (proc(5), `/proc/pid/fdinfo`). */
 function watchedDescriptors(): Watched[] {
+  if (!existsSync("/proc/self/fdinfo")) return [];
   return readdirSync("/proc/self/fd").flatMap((name) => {
     try {
       if (readlinkSync(`/proc/self/fd/${name}`) !== "anon_inode:[eventpoll]") return [];

@@ -31,15 +31,15 @@ export type Instance = {
   stop(withinMs: number): Promise<void>;
 };
 
-export type Place = Pick<Options, "listen" | "listenMode" | "listenGroup">;
+export type ListenOptions = Pick<Options, "listen" | "listenMode" | "listenGroup">;
 
 /**
  * @param shared whether other processes listen on the same address, now or when they take over.
  * @throws if the address is in use or may not be bound.
  */
-export function openInstance(first: Gateway, place: Place, shared: boolean, log: Logger): Instance {
+export function openInstance(first: Gateway, options: ListenOptions, shared: boolean, log: Logger): Instance {
   let gateway = first;
-  const { server, release } = bind(gateway, place, shared);
+  const { server, release } = bind(gateway, options, shared);
   const descriptors = guardDescriptors(server, log);
   gateway.start();
   const { promise: cut, resolve: cutOff } = Promise.withResolvers<void>();
@@ -114,7 +114,7 @@ export function openInstance(first: Gateway, place: Place, shared: boolean, log:
 
 function bind(
   gateway: Gateway,
-  { listen: address, listenMode: mode, listenGroup: group }: Place,
+  { listen: address, listenMode: mode, listenGroup: group }: ListenOptions,
   shared: boolean,
 ): { readonly server: Server<TunnelData>; release(): void } {
   if (address.kind === "tcp") return { server: listen(gateway, address, shared), release() {} };
