@@ -1,13 +1,15 @@
-import { type Command, EXIT, type ExitCode, type Io, UsageError } from "./commands/command.ts";
+import { type Command, UsageError } from "./commands/command.ts";
 import { COMMAND_NAMES, findCommand } from "./commands/list.ts";
-import { ConfigError, describe } from "./config/finding.ts";
-import { nearest } from "./config/nearest.ts";
+import { EXIT, type ExitCode } from "./exit.ts";
+import { ConfigError, describe } from "./option/finding.ts";
+import { nearest } from "./option/nearest.ts";
+import type { Io } from "./process/io.ts";
 
 /** Finds the command that `argv` names, runs it, and turns what it throws into an exit code. */
 export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
   const [word = "serve", ...args] = argv;
   const name = SPELLINGS.get(word) ?? word;
-  const command = await findCommand(name);
+  const command = name === "help" ? (await import("./commands/help.ts")).help : await findCommand(name);
   if (command === undefined) return unknown(word, io);
   if (asksForHelp(args)) {
     io.out(command.help);

@@ -1,4 +1,4 @@
-import type { TargetAddress } from "../config/types.ts";
+import type { TargetAddress } from "../net/endpoint.ts";
 import type { Policy } from "./policy.ts";
 
 /** What is protected: a value, so that there can be several. */

@@ -1,5 +1,5 @@
+import type { Principal } from "../identity/principal.ts";
 import type { Application } from "./application.ts";
-import type { Principal } from "./principal.ts";
 
 /**
  * The one decision about a request for an application. Adapters (inline proxying, WebSocket upgrades, forward-auth) state

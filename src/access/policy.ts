@@ -1,5 +1,5 @@
 import type { Options } from "../config/types.ts";
-import { type Address, domainOf } from "../login/address.ts";
+import { type Address, domainOf } from "../identity/address.ts";
 
 /** Which addresses may sign in, and stay signed in (CONTRACT section 4). */
 export type Policy = { allows(address: Address): boolean };

@@ -1,9 +1,10 @@
 import { parseArgs } from "node:util";
 import { systemRandom } from "../clock.ts";
 import { loadOptions } from "../config/load.ts";
+import { EXIT } from "../exit.ts";
 import { StoreUnavailable } from "../store/contracts.ts";
 import { backUp } from "../store/sqlite/backup.ts";
-import { type Command, EXIT, UsageError } from "./command.ts";
+import { type Command, UsageError } from "./command.ts";
 
 /** `runegate backup`: a copy of the SQLite store while it is in use. */
 export const backup: Command = {

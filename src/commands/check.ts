@@ -1,21 +1,15 @@
 import { parseArgs } from "node:util";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
-import { ConfigError, describe, type Finding } from "../config/finding.ts";
 import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
+import { EXIT, type ExitCode } from "../exit.ts";
 import { verifySmtp } from "../mail/smtp.ts";
-import { type Command, EXIT, type ExitCode, type Io } from "./command.ts";
+import { ConfigError, describe, type Finding } from "../option/finding.ts";
+import type { Io } from "../process/io.ts";
+import type { Command } from "./command.ts";
 import { kernelNote } from "./kernel-note.ts";
+import type { Probe } from "./probe.ts";
 import { probeApplication } from "./probe-application.ts";
 import { probeStore } from "./probe-store.ts";
-
-/** Whether something Runegate depends on can be reached, in words for the operator. */
-export type ProbeResult = { readonly ok: boolean; readonly lines: readonly string[] };
-
-export type Probe = {
-  /** What is reached, as a heading. */
-  readonly name: string;
-  run(configuration: Configuration): Promise<ProbeResult>;
-};
 
 const PROBES: readonly Probe[] = [
   { name: "application", run: ({ options }) => probeApplication(options) },

@@ -1,11 +1,12 @@
 import { parseArgs } from "node:util";
 import { EXAMPLES } from "../config/examples.ts";
-import { describe } from "../config/finding.ts";
 import { readOptions, type Sourced } from "../config/load.ts";
 import { ENV_FILE, OPTION_LIST, type Option } from "../config/options.ts";
 import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
-import { withoutUserinfo } from "../config/value-error.ts";
-import { type Command, EXIT, UsageError } from "./command.ts";
+import { EXIT } from "../exit.ts";
+import { describe } from "../option/finding.ts";
+import { withoutUserinfo } from "../option/value-error.ts";
+import { type Command, UsageError } from "./command.ts";
 
 export const config: Command = createConfigCommand(SYSTEM);
 

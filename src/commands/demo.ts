@@ -1,11 +1,12 @@
 import { parseArgs } from "node:util";
-import { targetAddress } from "../config/network-values.ts";
 import { type Environment, SYSTEM } from "../config/surroundings.ts";
-import { ValueError } from "../config/value-error.ts";
+import { EXIT } from "../exit.ts";
+import { targetAddress } from "../net/endpoint.ts";
+import { ValueError } from "../option/value-error.ts";
 import { claimAddress } from "../process/instance.ts";
 import { raiseFetchCeiling } from "../proxy/ceiling.ts";
 import { type Sample, startSample } from "../sample/app.ts";
-import { type Command, EXIT, UsageError } from "./command.ts";
+import { type Command, UsageError } from "./command.ts";
 import { probeTarget } from "./probe-target.ts";
 import { runGateway } from "./run-gateway.ts";
 

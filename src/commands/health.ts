@@ -1,8 +1,9 @@
-import { ConfigError } from "../config/finding.ts";
 import { readOptions } from "../config/load.ts";
-import type { ListenAddress } from "../config/types.ts";
+import { EXIT } from "../exit.ts";
+import type { ListenAddress } from "../net/endpoint.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
-import { type Command, EXIT, UsageError } from "./command.ts";
+import { ConfigError } from "../option/finding.ts";
+import { type Command, UsageError } from "./command.ts";
 
 const READY = "/_runegate/health/ready";
 const WITHIN_MS = 5_000;

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
-import { nearest } from "../config/nearest.ts";
-import { type Command, EXIT, UsageError } from "./command.ts";
+import { EXIT } from "../exit.ts";
+import { nearest } from "../option/nearest.ts";
+import { type Command, UsageError } from "./command.ts";
 import { COMMAND_NAMES, findCommand } from "./list.ts";
 
 export const help: Command = {
@@ -20,7 +21,7 @@ Example: runegate help secrets`,
       io.out(await overview());
       return EXIT.done;
     }
-    const command = await findCommand(name);
+    const command = await find(name);
     if (command === undefined) {
       const meant = nearest(name, COMMAND_NAMES);
       const hint = meant === undefined ? "" : ` Did you mean ${meant}?`;
@@ -31,11 +32,13 @@ Example: runegate help secrets`,
   },
 };
 
+const find = async (name: string) => (name === help.name ? help : findCommand(name));
+
 async function overview(): Promise<string> {
   const width = Math.max(...COMMAND_NAMES.map((name) => name.length));
   const lines: string[] = [];
   for (const name of COMMAND_NAMES) {
-    const command = await findCommand(name);
+    const command = await find(name);
     lines.push(`  ${name.padEnd(width)}  ${command?.summary ?? ""}`);
   }
   return `Usage: runegate [command] [options]

@@ -2,8 +2,9 @@ import { parseArgs } from "node:util";
 import { createPolicy } from "../access/policy.ts";
 import { loadOptions } from "../config/load.ts";
 import { ControlError, connectControl } from "../control/client.ts";
-import { type Address, AddressError, parseAddress } from "../login/address.ts";
-import { type Command, EXIT, UsageError } from "./command.ts";
+import { EXIT } from "../exit.ts";
+import { type Address, AddressError, parseAddress } from "../identity/address.ts";
+import { type Command, UsageError } from "./command.ts";
 
 /** `runegate link`: a way in for an operator whose mail does not work. */
 export const link: Command = {

@@ -16,10 +16,9 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["secrets", async () => (await import("./secrets.ts")).secrets],
   ["target", async () => (await import("./target.ts")).target],
   ["version", async () => (await import("./version.ts")).version],
-  ["help", async () => (await import("./help.ts")).help],
 ]);
 
-export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
+export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys(), "help"];
 
 export async function findCommand(name: string): Promise<Command | undefined> {
   // What `serve` starts for itself is not for people, and so not in the list.

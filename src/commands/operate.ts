@@ -5,14 +5,15 @@ import { loadOptions } from "../config/load.ts";
 import type { Options } from "../config/types.ts";
 import { ControlError, connectControl } from "../control/client.ts";
 import { createOperator, type Operator, OperatorError } from "../control/operator.ts";
-import { deriveKeys } from "../keys.ts";
+import { EXIT, type ExitCode } from "../exit.ts";
 import { createAudit } from "../observe/audit.ts";
 import { createLoggers } from "../observe/log.ts";
+import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
+import { deriveKeys } from "../secret/keys.ts";
 import { createSessions } from "../session/session.ts";
 import { StoreUnavailable } from "../store/contracts.ts";
 import { openStores } from "../store/open.ts";
-import { EXIT, type ExitCode, type Io } from "./command.ts";
 
 /** What the help of commands that use this says. */
 export const REACH_HELP = `Asks the running instance over its control socket (RUNEGATE_CONTROL_SOCKET), so

@@ -3,7 +3,7 @@ import { ROOT_PATHS } from "../edge/root-paths.ts";
 import { isBelow, OWN_PREFIX } from "../edge/target.ts";
 import { createToUpstream } from "../proxy/headers.ts";
 import { originOf, translateLocation, type UpstreamName, upstreamName } from "../proxy/upstream-name.ts";
-import type { ProbeResult } from "./check.ts";
+import type { ProbeResult } from "./probe.ts";
 import { probeTarget } from "./probe-target.ts";
 
 /**

@@ -1,12 +1,12 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { systemClock } from "../clock.ts";
-import type { StoreLocation } from "../config/types.ts";
 import { createLoggers } from "../observe/log.ts";
 import { asOwnerOf } from "../rights.ts";
 import { StoreUnavailable } from "../store/contracts.ts";
+import type { StoreLocation } from "../store/location.ts";
 import { openStores } from "../store/open.ts";
-import type { ProbeResult } from "./check.ts";
+import type { ProbeResult } from "./probe.ts";
 
 /** Whether state can be kept where the options say. Makes nothing: a file that is made as root is not the service's. */
 export async function probeStore(location: StoreLocation): Promise<ProbeResult> {

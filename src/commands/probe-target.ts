@@ -1,7 +1,7 @@
 import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import type { TargetAddress } from "../config/types.ts";
-import { formatDuration } from "../config/values.ts";
+import type { TargetAddress } from "../net/endpoint.ts";
+import { formatDuration } from "../option/values.ts";
 
 /**
  * Opens a connection to the application, TLS handshake included, and closes it again without a request.

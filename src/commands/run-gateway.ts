@@ -1,8 +1,9 @@
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
-import { ConfigError, describe } from "../config/finding.ts";
+import { EXIT, type ExitCode } from "../exit.ts";
+import { ConfigError, describe } from "../option/finding.ts";
 import { composeGateway } from "../process/compose.ts";
+import type { Io } from "../process/io.ts";
 import { type MainProcess, type MainSettings, startMainProcess } from "../process/main-process.ts";
-import { EXIT, type ExitCode, type Io } from "./command.ts";
 
 declare global {
   /** Set while a gateway runs, for `bun --hot`: `var` is the only declaration that names a property of `globalThis`. */

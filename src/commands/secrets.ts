@@ -14,12 +14,14 @@ import {
 import { parseArgs } from "node:util";
 import { systemRandom } from "../clock.ts";
 import { parseEnvFile } from "../config/env-file.ts";
-import { readableByOthers } from "../config/files.ts";
-import { ConfigError, describe } from "../config/finding.ts";
 import { OPTIONS } from "../config/options.ts";
-import { freshJwtSecret, freshSessionKey } from "../config/secret-values.ts";
+import { EXIT } from "../exit.ts";
+import { readableByOthers } from "../option/files.ts";
+import { ConfigError, describe } from "../option/finding.ts";
+import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
-import { type Command, EXIT, type Io, UsageError } from "./command.ts";
+import { freshJwtSecret, freshSessionKey } from "../secret/values.ts";
+import { type Command, UsageError } from "./command.ts";
 
 /** The secrets an installation needs, in the order they are written. */
 const SECRETS = [

@@ -1,15 +1,17 @@
 import { parseArgs } from "node:util";
 import { systemClock, systemRandom } from "../clock.ts";
 import { loadConfiguration } from "../config/configuration.ts";
-import { ConfigError, describe } from "../config/finding.ts";
-import type { EmailConfig, TlsMode } from "../config/types.ts";
-import { type Address, AddressError, domainOf, parseAddress } from "../login/address.ts";
+import { EXIT, type ExitCode } from "../exit.ts";
+import { type Address, AddressError, domainOf, parseAddress } from "../identity/address.ts";
 import { composeMail } from "../mail/compose.ts";
 import { converse, type SmtpSettings } from "../mail/conversation.ts";
 import type { Mail } from "../mail/mailer.ts";
+import type { EmailConfig, TlsMode } from "../mail/settings.ts";
 import { describeFailure, describeStep } from "../mail/smtp.ts";
 import { messageOf } from "../observe/message-of.ts";
-import { type Command, EXIT, type ExitCode, type Io, UsageError } from "./command.ts";
+import { ConfigError, describe } from "../option/finding.ts";
+import type { Io } from "../process/io.ts";
+import { type Command, UsageError } from "./command.ts";
 
 const HELP = `Usage: runegate send-email ADDRESS
 

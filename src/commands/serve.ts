@@ -1,6 +1,7 @@
+import { EXIT } from "../exit.ts";
 import { SUCCESSOR_FLAG } from "../process/handover.ts";
 import { raiseFetchCeiling } from "../proxy/ceiling.ts";
-import { type Command, EXIT, UsageError } from "./command.ts";
+import { type Command, UsageError } from "./command.ts";
 
 /** `runegate serve`, and `runegate` alone. */
 export const serve: Command = {

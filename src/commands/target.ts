@@ -1,10 +1,12 @@
 import { parseArgs } from "node:util";
-import { isLoopbackHost } from "../config/loopback.ts";
-import { listenAddress } from "../config/network-values.ts";
-import { ValueError } from "../config/value-error.ts";
+import { EXIT, type ExitCode } from "../exit.ts";
+import { listenAddress } from "../net/endpoint.ts";
+import { isLoopbackHost } from "../net/loopback.ts";
 import { messageOf } from "../observe/message-of.ts";
+import { ValueError } from "../option/value-error.ts";
+import type { Io } from "../process/io.ts";
 import { type Sample, startSample } from "../sample/app.ts";
-import { type Command, EXIT, type ExitCode, type Io, UsageError } from "./command.ts";
+import { type Command, UsageError } from "./command.ts";
 
 const DEFAULT_LISTEN = "127.0.0.1:7860";
 

@@ -2,9 +2,11 @@ import { parseArgs } from "node:util";
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { systemClock } from "../clock.ts";
 import { loadOptions } from "../config/load.ts";
-import { deriveKeys } from "../keys.ts";
+import { EXIT } from "../exit.ts";
 import { createTickets, TicketError, type TicketProblem } from "../login/ticket.ts";
-import { type Command, EXIT, type Io, UsageError } from "./command.ts";
+import type { Io } from "../process/io.ts";
+import { deriveKeys } from "../secret/keys.ts";
+import { type Command, UsageError } from "./command.ts";
 
 /** `runegate token`: what is in a token, and whether it would be accepted. */
 export const token: Command = {

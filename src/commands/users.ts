@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import type { ListedUser } from "../control/operator.ts";
-import { type Command, EXIT } from "./command.ts";
+import { EXIT } from "../exit.ts";
+import type { Command } from "./command.ts";
 import { operate, REACH_HELP } from "./operate.ts";
 import { minutes, table } from "./table.ts";
 

@@ -1,7 +1,8 @@
 import { parseArgs } from "node:util";
 import manifest from "../../package.json" with { type: "json" };
+import { EXIT } from "../exit.ts";
 import { COMMIT, TARGET, VERSION } from "../version.ts";
-import { type Command, EXIT } from "./command.ts";
+import type { Command } from "./command.ts";
 
 export const version: Command = {
   name: "version",

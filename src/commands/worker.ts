@@ -1,6 +1,7 @@
+import { EXIT } from "../exit.ts";
 import type { ToSupervisor, ToWorker } from "../process/messages.ts";
 import { runWorker } from "../process/worker.ts";
-import { type Command, EXIT, UsageError } from "./command.ts";
+import { type Command, UsageError } from "./command.ts";
 
 /** `runegate worker`: one of the processes that `serve` starts. Not listed, because nobody else has a use for it. */
 export const worker: Command = {

@@ -1,10 +1,11 @@
+import type { EmailConfig } from "../mail/settings.ts";
+import { isLoopbackHost } from "../net/loopback.ts";
+import { ConfigError, type Finding } from "../option/finding.ts";
 import { findEmailConfig } from "./email.ts";
-import { ConfigError, type Finding } from "./finding.ts";
 import { readOptions, type Sources } from "./load.ts";
-import { isLoopbackHost } from "./loopback.ts";
 import { OPTIONS } from "./options.ts";
 import { type Environment, type Surroundings, SYSTEM } from "./surroundings.ts";
-import type { EmailConfig, Options } from "./types.ts";
+import type { Options } from "./types.ts";
 
 /** Options and `email.toml` together: what a gateway needs to start. */
 

@@ -1,17 +1,18 @@
 import { isIP } from "node:net";
 import { parse as parseToml, TomlError } from "smol-toml";
 import example from "../../deploy/config/email.toml.example" with { type: "text" };
-import { type Address, AddressError, parseAddress } from "../login/address.ts";
+import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import { PLACEHOLDERS } from "../mail/message.ts";
-import { readableByOthers, readTextFile } from "./files.ts";
-import { ConfigError, type Finding } from "./finding.ts";
-import { isLoopbackHost } from "./loopback.ts";
-import { nearest } from "./nearest.ts";
+import type { EmailConfig, TlsMode } from "../mail/settings.ts";
+import { isLoopbackHost } from "../net/loopback.ts";
+import { readableByOthers, readTextFile } from "../option/files.ts";
+import { ConfigError, type Finding } from "../option/finding.ts";
+import { nearest } from "../option/nearest.ts";
+import { quote, ValueError } from "../option/value-error.ts";
+import { choice } from "../option/values.ts";
 import { OPTIONS } from "./options.ts";
 import { type Surroundings, SYSTEM } from "./surroundings.ts";
-import type { EmailConfig, Options, TlsMode } from "./types.ts";
-import { quote, ValueError } from "./value-error.ts";
-import { choice } from "./values.ts";
+import type { Options } from "./types.ts";
 
 /** `email.toml`: how mail is sent and what it says. */
 

@@ -1,4 +1,4 @@
-import type { Finding } from "./finding.ts";
+import type { Finding } from "../option/finding.ts";
 
 /**
  * The env file: `NAME=value` lines, in the part of the syntax that systemd's `EnvironmentFile=` and dotenv readers

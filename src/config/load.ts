@@ -1,10 +1,11 @@
 import { accessSync, constants } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { readableByOthers, readTextFile } from "../option/files.ts";
+import { ConfigError, type Finding } from "../option/finding.ts";
+import { nearest } from "../option/nearest.ts";
+import { ValueError } from "../option/value-error.ts";
 import { type EnvEntry, parseEnvFile } from "./env-file.ts";
-import { readableByOthers, readTextFile } from "./files.ts";
-import { ConfigError, type Finding } from "./finding.ts";
-import { nearest } from "./nearest.ts";
 import {
   ENV_FILE,
   isConfidential,
@@ -18,7 +19,6 @@ import {
 import { RULES } from "./rules.ts";
 import { type Environment, type Surroundings, SYSTEM } from "./surroundings.ts";
 import type { Options } from "./types.ts";
-import { ValueError } from "./value-error.ts";
 
 /** Reads every option from the process environment, then the env file, then its default (CONTRACT section 9). */
 

@@ -1,10 +1,8 @@
 import type { Random } from "../clock.ts";
-import { isLoopbackHost } from "./loopback.ts";
-import { listenAddress, networks, targetAddress } from "./network-values.ts";
-import { freshJwtSecret, freshSessionKey, jwtSecret, sessionKey } from "./secret-values.ts";
-import { storeLocation } from "./store-values.ts";
-import type { Options } from "./types.ts";
-import type { Parser } from "./value-error.ts";
+import { listenAddress, networks, targetAddress } from "../net/endpoint.ts";
+import { isLoopbackHost } from "../net/loopback.ts";
+import { logLevels } from "../observe/levels.ts";
+import type { Parser } from "../option/value-error.ts";
 import {
   boolean,
   byteSize,
@@ -14,9 +12,11 @@ import {
   filePath,
   groupName,
   integer,
-  logLevels,
   socketPath,
-} from "./values.ts";
+} from "../option/values.ts";
+import { freshJwtSecret, freshSessionKey, jwtSecret, sessionKey } from "../secret/values.ts";
+import { storeLocation } from "../store/location.ts";
+import type { Options } from "./types.ts";
 import {
   addresses,
   cookieDomain,

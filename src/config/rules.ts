@@ -1,5 +1,5 @@
 import { ROOT_PATHS } from "../edge/root-paths.ts";
-import { isLoopbackHost } from "./loopback.ts";
+import { isLoopbackHost } from "../net/loopback.ts";
 import { OPTIONS, type OptionKey } from "./options.ts";
 import type { Options } from "./types.ts";
 

@@ -1,43 +1,13 @@
-import type { Address, Domain } from "../login/address.ts";
-import type { LogFormat, LogLevels } from "../observe/log.ts";
+import type { RootPathsOption } from "../edge/root-paths.ts";
+import type { Address, Domain } from "../identity/address.ts";
+import type { LinkConfirm } from "../login/link-confirm.ts";
+import type { ListenAddress, TargetAddress } from "../net/endpoint.ts";
+import type { Network } from "../net/ip.ts";
+import type { LogFormat, LogLevels } from "../observe/logger.ts";
+import type { HostHeader } from "../proxy/upstream-name.ts";
+import type { StoreLocation } from "../store/location.ts";
 
 /** The parsed forms of the options. All durations are milliseconds, whatever unit they are written in. */
-
-export type ListenAddress =
-  | { readonly kind: "tcp"; readonly hostname: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string };
-
-/**
- * Where the application answers. `origin` has no trailing slash and is what request paths are appended to; `hostname`
- * has no brackets around an IPv6 address.
- */
-export type TargetAddress =
-  | {
-      readonly kind: "tcp";
-      readonly origin: string;
-      readonly hostname: string;
-      readonly port: number;
-      readonly tls: boolean;
-    }
-  | { readonly kind: "unix"; readonly path: string };
-
-/** One network: `[address bytes, prefix length]` in the form `ipaddr.js` matches. */
-export type Network = { readonly text: string; readonly bytes: readonly number[]; readonly prefix: number };
-
-export type LinkConfirm = "auto" | "always" | "never";
-
-/** `auto`: Runegate's for visitors, the application's for users. */
-export type RootPathsOption = boolean | "auto";
-
-/** The `Host` that the application gets: the browser's, that of the target, or a fixed `name` (or `name:port`). */
-export type HostHeader = "pass" | "target" | { readonly name: string };
-
-export type StoreLocation =
-  | { readonly kind: "memory" }
-  /** `path` is absolute, or relative to the working directory. */
-  | { readonly kind: "sqlite"; readonly path: string }
-  /** `url` as given, with what it takes to sign in: never to be shown. `shown` may be. */
-  | { readonly kind: "valkey"; readonly url: string; readonly shown: string };
 
 export type Options = {
   readonly production: boolean;
@@ -92,22 +62,4 @@ export type Options = {
   readonly emailConfig: string | undefined;
   /** Where the command line reaches the running instance; undefined if it shall not. Its directory may not exist yet. */
   readonly controlSocket: string | undefined;
-};
-
-export type TlsMode = "starttls" | "implicit" | "none";
-
-/** `email.toml`, checked. */
-export type EmailConfig = {
-  readonly path: string;
-  readonly host: string;
-  readonly port: number;
-  readonly tls: TlsMode;
-  readonly user: string | undefined;
-  readonly pass: string | undefined;
-  /** As given: `address` or `Name <address>`. */
-  readonly from: { readonly name: string | undefined; readonly address: Address };
-  readonly replyTo: Address | undefined;
-  readonly subject: string;
-  readonly bodyTemplate: string;
-  readonly htmlTemplate: string | undefined;
 };

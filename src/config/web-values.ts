@@ -1,11 +1,12 @@
 import { isHost } from "../edge/client.ts";
-import { type Address, AddressError, type Domain, parseAddress, parseDomain } from "../login/address.ts";
+import type { RootPathsOption } from "../edge/root-paths.ts";
+import { type Address, AddressError, type Domain, parseAddress, parseDomain } from "../identity/address.ts";
 import { loginCookieName } from "../login/cookie.ts";
 import { safeNext } from "../login/next.ts";
-import { originUrl } from "./network-values.ts";
-import type { HostHeader, RootPathsOption } from "./types.ts";
-import { quote, ValueError } from "./value-error.ts";
-import { boolean, list } from "./values.ts";
+import { originUrl } from "../net/endpoint.ts";
+import { quote, ValueError } from "../option/value-error.ts";
+import { boolean, list } from "../option/values.ts";
+import type { HostHeader } from "../proxy/upstream-name.ts";
 
 /** Parsers for what browsers and people see: origins, cookies, paths, addresses. */
 

@@ -1,5 +1,5 @@
 import type { Options } from "../config/types.ts";
-import type { LoggerFor } from "../observe/log.ts";
+import type { LoggerFor } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { Gateway } from "../server.ts";
 import { createOperator } from "./operator.ts";

@@ -1,6 +1,6 @@
 import type { Policy } from "../access/policy.ts";
 import type { Options } from "../config/types.ts";
-import { type Address, AddressError, parseAddress } from "../login/address.ts";
+import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Sessions } from "../session/session.ts";
 import type { SessionRecord } from "../store/contracts.ts";

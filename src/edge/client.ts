@@ -1,5 +1,6 @@
-import type { ListenAddress, Network } from "../config/types.ts";
-import { type IpAddress, isInNetworks, parseIp } from "./network.ts";
+import type { ListenAddress } from "../net/endpoint.ts";
+import type { Network } from "../net/ip.ts";
+import { type IpAddress, isInNetworks, parseIp } from "../net/ip.ts";
 
 /**
  * Who is calling. The only reader of forwarding headers in the program; everybody else asks the `Client` made here,

@@ -1,5 +1,8 @@
 import type { Target } from "./target.ts";
 
+/** `auto`: Runegate's for visitors, the application's for users. */
+export type RootPathsOption = boolean | "auto";
+
 /**
  * Names at the root that some of Runegate's own paths have besides the reserved prefix, for older deployments and scripts.
  * An application may have pages of these names, so with `RUNEGATE_ROOT_PATHS=auto` they are the application's for whoever is

@@ -1,7 +1,7 @@
 import type { Options } from "../config/types.ts";
 import type { Client } from "../edge/client.ts";
-import { limitKeysOf } from "../edge/network.ts";
-import { type Address, mailboxOf } from "../login/address.ts";
+import { type Address, mailboxOf } from "../identity/address.ts";
+import { limitKeysOf } from "../net/ip.ts";
 import type { Awaitable, LimitOutcome, LimitRule, LimitStore } from "../store/contracts.ts";
 
 /** The limits of CONTRACT section 5, by name. All of them answer as {@link LimitStore.hit} does. */

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
+import type { Address } from "../identity/address.ts";
 import type { TicketStore } from "../store/contracts.ts";
-import type { Address } from "./address.ts";
 
 /**
  * Which addresses cannot have been invented by whoever asks: those that are named one by one, and those that somebody has

@@ -1,17 +1,18 @@
 import type { Policy } from "../access/policy.ts";
 import type { Clock, Random } from "../clock.ts";
 import type { Client } from "../edge/client.ts";
-import type { KeyPair } from "../keys.ts";
+import type { Address } from "../identity/address.ts";
 import type { Limiter } from "../limits/limiter.ts";
 import type { MailTemplate } from "../mail/message.ts";
 import { renderLoginMail } from "../mail/message.ts";
 import { NEVER_SENT, type Outbox } from "../mail/outbox.ts";
 import type { Audit } from "../observe/audit.ts";
+import { sameSecret } from "../secret/compare.ts";
+import type { KeyPair } from "../secret/keys.ts";
 import type { Sessions } from "../session/session.ts";
 import { type SessionRecord, StoreUnavailable, type TicketStore } from "../store/contracts.ts";
-import type { Address } from "./address.ts";
 import { type AskQueue, letOthersPass } from "./ask-queue.ts";
-import { bindingOf, codeHashOf, sameSecret } from "./binding.ts";
+import { bindingOf, codeHashOf } from "./binding.ts";
 import { drawCode, parseCode } from "./code.ts";
 import type { KnownAddresses } from "./known.ts";
 import {

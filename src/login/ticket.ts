@@ -1,7 +1,7 @@
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from "jose";
 import type { Clock } from "../clock.ts";
-import type { KeyPair } from "../keys.ts";
-import { type Address, parseAddress } from "./address.ts";
+import { type Address, parseAddress } from "../identity/address.ts";
+import type { KeyPair } from "../secret/keys.ts";
 
 /**
  * Tickets: signed, single-use, short-lived grants, as JWTs (RFC 7519, HS256). Each kind has a `typ` and a key of its own, and

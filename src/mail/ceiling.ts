@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Options } from "../config/types.ts";
-import type { Logger } from "../observe/log.ts";
+import type { Logger } from "../observe/logger.ts";
 import type { Awaitable, LimitStore } from "../store/contracts.ts";
 
 /** How many mails an hour leave in all, whichever process sends them (`RUNEGATE_MAIL_CEILING`). */

@@ -1,7 +1,7 @@
-import type { EmailConfig } from "../config/types.ts";
-import { type Address, parseAddress } from "../login/address.ts";
+import { type Address, parseAddress } from "../identity/address.ts";
 import { type Mail, MailError } from "./mailer.ts";
 import { singleLine } from "./message.ts";
+import type { EmailConfig } from "./settings.ts";
 
 /** A mail as SMTP carries it: who it is from and to (RFC 5321) and the message itself (RFC 5322). */
 export type ComposedMail = {

@@ -1,8 +1,8 @@
 import { rootCertificates, TLSSocket } from "node:tls";
 import type { SMTPConnectionOptions } from "nodemailer/lib/smtp-connection";
-import type { EmailConfig } from "../config/types.ts";
 import type { ComposedMail } from "./compose.ts";
 import { conversationTimeout, diagnose, noAuthOffered, printable } from "./diagnosis.ts";
+import type { EmailConfig } from "./settings.ts";
 
 export type SmtpSettings = {
   /** Milliseconds for finding the host, connecting, the greeting and TLS together. */

@@ -1,9 +1,9 @@
 import { isIP } from "node:net";
 import type { NodemailerError } from "nodemailer";
-import type { EmailConfig } from "../config/types.ts";
 import { maskTokens } from "../observe/mask.ts";
 import { MailError, type MailFailure } from "./mailer.ts";
 import { singleLine } from "./message.ts";
+import type { EmailConfig } from "./settings.ts";
 
 /**
  * What went wrong in an SMTP conversation, in words: a reason for the log and a remedy for whoever set the server up.

@@ -1,6 +1,6 @@
-import type { EmailConfig } from "../config/types.ts";
-import type { Address } from "../login/address.ts";
+import type { Address } from "../identity/address.ts";
 import { LOGIN_HTML } from "./login-html.ts";
+import type { EmailConfig } from "./settings.ts";
 
 /** The part of `email.toml` that says what the login mail looks like. */
 export type MailTemplate = Pick<EmailConfig, "subject" | "bodyTemplate" | "htmlTemplate">;

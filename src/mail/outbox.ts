@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import type { Clock, Random } from "../clock.ts";
-import type { Logger } from "../observe/log.ts";
+import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { Awaitable, LimitStore, OutboxEntry, OutboxStore } from "../store/contracts.ts";
 import type { Ceiling } from "./ceiling.ts";

@@ -1,8 +1,8 @@
 import type { Clock } from "../clock.ts";
-import { isLoopbackHost } from "../config/loopback.ts";
 import { type ExtraHeaders, failure, NOT_FOUND, PAGE_POLICY, page } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
+import { isLoopbackHost } from "../net/loopback.ts";
 import { mailboxPage } from "../pages/pages.ts";
 import type { Mailbox } from "./mailbox.ts";
 

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import type { Random } from "../clock.ts";
-import type { KeyPair } from "../keys.ts";
+import type { KeyPair } from "../secret/keys.ts";
 import type { OutboxEntry } from "../store/contracts.ts";
 import type { MailContent } from "./mailer.ts";
 

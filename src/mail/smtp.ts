@@ -1,7 +1,7 @@
-import type { EmailConfig } from "../config/types.ts";
 import { composeMail } from "./compose.ts";
 import { converse, type SmtpSettings, type SmtpStep } from "./conversation.ts";
 import { MailError, type Mailer } from "./mailer.ts";
+import type { EmailConfig } from "./settings.ts";
 
 /**
  * A mailer that hands each mail to the SMTP server of `email.toml`, in a conversation of its own: login mails are too

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { Logger } from "./log.ts";
+import type { Logger } from "./logger.ts";
 
 /**
  * What an operator must be able to reconstruct afterwards: who asked, who got in, who was refused and exactly why.

@@ -1,5 +1,5 @@
 import { createLineTime } from "./line-time.ts";
-import type { Level, LineFormat } from "./log.ts";
+import type { Level, LineFormat } from "./logger.ts";
 import { escapeUnsafe, unicodeEscape } from "./unsafe-characters.ts";
 
 const COLORS: Readonly<Record<Level, string>> = {

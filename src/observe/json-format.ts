@@ -1,5 +1,5 @@
 import { createLineTime } from "./line-time.ts";
-import type { Fields, LineFormat } from "./log.ts";
+import type { Fields, LineFormat } from "./logger.ts";
 import { escapeUnsafe } from "./unsafe-characters.ts";
 
 const RESERVED = new Set(["time", "level", "module", "message"]);

@@ -1,5 +1,6 @@
 import { createConsoleFormat } from "./console-format.ts";
 import { createJsonFormat } from "./json-format.ts";
+import type { Fields, Level, LogFormat, LoggerFor, LogLevels } from "./logger.ts";
 import { maskFields, maskTokens } from "./mask.ts";
 
 /**
@@ -8,26 +9,6 @@ import { maskFields, maskTokens } from "./mask.ts";
  * Nothing secret is ever handed to it: tokens, codes, cookies and secrets stay out of the fields by construction, and
  * a test runs a whole login at trace level and searches the lines for each of them.
  */
-
-export const LEVELS = ["error", "warn", "info", "debug", "trace"] as const;
-export type Level = (typeof LEVELS)[number];
-
-export type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
-
-export type Logger = {
-  readonly [level in Level]: (message: string, fields?: Fields) => void;
-} & {
-  /** False when a line of this level would be dropped: ask before building costly fields. */
-  enabled(level: Level): boolean;
-};
-
-export type LogFormat = "console" | "json";
-
-/** How much each module says. `default` holds for the modules without a level of their own. */
-export type LogLevels = {
-  readonly default: Level | "off";
-  readonly modules: Readonly<Record<string, Level | "off">>;
-};
 
 export type LogSettings = {
   readonly format: LogFormat;
@@ -38,15 +19,6 @@ export type LogSettings = {
   /** ANSI colors; only ever on a terminal. */
   readonly color: boolean;
 };
-
-/** Prepares what lines of one level and module have in common, and gives what makes each of them. */
-export type LineFormat = (
-  level: Level,
-  module: string,
-) => (time: number, message: string, fields: Fields | undefined) => string;
-
-/** One logger per module name; made once by the composition root and handed down. */
-export type LoggerFor = (module: string) => Logger;
 
 const RANK: Readonly<Record<Level, number>> = { error: 0, warn: 1, info: 2, debug: 3, trace: 4 };
 

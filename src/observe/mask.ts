@@ -1,4 +1,4 @@
-import type { Fields } from "./log.ts";
+import type { Fields } from "./logger.ts";
 
 /**
  * Signed tokens have no place in a log, wherever they come from: somebody may put one into a path, and a server into its

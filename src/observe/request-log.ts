@@ -1,4 +1,4 @@
-import type { LogFormat, Logger } from "./log.ts";
+import type { LogFormat, Logger } from "./logger.ts";
 
 /** One request that has been answered, or was left by the client before it was. */
 export type RequestLine = {

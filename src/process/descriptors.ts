@@ -1,5 +1,5 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
-import type { Logger } from "../observe/log.ts";
+import type { Logger } from "../observe/logger.ts";
 import { openLibc } from "./libc.ts";
 
 /**

@@ -1,7 +1,8 @@
 import type { Server } from "bun";
-import type { ListenAddress, Options } from "../config/types.ts";
+import type { Options } from "../config/types.ts";
+import type { ListenAddress } from "../net/endpoint.ts";
 import { bindUnixSocket, removeStaleSocket } from "../net/unix-socket.ts";
-import type { Logger } from "../observe/log.ts";
+import type { Logger } from "../observe/logger.ts";
 import type { TunnelData } from "../proxy/tunnel.ts";
 import { type Gateway, handlersOf, listen } from "../server.ts";
 import { guardDescriptors } from "./descriptors.ts";

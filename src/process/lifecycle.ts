@@ -1,14 +1,15 @@
-import { EXIT, type ExitCode, type Io } from "../commands/command.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
-import { ConfigError, describe } from "../config/finding.ts";
 import type { Surroundings } from "../config/surroundings.ts";
 import type { Options } from "../config/types.ts";
 import { type Control, openControl } from "../control/open.ts";
+import { EXIT, type ExitCode } from "../exit.ts";
 import { messageOf } from "../observe/message-of.ts";
+import { ConfigError, describe } from "../option/finding.ts";
 import type { Stores } from "../store/contracts.ts";
 import { type Compose, composeGateway } from "./compose.ts";
 import { handOver } from "./handover.ts";
 import { describeListen } from "./instance.ts";
+import type { Io } from "./io.ts";
 import { keepStarted } from "./keep-started.ts";
 import type { Log } from "./log.ts";
 import type { Notifier } from "./notify.ts";

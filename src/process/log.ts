@@ -1,6 +1,7 @@
 import { systemClock } from "../clock.ts";
 import type { Options } from "../config/types.ts";
-import { createLoggers, type LoggerFor } from "../observe/log.ts";
+import { createLoggers } from "../observe/log.ts";
+import type { LoggerFor } from "../observe/logger.ts";
 import { createSink } from "../observe/sink.ts";
 
 /** The log of a process that serves, on standard output. */

@@ -1,5 +1,5 @@
 import type { Configuration } from "../config/configuration.ts";
-import type { LoggerFor } from "../observe/log.ts";
+import type { LoggerFor } from "../observe/logger.ts";
 import type { Gateway } from "../server.ts";
 import type { Compose } from "./compose.ts";
 

@@ -1,10 +1,10 @@
 import type { Application } from "../access/application.ts";
-import type { Principal } from "../access/principal.ts";
 import type { Options } from "../config/types.ts";
 import { announcedLength, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody } from "../edge/body.ts";
-import type { Logger } from "../observe/log.ts";
+import type { Principal } from "../identity/principal.ts";
+import type { Logger } from "../observe/logger.ts";
 import type { CloseReason, LiveConnections } from "../session/live.ts";
 import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";

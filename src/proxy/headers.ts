@@ -1,6 +1,6 @@
-import type { Principal } from "../access/principal.ts";
 import type { Client } from "../edge/client.ts";
 import { setCookieName } from "../edge/cookies.ts";
+import type { Principal } from "../identity/principal.ts";
 import { translateLocation, translateOrigin, type UpstreamName } from "./upstream-name.ts";
 
 /** Which headers cross the gateway, in both directions. Names are compared in lower case, as `Headers` gives them. */

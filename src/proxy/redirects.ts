@@ -1,5 +1,5 @@
 import type { RootPaths } from "../edge/root-paths.ts";
-import type { Logger } from "../observe/log.ts";
+import type { Logger } from "../observe/logger.ts";
 import type { Forward } from "./forward.ts";
 
 /**

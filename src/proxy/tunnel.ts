@@ -1,8 +1,8 @@
 import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { Application } from "../access/application.ts";
-import type { Principal } from "../access/principal.ts";
 import type { Arrival } from "../edge/arrival.ts";
-import type { Logger } from "../observe/log.ts";
+import type { Principal } from "../identity/principal.ts";
+import type { Logger } from "../observe/logger.ts";
 import type { CloseReason, LiveConnections } from "../session/live.ts";
 import { upstreamFailed } from "./failure.ts";
 import { createToUpstream, withoutHandshake } from "./headers.ts";

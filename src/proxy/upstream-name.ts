@@ -1,5 +1,9 @@
-import type { Options, TargetAddress } from "../config/types.ts";
+import type { Options } from "../config/types.ts";
 import type { Client } from "../edge/client.ts";
+import type { TargetAddress } from "../net/endpoint.ts";
+
+/** The `Host` that the application gets: the browser's, that of the target, or a fixed `name` (or `name:port`). */
+export type HostHeader = "pass" | "target" | { readonly name: string };
 
 /**
  * The name an application is addressed by where that is not the public one (`RUNEGATE_HOST_HEADER`), and what has to be

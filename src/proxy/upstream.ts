@@ -1,6 +1,6 @@
 import { connect as connectTcp } from "node:net";
 import type { Clock } from "../clock.ts";
-import type { TargetAddress } from "../config/types.ts";
+import type { TargetAddress } from "../net/endpoint.ts";
 import { createDeadlines, type Deadline, type Deadlines, deadline } from "./deadlines.ts";
 import { originOf, type UpstreamName } from "./upstream-name.ts";
 

@@ -1,7 +1,7 @@
 import css from "../../static/sample/app.css" with { type: "text" };
 import script from "../../static/sample/app.js" with { type: "text" };
 import logo from "../../static/sample/logo.svg" with { type: "text" };
-import { duration, integer } from "../config/values.ts";
+import { duration, integer } from "../option/values.ts";
 import { clockStream } from "./clock.ts";
 import { answer, cookiesOf, indexPage, pairs, problem, userOf } from "./page.ts";
 import { ParameterError, parameter } from "./parameter.ts";

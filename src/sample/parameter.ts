@@ -1,4 +1,4 @@
-import { ValueError } from "../config/value-error.ts";
+import { ValueError } from "../option/value-error.ts";
 
 /** What a request says that cannot be used. Answered as 400. */
 export class ParameterError extends Error {}

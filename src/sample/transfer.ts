@@ -1,4 +1,4 @@
-import { byteSize } from "../config/values.ts";
+import { byteSize } from "../option/values.ts";
 import { ParameterError, parameter } from "./parameter.ts";
 
 /** Uploads, counted and kept nowhere, and downloads that are made as they are sent. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { Logger } from "../observe/log.ts";
+import type { Logger } from "../observe/logger.ts";
 import type { SessionRecord, SessionStore } from "../store/contracts.ts";
 import type { Seals } from "./seal.ts";
 

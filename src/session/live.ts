@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { Logger } from "../observe/log.ts";
+import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { Sessions } from "./session.ts";
 

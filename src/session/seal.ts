@@ -1,4 +1,4 @@
-import type { KeyPair } from "../keys.ts";
+import type { KeyPair } from "../secret/keys.ts";
 import type { SessionRecord } from "../store/contracts.ts";
 
 /**

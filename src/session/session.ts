@@ -1,11 +1,11 @@
 import type { Policy } from "../access/policy.ts";
-import type { Principal } from "../access/principal.ts";
 import type { Clock, Random } from "../clock.ts";
 import type { Options } from "../config/types.ts";
-import type { Keys } from "../keys.ts";
-import { type Address, parseAddress } from "../login/address.ts";
+import { type Address, parseAddress } from "../identity/address.ts";
+import type { Principal } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
-import type { Logger } from "../observe/log.ts";
+import type { Logger } from "../observe/logger.ts";
+import type { Keys } from "../secret/keys.ts";
 import type { Awaitable, SessionRecord, SessionStore } from "../store/contracts.ts";
 import { createAdoption } from "./adoption.ts";
 import { createSeals } from "./seal.ts";

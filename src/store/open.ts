@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
-import type { StoreLocation } from "../config/types.ts";
-import type { Logger } from "../observe/log.ts";
+import type { Logger } from "../observe/logger.ts";
 import type { Stores } from "./contracts.ts";
+import type { StoreLocation } from "./location.ts";
 import { createMemoryStores } from "./memory.ts";
 import { openSqliteStores } from "./sqlite.ts";
 import { openValkeyStores } from "./valkey.ts";

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { Logger } from "../observe/log.ts";
+import type { Logger } from "../observe/logger.ts";
 import { READY_FOR_MS, type Stores } from "./contracts.ts";
 import { openOnce } from "./records.ts";
 import { openHandle } from "./sqlite/handle.ts";

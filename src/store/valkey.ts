@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { Logger } from "../observe/log.ts";
+import type { Logger } from "../observe/logger.ts";
 import { cacheRecords } from "./cached-records.ts";
 import { cacheSessions } from "./cached-sessions.ts";
 import type { Stores } from "./contracts.ts";

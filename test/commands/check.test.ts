@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { parseEnv } from "node:util";
 import emailExample from "../../deploy/config/email.toml.example" with { type: "text" };
 import envExample from "../../deploy/runegate.env.example" with { type: "text" };
-import { createCheckCommand, type Probe } from "../../src/commands/check.ts";
+import { createCheckCommand } from "../../src/commands/check.ts";
+import type { Probe } from "../../src/commands/probe.ts";
 import { recordedIo } from "../support/recorded-io.ts";
 import { testMachine } from "../support/surroundings.ts";
 

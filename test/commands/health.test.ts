@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { health } from "../../src/commands/health.ts";
-import { ConfigError } from "../../src/config/finding.ts";
+import { ConfigError } from "../../src/option/finding.ts";
 import { StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemoryStores } from "../../src/store/memory.ts";
 import { testClock } from "../support/clock.ts";

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { help } from "../../src/commands/help.ts";
 import { COMMAND_NAMES, findCommand } from "../../src/commands/list.ts";
 import { main } from "../../src/main.ts";
 import { VERSION } from "../../src/version.ts";
@@ -37,7 +38,11 @@ describe("finding the command", () => {
 const usageOf = (name: string) => new RegExp(`^Usage: runegate \\[?${name}\\b`, "m");
 
 describe.each(COMMAND_NAMES)("%s", (name) => {
-  test("answers to its name", async () => expect((await findCommand(name))?.name).toBe(name));
+  test("answers to its name", async () => {
+    // It is about the list, so it is not in it.
+    const command = name === "help" ? help : await findCommand(name);
+    expect(command?.name).toBe(name);
+  });
 
   test("explains itself", async () => {
     const asked = await run(name, "--help");

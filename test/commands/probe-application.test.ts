@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { probeApplication } from "../../src/commands/probe-application.ts";
-import { targetAddress } from "../../src/config/network-values.ts";
-import type { HostHeader, RootPathsOption } from "../../src/config/types.ts";
+import type { RootPathsOption } from "../../src/edge/root-paths.ts";
+import { targetAddress } from "../../src/net/endpoint.ts";
+import type { HostHeader } from "../../src/proxy/upstream-name.ts";
 import { type Exchange, type Received, startUpstream, type Upstream } from "../support/upstream.ts";
 
 /** `runegate check --online`: what the application says to the name that its users will ask for. */

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { probeTarget } from "../../src/commands/probe-target.ts";
-import { targetAddress } from "../../src/config/network-values.ts";
+import { targetAddress } from "../../src/net/endpoint.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { testMachine } from "../support/surroundings.ts";
 

@@ -3,8 +3,8 @@ import { chmodSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync 
 import { join } from "node:path";
 import { secrets } from "../../src/commands/secrets.ts";
 import { parseEnvFile } from "../../src/config/env-file.ts";
-import { ConfigError } from "../../src/config/finding.ts";
 import { readOptions } from "../../src/config/load.ts";
+import { ConfigError } from "../../src/option/finding.ts";
 import { recordedIo } from "../support/recorded-io.ts";
 import { testMachine } from "../support/surroundings.ts";
 

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../../src/commands/command.ts";
 import { sendEmail, sendTestMail } from "../../src/commands/send-email.ts";
-import type { EmailConfig } from "../../src/config/types.ts";
-import { parseAddress } from "../../src/login/address.ts";
+import { parseAddress } from "../../src/identity/address.ts";
+import type { EmailConfig } from "../../src/mail/settings.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { emailConfig, type SmtpPeer, type SmtpSetup, startSmtp } from "../support/smtp.ts";
 

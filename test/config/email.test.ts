@@ -6,7 +6,7 @@ import { parse as parseToml, stringify } from "smol-toml";
 import SHIPPED from "../../deploy/config/email.toml.example" with { type: "text" };
 import { loadConfiguration } from "../../src/config/configuration.ts";
 import { findEmailConfig, type LoadedEmail, parseEmailConfig } from "../../src/config/email.ts";
-import { ConfigError } from "../../src/config/finding.ts";
+import { ConfigError } from "../../src/option/finding.ts";
 import { testMachine } from "../support/surroundings.ts";
 
 const GOOD = {

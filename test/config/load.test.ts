@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { ConfigError, describe as inWords } from "../../src/config/finding.ts";
 import { loadOptions, readOptions } from "../../src/config/load.ts";
 import { OPTION_LIST } from "../../src/config/options.ts";
+import { ConfigError, describe as inWords } from "../../src/option/finding.ts";
 import { type TestMachine, testMachine } from "../support/surroundings.ts";
 
 let machine: TestMachine;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { networks } from "../../src/config/network-values.ts";
 import { type Client, createClientReader } from "../../src/edge/client.ts";
-import { type LimitKeys, limitKeysOf, parseIp } from "../../src/edge/network.ts";
+import { networks } from "../../src/net/endpoint.ts";
+import { type LimitKeys, limitKeysOf, parseIp } from "../../src/net/ip.ts";
 
 const trusted = networks("127.0.0.0/8,::1,10.0.0.0/8,2001:db8:ed9e::/48");
 const read = createClientReader(trusted, "tcp");

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { SignJWT } from "jose";
-import { deriveKeys } from "../../src/keys.ts";
 import { MailError } from "../../src/mail/mailer.ts";
+import { deriveKeys } from "../../src/secret/keys.ts";
 import { StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemoryStores } from "../../src/store/memory.ts";
 import { testClock } from "../support/clock.ts";

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseAddress } from "../../src/login/address.ts";
+import { parseAddress } from "../../src/identity/address.ts";
 import { createKnownAddresses } from "../../src/login/known.ts";
 import { StoreUnavailable, type TicketStore } from "../../src/store/contracts.ts";
 import { createMemoryTickets } from "../../src/store/memory/tickets.ts";

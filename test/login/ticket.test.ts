@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import fc from "fast-check";
-import { deriveKeys } from "../../src/keys.ts";
-import { parseAddress } from "../../src/login/address.ts";
+import { parseAddress } from "../../src/identity/address.ts";
 import { createTickets, type LoginRequest, type LoginTicket, TicketError } from "../../src/login/ticket.ts";
+import { deriveKeys } from "../../src/secret/keys.ts";
 import { testClock } from "../support/clock.ts";
 
 const AUDIENCE = "https://gate.example.org";

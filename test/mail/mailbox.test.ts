@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { parseAddress } from "../../src/login/address.ts";
+import { parseAddress } from "../../src/identity/address.ts";
 import { createMailbox } from "../../src/mail/mailbox.ts";
 import { DEFAULT_TEMPLATE, renderLoginMail } from "../../src/mail/message.ts";
 import { mailOf, NOW } from "./support.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { parseAddress } from "../../src/login/address.ts";
+import { parseAddress } from "../../src/identity/address.ts";
 import { DEFAULT_TEMPLATE, type LoginMailFacts, renderLoginMail } from "../../src/mail/message.ts";
 
 const facts: LoginMailFacts = {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { systemRandom } from "../../src/clock.ts";
-import { deriveKeys } from "../../src/keys.ts";
 import { createSeal } from "../../src/mail/seal.ts";
+import { deriveKeys } from "../../src/secret/keys.ts";
 import { NOW } from "./support.ts";
 
 const secret = (letter: string) => new TextEncoder().encode(letter.repeat(64));

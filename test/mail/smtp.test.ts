@@ -1,9 +1,9 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import type { EmailConfig } from "../../src/config/types.ts";
-import { parseAddress } from "../../src/login/address.ts";
+import { parseAddress } from "../../src/identity/address.ts";
 import { composeMail } from "../../src/mail/compose.ts";
 import type { SmtpSettings } from "../../src/mail/conversation.ts";
 import { type Mail, MailError } from "../../src/mail/mailer.ts";
+import type { EmailConfig } from "../../src/mail/settings.ts";
 import { createSmtpMailer, verifySmtp } from "../../src/mail/smtp.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { CREDENTIALS, emailConfig, type SmtpSetup, startScript, startSmtp } from "../support/smtp.ts";

@@ -1,6 +1,6 @@
 import type { Clock, Random } from "../../src/clock.ts";
 import type { Mail } from "../../src/mail/mailer.ts";
-import type { Fields, Level, Logger } from "../../src/observe/log.ts";
+import type { Fields, Level, Logger } from "../../src/observe/logger.ts";
 
 export const NOW = Date.UTC(2030, 0, 15, 12, 30, 0);
 

@@ -1,12 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import {
-  createLoggers,
-  type Fields,
-  LEVELS,
-  type LogFormat,
-  type LogSettings,
-} from "../../src/observe/log.ts";
+import { createLoggers, type LogSettings } from "../../src/observe/log.ts";
+import { type Fields, LEVELS, type LogFormat } from "../../src/observe/logger.ts";
 
 const TIME = new Date(2031, 4, 6, 12, 34, 56, 789).getTime();
 

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { createLoggers, type Level, type LogFormat } from "../../src/observe/log.ts";
+import { createLoggers } from "../../src/observe/log.ts";
+import type { Level, LogFormat } from "../../src/observe/logger.ts";
 import { createRequestLog, type RequestLine } from "../../src/observe/request-log.ts";
 
 const TIME = new Date(2031, 4, 6, 12, 34, 56, 789).getTime();

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
-import { EXIT, UsageError } from "../../src/commands/command.ts";
+import { UsageError } from "../../src/commands/command.ts";
 import { target } from "../../src/commands/target.ts";
+import { EXIT } from "../../src/exit.ts";
 import { startSample } from "../../src/sample/app.ts";
 import { recordedIo } from "../support/recorded-io.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { systemRandom } from "../../src/clock.ts";
-import { parseAddress } from "../../src/login/address.ts";
+import { parseAddress } from "../../src/identity/address.ts";
 import { type CloseReason, createLiveConnections } from "../../src/session/live.ts";
 import { createSessions, type Sessions } from "../../src/session/session.ts";
 import { StoreUnavailable } from "../../src/store/contracts.ts";

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../../src/clock.ts";
-import { createLoggers, type Logger } from "../../src/observe/log.ts";
+import { createLoggers } from "../../src/observe/log.ts";
+import type { Logger } from "../../src/observe/logger.ts";
 import { type SessionRecord, type Stores, StoreUnavailable } from "../../src/store/contracts.ts";
 import { OUTBOX } from "../../src/store/valkey/keys.ts";
 import { ValkeyRefusal } from "../../src/store/valkey/refusal.ts";

@@ -1,4 +1,4 @@
-import { ValueError } from "../../src/config/value-error.ts";
+import { ValueError } from "../../src/option/value-error.ts";
 
 /** What a parser makes of a text: its value, or the problem it names. Anything else it throws is a bug. */
 export function outcome<T>(parse: (text: string) => T, text: string): T | { problem: string } {

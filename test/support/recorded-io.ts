@@ -1,4 +1,4 @@
-import type { Io } from "../../src/commands/command.ts";
+import type { Io } from "../../src/process/io.ts";
 
 /** An {@link Io} that keeps what is written to it. */
 export type RecordedIo = Io & {

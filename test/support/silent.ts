@@ -1,4 +1,4 @@
-import type { Logger } from "../../src/observe/log.ts";
+import type { Logger } from "../../src/observe/logger.ts";
 
 /** For what wants a log where nobody looks at it. */
 export const SILENT: Logger = {

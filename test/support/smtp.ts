@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
-import type { EmailConfig, TlsMode } from "../../src/config/types.ts";
-import { parseAddress } from "../../src/login/address.ts";
+import { parseAddress } from "../../src/identity/address.ts";
+import type { EmailConfig, TlsMode } from "../../src/mail/settings.ts";
 import { makeCertificate } from "./certificate.ts";
 
 /** A real SMTP server on a loopback port that can be told to misbehave, also while it runs. */

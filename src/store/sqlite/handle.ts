@@ -4,7 +4,7 @@ import { statSync } from "node:fs";
 import { open as openFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Clock } from "../../clock.ts";
-import type { Logger } from "../../observe/log.ts";
+import type { Logger } from "../../observe/logger.ts";
 import { StoreUnavailable } from "../contracts.ts";
 import { asUnavailable } from "./failure.ts";
 import { openConnection, openDatabase } from "./open.ts";

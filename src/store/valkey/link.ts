@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import type { Logger } from "../../observe/log.ts";
+import type { Logger } from "../../observe/logger.ts";
 import { StoreUnavailable } from "../contracts.ts";
 import { endedChannel } from "./keys.ts";
 import { openPair, type Pair } from "./pair.ts";

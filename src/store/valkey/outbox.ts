@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import type { Logger } from "../../observe/log.ts";
+import type { Logger } from "../../observe/logger.ts";
 import type { OutboxEntry, OutboxStore } from "../contracts.ts";
 import { OUTBOX } from "./keys.ts";
 import type { Link } from "./link.ts";

@@ -1,6 +1,6 @@
 import { RedisClient } from "bun";
 import type { Clock } from "../../clock.ts";
-import type { Logger } from "../../observe/log.ts";
+import type { Logger } from "../../observe/logger.ts";
 import { messageOf } from "../../observe/message-of.ts";
 import { READY_FOR_MS, StoreUnavailable } from "../contracts.ts";
 import { diagnose } from "./diagnosis.ts";

@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import type { Logger } from "../../observe/log.ts";
+import type { Logger } from "../../observe/logger.ts";
 import type { SessionRecord, SessionStore } from "../contracts.ts";
 import { createRecencyMap } from "../memory/recency-map.ts";
 import { SESSIONS, SESSIONS_NOTE } from "./keys.ts";

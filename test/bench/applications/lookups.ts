@@ -1,8 +1,8 @@
 import { createHash, randomInt } from "node:crypto";
 import { type Clock, systemClock } from "../../../src/clock.ts";
-import { storeLocation } from "../../../src/config/store-values.ts";
 import { createLoggers } from "../../../src/observe/log.ts";
 import type { SessionRecord } from "../../../src/store/contracts.ts";
+import { storeLocation } from "../../../src/store/location.ts";
 import { openStores } from "../../../src/store/open.ts";
 
 /**

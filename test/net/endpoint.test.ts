@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { listenAddress, networks, targetAddress } from "../../src/config/network-values.ts";
-import { ValueError } from "../../src/config/value-error.ts";
+import { listenAddress, networks, targetAddress } from "../../src/net/endpoint.ts";
+import { ValueError } from "../../src/option/value-error.ts";
 import { outcome } from "../support/outcome.ts";
 
 describe("addresses to listen on", () => {

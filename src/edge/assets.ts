@@ -1,7 +1,7 @@
-import { failure, NOT_FOUND } from "../edge/answer.ts";
-import type { Arrival } from "../edge/arrival.ts";
-import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
-import { findAsset } from "./assets.ts";
+import { findAsset } from "../pages/assets.ts";
+import { failure, NOT_FOUND } from "./answer.ts";
+import type { Arrival } from "./arrival.ts";
+import { type OwnRoutes, ownRoutes } from "./own.ts";
 
 /** The pages' own assets: in the executable, named by their content, so kept by browsers for ever. */
 export function assetRoutes(): OwnRoutes {

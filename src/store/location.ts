@@ -1,6 +1,12 @@
 import { isAbsolute, normalize } from "node:path";
-import type { StoreLocation } from "./types.ts";
-import { quote, ValueError, withoutUserinfo } from "./value-error.ts";
+import { quote, ValueError, withoutUserinfo } from "../option/value-error.ts";
+
+export type StoreLocation =
+  | { readonly kind: "memory" }
+  /** `path` is absolute, or relative to the working directory. */
+  | { readonly kind: "sqlite"; readonly path: string }
+  /** `url` as given, with what it takes to sign in: never to be shown. `shown` may be. */
+  | { readonly kind: "valkey"; readonly url: string; readonly shown: string };
 
 /** `RUNEGATE_STORE`: where state is kept. No error here repeats what a URL says of user and password. */
 

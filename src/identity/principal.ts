@@ -1,4 +1,4 @@
-import type { Address } from "../login/address.ts";
+import type { Address } from "./address.ts";
 
 /** Whoever is let through, and how they proved who they are. */
 export type Principal = {

@@ -9,7 +9,7 @@ import {
   domainOf,
   parseAddress,
   parseDomain,
-} from "../../src/login/address.ts";
+} from "../../src/identity/address.ts";
 
 function parsed(input: string): string {
   try {

@@ -1,5 +1,5 @@
 import { hkdfSync } from "node:crypto";
-import type { Options } from "./config/types.ts";
+import type { Options } from "../config/types.ts";
 
 /**
  * One key per purpose (RFC 5869, HKDF-SHA256): a token or hash made for one purpose means nothing to another, whatever

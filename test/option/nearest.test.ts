@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { nearest } from "../../src/config/nearest.ts";
+import { nearest } from "../../src/option/nearest.ts";
 
 const WORDS = ["serve", "secrets", "sessions", "check", "config"];
 

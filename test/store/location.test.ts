@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { storeLocation } from "../../src/config/store-values.ts";
-import { ValueError } from "../../src/config/value-error.ts";
+import { ValueError } from "../../src/option/value-error.ts";
+import { storeLocation } from "../../src/store/location.ts";
 
 describe("store locations", () => {
   test.each([

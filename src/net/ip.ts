@@ -1,5 +1,7 @@
 import ipaddr from "ipaddr.js";
-import type { Network } from "../config/types.ts";
+
+/** One network: `[address bytes, prefix length]` in the form `ipaddr.js` matches. */
+export type Network = { readonly text: string; readonly bytes: readonly number[]; readonly prefix: number };
 
 /** IP addresses in their one normal form, and the networks they are in. */
 

@@ -1,5 +1,5 @@
 import type { Random } from "../clock.ts";
-import { ValueError } from "./value-error.ts";
+import { ValueError } from "../option/value-error.ts";
 
 /** Parsers and makers of secrets. No error text here contains any part of a value. */
 

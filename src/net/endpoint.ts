@@ -1,9 +1,27 @@
 import { isIPv4, isIPv6 } from "node:net";
 import ipaddr from "ipaddr.js";
-import { parseIp } from "../edge/network.ts";
-import type { ListenAddress, Network, TargetAddress } from "./types.ts";
-import { quote, ValueError } from "./value-error.ts";
-import { list, socketPath } from "./values.ts";
+import { quote, ValueError } from "../option/value-error.ts";
+import { list, socketPath } from "../option/values.ts";
+import type { Network } from "./ip.ts";
+import { parseIp } from "./ip.ts";
+
+export type ListenAddress =
+  | { readonly kind: "tcp"; readonly hostname: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+/**
+ * Where the application answers. `origin` has no trailing slash and is what request paths are appended to; `hostname`
+ * has no brackets around an IPv6 address.
+ */
+export type TargetAddress =
+  | {
+      readonly kind: "tcp";
+      readonly origin: string;
+      readonly hostname: string;
+      readonly port: number;
+      readonly tls: boolean;
+    }
+  | { readonly kind: "unix"; readonly path: string };
 
 /** Parsers for addresses of machines and services. */
 

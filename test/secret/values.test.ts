@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { systemRandom } from "../../src/clock.ts";
-import { freshJwtSecret, freshSessionKey, jwtSecret, sessionKey } from "../../src/config/secret-values.ts";
+import { freshJwtSecret, freshSessionKey, jwtSecret, sessionKey } from "../../src/secret/values.ts";
 import { outcome } from "../support/outcome.ts";
 
 describe("secrets", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { DurationUnit } from "../../src/config/values.ts";
+import { logLevels } from "../../src/observe/levels.ts";
+import type { DurationUnit } from "../../src/option/values.ts";
 import {
   boolean,
   byteSize,
@@ -10,9 +11,8 @@ import {
   formatDuration,
   groupName,
   integer,
-  logLevels,
   socketPath,
-} from "../../src/config/values.ts";
+} from "../../src/option/values.ts";
 import { outcome } from "../support/outcome.ts";
 
 describe("booleans", () => {

@@ -1,0 +1,10 @@
+import type { Configuration } from "../config/configuration.ts";
+
+/** Whether something Runegate depends on can be reached, in words for the operator. */
+export type ProbeResult = { readonly ok: boolean; readonly lines: readonly string[] };
+
+export type Probe = {
+  /** What is reached, as a heading. */
+  readonly name: string;
+  run(configuration: Configuration): Promise<ProbeResult>;
+};
