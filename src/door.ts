@@ -1,55 +1,35 @@
 import type { Server } from "bun";
 import type { Elysia } from "elysia";
-import type { Application } from "./access/application.ts";
-import { answerVerdict } from "./access/challenge.ts";
-import { challenge, decide, type Manner } from "./access/decision.ts";
+import type { Identified } from "./access/admit.ts";
 import type { Clock } from "./clock.ts";
-import { announcedLength, failure, NOT_FOUND } from "./edge/answer.ts";
+import { announcedLength, failure, NOT_FOUND, whenBroken } from "./edge/answer.ts";
 import type { Arrival } from "./edge/arrival.ts";
 import type { ClientReader } from "./edge/client.ts";
 import type { CookieReader } from "./edge/cookies.ts";
-import { isNavigation } from "./edge/navigation.ts";
-import { mayOpenWebSocket } from "./edge/origin.ts";
 import { answerOwn } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
-import { isBelow, parseTarget, placeOf, withoutPrefix } from "./edge/target.ts";
-import type { Principal } from "./identity/principal.ts";
-import type { Audit } from "./observe/audit.ts";
+import { isBelow, parseTarget, placeOf, type Target, withoutPrefix } from "./edge/target.ts";
+import type { Answer, Inline, InlineSettings } from "./inline/inline.ts";
 import type { Logger } from "./observe/logger.ts";
 import type { RequestLog } from "./observe/request-log.ts";
-import type { Ended, Forward } from "./proxy/forward.ts";
-import type { Tunnel, TunnelData } from "./proxy/tunnel.ts";
-import type { CloseReason, LiveConnections } from "./session/live.ts";
-import type { Found, Sessions } from "./session/session.ts";
-import { type Awaitable, StoreUnavailable } from "./store/contracts.ts";
+import type { Ended } from "./proxy/forward.ts";
+import type { TunnelData } from "./proxy/tunnel.ts";
 
 /**
- * What every request meets: it is understood once, then goes to one of Runegate's own rooms or, if the decision allows, to the
- * application. Nothing goes back up.
+ * What every request meets: it is understood once, then goes to one of Runegate's own rooms or to the application. Nothing goes
+ * back up.
  */
 export type DoorSettings = {
   readonly rooms: Elysia;
   /** Paths at the root that the rooms answer: to visitors, and to users what is claimed. */
   readonly rootPaths: RootPaths;
-  readonly application: Application;
-  readonly forward: Forward;
-  readonly tunnel: Tunnel;
-  readonly sessions: Sessions;
-  readonly live: LiveConnections;
+  readonly inline: (log: Pick<InlineSettings, "answered" | "ended">) => Inline;
   readonly readClient: ClientReader;
   readonly readCookies: CookieReader;
-  readonly baseUrl: string;
-  readonly landingPath: string;
-  /** How long a connection may rest between requests; what goes to the application may rest longer. */
-  readonly idleSeconds: number;
   readonly clock: Clock;
-  readonly audit: Audit;
   readonly requestLog: RequestLog;
   readonly log: Logger;
 };
-
-/** Undefined once the connection is a WebSocket. */
-type Answer = Awaitable<Response | undefined>;
 
 export type Door = (request: Request, server: Server<TunnelData>) => Promise<Response | undefined>;
 
@@ -57,8 +37,10 @@ export type Door = (request: Request, server: Server<TunnelData>) => Promise<Res
 const PROXY_PREFIX = "/proxy";
 
 export function createDoor(settings: DoorSettings): Door {
-  const { rooms, rootPaths, application, sessions, clock, audit, log } = settings;
+  const { rooms, rootPaths, clock, log } = settings;
   const nextId = createIds();
+  const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
+  const inline = settings.inline({ answered: logAnswer, ended: logRequest });
 
   function logRequest(arrival: Arrival, status: number, user: string | undefined, end?: Ended): void {
     settings.requestLog({
@@ -92,99 +74,24 @@ export function createDoor(settings: DoorSettings): Door {
     return placeOf(inner) === "application" ? withOneSlash(inner) : undefined;
   }
 
-  /** @throws {StoreUnavailable} */
-  function withSession(arrival: Arrival, go: (found: Found | undefined) => Answer): Answer {
-    const found = sessions.find(arrival.cookies.sessions);
-    // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
-    return found instanceof Promise ? found.then(go) : go(found);
-  }
-
   /** Runegate and the application have a page of the same name: whose it is depends on who asks. */
   function toEither(arrival: Arrival, server: Server<TunnelData>): Answer {
-    return withSession(arrival, (found) =>
-      found === undefined ? toRooms(arrival) : admit(arrival, arrival.target.path, found, server),
-    );
+    return toInline(arrival, arrival.target.path, server, toRooms);
   }
 
-  function admit(
+  /** @param otherwise for whoever shows nothing that could let them in. @throws {StoreUnavailable} */
+  function toInline(
     arrival: Arrival,
     path: string,
-    found: Found | undefined,
     server: Server<TunnelData>,
+    otherwise?: (arrival: Arrival) => Answer,
   ): Answer {
-    const { request, method } = arrival;
-    const { headers } = request;
-    // Of another method it is an ordinary request that asks for too much (RFC 6455 §4.1).
-    const upgrade = method === "GET" && arrival.headers.upgrade?.toLowerCase() === "websocket";
-    const verdict = decide({
-      application,
-      principal: found?.principal,
-      // It makes no difference to somebody signed in, and costs.
-      manner: upgrade || found === undefined ? mannerOf(arrival, upgrade) : "other",
-      repeatable: isRepeatable(method),
-      originAllowed: !upgrade || mayOpenWebSocket(headers, application.allowedOrigins),
-    });
-    if (log.enabled("debug")) {
-      log.debug("decided", {
-        verdict: verdict.verdict,
-        upgrade,
-        path,
-        client: arrival.client.ip,
-        id: arrival.id,
-      });
-    }
-    if (verdict.verdict !== "allow") {
-      if (verdict.verdict === "refuse") {
-        audit({ event: "access_refused", client: arrival.client.ip, reason: verdict.reason, path });
-      }
-      const response = answerVerdict(arrival, verdict, settings);
-      logAnswer(arrival, response, found?.record.email);
-      return response;
-    }
-    const { principal } = verdict;
-    if (upgrade) return upgradeTo(arrival, principal, path, server);
-    return settings.forward(arrival, principal, path, {
-      finished: (status, end) => logRequest(arrival, status, principal.email, end),
-      rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
-      ended: (reason) => whenEnded(arrival, reason, false),
-    });
-  }
-
-  /** For a request that was allowed, and whose session has ended while it waited for the application. */
-  function whenEnded(arrival: Arrival, reason: CloseReason, upgrade: boolean): Response {
-    if (reason === "unverified") return whenBroken(arrival, new StoreUnavailable(UNVERIFIED), log);
-    const facts = { manner: mannerOf(arrival, upgrade), repeatable: isRepeatable(arrival.method) };
-    return answerVerdict(arrival, challenge(facts), settings);
-  }
-
-  async function upgradeTo(
-    arrival: Arrival,
-    principal: Principal,
-    path: string,
-    server: Server<TunnelData>,
-  ): Promise<Response | undefined> {
-    const { request } = arrival;
-    server.timeout(request, 0);
-    const closed = () => logRequest(arrival, 101, principal.email);
-    const session = new AbortController();
-    let ended: CloseReason | undefined;
-    const forget = settings.live.add(principal.sessionId, {
-      close(reason) {
-        ended = reason;
-        session.abort();
-      },
-      endsByItself: true,
-      takeUsed: () => false,
-    });
-    const signal = AbortSignal.any([request.signal, session.signal]);
-    const answer = await settings.tunnel
-      .open(server, arrival, principal, path, signal, closed)
-      .finally(forget);
-    if (answer === undefined) return undefined;
-    const response = ended === undefined ? answer : whenEnded(arrival, ended, true);
-    server.timeout(request, settings.idleSeconds);
-    logAnswer(arrival, response, principal.email);
-    return response;
+    const go = (who: Identified) =>
+      who === undefined && otherwise !== undefined
+        ? otherwise(arrival)
+        : inline.serve(arrival, path, who, server);
+    const who = inline.identify(arrival);
+    return who instanceof Promise ? who.then(go) : go(who);
   }
 
   function route(arrival: Arrival, server: Server<TunnelData>): Answer {
@@ -194,7 +101,7 @@ export function createDoor(settings: DoorSettings): Door {
     const place = placeOf(path);
     if (place === "own") return toRooms(arrival);
     const inner = place === "application" ? applicationPath(path) : undefined;
-    if (inner !== undefined) return withSession(arrival, (found) => admit(arrival, inner, found, server));
+    if (inner !== undefined) return toInline(arrival, inner, server);
     const response = failure(arrival, NOT_FOUND);
     logAnswer(arrival, response, undefined);
     return response;
@@ -219,6 +126,7 @@ export function createDoor(settings: DoorSettings): Door {
       target,
       client,
       cookies,
+      isOwn,
       startedAt,
     };
     if (log.enabled("trace")) {
@@ -237,44 +145,9 @@ export function createDoor(settings: DoorSettings): Door {
   };
 }
 
-const UNVERIFIED = "The session could not be verified for too long.";
-
-function mannerOf({ request }: Arrival, upgrade: boolean): Manner {
-  if (upgrade) return "upgrade";
-  return isNavigation(request.headers) ? "navigation" : "other";
-}
-
-function isRepeatable(method: string): boolean {
-  return method === "GET" || method === "HEAD";
-}
-
 /** `fetch` folds leading slashes into one; done here, so that what is decided on is what the application receives. */
 function withOneSlash(path: string): string {
   return path.startsWith("//") ? path.replace(/^\/+/, "/") : path;
-}
-
-/** What nobody planned for. The visitor gets a number to quote; the log gets the reason. */
-export function whenBroken(arrival: Pick<Arrival, "request" | "id">, error: unknown, log: Logger): Response {
-  if (error instanceof StoreUnavailable) {
-    log.error("the store cannot be reached", { reason: error.message, id: arrival.id });
-    return failure(arrival, {
-      status: 503,
-      error: error.code,
-      title: "Not available right now",
-      message:
-        "Runegate cannot check who you are at the moment. Try again in a minute; if the link you have no longer " +
-        "works then, ask for a new one.",
-      headers: [["Retry-After", "10"]],
-    });
-  }
-  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  log.error("a request failed", { reason, id: arrival.id });
-  return failure(arrival, {
-    status: 500,
-    error: "internal",
-    title: "Something went wrong",
-    message: "That is our fault. Tell the person who runs this server the number below.",
-  });
 }
 
 const BAD_HOST = {

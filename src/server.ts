@@ -1,40 +1,25 @@
 import type { Server } from "bun";
 import { Elysia } from "elysia";
-import type { Application } from "./access/application.ts";
-import { createPolicy, type Policy } from "./access/policy.ts";
-import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
-import type { Options } from "./config/types.ts";
-import { debugRoutes } from "./debug/routes.ts";
-import { createDoor, type Door, whenBroken } from "./door.ts";
-import { failure, NOT_FOUND } from "./edge/answer.ts";
-import { assetRoutes } from "./edge/assets.ts";
+import { createAdmit } from "./access/admit.ts";
+import { createLiveConnections, type LiveConnections } from "./access/live.ts";
+import type { Route } from "./access/route.ts";
+import { debugRoom } from "./debug/routes.ts";
+import { createDoor, type Door } from "./door.ts";
+import { failure, NOT_FOUND, whenBroken } from "./edge/answer.ts";
+import { assetRoom } from "./edge/assets.ts";
 import { BodyError } from "./edge/body.ts";
 import { createClientReader } from "./edge/client.ts";
 import { createCookieReader } from "./edge/cookies.ts";
-import { createPostGuard } from "./edge/origin.ts";
-import { arrivalOf, type OwnRoutes } from "./edge/own.ts";
-import { CLAIM_ALL, type Claim } from "./edge/root-paths.ts";
-import { OWN_PREFIX } from "./edge/target.ts";
-import { healthRoutes } from "./health/routes.ts";
-import { createLimiter } from "./limits/limiter.ts";
-import { limitRoutes } from "./limits/routes.ts";
-import { createAskQueue } from "./login/ask-queue.ts";
-import { loginCookieName } from "./login/cookie.ts";
-import { createKnownAddresses } from "./login/known.ts";
-import { safeNext } from "./login/next.ts";
-import { loginRoutes } from "./login/routes.ts";
-import { createLoginService, type LoginService } from "./login/service.ts";
-import { createTickets } from "./login/ticket.ts";
-import { createCeiling } from "./mail/ceiling.ts";
-import type { Mailbox } from "./mail/mailbox.ts";
-import type { Mailer } from "./mail/mailer.ts";
-import { DEFAULT_TEMPLATE } from "./mail/message.ts";
-import { createOutbox, type Outbox } from "./mail/outbox.ts";
-import { mailboxRoutes, mayReadMailbox } from "./mail/routes.ts";
-import { createSeal } from "./mail/seal.ts";
-import type { EmailConfig } from "./mail/settings.ts";
+import { arrivalOf } from "./edge/own.ts";
+import { CLAIM_ALL, type Claim, type RootPaths } from "./edge/root-paths.ts";
+import { healthRoom } from "./health/routes.ts";
+import type { House, Room } from "./house.ts";
+import { createInline } from "./inline/inline.ts";
+import { limitRoom } from "./limits/routes.ts";
+import { logoutRoom } from "./login/logout.ts";
+import { loginRoom } from "./login/routes.ts";
+import { mailboxRoom } from "./mail/routes.ts";
 import type { ListenAddress } from "./net/endpoint.ts";
-import { type Audit, createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { createRequestLog } from "./observe/request-log.ts";
 import { createForward } from "./proxy/forward.ts";
@@ -42,187 +27,88 @@ import { warnOfOwnPaths } from "./proxy/redirects.ts";
 import { createTunnel, type Tunnel, type TunnelData } from "./proxy/tunnel.ts";
 import { createUpstream } from "./proxy/upstream.ts";
 import { upstreamName } from "./proxy/upstream-name.ts";
-import { deriveKeys } from "./secret/keys.ts";
-import { createSessionCookie } from "./session/cookie.ts";
-import { createLiveConnections, type LiveConnections } from "./session/live.ts";
-import { sessionRoutes } from "./session/routes.ts";
-import { createSessions, isSessionCookie, type Sessions } from "./session/session.ts";
-import type { Stores } from "./store/contracts.ts";
+import { createServices, type ServiceSettings } from "./services.ts";
+import { sessionRoom } from "./session/routes.ts";
 
-/** The composition root: options → stores → services → rooms → one handler for `Bun.serve`. */
+/** The house, made into one handler for `Bun.serve`. */
 
-export type GatewaySettings = {
-  readonly options: Options;
-  /** Undefined in development without an `email.toml`: mail then goes to the mailbox. */
-  readonly email: EmailConfig | undefined;
-  readonly mailer: Mailer;
-  /** The development mailbox to show, if mail goes there. */
-  readonly mailbox: Pick<Mailbox, "mails"> | undefined;
-  readonly stores: Stores;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** How login requests wait for their turn, and for being turned away. */
-  readonly pause?: Pause;
-  readonly loggers: LoggerFor;
+/** The product's table of contents: a capability is one line. */
+function roomsOf(house: House): readonly Room[] {
+  return [
+    sessionRoom(house),
+    loginRoom(house),
+    logoutRoom(house),
+    healthRoom(house),
+    limitRoom(house),
+    assetRoom(),
+    debugRoom(house),
+    mailboxRoom(house),
+  ];
+}
+
+export type GatewaySettings = ServiceSettings & {
   /** What is open at the gateway whose place this one takes, if it takes one. */
   readonly live?: LiveConnections;
   readonly idleSeconds?: number;
 };
 
-export type Gateway = {
+export type Gateway = House & {
   readonly door: Door;
   readonly tunnel: Tunnel;
-  readonly sessions: Sessions;
-  readonly policy: Policy;
-  readonly login: LoginService;
-  readonly outbox: Outbox;
   readonly live: LiveConnections;
-  readonly audit: Audit;
   readonly idleSeconds: number;
   start(): void;
   stop(): Promise<void>;
 };
 
 export function createGateway(settings: GatewaySettings): Gateway {
-  const { options, stores, clock, random, loggers, email, idleSeconds = IDLE_SECONDS } = settings;
-  const keys = deriveKeys(options);
-  const policy = createPolicy(options);
-  const loginCookie = loginCookieName(options.secureCookie);
-  const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
-  const limiter = createLimiter(options, stores.limits);
-  const sessions = createSessions({
-    sessionTtl: options.sessionTtl,
-    sessionIdle: options.sessionIdle,
-    keys,
-    store: stores.sessions,
-    policy,
-    audit,
-    log: loggers("session"),
-    clock,
-    random,
-  });
-  const live = settings.live ?? openLive();
-  function openLive(): LiveConnections {
-    const opened = createLiveConnections(sessions, clock, loggers("session"));
-    stores.sessions.onEnded(opened.ended);
-    return opened;
-  }
-  const mailLog = loggers("mail");
-  const outbox = createOutbox({
-    store: stores.outbox,
-    limits: stores.limits,
-    ceiling: createCeiling({ ...options, limits: stores.limits, clock, log: mailLog }),
-    seal: createSeal(keys.queuedMail, random),
-    mailer: settings.mailer,
-    clock,
-    random,
-    log: mailLog,
-    from: email === undefined ? "localhost" : email.from.address.slice(email.from.address.indexOf("@") + 1),
-    async onGivenUp(entry, reason, refused) {
-      audit({ event: "mail_given_up", email: entry.to, reason });
-      // Whoever waits for a mail that will not come may ask again at once (CONTRACT section 5). Not where the recipient was
-      // refused: that a second request is answered otherwise than for an address that may not sign in would tell the two
-      // apart, and which mailboxes there are. Nor where the cooldown is over, and one of a later request may have begun.
-      const over = clock.now() >= entry.queuedAt + options.emailCooldown;
-      if (entry.cooldownKey !== undefined && !refused && !over) await limiter.release(entry.cooldownKey);
-    },
-  });
-  const login = createLoginService({
-    baseUrl: options.baseUrl,
-    authPath: `${OWN_PREFIX}/auth`,
-    magicLinkExpiry: options.magicLinkExpiry,
-    codeKey: keys.loginCode,
-    template: email ?? DEFAULT_TEMPLATE,
-    tickets: createTickets(keys, { audience: options.baseUrl, clock }),
-    spent: stores.tickets,
-    sessions,
-    limiter,
-    queue: createAskQueue(settings.pause ?? systemPause),
-    policy,
-    known: createKnownAddresses(options.allowedEmails, stores.tickets, clock),
-    outbox,
-    audit,
-    clock,
-    random,
-  });
-  const application: Application = {
+  const house = createServices(settings);
+  const { options, clock, loggers, audit, sessions, outbox } = house;
+  const { idleSeconds = IDLE_SECONDS } = settings;
+  const rooms = roomsOf(house);
+  const authenticators = rooms.flatMap((room) => room.authenticators ?? []);
+  const cookies = rooms.flatMap((room) => room.cookies ?? []);
+  const rootPaths = rootPathsOf(rooms, options.rootPaths);
+  const live = settings.live ?? createLiveConnections(authenticators, clock, loggers("session"));
+  const route: Route = {
     name: "default",
     target: options.target,
-    policy,
+    policy: undefined,
+    proofs: new Set(authenticators.map(({ kind }) => kind)),
     identityHeaders: options.identityHeaders,
     allowedOrigins: options.allowedOrigins,
   };
-  const upstream = createUpstream({
-    target: options.target,
-    name: upstreamName(options),
-    connectTimeout: options.connectTimeout,
-    responseTimeout: options.responseTimeout,
-    clock,
-  });
-  const proxyLog = loggers("proxy");
+  const upstream = createUpstream({ ...options, name: upstreamName(options), clock });
+  const log = loggers("proxy");
   const forward = createForward({
-    application,
+    ...options,
+    route,
     upstream,
     live,
-    streamResponses: options.streamResponses,
-    maxBody: options.maxBody,
-    ownCookies: new Set([options.sessionCookieName, loginCookie]),
-    log: proxyLog,
+    ownCookies: new Set(cookies.map(({ name }) => name)),
+    log,
   });
-  const tunnel = createTunnel({ application, upstream, live, log: proxyLog });
-
-  const rootPaths = new Map<string, Claim>();
-  const sessionCookie = createSessionCookie(options);
-  // `*` lets any page open WebSockets, never post to Runegate's own paths.
-  const { allowedOrigins } = options;
-  const guardPost = createPostGuard(
-    allowedOrigins === "*" ? new Set([options.baseUrl]) : allowedOrigins,
-    audit,
-  );
-  const rooms: OwnRoutes[] = [
-    loginRoutes({
-      ...options,
-      service: login,
-      sessions,
-      sessionCookie,
-      limiter,
-      safeNext: (input) =>
-        safeNext(input, options.landingPath, (to) => rootPaths.get(to.path)?.(to) === true),
-      guardPost,
-      showsMailbox: settings.mailbox === undefined ? () => false : mayReadMailbox,
-      audit,
-      clock,
-    }),
-    sessionRoutes({ ...options, sessions, sessionCookie, guardPost, audit }),
-    healthRoutes(stores),
-    limitRoutes(options),
-    assetRoutes(),
-    ...(options.debugEndpoints
-      ? [debugRoutes({ sessions, sessionCookieName: options.sessionCookieName })]
-      : []),
-    ...(settings.mailbox === undefined ? [] : [mailboxRoutes(settings.mailbox, clock)]),
-  ];
-  for (const room of rooms) {
-    for (const [path, claim] of options.rootPaths === false ? [] : room.rootPaths) {
-      rootPaths.set(path, options.rootPaths === true ? CLAIM_ALL : claim);
-    }
-  }
+  const tunnel = createTunnel({ route, upstream, live, log });
 
   const door = createDoor({
-    rooms: furnish(rooms, loggers),
+    rooms: asOne(rooms, loggers),
     rootPaths,
-    application,
-    forward: options.rootPaths === true ? warnOfOwnPaths(forward, rootPaths, proxyLog) : forward,
-    tunnel,
-    sessions,
-    live,
+    inline: (requests) =>
+      createInline({
+        ...options,
+        ...requests,
+        route,
+        admit: createAdmit(authenticators),
+        forward: options.rootPaths === true ? warnOfOwnPaths(forward, rootPaths, log) : forward,
+        tunnel,
+        live,
+        idleSeconds,
+        audit,
+        log: loggers("edge"),
+      }),
     readClient: createClientReader(options.trustedProxies, options.listen.kind),
-    readCookies: createCookieReader(options.sessionCookieName, loginCookie, isSessionCookie),
-    baseUrl: options.baseUrl,
-    landingPath: options.landingPath,
-    idleSeconds,
+    readCookies: createCookieReader(cookies),
     clock,
-    audit,
     requestLog: options.requestLogs
       ? createRequestLog(loggers("request"), options.logFormat)
       : () => undefined,
@@ -230,33 +116,40 @@ export function createGateway(settings: GatewaySettings): Gateway {
   });
 
   return {
+    ...house,
     door,
     tunnel,
-    sessions,
-    policy,
-    login,
-    outbox,
     live,
-    audit,
     idleSeconds,
     start() {
       outbox.start();
       // A store that is away now is asked again with the first record that needs it.
       sessions.adopt().catch(() => {});
-      if (settings.live !== undefined) live.follow(sessions, loggers("session"));
+      if (settings.live !== undefined) live.follow(authenticators, loggers("session"));
       live.start();
+      for (const room of rooms) room.start?.();
     },
     async stop() {
       live.stop();
       upstream.stop();
+      await Promise.all(rooms.map((room) => room.stop?.()));
       await outbox.stop();
-      flush();
+      house.flushAudit();
     },
   };
 }
 
+function rootPathsOf(rooms: readonly Room[], option: boolean | "auto"): RootPaths {
+  const all = new Map<string, Claim>();
+  if (option === false) return all;
+  for (const { rootPaths = new Map() } of rooms) {
+    for (const [path, claim] of rootPaths) all.set(path, option === true ? CLAIM_ALL : claim);
+  }
+  return all;
+}
+
 /** The rooms as one Elysia application, with one place for what they do not answer or cannot. */
-function furnish(rooms: readonly OwnRoutes[], loggers: LoggerFor): Elysia {
+function asOne(rooms: readonly Room[], loggers: LoggerFor): Elysia {
   const log = loggers("edge");
   const app = new Elysia({ name: "runegate" }).onError(({ code, error, request }) => {
     const arrival = arrivalOf(request);
@@ -272,14 +165,14 @@ function furnish(rooms: readonly OwnRoutes[], loggers: LoggerFor): Elysia {
     }
     return whenBroken(arrival, error, log);
   });
-  for (const room of rooms) app.use(room.app);
+  for (const room of rooms) if (room.app !== undefined) app.use(room.app);
   return app as unknown as Elysia;
 }
 
 /**
  * A request head, and a body for one of Runegate's own paths, must be there by then, however it trickles; and an idle
  * connection is kept this long, which is longer than proxies in front of us keep theirs, so that they never send
- * on one that is just being closed. What goes to the application has no limit (`door.ts`).
+ * on one that is just being closed. What goes to the application has no limit (`inline/inline.ts`).
  */
 const IDLE_SECONDS = 75;
 

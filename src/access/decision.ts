@@ -1,45 +1,42 @@
 import type { Principal } from "../identity/principal.ts";
-import type { Application } from "./application.ts";
+import type { Route } from "./route.ts";
 
 /**
  * The one decision about a request for an application. Adapters (inline proxying, WebSocket upgrades, forward-auth) state
  * the facts and carry the verdict out; none of them decides anything.
  */
 export type Facts = {
-  readonly application: Application;
-  /** Who proved to be whom, if anybody did. */
-  readonly principal: Principal | undefined;
-  readonly manner: Manner;
-  /** GET or HEAD: repeating it after signing in does what was meant. */
-  readonly repeatable: boolean;
+  readonly route: Route;
+  /** Who proved to be whom; undefined where nobody tried, and `refused` where somebody did in vain. */
+  readonly who: Principal | "refused" | undefined;
   /** Whether the page that opens a WebSocket may; true for everything that opens none. */
   readonly originAllowed: boolean;
 };
 
+export type Verdict =
+  | { readonly verdict: "allow"; readonly principal: Principal }
+  /** Not signed in. How to do that is said in the way the caller understands ({@link challengeFor}). */
+  | { readonly verdict: "challenge"; readonly refused: boolean }
+  | { readonly verdict: "refuse"; readonly reason: "origin" | "not_allowed" };
+
 /** What the caller could make of a challenge. */
 export type Manner = "upgrade" | "navigation" | "other";
 
-export type Verdict =
-  | { readonly verdict: "allow"; readonly principal: Principal }
-  | Challenge
-  | { readonly verdict: "refuse"; readonly reason: "origin" | "not_allowed" };
+export type Challenge = "login_page" | "login_page_without_return" | "status";
 
-export type Challenge = {
-  readonly verdict: "challenge";
-  readonly by: "login_page" | "login_page_without_return" | "status";
-};
-
-export function decide(facts: Facts): Verdict {
-  const { principal } = facts;
-  if (principal === undefined) return challenge(facts);
-  if (!facts.application.policy.allows(principal.email)) return { verdict: "refuse", reason: "not_allowed" };
-  if (!facts.originAllowed) return { verdict: "refuse", reason: "origin" };
-  return { verdict: "allow", principal };
+export function decide({ route, who, originAllowed }: Facts): Verdict {
+  if (who === undefined || who === "refused") return { verdict: "challenge", refused: who === "refused" };
+  if (!route.proofs.has(who.proof.kind)) return { verdict: "refuse", reason: "not_allowed" };
+  if (route.policy !== undefined && !("email" in who.subject && route.policy.allows(who.subject.email))) {
+    return { verdict: "refuse", reason: "not_allowed" };
+  }
+  if (!originAllowed) return { verdict: "refuse", reason: "origin" };
+  return { verdict: "allow", principal: who };
 }
 
-/** For whoever is not signed in, or no longer. */
-export function challenge({ manner, repeatable }: Pick<Facts, "manner" | "repeatable">): Challenge {
-  // A WebSocket cannot follow a redirect, and a script must never get a login page in place of data.
-  if (manner !== "navigation") return { verdict: "challenge", by: "status" };
-  return { verdict: "challenge", by: repeatable ? "login_page" : "login_page_without_return" };
+/** @param repeatable GET or HEAD: repeating it after signing in does what was meant. */
+export function challengeFor(manner: Manner, repeatable: boolean): Challenge {
+  // A WebSocket cannot follow a redirect, and a script must never get a login page in place of data (CONTRACT section 4).
+  if (manner !== "navigation") return "status";
+  return repeatable ? "login_page" : "login_page_without_return";
 }

@@ -1,23 +1,26 @@
 import { failure, json } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
-import { type OwnHandler, type OwnRoute, type OwnRoutes, ownRoutes } from "../edge/own.ts";
+import { type OwnHandler, type OwnRoute, ownRoutes } from "../edge/own.ts";
 import { CLAIM_ALL, type RootPath } from "../edge/root-paths.ts";
-import type { Sessions } from "../session/session.ts";
+import type { House, Room } from "../house.ts";
 
 /** For whoever sets Runegate up: what arrived and what was made of it. Names, lengths and verdicts, never a value. */
-export function debugRoutes(settings: {
-  readonly sessions: Sessions;
-  readonly sessionCookieName: string;
-}): OwnRoutes {
-  const { sessions, sessionCookieName } = settings;
+export function debugRoom({
+  options,
+  sessions,
+  sessionCookie,
+}: Pick<House, "options" | "sessions" | "sessionCookie">): Room {
+  if (!options.debugEndpoints) return { name: "debug" };
 
-  async function session({ cookies, client }: Arrival): Promise<Response> {
-    const found = await sessions.find(cookies.sessions);
+  async function session(arrival: Arrival): Promise<Response> {
+    const { cookies, client } = arrival;
+    const values = sessionCookie.read(arrival);
+    const found = await sessions.find(values);
     return json({
       authenticated: found !== undefined,
       email: found?.record.email ?? null,
-      cookie_present: cookies.sessions.length > 0,
-      cookie_length: cookies.sessions[0]?.length ?? 0,
+      cookie_present: values.length > 0,
+      cookie_length: values[0]?.length ?? 0,
       cookie_ambiguous: cookies.ambiguous,
       client: client.ip,
       peer_trusted: client.peerTrusted,
@@ -39,11 +42,11 @@ export function debugRoutes(settings: {
           length: pair.slice(equals + 1).trim().length,
         };
       });
-    return json({ session_cookie_name: sessionCookieName, ambiguous: own.ambiguous, received });
+    return json({ session_cookie_name: sessionCookie.name, ambiguous: own.ambiguous, received });
   }
 
   async function guarded(arrival: Arrival): Promise<Response> {
-    const found = await sessions.find(arrival.cookies.sessions);
+    const found = await sessions.find(sessionCookie.read(arrival));
     if (found !== undefined) return json({ message: "You are signed in.", email: found.record.email });
     return failure(arrival, {
       status: 401,

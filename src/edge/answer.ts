@@ -1,4 +1,6 @@
+import type { Logger } from "../observe/logger.ts";
 import { errorPage } from "../pages/pages.ts";
+import { StoreUnavailable } from "../store/records.ts";
 import type { Arrival } from "./arrival.ts";
 import { isNavigation } from "./navigation.ts";
 import { OWN_PREFIX } from "./target.ts";
@@ -101,4 +103,28 @@ function ownHeaders(contentType: string | undefined, extra: ExtraHeaders): Heade
   for (const [name, value] of OWN_HEADERS) headers.set(name, value);
   for (const [name, value] of extra) headers.append(name, value);
   return headers;
+}
+
+/** What nobody planned for. The visitor gets a number to quote; the log gets the reason. */
+export function whenBroken(arrival: Pick<Arrival, "request" | "id">, error: unknown, log: Logger): Response {
+  if (error instanceof StoreUnavailable) {
+    log.error("the store cannot be reached", { reason: error.message, id: arrival.id });
+    return failure(arrival, {
+      status: 503,
+      error: error.code,
+      title: "Not available right now",
+      message:
+        "Runegate cannot check who you are at the moment. Try again in a minute; if the link you have no longer " +
+        "works then, ask for a new one.",
+      headers: [["Retry-After", "10"]],
+    });
+  }
+  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  log.error("a request failed", { reason, id: arrival.id });
+  return failure(arrival, {
+    status: 500,
+    error: "internal",
+    title: "Something went wrong",
+    message: "That is our fault. Tell the person who runs this server the number below.",
+  });
 }

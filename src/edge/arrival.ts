@@ -1,5 +1,5 @@
 import type { Client } from "./client.ts";
-import type { OwnCookies } from "./cookies.ts";
+import type { Cookies } from "./cookies.ts";
 import type { Target } from "./target.ts";
 
 /** A request as it was understood at the door, once; every room works with this and parses nothing again. */
@@ -12,7 +12,9 @@ export type Arrival = {
   readonly headers: Readonly<Record<string, string>>;
   readonly target: Target;
   readonly client: Client;
-  readonly cookies: OwnCookies;
+  readonly cookies: Cookies;
+  /** Whether Runegate, besides the reserved prefix, answers this itself to somebody who is signed in. */
+  readonly isOwn: (target: Target) => boolean;
   /** Monotonic milliseconds. */
   readonly startedAt: number;
 };

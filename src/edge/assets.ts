@@ -4,7 +4,7 @@ import type { Arrival } from "./arrival.ts";
 import { type OwnRoutes, ownRoutes } from "./own.ts";
 
 /** The pages' own assets: in the executable, named by their content, so kept by browsers for ever. */
-export function assetRoutes(): OwnRoutes {
+export function assetRoom(): OwnRoutes {
   function serve(arrival: Arrival): Response {
     const asset = findAsset(arrival.target.path);
     if (asset === undefined) {

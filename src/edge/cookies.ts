@@ -1,14 +1,19 @@
 /** Cookies as they come (RFC 6265 §5.4), cut by name and otherwise left byte for byte. */
 
-export type OwnCookies = {
+/** One of Runegate's own cookies, declared by the room that sets it. */
+export type OwnCookie = {
+  readonly name: string;
+  /** Whether a value has the form of one of ours; others under the name are not asked about. */
+  accepts?(value: string): boolean;
+};
+
+export type Cookies = {
   /**
-   * The different well-formed values of the session cookie, the last {@link MOST_SESSIONS} of them: one, but for those that
-   * somebody has planted beside it.
+   * The different well-formed values of one of Runegate's own cookies, the last {@link MOST_VALUES} of them: one, but for those
+   * that somebody has planted beside it.
    */
-  readonly sessions: readonly string[];
-  /** Value of the login cookie; undefined if there is none or if two with different values were sent. */
-  readonly login: string | undefined;
-  /** Two different values under one name: somebody tosses cookies. */
+  valuesOf(name: string): readonly string[];
+  /** Different values under one of our names: somebody tosses cookies. */
   readonly ambiguous: boolean;
   /** The header without Runegate's own cookies, or undefined if nothing is left. */
   readonly rest: string | undefined;
@@ -18,27 +23,24 @@ export type OwnCookies = {
  * Each value is a search in the store, and a head has room for some 280 of them. The last ones are looked at: a browser sends cookies
  * of longer paths first (RFC 6265 §5.4), so that behind ours, whose path is `/`, there is room for one of each domain only.
  */
-const MOST_SESSIONS = 8;
+const MOST_VALUES = 8;
 
 const NO_VALUES: readonly string[] = [];
-const NONE: OwnCookies = { sessions: NO_VALUES, login: undefined, ambiguous: false, rest: undefined };
+const NONE: Cookies = { valuesOf: () => NO_VALUES, ambiguous: false, rest: undefined };
 
-export type CookieReader = (header: string | null) => OwnCookies;
+export type CookieReader = (header: string | null) => Cookies;
 
 /**
  * Which of two cookies of one name is ours cannot be told by the cookie (RFC 6265 §8.6): a neighboring host may plant one.
- * @param isSession whether a value has the form of one of ours; others under the name are not asked about.
  */
-export function createCookieReader(
-  sessionName: string,
-  loginName: string,
-  isSession: (value: string) => boolean,
-): CookieReader {
+export function createCookieReader(own: readonly OwnCookie[]): CookieReader {
+  const names = own.map(({ name }) => name);
+
   return (header) => {
     if (header === null) return NONE;
-    let sessions = NO_VALUES;
-    let login: string | undefined;
-    let ambiguousLogin = false;
+    /** By the place of the cookie in `own`. */
+    const found: (readonly string[] | undefined)[] = [];
+    let ambiguous = false;
     let rest: string | undefined;
     let start = 0;
     while (start <= header.length) {
@@ -46,25 +48,22 @@ export function createCookieReader(
       if (end === -1) end = header.length;
       const pair = header.slice(start, end);
       const equals = pair.indexOf("=");
-      const name = (equals === -1 ? pair : pair.slice(0, equals)).trim();
-      if (name === sessionName && equals !== -1) {
-        const value = pair.slice(equals + 1).trim();
-        if (!sessions.includes(value) && isSession(value)) {
-          sessions = [...sessions.slice(1 - MOST_SESSIONS), value];
-        }
-      } else if (name === loginName && equals !== -1) {
-        const value = pair.slice(equals + 1).trim();
-        ambiguousLogin ||= login !== undefined && login !== value;
-        login = value;
-      } else if (name !== sessionName && name !== loginName) {
+      const place = names.indexOf((equals === -1 ? pair : pair.slice(0, equals)).trim());
+      if (place === -1) {
         rest = rest === undefined ? pair : `${rest};${pair}`;
+      } else if (equals !== -1) {
+        const value = pair.slice(equals + 1).trim();
+        const before = found[place] ?? NO_VALUES;
+        if (!before.includes(value) && own[place]?.accepts?.(value) !== false) {
+          ambiguous ||= before.length > 0;
+          found[place] = [...before.slice(1 - MOST_VALUES), value];
+        }
       }
       start = end + 1;
     }
     return {
-      sessions,
-      login: ambiguousLogin ? undefined : login,
-      ambiguous: sessions.length > 1 || ambiguousLogin,
+      valuesOf: (name) => found[names.indexOf(name)] ?? NO_VALUES,
+      ambiguous,
       // A blank after the first semicolon belonged to the separator, not to the cookie that now stands first.
       rest: rest?.trimStart() === "" ? undefined : rest?.trimStart(),
     };

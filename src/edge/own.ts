@@ -21,6 +21,7 @@ export type OwnRoute = {
 };
 
 export type OwnRoutes = {
+  readonly name: string;
   readonly app: Elysia;
   /** The root paths that belong to this room. */
   readonly rootPaths: RootPaths;
@@ -40,7 +41,7 @@ export function ownRoutes(name: string, routes: readonly OwnRoute[]): OwnRoutes 
       rootPaths.set(root, claim);
     }
   }
-  return { app, rootPaths };
+  return { name, app, rootPaths };
 }
 
 /** Hands an understood request to the Elysia application, whose handlers get the `Arrival` back. */

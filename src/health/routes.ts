@@ -1,10 +1,11 @@
 import manifest from "../../package.json" with { type: "json" };
 import { json } from "../edge/answer.ts";
-import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
-import { type Stores, StoreUnavailable } from "../store/contracts.ts";
+import { ownRoutes } from "../edge/own.ts";
+import type { House, Room } from "../house.ts";
+import { StoreUnavailable } from "../store/records.ts";
 
 /** Whether the process runs, and whether it can do its work. */
-export function healthRoutes(stores: Pick<Stores, "ready">): OwnRoutes {
+export function healthRoom({ stores }: Pick<House, "stores">): Room {
   const running = () => json({ status: "running", service: "Runegate", version: manifest.version });
 
   async function ready(): Promise<Response> {

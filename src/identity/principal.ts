@@ -1,9 +1,26 @@
 import type { Address } from "./address.ts";
 
+/** How somebody proved who they are. Open streams, caches and the audit go by kind and id. */
+export type Proof =
+  /** Store id of the session (a keyed hash of its cookie). */
+  | { readonly kind: "session"; readonly id: string }
+  | { readonly kind: "key"; readonly id: string }
+  | { readonly kind: "bearer"; readonly id: string; readonly issuer: string }
+  | { readonly kind: "impersonation"; readonly id: string }
+  /** Whoever may open the control socket. */
+  | { readonly kind: "operator"; readonly id: "socket" };
+
+export type Subject = { readonly email: Address } | { readonly service: string };
+
 /** Whoever is let through, and how they proved who they are. */
 export type Principal = {
-  readonly kind: "session";
-  readonly email: Address;
-  /** Store id of the session (a keyed hash of its cookie). */
-  readonly sessionId: string;
+  readonly subject: Subject;
+  readonly proof: Proof;
+  /** When they signed in, or showed what stands for that. */
+  readonly provenAt: number;
 };
+
+/** What the application and the log call them. */
+export function nameOf({ subject }: Principal): string {
+  return "email" in subject ? subject.email : subject.service;
+}

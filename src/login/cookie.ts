@@ -1,4 +1,4 @@
-import { setCookieLine } from "../edge/cookies.ts";
+import { type Cookies, type OwnCookie, setCookieLine } from "../edge/cookies.ts";
 
 /**
  * Ties a browser to the login it asked for; lives as long as the link does.
@@ -10,11 +10,26 @@ export function loginCookieName(secure: boolean): string {
   return secure ? "__Host-runegate_login" : "runegate_login";
 }
 
-/** The `Set-Cookie` line of the login cookie, for this host only. A lifetime of 0, in milliseconds, expires it. */
-export function loginCookieLine(value: string, maxAgeMs: number, secure: boolean): string {
-  return setCookieLine(loginCookieName(secure), value, {
-    maxAgeSeconds: Math.max(0, Math.ceil(maxAgeMs / 1000)),
-    secure,
-    domain: undefined,
-  });
+export type LoginCookie = OwnCookie & {
+  /** Undefined if there is none, or if two with different values were sent. */
+  read(arrival: { readonly cookies: Cookies }): string | undefined;
+  /** The `Set-Cookie` line, for this host only. A lifetime of 0, in milliseconds, expires it. */
+  line(value: string, maxAgeMs: number): string;
+};
+
+export function createLoginCookie(secure: boolean): LoginCookie {
+  const name = loginCookieName(secure);
+  return {
+    name,
+    read({ cookies }) {
+      const [value, ...others] = cookies.valuesOf(name);
+      return others.length === 0 ? value : undefined;
+    },
+    line: (value, maxAgeMs) =>
+      setCookieLine(name, value, {
+        maxAgeSeconds: Math.max(0, Math.ceil(maxAgeMs / 1000)),
+        secure,
+        domain: undefined,
+      }),
+  };
 }

@@ -1,52 +1,61 @@
-import type { Clock } from "../clock.ts";
-import type { Options } from "../config/types.ts";
 import { type ExtraHeaders, failure, json, page, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { type Fields, readFields } from "../edge/body.ts";
 import { isNavigation, isPrefetch } from "../edge/navigation.ts";
-import type { PostGuard } from "../edge/origin.ts";
-import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
+import { ownRoutes } from "../edge/own.ts";
 import type { Target } from "../edge/target.ts";
+import type { House, Room } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
-import type { Limiter } from "../limits/limiter.ts";
-import type { Audit } from "../observe/audit.ts";
+import { mayReadMailbox } from "../mail/routes.ts";
 import { confirmPage, loginPage, sentPage } from "../pages/pages.ts";
-import type { SessionCookie } from "../session/cookie.ts";
-import type { Sessions } from "../session/session.ts";
-import { loginCookieLine } from "./cookie.ts";
 import { describeDevice } from "./device.ts";
-import type { LoginService, Redeemed, Redeemer } from "./service.ts";
+import { safeNext } from "./next.ts";
+import type { Redeemed, Redeemer } from "./service.ts";
 import { isLoginToken, type LoginTicket } from "./ticket.ts";
 
 /** `/login` and `/auth`: from a visitor's address to a session (CONTRACT section 2). */
-
-export type LoginRouteSettings = Pick<Options, "linkConfirm" | "secureCookie" | "magicLinkExpiry"> & {
-  readonly service: LoginService;
-  readonly sessions: Sessions;
-  readonly sessionCookie: SessionCookie;
-  readonly limiter: Limiter;
-  /** `safeNext` with the landing path and the own paths of this instance. */
-  readonly safeNext: (input: string | undefined | null) => string;
-  readonly guardPost: PostGuard;
-  /** Whether mail is in the development mailbox, for whoever asks to read. */
-  readonly showsMailbox: (arrival: Arrival) => boolean;
-  readonly audit: Audit;
-  readonly clock: Clock;
-};
 
 const INVALID_LINK = "This login link is invalid or has expired.";
 const INVALID_CODE = "That code is not right, or it has expired. Check it, or ask for a new link.";
 const ASKED = "If this address may sign in, a mail with a link is on its way.";
 
-export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
-  const { service, sessions, sessionCookie, limiter, safeNext, guardPost, audit, clock } = settings;
-  const expiryMinutes = Math.round(settings.magicLinkExpiry / 60_000);
+export function loginRoom(
+  house: Pick<
+    House,
+    | "options"
+    | "login"
+    | "loginCookie"
+    | "sessions"
+    | "sessionCookie"
+    | "limiter"
+    | "guardPost"
+    | "mailbox"
+    | "audit"
+    | "clock"
+  >,
+): Room {
+  const {
+    options,
+    login: service,
+    loginCookie,
+    sessions,
+    sessionCookie,
+    limiter,
+    guardPost,
+    audit,
+    clock,
+  } = house;
+  const expiryMinutes = Math.round(options.magicLinkExpiry / 60_000);
+  const nextOf = (arrival: Arrival, input: string | undefined | null) =>
+    safeNext(input, options.landingPath, arrival.isOwn);
+  /** Whether mail is in the development mailbox, for whoever asks to read. */
+  const showsMailbox = (arrival: Arrival) => house.mailbox !== undefined && mayReadMailbox(arrival);
 
   async function showLogin(arrival: Arrival): Promise<Response> {
     const wanted = new URLSearchParams(arrival.target.search).get("next");
-    const next = safeNext(wanted);
-    if ((await sessions.find(arrival.cookies.sessions)) !== undefined) return redirect(302, next);
+    const next = nextOf(arrival, wanted);
+    if ((await sessions.find(sessionCookie.read(arrival))) !== undefined) return redirect(302, next);
     return page(loginPage({ next: wanted === null ? "" : next }));
   }
 
@@ -55,7 +64,7 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
     if (foreign !== undefined) return foreign;
     const fields = await readFields(arrival.request);
     const wanted = fields.next ?? "";
-    const next = safeNext(wanted);
+    const next = nextOf(arrival, wanted);
     const shown = wanted === "" ? "" : next;
     const person = isNavigation(arrival.request.headers);
 
@@ -81,13 +90,10 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
       return page(loginPage({ next: shown, email, error: refusal.message }), refusal.status, refusal.headers);
     }
     const cookie: ExtraHeaders = [
-      [
-        "Set-Cookie",
-        loginCookieLine(asked.loginCookie, asked.expiresAt - clock.now(), settings.secureCookie),
-      ],
+      ["Set-Cookie", loginCookie.line(asked.loginCookie, asked.expiresAt - clock.now())],
     ];
     if (person) {
-      const mailbox = settings.showsMailbox(arrival);
+      const mailbox = showsMailbox(arrival);
       return page(sentPage({ email, expiryMinutes, next: shown, mailbox }), 200, cookie);
     }
     return json({ message: ASKED }, 200, cookie);
@@ -125,8 +131,8 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
   async function mayRedeemByGet(arrival: Arrival, ticket: LoginTicket): Promise<boolean> {
     // A link that an operator printed belongs to no browser.
     if (!isDeliberate(arrival) || ticket.binding === undefined) return false;
-    if (settings.linkConfirm === "never") return true;
-    return settings.linkConfirm === "auto" && service.isBoundTo(ticket, arrival.cookies.login);
+    if (options.linkConfirm === "never") return true;
+    return options.linkConfirm === "auto" && service.isBoundTo(ticket, loginCookie.read(arrival));
   }
 
   async function openLink(arrival: Arrival): Promise<Response> {
@@ -139,7 +145,7 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
     if ("outcome" in ticket) return invalidLink(arrival);
     if (await mayRedeemByGet(arrival, ticket)) {
       const redeemed = await service.redeemLink(ticket, redeemerOf(arrival));
-      return redeemed.outcome === "refused" ? invalidLink(arrival) : signedIn(302, redeemed);
+      return redeemed.outcome === "refused" ? invalidLink(arrival) : signedIn(302, arrival, redeemed);
     }
     if ((await service.refuseSpent(ticket, arrival.client)) !== undefined) return invalidLink(arrival);
     return page(
@@ -159,8 +165,12 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
     const fields = await readFields(arrival.request);
     const redeemed = await redeemFields(arrival, fields);
     if (redeemed instanceof Response) return redeemed;
-    if (isNavigation(arrival.request.headers)) return signedIn(303, redeemed);
-    return json({ message: "Signed in.", next: safeNext(redeemed.next) }, 200, sessionHeaders(redeemed));
+    if (isNavigation(arrival.request.headers)) return signedIn(303, arrival, redeemed);
+    return json(
+      { message: "Signed in.", next: nextOf(arrival, redeemed.next) },
+      200,
+      sessionHeaders(redeemed),
+    );
   }
 
   async function redeemFields(arrival: Arrival, { token, code }: Fields): Promise<Redeemed | Response> {
@@ -171,17 +181,17 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
       return redeemed.outcome === "refused" ? invalidLink(arrival) : redeemed;
     }
     if (code === undefined || code === "") return missingToken(arrival);
-    const redeemed = await service.redeemCode(code, arrival.cookies.login, redeemerOf(arrival));
+    const redeemed = await service.redeemCode(code, loginCookie.read(arrival), redeemerOf(arrival));
     return redeemed.outcome === "refused" ? wrongCode(arrival) : redeemed;
   }
 
   async function wrongCode(arrival: Arrival): Promise<Response> {
-    const pending = await service.pending(arrival.cookies.login);
+    const pending = await service.pending(loginCookie.read(arrival));
     if (pending !== undefined && isNavigation(arrival.request.headers)) {
       const { email, next } = pending;
-      const mailbox = settings.showsMailbox(arrival);
+      const mailbox = showsMailbox(arrival);
       return page(
-        sentPage({ email, expiryMinutes, error: INVALID_CODE, next: safeNext(next), mailbox }),
+        sentPage({ email, expiryMinutes, error: INVALID_CODE, next: nextOf(arrival, next), mailbox }),
         401,
       );
     }
@@ -194,20 +204,29 @@ export function loginRoutes(settings: LoginRouteSettings): OwnRoutes {
     });
   }
 
+  function redeemerOf(arrival: Arrival): Redeemer {
+    return {
+      client: arrival.client,
+      userAgent: arrival.request.headers.get("user-agent") ?? "",
+      oldSessions: sessionCookie.read(arrival),
+    };
+  }
+
   function sessionHeaders(redeemed: Redeemed): ExtraHeaders {
     return sessionCookie.issue(redeemed.cookie).map((line) => ["Set-Cookie", line]);
   }
 
-  function signedIn(status: 302 | 303, redeemed: Redeemed): Response {
-    return redirect(status, safeNext(redeemed.next), sessionHeaders(redeemed));
+  function signedIn(status: 302 | 303, arrival: Arrival, redeemed: Redeemed): Response {
+    return redirect(status, nextOf(arrival, redeemed.next), sessionHeaders(redeemed));
   }
 
-  return ownRoutes("login", [
+  const routes = ownRoutes("login", [
     { path: "", handlers: { GET: showLogin } },
     { path: "/login", also: ["/login"], handlers: { GET: showLogin, POST: ask } },
     { also: ["/login.html"], handlers: { GET: showLogin } },
     { path: "/auth", also: ["/auth"], claim: holdsLoginToken, handlers: { GET: openLink, POST: redeem } },
   ]);
+  return { ...routes, cookies: [loginCookie] };
 }
 
 /** An application's own `/auth?token=` holds something else. What the link is worth is seen when it is opened. */
@@ -224,11 +243,3 @@ function isDeliberate({ method, request: { headers } }: Arrival): boolean {
 }
 
 const SAME_BROWSER = "A code works only in the browser that asked for it.";
-
-function redeemerOf(arrival: Arrival): Redeemer {
-  return {
-    client: arrival.client,
-    userAgent: arrival.request.headers.get("user-agent") ?? "",
-    oldSessions: arrival.cookies.sessions,
-  };
-}

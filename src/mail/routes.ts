@@ -1,10 +1,9 @@
-import type { Clock } from "../clock.ts";
 import { type ExtraHeaders, failure, NOT_FOUND, PAGE_POLICY, page } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
-import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
+import { ownRoutes } from "../edge/own.ts";
+import type { House, Room } from "../house.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { mailboxPage } from "../pages/pages.ts";
-import type { Mailbox } from "./mailbox.ts";
 
 /** Whether the development mailbox is shown to whoever asks: this machine alone, since its mails sign in anybody. */
 export function mayReadMailbox({ client: { ip, ipIsCertain, host } }: Arrival): boolean {
@@ -20,10 +19,13 @@ const READING_MS = 5 * 60_000;
 const MAILBOX_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'");
 
 /** The development mailbox. Never wired in production. */
-export function mailboxRoutes(mailbox: Pick<Mailbox, "mails">, clock: Clock): OwnRoutes {
+export function mailboxRoom({ mailbox, clock }: Pick<House, "mailbox" | "clock">): Room {
+  if (mailbox === undefined) return { name: "mailbox" };
+  const readMails = mailbox.mails;
+
   async function show(arrival: Arrival): Promise<Response> {
     if (!mayReadMailbox(arrival)) return failure(arrival, NOT_FOUND);
-    const mails = await mailbox.mails();
+    const mails = await readMails();
     const still = new URLSearchParams(arrival.target.search).has("still");
     const fresh = mails.some(({ at }) => clock.now() - at < READING_MS);
     const headers: ExtraHeaders = [

@@ -1,10 +1,10 @@
+import type { LiveConnections } from "../access/live.ts";
 import { systemClock, systemRandom } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Mailbox } from "../mail/mailbox.ts";
 import { createSmtpMailer } from "../mail/smtp.ts";
 import type { LoggerFor } from "../observe/logger.ts";
 import { createGateway, type Gateway } from "../server.ts";
-import type { LiveConnections } from "../session/live.ts";
 import type { Stores } from "../store/contracts.ts";
 
 /** What a gateway is made with, beside its configuration: in a process by itself, a supervisor or a worker. */

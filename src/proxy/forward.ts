@@ -1,11 +1,11 @@
-import type { Application } from "../access/application.ts";
+import type { CloseReason, LiveConnections } from "../access/live.ts";
+import type { Route } from "../access/route.ts";
 import type { Options } from "../config/types.ts";
 import { announcedLength, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody } from "../edge/body.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { CloseReason, LiveConnections } from "../session/live.ts";
 import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
 import { reasonOf, upstreamFailed } from "./failure.ts";
@@ -37,7 +37,7 @@ export type ForwardHooks = {
 export type Ended = BodyEnd | { readonly bytes: number | undefined; readonly left?: true };
 
 export type ForwardSettings = Pick<Options, "streamResponses" | "maxBody"> & {
-  readonly application: Application;
+  readonly route: Route;
   readonly upstream: Upstream;
   readonly live: LiveConnections;
   /** Cookie names the application may not set. */
@@ -82,7 +82,7 @@ type Exchange = {
 };
 
 export function createForward(settings: ForwardSettings): Forward {
-  const { application, upstream, live, ownCookies, maxBody, log } = settings;
+  const { route, upstream, live, ownCookies, maxBody, log } = settings;
   const toUpstream = createToUpstream(upstream.name);
 
   return async (arrival, principal, path, hooks) => {
@@ -95,7 +95,7 @@ export function createForward(settings: ForwardSettings): Forward {
     const headers = toUpstream(arrival.headers, {
       client: arrival.client,
       cookie: arrival.cookies.rest,
-      principal: application.identityHeaders ? principal : undefined,
+      principal: route.identityHeaders ? principal : undefined,
     });
     if (method === "GET" || method === "HEAD") headers.delete("content-length");
 
@@ -131,7 +131,7 @@ export function createForward(settings: ForwardSettings): Forward {
       if (forget !== undefined) return;
       // A session that has ended before is noticed by the next sweep: so most requests, which are answered at once, are
       // never listed.
-      forget = live.add(principal.sessionId, {
+      forget = live.add(principal.proof, {
         close(reason) {
           exchange.closed = reason;
           exchange.abort.abort();

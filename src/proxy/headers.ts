@@ -1,6 +1,6 @@
 import type { Client } from "../edge/client.ts";
 import { setCookieName } from "../edge/cookies.ts";
-import type { Principal } from "../identity/principal.ts";
+import { nameOf, type Principal } from "../identity/principal.ts";
 import { translateLocation, translateOrigin, type UpstreamName } from "./upstream-name.ts";
 
 /** Which headers cross the gateway, in both directions. Names are compared in lower case, as `Headers` gives them. */
@@ -94,7 +94,8 @@ export function createToUpstream(name: UpstreamName | undefined): ToUpstream {
 
   function toldTo({ client, principal }: Forwarded): Headers {
     // A line feed is in none of them.
-    const key = `${client.host}\n${client.forwardedFor}\n${client.proto}\n${client.ip}\n${principal?.email}`;
+    const user = principal === undefined ? "" : nameOf(principal);
+    const key = `${client.host}\n${client.forwardedFor}\n${client.proto}\n${client.ip}\n${user}`;
     const known = told.get(key);
     if (known !== undefined) return known;
     const made = said(client, principal, name?.host ?? client.host);
@@ -136,7 +137,8 @@ function said(
   });
   if (principal === undefined) return headers;
   headers.set("x-runegate-authenticated", "true");
-  for (const name of ADDRESS_NAMES) headers.set(name, principal.email);
+  const name = nameOf(principal);
+  for (const header of ADDRESS_NAMES) headers.set(header, name);
   return headers;
 }
 

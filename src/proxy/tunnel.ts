@@ -1,9 +1,9 @@
 import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
-import type { Application } from "../access/application.ts";
+import type { CloseReason, LiveConnections } from "../access/live.ts";
+import type { Route } from "../access/route.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { CloseReason, LiveConnections } from "../session/live.ts";
 import { upstreamFailed } from "./failure.ts";
 import { createToUpstream, withoutHandshake } from "./headers.ts";
 import type { Upstream, UpstreamDelay } from "./upstream.ts";
@@ -64,7 +64,7 @@ export type TunnelData = {
 };
 
 export type TunnelSettings = {
-  readonly application: Application;
+  readonly route: Route;
   readonly upstream: Upstream;
   readonly live: LiveConnections;
   readonly log: Logger;
@@ -91,7 +91,7 @@ type Handshake =
 
 type Attempt = { readonly socket: WebSocket; readonly early: Message[]; readonly handshake: Handshake };
 
-export function createTunnel({ application, upstream, live, log }: TunnelSettings): Tunnel {
+export function createTunnel({ route, upstream, live, log }: TunnelSettings): Tunnel {
   const toUpstream = createToUpstream(upstream.name);
 
   function dial(arrival: Arrival, principal: Principal, path: string, protocols: string[]): WebSocket {
@@ -100,7 +100,7 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
         toUpstream(arrival.headers, {
           client: arrival.client,
           cookie: arrival.cookies.rest,
-          principal: application.identityHeaders ? principal : undefined,
+          principal: route.identityHeaders ? principal : undefined,
         }),
       ),
       // Frames are passed on as messages; compressing them for the last hop, mostly loopback, would only cost.
@@ -222,7 +222,7 @@ export function createTunnel({ application, upstream, live, log }: TunnelSetting
 
       open(browser) {
         const { data } = browser;
-        data.forget = live.add(data.principal.sessionId, {
+        data.forget = live.add(data.principal.proof, {
           close: (why) => closeBoth(browser, ...CLOSINGS[why]),
           takeUsed: () => {
             const { used } = data;

@@ -1,9 +1,13 @@
+import type { Credentials } from "../access/admit.ts";
 import type { Options } from "../config/types.ts";
-import { setCookieLine } from "../edge/cookies.ts";
+import { type OwnCookie, setCookieLine } from "../edge/cookies.ts";
+import { isSessionCookie } from "./session.ts";
 
-/** `Set-Cookie` lines for the session cookie. */
-export type SessionCookie = {
-  readonly name: string;
+/** The session cookie, as it comes and as it is set. */
+export type SessionCookie = OwnCookie & {
+  /** Its values: one, but for those that somebody has planted beside it. */
+  read(shown: Pick<Credentials, "cookies">): readonly string[];
+  /** `Set-Cookie` lines. */
   issue(value: string): string[];
   expire(): string[];
 };
@@ -19,6 +23,8 @@ export function createSessionCookie(
     domain === undefined ? [] : [setCookieLine(name, "", { maxAgeSeconds: 0, secure, domain: undefined })];
   return {
     name,
+    accepts: isSessionCookie,
+    read: ({ cookies }) => cookies.valuesOf(name),
     issue: (value) => [...hostOnly, line(value, Math.floor(options.sessionTtl / 1000))],
     expire: () => [...hostOnly, line("", 0)],
   };

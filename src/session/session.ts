@@ -34,8 +34,6 @@ export type Sessions = {
   adopt(): Promise<void>;
   /** Whether the session with this id is still good; marks it used when `used`. */
   alive(id: string, used: boolean): Promise<boolean>;
-  /** Tells of every session that is ended through this; the store tells of the others (`store/contracts.ts`). */
-  onEnded(listener: (id: string) => void): void;
 };
 
 export type NewSession = { readonly email: Address; readonly ip: string; readonly userAgent: string };
@@ -74,7 +72,6 @@ export function createSessions(settings: SessionSettings): Sessions {
   const { sessionId: key, sessionRecord } = settings.keys;
   const seals = createSeals(sessionRecord);
   const adoption = createAdoption({ store, seals, clock, log });
-  const listeners: Array<(id: string) => void> = [];
   const touchEvery = Math.min(TOUCH_EVERY_MS, settings.sessionIdle / 2);
 
   // Copied for each cookie: setting the key up costs as much as the rest.
@@ -85,15 +82,7 @@ export function createSessions(settings: SessionSettings): Sessions {
     return keyed.copy().update(cookie).digest("base64url");
   }
 
-  function ended(id: string): void {
-    for (const listener of listeners) listener(id);
-  }
-
-  async function end(id: string): Promise<boolean> {
-    const was = await store.end(id);
-    ended(id);
-    return was;
-  }
+  const end = async (id: string) => store.end(id);
 
   function isOver(record: SessionRecord, now: number): boolean {
     return now >= record.expiresAt || now >= record.seenAt + settings.sessionIdle;
@@ -144,9 +133,12 @@ export function createSessions(settings: SessionSettings): Sessions {
     const now = clock.now();
     if (record === undefined || !mayGoOn(record, now)) return undefined;
     const touched = noteUse(record, now);
-    const email = record.email as Address;
     return {
-      principal: { kind: "session", email, sessionId: record.id },
+      principal: {
+        subject: { email: record.email as Address },
+        proof: { kind: "session", id: record.id },
+        provenAt: record.createdAt,
+      },
       record,
       idleExpiresAt: Math.min(record.expiresAt, (touched ? now : record.seenAt) + settings.sessionIdle),
     };
@@ -196,11 +188,7 @@ export function createSessions(settings: SessionSettings): Sessions {
 
     end,
 
-    async endAll(email) {
-      const ids = await store.endAll(email);
-      for (const id of ids) ended(id);
-      return ids;
-    },
+    endAll: async (email) => store.endAll(email),
 
     async list() {
       const now = clock.now();
@@ -216,10 +204,6 @@ export function createSessions(settings: SessionSettings): Sessions {
       if (record === undefined || !mayGoOn(record, now)) return false;
       if (used) noteUse(record, now);
       return true;
-    },
-
-    onEnded: (listener) => {
-      listeners.push(listener);
     },
   };
 }

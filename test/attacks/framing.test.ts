@@ -53,6 +53,13 @@ async function send(bytes: string, port = pair.port): Promise<number[]> {
 
 const SMUGGLED = "/smuggled";
 
+let people = 0;
+/** Of each row somebody else: what an earlier one sent may arrive late. */
+async function somebody(gateway: TestGateway): Promise<{ readonly email: string; readonly cookie: string }> {
+  const email = `row${++people}@example.org`;
+  return { email, cookie: `Cookie: ${await gateway.signIn(email)}` };
+}
+
 /** `line` and the fields of a signed-in visitor, then more fields, then a body as it is. */
 function request(line: string, fields: readonly string[], body = ""): string {
   return `${[`${line} HTTP/1.1`, "Host: app.example.org", pair.cookie, ...withClose(fields)].join("\r\n")}\r\n\r\n${body}`;
@@ -158,27 +165,26 @@ const REFUSED: ReadonlyArray<readonly [name: string, bytes: () => string]> = [
 
 describe("ambiguous framing is refused, and nothing of it is believed", () => {
   test.each([...REFUSED])("%s", async (_, bytes) => {
-    const before = pair.upstream.requests.length;
-    const statuses = await send(bytes());
+    const { email, cookie } = await somebody(pair.gateway);
+    const statuses = await send(bytes().replaceAll(pair.cookie, cookie));
     expect(statuses.length).toBeGreaterThan(0);
     expect(statuses.every((status) => status >= 400)).toBe(true);
     expect(pair.upstream.to(SMUGGLED)).toHaveLength(0);
+    const says = (name: string) =>
+      pair.upstream.requests.filter(({ fields }) => fields.some(([, value]) => value.includes(name)));
     // A request whose head was good may have been passed on before its body went wrong; never more than that one.
-    expect(pair.upstream.requests.length - before).toBeLessThanOrEqual(1);
-    for (const { fields } of pair.upstream.requests.slice(before)) {
-      expect(fields.some(([, value]) => value.includes("eve@example.org"))).toBe(false);
-    }
+    expect(says(email).length).toBeLessThanOrEqual(1);
+    expect(says("eve@example.org")).toEqual([]);
   });
 });
 
 describe("a strict application never sees more than was asked either", () => {
   test.each([...REFUSED])("%s", async (_, bytes) => {
-    const before = taken.length;
-    const statuses = await send(bytes().replaceAll(pair.cookie, strict.cookie), strict.gateway.port);
+    const { email, cookie } = await somebody(strict.gateway);
+    const statuses = await send(bytes().replaceAll(pair.cookie, cookie), strict.gateway.port);
     expect(statuses.every((status) => status >= 400)).toBe(true);
-    const seen = taken.slice(before);
-    expect(seen.length).toBeLessThanOrEqual(1);
-    expect(seen.some((line) => line.includes(SMUGGLED) || line.includes("eve@example.org"))).toBe(false);
+    expect(taken.filter((line) => line.includes(email)).length).toBeLessThanOrEqual(1);
+    expect(taken.some((line) => line.includes(SMUGGLED) || line.includes("eve@example.org"))).toBe(false);
   });
 });
 

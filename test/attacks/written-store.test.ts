@@ -210,10 +210,13 @@ describe.each(TARGETS)("%s", (_, openTarget) => {
       await gateway.signIn(`${name}@example.org`);
       const { id } =
         (await gateway.gateway.sessions.list()).find(({ email }) => email.startsWith(name)) ?? {};
-      gateway.gateway.live.add(String(id), {
-        close: (reason) => void closed.push(`${name} ${reason}`),
-        takeUsed: () => true,
-      });
+      gateway.gateway.live.add(
+        { kind: "session", id: String(id) },
+        {
+          close: (reason) => void closed.push(`${name} ${reason}`),
+          takeUsed: () => true,
+        },
+      );
       if (name === "eve") await target.tamper({ email: "boss@example.org" });
     }
     clock.advance(2_500);
@@ -344,7 +347,7 @@ test.skipIf(redis === undefined)(
     for (const name of ["ada", "bob", "eve"]) cookies.push(await gateway.signIn(`${name}@example.org`));
     for (const { id, email } of await gateway.gateway.sessions.list()) {
       const close = (reason: string) => void closed.push(`${email} ${reason}`);
-      gateway.gateway.live.add(id, { close, takeUsed: () => true });
+      gateway.gateway.live.add({ kind: "session", id }, { close, takeUsed: () => true });
       if (email === "bob@example.org")
         await server.run("HSET", "{runegate}:sessions", id, "1800000000000\n{");
     }

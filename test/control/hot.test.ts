@@ -48,7 +48,7 @@ test("a saved file is served without dropping the port, the sessions or the way 
     // A link that was out before the change works after it, too: secrets drawn at random stay.
     const waiting = (await runegate(["link", "bob@example.org"], env, place.directory)).out;
 
-    const file = join(place.directory, "src/session/routes.ts");
+    const file = join(place.directory, "src/login/logout.ts");
     const source = readFileSync(file, "utf8");
     for (const [turn, words] of ["Gone.", "Gone for good."].entries()) {
       writeFileSync(file, source.replace("Signed out.", words));

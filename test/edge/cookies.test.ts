@@ -1,12 +1,26 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { createCookieReader, type OwnCookies, setCookieLine, setCookieName } from "../../src/edge/cookies.ts";
+import { createCookieReader, setCookieLine, setCookieName } from "../../src/edge/cookies.ts";
+import { createLoginCookie } from "../../src/login/cookie.ts";
 
-const read = createCookieReader("runegate_id", "runegate_login", (value) => value !== "none of ours");
+const loginCookie = createLoginCookie(false);
+const readCookies = createCookieReader([
+  { name: "runegate_id", accepts: (value) => value !== "none of ours" },
+  loginCookie,
+]);
+
+/** As the rooms of these two cookies read them. */
+function read(header: string | null) {
+  const cookies = readCookies(header);
+  const { ambiguous, rest } = cookies;
+  return { sessions: cookies.valuesOf("runegate_id"), login: loginCookie.read({ cookies }), ambiguous, rest };
+}
+type Read = Partial<ReturnType<typeof read>>;
+
 const none = { sessions: [], login: undefined, ambiguous: false, rest: undefined };
 
 describe("of a Cookie header is read", () => {
-  test.each<[what: string, header: string | null, read: Partial<OwnCookies>]>([
+  test.each<[what: string, header: string | null, read: Read]>([
     ["no header", null, {}],
     ["an empty header", "", {}],
     ["blanks", "  ", {}],
@@ -51,7 +65,7 @@ describe("of a Cookie header is read", () => {
 });
 
 describe("tossed cookies", () => {
-  test.each<[what: string, header: string, read: Partial<OwnCookies>]>([
+  test.each<[what: string, header: string, read: Read]>([
     ["two of one value are one", "runegate_id=a; runegate_id=a", { sessions: ["a"] }],
     [
       "two values: both are looked up",

@@ -42,7 +42,10 @@ test("however often it is reloaded, the store tells of an end once", async () =>
   const port = freePort();
   const serving = serveSingle(configured(port), { stores, mailbox: createMailbox(), loggers });
   const closed: string[] = [];
-  serving.gateway.live.add("s", { close: (reason) => void closed.push(reason), takeUsed: () => false });
+  serving.gateway.live.add(
+    { kind: "session", id: "s" },
+    { close: (reason) => void closed.push(reason), takeUsed: () => false },
+  );
   for (let i = 0; i < 20; i++) await serving.reload(configured(port), composeGateway, loggers);
   expect(listeners).toBe(1);
   await memory.sessions.create({

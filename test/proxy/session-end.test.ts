@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import type { Address } from "../../src/identity/address.ts";
+import { sessionAuthenticator } from "../../src/session/authenticator.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway } from "../support/gateway.ts";
 import { dial, exchange, framingOf, readResponse, requestHead, type Wire } from "../support/raw.ts";
@@ -196,16 +198,16 @@ describe("a request that waits ends", () => {
   async function revoke(cookie: string): Promise<void> {
     const { sessions } = pair.gateway.gateway;
     const found = await sessions.find([cookie.replace("runegate_id=", "")]);
-    await sessions.endAll(found?.principal.email ?? ("" as never));
+    await sessions.endAll((found?.record.email ?? "") as Address);
   }
 
   async function notAllowed(): Promise<void> {
     const env = { RUNEGATE_ALLOW_ANY_EMAIL: "false", RUNEGATE_ALLOWED_EMAILS: "else@example.org" };
     const reloaded = await startGateway({ clock, stores: pair.gateway.stores, env });
-    const { live, sessions } = pair.gateway.gateway;
-    live.follow(reloaded.gateway.sessions, SILENT);
+    const { live, sessions, sessionCookie, stores } = pair.gateway.gateway;
+    live.follow([sessionAuthenticator(reloaded.gateway.sessions, sessionCookie, stores.sessions)], SILENT);
     await live.sweep();
-    live.follow(sessions, SILENT);
+    live.follow([sessionAuthenticator(sessions, sessionCookie, stores.sessions)], SILENT);
     await reloaded.stop();
   }
 

@@ -1,7 +1,7 @@
+import type { Challenge } from "../access/decision.ts";
 import { failure, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { OWN_PREFIX } from "../edge/target.ts";
-import type { Verdict } from "./decision.ts";
 
 /** Carries a verdict other than "allow" out as an HTTP answer to whoever came straight to us. */
 
@@ -11,13 +11,13 @@ const MAX_NEXT = 2000;
 
 export type ChallengeSettings = { readonly baseUrl: string; readonly landingPath: string };
 
-export function answerVerdict(
+/** Asks to sign in, in the way that the caller understands. */
+export function challengeAnswer(
   arrival: Arrival,
-  verdict: Exclude<Verdict, { readonly verdict: "allow" }>,
+  challenge: Challenge,
   settings: ChallengeSettings,
 ): Response {
-  if (verdict.verdict === "refuse") return refused(arrival, verdict.reason);
-  switch (verdict.by) {
+  switch (challenge) {
     case "status":
       return unauthenticated(arrival, settings);
     case "login_page":
@@ -44,7 +44,8 @@ function unauthenticated(arrival: Arrival, { baseUrl }: ChallengeSettings): Resp
   });
 }
 
-function refused(arrival: Arrival, reason: "origin" | "not_allowed"): Response {
+/** For somebody who is signed in and may not. */
+export function refusal(arrival: Arrival, reason: "origin" | "not_allowed"): Response {
   return failure(arrival, {
     status: 403,
     error: reason === "origin" ? "origin_not_allowed" : "not_allowed",

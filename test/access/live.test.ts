@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import type { Authenticator } from "../../src/access/admit.ts";
+import { type CloseReason, createLiveConnections } from "../../src/access/live.ts";
 import { systemRandom } from "../../src/clock.ts";
 import { parseAddress } from "../../src/identity/address.ts";
-import { type CloseReason, createLiveConnections } from "../../src/session/live.ts";
-import { createSessions, type Sessions } from "../../src/session/session.ts";
+import { createSessions } from "../../src/session/session.ts";
 import { StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemorySessions } from "../../src/store/memory/sessions.ts";
 import { createTestClock } from "../store/contract.ts";
@@ -10,19 +11,22 @@ import { SILENT } from "../support/silent.ts";
 
 /** What is open while the store is away: the front door has the ordinary ends (`test/proxy/events`, `websocket`). */
 
+function authenticator(alive: Authenticator["alive"]): Authenticator {
+  return { kind: "session", authenticate: () => undefined, alive, onEnded() {} };
+}
+
+const session = (id: string) => ({ kind: "session", id }) as const;
+
 function setUp() {
   const clock = createTestClock();
   const store = { away: false };
-  const sessions = {
-    onEnded() {},
-    async alive() {
-      if (store.away) throw new StoreUnavailable("away");
-      return true;
-    },
-  } as unknown as Sessions;
-  const live = createLiveConnections(sessions, clock, SILENT);
+  const sessions = authenticator(async () => {
+    if (store.away) throw new StoreUnavailable("away");
+    return true;
+  });
+  const live = createLiveConnections([sessions], clock, SILENT);
   const closed: CloseReason[] = [];
-  live.add("s", { close: (reason) => void closed.push(reason), takeUsed: () => false });
+  live.add(session("s"), { close: (reason) => void closed.push(reason), takeUsed: () => false });
   return { clock, store, live, closed };
 }
 
@@ -56,14 +60,11 @@ describe("while the store does not answer", () => {
 
 test("a sweep asks about all sessions at once, so that a slow store keeps none of them open", async () => {
   const asked: Array<(alive: boolean) => void> = [];
-  const sessions = {
-    onEnded() {},
-    alive: () => new Promise<boolean>((resolve) => asked.push(resolve)),
-  } as unknown as Sessions;
-  const live = createLiveConnections(sessions, createTestClock(), SILENT);
+  const sessions = authenticator(() => new Promise<boolean>((resolve) => asked.push(resolve)));
+  const live = createLiveConnections([sessions], createTestClock(), SILENT);
   const closed: string[] = [];
   for (const id of ["a", "b", "c"]) {
-    live.add(id, { close: () => void closed.push(id), takeUsed: () => false });
+    live.add(session(id), { close: () => void closed.push(id), takeUsed: () => false });
   }
   const swept = live.sweep();
   expect(asked).toHaveLength(3);
@@ -96,12 +97,12 @@ test("a store that cannot be written costs a session that is over its streams, a
     clock,
     random: systemRandom,
   });
-  const live = createLiveConnections(sessions, clock, SILENT);
+  const live = createLiveConnections([authenticator(sessions.alive)], clock, SILENT);
   const closed: string[] = [];
   for (const name of ["idle", "used"]) {
     const email = parseAddress(`${name}@example.org`);
     const { record } = await sessions.start({ email, ip: "", userAgent: "" });
-    live.add(record.id, {
+    live.add(session(record.id), {
       close: (reason) => void closed.push(`${name} ${reason}`),
       takeUsed: () => name === "used",
     });

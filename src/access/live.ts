@@ -1,25 +1,24 @@
 import type { Clock } from "../clock.ts";
+import type { Proof } from "../identity/principal.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
-import type { Sessions } from "./session.ts";
+import type { Authenticator } from "./admit.ts";
 
 /**
- * What is under way on behalf of a session: WebSockets, streams, downloads, uploads and requests that wait for their answer,
- * for as long as they outlast the moment they were allowed in. When the session ends by an order, they are closed at once;
+ * What is under way on the strength of a proof, mostly a session: WebSockets, streams, downloads, uploads and requests that wait for their answer,
+ * for as long as they outlast the moment they were allowed in. When the proof ends by an order, they are closed at once;
  * when it runs out, or ended before they were added, at the next sweep.
  */
 export type LiveConnections = {
   /** @returns what to call when the connection has ended by itself. */
-  add(sessionId: string, connection: LiveConnection): () => void;
+  add(proof: Proof, connection: LiveConnection): () => void;
   /**
-   * Asks the store about every session that has something open, and closes what has lost its session, or all of it when the
+   * Asks about every proof that has something open, and closes what has lost it, or all of it when the
    * store has not answered for seconds. Never rejects.
    */
   sweep(): Promise<void>;
-  /** For the end of a session that the store tells of. */
-  ended(sessionId: string): void;
-  /** Goes by these sessions from now on, with what is open: a reload changes who may be in, and breaks nothing off. */
-  follow(sessions: Sessions, log: Logger): void;
+  /** Goes by these from now on, with what is open: a reload changes who may be in, and breaks nothing off. */
+  follow(authenticators: readonly Authenticator[], log: Logger): void;
   /** Closes whatever is open; when the process stops, only what does not come to an end by itself. */
   closeAll(reason: CloseReason): void;
   start(): void;
@@ -43,36 +42,41 @@ const SWEEP_EVERY_MS = 2_000;
 /** A store may be away for this long before what is open is closed: a sweep or two. One that just starts anew is no reason. */
 const UNANSWERED_MS = 3_000;
 
-export function createLiveConnections(first: Sessions, clock: Clock, firstLog: Logger): LiveConnections {
-  let sessions = first;
+/** @param first whose ends are heard of for as long as the process lives. */
+export function createLiveConnections(
+  first: readonly Authenticator[],
+  clock: Clock,
+  firstLog: Logger,
+): LiveConnections {
+  let byKind = kindsOf(first);
   let log = firstLog;
+  /** By kind and id of the proof. */
   const open = new Map<string, Set<LiveConnection>>();
   let timer: ReturnType<typeof setInterval> | undefined;
   let sweeping = false;
   let size = 0;
   let answeredAt = clock.monotonic();
 
-  function remove(sessionId: string, connection: LiveConnection): void {
-    const connections = open.get(sessionId);
+  function remove(key: string, connection: LiveConnection): void {
+    const connections = open.get(key);
     if (connections === undefined || !connections.delete(connection)) return;
     size--;
-    if (connections.size === 0) open.delete(sessionId);
+    if (connections.size === 0) open.delete(key);
   }
 
-  function close(sessionId: string, reason: CloseReason): void {
-    const connections = open.get(sessionId);
+  function close(key: string, reason: CloseReason): void {
+    const connections = open.get(key);
     if (connections === undefined) return;
     const closing = [...connections].filter((one) => reason !== "shutdown" || one.endsByItself !== true);
     if (closing.length === 0) return;
     for (const connection of closing) {
-      remove(sessionId, connection);
+      remove(key, connection);
       connection.close(reason);
     }
     log.info("closed open connections", { reason, connections: closing.length });
   }
 
-  const ended = (sessionId: string) => close(sessionId, "session_ended");
-  sessions.onEnded(ended);
+  for (const { kind, onEnded } of first) onEnded((id) => close(keyOf({ kind, id }), "session_ended"));
 
   async function sweep(): Promise<void> {
     try {
@@ -88,36 +92,38 @@ export function createLiveConnections(first: Sessions, clock: Clock, firstLog: L
 
   async function look(): Promise<void> {
     // All at once: one after the other, a store that takes its time with each would see none of them closed in time.
-    await Promise.all([...open].map(([sessionId, connections]) => lookAt(sessionId, connections)));
+    await Promise.all([...open].map(([key, connections]) => lookAt(key, connections)));
   }
 
-  async function lookAt(sessionId: string, connections: Iterable<LiveConnection>): Promise<void> {
+  async function lookAt(key: string, connections: Iterable<LiveConnection>): Promise<void> {
     let used = false;
     for (const connection of connections) used = connection.takeUsed() || used;
-    if (!(await sessions.alive(sessionId, used))) close(sessionId, "session_ended");
+    const colon = key.indexOf(":");
+    const authenticator = byKind.get(key.slice(0, colon));
+    const isAlive = (await authenticator?.alive(key.slice(colon + 1), used)) ?? false;
+    if (!isAlive) close(key, "session_ended");
   }
 
   function closeAll(reason: CloseReason): void {
-    for (const sessionId of [...open.keys()]) close(sessionId, reason);
+    for (const key of [...open.keys()]) close(key, reason);
   }
 
   return {
-    add(sessionId, connection) {
-      let connections = open.get(sessionId);
+    add(proof, connection) {
+      const key = keyOf(proof);
+      let connections = open.get(key);
       if (connections === undefined) {
         connections = new Set();
-        open.set(sessionId, connections);
+        open.set(key, connections);
       }
       connections.add(connection);
       size++;
-      return () => remove(sessionId, connection);
+      return () => remove(key, connection);
     },
     sweep,
-    ended,
     follow(next, nextLog) {
-      sessions = next;
+      byKind = kindsOf(next);
       log = nextLog;
-      sessions.onEnded(ended);
     },
     closeAll,
     start() {
@@ -138,4 +144,12 @@ export function createLiveConnections(first: Sessions, clock: Clock, firstLog: L
       return size;
     },
   };
+}
+
+function keyOf({ kind, id }: Pick<Proof, "kind" | "id">): string {
+  return `${kind}:${id}`;
+}
+
+function kindsOf(authenticators: readonly Authenticator[]): ReadonlyMap<string, Authenticator> {
+  return new Map(authenticators.map((one) => [one.kind, one]));
 }

@@ -1,0 +1,61 @@
+import type { Principal, Proof } from "../identity/principal.ts";
+import type { Awaitable } from "../store/records.ts";
+import { decide, type Verdict } from "./decision.ts";
+import type { Route } from "./route.ts";
+
+/** What a request shows of who sent it, without anything of how it came. */
+export type Credentials = {
+  /** The values of one of Runegate's own cookies, each once. */
+  readonly cookies: { valuesOf(name: string): readonly string[] };
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string>>;
+};
+
+/** One way of proving who one is, added by the room that knows it. */
+export type Authenticator = {
+  readonly kind: Proof["kind"];
+  /**
+   * Undefined: nothing of this kind was shown. `refused` is final: a credential that is recognized decides alone. Answers at
+   * once when the store does.
+   * @throws {StoreUnavailable}
+   */
+  authenticate(shown: Credentials): Awaitable<Principal | "refused" | undefined>;
+  /**
+   * Whether a proof is still good, for what it opened.
+   * @param used whether its user did something meanwhile.
+   * @throws {StoreUnavailable}
+   */
+  alive(id: string, used: boolean): Awaitable<boolean>;
+  /** Tells of proofs that end by an order, as soon as this process learns of it. Called once in the life of a process. */
+  onEnded(listener: (id: string) => void): void;
+};
+
+export type Identified = Principal | "refused" | undefined;
+
+/** The question that inline proxying, WebSockets and every edge ask. */
+export type Admit = {
+  /** Who it is, as far as the route takes their word. @throws {StoreUnavailable} */
+  identify(route: Route, shown: Credentials): Awaitable<Identified>;
+  decide(route: Route, who: Identified, originAllowed: boolean): Verdict;
+};
+
+export function createAdmit(authenticators: readonly Authenticator[]): Admit {
+  function identifyFrom(first: number, route: Route, shown: Credentials): Awaitable<Identified> {
+    for (let i = first; i < authenticators.length; i++) {
+      const authenticator = authenticators[i];
+      if (authenticator === undefined || !route.proofs.has(authenticator.kind)) continue;
+      const who = authenticator.authenticate(shown);
+      // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
+      if (who instanceof Promise) {
+        return who.then((later) => later ?? identifyFrom(i + 1, route, shown));
+      }
+      if (who !== undefined) return who;
+    }
+    return undefined;
+  }
+
+  return {
+    identify: (route, shown) => identifyFrom(0, route, shown),
+    decide: (route, who, originAllowed) => decide({ route, who, originAllowed }),
+  };
+}

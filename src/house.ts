@@ -1,0 +1,56 @@
+import type { Elysia } from "elysia";
+import type { Authenticator } from "./access/admit.ts";
+import type { Policy } from "./access/policy.ts";
+import type { Clock, Random } from "./clock.ts";
+import type { Options } from "./config/types.ts";
+import type { OwnCookie } from "./edge/cookies.ts";
+import type { PostGuard } from "./edge/origin.ts";
+import type { RootPaths } from "./edge/root-paths.ts";
+import type { Limiter } from "./limits/limiter.ts";
+import type { LoginCookie } from "./login/cookie.ts";
+import type { LoginService } from "./login/service.ts";
+import type { Mailbox } from "./mail/mailbox.ts";
+import type { Outbox } from "./mail/outbox.ts";
+import type { EmailConfig } from "./mail/settings.ts";
+import type { Audit } from "./observe/audit.ts";
+import type { LoggerFor } from "./observe/logger.ts";
+import type { Keys } from "./secret/keys.ts";
+import type { SessionCookie } from "./session/cookie.ts";
+import type { Sessions } from "./session/session.ts";
+import type { Stores } from "./store/contracts.ts";
+
+/** Everything that rooms may use: what they are given from outside, and each other's services. A room picks what it needs. */
+export type House = {
+  readonly options: Options;
+  /** Undefined in development without an `email.toml`: mail then goes to the mailbox. */
+  readonly email: EmailConfig | undefined;
+  readonly stores: Stores;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly loggers: LoggerFor;
+  readonly audit: Audit;
+  readonly keys: Keys;
+  readonly policy: Policy;
+  readonly limiter: Limiter;
+  readonly guardPost: PostGuard;
+  readonly sessions: Sessions;
+  readonly sessionCookie: SessionCookie;
+  readonly login: LoginService;
+  readonly loginCookie: LoginCookie;
+  readonly outbox: Outbox;
+  /** The development mailbox to show, if mail goes there. */
+  readonly mailbox: Pick<Mailbox, "mails"> | undefined;
+};
+
+/** What a room adds to the house. One that is switched off adds nothing but its name. */
+export type Room = {
+  readonly name: string;
+  /** What it answers, below the reserved prefix and at the root. */
+  readonly app?: Elysia;
+  readonly rootPaths?: RootPaths;
+  readonly authenticators?: readonly Authenticator[];
+  /** Cut out of what the application receives, and not for it to set. */
+  readonly cookies?: readonly OwnCookie[];
+  start?(): void;
+  stop?(): Promise<void>;
+};

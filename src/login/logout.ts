@@ -1,0 +1,39 @@
+import { json, page } from "../edge/answer.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import { hasBody, readFields } from "../edge/body.ts";
+import { isNavigation } from "../edge/navigation.ts";
+import { ownRoutes } from "../edge/own.ts";
+import type { House, Room } from "../house.ts";
+import { loggedOutPage, logoutPage } from "../pages/pages.ts";
+
+/** `/logout`: a page with a button, and the end of the session. */
+export function logoutRoom({
+  sessions,
+  sessionCookie,
+  loginCookie,
+  guardPost,
+  audit,
+}: Pick<House, "sessions" | "sessionCookie" | "loginCookie" | "guardPost" | "audit">): Room {
+  async function show(arrival: Arrival): Promise<Response> {
+    const found = await sessions.find(sessionCookie.read(arrival));
+    return page(logoutPage(found === undefined ? {} : { email: found.record.email }));
+  }
+
+  async function logout(arrival: Arrival): Promise<Response> {
+    // A page elsewhere could otherwise sign people out at will.
+    const foreign = guardPost(arrival);
+    if (foreign !== undefined) return foreign;
+    if (hasBody(arrival.request)) await readFields(arrival.request);
+    // All of them: whoever signs out means to be signed out, whichever cookie was planted beside theirs.
+    for (const { record } of await sessions.findAll(sessionCookie.read(arrival))) {
+      await sessions.end(record.id);
+      audit({ event: "logged_out", email: record.email, session: record.id });
+    }
+    const lines = [...sessionCookie.expire(), loginCookie.line("", 0)];
+    const headers = lines.map((line) => ["Set-Cookie", line] as const);
+    if (isNavigation(arrival.request.headers)) return page(loggedOutPage(), 200, headers);
+    return json({ message: "Signed out." }, 200, headers);
+  }
+
+  return ownRoutes("logout", [{ path: "/logout", also: ["/logout"], handlers: { GET: show, POST: logout } }]);
+}

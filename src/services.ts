@@ -1,0 +1,108 @@
+import { createPolicy } from "./access/policy.ts";
+import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
+import type { Options } from "./config/types.ts";
+import { createPostGuard } from "./edge/origin.ts";
+import { OWN_PREFIX } from "./edge/target.ts";
+import type { House } from "./house.ts";
+import { createLimiter } from "./limits/limiter.ts";
+import { createAskQueue } from "./login/ask-queue.ts";
+import { createLoginCookie } from "./login/cookie.ts";
+import { createKnownAddresses } from "./login/known.ts";
+import { createLoginService } from "./login/service.ts";
+import { createTickets } from "./login/ticket.ts";
+import { createCeiling } from "./mail/ceiling.ts";
+import type { Mailbox } from "./mail/mailbox.ts";
+import type { Mailer } from "./mail/mailer.ts";
+import { DEFAULT_TEMPLATE } from "./mail/message.ts";
+import { createOutbox } from "./mail/outbox.ts";
+import { createSeal } from "./mail/seal.ts";
+import type { EmailConfig } from "./mail/settings.ts";
+import { createFoldingAudit } from "./observe/audit.ts";
+import type { LoggerFor } from "./observe/logger.ts";
+import { deriveKeys } from "./secret/keys.ts";
+import { createSessionCookie } from "./session/cookie.ts";
+import { createSessions } from "./session/session.ts";
+import type { Stores } from "./store/contracts.ts";
+
+/** Options and a store, made into services: where the gateway and the command line both start. Nothing runs yet. */
+
+export type ServiceSettings = {
+  readonly options: Options;
+  readonly email: EmailConfig | undefined;
+  readonly mailer: Mailer;
+  readonly mailbox: Pick<Mailbox, "mails"> | undefined;
+  readonly stores: Stores;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly loggers: LoggerFor;
+  /** How login requests wait for their turn, and for being turned away. */
+  readonly pause?: Pause;
+};
+
+export function createServices(settings: ServiceSettings): House & { flushAudit(): void } {
+  const { options, email, mailer, mailbox, stores, clock, random, loggers } = settings;
+  const keys = deriveKeys(options);
+  const policy = createPolicy(options);
+  const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
+  const limiter = createLimiter(options, stores.limits);
+  const sessions = createSessions({
+    ...options,
+    keys,
+    store: stores.sessions,
+    policy,
+    audit,
+    log: loggers("session"),
+    clock,
+    random,
+  });
+  const mailLog = loggers("mail");
+  const outbox = createOutbox({
+    store: stores.outbox,
+    limits: stores.limits,
+    ceiling: createCeiling({ ...options, limits: stores.limits, clock, log: mailLog }),
+    seal: createSeal(keys.queuedMail, random),
+    mailer,
+    clock,
+    random,
+    log: mailLog,
+    from: email === undefined ? "localhost" : email.from.address.slice(email.from.address.indexOf("@") + 1),
+    async onGivenUp(entry, reason, refused) {
+      audit({ event: "mail_given_up", email: entry.to, reason });
+      // Whoever waits for a mail that will not come may ask again at once (CONTRACT section 5). Not where the recipient was
+      // refused: that a second request is answered otherwise than for an address that may not sign in would tell the two
+      // apart, and which mailboxes there are. Nor where the cooldown is over, and one of a later request may have begun.
+      const over = clock.now() >= entry.queuedAt + options.emailCooldown;
+      if (entry.cooldownKey !== undefined && !refused && !over) await limiter.release(entry.cooldownKey);
+    },
+  });
+  const login = createLoginService({
+    ...options,
+    authPath: `${OWN_PREFIX}/auth`,
+    codeKey: keys.loginCode,
+    template: email ?? DEFAULT_TEMPLATE,
+    tickets: createTickets(keys, { audience: options.baseUrl, clock }),
+    spent: stores.tickets,
+    sessions,
+    limiter,
+    queue: createAskQueue(settings.pause ?? systemPause),
+    policy,
+    known: createKnownAddresses(options.allowedEmails, stores.tickets, clock),
+    outbox,
+    audit,
+    clock,
+    random,
+  });
+  // `*` lets any page open WebSockets, never post to Runegate's own paths.
+  const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
+  return {
+    ...{ options, email, stores, clock, random, loggers, audit, keys, policy, limiter },
+    guardPost: createPostGuard(mayPost, audit),
+    sessions,
+    sessionCookie: createSessionCookie(options),
+    login,
+    loginCookie: createLoginCookie(options.secureCookie),
+    outbox,
+    mailbox,
+    flushAudit: flush,
+  };
+}
