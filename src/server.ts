@@ -3,6 +3,7 @@ import { Elysia } from "elysia";
 import { createAdmit } from "./access/admit.ts";
 import { createLiveConnections, type LiveConnections } from "./access/live.ts";
 import type { Route } from "./access/route.ts";
+import { brandRoom } from "./brand/routes.ts";
 import { debugRoom } from "./debug/routes.ts";
 import { createDoor, type Door } from "./door.ts";
 import { failure, NOT_FOUND, whenBroken } from "./edge/answer.ts";
@@ -41,6 +42,7 @@ function roomsOf(house: House): readonly Room[] {
     healthRoom(house),
     limitRoom(house),
     assetRoom(),
+    brandRoom(house),
     debugRoom(house),
     mailboxRoom(house),
   ];

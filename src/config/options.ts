@@ -1,3 +1,4 @@
+import { brandDirectory } from "../brand/directory.ts";
 import type { Random } from "../clock.ts";
 import { listenAddress, networks, targetAddress } from "../net/endpoint.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
@@ -295,6 +296,14 @@ export const OPTIONS = {
     help:
       "Mails an hour in all, a quarter of them for addresses that are named in `RUNEGATE_ALLOWED_EMAILS` or have signed " +
       "in before; 0 is no limit.",
+  },
+  brand: {
+    name: "RUNEGATE_BRAND",
+    parse: brandDirectory,
+    default: UNSET(""),
+    help:
+      "A directory with `logo.svg` or `logo.png` and `style.css`, served at `/_runegate/brand/`. Read at the start and " +
+      "at a reload; it must hold nothing but such files, and not be writable for the service.",
   },
   identityHeaders: {
     name: "RUNEGATE_IDENTITY_HEADERS",

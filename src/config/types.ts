@@ -44,6 +44,8 @@ export type Options = {
   readonly tokenRateLimit: number;
   /** Mails per hour in all; 0 is no limit. */
   readonly mailCeiling: number;
+  /** Absolute path of the directory with the operator's logo and style sheet. */
+  readonly brand: string | undefined;
   readonly identityHeaders: boolean;
   /** `"*"` turns the check off for WebSockets only. */
   readonly allowedOrigins: "*" | ReadonlySet<string>;
