@@ -34,14 +34,26 @@ export function upstreamName(
   return { host: name, origin: `${protocol}//${name}`, publicOrigin: baseUrl };
 }
 
-/** Only of pages that are this host's own: a foreign page stays foreign to the application. */
+/**
+ * Only of pages that are this host's own: a foreign page stays foreign to the application. That goes for those too which have the
+ * name that the application is addressed by, on the visitor's own machine or in a network that they are in.
+ */
 export function translateOrigin(headers: Headers, client: Client, name: UpstreamName): void {
+  const own = [name.publicOrigin, `${client.proto}://${client.host}`];
   const origin = headers.get("origin");
+  if (origin !== null && own.includes(origin)) headers.set("origin", name.origin);
+  else if (origin !== null && isUnderName(origin, name)) headers.set("origin", "null");
   const referer = headers.get("referer");
-  for (const own of [name.publicOrigin, `${client.proto}://${client.host}`]) {
-    if (origin === own) headers.set("origin", name.origin);
-    if (referer?.startsWith(`${own}/`)) headers.set("referer", name.origin + referer.slice(own.length));
-  }
+  if (referer === null) return;
+  const page = own.find((one) => referer.startsWith(`${one}/`));
+  if (page !== undefined) headers.set("referer", name.origin + referer.slice(page.length));
+  else if (isUnderName(referer, name)) headers.delete("referer");
+}
+
+/** Whatever the scheme: applications mostly compare with `Host`, which has none. */
+function isUnderName(url: string, { host, origin }: UpstreamName): boolean {
+  const asked = URL.parse(url)?.host;
+  return asked !== undefined && (asked === host.toLowerCase() || asked === new URL(origin).host);
 }
 
 /**

@@ -105,6 +105,31 @@ describe("Origin and Referer", () => {
     expect(pairs.target.upstream.to("/local").at(-1)?.one("origin")).toBe(own(pairs.target));
   });
 
+  test.each(["http", "https"])(
+    "of a foreign page that has the application's name, over %s, are not its own",
+    async (scheme) => {
+      for (const mode of ["target", NAME] as const) {
+        const name = `${scheme}://${mode === "target" ? hostOf(pairs.target) : NAME}`;
+        const request = await received(pairs[mode], [`Origin: ${name}`, `Referer: ${name}/page`]);
+        expect([request.all("origin"), request.all("referer")]).toEqual([["null"], []]);
+      }
+      const name = `${scheme}://${hostOf(pairs.pass)}`;
+      const request = await received(pairs.pass, [`Origin: ${name}`, `Referer: ${name}/page`]);
+      expect([request.all("origin"), request.all("referer")]).toEqual([[name], [`${name}/page`]]);
+    },
+  );
+
+  test("of the application's own page stay its own where both have one name", async () => {
+    const name = `127.0.0.1:${pairs.target.upstream.port}`;
+    await pairs.target.ask("GET /same", [
+      `Host: ${name}`,
+      `Origin: http://${name}`,
+      `Referer: http://${name}/p`,
+    ]);
+    const request = pairs.target.upstream.to("/same").at(-1);
+    expect([request?.one("origin"), request?.one("referer")]).toEqual([`http://${name}`, `http://${name}/p`]);
+  });
+
   test("that Connection names do not come back", async () => {
     const request = await received(pairs.target, ["Connection: origin", `Origin: ${PUBLIC}`]);
     expect(request.one("origin")).toBeUndefined();
