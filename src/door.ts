@@ -36,11 +36,15 @@ export type Door = (request: Request, server: Server<TunnelData>) => Promise<Res
 /** Reaches the application with this prefix removed, for paths that Runegate answers itself at the root. */
 const PROXY_PREFIX = "/proxy";
 
+/** Anybody may send two cookies with every request, which must not fill the disk with lines about it. */
+const AMBIGUOUS_EVERY_MS = 60_000;
+
 export function createDoor(settings: DoorSettings): Door {
   const { rooms, rootPaths, clock, log } = settings;
   const nextId = createIds();
   const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
   const inline = settings.inline({ answered: logAnswer, ended: logRequest });
+  let nextSaidAmbiguous = Number.NEGATIVE_INFINITY;
 
   function logRequest(arrival: Arrival, status: number, user: string | undefined, end?: Ended): void {
     settings.requestLog({
@@ -134,7 +138,10 @@ export function createDoor(settings: DoorSettings): Door {
       const names = Object.keys(headers).join(" ");
       log.trace("arrived", { method: arrival.method, path: target.path, host: client.host, names, id });
     }
-    if (cookies.ambiguous) log.warn("two cookies of one name", { client: client.ip, id });
+    if (cookies.ambiguous && startedAt >= nextSaidAmbiguous) {
+      nextSaidAmbiguous = startedAt + AMBIGUOUS_EVERY_MS;
+      log.warn("two cookies of one name", { client: client.ip, id });
+    }
     try {
       return await route(arrival, server);
     } catch (error) {

@@ -131,10 +131,14 @@ function floodableOf(event: AuditEvent): { readonly kind: object; readonly whose
       if (outcome !== "rate_limited" && outcome !== "cooldown") return undefined;
       return { kind: { event: event.event, outcome }, whose: { client } };
     }
-    case "redemption_refused":
-      // With an address, somebody had a link that was signed for it.
-      if (event.email !== undefined) return undefined;
-      return { kind: { event: event.event, reason: event.reason }, whose: { client: event.client } };
+    case "redemption_refused": {
+      const { email, client, reason } = event;
+      if (email === undefined) return { kind: { event: event.event, reason }, whose: { client } };
+      // With an address, somebody had a link that was signed for it. Looking at a spent one is no attempt, and has no limit.
+      return reason === "spent"
+        ? { kind: { event: event.event, reason, email }, whose: { client } }
+        : undefined;
+    }
     case "login_refused":
       return { kind: { event: event.event, reason: event.reason }, whose: { client: event.client } };
     case "access_refused": {

@@ -105,6 +105,10 @@ describe("of refusals that anybody can cause without end", () => {
       { event: "redemption_refused", client, reason: "rate_limited" },
     ],
     [
+      { event: "redemption_refused", client, reason: "spent", email },
+      { event: "redemption_refused", client, reason: "spent", email },
+    ],
+    [
       { event: "access_refused", client, reason: "origin", path: "/a" },
       { event: "access_refused", client, reason: "origin", path: "/a" },
     ],
@@ -120,7 +124,7 @@ describe("of refusals that anybody can cause without end", () => {
   test.each<[AuditEvent]>([
     [limited({ outcome: "not_allowed" })],
     [limited({ outcome: "queue_full" })],
-    [{ event: "redemption_refused", client, reason: "spent", email }],
+    [{ event: "redemption_refused", client, reason: "wrong_code", email }],
     [{ event: "mail_given_up", email, reason: "550 no such user" }],
   ])("%j is none", (event) => {
     const { audit, flush, lines } = folding();
