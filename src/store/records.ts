@@ -22,7 +22,7 @@ export class StoreFull extends StoreUnavailable {
 export type Kind<T> = {
   /** Part of table and key names: lower-case letters and `_`. Never changed once released. */
   readonly name: string;
-  /** Text fields that `find` and `takeAll` look records up by. */
+  /** Text fields that `find` and `takeAll` look records up by. A record without one is not found by it. */
   readonly by?: readonly (keyof T & string)[];
   /** A number by which `find` orders and ranges. */
   readonly order?: keyof T & string;
@@ -89,6 +89,30 @@ export function checkKind<T>({ name, by = [], order }: Kind<T>): void {
   const fields = order === undefined ? by : [...by, order];
   if (/^[a-z][a-z_]*$/.test(name) && fields.every((field) => /^[a-z][a-zA-Z]*$/.test(field))) return;
   throw new Error(`not a name for a kind or a field: ${[name, ...fields].join(", ")}`);
+}
+
+/**
+ * What is looked up is one line, as the Valkey store keeps it, and what is ordered by is a number, wherever it came from.
+ * @throws for a record that is otherwise, of which nothing is kept then
+ */
+export function checkRecord<T>({ name, by = [], order }: Kind<T>, record: T): void {
+  const isText = (value: unknown) =>
+    value === undefined || (typeof value === "string" && !value.includes("\n"));
+  if (by.every((field) => isText(record[field])) && (order === undefined || Number.isFinite(record[order])))
+    return;
+  throw new Error(`${name}: a field to be looked up or ordered by is not what it should be`);
+}
+
+/**
+ * A record as JSON. Half a surrogate pair, which has no place in UTF-8 (RFC 8259 §8.2), is replaced: what reads the JSON at a
+ * back-end would refuse all of it, or look it up in vain.
+ */
+export function jsonOf(record: object): string {
+  const json = JSON.stringify(record);
+  if (!/\\ud[89a-f]/.test(json)) return json;
+  return JSON.stringify(record, (_, value: unknown) =>
+    typeof value === "string" ? value.toWellFormed() : value,
+  );
 }
 
 /** The field and value that a query names. @throws if it names another than one that the kind is looked up by */

@@ -156,6 +156,62 @@ export function recordsContract(
       expect(heard.sort()).toEqual(ids(taken).sort());
     });
 
+    test("what looks like part of an index reaches no other record", async () => {
+      const add = async (id: string, record: Thing) => things.add(id, record, end);
+      await add("victim", thing("ann"));
+      await add("b\nvictim", thing("a"));
+      expect(await things.takeAll("owner", "a\nb")).toEqual([]);
+      expect(await things.find({ where: { owner: "a\nb" }, most: 9 })).toEqual([]);
+      await expect(add("c", thing("ann\nx"))).rejects.toThrow("not what it should be");
+      await expect((async () => things.replace(await seen("victim"), thing("ann\nx")))()).rejects.toThrow(
+        "not what",
+      );
+      expect(ids(await things.takeAll("owner", "ann"))).toEqual(["victim"]);
+      expect(ids(await things.find({ most: 9 }))).toEqual(["b\nvictim"]);
+    });
+
+    test("all of one value are taken, whatever else is in them", async () => {
+      const half = "\ud83d";
+      const notes = [half, `\\ud83d ${half}x`, "\0", "\u2028", '"}', "\\"];
+      for (const [i, note] of notes.entries()) await things.add(`n${i}`, { ...thing("ann"), note }, end);
+      await things.add("replaced", thing("ann"), end);
+      await things.replace(await seen("replaced"), { ...thing("ann"), note: half });
+      await things.add("half", thing(half), end);
+      await things.add("nul", thing("ann\0x"), end);
+      expect((await things.takeAll("owner", "ann")).length).toBe(notes.length + 1);
+      expect(ids(await things.takeAll("owner", half))).toEqual(["half"]);
+      expect(ids(await things.find({ most: 99 }))).toEqual(["nul"]);
+    });
+
+    test("of a record that cannot be found by what it should be nothing is kept", async () => {
+      for (const at of [Number.NaN, Number.POSITIVE_INFINITY, null, "1", undefined]) {
+        const record = { owner: "ann", at } as unknown as Thing;
+        await expect((async () => things.add("a", record, end))()).rejects.toThrow("not what it should be");
+        expect(await things.get("a")).toBeUndefined();
+      }
+      const plain = store.records(PLAIN);
+      await plain.add("nobody's", { at: 1 } as Thing, end);
+      for (const owner of ["undefined", "nil", "null", ""]) {
+        expect(await plain.find({ where: { owner }, most: 9 })).toEqual([]);
+      }
+    });
+
+    test("what came once before is no reason to call a kind full", async () => {
+      const once = store.records<{ readonly by?: string }>({
+        name: "test_few_once",
+        once: true,
+        capacity: 3,
+      });
+      const first = clock.now() + MINUTE;
+      await once.add("a", {}, first);
+      for (let round = 0; round < 2; round++) {
+        clock.advance(24 * HOUR);
+        for (let i = 0; i < 3; i++) await once.add(`${round}${i}`, {}, clock.now() + MINUTE);
+      }
+      clock.advance(-48 * HOUR);
+      expect(await once.add("a", {}, first)).toBe(false);
+    });
+
     test("a query goes by order, range, value and number", async () => {
       for (let i = 0; i < 10; i++) await things.add(`t${i}`, thing(i % 2 ? "odd" : "even", 100 - i), end);
       const find = async (query: Parameters<typeof things.find>[0]) =>

@@ -1,5 +1,13 @@
 import type { Clock } from "../../clock.ts";
-import { conditionOf, createListeners, type Kind, type Records, type Seen, StoreFull } from "../records.ts";
+import {
+  checkRecord,
+  conditionOf,
+  createListeners,
+  type Kind,
+  type Records,
+  type Seen,
+  StoreFull,
+} from "../records.ts";
 import { createExpiryBuckets } from "./expiry.ts";
 
 const BUCKET_MS = 10_000;
@@ -45,7 +53,8 @@ export function createMemoryRecords<T extends object>(
     records.set(seen.id, seen);
     if (order !== undefined) sorted.splice(place(seen), 0, seen);
     for (const [field, ids] of indexes) {
-      const value = String(seen.record[field as keyof T]);
+      const value = seen.record[field as keyof T];
+      if (typeof value !== "string") continue;
       const set = ids.get(value);
       if (set === undefined) ids.set(value, new Set([seen.id]));
       else set.add(seen.id);
@@ -58,7 +67,8 @@ export function createMemoryRecords<T extends object>(
     records.delete(id);
     if (order !== undefined) sorted.splice(place(seen), 1);
     for (const [field, ids] of indexes) {
-      const value = String(seen.record[field as keyof T]);
+      const value = seen.record[field as keyof T];
+      if (typeof value !== "string") continue;
       const set = ids.get(value);
       if (set?.delete(id) && set.size === 0) ids.delete(value);
     }
@@ -79,6 +89,7 @@ export function createMemoryRecords<T extends object>(
       const now = clock.now();
       expiry.sweep(now, drop);
       if (expiresAt <= now) return false;
+      checkRecord(kind, record);
       const before = records.get(id);
       if (kind.once && (before !== undefined || expiresAt <= expiry.sweptUntil)) return false;
       if (before !== undefined) {
@@ -95,6 +106,7 @@ export function createMemoryRecords<T extends object>(
     get: live,
 
     replace(seen, record) {
+      checkRecord(kind, record);
       const current = live(seen.id);
       if (current === undefined || current.version !== seen.version) return false;
       const next = { ...current, version: current.version + 1, record };

@@ -1,7 +1,9 @@
 import type { Clock } from "../../clock.ts";
 import {
+  checkRecord,
   conditionOf,
   createListeners,
+  jsonOf,
   type Kind,
   type Query,
   type Records,
@@ -36,7 +38,8 @@ export function createSqliteRecords<T extends object>(
   const taken = createListeners();
   handle.write(() => durable.transaction(() => createTable(kind, handle)).immediate());
 
-  const isNew = once ? `?4 > (SELECT value FROM state WHERE name = 'swept:${kind.name}')` : "true";
+  const swept = `(SELECT value FROM state WHERE name = 'swept:${kind.name}')`;
+  const isNew = once ? `?4 > ${swept}` : "true";
   const hasRoom =
     capacity === undefined
       ? "true"
@@ -48,7 +51,9 @@ export function createSqliteRecords<T extends object>(
   const insert = durable.prepare<never, [string, number, string, number]>(`
     INSERT INTO ${table} (id, version, expires_at, body) SELECT ?1, ?2, ?4, ?3 WHERE ${isNew} AND ${hasRoom}
     ON CONFLICT DO ${overExpired}`);
-  const exists = relaxed.prepare<{ found: number }, [string]>(`SELECT 1 AS found FROM ${table} WHERE id = ?`);
+  const refused = relaxed.prepare<{ found: number }, [string, number]>(
+    `SELECT 1 AS found WHERE EXISTS (SELECT 1 FROM ${table} WHERE id = ?1)${once ? ` OR ?2 <= ${swept}` : " OR ?2 IS NULL"}`,
+  );
   const select = durable.prepare<Row, [string]>(`SELECT ${COLUMNS} FROM ${table} WHERE id = ?`);
   const update = `UPDATE ${table} SET version = version + 1, body = ?3 WHERE id = ?1 AND version = ?2 AND expires_at > ?4`;
   const updates = both<never, [string, number, string, number]>(handle, update);
@@ -88,6 +93,11 @@ export function createSqliteRecords<T extends object>(
     }
   }
 
+  /** Whether something other than a want of room keeps it out. */
+  function isTooLate(id: string, expiresAt: number): boolean {
+    return handle.read(() => refused.get(id, expiresAt)) !== null;
+  }
+
   function seenOfAll(rows: readonly Row[]): Seen<T>[] {
     const now = clock.now();
     return rows.map((row) => seenOf(row, now)).filter((seen) => seen !== undefined);
@@ -117,14 +127,14 @@ export function createSqliteRecords<T extends object>(
     add(id, record, expiresAt) {
       const now = clock.now();
       if (expiresAt <= now) return false;
-      const run = () =>
-        handle.write(() => insert.run(id, now, JSON.stringify(record), expiresAt)).changes === 1;
+      checkRecord(kind, record);
+      const run = () => handle.write(() => insert.run(id, now, jsonOf(record), expiresAt)).changes === 1;
       if (run()) return true;
-      if (capacity === undefined || handle.read(() => exists.get(id)) !== null) return false;
+      if (capacity === undefined || isTooLate(id, expiresAt)) return false;
       // Full, but perhaps of what has expired.
       handle.write(() => forgetSome.immediate(now, capacity));
       if (run()) return true;
-      if (handle.read(() => exists.get(id)) !== null) return false;
+      if (isTooLate(id, expiresAt)) return false;
       throw new StoreFull(`The database holds ${capacity} of ${kind.name} and takes no more.`);
     },
 
@@ -135,7 +145,8 @@ export function createSqliteRecords<T extends object>(
       ),
 
     replace(seen, record, write = "durable") {
-      const run = () => updates[write].run(seen.id, seen.version, JSON.stringify(record), clock.now());
+      checkRecord(kind, record);
+      const run = () => updates[write].run(seen.id, seen.version, jsonOf(record), clock.now());
       return handle.write(run).changes === 1;
     },
 

@@ -1,7 +1,9 @@
 import type { Clock } from "../../clock.ts";
 import {
+  checkRecord,
   conditionOf,
   createListeners,
+  jsonOf,
   type Kind,
   type Query,
   type Records,
@@ -16,7 +18,7 @@ import { createToldOnce } from "./told-once.ts";
 /**
  * Records of one kind. A hash: id → `version LF expiry LF the record as JSON`. Sorted sets: ids by expiry, which decides whether
  * a record is alive; ids by the order field; and for each field of `by` its `value LF id` in alphabetical order (an LF is in
- * no value, see `add`). Up to what expiry records of a kind that comes `once` were forgotten. All of them are `KEYS`.
+ * no value, see `checkRecord`). Up to what expiry records of a kind that comes `once` were forgotten. All of them are `KEYS`.
  *
  * Each addition takes up to ten expired ones with it. When nobody comes any more, the keys themselves run out. Whatever
  * cannot be read, because somebody else has written it, counts as gone, alone.
@@ -33,8 +35,10 @@ local function index(id, body, change)
   local ok, record = pcall(cjson.decode, body or "")
   if not ok or type(record) ~= "table" then return end
   for i, field in ipairs(fields.by) do
-    local member = tostring(record[field]) .. "\\n" .. id
-    if change == "add" then redis.call("ZADD", KEYS[4 + i], 0, member) else redis.call("ZREM", KEYS[4 + i], member) end
+    if type(record[field]) == "string" then
+      local member = record[field] .. "\\n" .. id
+      if change == "add" then redis.call("ZADD", KEYS[4 + i], 0, member) else redis.call("ZREM", KEYS[4 + i], member) end
+    end
   end
   if fields.order and change == "add" then redis.call("ZADD", order, string.format("%.17g", record[fields.order]), id) end
 end
@@ -55,6 +59,8 @@ end
 
 const ADD = script(`${KEEP}${COMMON}
 local id, body, expires, ttl, capacity = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+-- What cannot be read cannot be indexed either: nobody could take it away. It fails here, before anything is written.
+cjson.decode(body)
 local before = redis.call("HGET", records, id)
 local _, ends = parts(before or "")
 if before and (fields.once or (ends and ends > now)) then return 0 end
@@ -78,6 +84,7 @@ return 1
 
 const REPLACE = script(`${COMMON}
 local id, body, seen = ARGV[3], ARGV[4], tonumber(ARGV[5])
+cjson.decode(body)
 local _, version, expires, old = live(id)
 if version ~= seen then return 0 end
 index(id, old, "remove")
@@ -181,12 +188,10 @@ export function createValkeyRecords<T extends object>(kind: Kind<T>, link: Link,
     async add(id, record, expiresAt) {
       const now = clock.now();
       if (expiresAt <= now) return false;
-      // The index keeps value and id in one text, with an LF between.
-      if (by.some((field) => String(record[field]).includes("\n")))
-        throw new Error(`${name}: a line feed in a field`);
+      checkRecord(kind, record);
       const expires = Math.ceil(expiresAt);
       const ttl = expires - Math.floor(now) + MARGIN_MS;
-      const added = Number(await run(ADD, id, JSON.stringify(record), expires, ttl, capacity));
+      const added = Number(await run(ADD, id, jsonOf(record), expires, ttl, capacity));
       if (added === -1)
         throw new StoreFull(`The Valkey server holds ${capacity} of ${name} and takes no more.`);
       if (added === 1) taken.forget(id);
@@ -196,7 +201,8 @@ export function createValkeyRecords<T extends object>(kind: Kind<T>, link: Link,
     get: async (id) => seenOf(id, (await link.run("HGET", [keys[0], id])) as string | null),
 
     async replace(seen, record) {
-      return Number(await run(REPLACE, seen.id, JSON.stringify(record), seen.version)) === 1;
+      checkRecord(kind, record);
+      return Number(await run(REPLACE, seen.id, jsonOf(record), seen.version)) === 1;
     },
 
     async take(id) {
@@ -207,12 +213,14 @@ export function createValkeyRecords<T extends object>(kind: Kind<T>, link: Link,
 
     async takeAll(field, value) {
       conditionOf(kind, { [field]: value } as Record<keyof T & string, string>);
+      if (isNowhere(value)) return [];
       const page = (await run(TAKE_ALL, 1 + by.indexOf(field), value, link.channel)) as Page;
       for (const id of page[0]) taken.tell(id);
       return seenOfAll(page);
     },
 
     async find(query) {
+      if (isNowhere(conditionOf(kind, query.where)?.[1])) return [];
       const { where, from = -Infinity, until = Infinity, newestFirst, most } = query;
       const found = new Map<string, Seen<T>>();
       const [key = 0, how = "", ...bounds] = rangeOf(query);
@@ -232,6 +240,11 @@ export function createValkeyRecords<T extends object>(kind: Kind<T>, link: Link,
 
     onTaken: taken.add,
   };
+}
+
+/** The index keeps value and id in one text, with an LF between: what asks for one would reach into the ids of another value. */
+function isNowhere(value: string | undefined): boolean {
+  return value?.includes("\n") === true;
 }
 
 type Page = [ids: string[], values: (string | null)[]];
