@@ -108,12 +108,14 @@ export function domainOf(address: Address): Domain {
 }
 
 /**
- * The mailbox that an address leads to, as far as addresses tell: most servers put `local+anything@domain` into the mailbox of
- * `local@domain` (RFC 5233, sub-addressing). For counting mails only: who somebody is, and where mail goes, is the address.
+ * What mails are counted on: most servers put `local+anything@domain` into the mailbox of `local@domain` (RFC 5233, sub-addressing),
+ * so all of these count as one. `local@domain` itself counts apart: whoever asks for sub-addresses, to which nothing is sent where
+ * they may not sign in, would otherwise keep its owner out with one request for each cooldown. For counting only: who somebody
+ * is, and where mail goes, is the address.
  */
 export function mailboxOf(address: Address): string {
   // At the very beginning it separates nothing.
-  return address.replace(/^([^+@]+)\+[^@]*/, "$1");
+  return address.replace(/^([^+@]+\+)[^@]*/, "$1");
 }
 
 /** UTS #39 §5.1, "single script", with the East Asian scripts that are written together counted as one. */
