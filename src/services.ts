@@ -60,7 +60,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     store: stores.outbox,
     limits: stores.limits,
     ceiling: createCeiling({ ...options, limits: stores.limits, clock, log: mailLog }),
-    seal: createSeal(keys.queuedMail, random),
+    seal: createSeal(keys.queuedMail, random, sessions.adopts),
     mailer,
     clock,
     random,

@@ -184,7 +184,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       if (entry.expiresAt !== NEVER_SENT && !delivered.has(entry.id)) {
         if (clock.now() >= entry.expiresAt)
           return await giveUp(entry, "It could not be sent in time.", false);
-        const content = seal.open(entry);
+        const content = await seal.open(entry);
         if (content === undefined) return await giveUp(entry, UNREADABLE, true);
         // Counted once, however often it is tried.
         const wait = entry.attempts > 1 ? 0 : await ceiling.admit(entry.first);

@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import type { Random } from "../clock.ts";
 import type { KeyPair } from "../secret/keys.ts";
-import type { OutboxEntry } from "../store/contracts.ts";
+import type { Awaitable, OutboxEntry } from "../store/contracts.ts";
 import type { MailContent } from "./mailer.ts";
 
 /**
@@ -10,8 +10,8 @@ import type { MailContent } from "./mailer.ts";
  */
 export type Seal = {
   seal(entry: Bound, content: MailContent): string;
-  /** Undefined if it was not sealed for this entry, or under neither of the keys. */
-  open(entry: Bound & Pick<OutboxEntry, "content">): MailContent | undefined;
+  /** Undefined if it was not sealed for this entry, or under neither of the keys. @throws {StoreUnavailable} */
+  open(entry: Bound & Pick<OutboxEntry, "content">): Awaitable<MailContent | undefined>;
 };
 
 type Bound = Pick<OutboxEntry, "id" | "to" | "messageId" | "queuedAt" | "expiresAt">;
@@ -21,8 +21,12 @@ const ALGORITHM = "aes-256-gcm";
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** @param key of 32 bytes, from the secret that links are signed with: where that is lost, the links are worth nothing either. */
-export function createSeal(key: KeyPair, random: Random): Seal {
+/**
+ * @param key of 32 bytes, from the secret that links are signed with: where that is lost, the links are worth nothing either.
+ * @param adopts whether mails that an older Runegate queued in clear are still taken over (`session/adoption.ts`): afterwards, one
+ * can only be from somebody who writes to the store, and would have us send whatever they like.
+ */
+export function createSeal(key: KeyPair, random: Random, adopts: () => Awaitable<boolean>): Seal {
   function unseal(sealed: Buffer, under: Uint8Array, bound: Buffer): MailContent | undefined {
     try {
       const decipher = createDecipheriv(ALGORITHM, under, sealed.subarray(0, NONCE_BYTES), {
@@ -46,9 +50,9 @@ export function createSeal(key: KeyPair, random: Random): Seal {
       return Buffer.concat(sealed).toString("base64url");
     },
 
-    open(entry) {
-      // A mail that an older Runegate queued in clear, which a sealed one never looks like.
-      if (entry.content.startsWith("{")) return contentOf(entry.content);
+    async open(entry) {
+      // In clear, which a sealed one never looks like.
+      if (entry.content.startsWith("{")) return (await adopts()) ? contentOf(entry.content) : undefined;
       const sealed = Buffer.from(entry.content, "base64url");
       const bound = boundOf(entry);
       return unseal(sealed, key.current, bound) ?? (key.previous && unseal(sealed, key.previous, bound));

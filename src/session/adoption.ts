@@ -15,6 +15,8 @@ import type { Seals } from "./seal.ts";
 export type Adoption = {
   /** Seals what there is to be sealed. @throws {StoreUnavailable} */
   run(): Promise<void>;
+  /** Whether what has no seal is still taken over. @throws {StoreUnavailable} */
+  isOpen(): Promise<boolean>;
   /** The record with its seal, or undefined where none is given any more. @throws {StoreUnavailable} */
   adopt(record: SessionRecord): Promise<SessionRecord | undefined>;
 };
@@ -60,11 +62,14 @@ export function createAdoption(settings: {
   /** A note that is not ours, or under a key that is gone, opens nothing. */
   const endOf = (note: string | undefined) => Number(seals.verify(note ?? "") ?? 0);
 
+  const isOpen = async () => clock.now() < (await openUntil());
+
   return {
     run: async () => void (await openUntil()),
+    isOpen,
 
     async adopt(record) {
-      if (clock.now() >= (await openUntil())) return undefined;
+      if (!(await isOpen())) return undefined;
       const sealed = seals.seal(record);
       await store.touch(sealed);
       return sealed;

@@ -32,6 +32,8 @@ export type Sessions = {
   list(): Promise<SessionRecord[]>;
   /** Takes over what an older version left in the store. @throws {StoreUnavailable} */
   adopt(): Promise<void>;
+  /** Whether what an older version leaves in the store is still taken over. @throws {StoreUnavailable} */
+  adopts(): Promise<boolean>;
   /** Whether the session with this id is still good; marks it used when `used`. */
   alive(id: string, used: boolean): Promise<boolean>;
 };
@@ -196,6 +198,7 @@ export function createSessions(settings: SessionSettings): Sessions {
     },
 
     adopt: () => adoption.run(),
+    adopts: adoption.isOpen,
 
     async alive(id, used) {
       const kept = await store.find(id);

@@ -286,6 +286,38 @@ describe.each(TARGETS)("%s", (_, openTarget) => {
     expect(await who(gateway, cookie)).toBeNull();
   });
 
+  test("a mail that somebody else queues in clear is not sent, and one of before there were seals is", async () => {
+    const queue = async (gateway: TestGateway, to: string) => {
+      const now = clock.now();
+      await gateway.stores.outbox.add(
+        {
+          id: to,
+          to,
+          content: JSON.stringify({ subject: "Sign in", text: "https://evil.example" }),
+          messageId: `<${to}>`,
+          queuedAt: now,
+          expiresAt: now + HOUR,
+          attempts: 0,
+          nextAttemptAt: now,
+          cooldownKey: undefined,
+          first: true,
+        },
+        10,
+      );
+      await gateway.gateway.outbox.runDue();
+      return gateway.mailbox.mails().some((mail) => mail.to === to);
+    };
+    let gateway = await start();
+    expect(await queue(gateway, "one@example.org")).toBe(false);
+    await gateway.signIn("eve@example.org");
+    await shutDown();
+    await target.makeOld();
+    gateway = await start();
+    expect(await queue(gateway, "two@example.org")).toBe(true);
+    clock.advance(HOUR);
+    expect(await queue(gateway, "three@example.org")).toBe(false);
+  });
+
   test("a note that somebody else writes opens nothing", async () => {
     await target.forgetNote().catch(() => {});
     const stores = await openStores(target.location, { clock, log: SILENT });

@@ -65,7 +65,7 @@ function setUp(send: Mailer["send"], changes: Partial<OutboxSettings> & { mailCe
     store,
     limits,
     ceiling: createCeiling({ mailCeiling: changes.mailCeiling ?? 0, limits, clock, log }),
-    seal: createSeal(KEY, random),
+    seal: createSeal(KEY, random, () => false),
     mailer: {
       send(mail) {
         attempts.push({ at: clock.now() - NOW, mail });
