@@ -9,7 +9,6 @@ import { createAskQueue } from "./login/ask-queue.ts";
 import { createLoginCookie } from "./login/cookie.ts";
 import { createKnownAddresses } from "./login/known.ts";
 import { createLoginService } from "./login/service.ts";
-import { createTickets } from "./login/ticket.ts";
 import { createCeiling } from "./mail/ceiling.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
 import type { Mailer } from "./mail/mailer.ts";
@@ -19,7 +18,8 @@ import { createSeal } from "./mail/seal.ts";
 import type { EmailConfig } from "./mail/settings.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
-import { deriveKeys } from "./secret/keys.ts";
+import { createKeys } from "./secret/keys.ts";
+import { createTickets } from "./secret/ticket.ts";
 import { createSessionCookie } from "./session/cookie.ts";
 import { createSessions } from "./session/session.ts";
 import type { Stores } from "./store/contracts.ts";
@@ -41,7 +41,7 @@ export type ServiceSettings = {
 
 export function createServices(settings: ServiceSettings): House & { flushAudit(): void } {
   const { options, email, mailer, mailbox, stores, clock, random, loggers } = settings;
-  const keys = deriveKeys(options);
+  const keys = createKeys(options);
   const policy = createPolicy(options);
   const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
   const limiter = createLimiter(options, stores.limits);
@@ -60,7 +60,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     store: stores.outbox,
     limits: stores.limits,
     ceiling: createCeiling({ ...options, limits: stores.limits, clock, log: mailLog }),
-    seal: createSeal(keys.queuedMail, random, sessions.adopts),
+    seal: createSeal(keys, random, sessions.adopts),
     mailer,
     clock,
     random,
@@ -78,7 +78,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const login = createLoginService({
     ...options,
     authPath: `${OWN_PREFIX}/auth`,
-    codeKey: keys.loginCode,
+    keys,
     template: email ?? DEFAULT_TEMPLATE,
     tickets: createTickets(keys, { audience: options.baseUrl, clock }),
     spent: stores.tickets,

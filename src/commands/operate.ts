@@ -10,7 +10,7 @@ import { createAudit } from "../observe/audit.ts";
 import { createLoggers } from "../observe/log.ts";
 import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
-import { deriveKeys } from "../secret/keys.ts";
+import { createKeys } from "../secret/keys.ts";
 import { createSessions } from "../session/session.ts";
 import { StoreUnavailable } from "../store/contracts.ts";
 import { openStores } from "../store/open.ts";
@@ -74,7 +74,7 @@ async function onStore(
   try {
     const sessions = createSessions({
       ...options,
-      keys: deriveKeys(options),
+      keys: createKeys(options),
       store: stores.sessions,
       policy,
       audit,

@@ -3,9 +3,10 @@ import { decodeJwt, decodeProtectedHeader } from "jose";
 import { systemClock } from "../clock.ts";
 import { loadOptions } from "../config/load.ts";
 import { EXIT } from "../exit.ts";
-import { createTickets, TicketError, type TicketProblem } from "../login/ticket.ts";
+import { LOGIN_LINK, LOGIN_REQUEST } from "../login/ticket.ts";
 import type { Io } from "../process/io.ts";
-import { deriveKeys } from "../secret/keys.ts";
+import { createKeys } from "../secret/keys.ts";
+import { createTickets, TicketError, type TicketProblem, typOf } from "../secret/ticket.ts";
 import { type Command, UsageError } from "./command.ts";
 
 /** `runegate token`: what is in a token, and whether it would be accepted. */
@@ -31,18 +32,23 @@ Exit codes: ${EXIT.done} accepted, ${EXIT.failed} not accepted.`,
     if (!printParts(text, io)) return EXIT.failed;
 
     const { options } = loadOptions(io.env);
-    const tickets = createTickets(deriveKeys(options), { audience: options.baseUrl, clock: systemClock });
-    const [asLink, asRequest] = await Promise.all([
-      problemOf(tickets.verifyLogin(text)),
-      problemOf(tickets.verifyRequest(text)),
-    ]);
-    if (asLink === undefined) io.out("verdict: good, as a login link (unless it has been used)");
-    else if (asRequest === undefined)
-      io.out("verdict: good, as a login cookie: it signs nobody in by itself");
-    else io.out(`verdict: not accepted: ${EXPLAINED[asLink === "wrong_type" ? asRequest : asLink]}`);
-    return asLink === undefined || asRequest === undefined ? EXIT.done : EXIT.failed;
+    const tickets = createTickets(createKeys(options), { audience: options.baseUrl, clock: systemClock });
+    const typ = typOf(text);
+    const { kind, good } = KINDS.find((known) => known.kind.typ === typ) ?? AS_LINK;
+    try {
+      await tickets.verify<unknown>(kind, text);
+    } catch (error) {
+      if (!(error instanceof TicketError)) throw error;
+      io.out(`verdict: not accepted: ${EXPLAINED[error.problem]}`);
+      return EXIT.failed;
+    }
+    io.out(`verdict: good, ${good}`);
+    return EXIT.done;
   },
 };
+
+const AS_LINK = { kind: LOGIN_LINK, good: "as a login link (unless it has been used)" };
+const KINDS = [AS_LINK, { kind: LOGIN_REQUEST, good: "as a login cookie: it signs nobody in by itself" }];
 
 const EXPLAINED: Readonly<Record<TicketProblem, string>> = {
   malformed: "it is no signed token",
@@ -71,15 +77,5 @@ function printParts(text: string, io: Io): boolean {
   } catch {
     io.err("That is not a token: a token has three parts with dots between them.");
     return false;
-  }
-}
-
-async function problemOf(verified: Promise<unknown>): Promise<TicketProblem | undefined> {
-  try {
-    await verified;
-    return undefined;
-  } catch (error) {
-    if (error instanceof TicketError) return error.problem;
-    throw error;
   }
 }

@@ -8,20 +8,15 @@ import { renderLoginMail } from "../mail/message.ts";
 import { NEVER_SENT, type Outbox } from "../mail/outbox.ts";
 import type { Audit } from "../observe/audit.ts";
 import { sameSecret } from "../secret/compare.ts";
-import type { KeyPair } from "../secret/keys.ts";
+import type { Keys } from "../secret/keys.ts";
+import { TicketError, type TicketProblem, type Tickets } from "../secret/ticket.ts";
 import type { Sessions } from "../session/session.ts";
 import { type SessionRecord, StoreUnavailable, type TicketStore } from "../store/contracts.ts";
 import { type AskQueue, letOthersPass } from "./ask-queue.ts";
 import { bindingOf, codeHashOf } from "./binding.ts";
 import { drawCode, parseCode } from "./code.ts";
 import type { KnownAddresses } from "./known.ts";
-import {
-  type LoginRequest,
-  type LoginTicket,
-  TicketError,
-  type TicketProblem,
-  type Tickets,
-} from "./ticket.ts";
+import { LOGIN_LINK, LOGIN_REQUEST, type LoginRequest, type LoginTicket } from "./ticket.ts";
 
 /** Asking for a link, and turning a link or its code into a session. No HTTP in here. */
 
@@ -95,7 +90,7 @@ export type LoginSettings = {
   /** Path that a login link points at. */
   readonly authPath: string;
   readonly magicLinkExpiry: number;
-  readonly codeKey: KeyPair;
+  readonly keys: Keys;
   readonly template: MailTemplate;
   readonly tickets: Tickets;
   readonly spent: TicketStore;
@@ -119,6 +114,7 @@ const CLOCK_SKEW_MS = 5 * 60_000;
 
 export function createLoginService(settings: LoginSettings): LoginService {
   const { tickets, sessions, limiter, queue, policy, known, outbox, audit, clock, random } = settings;
+  const codeKey = settings.keys.for("login code", "jwt");
 
   const randomText = () => Buffer.from(random.bytes(16)).toString("base64url");
   const linkOf = (token: string) => `${settings.baseUrl}${settings.authPath}?token=${token}`;
@@ -161,10 +157,10 @@ export function createLoginService(settings: LoginSettings): LoginService {
     const code = drawCode(random);
     const { issuedAt, expiresAt } = lifetime();
     const from = `${client.ip}, ${device}`;
-    const codeHash = codeHashOf(settings.codeKey.current, jti, code);
+    const codeHash = codeHashOf(codeKey.current, jti, code);
     const grant = { jti, email, next, issuedAt, expiresAt };
-    const token = tickets.signLogin({ ...grant, from, binding: bindingOf(secret) });
-    const loginCookie = tickets.signRequest({ ...grant, secret, codeHash });
+    const token = tickets.sign(LOGIN_LINK, { ...grant, from, binding: bindingOf(secret) });
+    const loginCookie = tickets.sign(LOGIN_REQUEST, { ...grant, secret, codeHash });
     // Written and queued for every address, and thrown away later for some: the time it takes must not tell which.
     const mail = renderLoginMail(settings.template, {
       to: email,
@@ -257,7 +253,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
   async function pending(loginCookie: string | undefined): Promise<LoginRequest | undefined> {
     if (loginCookie === undefined) return undefined;
     try {
-      return await tickets.verifyRequest(loginCookie);
+      return await tickets.verify(LOGIN_REQUEST, loginCookie);
     } catch (error) {
       if (error instanceof TicketError) return undefined;
       throw error;
@@ -265,7 +261,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
   }
 
   function matches(request: LoginRequest, code: string): boolean {
-    const { current, previous } = settings.codeKey;
+    const { current, previous } = codeKey;
     return [current, previous].some(
       (key) => key !== undefined && sameSecret(codeHashOf(key, request.jti, code), request.codeHash),
     );
@@ -279,7 +275,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
       const from = "the operator of this server";
       audit({ event: "link_printed", email, by: "operator" });
       return linkOf(
-        tickets.signLogin({
+        tickets.sign(LOGIN_LINK, {
           jti: randomText(),
           email,
           next,
@@ -293,7 +289,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
 
     async inspect(token, client) {
       try {
-        return await tickets.verifyLogin(token);
+        return await tickets.verify(LOGIN_LINK, token);
       } catch (error) {
         if (error instanceof TicketError) return refuse(`token_${error.problem}`, client);
         throw error;

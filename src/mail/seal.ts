@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import type { Random } from "../clock.ts";
-import type { KeyPair } from "../secret/keys.ts";
+import type { Keys } from "../secret/keys.ts";
 import type { Awaitable, OutboxEntry } from "../store/contracts.ts";
 import type { MailContent } from "./mailer.ts";
 
@@ -22,11 +22,13 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
 /**
- * @param key of 32 bytes, from the secret that links are signed with: where that is lost, the links are worth nothing either.
  * @param adopts whether mails that an older Runegate queued in clear are still taken over (`session/adoption.ts`): afterwards, one
  * can only be from somebody who writes to the store, and would have us send whatever they like.
  */
-export function createSeal(key: KeyPair, random: Random, adopts: () => Awaitable<boolean>): Seal {
+export function createSeal(keys: Keys, random: Random, adopts: () => Awaitable<boolean>): Seal {
+  // From the secret that links are signed with: where that is lost, the links are worth nothing either.
+  const key = keys.for("queued mail", "jwt");
+
   function unseal(sealed: Buffer, under: Uint8Array, bound: Buffer): MailContent | undefined {
     try {
       const decipher = createDecipheriv(ALGORITHM, under, sealed.subarray(0, NONCE_BYTES), {

@@ -1,40 +1,42 @@
 import { hkdfSync } from "node:crypto";
-import type { Options } from "../config/types.ts";
+
+/** The previous secret's key verifies, and is never used to issue. */
+export type KeyPair = { readonly current: Uint8Array; readonly previous: Uint8Array | undefined };
 
 /**
  * One key per purpose (RFC 5869, HKDF-SHA256): a token or hash made for one purpose means nothing to another, whatever
- * its contents. The previous secret's keys verify and are never used to issue.
+ * its contents. Whoever keeps or signs something names its purpose, and never changes that name: it would be another key.
  */
-export type Keys = {
-  readonly loginLink: KeyPair;
-  readonly loginRequest: KeyPair;
-  readonly loginCode: KeyPair;
-  readonly queuedMail: KeyPair;
-  readonly sessionId: KeyPair;
-  readonly sessionRecord: KeyPair;
+export type Keys = { for(purpose: string, from: "jwt" | "session"): KeyPair };
+
+export type Secrets = {
+  readonly jwtSecret: Uint8Array;
+  readonly jwtSecretPrevious: Uint8Array | undefined;
+  readonly sessionKey: Uint8Array;
+  readonly sessionKeyPrevious: Uint8Array | undefined;
 };
 
-export type KeyPair = { readonly current: Uint8Array; readonly previous: Uint8Array | undefined };
-
-export function deriveKeys(
-  options: Pick<Options, "jwtSecret" | "jwtSecretPrevious" | "sessionKey" | "sessionKeyPrevious">,
-): Keys {
-  const jwt = (purpose: string) => pair(purpose, options.jwtSecret, options.jwtSecretPrevious);
-  const session = (purpose: string) => pair(purpose, options.sessionKey, options.sessionKeyPrevious);
-  return {
-    loginLink: jwt("login link"),
-    loginRequest: jwt("login request"),
-    loginCode: jwt("login code"),
-    queuedMail: jwt("queued mail"),
-    sessionId: session("session id"),
-    sessionRecord: session("session record"),
+export function createKeys(secrets: Secrets): Keys {
+  const { jwtSecret, jwtSecretPrevious, sessionKey, sessionKeyPrevious } = secrets;
+  const pairs = {
+    jwt: createPairs(jwtSecret, jwtSecretPrevious),
+    session: createPairs(sessionKey, sessionKeyPrevious),
   };
+  return { for: (purpose, from) => pairs[from](purpose) };
 }
 
-function pair(purpose: string, current: Uint8Array, previous: Uint8Array | undefined): KeyPair {
-  return {
-    current: subkey(current, purpose),
-    previous: previous === undefined ? undefined : subkey(previous, purpose),
+/** Derives each pair when it is first asked for. */
+function createPairs(current: Uint8Array, previous: Uint8Array | undefined): (purpose: string) => KeyPair {
+  const pairs = new Map<string, KeyPair>();
+  return (purpose) => {
+    const known = pairs.get(purpose);
+    if (known !== undefined) return known;
+    const pair = {
+      current: subkey(current, purpose),
+      previous: previous === undefined ? undefined : subkey(previous, purpose),
+    };
+    pairs.set(purpose, pair);
+    return pair;
   };
 }
 

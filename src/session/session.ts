@@ -47,7 +47,7 @@ export type Found = {
 };
 
 export type SessionSettings = Pick<Options, "sessionTtl" | "sessionIdle"> & {
-  readonly keys: Pick<Keys, "sessionId" | "sessionRecord">;
+  readonly keys: Keys;
   readonly store: SessionStore;
   readonly policy: Policy;
   readonly audit: Audit;
@@ -71,8 +71,8 @@ export function isSessionCookie(value: string): boolean {
 
 export function createSessions(settings: SessionSettings): Sessions {
   const { store, clock, policy, audit, log } = settings;
-  const { sessionId: key, sessionRecord } = settings.keys;
-  const seals = createSeals(sessionRecord);
+  const key = settings.keys.for("session id", "session");
+  const seals = createSeals(settings.keys.for("session record", "session"));
   const adoption = createAdoption({ store, seals, clock, log });
   const touchEvery = Math.min(TOUCH_EVERY_MS, settings.sessionIdle / 2);
 

@@ -7,6 +7,7 @@ import { createSessions } from "../../src/session/session.ts";
 import { StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemorySessions } from "../../src/store/memory/sessions.ts";
 import { createTestClock } from "../store/contract.ts";
+import { keysOf } from "../support/keys.ts";
 import { SILENT } from "../support/silent.ts";
 
 /** What is open while the store is away: the front door has the ordinary ends (`test/proxy/events`, `websocket`). */
@@ -76,15 +77,13 @@ test("a sweep asks about all sessions at once, so that a slow store keeps none o
   expect(live.size).toBe(2);
 });
 
-const KEY = { current: new Uint8Array(32), previous: undefined };
-
 test("a store that cannot be written costs a session that is over its streams, and nobody else", async () => {
   const clock = createTestClock();
   const memory = createMemorySessions(clock);
   const sessions = createSessions({
     sessionTtl: 3_600_000,
     sessionIdle: 60_000,
-    keys: { sessionId: KEY, sessionRecord: KEY },
+    keys: keysOf(0),
     store: {
       ...memory,
       end() {

@@ -1,11 +1,18 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { lstatSync } from "node:fs";
 import { join } from "node:path";
+import { parseAddress } from "../../src/identity/address.ts";
+import { LOGIN_REQUEST } from "../../src/login/ticket.ts";
+import { createKeys } from "../../src/secret/keys.ts";
+import { createTickets } from "../../src/secret/ticket.ts";
+import { jwtSecret } from "../../src/secret/values.ts";
+import { testClock } from "../support/clock.ts";
 import {
   type Environment,
   environment,
   freePort,
   isSignedIn,
+  JWT_SECRET,
   type Place,
   REPOSITORY,
   type Running,
@@ -139,6 +146,32 @@ describe("runegate token", () => {
     expect([none.code, none.err]).toEqual([1, expect.stringContaining("not a token")]);
     // It was neither spent nor harmed.
     expect(await isSignedIn(gateway.url, await signInWith(link))).toBe(true);
+  });
+
+  test("explains a login cookie by what is wrong with it, not by its being no link", async () => {
+    const clock = testClock();
+    const bytes = jwtSecret(JWT_SECRET);
+    const keys = createKeys({
+      jwtSecret: bytes,
+      jwtSecretPrevious: undefined,
+      sessionKey: bytes,
+      sessionKeyPrevious: undefined,
+    });
+    const tickets = createTickets(keys, { audience: gateway.url, clock });
+    const cookie = (expiresAt: number) =>
+      tickets.sign(LOGIN_REQUEST, {
+        jti: "j",
+        email: parseAddress("ada@example.org"),
+        next: "/",
+        issuedAt: clock.now(),
+        expiresAt,
+        secret: "s",
+        codeHash: "h",
+      });
+    const good = await cli("token", cookie(Date.now() + 3_600_000));
+    expect([good.code, good.out]).toEqual([0, expect.stringContaining("good, as a login cookie")]);
+    const expired = await cli("token", cookie(clock.now()));
+    expect([expired.code, expired.out]).toEqual([1, expect.stringContaining("it has expired")]);
   });
 });
 

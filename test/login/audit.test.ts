@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { SignJWT } from "jose";
 import { MailError } from "../../src/mail/mailer.ts";
-import { deriveKeys } from "../../src/secret/keys.ts";
+import { createKeys } from "../../src/secret/keys.ts";
 import { StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemoryStores } from "../../src/store/memory.ts";
 import { testClock } from "../support/clock.ts";
@@ -39,7 +39,7 @@ function tokenWith(
   claims: Record<string, unknown>,
 ): Promise<string> {
   const bytes = new TextEncoder().encode(SECRET);
-  const { loginLink } = deriveKeys({
+  const keys = createKeys({
     jwtSecret: bytes,
     jwtSecretPrevious: undefined,
     sessionKey: bytes,
@@ -58,7 +58,7 @@ function tokenWith(
     ...claims,
   })
     .setProtectedHeader(header)
-    .sign(loginLink.current);
+    .sign(keys.for("login link", "jwt").current);
 }
 const HEADER = { alg: "HS256", typ: "runegate-login+jwt" };
 const withToken =

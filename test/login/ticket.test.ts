@@ -2,19 +2,13 @@ import { describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { parseAddress } from "../../src/identity/address.ts";
-import { createTickets, type LoginRequest, type LoginTicket, TicketError } from "../../src/login/ticket.ts";
-import { deriveKeys } from "../../src/secret/keys.ts";
+import { LOGIN_LINK, LOGIN_REQUEST, type LoginRequest, type LoginTicket } from "../../src/login/ticket.ts";
+import { address, createTickets, TicketError, type TicketKind } from "../../src/secret/ticket.ts";
 import { testClock } from "../support/clock.ts";
+import { keysOf } from "../support/keys.ts";
 
 const AUDIENCE = "https://gate.example.org";
-const secret = (fill: number) => new Uint8Array(64).fill(fill);
-const keysOf = (jwt: number, previous?: number) =>
-  deriveKeys({
-    jwtSecret: secret(jwt),
-    jwtSecretPrevious: previous === undefined ? undefined : secret(previous),
-    sessionKey: secret(9),
-    sessionKeyPrevious: undefined,
-  });
+const keyOf = (purpose: string, by = keys, from: "jwt" | "session" = "jwt") => by.for(purpose, from).current;
 
 const clock = testClock();
 const keys = keysOf(1);
@@ -41,12 +35,12 @@ const REQUEST: LoginRequest = {
   codeHash: "hash",
 };
 
-const link = tickets.signLogin(TICKET);
-const request = tickets.signRequest(REQUEST);
+const link = tickets.sign(LOGIN_LINK, TICKET);
+const request = tickets.sign(LOGIN_REQUEST, REQUEST);
 
 async function verdict(token: string, by = tickets): Promise<string> {
   try {
-    await by.verifyLogin(token);
+    await by.verify(LOGIN_LINK, token);
     return "good";
   } catch (error) {
     if (!(error instanceof TicketError)) throw error;
@@ -61,7 +55,7 @@ const base64 = (value: unknown) =>
 function forge(
   header: object,
   claims: object | string,
-  key: Uint8Array | string = keys.loginLink.current,
+  key: Uint8Array | string = keyOf("login link"),
   hash = "sha256",
 ): string {
   const head = `${base64(header)}.${base64(claims)}`;
@@ -84,10 +78,62 @@ const without = (name: keyof typeof CLAIMS) =>
   Object.fromEntries(Object.entries(CLAIMS).filter(([key]) => key !== name));
 
 test("what is signed is what is verified", async () => {
-  expect(await tickets.verifyLogin(link)).toEqual(TICKET);
-  expect(await tickets.verifyRequest(request)).toEqual(REQUEST);
+  expect(await tickets.verify(LOGIN_LINK, link)).toEqual(TICKET);
+  expect(await tickets.verify(LOGIN_REQUEST, request)).toEqual(REQUEST);
   const unbound = { ...TICKET, binding: undefined };
-  expect(await tickets.verifyLogin(tickets.signLogin(unbound))).toEqual(unbound);
+  expect(await tickets.verify(LOGIN_LINK, tickets.sign(LOGIN_LINK, unbound))).toEqual(unbound);
+});
+
+describe("stays what it is, for the links and cookies that are out there:", () => {
+  const grant = {
+    jti: TICKET.jti,
+    email: TICKET.email,
+    next: TICKET.next,
+    issuedAt: 1_700_000_000_000,
+    expiresAt: 1_700_000_900_000,
+  };
+  test.each([
+    [
+      "a login link",
+      tickets.sign(LOGIN_LINK, { ...grant, from: TICKET.from, binding: TICKET.binding }),
+      "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ1bmVnYXRlLWxvZ2luK2p3dCJ9.eyJuZXh0IjoiL2E_Yj1jIiwiZnJvbSI6IjE5OC41MS4xMDAuMSwgRmlyZWZveCBvbiBMaW51eCIsImJpbmQiOiJoYXNoLW9mLXRoZS1jb29raWUiLCJpc3MiOiJydW5lZ2F0ZSIsInN1YiI6ImFkYUBleGFtcGxlLm9yZyIsImF1ZCI6Imh0dHBzOi8vZ2F0ZS5leGFtcGxlLm9yZyIsImV4cCI6MTcwMDAwMDkwMCwiaWF0IjoxNzAwMDAwMDAwLCJqdGkiOiIwMTIzNDU2Nzg5YWJjZGVmQUJDREVGIn0.V3D1uIlIHpYKXUOdQ0uENE4Y_o25JZc2lgpGYNmURZA",
+    ],
+    [
+      "an operator's link",
+      tickets.sign(LOGIN_LINK, { ...grant, from: "the operator of this server", binding: undefined }),
+      "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ1bmVnYXRlLWxvZ2luK2p3dCJ9.eyJuZXh0IjoiL2E_Yj1jIiwiZnJvbSI6InRoZSBvcGVyYXRvciBvZiB0aGlzIHNlcnZlciIsImlzcyI6InJ1bmVnYXRlIiwic3ViIjoiYWRhQGV4YW1wbGUub3JnIiwiYXVkIjoiaHR0cHM6Ly9nYXRlLmV4YW1wbGUub3JnIiwiZXhwIjoxNzAwMDAwOTAwLCJpYXQiOjE3MDAwMDAwMDAsImp0aSI6IjAxMjM0NTY3ODlhYmNkZWZBQkNERUYifQ.IgpblWTLNDrSImEy1pH8HJFmjMT4LegWxRcC8oWemUg",
+    ],
+    [
+      "a login cookie",
+      tickets.sign(LOGIN_REQUEST, { ...grant, secret: "secret", codeHash: "hash" }),
+      "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ1bmVnYXRlLWxvZ2luLXJlcXVlc3Qrand0In0.eyJuZXh0IjoiL2E_Yj1jIiwic2VjcmV0Ijoic2VjcmV0IiwiY29kZSI6Imhhc2giLCJpc3MiOiJydW5lZ2F0ZSIsInN1YiI6ImFkYUBleGFtcGxlLm9yZyIsImF1ZCI6Imh0dHBzOi8vZ2F0ZS5leGFtcGxlLm9yZyIsImV4cCI6MTcwMDAwMDkwMCwiaWF0IjoxNzAwMDAwMDAwLCJqdGkiOiIwMTIzNDU2Nzg5YWJjZGVmQUJDREVGIn0.LDTyORv81IGVufpUQ3BXl71r7Q99W-ZlsUeev8cchJo",
+    ],
+  ])("%s", (_, token, known) => expect(token).toBe(known));
+});
+
+describe("a kind that only its room knows", () => {
+  const HANDOFF: TicketKind<{ readonly email: LoginTicket["email"] }> = {
+    typ: "runegate-handoff+jwt",
+    write: ({ email }) => ({ sub: email }),
+    read: ({ sub }) => ({ email: address(sub) }),
+  };
+  const grant = { jti: "j", issuedAt: ISSUED, expiresAt: EXPIRES };
+  const handoff = tickets.sign(HANDOFF, { ...grant, email: TICKET.email });
+
+  test("is signed and verified, under a key that goes by its typ", async () => {
+    expect(await tickets.verify(HANDOFF, handoff)).toEqual({ ...grant, email: TICKET.email });
+    const [header = "", claims = "", signature] = handoff.split(".");
+    const mac = createHmac("sha256", keyOf(HANDOFF.typ)).update(`${header}.${claims}`);
+    expect(signature).toBe(mac.digest("base64url"));
+  });
+
+  test("is refused as any other, and so is any other as it", async () => {
+    expect(await verdict(handoff)).toBe("wrong_signature");
+    await expect(tickets.verify(HANDOFF, link)).rejects.toMatchObject({ problem: "wrong_signature" });
+    await expect(tickets.verify(HANDOFF, forge(HEADER, CLAIMS, keyOf(HANDOFF.typ)))).rejects.toMatchObject({
+      problem: "wrong_type",
+    });
+  });
 });
 
 test("the forger of this file would be believed with the right key and claims", async () => {
@@ -130,11 +176,15 @@ describe("as a login link is refused", () => {
       "wrong_signature",
     ],
     ["a key by name", forge({ ...HEADER, kid: "../../dev/null" }, CLAIMS, ""), "wrong_signature"],
-    ["the key of another instance", forge(HEADER, CLAIMS, keysOf(2).loginLink.current), "wrong_signature"],
-    ["the secret itself as key", forge(HEADER, CLAIMS, secret(1)), "wrong_signature"],
-    ["the key of login requests", forge(HEADER, CLAIMS, keys.loginRequest.current), "wrong_signature"],
-    ["the key of login codes", forge(HEADER, CLAIMS, keys.loginCode.current), "wrong_signature"],
-    ["the key of session ids", forge(HEADER, CLAIMS, keys.sessionId.current), "wrong_signature"],
+    ["the key of another instance", forge(HEADER, CLAIMS, keyOf("login link", keysOf(2))), "wrong_signature"],
+    ["the secret itself as key", forge(HEADER, CLAIMS, new Uint8Array(64).fill(1)), "wrong_signature"],
+    ["the key of login requests", forge(HEADER, CLAIMS, keyOf("login request")), "wrong_signature"],
+    ["the key of login codes", forge(HEADER, CLAIMS, keyOf("login code")), "wrong_signature"],
+    [
+      "the key of session ids",
+      forge(HEADER, CLAIMS, keyOf("session id", keys, "session")),
+      "wrong_signature",
+    ],
     ["a login cookie", request, "wrong_signature"],
     [
       "a login cookie's typ under the link's key",
@@ -181,12 +231,12 @@ describe("as a login link is refused", () => {
 });
 
 test("as a login cookie, a login link is refused", async () => {
-  await expect(tickets.verifyRequest(link)).rejects.toMatchObject({ problem: "wrong_signature" });
-  await expect(tickets.verifyRequest(forge(HEADER, CLAIMS, keys.loginRequest.current))).rejects.toMatchObject(
-    {
-      problem: "wrong_type",
-    },
-  );
+  await expect(tickets.verify(LOGIN_REQUEST, link)).rejects.toMatchObject({ problem: "wrong_signature" });
+  await expect(
+    tickets.verify(LOGIN_REQUEST, forge(HEADER, CLAIMS, keyOf("login request"))),
+  ).rejects.toMatchObject({
+    problem: "wrong_type",
+  });
 });
 
 test("any one character changed anywhere is noticed", async () => {
@@ -221,12 +271,12 @@ describe("RUNEGATE_JWT_SECRET_PREVIOUS", () => {
 
   test("what it signed is accepted", async () => {
     expect(await verdict(link, make(2, 1))).toBe("good");
-    expect((await make(2, 1).verifyRequest(request)).email).toBe(TICKET.email);
+    expect((await make(2, 1).verify(LOGIN_REQUEST, request)).email).toBe(TICKET.email);
   });
 
   test("it signs nothing", async () => {
-    expect(await verdict(make(2, 1).signLogin(TICKET))).toBe("wrong_signature");
-    expect(await verdict(make(2, 1).signLogin(TICKET), make(2))).toBe("good");
+    expect(await verdict(make(2, 1).sign(LOGIN_LINK, TICKET))).toBe("wrong_signature");
+    expect(await verdict(make(2, 1).sign(LOGIN_LINK, TICKET), make(2))).toBe("good");
   });
 
   test("once it is gone, so is what it signed", async () => {
@@ -240,11 +290,4 @@ describe("RUNEGATE_JWT_SECRET_PREVIOUS", () => {
     expect(await verdict(forge(HEADER, { ...CLAIMS, exp: 1 }), rotated)).toBe("expired");
     expect(await verdict(request, rotated)).toBe("wrong_signature");
   });
-});
-
-test("every purpose has a key of its own", () => {
-  const all = Object.values(keysOf(1, 2)).flatMap(({ current, previous }) => [current, previous]);
-  const texts = all.filter((key) => key !== undefined).map((key) => Buffer.from(key).toString("hex"));
-  expect(new Set(texts).size).toBe(texts.length);
-  expect(texts.every((text) => text.length === 64)).toBe(true);
 });

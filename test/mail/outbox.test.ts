@@ -7,6 +7,7 @@ import { createSmtpMailer } from "../../src/mail/smtp.ts";
 import { type OutboxEntry, type OutboxStore, StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemoryLimits } from "../../src/store/memory/limits.ts";
 import { createMemoryOutbox } from "../../src/store/memory/outbox.ts";
+import { keysOf } from "../support/keys.ts";
 import { emailConfig, startSmtp } from "../support/smtp.ts";
 import { countingRandom, NOW, recordingLog, standingClock, until } from "./support.ts";
 
@@ -16,8 +17,6 @@ const HOUR = 60 * MINUTE;
 /** Mails that may wait, and how many more of those that go first. */
 const CAPACITY = 10_000;
 const RESERVED = 1_000;
-
-const KEY = { current: new Uint8Array(32).fill(1), previous: undefined };
 
 function newMail(changes: Partial<NewMail> = {}): NewMail {
   return {
@@ -65,7 +64,7 @@ function setUp(send: Mailer["send"], changes: Partial<OutboxSettings> & { mailCe
     store,
     limits,
     ceiling: createCeiling({ mailCeiling: changes.mailCeiling ?? 0, limits, clock, log }),
-    seal: createSeal(KEY, random, () => false),
+    seal: createSeal(keysOf(1), random, () => false),
     mailer: {
       send(mail) {
         attempts.push({ at: clock.now() - NOW, mail });

@@ -1,14 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { systemRandom } from "../../src/clock.ts";
 import { createSeal } from "../../src/mail/seal.ts";
-import { deriveKeys } from "../../src/secret/keys.ts";
+import { createKeys } from "../../src/secret/keys.ts";
 import { NOW } from "./support.ts";
 
 const secret = (letter: string) => new TextEncoder().encode(letter.repeat(64));
 const keysOf = (jwtSecret: Uint8Array, jwtSecretPrevious?: Uint8Array) =>
-  deriveKeys({ jwtSecret, jwtSecretPrevious, sessionKey: secret("s"), sessionKeyPrevious: undefined });
+  createKeys({ jwtSecret, jwtSecretPrevious, sessionKey: secret("s"), sessionKeyPrevious: undefined });
 const sealUnder = (...secrets: Parameters<typeof keysOf>) =>
-  createSeal(keysOf(...secrets).queuedMail, systemRandom, () => false);
+  createSeal(keysOf(...secrets), systemRandom, () => false);
 
 const OLD = secret("o");
 const NEW = secret("n");
@@ -75,7 +75,7 @@ describe("whoever writes to the store gets no sealed mail opened", () => {
 });
 
 describe("a mail that an older Runegate queued in clear", () => {
-  const seal = createSeal(keysOf(NEW).queuedMail, systemRandom, async () => true);
+  const seal = createSeal(keysOf(NEW), systemRandom, async () => true);
   test.each<[string, string, typeof CONTENT | { html: undefined } | undefined]>([
     ["is sent", JSON.stringify(CONTENT), CONTENT],
     [
