@@ -9,6 +9,7 @@ import { createAskQueue } from "./login/ask-queue.ts";
 import { createLoginCookie } from "./login/cookie.ts";
 import { createKnownAddresses } from "./login/known.ts";
 import { createLoginService } from "./login/service.ts";
+import { MAIL_GIVEN_UP } from "./mail/audit.ts";
 import { createCeiling } from "./mail/ceiling.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
 import type { Mailer } from "./mail/mailer.ts";
@@ -67,7 +68,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     log: mailLog,
     from: email === undefined ? "localhost" : email.from.address.slice(email.from.address.indexOf("@") + 1),
     async onGivenUp(entry, reason, refused) {
-      audit({ event: "mail_given_up", email: entry.to, reason });
+      audit(MAIL_GIVEN_UP, { subject: entry.to, reason });
       // Whoever waits for a mail that will not come may ask again at once (CONTRACT section 5). Not where the recipient was
       // refused: that a second request is answered otherwise than for an address that may not sign in would tell the two
       // apart, and which mailboxes there are. Nor where the cooldown is over, and one of a later request may have begun.

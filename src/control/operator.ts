@@ -2,6 +2,7 @@ import type { Policy } from "../access/policy.ts";
 import type { Options } from "../config/types.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import type { Audit } from "../observe/audit.ts";
+import { SESSION_REVOKED } from "../session/audit.ts";
 import type { Sessions } from "../session/session.ts";
 import type { SessionRecord } from "../store/contracts.ts";
 
@@ -62,7 +63,7 @@ export function createOperator({ sessions, policy, options, audit }: OperatorSet
     for (const { id, email } of records) {
       if (!(await sessions.end(id))) continue;
       ended++;
-      audit({ event: "session_revoked", email, session: id, by: "operator" });
+      audit(SESSION_REVOKED, { subject: email, session: id, actor: "operator" });
     }
     return ended;
   }
@@ -94,7 +95,7 @@ export function createOperator({ sessions, policy, options, audit }: OperatorSet
       if ("email" in request) {
         const email = asAddress(request.email);
         const ended = await sessions.endAll(email);
-        for (const session of ended) audit({ event: "session_revoked", email, session, by: "operator" });
+        for (const session of ended) audit(SESSION_REVOKED, { subject: email, session, actor: "operator" });
         return ended.length;
       }
       if ("all" in request && request.all === true) return end(await sessions.list());

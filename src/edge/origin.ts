@@ -1,6 +1,7 @@
 import type { Audit } from "../observe/audit.ts";
 import { failure } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
+import { ACCESS_REFUSED } from "./audit.ts";
 
 /** Whether a request that changes something, or opens a WebSocket, comes from a page that may send it. */
 
@@ -32,12 +33,8 @@ export type PostGuard = (arrival: Arrival) => Response | undefined;
 export function createPostGuard(allowed: ReadonlySet<string>, audit: Audit): PostGuard {
   return (arrival) => {
     if (mayPost(arrival.request.headers, allowed)) return undefined;
-    audit({
-      event: "access_refused",
-      client: arrival.client.ip,
-      reason: "cross_site",
-      path: arrival.target.path,
-    });
+    const { client, target } = arrival;
+    audit(ACCESS_REFUSED, { client: client.ip, reason: "cross_site", path: target.path });
     return failure(arrival, {
       status: 403,
       error: "cross_site",

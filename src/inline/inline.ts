@@ -5,6 +5,7 @@ import type { CloseReason, LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
 import { whenBroken } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
+import { ACCESS_REFUSED } from "../edge/audit.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
 import { nameOf, type Principal } from "../identity/principal.ts";
@@ -67,7 +68,7 @@ export function createInline(settings: InlineSettings): Inline {
     }
     let response: Response;
     if (verdict.verdict === "refuse") {
-      audit({ event: "access_refused", client: arrival.client.ip, reason: verdict.reason, path });
+      audit(ACCESS_REFUSED, { client: arrival.client.ip, reason: verdict.reason, path });
       response = refusal(arrival, verdict.reason);
     } else {
       response = challenge(arrival, verdict.refused ? "other" : mannerOf(arrival, upgrade));

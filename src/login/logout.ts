@@ -5,6 +5,7 @@ import { isNavigation } from "../edge/navigation.ts";
 import { ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
 import { loggedOutPage, logoutPage } from "../pages/pages.ts";
+import { LOGGED_OUT } from "../session/audit.ts";
 
 /** `/logout`: a page with a button, and the end of the session. */
 export function logoutRoom({
@@ -27,7 +28,7 @@ export function logoutRoom({
     // All of them: whoever signs out means to be signed out, whichever cookie was planted beside theirs.
     for (const { record } of await sessions.findAll(sessionCookie.read(arrival))) {
       await sessions.end(record.id);
-      audit({ event: "logged_out", email: record.email, session: record.id });
+      audit(LOGGED_OUT, { subject: record.email, session: record.id });
     }
     const lines = [...sessionCookie.expire(), loginCookie.line("", 0)];
     const headers = lines.map((line) => ["Set-Cookie", line] as const);

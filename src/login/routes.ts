@@ -9,6 +9,7 @@ import { type Address, AddressError, parseAddress } from "../identity/address.ts
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
 import { mayReadMailbox } from "../mail/routes.ts";
 import { confirmPage, loginPage, sentPage } from "../pages/pages.ts";
+import { LOGIN_REFUSED, REDEMPTION_REFUSED } from "./audit.ts";
 import { describeDevice } from "./device.ts";
 import { safeNext } from "./next.ts";
 import type { Redeemed, Redeemer } from "./service.ts";
@@ -73,7 +74,7 @@ export function loginRoom(
       email = parseAddress(fields.email ?? "");
     } catch (error) {
       if (!(error instanceof AddressError)) throw error;
-      audit({ event: "login_refused", client: arrival.client.ip, reason: error.problem });
+      audit(LOGIN_REFUSED, { client: arrival.client.ip, reason: error.problem });
       if (person) {
         return page(loginPage({ next: shown, email: fields.email ?? "", error: error.message }), 400);
       }
@@ -123,7 +124,11 @@ export function loginRoom(
   async function limited(arrival: Arrival): Promise<Response | undefined> {
     const outcome = await limiter.redemption(arrival.client);
     if (outcome.allowed) return undefined;
-    audit({ event: "redemption_refused", client: arrival.client.ip, reason: "rate_limited" });
+    audit(REDEMPTION_REFUSED, {
+      client: arrival.client.ip,
+      reason: "rate_limited",
+      subject: undefined,
+    });
     return failure(arrival, limitRefusal("IP", outcome.retryAfterMs));
   }
 

@@ -13,6 +13,7 @@ import { TicketError, type TicketProblem, type Tickets } from "../secret/ticket.
 import type { Sessions } from "../session/session.ts";
 import { type SessionRecord, StoreUnavailable, type TicketStore } from "../store/contracts.ts";
 import { type AskQueue, letOthersPass } from "./ask-queue.ts";
+import { LINK_PRINTED, LOGIN_REFUSED, LOGIN_REQUESTED, REDEEMED, REDEMPTION_REFUSED } from "./audit.ts";
 import { bindingOf, codeHashOf } from "./binding.ts";
 import { drawCode, parseCode } from "./code.ts";
 import type { KnownAddresses } from "./known.ts";
@@ -131,14 +132,14 @@ export function createLoginService(settings: LoginSettings): LoginService {
     // Before the queue, which one client alone must not be able to fill.
     const perClient = await limiter.loginRequest(client);
     if (!perClient.allowed) {
-      audit({ event: "login_requested", email, client: client.ip, outcome: "rate_limited" });
+      audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason: "rate_limited" });
       return { outcome: "limited", scope: "IP", retryAfterMs: perClient.retryAfterMs };
     }
     return (await queue.run(() => prepare(request))) ?? turnAway(client);
   }
 
   async function turnAway(client: Client): Promise<Asked> {
-    audit({ event: "login_refused", client: client.ip, reason: "busy" });
+    audit(LOGIN_REFUSED, { client: client.ip, reason: "busy" });
     await queue.beforeRefusal();
     return { outcome: "busy", retryAfterMs: CROWD_RETRY_MS };
   }
@@ -148,7 +149,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     await letOthersPass();
     const perAddress = await limiter.mail(email);
     if (!perAddress.allowed) {
-      audit({ event: "login_requested", email, client: client.ip, outcome: "cooldown" });
+      audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason: "cooldown" });
       return { outcome: "limited", scope: "Email", retryAfterMs: perAddress.retryAfterMs };
     }
     await letOthersPass();
@@ -183,24 +184,19 @@ export function createLoginService(settings: LoginSettings): LoginService {
         first: allowed && isKnown,
       });
     } catch (error) {
-      audit({ event: "login_requested", email, client: client.ip, outcome: "store_unavailable" });
+      audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason: "store_unavailable" });
       await (async () => limiter.release(cooldownKey))().catch(() => {});
       throw error;
     }
     if (!queued) await limiter.release(cooldownKey);
-    const outcome = !allowed ? "not_allowed" : queued ? "queued" : "queue_full";
-    audit({ event: "login_requested", email, client: client.ip, outcome });
+    const reason = !allowed ? "not_allowed" : queued ? "queued" : "queue_full";
+    audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason });
     if (!queued) return { outcome: "busy", retryAfterMs: FULL_RETRY_MS };
     return { outcome: "accepted", loginCookie, expiresAt };
   }
 
   function refuse(reason: RefusedReason, client: Client, email?: Address): Refused {
-    audit({
-      event: "redemption_refused",
-      client: client.ip,
-      reason,
-      ...(email === undefined ? {} : { email }),
-    });
+    audit(REDEMPTION_REFUSED, { client: client.ip, reason, subject: email });
     return { outcome: "refused", reason };
   }
 
@@ -231,7 +227,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     }
     // Whoever has the mailbox may ask again for their next device. That it cannot be given back costs nobody the login.
     await (async () => limiter.release(limiter.mailKey(ticket.email)))().catch(() => {});
-    audit({ event: "redeemed", email: ticket.email, client: by.client.ip, by: how, session: record.id });
+    audit(REDEEMED, { subject: ticket.email, client: by.client.ip, by: how, session: record.id });
     return { outcome: "signed_in", cookie, record, next: ticket.next };
   }
 
@@ -273,7 +269,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     mintLink(email, next) {
       const { issuedAt, expiresAt } = lifetime();
       const from = "the operator of this server";
-      audit({ event: "link_printed", email, by: "operator" });
+      audit(LINK_PRINTED, { subject: email, actor: "operator" });
       return linkOf(
         tickets.sign(LOGIN_LINK, {
           jti: randomText(),

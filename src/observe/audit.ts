@@ -1,66 +1,81 @@
 import type { Clock } from "../clock.ts";
-import type { Logger } from "./logger.ts";
+import type { Fields, Logger } from "./logger.ts";
 
-/**
- * What an operator must be able to reconstruct afterwards: who asked, who got in, who was refused and exactly why.
- * `email` is the canonical address, `client` the client's IP address, `session` the store's id of the session, of which
- * the log gets the beginning (it is a hash of the cookie, so it opens nothing).
- */
-export type AuditEvent =
-  | {
-      readonly event: "login_requested";
-      readonly email: string;
-      readonly client: string;
-      readonly outcome:
-        | "queued"
-        | "not_allowed"
-        | "rate_limited"
-        | "cooldown"
-        | "queue_full"
-        | "store_unavailable";
-    }
-  /** What was typed is no address; it is not logged, since it may be anything. */
-  | { readonly event: "login_refused"; readonly client: string; readonly reason: string }
-  | { readonly event: "link_printed"; readonly email: string; readonly by: string }
-  | { readonly event: "mail_given_up"; readonly email: string; readonly reason: string }
-  | {
-      readonly event: "redeemed";
-      readonly email: string;
-      readonly client: string;
-      readonly by: "link" | "code";
-      readonly session: string;
-    }
-  | {
-      readonly event: "redemption_refused";
-      readonly client: string;
-      readonly reason: string;
-      readonly email?: string | undefined;
-    }
-  | {
-      readonly event: "access_refused";
-      readonly client: string;
-      readonly reason: string;
-      /** Without the query. */
-      readonly path: string;
-    }
-  | { readonly event: "logged_out"; readonly email: string; readonly session: string }
-  | {
-      readonly event: "session_revoked";
-      readonly email: string;
-      readonly session: string;
-      /** Who or what ended it. */
-      readonly by: string;
-    };
+/** What an operator must be able to reconstruct afterwards: who asked, who got in, who was refused and exactly why. */
+export type AuditEvent = AuditFacts & {
+  /** The name of its kind: snake case, stable. */
+  readonly event: string;
+  readonly outcome: Outcome;
+};
 
-export type Audit = (event: AuditEvent) => void;
+/** `failed` is what was allowed and could not be done. */
+type Outcome = "ok" | "refused" | "failed";
+
+/** Plain text all of them, to be logged, kept and searched by. */
+export type AuditFacts = {
+  /** The exact one, for the operator alone. */
+  readonly reason?: string | undefined;
+  /** Who or what did it, where that is not the subject. */
+  readonly actor?: string | undefined;
+  /** Whom it was done to: a canonical address. */
+  readonly subject?: string | undefined;
+  /** An IP address. */
+  readonly client?: string | undefined;
+  /** The store's id of it, of which the log gets the beginning (it is a hash of the cookie, so it opens nothing). */
+  readonly session?: string | undefined;
+  /** Without the query. */
+  readonly path?: string | undefined;
+  /** By what means. */
+  readonly by?: string | undefined;
+};
+
+/** A kind of event, declared in the room in which it happens. */
+export type AuditKind<Fact extends keyof AuditFacts> = {
+  readonly event: string;
+  readonly outcome: Outcome | ((facts: AuditFacts) => Outcome);
+  /** The facts it has, under the names and in the order of its line in the log. */
+  readonly line: Readonly<Record<string, Fact>>;
+  /** Whether it is a refusal that nothing limits the number of. */
+  readonly isEndless?: (facts: AuditFacts) => boolean;
+  /** What its repetitions have in common, whoever causes them; the reason alone, unless said. */
+  readonly foldedBy?: readonly (keyof AuditFacts)[];
+};
+
+/** A kind, with the facts it has taken from its line. */
+export function defineAudit<const Fact extends keyof AuditFacts>(kind: AuditKind<Fact>): AuditKind<Fact> {
+  return kind;
+}
+
+export type Audit = <Fact extends keyof AuditFacts>(
+  kind: AuditKind<Fact>,
+  facts: Readonly<Record<NoInfer<Fact>, string | undefined>>,
+) => void;
 
 /** One line an event, with the message `audit`: a warning if somebody did not get what they asked for. */
 export function createAudit(log: Logger): Audit {
-  return (event) => {
-    const fields = "session" in event ? { ...event, session: event.session.slice(0, 8) } : event;
-    if (isRefusal(event)) log.warn("audit", fields);
-    else log.info("audit", fields);
+  return (kind, facts) => {
+    const event = eventOf(kind, facts);
+    log[event.outcome === "ok" ? "info" : "warn"]("audit", lineOf(kind, event));
   };
+}
+
+function eventOf(kind: AuditKind<keyof AuditFacts>, facts: AuditFacts): AuditEvent {
+  const outcome = typeof kind.outcome === "string" ? kind.outcome : kind.outcome(facts);
+  return { event: kind.event, outcome, ...facts };
+}
+
+/** @param only the facts to show: all of them unless said. */
+function lineOf(
+  { event, line }: AuditKind<keyof AuditFacts>,
+  facts: AuditFacts,
+  only?: readonly (keyof AuditFacts)[],
+): Fields {
+  const fields: Record<string, string | undefined> = { event };
+  for (const [name, fact] of Object.entries(line)) {
+    if (only !== undefined && !only.includes(fact)) continue;
+    fields[name] = fact === "session" ? facts.session?.slice(0, 8) : facts[fact];
+  }
+  return fields;
 }
 
 export type FoldingAudit = {
@@ -80,7 +95,7 @@ const MOST_FOLDED = 100;
  * one names what they have in common; without a client, it counts those of all who are not told of by themselves.
  */
 export function createFoldingAudit(log: Logger, clock: Clock): FoldingAudit {
-  type Folded = { readonly common: object; readonly until: number; repeated: number };
+  type Folded = { readonly common: Fields; readonly until: number; repeated: number };
   const audit = createAudit(log);
   /** Oldest first. */
   const folded = new Map<string, Folded>();
@@ -99,70 +114,25 @@ export function createFoldingAudit(log: Logger, clock: Clock): FoldingAudit {
   }
 
   return {
-    audit(event) {
+    audit(kind, facts) {
       const now = clock.monotonic();
       const [oldest] = folded.values();
       if (oldest !== undefined && oldest.until <= now) tellUntil(now);
-      const refusal = floodableOf(event);
-      if (refusal === undefined) return audit(event);
-      const { kind, whose } = refusal;
-      const ofAll = JSON.stringify(kind);
-      const own = ofAll + JSON.stringify(whose);
+      if (kind.isEndless?.(facts) !== true) return audit(kind, facts);
+      const ofAll = lineOf(kind, facts, kind.foldedBy ?? ["reason"]);
+      const own = { ...ofAll, ...lineOf(kind, facts, ["client", "path"]) };
       const isRoom = folded.size < MOST_FOLDED;
-      const known = folded.get(own) ?? (isRoom ? undefined : folded.get(ofAll));
+      const known =
+        folded.get(JSON.stringify(own)) ?? (isRoom ? undefined : folded.get(JSON.stringify(ofAll)));
       if (known !== undefined) {
         known.repeated++;
         return;
       }
-      const common = isRoom ? { ...kind, ...whose } : kind;
-      folded.set(isRoom ? own : ofAll, { common, until: now + FOLD_MS, repeated: 0 });
+      const common = isRoom ? own : ofAll;
+      folded.set(JSON.stringify(common), { common, until: now + FOLD_MS, repeated: 0 });
       if (folded.size === 1) tellUntil(now);
-      audit(event);
+      audit(kind, facts);
     },
     flush: () => tellUntil(Number.POSITIVE_INFINITY),
   };
-}
-
-/** A refusal that nothing limits the number of: what it is, and whose. Undefined for every other event. */
-function floodableOf(event: AuditEvent): { readonly kind: object; readonly whose: object } | undefined {
-  switch (event.event) {
-    case "login_requested": {
-      const { client, outcome } = event;
-      if (outcome !== "rate_limited" && outcome !== "cooldown") return undefined;
-      return { kind: { event: event.event, outcome }, whose: { client } };
-    }
-    case "redemption_refused": {
-      const { email, client, reason } = event;
-      if (email === undefined) return { kind: { event: event.event, reason }, whose: { client } };
-      // With an address, somebody had a link that was signed for it. Looking at a spent one is no attempt, and has no limit.
-      return reason === "spent"
-        ? { kind: { event: event.event, reason, email }, whose: { client } }
-        : undefined;
-    }
-    case "login_refused":
-      return { kind: { event: event.event, reason: event.reason }, whose: { client: event.client } };
-    case "access_refused": {
-      const { client, path } = event;
-      return { kind: { event: event.event, reason: event.reason }, whose: { client, path } };
-    }
-    default:
-      return undefined;
-  }
-}
-
-function isRefusal(event: AuditEvent): boolean {
-  switch (event.event) {
-    case "login_requested":
-      return event.outcome !== "queued";
-    case "login_refused":
-    case "mail_given_up":
-    case "redemption_refused":
-    case "access_refused":
-      return true;
-    case "link_printed":
-    case "redeemed":
-    case "logged_out":
-    case "session_revoked":
-      return false;
-  }
 }

@@ -8,6 +8,7 @@ import type { Logger } from "../observe/logger.ts";
 import type { Keys } from "../secret/keys.ts";
 import type { Awaitable, SessionRecord, SessionStore } from "../store/contracts.ts";
 import { createAdoption } from "./adoption.ts";
+import { SESSION_REVOKED } from "./audit.ts";
 import { createSeals } from "./seal.ts";
 
 /**
@@ -97,7 +98,7 @@ export function createSessions(settings: SessionSettings): Sessions {
   function retire({ id, email }: SessionRecord, by?: "allow_list" | "broken_seal"): undefined {
     void (async () => {
       if (!(await end(id)) || by === undefined) return;
-      audit({ event: "session_revoked", email, session: id, by });
+      audit(SESSION_REVOKED, { subject: email, session: id, actor: by });
     })().catch(() => {});
   }
 

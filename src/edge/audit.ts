@@ -1,0 +1,8 @@
+import { defineAudit } from "../observe/audit.ts";
+
+export const ACCESS_REFUSED = defineAudit({
+  event: "access_refused",
+  outcome: "refused",
+  line: { client: "client", reason: "reason", path: "path" },
+  isEndless: () => true,
+});

@@ -1,0 +1,39 @@
+import { defineAudit } from "../observe/audit.ts";
+
+/** Its reason says what came of it. */
+export const LOGIN_REQUESTED = defineAudit({
+  event: "login_requested",
+  outcome: ({ reason }) =>
+    reason === "queued" ? "ok" : reason === "store_unavailable" ? "failed" : "refused",
+  line: { email: "subject", client: "client", outcome: "reason" },
+  isEndless: ({ reason }) => reason === "rate_limited" || reason === "cooldown",
+});
+
+/** What was typed is no address; it is not logged, since it may be anything. Or too many ask. */
+export const LOGIN_REFUSED = defineAudit({
+  event: "login_refused",
+  outcome: "refused",
+  line: { client: "client", reason: "reason" },
+  isEndless: () => true,
+});
+
+export const LINK_PRINTED = defineAudit({
+  event: "link_printed",
+  outcome: "ok",
+  line: { email: "subject", by: "actor" },
+});
+
+export const REDEEMED = defineAudit({
+  event: "redeemed",
+  outcome: "ok",
+  line: { email: "subject", client: "client", by: "by", session: "session" },
+});
+
+export const REDEMPTION_REFUSED = defineAudit({
+  event: "redemption_refused",
+  outcome: "refused",
+  line: { client: "client", reason: "reason", email: "subject" },
+  // With an address, somebody had a link that was signed for it. Looking at a spent one is no attempt, and has no limit.
+  isEndless: ({ subject, reason }) => subject === undefined || reason === "spent",
+  foldedBy: ["reason", "subject"],
+});
