@@ -36,6 +36,8 @@ const ONLY_IN: readonly { readonly what: string; readonly pattern: RegExp; reado
     pattern: /headers(?:\.get\()?\[?\(?["'](?:x-forwarded-|forwarded|x-real-ip|via)/i,
     places: ["edge/client.ts", "sample/"],
   },
+  { what: "escapes of HTML", pattern: /&(?:amp|lt|quot|#)|\bescapeHTML\b/, places: ["pages/template.ts"] },
+  { what: "the prefix of own paths", pattern: /"\/_runegate"|[/_]runegate\/login/, places: ["pages/paths.ts"] },
 ];
 /** What may not stand in the files of a place. */
 const NEVER_IN: readonly { readonly what: string; readonly pattern: RegExp; readonly place: string }[] = [
@@ -63,7 +65,7 @@ export function findBreaches(tree: Tree): string[] {
     const code = text.replace(/\/\*[\s\S]*?\*\/|(^|\s)\/\/.*/g, "");
     for (const { what, pattern, places } of ONLY_IN) {
       if (pattern.test(code) && !places.some((place) => path.startsWith(place))) {
-        breaches.push(`${path}: ${what} may be read in ${places.join(", ")} only`);
+        breaches.push(`${path}: ${what} may stand in ${places.join(", ")} only`);
       }
     }
     for (const { what, pattern, place } of NEVER_IN) {

@@ -1,6 +1,7 @@
 import { type Command, UsageError } from "./commands/command.ts";
 import { COMMAND_NAMES, findCommand } from "./commands/list.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
+import { traceOf } from "./observe/message-of.ts";
 import { ConfigError, describe } from "./option/finding.ts";
 import { nearest } from "./option/nearest.ts";
 import type { Io } from "./process/io.ts";
@@ -55,9 +56,7 @@ function report(error: unknown, command: Command, io: Io): ExitCode {
     io.err(command.help.split("\n", 1)[0] ?? "");
     return EXIT.usage;
   }
-  io.err(
-    `runegate ${command.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-  );
+  io.err(`runegate ${command.name}: ${traceOf(error)}`);
   return EXIT.failed;
 }
 

@@ -4,8 +4,8 @@ import { staticPlugin } from "@elysiajs/static";
 import { failure, NOT_FOUND } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ownRoutes } from "../edge/own.ts";
-import { OWN_PREFIX } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
+import { OWN_PREFIX } from "../pages/paths.ts";
 
 /** The files that Runegate's pages may use; nothing else of the directory is anybody's business. */
 const SERVED = ["logo.svg", "logo.png", "style.css"] as const;

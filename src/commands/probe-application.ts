@@ -1,6 +1,8 @@
 import type { Options } from "../config/types.ts";
 import { ROOT_PATHS } from "../edge/root-paths.ts";
-import { isBelow, OWN_PREFIX } from "../edge/target.ts";
+import { isBelow } from "../edge/target.ts";
+import { messageOf } from "../observe/message-of.ts";
+import { OWN_PREFIX } from "../pages/paths.ts";
 import { createToUpstream } from "../proxy/headers.ts";
 import { originOf, translateLocation, type UpstreamName, upstreamName } from "../proxy/upstream-name.ts";
 import type { ProbeResult } from "./probe.ts";
@@ -26,8 +28,7 @@ export async function probeApplication(options: ProbedOptions): Promise<ProbeRes
     }
     return { ok: true, lines: [...lines, ...aboutRedirect(options, answer.path)] };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { ok: false, lines: [...reached.lines, `GET / is not answered: ${reason}`] };
+    return { ok: false, lines: [...reached.lines, `GET / is not answered: ${messageOf(error)}`] };
   }
 }
 

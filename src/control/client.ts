@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { fetchOnSocket } from "../net/unix-socket.ts";
+import { messageOf } from "../observe/message-of.ts";
 import { checkDirectory } from "./directory.ts";
 import type { ListedSession, ListedUser, Operator } from "./operator.ts";
 
@@ -28,7 +29,7 @@ export function connectControl(path: string): ControlClient {
       checkDirectory(dirname(path));
     } catch (error) {
       throw new ControlError(
-        `Cannot ask the running instance: ${error instanceof Error ? error.message : error}.`,
+        `Cannot ask the running instance: ${messageOf(error)}.`,
         existsSync(dirname(path)) ? "control_failed" : "not_running",
       );
     }

@@ -1,4 +1,4 @@
-import { failure, json } from "../edge/answer.ts";
+import { failure, json, SIGN_IN } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { type OwnHandler, type OwnRoute, ownRoutes } from "../edge/own.ts";
 import { CLAIM_ALL, type RootPath } from "../edge/root-paths.ts";
@@ -53,7 +53,7 @@ export function debugRoom({
       error: "unauthenticated",
       title: "Not signed in",
       message: "You are not signed in.",
-      action: { href: "/_runegate/login", label: "Sign in" },
+      action: SIGN_IN,
     });
   }
 

@@ -1,9 +1,10 @@
 import type { Logger } from "../observe/logger.ts";
+import { traceOf } from "../observe/message-of.ts";
 import { errorPage } from "../pages/pages.ts";
+import { LOGIN_PATH, OWN_PREFIX } from "../pages/paths.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Arrival } from "./arrival.ts";
 import { isNavigation } from "./navigation.ts";
-import { OWN_PREFIX } from "./target.ts";
 
 /** Runegate's own answers: a page for a person, a JSON object for a program. */
 
@@ -47,6 +48,9 @@ export const NOT_FOUND: Failure = {
   message: "There is nothing at this address.",
   action: { href: `${OWN_PREFIX}/`, label: "Go to the start page" },
 };
+
+/** For {@link Failure.action}. */
+export const SIGN_IN = { href: LOGIN_PATH, label: "Sign in" };
 
 /** As often as a person would, and seldom enough for an application that is just starting. */
 const RETRY_SECONDS = 10;
@@ -119,8 +123,7 @@ export function whenBroken(arrival: Pick<Arrival, "request" | "id">, error: unkn
       headers: [["Retry-After", "10"]],
     });
   }
-  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  log.error("a request failed", { reason, id: arrival.id });
+  log.error("a request failed", { reason: traceOf(error), id: arrival.id });
   return failure(arrival, {
     status: 500,
     error: "internal",

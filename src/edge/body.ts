@@ -1,6 +1,8 @@
+import { KIB } from "../option/values.ts";
+
 /** Bodies of Runegate's own forms: small, of two kinds, and read with a limit in size and time. */
 
-export const MAX_OWN_BODY = 64 * 1024;
+const MAX_OWN_BODY = 64 * KIB;
 const BODY_TIMEOUT_MS = 10_000;
 
 export class BodyError extends Error {

@@ -1,5 +1,5 @@
 import type { Audit } from "../observe/audit.ts";
-import { failure } from "./answer.ts";
+import { failure, SIGN_IN } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
 import { ACCESS_REFUSED } from "./audit.ts";
 
@@ -40,7 +40,7 @@ export function createPostGuard(allowed: ReadonlySet<string>, audit: Audit): Pos
       error: "cross_site",
       title: "Sent from another site",
       message: "This was sent from a page that may not do that. Open the page here and try again.",
-      action: { href: "/_runegate/login", label: "Sign in" },
+      action: SIGN_IN,
     });
   };
 }

@@ -1,9 +1,9 @@
 import { Elysia } from "elysia";
+import { OWN_PREFIX } from "../pages/paths.ts";
 import type { Awaitable } from "../store/contracts.ts";
 import { failure } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
 import { CLAIM_NONE, type Claim, type RootPath, type RootPaths } from "./root-paths.ts";
-import { OWN_PREFIX } from "./target.ts";
 
 /** How a room declares the paths it answers. */
 

@@ -1,12 +1,11 @@
+import { OWN_PREFIX } from "../pages/paths.ts";
+
 /**
  * The request target in its one normal form: what access is decided on is what the application receives.
  *
  * `Bun.serve` hands over a URL that has been through a WHATWG parser once (dot segments and backslashes resolved,
  * absolute-form reduced to its path), so the string is cut here, not parsed again.
  */
-
-/** The prefix under which Runegate answers itself. The application never sees a request below it. */
-export const OWN_PREFIX = "/_runegate";
 
 /** `search` is empty or starts with `?`. Both are ASCII. */
 export type Target = { readonly path: string; readonly search: string };

@@ -1,13 +1,9 @@
 import type { Challenge } from "../access/decision.ts";
 import { failure, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
-import { OWN_PREFIX } from "../edge/target.ts";
+import { LOGIN_PATH, loginHref, OWN_PREFIX } from "../pages/paths.ts";
 
 /** Carries a verdict other than "allow" out as an HTTP answer to whoever came straight to us. */
-
-const LOGIN_PATH = `${OWN_PREFIX}/login`;
-/** A longer `next` would not be honored (`login/next.ts`), so it is not sent. */
-const MAX_NEXT = 2000;
 
 export type ChallengeSettings = { readonly baseUrl: string; readonly landingPath: string };
 
@@ -25,10 +21,6 @@ export function challengeAnswer(
     case "login_page_without_return":
       return redirect(303, loginHref(settings.landingPath));
   }
-}
-
-export function loginHref(next: string): string {
-  return next.length > MAX_NEXT ? LOGIN_PATH : `${LOGIN_PATH}?next=${encodeURIComponent(next)}`;
 }
 
 function unauthenticated(arrival: Arrival, { baseUrl }: ChallengeSettings): Response {

@@ -1,4 +1,4 @@
-import { type ExtraHeaders, failure, json, page, redirect } from "../edge/answer.ts";
+import { type ExtraHeaders, failure, json, page, redirect, SIGN_IN } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { type Fields, readFields } from "../edge/body.ts";
 import { isNavigation, isPrefetch } from "../edge/navigation.ts";
@@ -9,6 +9,7 @@ import { type Address, AddressError, parseAddress } from "../identity/address.ts
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
 import { mayReadMailbox } from "../mail/routes.ts";
 import { confirmPage, loginPage, sentPage } from "../pages/pages.ts";
+import { LOGIN_PATH } from "../pages/paths.ts";
 import { LOGIN_REFUSED, REDEMPTION_REFUSED } from "./audit.ts";
 import { describeDevice } from "./device.ts";
 import { safeNext } from "./next.ts";
@@ -19,6 +20,7 @@ import { isLoginToken, type LoginTicket } from "./ticket.ts";
 
 const INVALID_LINK = "This login link is invalid or has expired.";
 const INVALID_CODE = "That code is not right, or it has expired. Check it, or ask for a new link.";
+const NEW_LINK = { href: LOGIN_PATH, label: "Ask for a new link" };
 const ASKED = "If this address may sign in, a mail with a link is on its way.";
 
 export function loginRoom(
@@ -106,7 +108,7 @@ export function loginRoom(
       error: "invalid_token",
       title: "That link does not work",
       message: INVALID_LINK,
-      action: { href: "/_runegate/login", label: "Ask for a new link" },
+      action: NEW_LINK,
     });
   }
 
@@ -116,7 +118,7 @@ export function loginRoom(
       error: "missing_token",
       title: "Something is missing",
       message: "A login link or a code is needed here. Open the link from the mail as a whole.",
-      action: { href: "/_runegate/login", label: "Sign in" },
+      action: SIGN_IN,
     });
   }
 
@@ -205,7 +207,7 @@ export function loginRoom(
       error: "invalid_code",
       title: "That code does not work",
       message: pending === undefined ? `${INVALID_CODE} ${SAME_BROWSER}` : INVALID_CODE,
-      action: { href: "/_runegate/login", label: "Ask for a new link" },
+      action: NEW_LINK,
     });
   }
 

@@ -1,4 +1,5 @@
 import type { Address } from "../identity/address.ts";
+import { toText } from "../pages/template.ts";
 import { LOGIN_HTML } from "./login-html.ts";
 import type { EmailConfig } from "./settings.ts";
 
@@ -66,7 +67,7 @@ export function renderLoginMail(template: MailTemplate, facts: LoginMailFacts): 
   return {
     subject: singleLine(template.subject),
     text: fill(template.bodyTemplate, values, (value) => value),
-    html: fill(template.htmlTemplate ?? LOGIN_HTML, values, escapeHtml),
+    html: fill(template.htmlTemplate ?? LOGIN_HTML, values, toText),
   };
 }
 
@@ -81,13 +82,4 @@ function fill(
 /** Line ends and other control characters become single spaces. */
 export function singleLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ").trim();
-}
-
-function escapeHtml(text: string): string {
-  return text
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;")
-    .replaceAll("'", "&#39;");
 }

@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import { KIB, MIB } from "../option/values.ts";
 
 /** Where lines go. Writing one never throws and never waits. */
 export type Sink = {
@@ -20,12 +21,12 @@ export type SinkSettings = {
 };
 
 /** Characters that are worth a write of their own; fewer wait for company. */
-const BATCH = 16 * 1024;
+const BATCH = 16 * KIB;
 /** `PIPE_BUF` of Linux, in bytes (pipe(7)). */
 const ATOMIC = 4096;
 const GATHER_MS = 100;
 /** Characters kept while the output does not take them. */
-const MAX_PENDING = 1024 * 1024;
+const MAX_PENDING = MIB;
 /** For a descriptor that is non-blocking and full. */
 const RETRY_MS = 10;
 /** A write that takes longer has a reader that stalls: one more would hang the end of the process. */

@@ -1,10 +1,11 @@
 import { readFileSync, statSync } from "node:fs";
 import type { Finding } from "./finding.ts";
+import { MIB } from "./values.ts";
 
 /** Reading configuration files, and telling in words why one could not be read. */
 
 /** Secrets and settings are small; a large file is the wrong file. */
-const MAX_BYTES = 1024 * 1024;
+const MAX_BYTES = MIB;
 
 export type ReadFile =
   | { readonly kind: "read"; readonly text: string; readonly mode: number; readonly uid: number }

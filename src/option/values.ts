@@ -77,14 +77,17 @@ export function formatDuration(milliseconds: number): string {
   return `${milliseconds}ms`;
 }
 
+export const KIB = 2 ** 10;
+export const MIB = 2 ** 20;
+
 const SIZES: Readonly<Record<string, number>> = {
   b: 1,
   kb: 1e3,
   mb: 1e6,
   gb: 1e9,
   tb: 1e12,
-  kib: 2 ** 10,
-  mib: 2 ** 20,
+  kib: KIB,
+  mib: MIB,
   gib: 2 ** 30,
   tib: 2 ** 40,
 };

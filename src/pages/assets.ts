@@ -3,6 +3,7 @@ import script from "../../static/app.js" with { type: "text" };
 import icon from "../../static/icon.png" with { type: "file" };
 import logo from "../../static/logo.svg" with { type: "text" };
 import style from "../../static/style.css" with { type: "text" };
+import { OWN_PREFIX } from "./paths.ts";
 
 /** The pages' own files, embedded in the executable, under names that change with their content. */
 
@@ -21,7 +22,7 @@ const assets = new Map<string, Asset>();
 function add(name: AssetName, type: string, content: string | Uint8Array): void {
   const body = typeof content === "string" ? new TextEncoder().encode(content) : new Uint8Array(content);
   const hash = new Bun.CryptoHasher("sha256").update(body).digest("hex").slice(0, 12);
-  const path = `/_runegate/static/${name.replace(".", `.${hash}.`)}`;
+  const path = `${OWN_PREFIX}/static/${name.replace(".", `.${hash}.`)}`;
   paths.set(name, path);
   assets.set(path, { body, type, etag: `"${hash}"` });
 }

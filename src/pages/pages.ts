@@ -8,6 +8,7 @@ import mailSource from "../../static/mail.html" with { type: "text" };
 import mailboxSource from "../../static/mailbox.html" with { type: "text" };
 import sentSource from "../../static/sent.html" with { type: "text" };
 import { assetPath } from "./assets.ts";
+import { loginHref } from "./paths.ts";
 import { concat, type Html, template, toText } from "./template.ts";
 
 /**
@@ -190,10 +191,6 @@ function page(title: string, content: Html, wide?: "wide"): string {
     icon: assetPath("icon.png"),
   });
   return toText(document);
-}
-
-function loginHref(next: string): string {
-  return next === "" ? "/_runegate/login" : `/_runegate/login?next=${encodeURIComponent(next)}`;
 }
 
 function moment(at: number): { isoTime: string; utcTime: string } {

@@ -6,6 +6,7 @@ import type { Arrival } from "../edge/arrival.ts";
 import { hasBody } from "../edge/body.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Logger } from "../observe/logger.ts";
+import { KIB, MIB } from "../option/values.ts";
 import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
 import { reasonOf, upstreamFailed } from "./failure.ts";
@@ -49,9 +50,9 @@ export type ForwardSettings = Pick<Options, "streamResponses" | "maxBody"> & {
  * A body of at most this many bytes, of a known length, goes in one piece if it has arrived with its head, as most do, or
  * comes a moment later: passing on a stream costs half as much again as the whole exchange, and `Content-Length`.
  */
-const SMALL = 64 * 1024;
+const SMALL = 64 * KIB;
 /** With `RUNEGATE_STREAM_RESPONSES=false`, what is collected before it is sent. */
-const COLLECTED = 2 * 1024 * 1024;
+const COLLECTED = 2 * MIB;
 
 /** RFC 9110 §6.4.1: what never has a body, whatever its length says. */
 function hasContent({ arrival }: Exchange, status: number): boolean {

@@ -1,3 +1,4 @@
+import { MIB } from "../option/values.ts";
 import { userOf } from "./page.ts";
 
 /** The two WebSocket endpoints: `/ws/echo`, and `/ws/chat`, a room that takes `{"text": "…"}`. */
@@ -23,7 +24,7 @@ type Server = Bun.Server<SocketData>;
 
 const CHAT_PROTOCOL = "chat.v1";
 /** As much as Runegate lets through: a message of 64 MiB. */
-const MAX_MESSAGE = 64 * 2 ** 20;
+const MAX_MESSAGE = 64 * MIB;
 const HISTORY = 30;
 const MAX_TEXT = 1000;
 /** `/close 4001 see you`: what an echo socket takes as the wish to be closed from this side, so that both can be seen. */

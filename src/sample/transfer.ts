@@ -1,4 +1,4 @@
-import { byteSize } from "../option/values.ts";
+import { byteSize, MIB } from "../option/values.ts";
 import { ParameterError, parameter } from "./parameter.ts";
 
 /** Uploads, counted and kept nowhere, and downloads that are made as they are sent. */
@@ -6,10 +6,9 @@ import { ParameterError, parameter } from "./parameter.ts";
 /** 10 TB: far more than anybody waits for, and still exact in a double. */
 const MAX_SIZE = 10e12;
 const CHUNK = 2 ** 16;
-const MEBIBYTE = 2 ** 20;
 /** Lines of 16 bytes, each its own offset in hexadecimal digits: a byte lost, doubled or out of place shows. */
 const pattern = Buffer.from(
-  Array.from({ length: MEBIBYTE / 16 }, (_, i) => `${(i * 16).toString(16).padStart(15, "0")}\n`).join(""),
+  Array.from({ length: MIB / 16 }, (_, i) => `${(i * 16).toString(16).padStart(15, "0")}\n`).join(""),
 );
 
 /** `0`, or as options write sizes. */
@@ -60,7 +59,7 @@ function paced(first: number, last: number, rate: number): ReadableStream<Uint8A
       await Bun.sleep(Math.max(0, due - performance.now()));
       if (left) return;
       if (position > last) return controller.close();
-      const start = position % MEBIBYTE;
+      const start = position % MIB;
       const bytes = new Uint8Array(pattern.subarray(start, start + Math.min(piece, last + 1 - position)));
       controller.enqueue(bytes);
       position += bytes.length;

@@ -28,8 +28,8 @@ describe("the built-in mail", () => {
 
   test("has the same in HTML, the link as a button and bare", () => {
     const links = [...mail.html.matchAll(/href="([^"]+)"/g)].map((match) => match[1]);
-    expect(links).toEqual(Array(2).fill("https://gate.example/auth?token=a.b.c&amp;x=1"));
-    expect(mail.html).toContain(">https://gate.example/auth?token=a.b.c&amp;x=1</a>");
+    expect(links).toEqual(Array(2).fill("https://gate.example/auth?token=a.b.c&#38;x=1"));
+    expect(mail.html).toContain(">https://gate.example/auth?token=a.b.c&#38;x=1</a>");
     expect(mail.html).toContain("ABCD-2345");
     expect(mail.html).toContain("15 minutes");
     expect(mail.html).toContain("203.0.113.7, Firefox on Linux");
@@ -65,8 +65,8 @@ describe("templates", () => {
       requestedFrom: `<b>"me" & 'you'</b>`,
     });
     expect(mail.html).toBe(
-      '<style>p{color:red}</style><a href="https://gate.example/auth?token=a.b.c&amp;x=1">' +
-        "&lt;b&gt;&quot;me&quot; &amp; &#39;you&#39;&lt;/b&gt;</a>",
+      '<style>p{color:red}</style><a href="https://gate.example/auth?token=a.b.c&#38;x=1">' +
+        "&#60;b&#62;&#34;me&#34; &#38; &#39;you&#39;&#60;/b&#62;</a>",
     );
   });
 

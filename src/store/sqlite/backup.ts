@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import type { Random } from "../../clock.ts";
+import { MIB } from "../../option/values.ts";
 import { asOwnerOf, haveOneOwner } from "../../rights.ts";
 import { StoreUnavailable } from "../contracts.ts";
 import { describeFailure } from "./failure.ts";
@@ -80,7 +81,7 @@ export function backUp(source: string, target: string, random: Random): Backup {
   }
 }
 
-const CHUNK_BYTES = 1024 * 1024;
+const CHUNK_BYTES = MIB;
 
 /** Takes the bytes of one open file to another, whoever may open which. Closes both. */
 function transfer(from: number, open: () => number): void {

@@ -1,6 +1,7 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { chmodSync, closeSync, fchownSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { MIB } from "../../option/values.ts";
 import { StoreUnavailable } from "../contracts.ts";
 import { asUnavailable } from "./failure.ts";
 import { checkContents, contentsOf, migrate } from "./migrations.ts";
@@ -9,7 +10,7 @@ const OWNER_ONLY = 0o600;
 /** Another process may be creating or migrating the database. Nothing is served yet, so waiting costs nobody. */
 const OPENING_TIMEOUT_MS = 10_000;
 /** What a burst has made of the write-ahead log is given back at the next checkpoint, down to this. */
-const JOURNAL_LIMIT_BYTES = 8 * 1024 * 1024;
+const JOURNAL_LIMIT_BYTES = 8 * MIB;
 /**
  * After so much, in pages of 4 KiB, the write-ahead log is taken into the database, which waits for the disk: 30 MB cost hardly
  * more than SQLite's 4 MB, because they hold much the same pages, and so it happens eight times less often.
