@@ -235,3 +235,19 @@ test("a server that is no Runegate is told apart from none", async () => {
     other.close();
   }
 });
+
+describe("the control socket's caller", () => {
+  test("believes no socket in a directory that others may write to", async () => {
+    const open = join(mkdtempSync(join(tmpdir(), "runegate-open-")), "run");
+    mkdirSync(open);
+    chmodSync(open, 0o777);
+    const liar = Bun.serve({
+      unix: join(open, "control.sock"),
+      fetch: () => Response.json({ link: "https://evil.example/" }),
+    });
+    expect(connectControl(join(open, "control.sock")).link("ada@example.org")).rejects.toThrow(
+      "others may write",
+    );
+    await liar.stop(true);
+  });
+});

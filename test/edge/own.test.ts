@@ -567,3 +567,15 @@ describe("while the store is away", () => {
     }
   });
 });
+
+describe("a host of few letters", () => {
+  test.each(["a", "pi", "nas", "a:80", "[::1]"])("%s has Runegate's own paths", async (host) => {
+    const gateway = await startGateway();
+    const own = ["/_runegate/login", "/_runegate/session", "/_runegate/health/ready", "/login", "/health"];
+    for (const path of own) {
+      expect((await exchange(gateway.port, `GET ${path}`, [`Host: ${host}`])).status).toBe(200);
+    }
+    expect((await exchange(gateway.port, "GET /_runegate/nothing", [`Host: ${host}`])).status).toBe(404);
+    await gateway.stop();
+  });
+});

@@ -539,3 +539,46 @@ test("a flood of clients and addresses is refused nothing it should get, and gro
     expect((await postLogin(gateway, { email }, from("198.51.100.1"))).status).toBe(200);
     await limitedBy(await postLogin(gateway, { email }, from("198.51.100.1")), "Email");
   }));
+
+describe("a mail that is given up late", () => {
+  test("does not give back the cooldown of a later request, which would tell an allowed address from others", async () => {
+    const clock = testClock();
+    const gateway = await startGateway({
+      clock,
+      env: {
+        RUNEGATE_RATE_LIMIT_ENABLED: "true",
+        RUNEGATE_LOGIN_RATE_LIMIT: "0",
+        RUNEGATE_ALLOW_ANY_EMAIL: "false",
+        RUNEGATE_EMAIL_COOLDOWN: "240",
+        RUNEGATE_ALLOWED_EMAILS: "allowed@example.org",
+      },
+      mailer: {
+        async send() {
+          throw new MailError({
+            reason: "nobody answers",
+            remedy: "",
+            permanent: false,
+            misconfigured: false,
+          });
+        },
+      },
+    });
+    const statuses = async (name: string) => {
+      const response = await fetch(`${gateway.url}/login`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ email: `${name}@example.org` }),
+      });
+      return response.status;
+    };
+    const answers: Record<string, number[]> = { allowed: [], other: [] };
+    for (let minute = 0; minute < 20; minute++) {
+      for (const [name, seen] of Object.entries(answers)) seen.push(await statuses(name));
+      clock.advance(60_000);
+      await gateway.gateway.outbox.runDue();
+    }
+    expect(gateway.lines.join("\n")).toContain("mail given up");
+    expect(answers.allowed).toEqual(answers.other);
+    await gateway.stop();
+  });
+});

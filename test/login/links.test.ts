@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { testClock } from "../support/clock.ts";
 import { cookieHeader, startGateway, type TestGateway } from "../support/gateway.ts";
+import { exchange } from "../support/raw.ts";
 import { askFor, NAVIGATION, openLink, redeem, said, sessionOf, whoAmI } from "./support.ts";
 
 setDefaultTimeout(30_000);
@@ -369,5 +370,48 @@ describe("the place to go afterwards", () => {
     const { token, cookie } = await askFor(gateway, "ada@example.org", { next: `/${"漢".repeat(2000)}` });
     const opened = await openLink(gateway, token, { Cookie: cookie });
     expect([opened.status, opened.headers.get("location")]).toEqual([302, "/"]);
+  });
+});
+
+describe("a foreign page full of links", () => {
+  test.each([
+    ["as images", "no-cors", "image"],
+    ["in frames", "navigate", "iframe"],
+    ["in frames of a frameset", "navigate", "frame"],
+    ["as objects", "navigate", "object"],
+    ["embedded", "navigate", "embed"],
+    ["as something new", "navigate", "fencedframe"],
+    ["by script", "cors", "empty"],
+  ])("%s does not use up its visitor's attempts, and signs nobody in", async (_, mode, destination) => {
+    const gateway = await startGateway({ env: { RUNEGATE_RATE_LIMIT_ENABLED: "true" } });
+    const { token, cookie } = await askFor(gateway);
+    const open = (value: string, fields: readonly string[]) =>
+      exchange(gateway.port, `GET /auth?token=${value}`, [`Cookie: ${cookie}`, ...fields]);
+    const foreign = [
+      `Sec-Fetch-Mode: ${mode}`,
+      `Sec-Fetch-Dest: ${destination}`,
+      "Sec-Fetch-Site: cross-site",
+    ];
+    for (let count = 0; count < 20; count++) expect((await open("x", foreign)).status).toBe(401);
+    expect((await open(token, foreign)).status).toBe(200);
+    // A click on the link in a webmail is also cross-site.
+    const click = ["Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: cross-site"];
+    expect((await open(token, click)).status).toBe(302);
+    await gateway.stop();
+  });
+});
+
+describe("a link that was used, opened in another browser", () => {
+  test("is refused at once, and not only by the button of a page", async () => {
+    const gateway = await startGateway();
+    const link = gateway.gateway.login.mintLink("ada@example.org" as never, "/");
+    const token = new URL(link).searchParams.get("token") ?? "";
+    expect((await fetch(`${gateway.url}/auth?token=${token}`)).status).toBe(200);
+    const body = JSON.stringify({ token });
+    const headers = { "Content-Type": "application/json" };
+    expect((await fetch(`${gateway.url}/auth`, { method: "POST", headers, body })).status).toBe(200);
+    expect((await fetch(`${gateway.url}/auth?token=${token}`)).status).toBe(401);
+    expect((await fetch(`${gateway.url}/auth?token=${token}`, { method: "HEAD" })).status).toBe(401);
+    await gateway.stop();
   });
 });

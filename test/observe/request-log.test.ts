@@ -1,7 +1,9 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { createLoggers } from "../../src/observe/log.ts";
 import type { Level, LogFormat } from "../../src/observe/logger.ts";
 import { createRequestLog, type RequestLine } from "../../src/observe/request-log.ts";
+import { startPair, until } from "../proxy/support.ts";
+import { dial, exchange, requestHead } from "../support/raw.ts";
 
 const TIME = new Date(2031, 4, 6, 12, 34, 56, 789).getTime();
 
@@ -60,4 +62,35 @@ test("in JSON the message's parts are fields as well", () => {
 
 test.each(["off", "error", "warn"] as const)("says nothing at level %s", (level) => {
   expect(logged("json", REQUEST, level)).toEqual([]);
+});
+
+describe("the request line", () => {
+  test("has the bytes of Runegate's own answers, and of its errors", async () => {
+    const pair = await startPair();
+    await pair.ask("GET /_runegate/health");
+    await exchange(pair.port, "GET /app");
+    pair.upstream.on("/reset", ({ wire }) => wire.reset());
+    await pair.ask("POST /reset", ["Content-Length: 0"]);
+    for (const path of ["/_runegate/health 200", "/app 401", "/reset 502"]) {
+      expect(pair.gateway.lines.find((line) => line.includes(path))).toMatch(/bytes=[1-9]/);
+    }
+    await pair.stop();
+  });
+
+  test("is one for an event stream that its reader leaves", async () => {
+    const pair = await startPair();
+    pair.upstream.on("/events", async ({ wire }) => {
+      await wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+      await wire.ended;
+    });
+    const wire = await dial(pair.port);
+    await wire.write(requestHead("GET /events", [pair.cookie]));
+    await wire.readUntil("data: 1");
+    wire.reset();
+    const lines = () => pair.gateway.lines.filter((line) => line.includes("GET /events"));
+    await until(() => lines().length > 0);
+    await pair.ask("GET /after");
+    expect(lines()).toHaveLength(1);
+    await pair.stop();
+  });
 });

@@ -200,3 +200,18 @@ describe.each(["console", "json"])("in the %s log of a whole login, at trace lev
     expect(log).not.toMatch(/\beyJ[\w-]{10,}/);
   });
 });
+
+describe("a token in a path", () => {
+  test.each(["/auth%3Ftoken=", "/auth;token=", "/_runegate/auth%3ftoken=", "/_runegate/auth/", "/x/"])(
+    "%s… does not reach the log",
+    async (path) => {
+      const gateway = await startGateway();
+      const link = gateway.gateway.login.mintLink("ada@example.org" as never, "/");
+      const token = new URL(link).searchParams.get("token") ?? "";
+      await fetch(gateway.url + path + token, { redirect: "manual" });
+      expect(gateway.lines.some((line) => line.includes("***"))).toBe(true);
+      for (const part of token.split(".")) expect(gateway.lines.join("\n")).not.toContain(part);
+      await gateway.stop();
+    },
+  );
+});

@@ -355,3 +355,13 @@ describe("a response as it came", () => {
     expect(response.one("connection")).toBeUndefined();
   });
 });
+
+describe("headers that gateway interfaces fold into others", () => {
+  test.each(["Proxy: http://evil.example", "Content_Length: 9", "Content.Length: 9"])("%s", async (field) => {
+    const pair = await startPair();
+    await pair.ask("GET /folded", [field]);
+    const [seen] = pair.upstream.to("/folded");
+    expect(seen?.all(field.split(":", 1)[0] ?? "")).toEqual([]);
+    await pair.stop();
+  });
+});

@@ -140,3 +140,23 @@ describe("an application that leaves", () => {
     },
   );
 });
+
+describe("a reader who leaves a stream", () => {
+  test("is one line in the request log", async () => {
+    const pair = await startPair();
+    pair.upstream.on("/endless", async ({ wire }) => {
+      await wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n");
+      await wire.write("5\r\nhello\r\n");
+      await wire.ended;
+    });
+    const wire = await dial(pair.port);
+    await wire.write(requestHead("GET /endless", [pair.cookie]));
+    await wire.readUntil("hello");
+    wire.reset();
+    const lines = () => pair.gateway.lines.filter((line) => line.includes("GET /endless"));
+    await until(() => lines().length > 0);
+    await pair.ask("GET /after");
+    expect(lines()).toHaveLength(1);
+    await pair.stop();
+  });
+});

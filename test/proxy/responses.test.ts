@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
+import { dial, requestHead } from "../support/raw.ts";
 import { chunk, LAST_CHUNK, responseHead } from "../support/upstream.ts";
-import { type Pair, startPair } from "./support.ts";
+import { type Pair, startPair, within } from "./support.ts";
 
 /** Responses arrive as the application sent them (CONTRACT section 7). */
 
@@ -281,5 +282,26 @@ describe("framing", () => {
     const response = await pair.ask("GET /interim");
     expect(response).toMatchObject({ status: 200, complete: true });
     expect(response.body.toString()).toBe("hello");
+  });
+});
+
+describe("a small body that comes slowly", () => {
+  test("is passed on as it comes, and has no time limit", async () => {
+    const pair = await startPair({ env: { RUNEGATE_RESPONSE_TIMEOUT: "1s" } });
+    const rest = Promise.withResolvers<void>();
+    pair.upstream.on("/slowly", async ({ wire }) => {
+      await wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhe");
+      await rest.promise;
+      await wire.write("llo");
+    });
+    pair.upstream.on("/never", async ({ wire }) => void (await wire.ended));
+    const wire = await dial(pair.port);
+    await wire.write(requestHead("GET /slowly", [pair.cookie]));
+    await within(2_000, wire.readUntil("he\r\n"));
+    // Asked later, so when its time is over, the other's would be too.
+    expect((await pair.ask("GET /never")).status).toBe(504);
+    rest.resolve();
+    await within(2_000, wire.readUntil("llo\r\n0\r\n\r\n"));
+    await pair.stop();
   });
 });

@@ -309,3 +309,55 @@ test("when the process stops, a request that waits is answered, and still ends w
   expect([answer.status, answer.body.toString()]).toEqual([200, "done"]);
   for (const { visitor } of [first, second]) visitor.destroy();
 });
+
+describe("a stream by another name than text/event-stream", () => {
+  test.each([
+    ["of no announced length", "Content-Type: application/x-ndjson", "Transfer-Encoding: chunked"],
+    ["of events, with a length", "Content-Type: text/event-stream", "Content-Length: 60000"],
+  ])("%s ends with the session", async (_, type, framing) => {
+    const pair = await startPair();
+    pair.upstream.on("/stream", async ({ wire }) => {
+      await wire.write(`HTTP/1.1 200 OK\r\n${type}\r\n${framing}\r\n\r\n`);
+      await wire.write(framing.startsWith("Transfer") ? "3\r\n{}\n\r\n" : "data: 1\n\n");
+      await wire.ended;
+    });
+    const wire = await dial(pair.port);
+    await wire.write(requestHead("GET /stream", [pair.cookie]));
+    await wire.readUntil("200 OK");
+    await until(() => pair.gateway.gateway.live.size === 1);
+    await pair.ask("POST /_runegate/logout", ["Content-Length: 0"]);
+    const rest = await within(5_000, wire.readToEnd());
+    expect(rest.toString("latin1")).not.toEndWith("0\r\n\r\n");
+    await pair.stop();
+  });
+});
+
+describe("when the process stops", () => {
+  test("a download comes to its end, and an event stream is closed", async () => {
+    const pair = await startPair();
+    const rest = Promise.withResolvers<void>();
+    pair.upstream.on("/download", async ({ wire }) => {
+      await wire.write(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+      );
+      await rest.promise;
+      await wire.write("5\r\nworld\r\n0\r\n\r\n");
+    });
+    pair.upstream.on("/events", async ({ wire }) => {
+      await wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+      await wire.ended;
+    });
+    const download = await dial(pair.port);
+    await download.write(requestHead("GET /download", [pair.cookie]));
+    await download.readUntil("hello");
+    const events = await dial(pair.port);
+    await events.write(requestHead("GET /events", [pair.cookie]));
+    await events.readUntil("data: 1");
+    pair.gateway.gateway.live.closeAll("shutdown");
+    await within(2_000, events.readToEnd());
+    rest.resolve();
+    await within(2_000, download.readUntil("world\r\n0\r\n\r\n"));
+    expect(pair.gateway.lines.some((line) => line.includes("broke off"))).toBe(false);
+    await pair.stop();
+  });
+});

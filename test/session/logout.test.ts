@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { askFor, auditOf, NAVIGATION, whoAmI } from "../login/support.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
+import { exchange } from "../support/raw.ts";
 
 /** Logging out, and who may send Runegate's forms at all (CONTRACT section 3). */
 
@@ -173,5 +174,18 @@ describe("Runegate's forms are taken from", () => {
     } finally {
       await open.stop();
     }
+  });
+});
+
+describe("a POST to the logout", () => {
+  test.each([
+    ["of another type", "Content-Type: text/plain", "hello", 415],
+    ["of too much", "Content-Type: application/json", " ".repeat(70_000), 413],
+    ["without a body", "Accept: */*", "", 200],
+  ])("%s", async (_, field, body, status) => {
+    const gateway = await startGateway();
+    const fields = [field, `Content-Length: ${body.length}`];
+    expect((await exchange(gateway.port, "POST /_runegate/logout", fields, body)).status).toBe(status);
+    await gateway.stop();
   });
 });
