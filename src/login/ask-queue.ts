@@ -10,8 +10,8 @@ export type AskQueue = {
   /** Does `work` when it is its turn. @returns undefined if the queue is full. */
   run<T>(work: () => Promise<T>): Promise<T> | undefined;
   /**
-   * To be awaited before somebody is told that the queue is full: whoever asks again as soon as they have their answer would
-   * otherwise keep the process busy with telling them.
+   * To be awaited before somebody hears that the queue is full: whoever asks again as soon as they have their answer would
+   * otherwise keep the process busy with answering them.
    */
   beforeRefusal(): Promise<void>;
 };

@@ -267,20 +267,10 @@ export function createLoginService(settings: LoginSettings): LoginService {
     ask,
 
     mintLink(email, next) {
-      const { issuedAt, expiresAt } = lifetime();
-      const from = "the operator of this server";
       audit(LINK_PRINTED, { subject: email, actor: "operator" });
-      return linkOf(
-        tickets.sign(LOGIN_LINK, {
-          jti: randomText(),
-          email,
-          next,
-          issuedAt,
-          expiresAt,
-          from,
-          binding: undefined,
-        }),
-      );
+      const from = "the operator of this server";
+      const ticket = { jti: randomText(), email, next, ...lifetime(), from, binding: undefined };
+      return linkOf(tickets.sign(LOGIN_LINK, ticket));
     },
 
     async inspect(token, client) {

@@ -27,7 +27,7 @@ export function diagnose(error: unknown, config: EmailConfig): MailError {
       ofTls(smtp, config) ??
       ofReply(smtp, config) ?? {
         ...TEMPORARY,
-        reason: `The conversation with ${place(config)} failed: ${printable(smtp.message, config)}`,
+        reason: `The conversation with ${serverName(config)} failed: ${printable(smtp.message, config)}`,
         remedy: "Try again; if it stays, look into the mail server's log.",
       },
   );
@@ -46,7 +46,7 @@ export function conversationTimeout(milliseconds: number): MailError {
 export function noAuthOffered(config: EmailConfig): MailError {
   return new MailError({
     ...MISCONFIGURED,
-    reason: `${place(config)} offers no login.`,
+    reason: `${serverName(config)} offers no login.`,
     remedy:
       "If this server takes mail without a login, remove smtp_user and smtp_pass; otherwise use its submission port (587 or 465).",
   });
@@ -65,7 +65,7 @@ function ofNetwork(error: NodemailerError, config: EmailConfig): MailFailure | u
     case "ECONNREFUSED":
       return {
         ...TEMPORARY,
-        reason: `${place(config)} refused the connection.`,
+        reason: `${serverName(config)} refused the connection.`,
         remedy:
           "Check smtp_host and smtp_port (587 for STARTTLS, 465 for implicit TLS), and that the mail server is running.",
       };
@@ -73,7 +73,7 @@ function ofNetwork(error: NodemailerError, config: EmailConfig): MailFailure | u
     case "ENETUNREACH":
       return {
         ...TEMPORARY,
-        reason: `${place(config)} cannot be reached from this machine (${systemCode(error)}).`,
+        reason: `${serverName(config)} cannot be reached from this machine (${systemCode(error)}).`,
         remedy: "Check this machine's network and firewall.",
       };
     case "ECONNRESET":
@@ -86,7 +86,7 @@ function ofNetwork(error: NodemailerError, config: EmailConfig): MailFailure | u
 function closed(config: EmailConfig): MailFailure {
   return {
     ...TEMPORARY,
-    reason: `${place(config)} closed the connection unexpectedly.`,
+    reason: `${serverName(config)} closed the connection unexpectedly.`,
     remedy:
       'Try again. If it stays, the port may expect another kind of TLS (smtp_tls = "implicit" goes with port 465, "starttls" with 587), or the server turns this machine away: look into its log.',
   };
@@ -97,14 +97,14 @@ function ofTimeout(error: NodemailerError, config: EmailConfig): MailFailure {
     case "CONNECT_TIMEOUT":
       return {
         ...TEMPORARY,
-        reason: `${place(config)} did not answer: the connection timed out.`,
+        reason: `${serverName(config)} did not answer: the connection timed out.`,
         remedy:
           "Check smtp_host and smtp_port. Many VPS providers block outgoing mail ports: ask yours to open this one, or use another that your mail service offers, often 2525.",
       };
     case "GREETING_TIMEOUT":
       return {
         ...TEMPORARY,
-        reason: `${place(config)} took the connection but sent no greeting.`,
+        reason: `${serverName(config)} took the connection but sent no greeting.`,
         remedy:
           config.tls === "implicit"
             ? "Check that smtp_host and smtp_port are those of a mail server."
@@ -113,13 +113,13 @@ function ofTimeout(error: NodemailerError, config: EmailConfig): MailFailure {
     case "UPGRADE_TIMEOUT":
       return {
         ...TEMPORARY,
-        reason: `${place(config)} agreed to STARTTLS but did not finish the TLS handshake.`,
+        reason: `${serverName(config)} agreed to STARTTLS but did not finish the TLS handshake.`,
         remedy: 'Try again; if it stays, try smtp_tls = "implicit" with port 465.',
       };
     default:
       return {
         ...TEMPORARY,
-        reason: `${place(config)} stopped answering in the middle of the conversation.`,
+        reason: `${serverName(config)} stopped answering in the middle of the conversation.`,
         remedy: "Try again; if it stays, look into the mail server's log.",
       };
   }
@@ -139,14 +139,14 @@ function ofTls(error: NodemailerError, config: EmailConfig): MailFailure | undef
   if (error.command === "STARTTLS" || (error.command === "EHLO" && config.tls === "starttls")) {
     return {
       ...MISCONFIGURED,
-      reason: `${place(config)} offers no STARTTLS, and without TLS nothing is sent to it.`,
+      reason: `${serverName(config)} offers no STARTTLS, and without TLS nothing is sent to it.`,
       remedy: 'Try smtp_tls = "implicit" with port 465, or the submission port 587 if another is set.',
     };
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
     return {
       ...MISCONFIGURED,
-      reason: `The TLS certificate of ${place(config)} is for another name.`,
+      reason: `The TLS certificate of ${serverName(config)} is for another name.`,
       remedy:
         isIP(config.host) === 0
           ? "Set smtp_host to a name that is in the certificate, usually the one the mail service documents."
@@ -156,14 +156,14 @@ function ofTls(error: NodemailerError, config: EmailConfig): MailFailure | undef
   if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
     return {
       ...MISCONFIGURED,
-      reason: `The TLS certificate of ${place(config)} ${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"}.`,
+      reason: `The TLS certificate of ${serverName(config)} ${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"}.`,
       remedy: "Renew the mail server's certificate, and check that this machine's clock is right.",
     };
   }
   if (UNTRUSTED.has(code)) {
     return {
       ...MISCONFIGURED,
-      reason: `The TLS certificate of ${place(config)} is not trusted (${code}).`,
+      reason: `The TLS certificate of ${serverName(config)} is not trusted (${code}).`,
       remedy:
         "Check that smtp_host is the right server. If it uses an authority of your own, start Runegate with NODE_EXTRA_CA_CERTS set to that authority's certificate file (PEM).",
     };
@@ -171,14 +171,14 @@ function ofTls(error: NodemailerError, config: EmailConfig): MailFailure | undef
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG") {
     return {
       ...MISCONFIGURED,
-      reason: `${place(config)} does not speak TLS from the first byte.`,
+      reason: `${serverName(config)} does not speak TLS from the first byte.`,
       remedy: 'Set smtp_tls = "starttls" with port 587, or use port 465.',
     };
   }
   if (error.code === "ETLS" || code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_")) {
     return {
       ...MISCONFIGURED,
-      reason: `The TLS handshake with ${place(config)} failed (${code}).`,
+      reason: `The TLS handshake with ${serverName(config)} failed (${code}).`,
       remedy: "The server must speak TLS 1.2 or newer: look into its log.",
     };
   }
@@ -194,12 +194,12 @@ function ofReply(error: NodemailerError, config: EmailConfig): MailFailure | und
     return refusedForGood
       ? {
           ...MISCONFIGURED,
-          reason: `${place(config)} did not accept the login of ${config.user ?? ""}${said}`,
+          reason: `${serverName(config)} did not accept the login of ${config.user ?? ""}${said}`,
           remedy: remedyForLogin(config),
         }
       : {
           ...TEMPORARY,
-          reason: `${place(config)} could not check the login just now${said}`,
+          reason: `${serverName(config)} could not check the login just now${said}`,
           remedy: "Try again later.",
         };
   }
@@ -207,7 +207,7 @@ function ofReply(error: NodemailerError, config: EmailConfig): MailFailure | und
   if (error.responseCode === 530) {
     return {
       ...MISCONFIGURED,
-      reason: `${place(config)} wants a login first${said}`,
+      reason: `${serverName(config)} wants a login first${said}`,
       remedy: "Set smtp_user and smtp_pass.",
     };
   }
@@ -215,7 +215,7 @@ function ofReply(error: NodemailerError, config: EmailConfig): MailFailure | und
     case "MAIL FROM":
       return {
         ...(refusedForGood ? MISCONFIGURED : TEMPORARY),
-        reason: `${place(config)} refused the sender ${config.from.address}${said}`,
+        reason: `${serverName(config)} refused the sender ${config.from.address}${said}`,
         remedy: refusedForGood
           ? "Set from_address to an address that this account may send from; with most services it must be verified there first."
           : "Try again later.",
@@ -223,7 +223,7 @@ function ofReply(error: NodemailerError, config: EmailConfig): MailFailure | und
     case "RCPT TO":
       return {
         ...(refusedForGood ? PERMANENT : TEMPORARY),
-        reason: `${place(config)} refused the recipient${said}`,
+        reason: `${serverName(config)} refused the recipient${said}`,
         remedy: refusedForGood
           ? "Check the address. If the reply speaks of relaying, the server wants a login (smtp_user) or does not know this machine."
           : "Nothing to do if it passes: servers defer mail from senders they do not know yet.",
@@ -231,7 +231,7 @@ function ofReply(error: NodemailerError, config: EmailConfig): MailFailure | und
     case "DATA":
       return {
         ...(refusedForGood ? PERMANENT : TEMPORARY),
-        reason: `${place(config)} refused the mail${said}`,
+        reason: `${serverName(config)} refused the mail${said}`,
         remedy: refusedForGood
           ? "The reply says why. If it speaks of spam or policy, check SPF, DKIM and DMARC of the sender's domain."
           : "Try again later.",
@@ -239,7 +239,7 @@ function ofReply(error: NodemailerError, config: EmailConfig): MailFailure | und
     default:
       return {
         ...TEMPORARY,
-        reason: `${place(config)} turned the conversation down${said}`,
+        reason: `${serverName(config)} turned the conversation down${said}`,
         remedy: "The reply says why; check that smtp_host and smtp_port are those of a mail server.",
       };
   }
@@ -252,7 +252,7 @@ function remedyForLogin(config: EmailConfig): string {
   return "Check smtp_user and smtp_pass. Some services want an app password or an API key in place of the account's password.";
 }
 
-function place(config: EmailConfig): string {
+function serverName(config: EmailConfig): string {
   return `${isIP(config.host) === 6 ? `[${config.host}]` : config.host}:${config.port}`;
 }
 

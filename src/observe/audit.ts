@@ -80,11 +80,11 @@ function lineOf(
 
 export type FoldingAudit = {
   readonly audit: Audit;
-  /** Writes what has been counted and not been told of yet. */
+  /** Writes what has been counted and not been written yet. */
   flush(): void;
 };
 
-/** For so long, repetitions of a refusal are counted before they are told of. */
+/** For so long, repetitions of a refusal are counted before their line is written. */
 const FOLD_MS = 60_000;
 /** Refusals whose repetitions are counted for each client; those of all further clients are counted together. */
 const MOST_FOLDED = 100;
@@ -92,7 +92,7 @@ const MOST_FOLDED = 100;
 /**
  * The same, but for refusals that anybody may cause as often as they can send requests, which would fill any disk: of one kind
  * and client, the first is a line at once, and those of the minute after it are one more, with their number in `repeated`. That
- * one names what they have in common; without a client, it counts those of all who are not told of by themselves.
+ * one names what they have in common; without a client, it counts those of all who have no line of their own.
  */
 export function createFoldingAudit(log: Logger, clock: Clock): FoldingAudit {
   type Folded = { readonly common: Fields; readonly until: number; repeated: number };
@@ -101,7 +101,7 @@ export function createFoldingAudit(log: Logger, clock: Clock): FoldingAudit {
   const folded = new Map<string, Folded>();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  function tellUntil(now: number): void {
+  function writeUntil(now: number): void {
     for (const [key, { common, until, repeated }] of folded) {
       if (until > now) break;
       folded.delete(key);
@@ -109,7 +109,7 @@ export function createFoldingAudit(log: Logger, clock: Clock): FoldingAudit {
     }
     clearTimeout(timer);
     if (folded.size === 0) return;
-    timer = setTimeout(() => tellUntil(clock.monotonic()), FOLD_MS);
+    timer = setTimeout(() => writeUntil(clock.monotonic()), FOLD_MS);
     timer.unref();
   }
 
@@ -117,7 +117,7 @@ export function createFoldingAudit(log: Logger, clock: Clock): FoldingAudit {
     audit(kind, facts) {
       const now = clock.monotonic();
       const [oldest] = folded.values();
-      if (oldest !== undefined && oldest.until <= now) tellUntil(now);
+      if (oldest !== undefined && oldest.until <= now) writeUntil(now);
       if (kind.isEndless?.(facts) !== true) return audit(kind, facts);
       const ofAll = lineOf(kind, facts, kind.foldedBy ?? ["reason"]);
       const own = { ...ofAll, ...lineOf(kind, facts, ["client", "path"]) };
@@ -130,9 +130,9 @@ export function createFoldingAudit(log: Logger, clock: Clock): FoldingAudit {
       }
       const common = isRoom ? own : ofAll;
       folded.set(JSON.stringify(common), { common, until: now + FOLD_MS, repeated: 0 });
-      if (folded.size === 1) tellUntil(now);
+      if (folded.size === 1) writeUntil(now);
       audit(kind, facts);
     },
-    flush: () => tellUntil(Number.POSITIVE_INFINITY),
+    flush: () => writeUntil(Number.POSITIVE_INFINITY),
   };
 }

@@ -35,71 +35,50 @@ const mailbox = template(mailboxSource, ["mails", "still"]);
 const mail = template(mailSource, ["to", "subject", "text", "html", "isoTime", "utcTime", "link", "code"]);
 
 /** Asks for an address. `next` is left out of the form when empty. */
-export function loginPage({
-  next,
-  email,
-  error,
-  notice,
-}: {
+export function loginPage(shown: {
   next: string;
   email?: string | undefined;
   error?: string | undefined;
   notice?: string | undefined;
 }): string {
-  return page("Sign in", login({ next, email, error, notice }));
+  return page("Sign in", login({ email: "", error: "", notice: "", ...shown }));
 }
 
 /**
  * Says that a mail may be on its way, without telling whether it is, and takes its code. With script, it goes on to
  * `next` by itself once the link was opened in another tab.
- * @param mailbox whether mail is in the development mailbox, to which the page then leads.
+ * @param shown.mailbox whether mail is in the development mailbox, to which the page then leads.
  */
-export function sentPage({
-  email,
-  expiryMinutes,
-  error,
-  next,
-  mailbox = false,
-}: {
+export function sentPage(shown: {
   email: string;
   expiryMinutes: number;
   error?: string | undefined;
   next: string;
   mailbox?: boolean | undefined;
 }): string {
-  const expiry = expiryMinutes === 1 ? "1 minute" : `${expiryMinutes} minutes`;
-  const content = sent({
-    email,
-    expiry,
-    minutes: `${expiryMinutes}`,
-    error,
-    next,
-    again: loginHref(next),
-    mailbox: flag(mailbox),
-  });
-  return page("Check your mail", content);
+  const minutes = `${shown.expiryMinutes}`;
+  const expiry = minutes === "1" ? "1 minute" : `${minutes} minutes`;
+  const again = loginHref(shown.next);
+  return page(
+    "Check your mail",
+    sent({ error: "", ...shown, minutes, expiry, again, mailbox: flag(shown.mailbox) }),
+  );
 }
 
 /**
  * For a link opened in another browser than the one that asked.
- * @param requestedAt milliseconds since the Unix epoch
- * @param from where the link was asked for, in words
+ * @param shown.requestedAt milliseconds since the Unix epoch
+ * @param shown.from where the link was asked for, in words
  */
-export function confirmPage({
-  email,
-  token,
-  requestedAt,
-  from,
-  next = "",
-}: {
+export function confirmPage(shown: {
   email: string;
   token: string;
   requestedAt: number;
   from: string;
   next?: string | undefined;
 }): string {
-  const content = confirm({ email, token, ...moment(requestedAt), from, again: loginHref(next) });
-  return page("Confirm sign-in", content);
+  const again = loginHref(shown.next ?? "");
+  return page("Confirm sign-in", confirm({ ...shown, ...moment(shown.requestedAt), again }));
 }
 
 /** The button that signs out; without `email`, word that nobody is signed in. */
@@ -112,17 +91,10 @@ export function loggedOutPage(): string {
 }
 
 /**
- * @param requestId what a visitor can quote and an operator find in the log
- * @param retrySeconds after how long the page is asked for again by itself, which its `message` advises to do
+ * @param shown.requestId what a visitor can quote and an operator find in the log
+ * @param shown.retrySeconds after how long the page is asked for again by itself, which its `message` advises to do
  */
-export function errorPage({
-  status,
-  title,
-  message,
-  requestId,
-  action,
-  retrySeconds,
-}: {
+export function errorPage(shown: {
   status: number;
   title: string;
   message: string;
@@ -131,15 +103,13 @@ export function errorPage({
   retrySeconds?: number | undefined;
 }): string {
   const content = failure({
-    status: `${status}`,
-    title,
-    message,
-    requestId,
-    actionHref: action?.href,
-    actionLabel: action?.label,
-    retrySeconds: retrySeconds?.toString(),
+    ...shown,
+    status: `${shown.status}`,
+    actionHref: shown.action?.href,
+    actionLabel: shown.action?.label,
+    retrySeconds: shown.retrySeconds?.toString(),
   });
-  return page(title, content);
+  return page(shown.title, content);
 }
 
 /** One mail of the development mailbox. `at` is milliseconds since the Unix epoch. */
@@ -158,13 +128,7 @@ export type MailboxMail = {
  * The development mailbox, newest mail first, in whatever order they are given.
  * @param still whether it is loaded again only when asked to.
  */
-export function mailboxPage({
-  mails,
-  still = false,
-}: {
-  mails: readonly MailboxMail[];
-  still?: boolean | undefined;
-}): string {
+export function mailboxPage({ mails, still }: { mails: readonly MailboxMail[]; still?: boolean }): string {
   const newestFirst = mails.toSorted((a, b) => b.at - a.at);
   const articles = newestFirst.map(({ to, subject, text, html, at, link, code }) =>
     mail({ to, subject, text, html: html && LEAVE_FRAME + html, ...moment(at), link, code }),
@@ -176,8 +140,8 @@ export function mailboxPage({
 const LEAVE_FRAME = '<!doctype html><base target="_top">';
 
 /** For `#if`. */
-function flag(value: boolean): string {
-  return value ? "yes" : "";
+function flag(value: boolean | undefined): string {
+  return value === true ? "yes" : "";
 }
 
 function page(title: string, content: Html, wide?: "wide"): string {

@@ -8,18 +8,18 @@ import { createGateway, type Gateway } from "../server.ts";
 import type { Stores } from "../store/contracts.ts";
 
 /** What a gateway is made with, beside its configuration: in a process by itself, a supervisor or a worker. */
-export type Parts = {
+export type Resources = {
   readonly stores: Stores;
   readonly mailbox: Mailbox;
   readonly loggers: LoggerFor;
-  /** What is open at the gateway whose place this one takes, if it takes one. */
+  /** What is open at the gateway that this one replaces, if it replaces one. */
   readonly live?: LiveConnections;
 };
 
-export type Compose = (configuration: Configuration, parts: Parts) => Gateway;
+export type Compose = (configuration: Configuration, resources: Resources) => Gateway;
 
-export const composeGateway: Compose = ({ options, email }, parts) => {
-  const { stores, mailbox, loggers, live } = parts;
+export const composeGateway: Compose = ({ options, email }, resources) => {
+  const { stores, mailbox, loggers, live } = resources;
   return createGateway({
     options,
     email,

@@ -26,12 +26,12 @@ export async function handOver(settings: {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Called when the successor listens. */
   readonly onUp: (pid: number) => void;
-  /** Called when it is alone in listening, and before it goes on as the only main process. */
+  /** Called when no other process listens any more, and before it goes on as the only main process. */
   readonly onClosed: (pid: number) => Promise<void>;
 }): Promise<number> {
   const { serving } = settings;
   const up = Promise.withResolvers<ToPredecessor>();
-  // The watchdog is told by the pid that it is for.
+  // systemd names the process that the watchdog is for.
   const { WATCHDOG_PID: _, ...env } = settings.env;
   const child = Bun.spawn(commandLine("serve", SUCCESSOR_FLAG), {
     env,

@@ -22,7 +22,7 @@ export type Lifecycle = {
   reload(configuration: Configuration, compose: Compose): Promise<void>;
   /** Reads the options again, and hands over to the executable on disk where that is asked for. Never rejects. */
   renew(withExecutable: boolean): Promise<void>;
-  /** Tells whoever waits that it serves. */
+  /** Says to systemd that it serves. */
   ready(): void;
   /** Called again, it gives requests that are under way less time. */
   stop(signal: string): void;
@@ -33,7 +33,7 @@ export type Lifecycle = {
 export function createLifecycle(
   io: Io,
   first: Configuration,
-  parts: {
+  opened: {
     readonly log: Log;
     readonly stores: Stores;
     readonly serving: Serving;
@@ -41,10 +41,10 @@ export function createLifecycle(
     readonly surroundings: Surroundings | undefined;
   },
 ): Lifecycle {
-  const { stores, serving, notifier } = parts;
+  const { stores, serving, notifier } = opened;
   const { listen, store } = first.options;
   const { promise: stopped, resolve } = Promise.withResolvers<ExitCode>();
-  let { log } = parts;
+  let { log } = opened;
   let configuration = first;
   let control: Control | undefined;
   let stopping = false;
@@ -79,7 +79,7 @@ export function createLifecycle(
 
   async function reread(): Promise<void> {
     try {
-      const next = loadConfiguration(io.env, parts.surroundings);
+      const next = loadConfiguration(io.env, opened.surroundings);
       for (const warning of next.warnings) logger().warn(describe(warning));
       await reload(next, composeGateway);
     } catch (error) {

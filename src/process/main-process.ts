@@ -25,7 +25,7 @@ import { type Supervision, serveWithWorkers } from "./workers.ts";
 /** The process that is started and signalled: it opens the stores and the address, reloads, hands over, and stops. */
 
 export type MainSettings = {
-  /** Said once it listens; the demonstration tells where to click. */
+  /** Printed once it listens: for the demonstration, where to click. */
   readonly greet?: (url: string) => void;
   /** Where else options are looked for; as on any machine, unless said otherwise. */
   readonly surroundings?: Surroundings;
@@ -140,13 +140,13 @@ async function open(
     io.err(`The store cannot be opened: ${error.message}`);
     return EXIT.failed;
   }
-  const parts = { stores, mailbox: terminalMailbox(io), loggers: log.loggers };
+  const resources = { stores, mailbox: terminalMailbox(io), loggers: log.loggers };
   try {
     if (!settings.successor) await claimAddress(listen);
     const serving =
       workers === 1
-        ? serveSingle(configuration, parts)
-        : await serveWithWorkers(configuration, { ...parts, env: io.env }, settings.supervision);
+        ? serveSingle(configuration, resources)
+        : await serveWithWorkers(configuration, { ...resources, env: io.env }, settings.supervision);
     return { stores, serving };
   } catch (error) {
     log.flush();

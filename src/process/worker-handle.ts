@@ -22,7 +22,7 @@ export type WorkerHandle = {
   /** Makes it end. It is killed where it has not within that time and a little more. */
   stop(withinMs: number): void;
   kill(): void;
-  /** Whether it has been told to end. */
+  /** Whether it has been asked to end. */
   readonly isLeaving: boolean;
   /** How it ended, for people. */
   readonly exited: Promise<string>;

@@ -26,7 +26,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   readonly stopped: Promise<void>;
 } {
   const { promise: stopped, resolve } = Promise.withResolvers<void>();
-  const guest = createGuestStores({ clock: systemClock, send });
+  const remote = createGuestStores({ clock: systemClock, send });
   let running: { readonly instance: Instance; readonly stores: Stores; log: Log } | undefined;
   let stopping = false;
 
@@ -35,9 +35,9 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     const log = openLog(options, true);
     const stores =
       options.store.kind === "memory"
-        ? guest.stores
+        ? remote.stores
         : await openStores(options.store, { clock: systemClock, log: log.loggers("store") });
-    // It may have been told to stop meanwhile.
+    // It may have been asked to stop meanwhile.
     if (stopping) return;
     const gateway = composeGateway(configuration, { stores, mailbox: remoteMailbox(), loggers: log.loggers });
     running = { instance: openInstance(gateway, options, true, log.loggers("main")), stores, log };
@@ -61,8 +61,8 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   /** One for all workers: whoever develops looks at whichever answers. */
   function remoteMailbox(): Mailbox {
     return {
-      send: async (mail) => void (await guest.call("mailbox.send", mail)),
-      mails: async () => (await guest.call("mailbox.mails")) as readonly ReceivedMail[],
+      send: async (mail) => void (await remote.call("mailbox.send", mail)),
+      mails: async () => (await remote.call("mailbox.mails")) as readonly ReceivedMail[],
     };
   }
 
@@ -113,13 +113,13 @@ export function runWorker(send: (message: ToSupervisor) => void): {
         case "answer":
         case "ended":
         case "taken":
-          guest.receive(message);
+          remote.receive(message);
           break;
       }
     },
     stop: () => void stop(DRAIN_MS),
     abandon() {
-      void guest.stores.close();
+      void remote.stores.close();
       void stop(DRAIN_MS);
     },
     stopped,

@@ -3,7 +3,7 @@ import type { Mail } from "../mail/mailer.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { hostStores } from "../store/remote/host.ts";
 import type { StoreEvent } from "../store/remote/messages.ts";
-import { composeGateway, type Parts } from "./compose.ts";
+import { composeGateway, type Resources } from "./compose.ts";
 import { createSerially } from "./serially.ts";
 import { RETIRE_MS, type Serving } from "./serving.ts";
 import { startWorker, type WorkerHandle } from "./worker-handle.ts";
@@ -13,7 +13,7 @@ import { startWorker, type WorkerHandle } from "./worker-handle.ts";
  * state that they share (`store/remote`); other stores each of them opens for itself.
  */
 
-/** One of the places to be filled with a worker. */
+/** For one worker, and the next when that one ends. */
 type Slot = {
   worker: WorkerHandle | undefined;
   /** In a row. */
@@ -44,13 +44,13 @@ const UNANSWERED_PINGS = 3;
 /** @throws if the first workers do not get to listen, with the reason. */
 export async function serveWithWorkers(
   first: Configuration,
-  parts: Parts & { readonly env: Readonly<Record<string, string | undefined>> },
+  resources: Resources & { readonly env: Readonly<Record<string, string | undefined>> },
   { firstWait, longestWait, settled, pingEvery }: Supervision = SUPERVISION,
 ): Promise<Serving> {
-  const { stores, mailbox, env } = parts;
-  let { loggers } = parts;
+  const { stores, mailbox, env } = resources;
+  let { loggers } = resources;
   let configuration = first;
-  let gateway = composeGateway(configuration, parts);
+  let gateway = composeGateway(configuration, resources);
   /** No worker is started any more. */
   let ending = false;
   const log = () => loggers("main");
@@ -59,7 +59,7 @@ export async function serveWithWorkers(
 
   /** Every worker that runs, those that are leaving too. */
   const all = new Set<WorkerHandle>();
-  function tell(event: StoreEvent): void {
+  function broadcast(event: StoreEvent): void {
     for (const worker of all) worker.send(event);
   }
   const answer = hostStores(
@@ -68,12 +68,12 @@ export async function serveWithWorkers(
       "mailbox.send": (mail) => mailbox.send(mail as Mail),
       "mailbox.mails": () => mailbox.mails(),
     },
-    tell,
+    broadcast,
   );
   const slots: Slot[] = [];
   const serving = () => slots.flatMap(({ worker }) => (worker === undefined ? [] : [worker]));
 
-  stores.sessions.onEnded((session) => tell({ kind: "ended", session }));
+  stores.sessions.onEnded((session) => broadcast({ kind: "ended", session }));
 
   /** Resolves when it listens. */
   async function start(): Promise<WorkerHandle> {

@@ -82,7 +82,7 @@ export type Forwarded = {
 export type ToUpstream = (headers: Readonly<Record<string, string>>, forwarded: Forwarded) => Headers;
 
 /** Whoever is active at the moment; what is not here is made again. */
-const TOLD_CACHE = 512;
+const MOST_VISITORS = 512;
 
 /**
  * What Runegate itself says is the same in every request of one visitor from one place, so it is made once and copied, and
@@ -90,22 +90,22 @@ const TOLD_CACHE = 512;
  * that saves 3 µs of 9 for a program's two headers, and 5 of 16 for a browser's thirteen.)
  */
 export function createToUpstream(name: UpstreamName | undefined): ToUpstream {
-  const told = new Map<string, Headers>();
+  const visitors = new Map<string, Headers>();
 
-  function toldTo({ client, principal }: Forwarded): Headers {
+  function ownHeadersFor({ client, principal }: Forwarded): Headers {
     // A line feed is in none of them.
     const user = principal === undefined ? "" : nameOf(principal);
     const key = `${client.host}\n${client.forwardedFor}\n${client.proto}\n${client.ip}\n${user}`;
-    const known = told.get(key);
+    const known = visitors.get(key);
     if (known !== undefined) return known;
-    const made = said(client, principal, name?.host ?? client.host);
-    if (told.size >= TOLD_CACHE) told.clear();
-    told.set(key, made);
+    const made = makeOwnHeaders(client, principal, name?.host ?? client.host);
+    if (visitors.size >= MOST_VISITORS) visitors.clear();
+    visitors.set(key, made);
     return made;
   }
 
   return (headers, forwarded) => {
-    const result = new Headers(toldTo(forwarded));
+    const result = new Headers(ownHeadersFor(forwarded));
     if (forwarded.cookie !== undefined) result.set("cookie", forwarded.cookie);
     const { peerTrusted } = forwarded.client;
     // Names that Runegate sets are dropped from what was sent, and naming one in `Connection` removes only the forgery.
@@ -120,7 +120,7 @@ export function createToUpstream(name: UpstreamName | undefined): ToUpstream {
   };
 }
 
-function said(
+function makeOwnHeaders(
   { host, forwardedFor, proto, ip }: Client,
   principal: Principal | undefined,
   hostHeader: string,

@@ -13,8 +13,8 @@ export type Upstream = {
   /** Undefined where the application is addressed by its public name. */
   readonly name: UpstreamName | undefined;
   /**
-   * Starts both clocks of CONTRACT section 7 for one exchange. Exactly one of the outcomes is told, at most once, unless
-   * `settle` comes first.
+   * Starts both clocks of CONTRACT section 7 for one exchange. `expired` is called at most once, and
+   * not after `settle`.
    * @param slow called once if it is not settled within {@link SLOW_MS}, as most are.
    */
   await(expired: (what: UpstreamDelay) => void, slow: () => void): Waiting;
@@ -46,7 +46,7 @@ export type UpstreamSettings = {
 /** Until then an exchange costs one entry in one list, and nothing else is watched on its behalf. */
 const SLOW_MS = 50;
 
-/** Nobody notices it, and a small body that is sent after its head is there by then, over a tunnel to another house too. */
+/** Nobody notices it, and a small body that is sent after its head is there by then, over a VPN too. */
 const MOMENT_MS = 100;
 
 /** Well below what an idle connection to the browser may last, since it is then that it has to be kept open. */
@@ -109,7 +109,7 @@ function startWaiting(
   lists: Lists,
   answers: Answers,
   reachable: () => Promise<boolean>,
-  tell: { expired(what: UpstreamDelay): void; slow(): void },
+  listener: { expired(what: UpstreamDelay): void; slow(): void },
 ): Waiting {
   let settled = false;
   let connect: Deadline | undefined;
@@ -125,7 +125,7 @@ function startWaiting(
     response = deadline(() => finish("response"));
     lists.probe.add(connect);
     lists.response.add(response);
-    tell.slow();
+    listener.slow();
   });
 
   function settle(): boolean {
@@ -138,7 +138,7 @@ function startWaiting(
   }
 
   function finish(what: UpstreamDelay): void {
-    if (settle()) tell.expired(what);
+    if (settle()) listener.expired(what);
   }
 
   lists.slow.add(begun);

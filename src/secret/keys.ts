@@ -17,26 +17,20 @@ export type Secrets = {
 };
 
 export function createKeys(secrets: Secrets): Keys {
-  const { jwtSecret, jwtSecretPrevious, sessionKey, sessionKeyPrevious } = secrets;
-  const pairs = {
-    jwt: createPairs(jwtSecret, jwtSecretPrevious),
-    session: createPairs(sessionKey, sessionKeyPrevious),
+  const roots = {
+    jwt: { current: secrets.jwtSecret, previous: secrets.jwtSecretPrevious },
+    session: { current: secrets.sessionKey, previous: secrets.sessionKeyPrevious },
   };
-  return { for: (purpose, from) => pairs[from](purpose) };
-}
-
-/** Derives each pair when it is first asked for. */
-function createPairs(current: Uint8Array, previous: Uint8Array | undefined): (purpose: string) => KeyPair {
-  const pairs = new Map<string, KeyPair>();
-  return (purpose) => {
-    const known = pairs.get(purpose);
-    if (known !== undefined) return known;
-    const pair = {
-      current: subkey(current, purpose),
-      previous: previous === undefined ? undefined : subkey(previous, purpose),
-    };
-    pairs.set(purpose, pair);
-    return pair;
+  const derived = new Map<string, KeyPair>();
+  return {
+    for(purpose, from) {
+      const known = derived.get(`${from} ${purpose}`);
+      if (known !== undefined) return known;
+      const { current, previous } = roots[from];
+      const pair = { current: subkey(current, purpose), previous: previous && subkey(previous, purpose) };
+      derived.set(`${from} ${purpose}`, pair);
+      return pair;
+    },
   };
 }
 
