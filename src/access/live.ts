@@ -13,8 +13,8 @@ export type LiveConnections = {
   /** @returns what to call when the connection has ended by itself. */
   add(proof: Proof, connection: LiveConnection): () => void;
   /**
-   * Asks about every proof that has something open, and closes what has lost it, or all of it when the
-   * store has not answered for seconds. Never rejects.
+   * Asks about every proof that has something open, and closes what has lost it, or that the store has not answered about
+   * for seconds: of the one that it stumbles over, and no others. Never rejects.
    */
   sweep(): Promise<void>;
   /** Goes by these from now on, with what is open: a reload changes who may be in, and breaks nothing off. */
@@ -37,6 +37,13 @@ export type LiveConnection = {
   takeUsed(): boolean;
 };
 
+/** What is open of one proof. */
+type Open = {
+  readonly connections: Set<LiveConnection>;
+  /** When the store last said that the proof is good, on the monotonic clock. */
+  answeredAt: number;
+};
+
 /** What is under way ends within 5 seconds of its session, the age of what a cache in front of the store knows included. */
 const SWEEP_EVERY_MS = 2_000;
 /** A store may be away for this long before what is open is closed: a sweep or two. One that just starts anew is no reason. */
@@ -51,21 +58,20 @@ export function createLiveConnections(
   let byKind = kindsOf(first);
   let log = firstLog;
   /** By kind and id of the proof. */
-  const open = new Map<string, Set<LiveConnection>>();
+  const open = new Map<string, Open>();
   let timer: ReturnType<typeof setInterval> | undefined;
   let sweeping = false;
   let size = 0;
-  let answeredAt = clock.monotonic();
 
   function remove(key: string, connection: LiveConnection): void {
-    const connections = open.get(key);
+    const connections = open.get(key)?.connections;
     if (connections === undefined || !connections.delete(connection)) return;
     size--;
     if (connections.size === 0) open.delete(key);
   }
 
   function close(key: string, reason: CloseReason): void {
-    const connections = open.get(key);
+    const connections = open.get(key)?.connections;
     if (connections === undefined) return;
     const closing = [...connections].filter((one) => reason !== "shutdown" || one.endsByItself !== true);
     if (closing.length === 0) return;
@@ -79,29 +85,29 @@ export function createLiveConnections(
   for (const { kind, onEnded } of first) onEnded((id) => close(keyOf({ kind, id }), "session_ended"));
 
   async function sweep(): Promise<void> {
-    try {
-      await look();
-      answeredAt = clock.monotonic();
-    } catch (error) {
-      log.warn("could not look at open sessions", {
-        reason: messageOf(error),
-      });
-      if (clock.monotonic() - answeredAt >= UNANSWERED_MS) closeAll("unverified");
-    }
-  }
-
-  async function look(): Promise<void> {
     // All at once: one after the other, a store that takes its time with each would see none of them closed in time.
-    await Promise.all([...open].map(([key, connections]) => lookAt(key, connections)));
+    const looks = await Promise.allSettled([...open].map(([key, one]) => lookAt(key, one)));
+    const failed = looks.filter((look) => look.status === "rejected");
+    if (failed[0] === undefined) return;
+    log.warn("could not look at open sessions", {
+      reason: messageOf(failed[0].reason),
+      sessions: failed.length,
+    });
   }
 
-  async function lookAt(key: string, connections: Iterable<LiveConnection>): Promise<void> {
+  async function lookAt(key: string, one: Open): Promise<void> {
     let used = false;
-    for (const connection of connections) used = connection.takeUsed() || used;
+    for (const connection of one.connections) used = connection.takeUsed() || used;
     const colon = key.indexOf(":");
     const authenticator = byKind.get(key.slice(0, colon));
-    const isAlive = (await authenticator?.alive(key.slice(colon + 1), used)) ?? false;
-    if (!isAlive) close(key, "session_ended");
+    try {
+      const isAlive = (await authenticator?.alive(key.slice(colon + 1), used)) ?? false;
+      if (!isAlive) close(key, "session_ended");
+      one.answeredAt = clock.monotonic();
+    } catch (error) {
+      if (clock.monotonic() - one.answeredAt >= UNANSWERED_MS) close(key, "unverified");
+      throw error;
+    }
   }
 
   function closeAll(reason: CloseReason): void {
@@ -111,12 +117,12 @@ export function createLiveConnections(
   return {
     add(proof, connection) {
       const key = keyOf(proof);
-      let connections = open.get(key);
-      if (connections === undefined) {
-        connections = new Set();
-        open.set(key, connections);
+      let one = open.get(key);
+      if (one === undefined) {
+        one = { connections: new Set(), answeredAt: clock.monotonic() };
+        open.set(key, one);
       }
-      connections.add(connection);
+      one.connections.add(connection);
       size++;
       return () => remove(key, connection);
     },

@@ -47,6 +47,26 @@ describe("while the store does not answer", () => {
     expect(closed).toEqual([...expected]);
   });
 
+  test("about one session, it is that one's streams that are closed", async () => {
+    const { clock, live, closed } = setUp();
+    const stumbles = {
+      onEnded() {},
+      async alive(id: string) {
+        if (id === "broken") throw new StoreUnavailable("it cannot be written");
+        return true;
+      },
+    } as unknown as Sessions;
+    live.follow(stumbles, SILENT);
+    const broken: CloseReason[] = [];
+    live.add("broken", { close: (reason) => void broken.push(reason), takeUsed: () => false });
+    for (let i = 0; i < 4; i++) {
+      clock.advance(2000);
+      await live.sweep();
+    }
+    expect([broken, closed]).toEqual([["unverified"], []]);
+    expect(live.size).toBe(1);
+  });
+
   test("each answer starts the wait anew", async () => {
     const { clock, store, live, closed } = setUp();
     for (let i = 0; i < 10; i++) {
