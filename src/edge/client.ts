@@ -28,6 +28,18 @@ const PEER_CACHE = 512;
 
 const HOST_CACHE = 512;
 
+const TOLD_BY_PROXIES = ["forwarded", "via", "x-real-ip"] as const;
+/**
+ * Without the client's address, these tell of a proxy alone. So does `Connection: close`, which no browser sends: with nothing but
+ * `proxy_pass`, nginx before 1.29.7 names nobody, calls itself by our own address in `Host`, and sends this.
+ */
+const FORWARDED_BESIDE = [
+  "x-forwarded-proto",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-forwarded-server",
+] as const;
+
 /** A host and optional port (RFC 9110 §7.2), with nothing that could break out of a header or a URL. */
 const HOST = /^(?:[a-z0-9_.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/i;
 
@@ -108,7 +120,9 @@ export function createClientReader(
     if (peer === undefined) return undefined;
     const forwardedFor = headers["x-forwarded-for"];
     const hasOtherSign =
-      headers.forwarded !== undefined || headers.via !== undefined || headers["x-real-ip"] !== undefined;
+      TOLD_BY_PROXIES.some((name) => headers[name] !== undefined) ||
+      headers.connection?.toLowerCase() === "close" ||
+      (forwardedFor === undefined && FORWARDED_BESIDE.some((name) => headers[name] !== undefined));
     if (!peer.trusted) {
       return {
         ip: peer.ip,

@@ -75,6 +75,10 @@ describe("the development mailbox", () => {
     ["X-Forwarded-For: 203.0.113.9, garbage"],
     ["X-Forwarded-For: garbage, 127.0.0.1"],
     ["X-Forwarded-For:"],
+    // What nginx sends that was told nothing but `proxy_pass`, and one that was told of the scheme too.
+    ["Connection: close"],
+    ["X-Forwarded-Proto: https"],
+    ["X-Forwarded-Host: localhost"],
   ])("is hidden where %s tells of a proxy whose client may be anybody", async (field) => {
     for (const trusted of ["127.0.0.0/8", ""]) {
       const gateway = await startGateway({ env: { RUNEGATE_TRUSTED_PROXIES: trusted } });
