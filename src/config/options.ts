@@ -281,7 +281,7 @@ export const OPTIONS = {
     name: "RUNEGATE_EMAIL_COOLDOWN",
     parse: duration("s", 0, DAY),
     default: "300",
-    help: "Time between two mails to one mailbox, unless a link was used in between; a plain number is seconds, 0 is no limit.",
+    help: "Time between two mails to one address, all its sub-addresses (`name+…`) counting as another one, unless a link was used in between; a plain number is seconds, 0 is no limit.",
   },
   tokenRateLimit: {
     name: "RUNEGATE_TOKEN_RATE_LIMIT",
