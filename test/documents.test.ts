@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import manifest from "../package.json" with { type: "json" };
+import { findCommand } from "../src/commands/list.ts";
 
 /** The pages for people who join stay true: what they count, name and link to is there. */
 
@@ -45,6 +46,19 @@ test.each(PAGES)("the links of %s lead somewhere", (page) => {
 test.each(["CONTRIBUTING.md", "SECURITY.md"])(".github/%s names scripts that are there", (page) => {
   const names = [...read(`.github/${page}`).matchAll(/npm run ([\w:]+)/g)].map(([, name = ""]) => name);
   expect(names.filter((name) => !(name in manifest.scripts))).toEqual([]);
+});
+
+test.each([...PAGES, "deploy/README.md"])("%s names commands and flags that are there", async (page) => {
+  // `runegate` with nothing before it but a line's indentation or a quoting mark, so that paths and prose do not count.
+  for (const [line, name = "", flags = ""] of read(page).matchAll(
+    /(?<=^ *|`)runegate ([a-z-]+)((?: [^\s`#]+)*)/gm,
+  )) {
+    const command = await findCommand(name);
+    expect([line, command === undefined]).toEqual([line, false]);
+    for (const [flag] of flags.matchAll(/--[a-z-]+/g)) {
+      expect([line, command?.help.includes(flag)]).toEqual([line, true]);
+    }
+  }
 });
 
 describe("what is counted", () => {

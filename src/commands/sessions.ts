@@ -20,7 +20,8 @@ ${REACH_HELP}
   revoke --all    end every session
   --json          print JSON
 
-A session that is ended also loses its open WebSockets and event streams.
+All that is under way on a session ends with it: WebSockets, streams, downloads,
+uploads and requests that still wait.
 Exit codes: ${EXIT.done} done, ${EXIT.failed} neither an instance nor a store could be reached, or nothing
 to revoke.
 
