@@ -49,16 +49,13 @@ describe("while the store does not answer", () => {
 
   test("about one session, it is that one's streams that are closed", async () => {
     const { clock, live, closed } = setUp();
-    const stumbles = {
-      onEnded() {},
-      async alive(id: string) {
-        if (id === "broken") throw new StoreUnavailable("it cannot be written");
-        return true;
-      },
-    } as unknown as Sessions;
-    live.follow(stumbles, SILENT);
+    const stumbles = authenticator(async (id) => {
+      if (id === "broken") throw new StoreUnavailable("it cannot be written");
+      return true;
+    });
+    live.follow([stumbles], SILENT);
     const broken: CloseReason[] = [];
-    live.add("broken", { close: (reason) => void broken.push(reason), takeUsed: () => false });
+    live.add(session("broken"), { close: (reason) => void broken.push(reason), takeUsed: () => false });
     for (let i = 0; i < 4; i++) {
       clock.advance(2000);
       await live.sweep();

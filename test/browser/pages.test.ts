@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { deadPort } from "../support/upstream.ts";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { type Stage, startStage, TEST_TIMEOUT } from "./stage.ts";
 import { chromium, type Tab } from "./tab.ts";
 
@@ -29,7 +31,8 @@ const EMAIL = "ada.lovelace@example.org";
 const LONG = `${"a-rather-long-name.".repeat(3)}x@${"department-of-long-names.".repeat(6)}example.org`;
 
 let stages: { readonly usual: Stage; readonly away: Stage; readonly limited: Stage };
-let awayPort: number;
+/** Where nothing listens until a test does: a free port could be taken by any other test. */
+let away: string;
 let contrast: string;
 
 const pages: readonly Page[] = [
@@ -181,10 +184,10 @@ setDefaultTimeout(TEST_TIMEOUT);
 
 describe.skipIf(chromium === undefined)("the page", () => {
   beforeAll(async () => {
-    awayPort = await deadPort();
+    away = join(mkdtempSync(join(tmpdir(), "runegate-pages-")), "away.sock");
     stages = {
       usual: await startStage(),
-      away: await startStage({ RUNEGATE_TARGET_SERVICE: `http://127.0.0.1:${awayPort}` }),
+      away: await startStage({ RUNEGATE_TARGET_SERVICE: `unix:${away}` }),
       limited: await startStage({ RUNEGATE_RATE_LIMIT_ENABLED: "true" }),
     };
     // An expression, without the semicolon that ends it as a statement.
@@ -192,6 +195,7 @@ describe.skipIf(chromium === undefined)("the page", () => {
   });
   afterAll(async () => {
     for (const stage of Object.values(stages)) await stage.stop();
+    rmSync(dirname(away), { recursive: true });
   });
   afterEach(async () => {
     for (const stage of Object.values(stages)) expect(await stage.clear()).toEqual([]);
@@ -246,8 +250,7 @@ describe.skipIf(chromium === undefined)("the page", () => {
       "/tides?day=2",
     ]);
     const application = Bun.serve({
-      hostname: "127.0.0.1",
-      port: awayPort,
+      unix: away,
       fetch: ({ url }) =>
         new Response(
           `<!doctype html><link rel="icon" href="data:,"><h1>Back at ${new URL(url).search}</h1>`,
