@@ -90,7 +90,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     ownCookies: new Set(cookies.map(({ name }) => name)),
     log,
   });
-  const tunnel = createTunnel({ route, upstream, live, log });
+  const tunnel = createTunnel({ ...options, route, upstream, live, clock, log });
 
   const door = createDoor({
     rooms: asOne(rooms, loggers),

@@ -6,6 +6,7 @@ import { logLevels } from "../observe/levels.ts";
 import type { Parser } from "../option/value-error.ts";
 import {
   boolean,
+  boundedSize,
   byteSize,
   choice,
   duration,
@@ -345,6 +346,13 @@ export const OPTIONS = {
     parse: byteSize,
     default: "unlimited",
     help: "Largest request body passed on, such as `10MiB` or `1GB`; refused with 413 beyond it.",
+  },
+  maxMessage: {
+    name: "RUNEGATE_MAX_MESSAGE",
+    // Each is held whole, so there is no "unlimited".
+    parse: boundedSize(2 ** 30),
+    default: "64MiB",
+    help: "Largest single WebSocket message passed on, either way, uncompressed; up to 1GiB. A longer one closes the connection with 1009.",
   },
   store: {
     name: "RUNEGATE_STORE",

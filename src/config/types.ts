@@ -54,6 +54,8 @@ export type Options = {
   readonly responseTimeout: number;
   /** Bytes; undefined is unlimited. */
   readonly maxBody: number | undefined;
+  /** Bytes. */
+  readonly maxMessage: number;
   readonly store: StoreLocation;
   readonly workers: number;
   readonly debugEndpoints: boolean;

@@ -110,6 +110,15 @@ export function byteSize(text: string): number | undefined {
   return bytes;
 }
 
+/** As {@link byteSize}, for what has to have a limit, which is one of at most `max` bytes. */
+export function boundedSize(max: number): Parser<number> {
+  return (text) => {
+    const bytes = byteSize(text);
+    if (bytes !== undefined && bytes <= max) return bytes;
+    throw new ValueError(`is out of range: ${quote(text)}`, `Write a size of at most ${max / 2 ** 20}MiB.`);
+  };
+}
+
 /** Longest path of a unix socket: `sun_path` of `sockaddr_un` (unix(7)) less its NUL. */
 const MAX_SOCKET_PATH = 107;
 

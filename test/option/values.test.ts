@@ -4,6 +4,7 @@ import { logLevels } from "../../src/observe/levels.ts";
 import type { DurationUnit } from "../../src/option/values.ts";
 import {
   boolean,
+  boundedSize,
   byteSize,
   choice,
   duration,
@@ -126,6 +127,16 @@ describe("sizes", () => {
   test.each(["", "0", "10m", "10 apples", "1.5GB", "-1", "MB", "ib", "1ib", "999999999999999TB"])(
     "%j is refused",
     (text) => expect(outcome(byteSize, text)).toHaveProperty("problem"),
+  );
+});
+
+describe("sizes that must have a limit", () => {
+  test.each([
+    ["1", 1],
+    ["1GiB", 2 ** 30],
+  ])("%s is %d bytes", (text, bytes) => expect(boundedSize(2 ** 30)(text)).toBe(bytes));
+  test.each(["unlimited", "0", "1025MiB", "many"])("%j is refused", (text) =>
+    expect(outcome(boundedSize(2 ** 30), text)).toHaveProperty("problem"),
   );
 });
 

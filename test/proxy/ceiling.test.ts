@@ -48,8 +48,8 @@ async function openStream(): Promise<Wire> {
   return wire;
 }
 
-async function openSocket(): Promise<Peer> {
-  const { head, peer } = await openWebSocket(gateway.port, "/socket", [gateway.cookie]);
+async function openSocket(cookie: string): Promise<Peer> {
+  const { head, peer } = await openWebSocket(gateway.port, "/socket", [cookie]);
   expect(head.status).toBe(101);
   return peer;
 }
@@ -71,7 +71,12 @@ describe("a thousand event streams and a thousand WebSockets", () => {
         await handshake.wire.ended;
       });
       const streams = await open(EACH, openStream);
-      const peers = await open(EACH, openSocket);
+      // A session has a ceiling of its own, of 256.
+      const peers: Peer[] = [];
+      for (const email of ["", "bob@example.org", "cyd@example.org", "dan@example.org"]) {
+        const cookie = email === "" ? gateway.cookie : await gateway.signIn(email);
+        peers.push(...(await open(EACH / 4, () => openSocket(cookie))));
+      }
 
       // A ceiling would let them wait for a stream to end, and none does.
       for (let count = 0; count < 10; count++) {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { dial, readChunk, readResponseHead, requestHead, type Wire } from "../support/raw.ts";
 import { chunk, LAST_CHUNK, responseHead } from "../support/upstream.ts";
 import { type Pair, startPair, until, within } from "./support.ts";
+import { HANDSHAKE } from "./websocket.ts";
 
 setDefaultTimeout(30_000);
 
@@ -86,6 +87,17 @@ describe.each(ways)("a visitor who %s", (_, leave) => {
     leave(visitor);
     await within(PROMPT_MS, wire.ended);
     expect((await wire.readToEnd()).toString()).not.toContain(LAST_CHUNK);
+  });
+
+  test("while a WebSocket is being opened ends it, and nobody blames the application", async () => {
+    const working = work("/opening", () => {});
+    const visitor = await dial(pair.port);
+    await visitor.write(requestHead("GET /opening", [...HANDSHAKE, pair.cookie]));
+    const { wire } = await within(PROMPT_MS, working);
+    leave(visitor);
+    await within(PROMPT_MS, wire.ended);
+    await until(() => pair.gateway.lines.some((line) => line.includes("GET /opening 499 ")));
+    expect(pair.gateway.lines.filter((line) => line.includes("did not take the WebSocket"))).toEqual([]);
   });
 
   test("leaves nothing behind in the list of open streams", async () => {

@@ -2,8 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { dial, readChunk, readResponse, readResponseHead, requestHead } from "../support/raw.ts";
 import { chunk, LAST_CHUNK, responseHead } from "../support/upstream.ts";
 import { type Pair, startPair, within } from "./support.ts";
+import { acceptWebSocket, COMPRESSED, compress, OPCODE, openWebSocket, type Peer } from "./websocket.ts";
 
-/** What the options about bodies change: RUNEGATE_MAX_BODY and RUNEGATE_STREAM_RESPONSES. */
+/** What the options about sizes change: RUNEGATE_MAX_BODY, RUNEGATE_MAX_MESSAGE and RUNEGATE_STREAM_RESPONSES. */
 
 async function withPair(env: Record<string, string>, use: (pair: Pair) => Promise<void>): Promise<void> {
   const pair = await startPair({ env });
@@ -63,6 +64,56 @@ describe("RUNEGATE_MAX_BODY", () => {
       expect(response.body.byteLength).toBeGreaterThan(length);
     });
   });
+});
+
+describe("RUNEGATE_MAX_MESSAGE", () => {
+  const limit = 10 * 1024;
+
+  /** Both ends of a WebSocket, the sender first. */
+  async function withEnds(from: string, use: (from: Peer, to: Peer) => Promise<void>): Promise<void> {
+    await withPair({ RUNEGATE_MAX_MESSAGE: "10KiB" }, async ({ port, cookie, upstream }) => {
+      const { promise, resolve } = Promise.withResolvers<Peer>();
+      upstream.on("/socket", async (handshake) => {
+        resolve(await acceptWebSocket(handshake));
+        await handshake.wire.ended;
+      });
+      const offer = "Sec-WebSocket-Extensions: permessage-deflate";
+      const { peer: browser } = await openWebSocket(port, "/socket", [cookie, offer]);
+      const application = await promise;
+      if (from === "browser") await use(browser, application);
+      else await use(application, browser);
+      browser.wire.destroy();
+      application.wire.destroy();
+    });
+  }
+
+  const MESSAGES: ReadonlyArray<readonly [string, string, number, (bytes: number) => Buffer]> = [
+    ["browser", "binary", OPCODE.binary, (bytes) => Buffer.alloc(bytes)],
+    ["browser", "text", OPCODE.text, (bytes) => Buffer.alloc(bytes, "x")],
+    ["browser", "compressed", OPCODE.text | COMPRESSED, (bytes) => compress(Buffer.alloc(bytes, "x"))],
+    ["application", "binary", OPCODE.binary, (bytes) => Buffer.alloc(bytes)],
+    ["application", "text", OPCODE.text, (bytes) => Buffer.alloc(bytes, "x")],
+    // Counted in bytes, not in characters.
+    [
+      "application",
+      "text beyond ASCII",
+      OPCODE.text,
+      (bytes) => Buffer.from("\u20ac".repeat(bytes).slice(0, Math.ceil(bytes / 3))),
+    ],
+  ];
+  test.each(MESSAGES)(
+    "from the %s, %s: as long passes, longer is closed with 1009",
+    async (from, _, opcode, of) => {
+      await withEnds(from, async (sender, receiver) => {
+        await sender.frame(opcode, of(limit - 2));
+        expect("data" in (await within(2_000, receiver.nextMessage()))).toBe(true);
+        await sender.frame(opcode, of(limit + 1));
+        for (const peer of [receiver, sender]) {
+          expect(await within(2_000, peer.nextMessage())).toMatchObject({ kind: "close", code: 1009 });
+        }
+      });
+    },
+  );
 });
 
 describe("RUNEGATE_STREAM_RESPONSES=false", () => {

@@ -8,10 +8,14 @@ import { deadPort } from "../support/upstream.ts";
 /** A gateway in a process of its own, as `runegate serve` starts it, with one visitor signed in. */
 export type ServeProcess = {
   readonly port: number;
+  /** Where to connect to: the port, or the path of the unix socket. */
+  readonly address: number | string;
   readonly pid: number;
   /** `Cookie: …` of the session, as a header line. */
   readonly cookie: string;
   ask(line: string, fields?: readonly string[], body?: string | Uint8Array): Promise<RawResponse>;
+  /** Signs somebody else in, and gives what `cookie` is for them. */
+  signIn(email: string): Promise<string>;
   /** Physical memory it holds, in bytes. */
   memory(): number;
   /** The most it held since `forgetPeak`, in bytes. */
@@ -20,16 +24,19 @@ export type ServeProcess = {
   stop(): Promise<void>;
 };
 
+/** @param unix listens on this path in place of a port. */
 export async function startServe(
   target: string,
   env: Readonly<Record<string, string>> = {},
+  unix?: string,
 ): Promise<ServeProcess> {
   const port = await deadPort();
+  const address = unix ?? port;
   const directory = mkdtempSync(join(tmpdir(), "runegate-serve-"));
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "../../src/main.ts"), "serve"], {
     cwd: directory,
     env: {
-      RUNEGATE_LISTEN: `127.0.0.1:${port}`,
+      RUNEGATE_LISTEN: unix === undefined ? `127.0.0.1:${port}` : `unix:${unix}`,
       RUNEGATE_BASE_URL: `http://127.0.0.1:${port}`,
       RUNEGATE_TARGET_SERVICE: target,
       RUNEGATE_ALLOW_ANY_EMAIL: "true",
@@ -42,16 +49,23 @@ export async function startServe(
     stdout: "pipe",
     stderr: "inherit",
   });
-  const link = linkOf(child.stdout);
-  await listening(port, child);
-  const asked = await fetch(`http://127.0.0.1:${port}/_runegate/login`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ email: "ada@example.org" }),
-    proxy: "",
-  });
-  const opened = await fetch(await link, { redirect: "manual", headers: { Cookie: cookieHeader(asked) } });
-  const cookie = `Cookie: ${cookieHeader(opened)}`;
+  const linkFor = linksOf(child.stdout);
+  await listening(address, child);
+  const by = { proxy: "", ...(unix === undefined ? {} : { unix }) };
+
+  async function signIn(email: string): Promise<string> {
+    const link = linkFor(email);
+    const asked = await fetch(`http://127.0.0.1:${port}/_runegate/login`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ email }),
+      ...by,
+    });
+    const headers = { Cookie: cookieHeader(asked) };
+    const opened = await fetch(await link, { redirect: "manual", headers, ...by });
+    return `Cookie: ${cookieHeader(opened)}`;
+  }
+  const cookie = await signIn("ada@example.org");
 
   const status = (field: string): number => {
     const text = readFileSync(`/proc/${child.pid}/status`, "utf8");
@@ -59,9 +73,11 @@ export async function startServe(
   };
   return {
     port,
+    address,
     pid: child.pid,
     cookie,
-    ask: (line, fields = [], body = "") => exchange(port, line, [cookie, ...fields], body),
+    signIn,
+    ask: (line, fields = [], body = "") => exchange(address, line, [cookie, ...fields], body),
     memory: () => status("VmRSS"),
     peakMemory: () => status("VmHWM"),
     // proc(5): "5" resets the high-water mark.
@@ -74,27 +90,34 @@ export async function startServe(
   };
 }
 
-/** The login link that the development mailbox prints. */
-async function linkOf(stdout: ReadableStream<Uint8Array>): Promise<string> {
+/** The login links that the development mailbox prints, by address. */
+function linksOf(stdout: ReadableStream<Uint8Array>): (email: string) => Promise<string> {
   let printed = "";
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const waiting = new Map<string, PromiseWithResolvers<string>>();
   // Read on to the end, or the process would wait for a reader.
   void (async () => {
     for await (const piece of stdout) {
       printed += new TextDecoder().decode(piece);
-      const link = /Link: (http\S+)/.exec(printed)?.[1];
-      if (link !== undefined) resolve(link);
+      for (const [email, { resolve }] of waiting) {
+        const after = printed.lastIndexOf(`Mail for ${email}`);
+        const link = after === -1 ? null : /Link: (http\S+)\s/.exec(printed.slice(after));
+        if (link?.[1] !== undefined) resolve(link[1]);
+      }
     }
-    reject(new Error(`the gateway ended: ${printed}`));
+    for (const { reject } of waiting.values()) reject(new Error(`the gateway ended: ${printed}`));
   })();
-  promise.catch(() => {});
-  return promise;
+  return (email) => {
+    const asked = Promise.withResolvers<string>();
+    asked.promise.catch(() => {});
+    waiting.set(email, asked);
+    return asked.promise;
+  };
 }
 
-async function listening(port: number, child: Bun.Subprocess): Promise<void> {
+async function listening(address: number | string, child: Bun.Subprocess): Promise<void> {
   for (let tries = 0; tries < 1_000 && child.exitCode === null; tries++) {
     try {
-      if ((await exchange(port, "GET /_runegate/health")).status === 200) return;
+      if ((await exchange(address, "GET /_runegate/health")).status === 200) return;
     } catch {
       await Bun.sleep(10);
     }

@@ -112,6 +112,8 @@ describe("what waits for its answer when its session ends gets what anybody with
     }
     await within(AT_MOST_MS, application.ended);
     expect(pair.gateway.gateway.live.size).toBe(0);
+    // The application has done nothing wrong.
+    expect(pair.gateway.lines.filter((line) => line.includes("WARN") && line.includes("/work"))).toEqual([]);
     visitor.destroy();
   });
 

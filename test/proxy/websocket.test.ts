@@ -123,6 +123,11 @@ describe("the handshake", () => {
     const { ended } = await within(1_000, promise);
     browser.destroy();
     await within(1_000, ended);
+    // Which is no failure of the application's.
+    await until(() => pair.gateway.lines.some((line) => line.includes("/left") && line.includes("502")));
+    expect(
+      pair.gateway.lines.filter((line) => line.includes("did not take") && line.includes("/left")),
+    ).toEqual([]);
   });
 
   test("reaches the application with identity and cookies, and without ours", async () => {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import {
   bytesOf,
   dial,
@@ -26,13 +27,31 @@ export type Peer = {
 };
 
 export type Came =
-  | { readonly kind: "text" | "binary" | "ping" | "pong"; readonly data: Buffer }
+  | {
+      readonly kind: "text" | "binary" | "ping" | "pong";
+      readonly data: Buffer;
+      /** It came compressed (RFC 7692), `data` being what it was before. */
+      readonly compressed?: true;
+    }
   /** `code` is undefined in a close frame without one. */
   | { readonly kind: "close"; readonly code: number | undefined; readonly reason: string }
   /** The connection ended without a close frame. */
   | { readonly kind: "gone" };
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+/** With an opcode: the message is compressed (RFC 7692 §6). */
+export const COMPRESSED = 0x40;
+
+/** RFC 7692 §7.2.1, with nothing taken over from the message before. */
+export function compress(content: string | Uint8Array): Buffer {
+  return deflateRawSync(content, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4);
+}
+
+/** RFC 7692 §7.2.2. */
+function decompress(content: Buffer): Buffer {
+  const whole = Buffer.concat([content, Buffer.from([0, 0, 0xff, 0xff])]);
+  return inflateRawSync(whole, { finishFlush: constants.Z_SYNC_FLUSH });
+}
 
 /** @param side only a client masks what it sends (RFC 6455 §5.3). */
 export function peerOf(wire: Wire, side: "client" | "server"): Peer {
@@ -65,11 +84,11 @@ export function peerOf(wire: Wire, side: "client" | "server"): Peer {
     },
   };
 
-  let started: { kind: "text" | "binary"; parts: Buffer[] } | undefined;
+  let started: { kind: "text" | "binary"; compressed: boolean; parts: Buffer[] } | undefined;
 
   async function read(): Promise<Came> {
     for (;;) {
-      const { fin, opcode, payload } = await readFrame(wire);
+      const { fin, compressed, opcode, payload } = await readFrame(wire);
       if (opcode === OPCODE.ping) return { kind: "ping", data: payload };
       if (opcode === OPCODE.pong) return { kind: "pong", data: payload };
       if (opcode === OPCODE.close) {
@@ -77,21 +96,32 @@ export function peerOf(wire: Wire, side: "client" | "server"): Peer {
         return { kind: "close", code, reason: payload.subarray(2).toString("utf8") };
       }
       if (opcode !== OPCODE.continuation) {
-        started = { kind: opcode === OPCODE.text ? "text" : "binary", parts: [] };
+        started = { kind: opcode === OPCODE.text ? "text" : "binary", compressed, parts: [] };
       }
       if (started === undefined) throw new Error("a continuation of nothing");
       started.parts.push(payload);
       if (!fin) continue;
       const { kind, parts } = started;
+      const data = Buffer.concat(parts);
+      const whole: Came = started.compressed
+        ? { kind, data: decompress(data), compressed: true }
+        : { kind, data };
       started = undefined;
-      return { kind, data: Buffer.concat(parts) };
+      return whole;
     }
   }
 
   return peer;
 }
 
-async function readFrame(wire: Wire): Promise<{ fin: boolean; opcode: number; payload: Buffer }> {
+type Frame = {
+  readonly fin: boolean;
+  readonly compressed: boolean;
+  readonly opcode: number;
+  readonly payload: Buffer;
+};
+
+async function readFrame(wire: Wire): Promise<Frame> {
   const [first = 0, second = 0] = await wire.read(2);
   let length = second & 0x7f;
   if (length === 126) length = (await wire.read(2)).readUInt16BE(0);
@@ -100,6 +130,7 @@ async function readFrame(wire: Wire): Promise<{ fin: boolean; opcode: number; pa
   const payload = await wire.read(length);
   return {
     fin: (first & 0x80) !== 0,
+    compressed: (first & COMPRESSED) !== 0,
     opcode: first & 0x0f,
     payload: key === undefined ? payload : mask(payload, key),
   };
@@ -144,13 +175,13 @@ export const HANDSHAKE = [
 
 export type Opened = { readonly head: Head & { readonly status: number }; readonly peer: Peer };
 
-/** A handshake as a browser makes it; whoever calls looks at the status. */
+/** A handshake as a browser makes it, over a connection of its own or the one given; whoever calls looks at the status. */
 export async function openWebSocket(
-  port: number,
+  to: number | string | Wire,
   target: string,
   fields: readonly string[],
 ): Promise<Opened> {
-  const wire = await dial(port);
+  const wire = typeof to === "object" ? to : await dial(to);
   await wire.write(requestHead(`GET ${target}`, [...HANDSHAKE, ...fields]));
   return { head: await readResponseHead(wire), peer: peerOf(wire, "client") };
 }

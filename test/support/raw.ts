@@ -157,9 +157,11 @@ export function wireOf(socket: Socket): Wire {
   return wire;
 }
 
-export function dial(port: number, hostname = "127.0.0.1"): Promise<Wire> {
+/** @param address a port, or the path of a unix socket. */
+export function dial(address: number | string, hostname = "127.0.0.1"): Promise<Wire> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: hostname, port, allowHalfOpen: true });
+    const where = typeof address === "number" ? { host: hostname, port: address } : { path: address };
+    const socket = connect({ ...where, allowHalfOpen: true });
     socket.once("error", reject);
     socket.once("connect", () => {
       socket.off("error", reject);
@@ -281,12 +283,12 @@ export function requestHead(line: string, fields: readonly string[] = []): strin
 
 /** One request over a connection of its own. */
 export async function exchange(
-  port: number,
+  address: number | string,
   line: string,
   fields: readonly string[] = [],
   body: string | Uint8Array = "",
 ): Promise<RawResponse> {
-  const wire = await dial(port);
+  const wire = await dial(address);
   try {
     const sending = wire.write(Buffer.concat([bytesOf(requestHead(line, fields)), bytesOf(body)]));
     const response = await readResponse(wire, line.split(" ", 1)[0]);

@@ -1,0 +1,108 @@
+import type { Route } from "../access/route.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import type { Principal } from "../identity/principal.ts";
+import { createToUpstream, withoutHandshake } from "./headers.ts";
+import type { Upstream, UpstreamDelay } from "./upstream.ts";
+
+/** The WebSocket handshake with the application, which is made before the browser's is answered. */
+
+export type Message = string | Buffer;
+
+export type Handshake =
+  /** Paused. `early` is what the application has said by then. */
+  | { readonly outcome: "open"; readonly socket: WebSocket; readonly early: readonly Message[] }
+  | { readonly outcome: "refused"; readonly status: number }
+  | { readonly outcome: "failed"; readonly reason: string; readonly delay: UpstreamDelay | undefined }
+  /** The client did not wait for the answer, or its session ended meanwhile. */
+  | { readonly outcome: "left" };
+
+/**
+ * @param path the application's, without the query.
+ * @param signal ends it.
+ * @throws if what the browser sent cannot be said in a handshake.
+ */
+export type ShakeHands = (
+  arrival: Arrival,
+  principal: Principal,
+  path: string,
+  signal: AbortSignal,
+) => Promise<Handshake>;
+
+export function createHandshake(route: Route, upstream: Upstream): ShakeHands {
+  const toUpstream = createToUpstream(upstream.name);
+
+  function dial(arrival: Arrival, principal: Principal, path: string, protocols: string[]): WebSocket {
+    const options: Bun.WebSocketOptions = {
+      headers: withoutHandshake(
+        toUpstream(arrival.headers, {
+          client: arrival.client,
+          cookie: arrival.cookies.rest,
+          principal: route.identityHeaders ? principal : undefined,
+        }),
+      ),
+      // Frames are passed on as messages; compressing them for the last hop, mostly loopback, would only cost.
+      perMessageDeflate: false,
+      ...(protocols.length === 0 ? {} : { protocols }),
+    };
+    return new WebSocket(upstream.webSocketOrigin + path + arrival.target.search, options);
+  }
+
+  function attempt(
+    arrival: Arrival,
+    principal: Principal,
+    path: string,
+    protocols: string[],
+    signal: AbortSignal,
+  ): Promise<Handshake> {
+    const socket = dial(arrival, principal, path, protocols);
+    return new Promise((resolve) => {
+      const settle = (handshake: Handshake) => {
+        waiting.settle();
+        signal.removeEventListener("abort", leave);
+        resolve(handshake);
+      };
+      const stop = (handshake: Handshake) => {
+        settle(handshake);
+        socket.terminate();
+      };
+      // The connection to the browser is kept open from the start (`door.ts`).
+      const waiting = upstream.await(
+        (delay) => stop({ outcome: "failed", reason: `${delay} timeout`, delay }),
+        () => {},
+      );
+      const leave = () => stop({ outcome: "left" });
+      signal.addEventListener("abort", leave);
+      const early: Message[] = [];
+      // The first messages can come in one piece with the handshake, before `pause` takes effect.
+      socket.onmessage = ({ data }: MessageEvent<Message>) => early.push(data);
+      socket.onopen = () => {
+        // Nothing is lost: what the application sends at once waits until the browser's side is open.
+        socket.pause();
+        waiting.answered();
+        settle({ outcome: "open", socket, early });
+      };
+      socket.onerror = (event) => {
+        const message = "message" in event ? String(event.message) : "";
+        // The only place where the client says what the handshake was answered with.
+        const status = Number(/Expected 101 status code: (\d{3})/.exec(message)?.[1]);
+        if (status >= 300 && status <= 599) settle({ outcome: "refused", status });
+        else settle({ outcome: "failed", reason: withoutUrl(message), delay: undefined });
+      };
+    });
+  }
+
+  return async (arrival, principal, path, signal) => {
+    const offered = arrival.request.headers.get("sec-websocket-protocol")?.split(",") ?? [];
+    const protocols = offered.map((name) => name.trim());
+    const first = await attempt(arrival, principal, path, protocols, signal);
+    if (protocols.length === 0 || first.outcome !== "failed") return first;
+    // A server may choose none of what is offered (RFC 6455 §4.2.2), which this client takes for a failure.
+    if (!first.reason.includes("Missing client protocol")) return first;
+    return attempt(arrival, principal, path, [], signal);
+  };
+}
+
+/** Bun's words for a failed handshake begin with the URL, whose query is the application's and may be a secret. */
+function withoutUrl(message: string): string {
+  return message.replace(/^WebSocket connection to .* failed: /s, "");
+}
