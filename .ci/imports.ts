@@ -8,7 +8,7 @@ import { dirname, join, normalize } from "node:path";
 
 const GROUND = ["clock", "exit", "version", "option", "net", "identity", "secret", "observe", "store", "pages"];
 /** Values go down this list; a room may know the types of any other. */
-const ROOMS = ["limits", "mail", "health", "session", "login", "proxy", "brand", "debug"];
+const ROOMS = ["api", "limits", "mail", "health", "session", "login", "proxy", "brand", "debug"];
 const LAYERS: readonly string[] = [
   ...GROUND,
   "edge",

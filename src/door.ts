@@ -1,14 +1,13 @@
 import type { Server } from "bun";
-import type { Elysia } from "elysia";
-import type { Identified } from "./access/admit.ts";
 import type { Clock } from "./clock.ts";
 import { announcedLength, failure, NOT_FOUND, whenBroken } from "./edge/answer.ts";
 import type { Arrival } from "./edge/arrival.ts";
 import type { ClientReader } from "./edge/client.ts";
 import type { CookieReader } from "./edge/cookies.ts";
-import { answerOwn } from "./edge/own.ts";
+import type { AnswerOwn } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import { isBelow, parseTarget, placeOf, type Target, withoutPrefix } from "./edge/target.ts";
+import type { Identified } from "./identity/principal.ts";
 import type { Answer, Inline, InlineSettings } from "./inline/inline.ts";
 import type { Logger } from "./observe/logger.ts";
 import type { RequestLog } from "./observe/request-log.ts";
@@ -20,7 +19,7 @@ import type { TunnelData } from "./proxy/tunnel.ts";
  * back up.
  */
 export type DoorSettings = {
-  readonly rooms: Elysia;
+  readonly rooms: AnswerOwn;
   /** Paths at the root that the rooms answer: to visitors, and to users what is claimed. */
   readonly rootPaths: RootPaths;
   readonly inline: (log: Pick<InlineSettings, "answered" | "ended">) => Inline;
@@ -45,6 +44,7 @@ export function createDoor(settings: DoorSettings): Door {
   const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
   const inline = settings.inline({ answered: logAnswer, ended: logRequest });
   let nextSaidAmbiguous = Number.NEGATIVE_INFINITY;
+  const identify = inline.identify;
 
   function logRequest(arrival: Arrival, status: number, user: string | undefined, end?: Ended): void {
     settings.requestLog({
@@ -66,7 +66,7 @@ export function createDoor(settings: DoorSettings): Door {
   }
 
   async function toRooms(arrival: Arrival): Promise<Response> {
-    const response = await answerOwn(rooms, arrival);
+    const response = await rooms(arrival);
     logAnswer(arrival, response, undefined);
     return response;
   }
@@ -94,7 +94,7 @@ export function createDoor(settings: DoorSettings): Door {
       who === undefined && otherwise !== undefined
         ? otherwise(arrival)
         : inline.serve(arrival, path, who, server);
-    const who = inline.identify(arrival);
+    const who = identify(arrival);
     return who instanceof Promise ? who.then(go) : go(who);
   }
 
@@ -131,6 +131,7 @@ export function createDoor(settings: DoorSettings): Door {
       client,
       cookies,
       isOwn,
+      identify,
       startedAt,
     };
     if (log.enabled("trace")) {

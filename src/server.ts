@@ -1,17 +1,18 @@
 import type { Server } from "bun";
-import { Elysia } from "elysia";
+import { Elysia, ValidationError } from "elysia";
 import { createAdmit } from "./access/admit.ts";
 import { createLiveConnections, type LiveConnections } from "./access/live.ts";
 import type { Route } from "./access/route.ts";
+import { apiRoom } from "./api/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
 import { debugRoom } from "./debug/routes.ts";
 import { createDoor, type Door } from "./door.ts";
-import { failure, NOT_FOUND, whenBroken } from "./edge/answer.ts";
+import { badRequest, failure, NOT_FOUND, Refusal, whenBroken } from "./edge/answer.ts";
 import { assetRoom } from "./edge/assets.ts";
-import { BodyError } from "./edge/body.ts";
+import { printable } from "./edge/body.ts";
 import { createClientReader } from "./edge/client.ts";
 import { createCookieReader } from "./edge/cookies.ts";
-import { arrivalOf } from "./edge/own.ts";
+import { type AnswerOwn, answerOwn, arrivalOf } from "./edge/own.ts";
 import { CLAIM_ALL, type Claim, type RootPaths } from "./edge/root-paths.ts";
 import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
@@ -36,6 +37,7 @@ import { sessionRoom } from "./session/routes.ts";
 /** The product's table of contents: a capability is one line. */
 function roomsOf(house: House): readonly Room[] {
   return [
+    apiRoom(house),
     sessionRoom(house),
     loginRoom(house),
     logoutRoom(house),
@@ -56,6 +58,8 @@ export type GatewaySettings = ServiceSettings & {
 
 export type Gateway = House & {
   readonly door: Door;
+  /** What answers below the reserved prefix, for those who come another way than through the door. */
+  readonly answer: AnswerOwn;
   readonly tunnel: Tunnel;
   readonly live: LiveConnections;
   readonly idleSeconds: number;
@@ -63,11 +67,18 @@ export type Gateway = House & {
   stop(): Promise<void>;
 };
 
+/** What answers below the reserved prefix, without a door: where no instance runs. */
+export function createApp(house: House): Elysia {
+  return asOne(roomsOf(house), house.loggers);
+}
+
 export function createGateway(settings: GatewaySettings): Gateway {
   const house = createServices(settings);
   const { options, clock, loggers, audit, sessions, outbox } = house;
   const { idleSeconds = IDLE_SECONDS } = settings;
   const rooms = roomsOf(house);
+  const app = asOne(rooms, loggers);
+  const answer: AnswerOwn = (arrival) => answerOwn(app, arrival);
   const authenticators = rooms.flatMap((room) => room.authenticators ?? []);
   const cookies = rooms.flatMap((room) => room.cookies ?? []);
   const rootPaths = rootPathsOf(rooms, options.rootPaths);
@@ -93,7 +104,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const tunnel = createTunnel({ ...options, route, upstream, live, clock, log });
 
   const door = createDoor({
-    rooms: asOne(rooms, loggers),
+    rooms: answer,
     rootPaths,
     inline: (requests) =>
       createInline({
@@ -120,6 +131,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   return {
     ...house,
     door,
+    answer,
     tunnel,
     live,
     idleSeconds,
@@ -153,22 +165,25 @@ function rootPathsOf(rooms: readonly Room[], option: boolean | "auto"): RootPath
 /** The rooms as one Elysia application, with one place for what they do not answer or cannot. */
 function asOne(rooms: readonly Room[], loggers: LoggerFor): Elysia {
   const log = loggers("edge");
-  const app = new Elysia({ name: "runegate" }).onError(({ code, error, request }) => {
+  // What a schema does not name is refused, not dropped.
+  const app = new Elysia({ name: "runegate", normalize: false }).onError(({ code, error, request }) => {
     const arrival = arrivalOf(request);
     if (code === "NOT_FOUND") return failure(arrival, NOT_FOUND);
-    if (error instanceof BodyError) {
-      return failure(arrival, {
-        status: error.status,
-        error: error.code,
-        title: "This request cannot be understood",
-        message: error.message,
-        ...(error.status === 408 || error.status === 413 ? { headers: [["Connection", "close"]] } : {}),
-      });
-    }
-    return whenBroken(arrival, error, log);
+    const reason = reasonOf(code === "PARSE" ? error.cause : error);
+    return reason instanceof Refusal ? failure(arrival, reason.failure) : whenBroken(arrival, reason, log);
   });
   for (const room of rooms) if (room.app !== undefined) app.use(room.app);
   return app as unknown as Elysia;
+}
+
+/** Elysia's own errors quote the schema and all that was sent or, if it does not fit what was promised, answered. */
+function reasonOf(error: unknown): unknown {
+  if (!(error instanceof ValidationError)) return error;
+  const { path = "", message = "is wrong" } = error.valueError ?? {};
+  if (error.type === "response") return new Error(`an answer does not fit its schema: ${path}: ${message}`);
+  return badRequest(
+    `${path === "" ? `The ${error.type}` : `"${printable(path.slice(1))}"`} is not as it should be.`,
+  );
 }
 
 /**

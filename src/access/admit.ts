@@ -1,4 +1,4 @@
-import type { Principal, Proof } from "../identity/principal.ts";
+import type { Identified, Principal, Proof } from "../identity/principal.ts";
 import type { Awaitable } from "../store/records.ts";
 import { decide, type Verdict } from "./decision.ts";
 import type { Route } from "./route.ts";
@@ -29,8 +29,6 @@ export type Authenticator = {
   /** Tells of proofs that end by an order, as soon as this process learns of it. Called once in the life of a process. */
   onEnded(listener: (id: string) => void): void;
 };
-
-export type Identified = Principal | "refused" | undefined;
 
 /** The question that inline proxying, WebSockets and every edge ask. */
 export type Admit = {

@@ -1,4 +1,4 @@
-import type { Principal } from "../identity/principal.ts";
+import type { Identified, Principal } from "../identity/principal.ts";
 import type { Route } from "./route.ts";
 
 /**
@@ -7,8 +7,7 @@ import type { Route } from "./route.ts";
  */
 export type Facts = {
   readonly route: Route;
-  /** Who proved to be whom; undefined where nobody tried, and `refused` where somebody did in vain. */
-  readonly who: Principal | "refused" | undefined;
+  readonly who: Identified;
   /** Whether the page that opens a WebSocket may; true for everything that opens none. */
   readonly originAllowed: boolean;
 };

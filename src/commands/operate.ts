@@ -1,19 +1,11 @@
 import { existsSync } from "node:fs";
-import { createPolicy } from "../access/policy.ts";
-import { systemClock, systemRandom } from "../clock.ts";
 import { loadOptions } from "../config/load.ts";
 import type { Options } from "../config/types.ts";
-import { ControlError, connectControl } from "../control/client.ts";
-import { createOperator, type Operator, OperatorError } from "../control/operator.ts";
+import { ControlError, connectControl, type Operator } from "../control/client.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
-import { createAudit } from "../observe/audit.ts";
-import { createLoggers } from "../observe/log.ts";
 import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
-import { createKeys } from "../secret/keys.ts";
-import { createSessions } from "../session/session.ts";
 import { StoreUnavailable } from "../store/contracts.ts";
-import { openStores } from "../store/open.ts";
 
 /** What the help of commands that use this says. */
 export const REACH_HELP = `Asks the running instance over its control socket (RUNEGATE_CONTROL_SOCKET), so
@@ -39,9 +31,7 @@ export async function operate(io: Io, work: (operator: Operator) => Promise<Exit
       ? asOwnerOf(store.path, () => onStore(options, io, work))
       : onStore(options, io, work));
   } catch (error) {
-    const expected =
-      error instanceof ControlError || error instanceof OperatorError || error instanceof StoreUnavailable;
-    if (!expected) throw error;
+    if (!(error instanceof ControlError || error instanceof StoreUnavailable)) throw error;
     io.err(error.message);
     return EXIT.failed;
   }
@@ -60,30 +50,6 @@ async function onStore(
   if (options.store.kind === "sqlite" && !existsSync(options.store.path)) {
     throw new StoreUnavailable(`Nothing is kept yet: there is no ${options.store.path}.`);
   }
-  // What is audited goes to the operator's terminal: the instance's log is not here.
-  const loggers = createLoggers({
-    format: options.logFormat,
-    levels: options.logLevels,
-    write: io.err,
-    now: systemClock.now,
-    color: false,
-  });
-  const audit = createAudit(loggers("audit"));
-  const policy = createPolicy(options);
-  const stores = await openStores(options.store, { clock: systemClock, log: loggers("store") });
-  try {
-    const sessions = createSessions({
-      ...options,
-      keys: createKeys(options),
-      store: stores.sessions,
-      policy,
-      audit,
-      log: loggers("session"),
-      clock: systemClock,
-      random: systemRandom,
-    });
-    return await work(createOperator({ sessions, policy, options, audit }));
-  } finally {
-    await stores.close();
-  }
+  const { withStore } = await import("../control/on-store.ts");
+  return withStore(options, io.err, work);
 }

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
-import type { ListedSession, RevokeRequest } from "../control/operator.ts";
+import type { Revocation } from "../control/client.ts";
 import { EXIT } from "../exit.ts";
+import type { ListedSession } from "../session/api.ts";
 import { type Command, UsageError } from "./command.ts";
 import { operate, REACH_HELP } from "./operate.ts";
 import { minutes, table } from "./table.ts";
@@ -35,7 +36,7 @@ Example: runegate sessions revoke ada@example.org`,
     });
     const [verb = "list", ...names] = positionals;
     if (verb !== "list" && verb !== "revoke") throw new UsageError(`there is no "sessions ${verb}".`);
-    const request = verb === "revoke" ? revokeRequest(names, values.all === true) : undefined;
+    const request = verb === "revoke" ? revocation(names, values.all === true) : undefined;
     if (verb === "list" && (names.length > 0 || values.all)) throw new UsageError("list takes no names.");
 
     return operate(io, async (operator) => {
@@ -52,7 +53,7 @@ Example: runegate sessions revoke ada@example.org`,
   },
 };
 
-function revokeRequest(names: readonly string[], all: boolean): RevokeRequest {
+function revocation(names: readonly string[], all: boolean): Revocation {
   const [name, ...more] = names;
   if (all && name === undefined) return { all: true };
   if (all || name === undefined || name === "" || more.length > 0) {

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
-import type { ListedUser } from "../control/operator.ts";
 import { EXIT } from "../exit.ts";
+import type { ListedUser } from "../session/api.ts";
 import type { Command } from "./command.ts";
 import { operate, REACH_HELP } from "./operate.ts";
 import { minutes, table } from "./table.ts";

@@ -1,15 +1,16 @@
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
+import { API_PREFIX } from "../edge/target.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
+import type { ListedSession, ListedUser } from "../session/api.ts";
 import { checkDirectory } from "./directory.ts";
-import type { ListedSession, ListedUser, Operator } from "./operator.ts";
 
-/** The command line's side of the control socket. */
+/** The management API as the command line uses it. */
 
 /** The running instance was not reached, or did not do what was asked; the message says what to do. */
 export class ControlError extends Error {
-  readonly code: "control_failed" | "not_running";
+  readonly code: "control_failed" | "not_running" | "not_found";
 
   constructor(message: string, code: ControlError["code"] = "control_failed") {
     super(message);
@@ -18,13 +19,85 @@ export class ControlError extends Error {
 }
 
 /** All methods throw {@link ControlError}. */
-export type ControlClient = Operator & {
+export type Operator = {
+  /** Oldest first. */
+  sessions(): Promise<ListedSession[]>;
+  /** By address. */
+  users(): Promise<ListedUser[]>;
+  /** @returns how many sessions were ended. */
+  revoke(which: Revocation): Promise<number>;
+  /** @returns a login link. */
   link(email: string): Promise<string>;
 };
 
-export function connectControl(path: string): ControlClient {
-  async function ask(route: string, body?: object): Promise<unknown> {
-    let response: Response;
+export type Revocation =
+  | { readonly all: true }
+  | { readonly email: string }
+  /** As listed; must name exactly one session. */
+  | { readonly id: string };
+
+/** How the API is reached, as `fetch`. */
+export type Send = (url: string, init: RequestInit) => Promise<Response>;
+
+export function createOperator(send: Send): Operator {
+  async function ask<T>(method: string, path: string, body?: object): Promise<T | undefined> {
+    const init =
+      body === undefined
+        ? { method }
+        : { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+    const response = await send(`http://runegate${API_PREFIX}${path}`, init);
+    if (response.status === 204) return undefined;
+    let answer: unknown;
+    try {
+      answer = await response.json();
+    } catch {
+      throw new ControlError("Something other than this version of Runegate answers on the control socket.");
+    }
+    if (response.ok) return answer as T;
+    const { error, message = "refused" } = answer as { error?: string; message?: string };
+    if (error === "store_unavailable")
+      throw new ControlError("The store cannot be reached; the log says why.");
+    throw new ControlError(message, error === "not_found" ? error : "control_failed");
+  }
+
+  async function list<T>(path: string): Promise<T[]> {
+    const all: T[] = [];
+    let cursor: string | null | undefined;
+    do {
+      const query = cursor === undefined ? "" : `?cursor=${cursor}`;
+      const page = await ask<{ items: T[]; next: string | null }>("GET", path + query);
+      all.push(...(page?.items ?? []));
+      cursor = page?.next ?? null;
+    } while (cursor !== null);
+    return all;
+  }
+
+  async function revokeOne(id: string): Promise<number> {
+    if (id === "") throw new ControlError("Say which session.");
+    try {
+      await ask("DELETE", `/sessions/${encodeURIComponent(id)}`);
+      return 1;
+    } catch (error) {
+      if (error instanceof ControlError && error.code === "not_found") return 0;
+      throw error;
+    }
+  }
+
+  return {
+    sessions: () => list<ListedSession>("/sessions"),
+    users: () => list<ListedUser>("/users"),
+    async revoke(which) {
+      if ("id" in which) return revokeOne(which.id);
+      const query = new URLSearchParams("all" in which ? { all: "true" } : which);
+      return (await ask<{ revoked: number }>("DELETE", `/sessions?${query}`))?.revoked ?? 0;
+    },
+    link: async (email) => (await ask<{ link: string }>("POST", "/links", { email }))?.link ?? "",
+  };
+}
+
+/** The running instance, over its control socket. */
+export function connectControl(path: string): Operator {
+  return createOperator(async (url, init) => {
     try {
       checkDirectory(dirname(path));
     } catch (error) {
@@ -34,28 +107,12 @@ export function connectControl(path: string): ControlClient {
       );
     }
     try {
-      const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-      response = await fetchOnSocket(path, `http://runegate${route}`, init);
+      return await fetchOnSocket(path, url, init);
     } catch {
       throw new ControlError(
         `No running instance answers on ${path}. Is runegate running, as a user whose files you may open?`,
         "not_running",
       );
     }
-    let answer: unknown;
-    try {
-      answer = await response.json();
-    } catch {
-      throw new ControlError(`Something other than Runegate answers on ${path}.`);
-    }
-    if (!response.ok) throw new ControlError((answer as { message?: string }).message ?? "refused");
-    return answer;
-  }
-
-  return {
-    sessions: async () => (await ask("/sessions")) as ListedSession[],
-    users: async () => (await ask("/users")) as ListedUser[],
-    revoke: async (request) => ((await ask("/revoke", request)) as { revoked: number }).revoked,
-    link: async (email) => ((await ask("/link", { email })) as { link: string }).link,
-  };
+  });
 }

@@ -5,6 +5,7 @@ import { LOGIN_PATH, OWN_PREFIX } from "../pages/paths.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Arrival } from "./arrival.ts";
 import { isNavigation } from "./navigation.ts";
+import { API_PREFIX, isBelow } from "./target.ts";
 
 /** Runegate's own answers: a page for a person, a JSON object for a program. */
 
@@ -41,6 +42,21 @@ export type Failure = {
   readonly fields?: Readonly<Record<string, string | number>>;
 };
 
+/** Thrown by whoever cannot go on, and answered with its failure. */
+export class Refusal extends Error {
+  readonly failure: Failure;
+  constructor(failure: Failure) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+export function badRequest(message: string): Refusal {
+  return new Refusal({ status: 400, error: "bad_request", title: NOT_UNDERSTOOD, message });
+}
+
+export const NOT_UNDERSTOOD = "This request cannot be understood";
+
 export const NOT_FOUND: Failure = {
   status: 404,
   error: "not_found",
@@ -66,10 +82,18 @@ export function page(html: string, status = 200, extra: ExtraHeaders = []): Resp
 }
 
 export function json(body: object, status = 200, extra: ExtraHeaders = []): Response {
-  const text = `${JSON.stringify(body)}\n`;
+  return jsonText(`${JSON.stringify(body)}\n`, status, extra);
+}
+
+/** @param text that is JSON already */
+export function jsonText(text: string, status = 200, extra: ExtraHeaders = []): Response {
   const headers = ownHeaders("application/json; charset=utf-8", extra);
   headers.set("Content-Length", String(Buffer.byteLength(text)));
   return new Response(text, { status, headers });
+}
+
+export function noContent(): Response {
+  return new Response(null, { status: 204, headers: ownHeaders(undefined, []) });
 }
 
 /** Bytes of an answer's body, for the request line; undefined where nobody counted them. */
@@ -86,8 +110,13 @@ export function redirect(status: 302 | 303, location: string, extra: ExtraHeader
   return new Response(null, { status, headers });
 }
 
-export function failure(arrival: Pick<Arrival, "request" | "id">, what: Failure): Response {
-  if (!isNavigation(arrival.request.headers)) {
+/** The request as far as it was understood. */
+type Asked = Pick<Arrival, "request" | "id"> & Partial<Pick<Arrival, "target">>;
+
+export function failure(arrival: Asked, what: Failure): Response {
+  const { target } = arrival;
+  const isProgram = target !== undefined && isBelow(target.path, API_PREFIX);
+  if (isProgram || !isNavigation(arrival.request.headers)) {
     const body = { error: what.error, message: what.message, ...what.fields, request_id: arrival.id };
     return json(body, what.status, what.headers);
   }
@@ -110,7 +139,7 @@ function ownHeaders(contentType: string | undefined, extra: ExtraHeaders): Heade
 }
 
 /** What nobody planned for. The visitor gets a number to quote; the log gets the reason. */
-export function whenBroken(arrival: Pick<Arrival, "request" | "id">, error: unknown, log: Logger): Response {
+export function whenBroken(arrival: Asked, error: unknown, log: Logger): Response {
   if (error instanceof StoreUnavailable) {
     log.error("the store cannot be reached", { reason: error.message, id: arrival.id });
     return failure(arrival, {

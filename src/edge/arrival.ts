@@ -1,3 +1,5 @@
+import type { Identified } from "../identity/principal.ts";
+import type { Awaitable } from "../store/records.ts";
 import type { Client } from "./client.ts";
 import type { Cookies } from "./cookies.ts";
 import type { Target } from "./target.ts";
@@ -15,6 +17,8 @@ export type Arrival = {
   readonly cookies: Cookies;
   /** Whether Runegate, besides the reserved prefix, answers this itself to somebody who is signed in. */
   readonly isOwn: (target: Target) => boolean;
+  /** Who sent it. @throws {StoreUnavailable} */
+  readonly identify: (arrival: Arrival) => Awaitable<Identified>;
   /** Monotonic milliseconds. */
   readonly startedAt: number;
 };

@@ -1,6 +1,6 @@
-import { Elysia } from "elysia";
+import { type AnyElysia, Elysia } from "elysia";
 import { OWN_PREFIX } from "../pages/paths.ts";
-import type { Awaitable } from "../store/contracts.ts";
+import type { Awaitable } from "../store/records.ts";
 import { failure } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
 import { CLAIM_NONE, type Claim, type RootPath, type RootPaths } from "./root-paths.ts";
@@ -44,26 +44,35 @@ export function ownRoutes(name: string, routes: readonly OwnRoute[]): OwnRoutes 
   return { name, app, rootPaths };
 }
 
+/** Answers what is Runegate's own. */
+export type AnswerOwn = (arrival: Arrival) => Promise<Response>;
+
 /** Hands an understood request to the Elysia application, whose handlers get the `Arrival` back. */
-export function answerOwn(app: Elysia, arrival: Arrival): Awaitable<Response> {
+export async function answerOwn(app: Elysia, arrival: Arrival): Promise<Response> {
+  const isHead = arrival.method === "HEAD";
   // Elysia looks for the path behind the eleventh character, which in `http://nas/login` is too late. What it routes by is
   // the path that was decided on, on a host that is always the same.
-  const routed = new Request(ROUTED_ORIGIN + arrival.target.path, { method: arrival.method });
+  const routed = new Request(ROUTED_ORIGIN + arrival.target.path, {
+    method: isHead ? "GET" : arrival.method,
+  });
   arrivals.set(routed, arrival);
-  return app.fetch(routed);
+  const response = await app.fetch(routed);
+  return isHead ? withoutBody(response) : response;
 }
 
 function declare(app: Elysia, path: string, handlers: OwnRoute["handlers"]): void {
   // Bodies are read by the rooms themselves, with a limit; Elysia leaves them alone.
   const hook = { parse: "none" } as const;
-  const allowed = [...(handlers.GET ? ["GET", "HEAD"] : []), ...(handlers.POST ? ["POST"] : [])];
   const { GET, POST } = handlers;
-  if (GET !== undefined) {
-    app.get(path, ({ request }) => GET(arrivalOf(request)), hook);
-    app.head(path, async ({ request }) => withoutBody(await GET(arrivalOf(request))), hook);
-  }
+  if (GET !== undefined) app.get(path, ({ request }) => GET(arrivalOf(request)), hook);
   if (POST !== undefined) app.post(path, ({ request }) => POST(arrivalOf(request)), hook);
-  app.all(path, ({ request }) => methodNotAllowed(arrivalOf(request), allowed), hook);
+  refuseOtherMethods(app, path, Object.keys(handlers));
+}
+
+/** Says 405 to everything but `methods`, and to HEAD where GET is none of them. */
+export function refuseOtherMethods(app: AnyElysia, path: string, methods: readonly string[]): void {
+  const allowed = methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+  app.all(path, ({ request }) => methodNotAllowed(arrivalOf(request), allowed), { parse: "none" });
 }
 
 export function arrivalOf(request: Request): Arrival {

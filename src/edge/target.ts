@@ -7,6 +7,9 @@ import { OWN_PREFIX } from "../pages/paths.ts";
  * absolute-form reduced to its path), so the string is cut here, not parsed again.
  */
 
+/** What lies below is for programs: every failure is said in JSON there. */
+export const API_PREFIX = `${OWN_PREFIX}/api`;
+
 /** `search` is empty or starts with `?`. Both are ASCII. */
 export type Target = { readonly path: string; readonly search: string };
 

@@ -20,6 +20,9 @@ export type Principal = {
   readonly provenAt: number;
 };
 
+/** Who a request proved to be from; undefined where nobody tried, and `refused` where somebody did in vain. */
+export type Identified = Principal | "refused" | undefined;
+
 /** What the application and the log call them. */
 export function nameOf({ subject }: Principal): string {
   return "email" in subject ? subject.email : subject.service;

@@ -1,7 +1,8 @@
 import type { Challenge } from "../access/decision.ts";
 import { failure, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
-import { LOGIN_PATH, loginHref, OWN_PREFIX } from "../pages/paths.ts";
+import { unauthenticated } from "../edge/sign-in.ts";
+import { loginHref, OWN_PREFIX } from "../pages/paths.ts";
 
 /** Carries a verdict other than "allow" out as an HTTP answer to whoever came straight to us. */
 
@@ -15,25 +16,12 @@ export function challengeAnswer(
 ): Response {
   switch (challenge) {
     case "status":
-      return unauthenticated(arrival, settings);
+      return failure(arrival, unauthenticated(settings.baseUrl));
     case "login_page":
       return redirect(302, loginHref(arrival.target.path + arrival.target.search));
     case "login_page_without_return":
       return redirect(303, loginHref(settings.landingPath));
   }
-}
-
-function unauthenticated(arrival: Arrival, { baseUrl }: ChallengeSettings): Response {
-  return failure(arrival, {
-    status: 401,
-    error: "unauthenticated",
-    title: "Not signed in",
-    // Applications show it to their users as it is.
-    message: "Your session has ended. Reload this page to sign in.",
-    fields: { login_url: baseUrl + LOGIN_PATH },
-    // RFC 9110 §11.6.1 demands a challenge with every 401; this scheme only says where to go.
-    headers: [["WWW-Authenticate", `Runegate realm="${baseUrl}"`]],
-  });
 }
 
 /** For somebody who is signed in and may not. */

@@ -1,5 +1,5 @@
 import type { Server } from "bun";
-import type { Admit, Identified } from "../access/admit.ts";
+import type { Admit } from "../access/admit.ts";
 import { challengeFor, type Manner } from "../access/decision.ts";
 import type { CloseReason, LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
@@ -8,7 +8,7 @@ import type { Arrival } from "../edge/arrival.ts";
 import { ACCESS_REFUSED } from "../edge/audit.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
-import { nameOf, type Principal } from "../identity/principal.ts";
+import { type Identified, nameOf, type Principal } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Ended, Forward } from "../proxy/forward.ts";

@@ -10,6 +10,7 @@ import { busyRefusal, limitRefusal } from "../limits/answer.ts";
 import { mayReadMailbox } from "../mail/routes.ts";
 import { confirmPage, loginPage, sentPage } from "../pages/pages.ts";
 import { LOGIN_PATH } from "../pages/paths.ts";
+import { loginApi } from "./api.ts";
 import { LOGIN_REFUSED, REDEMPTION_REFUSED } from "./audit.ts";
 import { describeDevice } from "./device.ts";
 import { safeNext } from "./next.ts";
@@ -33,6 +34,7 @@ export function loginRoom(
     | "sessionCookie"
     | "limiter"
     | "guardPost"
+    | "policy"
     | "mailbox"
     | "audit"
     | "clock"
@@ -233,7 +235,7 @@ export function loginRoom(
     { also: ["/login.html"], handlers: { GET: showLogin } },
     { path: "/auth", also: ["/auth"], claim: holdsLoginToken, handlers: { GET: openLink, POST: redeem } },
   ]);
-  return { ...routes, cookies: [loginCookie] };
+  return { ...routes, app: routes.app.use(loginApi(house)), cookies: [loginCookie] };
 }
 
 /** An application's own `/auth?token=` holds something else. What the link is worth is seen when it is opened. */

@@ -41,7 +41,7 @@ export function loginPage(shown: {
   error?: string | undefined;
   notice?: string | undefined;
 }): string {
-  return page("Sign in", login({ email: "", error: "", notice: "", ...shown }));
+  return documentOf("Sign in", login({ email: "", error: "", notice: "", ...shown }));
 }
 
 /**
@@ -59,7 +59,7 @@ export function sentPage(shown: {
   const minutes = `${shown.expiryMinutes}`;
   const expiry = minutes === "1" ? "1 minute" : `${minutes} minutes`;
   const again = loginHref(shown.next);
-  return page(
+  return documentOf(
     "Check your mail",
     sent({ error: "", ...shown, minutes, expiry, again, mailbox: flag(shown.mailbox) }),
   );
@@ -78,16 +78,16 @@ export function confirmPage(shown: {
   next?: string | undefined;
 }): string {
   const again = loginHref(shown.next ?? "");
-  return page("Confirm sign-in", confirm({ ...shown, ...moment(shown.requestedAt), again }));
+  return documentOf("Confirm sign-in", confirm({ ...shown, ...moment(shown.requestedAt), again }));
 }
 
 /** The button that signs out; without `email`, word that nobody is signed in. */
 export function logoutPage({ email }: { email?: string | undefined }): string {
-  return page("Sign out", logout({ email }));
+  return documentOf("Sign out", logout({ email }));
 }
 
 export function loggedOutPage(): string {
-  return page("Signed out", loggedOut({}));
+  return documentOf("Signed out", loggedOut({}));
 }
 
 /**
@@ -109,7 +109,7 @@ export function errorPage(shown: {
     actionLabel: shown.action?.label,
     retrySeconds: shown.retrySeconds?.toString(),
   });
-  return page(shown.title, content);
+  return documentOf(shown.title, content);
 }
 
 /** One mail of the development mailbox. `at` is milliseconds since the Unix epoch. */
@@ -133,7 +133,7 @@ export function mailboxPage({ mails, still }: { mails: readonly MailboxMail[]; s
   const articles = newestFirst.map(({ to, subject, text, html, at, link, code }) =>
     mail({ to, subject, text, html: html && LEAVE_FRAME + html, ...moment(at), link, code }),
   );
-  return page("Mailbox", mailbox({ mails: concat(articles), still: flag(still) }), "wide");
+  return documentOf("Mailbox", mailbox({ mails: concat(articles), still: flag(still) }), "wide");
 }
 
 /** The link in a mail leads out of the frame that the mail is shown in. */
@@ -144,7 +144,8 @@ function flag(value: boolean | undefined): string {
   return value === true ? "yes" : "";
 }
 
-function page(title: string, content: Html, wide?: "wide"): string {
+/** A page of its own content in the frame that all have. */
+export function documentOf(title: string, content: Html, wide?: "wide"): string {
   const document = layout({
     title,
     content,

@@ -62,7 +62,7 @@ export function createLifecycle(
 
   async function reopenControl(): Promise<void> {
     await control?.stop();
-    control = await openControl(serving.gateway, configuration.options, log.loggers);
+    control = await openControl(serving.gateway, configuration.options.controlSocket, log.loggers);
     if (stopping) await control?.stop();
   }
 

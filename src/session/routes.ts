@@ -2,14 +2,13 @@ import { json } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
+import { type SessionHouse, sessionApi } from "./api.ts";
 import { sessionAuthenticator } from "./authenticator.ts";
 
 /** Sessions as a proof of who one is, and `/session`, which tells a page who that is. */
-export function sessionRoom({
-  sessions,
-  sessionCookie,
-  stores,
-}: Pick<House, "sessions" | "sessionCookie" | "stores">): Room {
+export function sessionRoom(house: SessionHouse & Pick<House, "stores">): Room {
+  const { sessions, sessionCookie, stores } = house;
+
   async function whoAmI(arrival: Arrival): Promise<Response> {
     const found = await sessions.find(sessionCookie.read(arrival));
     if (found === undefined) {
@@ -25,8 +24,10 @@ export function sessionRoom({
     });
   }
 
+  const { app, ...pages } = ownRoutes("session", [{ path: "/session", handlers: { GET: whoAmI } }]);
   return {
-    ...ownRoutes("session", [{ path: "/session", handlers: { GET: whoAmI } }]),
+    ...pages,
+    app: app.use(sessionApi(house)),
     authenticators: [sessionAuthenticator(sessions, sessionCookie, stores.sessions)],
     cookies: [sessionCookie],
   };

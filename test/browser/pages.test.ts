@@ -166,6 +166,14 @@ const pages: readonly Page[] = [
     link: "Try again",
   },
   {
+    name: "api",
+    async reach(tab, stage) {
+      await stage.signIn(tab, EMAIL, "/whoami");
+      await tab.open(`${stage.gateway.url}/_runegate/api/docs`);
+    },
+    heading: "Management API",
+  },
+  {
     name: "mailbox",
     // Where few mails came, so that the picture stays short.
     at: "away",

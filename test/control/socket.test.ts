@@ -14,7 +14,6 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ControlError, connectControl } from "../../src/control/client.ts";
-import { createOperator } from "../../src/control/operator.ts";
 import { startControl } from "../../src/control/server.ts";
 import { auditOf } from "../login/support.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
@@ -43,9 +42,7 @@ afterEach(async () => {
 });
 
 function start(at = path, of = gateway) {
-  const { sessions, login, policy, audit } = of.gateway;
-  const operator = createOperator({ sessions, policy, options: { allowedEmails: new Set() }, audit });
-  return startControl({ path: at, operator, login, policy, landingPath: "/" });
+  return startControl(at, of.gateway.answer);
 }
 
 const mode = (of: string) => (lstatSync(of).mode & 0o777).toString(8);

@@ -1,0 +1,45 @@
+import { systemClock, systemRandom } from "../clock.ts";
+import type { Options } from "../config/types.ts";
+import { answerOwn } from "../edge/own.ts";
+import { createLoggers } from "../observe/log.ts";
+import { createApp } from "../server.ts";
+import { createServices } from "../services.ts";
+import { openStores } from "../store/open.ts";
+import { createOperator, type Operator } from "./client.ts";
+import { serveOperator } from "./serve.ts";
+
+/**
+ * The management API of an instance that does not run, on its store.
+ * @param write of a line. What is audited goes to the operator's terminal: the instance's log is not here.
+ */
+export async function withStore<T>(
+  options: Options,
+  write: (line: string) => void,
+  work: (operator: Operator) => Promise<T>,
+): Promise<T> {
+  const loggers = createLoggers({
+    format: options.logFormat,
+    levels: options.logLevels,
+    write,
+    now: systemClock.now,
+    color: false,
+  });
+  const stores = await openStores(options.store, { clock: systemClock, log: loggers("store") });
+  try {
+    const services = createServices({
+      options,
+      email: undefined,
+      mailer: { send: () => Promise.reject(new Error("no mail is sent from here")) },
+      mailbox: undefined,
+      stores,
+      clock: systemClock,
+      random: systemRandom,
+      loggers,
+    });
+    const app = createApp(services);
+    const serve = serveOperator((arrival) => answerOwn(app, arrival));
+    return await work(createOperator((url, init) => serve(new Request(url, init))));
+  } finally {
+    await stores.close();
+  }
+}

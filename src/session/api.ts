@@ -1,0 +1,228 @@
+import { type Elysia, type Static, t } from "elysia";
+import { CURSOR, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../api/list.ts";
+import { type ApiHouse, addressOf, closeApi, isAdmin, notAllowed, openApi } from "../api/own.ts";
+import { badRequest, NOT_FOUND, Refusal } from "../edge/answer.ts";
+import type { House } from "../house.ts";
+import type { Address } from "../identity/address.ts";
+import type { Principal } from "../identity/principal.ts";
+import type { SessionRecord } from "../store/contracts.ts";
+import { SESSION_REVOKED } from "./audit.ts";
+
+/** Sessions and whose they are: everybody's own for a user, all of them for an admin. */
+
+/** `t.Integer` would also take a text. */
+const COUNT = t.Number({ minimum: 0, multipleOf: 1 });
+
+const Who = t.Object(
+  {
+    email: t.Union([t.String(), t.Null()], { description: "null for the operator" }),
+    proof: t.Object({ kind: t.String(), id: t.String() }, { description: "how they proved who they are" }),
+    created_at: t.Union([TIME, t.Null()]),
+    expires_at: t.Union([TIME, t.Null()]),
+    idle_expires_at: t.Union([TIME, t.Null()]),
+  },
+  { additionalProperties: false },
+);
+
+const Session = t.Object(
+  {
+    id: t.String({ description: "names it, and opens nothing" }),
+    email: t.String(),
+    created_at: TIME,
+    seen_at: TIME,
+    expires_at: TIME,
+    ip: t.String(),
+    user_agent: t.String(),
+  },
+  { additionalProperties: false },
+);
+export type ListedSession = Static<typeof Session>;
+
+const User = t.Object(
+  {
+    email: t.String(),
+    allowed: t.Boolean({ description: "false for one that signed in and has been taken off the list since" }),
+    sessions: COUNT,
+    seen_at: t.Union([TIME, t.Null()], { description: "null for one that is not signed in" }),
+  },
+  { additionalProperties: false },
+);
+export type ListedUser = Static<typeof User>;
+
+const Revoked = t.Object({ revoked: COUNT }, { additionalProperties: false });
+
+const ID = t.String({ description: "as listed, or its beginning", pattern: "^[A-Za-z0-9_-]{1,64}$" });
+const EMAIL = t.Optional(t.String({ description: "of one address only", maxLength: 1000 }));
+const ALL = t.Optional(t.Literal("true", { description: "every one, the one that is used included" }));
+
+/** Enough of the store's id to name a session, not enough to be it. */
+const SHORT_ID = 12;
+
+export type SessionHouse = ApiHouse & Pick<House, "policy" | "sessions" | "sessionCookie" | "audit">;
+
+export function sessionApi(house: SessionHouse): Elysia {
+  const { options, policy, sessions, sessionCookie, audit } = house;
+
+  async function listOf(owner: Address | undefined): Promise<SessionRecord[]> {
+    const all = await sessions.list();
+    return owner === undefined ? all : all.filter(({ email }) => email === owner);
+  }
+
+  function tell(email: string, session: string, principal: Principal): void {
+    audit(SESSION_REVOKED, { subject: email, session, actor: isAdmin(principal) ? "operator" : "user" });
+  }
+
+  async function end(records: readonly SessionRecord[], principal: Principal): Promise<number> {
+    let ended = 0;
+    for (const { id, email } of records) {
+      if (!(await sessions.end(id))) continue;
+      ended++;
+      tell(email, id, principal);
+    }
+    return ended;
+  }
+
+  /** In one step, those that begin meanwhile included. */
+  async function endAll(owner: Address, principal: Principal): Promise<number> {
+    const ended = await sessions.endAll(owner);
+    for (const id of ended) tell(owner, id, principal);
+    return ended.length;
+  }
+
+  function usersOf(records: readonly SessionRecord[]): ListedUser[] {
+    const signedIn = Map.groupBy(records, ({ email }) => email);
+    const addresses = new Set([...options.allowedEmails, ...signedIn.keys()]);
+    return [...addresses].map((email) => {
+      const own = signedIn.get(email) ?? [];
+      return {
+        email,
+        allowed: policy.allows(email as Address),
+        sessions: own.length,
+        seen_at:
+          own.length === 0 ? null : timeOf(own.reduce((last, { seenAt }) => Math.max(last, seenAt), 0)),
+      };
+    });
+  }
+
+  const app = openApi("sessions", house)
+    .get(
+      "/session",
+      async ({ arrival, principal }) => {
+        const { kind, id } = principal.proof;
+        const { subject } = principal;
+        const found = kind === "session" ? await sessions.find(sessionCookie.read(arrival)) : undefined;
+        return {
+          email: "email" in subject ? subject.email : null,
+          proof: { kind, id: id.slice(0, SHORT_ID) },
+          created_at: isAdmin(principal) ? null : timeOf(principal.provenAt),
+          expires_at: found === undefined ? null : timeOf(found.record.expiresAt),
+          idle_expires_at: found === undefined ? null : timeOf(found.idleExpiresAt),
+        };
+      },
+      { own: { needs: "user" }, response: { 200: Who }, detail: { summary: "Who is asking" } },
+    )
+    .get(
+      "/sessions",
+      async ({ principal, query }) => {
+        const records = await listOf(ownerOf(principal, query.email));
+        return takePage(records.map(listed), keyOf, query.cursor, principal);
+      },
+      {
+        own: { needs: "user" },
+        query: t.Object({ email: EMAIL, cursor: CURSOR }, { additionalProperties: false }),
+        response: { 200: pageOf(Session) },
+        detail: { summary: "Sessions, oldest first", description: "One's own; the operator's are all." },
+      },
+    )
+    .delete(
+      "/sessions",
+      async ({ principal, query }) => {
+        const owner = ownerOf(principal, query.email);
+        const isAll = query.all !== undefined;
+        if (isAdmin(principal) && isAll === (owner !== undefined)) throw badRequest(ALL_OR_ONE);
+        if (owner !== undefined && (isAll || isAdmin(principal))) {
+          return { revoked: await endAll(owner, principal) };
+        }
+        const records = await listOf(owner);
+        const others = isAll ? records : records.filter(({ id }) => id !== principal.proof.id);
+        return { revoked: await end(others, principal) };
+      },
+      {
+        own: { needs: "user" },
+        query: t.Object({ email: EMAIL, all: ALL }, { additionalProperties: false }),
+        response: { 200: Revoked },
+        detail: {
+          summary: "End sessions",
+          description:
+            "All of one's own but the one that is used. The operator says of which address, or `all`.",
+        },
+      },
+    )
+    .delete(
+      "/sessions/:id",
+      async ({ principal, params, set }) => {
+        const named = (await listOf(ownerOf(principal))).filter(({ id }) => id.startsWith(params.id));
+        if (named.length > 1) throw new Refusal(SEVERAL);
+        if ((await end(named, principal)) === 0) throw new Refusal(NO_SUCH_SESSION);
+        set.status = 204;
+      },
+      {
+        own: { needs: "user" },
+        params: t.Object({ id: ID }),
+        response: { 204: NO_CONTENT },
+        detail: { summary: "End one session" },
+      },
+    )
+    .get(
+      "/users",
+      async ({ principal, query }) => {
+        return takePage(usersOf(await sessions.list()), ({ email }) => email, query.cursor, principal);
+      },
+      {
+        own: { needs: "admin" },
+        query: t.Object({ cursor: CURSOR }, { additionalProperties: false }),
+        response: { 200: pageOf(User) },
+        detail: { summary: "Addresses that are allowed by name or signed in, by address" },
+      },
+    );
+  return closeApi(app);
+}
+
+const ALL_OR_ONE = "Say which: `email` or `all=true`.";
+
+const NO_SUCH_SESSION = { ...NOT_FOUND, message: "There is no such session." };
+
+const SEVERAL = {
+  status: 409,
+  error: "ambiguous",
+  title: "Not clear",
+  message: "That beginning names several sessions: give more of it.",
+} as const;
+
+/**
+ * Whose sessions are asked for: a user's own, whoever's an admin likes, all if undefined.
+ * @throws {Refusal} if they are not the caller's.
+ */
+function ownerOf(principal: Principal, email?: string): Address | undefined {
+  const wanted = email === undefined ? undefined : addressOf(email);
+  if (isAdmin(principal)) return wanted;
+  const own = "email" in principal.subject ? principal.subject.email : undefined;
+  if (own === undefined || (wanted ?? own) !== own) throw notAllowed("These are not your sessions.");
+  return own;
+}
+
+function listed(record: SessionRecord): ListedSession {
+  return {
+    id: record.id.slice(0, SHORT_ID),
+    email: record.email,
+    created_at: timeOf(record.createdAt),
+    seen_at: timeOf(record.seenAt),
+    expires_at: timeOf(record.expiresAt),
+    ip: record.ip,
+    user_agent: record.userAgent,
+  };
+}
+
+function keyOf({ created_at, id }: ListedSession): string {
+  return `${created_at} ${id}`;
+}

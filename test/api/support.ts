@@ -1,0 +1,58 @@
+import { serveOperator } from "../../src/control/serve.ts";
+import type { TestGateway } from "../support/gateway.ts";
+
+/** The two ways to the management API: with a session through the front door, and as the operator. */
+
+export type Asker = (
+  method: string,
+  path: string,
+  init?: { readonly headers?: Readonly<Record<string, string>>; readonly body?: string },
+) => Promise<{
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: unknown;
+  readonly text: string;
+}>;
+
+const PREFIX = "/_runegate/api";
+
+/** @param cookie of a session; without it, a stranger asks. */
+export function asUser({ url }: TestGateway, cookie?: string): Asker {
+  return (method, path, { headers, body } = {}) =>
+    read(
+      fetch(url + PREFIX + path, {
+        method,
+        redirect: "manual",
+        headers: { ...(cookie === undefined ? {} : { Cookie: cookie }), ...headers },
+        ...(body === undefined ? {} : { body }),
+      }),
+    );
+}
+
+/** Without the socket, which `test/control` has. */
+export function asOperator({ gateway }: TestGateway): Asker {
+  const serve = serveOperator(gateway.answer);
+  return (method, path, { headers, body } = {}) =>
+    read(
+      serve(
+        new Request(`http://runegate${PREFIX}${path}`, {
+          method,
+          headers: {
+            ...headers,
+            ...(body === undefined ? {} : { "Content-Length": `${Buffer.byteLength(body)}` }),
+          },
+          ...(body === undefined ? {} : { body }),
+        }),
+      ),
+    );
+}
+
+async function read(asked: Promise<Response>) {
+  const response = await asked;
+  const text = await response.text();
+  const isJson = response.headers.get("content-type")?.startsWith("application/json") === true;
+  const body: unknown = isJson && text !== "" ? JSON.parse(text) : undefined;
+  return { status: response.status, headers: response.headers, body, text };
+}
+
+export const JSON_BODY = { "Content-Type": "application/json" };
