@@ -2,8 +2,8 @@ import openapiText from "../../static/openapi.json" with { type: "text" };
 import { jsonText, page, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ownRoutes } from "../edge/own.ts";
-import { LOGIN_PATH } from "../edge/sign-in.ts";
 import type { Room } from "../house.ts";
+import { LOGIN_PATH } from "../pages/paths.ts";
 import { type ApiHouse, closeApi, openApi } from "./own.ts";
 
 /** Imported as text, which the compiler, seeing JSON, does not know. */
