@@ -1,9 +1,10 @@
 import type { Server } from "bun";
 import { Elysia } from "elysia";
 import type { Application } from "./access/application.ts";
+import type { AccessOptions } from "./access/options.ts";
 import { createPolicy, type Policy } from "./access/policy.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
-import type { Options } from "./config/types.ts";
+import type { DebugOptions } from "./debug/options.ts";
 import { debugRoutes } from "./debug/routes.ts";
 import { createDoor, type Door, whenBroken } from "./door.ts";
 import { failure, NOT_FOUND } from "./edge/answer.ts";
@@ -11,17 +12,20 @@ import { assetRoutes } from "./edge/assets.ts";
 import { BodyError } from "./edge/body.ts";
 import { createClientReader } from "./edge/client.ts";
 import { createCookieReader } from "./edge/cookies.ts";
+import type { EdgeOptions } from "./edge/options.ts";
 import { createPostGuard } from "./edge/origin.ts";
 import { arrivalOf, type OwnRoutes } from "./edge/own.ts";
 import { CLAIM_ALL, type Claim } from "./edge/root-paths.ts";
 import { OWN_PREFIX } from "./edge/target.ts";
 import { healthRoutes } from "./health/routes.ts";
 import { createLimiter } from "./limits/limiter.ts";
+import type { LimitsOptions } from "./limits/options.ts";
 import { limitRoutes } from "./limits/routes.ts";
 import { createAskQueue } from "./login/ask-queue.ts";
 import { loginCookieName } from "./login/cookie.ts";
 import { createKnownAddresses } from "./login/known.ts";
 import { safeNext } from "./login/next.ts";
+import type { LoginOptions } from "./login/options.ts";
 import { loginRoutes } from "./login/routes.ts";
 import { createLoginService, type LoginService } from "./login/service.ts";
 import { createTickets } from "./login/ticket.ts";
@@ -29,6 +33,7 @@ import { createCeiling } from "./mail/ceiling.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
 import type { Mailer } from "./mail/mailer.ts";
 import { DEFAULT_TEMPLATE } from "./mail/message.ts";
+import type { MailOptions } from "./mail/options.ts";
 import { createOutbox, type Outbox } from "./mail/outbox.ts";
 import { mailboxRoutes, mayReadMailbox } from "./mail/routes.ts";
 import { createSeal } from "./mail/seal.ts";
@@ -36,23 +41,38 @@ import type { EmailConfig } from "./mail/settings.ts";
 import type { ListenAddress } from "./net/endpoint.ts";
 import { type Audit, createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
+import type { LogOptions } from "./observe/options.ts";
 import { createRequestLog } from "./observe/request-log.ts";
 import { createForward } from "./proxy/forward.ts";
+import type { ProxyOptions } from "./proxy/options.ts";
 import { warnOfOwnPaths } from "./proxy/redirects.ts";
 import { createTunnel, type Tunnel, type TunnelData } from "./proxy/tunnel.ts";
 import { createUpstream } from "./proxy/upstream.ts";
 import { upstreamName } from "./proxy/upstream-name.ts";
 import { deriveKeys } from "./secret/keys.ts";
+import type { SecretOptions } from "./secret/options.ts";
 import { createSessionCookie } from "./session/cookie.ts";
 import { createLiveConnections, type LiveConnections } from "./session/live.ts";
+import type { SessionOptions } from "./session/options.ts";
 import { sessionRoutes } from "./session/routes.ts";
 import { createSessions, isSessionCookie, type Sessions } from "./session/session.ts";
 import type { Stores } from "./store/contracts.ts";
 
 /** The composition root: options → stores → services → rooms → one handler for `Bun.serve`. */
 
+export type GatewayOptions = EdgeOptions &
+  SecretOptions &
+  AccessOptions &
+  LoginOptions &
+  SessionOptions &
+  LimitsOptions &
+  MailOptions &
+  ProxyOptions &
+  LogOptions &
+  DebugOptions & { readonly listen: ListenAddress };
+
 export type GatewaySettings = {
-  readonly options: Options;
+  readonly options: GatewayOptions;
   /** Undefined in development without an `email.toml`: mail then goes to the mailbox. */
   readonly email: EmailConfig | undefined;
   readonly mailer: Mailer;

@@ -13,6 +13,7 @@ const folders = (path: string) =>
 const PAGES = [
   "README.md",
   "CHANGELOG.md",
+  "deploy/OPTIONS.md",
   "src/README.md",
   "src/CONTRACT.md",
   "test/README.md",

@@ -1,10 +1,11 @@
 import { parseArgs } from "node:util";
 import { EXAMPLES } from "../config/examples.ts";
 import { readOptions, type Sourced } from "../config/load.ts";
-import { ENV_FILE, OPTION_LIST, type Option } from "../config/options.ts";
+import { ENV_FILE, OPTION_LIST } from "../config/options.ts";
 import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
 import { EXIT } from "../exit.ts";
 import { describe } from "../option/finding.ts";
+import type { Option } from "../option/option.ts";
 import { withoutUserinfo } from "../option/value-error.ts";
 import { type Command, UsageError } from "./command.ts";
 

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { createPolicy } from "../access/policy.ts";
 import { systemClock, systemRandom } from "../clock.ts";
 import { loadOptions } from "../config/load.ts";
-import type { Options } from "../config/types.ts";
+import type { Options } from "../config/options.ts";
 import { ControlError, connectControl } from "../control/client.ts";
 import { createOperator, type Operator, OperatorError } from "../control/operator.ts";
 import { EXIT, type ExitCode } from "../exit.ts";

@@ -1,4 +1,4 @@
-import type { Options } from "../config/types.ts";
+import type { Options } from "../config/options.ts";
 import { ROOT_PATHS } from "../edge/root-paths.ts";
 import { isBelow, OWN_PREFIX } from "../edge/target.ts";
 import { createToUpstream } from "../proxy/headers.ts";

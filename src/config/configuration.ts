@@ -3,9 +3,8 @@ import { isLoopbackHost } from "../net/loopback.ts";
 import { ConfigError, type Finding } from "../option/finding.ts";
 import { findEmailConfig } from "./email.ts";
 import { readOptions, type Sources } from "./load.ts";
-import { OPTIONS } from "./options.ts";
+import { OPTIONS, type Options } from "./options.ts";
 import { type Environment, type Surroundings, SYSTEM } from "./surroundings.ts";
-import type { Options } from "./types.ts";
 
 /** Options and `email.toml` together: what a gateway needs to start. */
 

@@ -10,9 +10,8 @@ import { ConfigError, type Finding } from "../option/finding.ts";
 import { nearest } from "../option/nearest.ts";
 import { quote, ValueError } from "../option/value-error.ts";
 import { choice } from "../option/values.ts";
-import { OPTIONS } from "./options.ts";
+import { OPTIONS, type Options } from "./options.ts";
 import { type Surroundings, SYSTEM } from "./surroundings.ts";
-import type { Options } from "./types.ts";
 
 /** `email.toml`: how mail is sent and what it says. */
 

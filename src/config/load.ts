@@ -4,21 +4,12 @@ import { join } from "node:path";
 import { readableByOthers, readTextFile } from "../option/files.ts";
 import { ConfigError, type Finding } from "../option/finding.ts";
 import { nearest } from "../option/nearest.ts";
+import { isConfidential, type Known, type Option } from "../option/option.ts";
 import { ValueError } from "../option/value-error.ts";
 import { type EnvEntry, parseEnvFile } from "./env-file.ts";
-import {
-  ENV_FILE,
-  isConfidential,
-  type Known,
-  OPTION_LIST,
-  OPTION_NAMES,
-  OPTIONS,
-  type Option,
-  type OptionKey,
-} from "./options.ts";
+import { ENV_FILE, OPTION_LIST, OPTION_NAMES, OPTIONS, type OptionKey, type Options } from "./options.ts";
 import { RULES } from "./rules.ts";
 import { type Environment, type Surroundings, SYSTEM } from "./surroundings.ts";
-import type { Options } from "./types.ts";
 
 /** Reads every option from the process environment, then the env file, then its default (CONTRACT section 9). */
 
@@ -82,13 +73,11 @@ export function readOptions(env: Environment, surroundings: Surroundings = SYSTE
     get production() {
       return values.production === true;
     },
-    get listen() {
-      return (values.listen as Options["listen"] | undefined) ?? OPTIONS.listen.parse(OPTIONS.listen.default);
+    isGiven: (key) => sources[key as OptionKey]?.given === true,
+    textOf(key) {
+      const good = failed.has(key as OptionKey) ? undefined : sources[key as OptionKey]?.text;
+      return good ?? defaultText(OPTIONS[key as OptionKey], known) ?? "";
     },
-    get baseUrl() {
-      return (values.baseUrl as string | undefined) ?? OPTIONS.baseUrl.default;
-    },
-    isGiven: (key) => sources[key]?.given === true,
     random: surroundings.random,
     runtimeDirectory: runtimeDirectory(env, surroundings),
   };
@@ -102,8 +91,7 @@ export function readOptions(env: Environment, surroundings: Surroundings = SYSTE
       ? findSecret(option, find, credentials, report, warnings)
       : (find(option.name, option.emptyIsValue) ??
         (option.alternative === undefined ? undefined : find(option.alternative)));
-    const text =
-      given?.text ?? (typeof option.default === "string" ? option.default : option.default.text(known));
+    const text = given?.text ?? defaultText(option, known);
     // A secret is taken as it is; a blank at the end of anything else is a slip.
     const clean = option.secret ? text : text?.trim();
     sources[key] = {
@@ -124,6 +112,10 @@ export function readOptions(env: Environment, surroundings: Surroundings = SYSTE
   applyRules(values as Options, known.isGiven, failed, problems, warnings);
   warnings.push(...misspelt([...Object.keys(env), ...file.entries.keys()]));
   return { options: values, problems, warnings, sources: sources as Sources };
+}
+
+function defaultText(option: Option<unknown>, known: Known): string | undefined {
+  return typeof option.default === "string" ? option.default : option.default.text(known);
 }
 
 type Found = { readonly name: string; readonly text: string; readonly source: string };

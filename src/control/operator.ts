@@ -1,5 +1,5 @@
+import type { AccessOptions } from "../access/options.ts";
 import type { Policy } from "../access/policy.ts";
-import type { Options } from "../config/types.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Sessions } from "../session/session.ts";
@@ -50,7 +50,7 @@ export class OperatorError extends Error {
 export type OperatorSettings = {
   readonly sessions: Sessions;
   readonly policy: Policy;
-  readonly options: Pick<Options, "allowedEmails">;
+  readonly options: Pick<AccessOptions, "allowedEmails">;
   readonly audit: Audit;
 };
 

@@ -1,9 +1,9 @@
 import { json } from "../edge/answer.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
-import type { LimitSettings } from "./limiter.ts";
+import type { LimitsOptions } from "./options.ts";
 
 /** `GET /rate_limit_info`: what the limits are, for scripts that pace themselves. */
-export function limitRoutes(settings: LimitSettings): OwnRoutes {
+export function limitRoutes(settings: LimitsOptions): OwnRoutes {
   const info = {
     login_rate_limit: settings.loginRateLimit,
     email_cooldown: Math.ceil(settings.emailCooldown / 1000),

@@ -1,9 +1,9 @@
 import type { Clock } from "../clock.ts";
-import type { Options } from "../config/types.ts";
 import { type ExtraHeaders, failure, json, page, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { type Fields, readFields } from "../edge/body.ts";
 import { isNavigation, isPrefetch } from "../edge/navigation.ts";
+import type { EdgeOptions } from "../edge/options.ts";
 import type { PostGuard } from "../edge/origin.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
 import type { Target } from "../edge/target.ts";
@@ -16,24 +16,26 @@ import type { SessionCookie } from "../session/cookie.ts";
 import type { Sessions } from "../session/session.ts";
 import { loginCookieLine } from "./cookie.ts";
 import { describeDevice } from "./device.ts";
+import type { LoginOptions } from "./options.ts";
 import type { LoginService, Redeemed, Redeemer } from "./service.ts";
 import { isLoginToken, type LoginTicket } from "./ticket.ts";
 
 /** `/login` and `/auth`: from a visitor's address to a session (CONTRACT section 2). */
 
-export type LoginRouteSettings = Pick<Options, "linkConfirm" | "secureCookie" | "magicLinkExpiry"> & {
-  readonly service: LoginService;
-  readonly sessions: Sessions;
-  readonly sessionCookie: SessionCookie;
-  readonly limiter: Limiter;
-  /** `safeNext` with the landing path and the own paths of this instance. */
-  readonly safeNext: (input: string | undefined | null) => string;
-  readonly guardPost: PostGuard;
-  /** Whether mail is in the development mailbox, for whoever asks to read. */
-  readonly showsMailbox: (arrival: Arrival) => boolean;
-  readonly audit: Audit;
-  readonly clock: Clock;
-};
+export type LoginRouteSettings = Pick<LoginOptions, "linkConfirm" | "magicLinkExpiry"> &
+  Pick<EdgeOptions, "secureCookie"> & {
+    readonly service: LoginService;
+    readonly sessions: Sessions;
+    readonly sessionCookie: SessionCookie;
+    readonly limiter: Limiter;
+    /** `safeNext` with the landing path and the own paths of this instance. */
+    readonly safeNext: (input: string | undefined | null) => string;
+    readonly guardPost: PostGuard;
+    /** Whether mail is in the development mailbox, for whoever asks to read. */
+    readonly showsMailbox: (arrival: Arrival) => boolean;
+    readonly audit: Audit;
+    readonly clock: Clock;
+  };
 
 const INVALID_LINK = "This login link is invalid or has expired.";
 const INVALID_CODE = "That code is not right, or it has expired. Check it, or ask for a new link.";

@@ -1,6 +1,6 @@
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
+import type { Options } from "../config/options.ts";
 import type { Surroundings } from "../config/surroundings.ts";
-import type { Options } from "../config/types.ts";
 import { type Control, openControl } from "../control/open.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { messageOf } from "../observe/message-of.ts";

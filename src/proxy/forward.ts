@@ -1,5 +1,4 @@
 import type { Application } from "../access/application.ts";
-import type { Options } from "../config/types.ts";
 import { announcedLength, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody } from "../edge/body.ts";
@@ -10,6 +9,7 @@ import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
 import { reasonOf, upstreamFailed } from "./failure.ts";
 import { createToUpstream, fromUpstream } from "./headers.ts";
+import type { ProxyOptions } from "./options.ts";
 import type { Upstream, UpstreamDelay, Waiting } from "./upstream.ts";
 
 /** HTTP to the application and back (CONTRACT section 7). Who may is decided before anything gets here. */
@@ -36,7 +36,7 @@ export type ForwardHooks = {
 /** `bytes` is undefined where nobody counted them. */
 export type Ended = BodyEnd | { readonly bytes: number | undefined; readonly left?: true };
 
-export type ForwardSettings = Pick<Options, "streamResponses" | "maxBody"> & {
+export type ForwardSettings = Pick<ProxyOptions, "streamResponses" | "maxBody"> & {
   readonly application: Application;
   readonly upstream: Upstream;
   readonly live: LiveConnections;

@@ -1,5 +1,5 @@
 import { hkdfSync } from "node:crypto";
-import type { Options } from "../config/types.ts";
+import type { SecretOptions } from "./options.ts";
 
 /**
  * One key per purpose (RFC 5869, HKDF-SHA256): a token or hash made for one purpose means nothing to another, whatever
@@ -16,9 +16,7 @@ export type Keys = {
 
 export type KeyPair = { readonly current: Uint8Array; readonly previous: Uint8Array | undefined };
 
-export function deriveKeys(
-  options: Pick<Options, "jwtSecret" | "jwtSecretPrevious" | "sessionKey" | "sessionKeyPrevious">,
-): Keys {
+export function deriveKeys(options: SecretOptions): Keys {
   const jwt = (purpose: string) => pair(purpose, options.jwtSecret, options.jwtSecretPrevious);
   const session = (purpose: string) => pair(purpose, options.sessionKey, options.sessionKeyPrevious);
   return {

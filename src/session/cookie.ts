@@ -1,5 +1,6 @@
-import type { Options } from "../config/types.ts";
 import { setCookieLine } from "../edge/cookies.ts";
+import type { EdgeOptions } from "../edge/options.ts";
+import type { SessionOptions } from "./options.ts";
 
 /** `Set-Cookie` lines for the session cookie. */
 export type SessionCookie = {
@@ -9,7 +10,8 @@ export type SessionCookie = {
 };
 
 export function createSessionCookie(
-  options: Pick<Options, "sessionCookieName" | "sessionTtl" | "secureCookie" | "cookieDomain">,
+  options: Pick<SessionOptions, "sessionCookieName" | "sessionTtl" | "cookieDomain"> &
+    Pick<EdgeOptions, "secureCookie">,
 ): SessionCookie {
   const { sessionCookieName: name, secureCookie: secure, cookieDomain: domain } = options;
   const line = (value: string, maxAgeSeconds: number) =>

@@ -1,8 +1,8 @@
-import type { Options } from "../config/types.ts";
 import { json, page } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody, readFields } from "../edge/body.ts";
 import { isNavigation } from "../edge/navigation.ts";
+import type { EdgeOptions } from "../edge/options.ts";
 import type { PostGuard } from "../edge/origin.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
 import { loginCookieLine } from "../login/cookie.ts";
@@ -13,7 +13,7 @@ import type { Sessions } from "./session.ts";
 
 /** `/session` and `/logout`. */
 export function sessionRoutes(
-  settings: Pick<Options, "secureCookie"> & {
+  settings: Pick<EdgeOptions, "secureCookie"> & {
     readonly sessions: Sessions;
     readonly sessionCookie: SessionCookie;
     readonly guardPost: PostGuard;

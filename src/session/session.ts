@@ -1,6 +1,5 @@
 import type { Policy } from "../access/policy.ts";
 import type { Clock, Random } from "../clock.ts";
-import type { Options } from "../config/types.ts";
 import { type Address, parseAddress } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
@@ -8,6 +7,7 @@ import type { Logger } from "../observe/logger.ts";
 import type { Keys } from "../secret/keys.ts";
 import type { Awaitable, SessionRecord, SessionStore } from "../store/contracts.ts";
 import { createAdoption } from "./adoption.ts";
+import type { SessionOptions } from "./options.ts";
 import { createSeals } from "./seal.ts";
 
 /**
@@ -46,7 +46,7 @@ export type Found = {
   readonly idleExpiresAt: number;
 };
 
-export type SessionSettings = Pick<Options, "sessionTtl" | "sessionIdle"> & {
+export type SessionSettings = Pick<SessionOptions, "sessionTtl" | "sessionIdle"> & {
   readonly keys: Pick<Keys, "sessionId" | "sessionRecord">;
   readonly store: SessionStore;
   readonly policy: Policy;
