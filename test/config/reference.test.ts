@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { OPTION_LIST, OPTION_NAMES, ROOMS } from "../../src/config/options.ts";
+import { EMAIL_TABLE } from "../../src/mail/settings.ts";
 import { renderBasics, renderReference } from "../support/reference.ts";
 import { withReference } from "../support/write-reference.ts";
 
@@ -16,7 +17,7 @@ describe("the options of the rooms", () => {
 });
 
 describe("the option reference", () => {
-  const reference = renderReference();
+  const [reference = "", email = ""] = renderReference().split("\n\n## `email.toml`");
   const cellsOf = (line: string) => line.split(/(?<!\\)\|/).length - 2;
 
   test("is tables of three columns", () => {
@@ -39,6 +40,10 @@ describe("the option reference", () => {
     ["the files of secrets", "Also as `RUNEGATE_SESSION_KEY_FILE`."],
   ])("shows %s", (_, text) => expect(reference).toContain(text));
 
+  test("explains email.toml too", () => {
+    expect(namesIn(email)).toEqual(Object.values(EMAIL_TABLE.keys).map(({ name }) => name));
+    expect(email).toContain("| `smtp_host` | required | Name of the mail server. |");
+  });
   test("of a first deployment is a dozen of the same rows", () => {
     const basics = rowsOf(renderBasics());
     expect(basics.length).toBeWithin(10, 15);

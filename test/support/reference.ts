@@ -1,4 +1,5 @@
 import { ENV_FILE, OPTION_LIST, ROOMS } from "../../src/config/options.ts";
+import { EMAIL_TABLE } from "../../src/mail/settings.ts";
 import { isConfidential, type Option } from "../../src/option/option.ts";
 
 /** The options in Markdown, as their declarations explain them. */
@@ -9,7 +10,10 @@ export function renderReference(): string {
     const rows = Object.values(options as Record<string, Option<unknown>>).map(optionRow);
     return `## ${title}\n\n${table([...(index === 0 ? [ENV_FILE_ROW] : []), ...rows])}`;
   });
-  return rooms.join("\n\n");
+  const keys = Object.values(EMAIL_TABLE.keys).map(({ name, help, ...key }) =>
+    row(name, "optional" in key ? "" : "required", help),
+  );
+  return [...rooms, `## \`email.toml\`\n\n${table(keys, "key")}`].join("\n\n");
 }
 
 /** The few that a first deployment has to think of. */
@@ -19,8 +23,8 @@ export function renderBasics(): string {
 
 const ENV_FILE_ROW = row(ENV_FILE.name, ENV_FILE.described, ENV_FILE.help);
 
-function table(rows: readonly string[]): string {
-  return ["| option | default | |", "| --- | --- | --- |", ...rows].join("\n");
+function table(rows: readonly string[], of = "option"): string {
+  return [`| ${of} | default | |`, "| --- | --- | --- |", ...rows].join("\n");
 }
 
 function row(name: string, fallback: string, description: string): string {
