@@ -22,7 +22,7 @@ runs here, it works on the store itself, where RUNEGATE_STORE is not memory.`;
 
 /** Does something as the operator, in the running instance if there is one here, on its store if there is not. */
 export async function operate(io: Io, work: (operator: Operator) => Promise<ExitCode>): Promise<ExitCode> {
-  const { options } = loadOptions(io.env);
+  const { options } = loadOptions(io);
   try {
     if (options.controlSocket !== undefined) {
       try {

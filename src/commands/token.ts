@@ -23,6 +23,8 @@ A token on the command line is in the shell's history and the process list;
 
 Exit codes: ${EXIT.done} accepted, ${EXIT.failed} not accepted.`,
 
+  readsOptions: true,
+
   async run(args, io) {
     const { positionals } = parseArgs({ args: [...args], allowPositionals: true });
     const [given, ...more] = positionals;
@@ -30,7 +32,7 @@ Exit codes: ${EXIT.done} accepted, ${EXIT.failed} not accepted.`,
     const text = tokenIn((given === "-" ? await Bun.stdin.text() : given).trim());
     if (!printParts(text, io)) return EXIT.failed;
 
-    const { options } = loadOptions(io.env);
+    const { options } = loadOptions(io);
     const tickets = createTickets(deriveKeys(options), { audience: options.baseUrl, clock: systemClock });
     const [asLink, asRequest] = await Promise.all([
       problemOf(tickets.verifyLogin(text)),

@@ -18,7 +18,7 @@ export type Option<T> = {
   readonly basic?: true;
   /** The values there are, or some that have a name, for whoever completes a command line. */
   readonly words?: readonly string[];
-  /** A flag's other spelling than that of the name, without its hyphens. */
+  /** Another spelling of its flag than the one that the name has. */
   readonly flag?: string;
   /** May be given as `<name>_FILE` or as a systemd credential, and is never shown. */
   readonly secret?: true;

@@ -79,7 +79,7 @@ export function createLifecycle(
 
   async function reread(): Promise<void> {
     try {
-      const next = loadConfiguration(io.env, parts.surroundings);
+      const next = loadConfiguration(io, parts.surroundings);
       for (const warning of next.warnings) logger().warn(describe(warning));
       await reload(next, composeGateway);
     } catch (error) {
@@ -101,7 +101,7 @@ export function createLifecycle(
     try {
       const pid = await handOver({
         serving,
-        env: io.env,
+        io,
         onUp: (successor) => logger().info("handing over", { successor }),
         async onClosed(successor) {
           notifier.handOver(successor);

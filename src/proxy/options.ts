@@ -15,7 +15,7 @@ export const PROXY_OPTIONS = {
     parse: targetAddress,
     default: "http://127.0.0.1:7860",
     help: "The application: an http or https origin, or `unix:/path`. A port alone is one of 127.0.0.1.",
-    flag: "target",
+    flag: "--target",
     basic: true,
   },
   hostHeader: {

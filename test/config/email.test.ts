@@ -250,7 +250,7 @@ describe("the whole configuration", () => {
   const load = (env: Record<string, string>, toml?: string) => {
     using machine = testMachine();
     if (toml !== undefined) machine.write("email.toml", toml);
-    return loadConfiguration(env, machine);
+    return loadConfiguration({ env }, machine);
   };
   test("options and mail", () => {
     const { options, email, warnings, sources } = load({}, stringify(GOOD));

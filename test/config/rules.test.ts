@@ -18,7 +18,7 @@ type Env = Record<string, string | undefined>;
 /** `error:NAME` and `warning:NAME` of everything found, with the names short. */
 function findings(env: Env): string[] {
   using machine = testMachine();
-  const { problems, warnings } = readOptions(env, machine);
+  const { problems, warnings } = readOptions({ env }, machine);
   const short = (name: string) => name.replace("RUNEGATE_", "");
   return [
     ...problems.map(({ option }) => `error:${short(option)}`),
