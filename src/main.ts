@@ -8,19 +8,40 @@ import type { Io } from "./process/io.ts";
 
 /** Finds the command that `argv` names, runs it, and turns what it throws into an exit code. */
 export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
-  const [word = "serve", ...args] = argv;
+  const isFlag = argv[0]?.startsWith("--") === true && !SPELLINGS.has(argv[0]);
+  const [word = "serve", ...args] = isFlag ? ["serve", ...argv] : argv;
   const name = SPELLINGS.get(word) ?? word;
-  const command = name === "help" ? (await import("./commands/help.ts")).help : await findCommand(name);
+  const command = await findCommand(name);
   if (command === undefined) return unknown(word, io);
   if (asksForHelp(args)) {
     io.out(command.help);
     return EXIT.done;
   }
+  return command.flags?.json !== undefined && args.includes("--json")
+    ? inJson(command, args, io)
+    : run(command, args, io);
+}
+
+async function run(command: Command, args: readonly string[], io: Io): Promise<ExitCode> {
   try {
-    return await command.run(args, io);
+    if (!command.readsOptions || !args.some((arg) => arg.startsWith("--")))
+      return await command.run(args, io);
+    const { takeFlags } = await import("./commands/flags.ts");
+    const { flags, rest } = takeFlags(args, command.flags);
+    return await command.run(rest, { ...io, flags });
   } catch (error) {
     return report(error, command, io);
   }
+}
+
+/** What goes wrong is one object too then, on standard error. */
+async function inJson(command: Command, args: readonly string[], io: Io): Promise<ExitCode> {
+  const lines: string[] = [];
+  const code = await run(command, args, { ...io, err: (line) => lines.push(line) });
+  const error = { [EXIT.failed]: "failed", [EXIT.usage]: "usage", [EXIT.config]: "configuration" };
+  if (code === EXIT.done) for (const line of lines) io.err(line);
+  else io.err(JSON.stringify({ error: error[code], message: lines.join("\n") }));
+  return code;
 }
 
 const SPELLINGS: ReadonlyMap<string, string> = new Map([

@@ -1,8 +1,7 @@
 import { createPolicy } from "./access/policy.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
-import type { Options } from "./config/types.ts";
 import { createPostGuard } from "./edge/origin.ts";
-import type { House } from "./house.ts";
+import type { GatewayOptions, House } from "./house.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { createAskQueue } from "./login/ask-queue.ts";
 import { createLoginCookie } from "./login/cookie.ts";
@@ -28,7 +27,7 @@ import type { Stores } from "./store/contracts.ts";
 /** Options and a store, made into services: where the gateway and the command line both start. Nothing runs yet. */
 
 export type ServiceSettings = {
-  readonly options: Options;
+  readonly options: GatewayOptions;
   readonly email: EmailConfig | undefined;
   readonly mailer: Mailer;
   readonly mailbox: Pick<Mailbox, "mails"> | undefined;

@@ -1,12 +1,10 @@
-import type { Options } from "../config/types.ts";
 import { type Address, domainOf } from "../identity/address.ts";
+import type { AccessOptions } from "./options.ts";
 
 /** Which addresses may sign in, and stay signed in (CONTRACT section 4). */
 export type Policy = { allows(address: Address): boolean };
 
-export function createPolicy(
-  options: Pick<Options, "allowAnyEmail" | "allowedEmails" | "allowedDomains">,
-): Policy {
+export function createPolicy(options: AccessOptions): Policy {
   return {
     allows: (address) =>
       options.allowAnyEmail ||

@@ -6,6 +6,8 @@ import { StoreUnavailable } from "../store/contracts.ts";
 import { backUp } from "../store/sqlite/backup.ts";
 import { type Command, UsageError } from "./command.ts";
 
+const FLAGS = { json: { type: "boolean" } } as const;
+
 /** `runegate backup`: a copy of the SQLite store while it is in use. */
 export const backup: Command = {
   name: "backup",
@@ -35,15 +37,18 @@ Exit codes: ${EXIT.done} done, ${EXIT.failed} not done, and why.
 
 Example: runegate backup /var/backups/runegate-$(date +%F).db`,
 
+  readsOptions: true,
+  flags: FLAGS,
+
   async run(args, io) {
     const { values, positionals } = parseArgs({
       args: [...args],
-      options: { json: { type: "boolean" } },
+      options: FLAGS,
       allowPositionals: true,
     });
     const [file, ...more] = positionals;
     if (file === undefined || file === "" || more.length > 0) throw new UsageError("backup takes one file.");
-    const { store } = loadOptions(io.env).options;
+    const { store } = loadOptions(io).options;
     if (store.kind !== "sqlite") {
       io.err(NOT_HERE[store.kind]);
       return EXIT.failed;

@@ -23,6 +23,8 @@ const PROBES: readonly Probe[] = [
   },
 ];
 
+const FLAGS = { online: { type: "boolean" } } as const;
+
 export const check: Command = createCheckCommand(PROBES, SYSTEM);
 
 /** `runegate check`: everything that is wrong, or might be. */
@@ -41,11 +43,14 @@ and warning. The exit code is ${EXIT.done} if Runegate would start, ${EXIT.confi
 
 Example: runegate check --online`,
 
+    readsOptions: true,
+    flags: FLAGS,
+
     async run(args, io) {
-      const { values } = parseArgs({ args: [...args], options: { online: { type: "boolean" } } });
+      const { values } = parseArgs({ args: [...args], options: FLAGS });
       let configuration: Configuration;
       try {
-        configuration = loadConfiguration(io.env, surroundings);
+        configuration = loadConfiguration(io, surroundings);
       } catch (error) {
         if (!(error instanceof ConfigError)) throw error;
         printFindings(error.problems, error.warnings, io);

@@ -1,12 +1,18 @@
 import { parseArgs } from "node:util";
 import { EXAMPLES } from "../config/examples.ts";
 import { readOptions, type Sourced } from "../config/load.ts";
-import { ENV_FILE, OPTION_LIST, type Option } from "../config/options.ts";
-import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
+import { ENV_FILE, OPTION_LIST } from "../config/options.ts";
+import { type Given, type Surroundings, SYSTEM } from "../config/surroundings.ts";
 import { EXIT } from "../exit.ts";
 import { describe } from "../option/finding.ts";
+import type { Option } from "../option/option.ts";
 import { withoutUserinfo } from "../option/value-error.ts";
 import { type Command, UsageError } from "./command.ts";
+
+const FLAGS = {
+  json: { type: "boolean" },
+  example: { type: "string", values: [...EXAMPLES.keys()] },
+} as const;
 
 export const config: Command = createConfigCommand(SYSTEM);
 
@@ -27,21 +33,18 @@ then the exit code is ${EXIT.config}.
 
 Example: runegate config --example email > config/email.toml`,
 
+    readsOptions: true,
+    flags: FLAGS,
+
     async run(args, io) {
-      const { values } = parseArgs({
-        args: [...args],
-        options: { json: { type: "boolean" }, example: { type: "string" } },
-      });
+      const { values } = parseArgs({ args: [...args], options: FLAGS });
       if (values.example !== undefined) {
         if (values.json) throw new UsageError("an example is not JSON.");
         io.out(exampleOf(values.example));
         return EXIT.done;
       }
-      const { sources, problems, warnings } = readOptions(io.env, surroundings);
-      const rows = [
-        envFileRow(io.env[ENV_FILE.name]),
-        ...OPTION_LIST.map(([key, option]) => optionRow(option, sources[key])),
-      ];
+      const { sources, problems, warnings } = readOptions(io, surroundings);
+      const rows = [envFileRow(io), ...OPTION_LIST.map(([key, option]) => optionRow(option, sources[key]))];
       if (values.json) io.out(JSON.stringify(rows, undefined, 2));
       else io.out(rows.map(asText).join("\n\n"));
       for (const finding of problems) io.err(`error: ${describe(finding)}`);
@@ -86,11 +89,13 @@ function optionRow(option: Option<unknown>, { source, given, text }: Sourced): R
   };
 }
 
-function envFileRow(path: string | undefined): Row {
+function envFileRow({ env, flags }: Given): Row {
+  const byFlag = flags?.[ENV_FILE.name];
+  const path = byFlag || env[ENV_FILE.name];
   return {
     name: ENV_FILE.name,
     value: path || null,
-    source: path ? "environment" : `default: ${ENV_FILE.described}`,
+    source: byFlag ? "command line" : path ? "environment" : `default: ${ENV_FILE.described}`,
     secret: false,
     help: ENV_FILE.help,
   };

@@ -1,7 +1,7 @@
-import { parseArgs } from "node:util";
 import { type Environment, SYSTEM } from "../config/surroundings.ts";
 import { EXIT } from "../exit.ts";
 import { targetAddress } from "../net/endpoint.ts";
+import { flagOf } from "../option/option.ts";
 import { ValueError } from "../option/value-error.ts";
 import { claimAddress } from "../process/instance.ts";
 import { raiseFetchCeiling } from "../proxy/ceiling.ts";
@@ -18,7 +18,7 @@ const SAMPLE_PORT = 7860;
 export const demo: Command = {
   name: "demo",
   summary: "run the gateway in front of a sample application, or of yours, with a mailbox",
-  help: `Usage: runegate demo [--target URL]
+  help: `Usage: runegate demo [--target URL] [--OPTION VALUE]...
 
 Shows the gateway at work in front of a sample application or of your own, with
 nothing to configure. Any address may sign in. Mail is not sent: it appears in
@@ -32,16 +32,21 @@ by SSH, forward the port, and open the page on your own:
   ssh -L ${GATEWAY_PORT}:127.0.0.1:${GATEWAY_PORT} you@server
 
 The gateway listens on port ${GATEWAY_PORT} and the sample application on ${SAMPLE_PORT}, or each on
-the next one that is free. RUNEGATE_LISTEN=127.0.0.1:8000 chooses the gateway's;
-RUNEGATE_REQUEST_LOGS=true shows each request.
+the next one that is free. --listen :8000 chooses the gateway's; --request-logs
+shows each request.
 
 Example: runegate demo --target 8501
 In a clone, with npm: npm run demo -- --target 8501`,
 
+  readsOptions: true,
+
   async run(args, io) {
-    const { values } = parseArgs({ args: [...args], options: { target: { type: "string" } } });
-    const { RUNEGATE_LISTEN: chosen, RUNEGATE_TARGET_SERVICE: configured } = io.env;
-    const own = parseApplication(values.target ?? configured ?? "");
+    if (args.length > 0) throw new UsageError("demo takes options only.");
+    const { RUNEGATE_LISTEN: listen, RUNEGATE_TARGET_SERVICE: target, ...flags } = io.flags ?? {};
+    const fixed = Object.keys(FIXED).find((name) => name in flags);
+    if (fixed !== undefined) throw new UsageError(`${flagOf(fixed)} is what the demonstration sets itself.`);
+    const chosen = listen ?? io.env.RUNEGATE_LISTEN;
+    const own = parseApplication(target ?? io.env.RUNEGATE_TARGET_SERVICE ?? "");
     raiseFetchCeiling(io.env);
     // A reload by `bun --hot` finds it set up.
     globalThis.runegateDemo ??= await setUp(chosen ?? "", own);
@@ -50,17 +55,15 @@ In a clone, with npm: npm run demo -- --target 8501`,
     const code = await runGateway(
       {
         ...io,
+        flags,
         env: {
           RUNEGATE_BASE_URL: `http://localhost:${stage.port}`,
           // The mailbox asks again and again whether there is mail.
           RUNEGATE_REQUEST_LOGS: "false",
           ...io.env,
-          RUNEGATE_ENV: "development",
-          RUNEGATE_ENV_FILE: "",
-          RUNEGATE_EMAIL_CONFIG: "",
+          ...FIXED,
           RUNEGATE_LISTEN: stage.listen,
           RUNEGATE_TARGET_SERVICE: stage.target,
-          RUNEGATE_ALLOW_ANY_EMAIL: "true",
         },
       },
       {
@@ -72,9 +75,17 @@ In a clone, with npm: npm run demo -- --target 8501`,
     );
     await stage.sample?.stop();
     if (code === EXIT.failed && chosen)
-      io.err("Leave RUNEGATE_LISTEN out, and the demo takes a port that is free.");
+      io.err("Leave RUNEGATE_LISTEN or --listen out, and the demo takes a port that is free.");
     return code;
   },
+};
+
+/** Nobody is mailed, and everybody may. */
+const FIXED = {
+  RUNEGATE_ENV: "development",
+  RUNEGATE_ENV_FILE: "",
+  RUNEGATE_EMAIL_CONFIG: "",
+  RUNEGATE_ALLOW_ANY_EMAIL: "true",
 };
 
 type Stage = {
@@ -82,6 +93,8 @@ type Stage = {
   readonly listen: string;
   readonly target: string;
   readonly port: number;
+  /** Whether the port is the one that was asked for. */
+  readonly wanted: boolean;
   /** Undefined in front of somebody's own application. */
   readonly sample: Sample | undefined;
 };
@@ -91,13 +104,12 @@ declare global {
   var runegateDemo: Stage | undefined;
 }
 
-/** An application as `RUNEGATE_TARGET_SERVICE` takes it; a port alone is one of this machine, and nothing is none. */
+/** In full, so that it can be shown; nothing is none. */
 function parseApplication(text: string): string {
   if (text === "") return "";
-  const origin = text.replace(/^:?(?=[0-9]+$)/, "localhost:").replace(/^(?=[^/]*:[0-9]+$)/, "http://");
   try {
-    targetAddress(origin);
-    return origin;
+    const address = targetAddress(text);
+    return address.kind === "unix" ? `unix:${address.path}` : address.origin;
   } catch (error) {
     if (!(error instanceof ValueError)) throw error;
     throw new UsageError(`--target ${error.problem}. Write http://127.0.0.1:8501, :8501 or 8501.`);
@@ -106,15 +118,21 @@ function parseApplication(text: string): string {
 
 /** Finds the ports, and starts the sample application where there is no other one. */
 async function setUp(chosen: string, own: string): Promise<Stage> {
-  const digits = chosen === "" ? undefined : /:([1-9][0-9]*)$/.exec(chosen)?.[1];
+  const digits = chosen === "" ? undefined : /(?:^|:)([1-9][0-9]*)$/.exec(chosen)?.[1];
   if (chosen !== "" && digits === undefined)
-    throw new UsageError("RUNEGATE_LISTEN must end in a port here, such as 127.0.0.1:8000.");
+    throw new UsageError("--listen must end in a port here, such as 127.0.0.1:8000.");
   const sample =
     own === ""
       ? await atFreePort(SAMPLE_PORT, async (port) => startSample({ hostname: HERE, port }))
       : undefined;
   const port = digits === undefined ? await atFreePort(GATEWAY_PORT, claim) : Number(digits);
-  return { listen: chosen || `${HERE}:${port}`, target: sample?.url ?? own, port, sample };
+  return {
+    listen: chosen || `${HERE}:${port}`,
+    target: sample?.url ?? own,
+    port,
+    sample,
+    wanted: chosen !== "",
+  };
 }
 
 /** Opens something at a port, or at the next one that is free. */
@@ -145,7 +163,12 @@ function isInUse(error: unknown): boolean {
 }
 
 /** @param silence what to do where the application does not answer. */
-function greeting(url: string, { port, target, sample }: Stage, silence: string, env: Environment): string {
+function greeting(
+  url: string,
+  { port, target, sample, wanted }: Stage,
+  silence: string,
+  env: Environment,
+): string {
   // Somebody who has no executable, and perhaps no Bun, has npm.
   const command = env.npm_lifecycle_event === "demo" ? "npm run demo --" : "runegate demo";
   const paragraphs = [
@@ -154,7 +177,7 @@ function greeting(url: string, { port, target, sample }: Stage, silence: string,
      and sign in with any address, such as you@example.org
   2. The mail  ${url}/_runegate/mailbox
      has the link and the code; they also appear here`,
-    port === GATEWAY_PORT || env.RUNEGATE_LISTEN ? "" : `Port ${GATEWAY_PORT} is in use, so it is ${port}.`,
+    port === GATEWAY_PORT || wanted ? "" : `Port ${GATEWAY_PORT} is in use, so it is ${port}.`,
     silence,
     bySsh(port, env),
     ...(sample === undefined

@@ -20,10 +20,12 @@ within ${WITHIN_MS / 1000} seconds.
 
 Example: RUNEGATE_LISTEN=127.0.0.1:7870 runegate health`,
 
+  readsOptions: true,
+
   async run(args, io) {
     if (args.length > 0) throw new UsageError("health takes no arguments.");
     // Another option may be wrong: whether the gateway runs all the same is what is asked.
-    const { options, problems, warnings } = readOptions(io.env);
+    const { options, problems, warnings } = readOptions(io);
     if (options.listen === undefined) throw new ConfigError(problems, warnings);
     const { url, unix } = placeOf(options.listen);
     let answer: Response;

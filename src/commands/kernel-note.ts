@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { Options } from "../config/types.ts";
+import type { Options } from "../config/options.ts";
 
 const SETTING = "net.ipv4.tcp_migrate_req";
 

@@ -21,6 +21,8 @@ Exit codes: ${EXIT.done} done, ${EXIT.failed} no running instance, or the addres
 
 Example: runegate link ada@example.org`,
 
+  readsOptions: true,
+
   async run(args, io) {
     const { positionals } = parseArgs({ args: [...args], allowPositionals: true });
     const [name, ...more] = positionals;
@@ -32,7 +34,7 @@ Example: runegate link ada@example.org`,
       if (error instanceof AddressError) throw new UsageError(error.message);
       throw error;
     }
-    const { options } = loadOptions(io.env);
+    const { options } = loadOptions(io);
     if (!createPolicy(options).allows(address)) {
       io.err(`${address} may not sign in: add it to RUNEGATE_ALLOWED_EMAILS or its domain to`);
       io.err("RUNEGATE_ALLOWED_DOMAINS, and restart Runegate.");

@@ -1,4 +1,4 @@
-import type { Command } from "./command.ts";
+import type { Command, CommandList } from "./command.ts";
 
 /** The commands in the order `runegate help` shows them. Each is loaded only when it is needed, so that small ones are quick. */
 const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
@@ -15,10 +15,13 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["backup", async () => (await import("./backup.ts")).backup],
   ["secrets", async () => (await import("./secrets.ts")).secrets],
   ["target", async () => (await import("./target.ts")).target],
+  ["completion", async () => (await import("./completion.ts")).createCompletion(ALL)],
   ["version", async () => (await import("./version.ts")).version],
+  ["help", async () => (await import("./help.ts")).createHelp(ALL)],
 ]);
 
-export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys(), "help"];
+export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
+const ALL: CommandList = { names: COMMAND_NAMES, find: findCommand };
 
 export async function findCommand(name: string): Promise<Command | undefined> {
   // What `serve` starts for itself is not for people, and so not in the list.

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { loadOptions } from "../config/load.ts";
-import type { Options } from "../config/types.ts";
+import type { Options } from "../config/options.ts";
 import { ControlError, connectControl, type Operator } from "../control/client.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import type { Io } from "../process/io.ts";
@@ -14,7 +14,7 @@ runs here, it works on the store itself, where RUNEGATE_STORE is not memory.`;
 
 /** Does something as the operator, in the running instance if there is one here, on its store if there is not. */
 export async function operate(io: Io, work: (operator: Operator) => Promise<ExitCode>): Promise<ExitCode> {
-  const { options } = loadOptions(io.env);
+  const { options } = loadOptions(io);
   try {
     if (options.controlSocket !== undefined) {
       try {

@@ -1,4 +1,4 @@
-import type { Options } from "../config/types.ts";
+import type { Options } from "../config/options.ts";
 import { ROOT_PATHS } from "../edge/root-paths.ts";
 import { isBelow } from "../edge/target.ts";
 import { messageOf } from "../observe/message-of.ts";

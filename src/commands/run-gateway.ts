@@ -14,7 +14,7 @@ declare global {
 export async function runGateway(io: Io, settings: MainSettings): Promise<ExitCode> {
   let configuration: Configuration;
   try {
-    configuration = loadConfiguration(io.env, settings.surroundings);
+    configuration = loadConfiguration(io, settings.surroundings);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     for (const warning of error.warnings) io.err(`warning: ${describe(warning)}`);

@@ -29,6 +29,8 @@ const SECRETS = [
   { name: OPTIONS.sessionKey.name, make: freshSessionKey },
 ] as const;
 
+const FLAGS = { "env-file": { type: "string" } } as const;
+
 export const secrets: Command = {
   name: "secrets",
   summary: "print fresh secrets, or add missing ones to an env file",
@@ -42,8 +44,10 @@ else in the file as it is. A new file can be read by its owner only.
 
 Example: runegate secrets --env-file /etc/runegate/runegate.env`,
 
+  flags: FLAGS,
+
   async run(args, io) {
-    const { values } = parseArgs({ args: [...args], options: { "env-file": { type: "string" } } });
+    const { values } = parseArgs({ args: [...args], options: FLAGS });
     const path = values["env-file"];
     if (path === "") throw new UsageError("--env-file needs the name of a file.");
     if (path !== undefined) return asOwnerOf(path, () => addMissing(path, io));

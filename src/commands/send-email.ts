@@ -31,6 +31,8 @@ export const sendEmail: Command = {
   name: "send-email",
   summary: "send a test mail and explain what the mail server says",
   help: HELP,
+  readsOptions: true,
+
   async run(args, io) {
     const { help, to } = argumentsOf(args);
     if (help) {
@@ -124,7 +126,7 @@ function recipientOf(to: string | undefined): Address {
 /** Tells what is wrong with the configuration, if anything is; undefined if it cannot be used. */
 function configurationFor(io: Io): { email: EmailConfig; baseUrl: string } | undefined {
   try {
-    const { options, email } = loadConfiguration(io.env);
+    const { options, email } = loadConfiguration(io);
     if (email !== undefined) return { email, baseUrl: options.baseUrl };
     io.err("There is no email.toml, so mail goes to the development mailbox and there is no server to try.");
     io.err(

@@ -6,6 +6,8 @@ import { type Command, UsageError } from "./command.ts";
 import { operate, REACH_HELP } from "./operate.ts";
 import { minutes, table } from "./table.ts";
 
+const FLAGS = { json: { type: "boolean" }, all: { type: "boolean" } } as const;
+
 /** `runegate sessions`: who is signed in, and ending that. */
 export const sessions: Command = {
   name: "sessions",
@@ -28,10 +30,14 @@ to revoke.
 
 Example: runegate sessions revoke ada@example.org`,
 
+  readsOptions: true,
+  flags: FLAGS,
+  words: ["list", "revoke"],
+
   async run(args, io) {
     const { values, positionals } = parseArgs({
       args: [...args],
-      options: { json: { type: "boolean" }, all: { type: "boolean" } },
+      options: FLAGS,
       allowPositionals: true,
     });
     const [verb = "list", ...names] = positionals;

@@ -10,6 +10,8 @@ import { type Command, UsageError } from "./command.ts";
 
 const DEFAULT_LISTEN = "127.0.0.1:7860";
 
+const FLAGS = { listen: { type: "string" } } as const;
+
 /** `runegate target`: the sample application without a gateway. */
 export const target: Command = {
   name: "target",
@@ -25,8 +27,10 @@ so let nothing but the gateway reach it.
 
 Example: runegate target --listen 127.0.0.1:8080`,
 
+  flags: FLAGS,
+
   async run(args, io) {
-    const { values } = parseArgs({ args: [...args], options: { listen: { type: "string" } } });
+    const { values } = parseArgs({ args: [...args], options: FLAGS });
     return await runUntilStopped(parseListen(values.listen ?? DEFAULT_LISTEN), io);
   },
 };

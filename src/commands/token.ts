@@ -24,6 +24,8 @@ A token on the command line is in the shell's history and the process list;
 
 Exit codes: ${EXIT.done} accepted, ${EXIT.failed} not accepted.`,
 
+  readsOptions: true,
+
   async run(args, io) {
     const { positionals } = parseArgs({ args: [...args], allowPositionals: true });
     const [given, ...more] = positionals;
@@ -31,7 +33,7 @@ Exit codes: ${EXIT.done} accepted, ${EXIT.failed} not accepted.`,
     const text = tokenIn((given === "-" ? await Bun.stdin.text() : given).trim());
     if (!printParts(text, io)) return EXIT.failed;
 
-    const { options } = loadOptions(io.env);
+    const { options } = loadOptions(io);
     const tickets = createTickets(createKeys(options), { audience: options.baseUrl, clock: systemClock });
     const typ = typOf(text);
     const { kind, good } = KINDS.find((known) => known.kind.typ === typ) ?? AS_LINK;

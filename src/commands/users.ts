@@ -5,6 +5,8 @@ import type { Command } from "./command.ts";
 import { operate, REACH_HELP } from "./operate.ts";
 import { minutes, table } from "./table.ts";
 
+const FLAGS = { json: { type: "boolean" } } as const;
+
 /** `runegate users`: who may sign in by name, and who is signed in. */
 export const users: Command = {
   name: "users",
@@ -23,8 +25,11 @@ Exit codes: ${EXIT.done} done, ${EXIT.failed} neither an instance nor a store co
 
 Example: runegate users`,
 
+  readsOptions: true,
+  flags: FLAGS,
+
   async run(args, io) {
-    const { values } = parseArgs({ args: [...args], options: { json: { type: "boolean" } } });
+    const { values } = parseArgs({ args: [...args], options: FLAGS });
     return operate(io, async (operator) => {
       const listed = await operator.users();
       io.out(values.json ? JSON.stringify(listed, undefined, 2) : tableOf(listed));

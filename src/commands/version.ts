@@ -4,6 +4,8 @@ import { EXIT } from "../exit.ts";
 import { COMMIT, TARGET, VERSION } from "../version.ts";
 import type { Command } from "./command.ts";
 
+const FLAGS = { json: { type: "boolean" } } as const;
+
 export const version: Command = {
   name: "version",
   summary: "print the version",
@@ -16,8 +18,10 @@ the Bun it runs on and the machine it was built for.
 
 Example: runegate version --json`,
 
+  flags: FLAGS,
+
   async run(args, io) {
-    const { values } = parseArgs({ args: [...args], options: { json: { type: "boolean" } } });
+    const { values } = parseArgs({ args: [...args], options: FLAGS });
     if (values.json) {
       const name = manifest.name;
       io.out(

@@ -3,9 +3,8 @@ import { isLoopbackHost } from "../net/loopback.ts";
 import { ConfigError, type Finding } from "../option/finding.ts";
 import { findEmailConfig } from "./email.ts";
 import { readOptions, type Sources } from "./load.ts";
-import { OPTIONS } from "./options.ts";
-import { type Environment, type Surroundings, SYSTEM } from "./surroundings.ts";
-import type { Options } from "./types.ts";
+import { OPTIONS, type Options } from "./options.ts";
+import { type Given, type Surroundings, SYSTEM } from "./surroundings.ts";
 
 /** Options and `email.toml` together: what a gateway needs to start. */
 
@@ -21,8 +20,8 @@ export type Configuration = {
  * Loads everything.
  * @throws {ConfigError} with all problems of options and `email.toml` in one report.
  */
-export function loadConfiguration(env: Environment, surroundings: Surroundings = SYSTEM): Configuration {
-  const { options, problems, warnings, sources } = readOptions(env, surroundings);
+export function loadConfiguration(given: Given, surroundings: Surroundings = SYSTEM): Configuration {
+  const { options, problems, warnings, sources } = readOptions(given, surroundings);
   const email = readEmail(options, surroundings);
   const allProblems = [...problems, ...email.problems, ...mailProblems(options, email)];
   const allWarnings = [...warnings, ...email.warnings];

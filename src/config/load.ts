@@ -4,25 +4,16 @@ import { join } from "node:path";
 import { readableByOthers, readTextFile } from "../option/files.ts";
 import { ConfigError, type Finding } from "../option/finding.ts";
 import { nearest } from "../option/nearest.ts";
+import { flagOf, isConfidential, type Known, type Option } from "../option/option.ts";
 import { ValueError } from "../option/value-error.ts";
 import { type EnvEntry, parseEnvFile } from "./env-file.ts";
-import {
-  ENV_FILE,
-  isConfidential,
-  type Known,
-  OPTION_LIST,
-  OPTION_NAMES,
-  OPTIONS,
-  type Option,
-  type OptionKey,
-} from "./options.ts";
+import { ENV_FILE, OPTION_LIST, OPTION_NAMES, OPTIONS, type OptionKey, type Options } from "./options.ts";
 import { RULES } from "./rules.ts";
-import { type Environment, type Surroundings, SYSTEM } from "./surroundings.ts";
-import type { Options } from "./types.ts";
+import { type Environment, type Given, type Surroundings, SYSTEM } from "./surroundings.ts";
 
-/** Reads every option from the process environment, then the env file, then its default (CONTRACT section 9). */
+/** Reads every option from the command line, then the environment, the env file, its default (CONTRACT section 9). */
 
-/** Where a value came from, in words: `environment`, `/etc/runegate/runegate.env:3`, `default`. */
+/** Where a value came from, in words: `command line`, `environment`, `/etc/runegate/runegate.env:3`, `default`. */
 export type Sourced = {
   readonly source: string;
   readonly given: boolean;
@@ -50,29 +41,32 @@ export type ReadOptions = {
  * Loads the options.
  * @throws {ConfigError} with every problem there is, if there is one.
  */
-export function loadOptions(env: Environment, surroundings: Surroundings = SYSTEM): LoadedOptions {
-  const { options, problems, warnings, sources } = readOptions(env, surroundings);
+export function loadOptions(given: Given, surroundings: Surroundings = SYSTEM): LoadedOptions {
+  const { options, problems, warnings, sources } = readOptions(given, surroundings);
   if (problems.length > 0) throw new ConfigError(problems, warnings);
   // Without a problem, every key of the declaration has been read, and those are the keys of `Options`.
   return { options: options as Options, warnings, sources };
 }
 
 /** Reads everything that can be read and reports the rest; for showing a configuration that may be broken. */
-export function readOptions(env: Environment, surroundings: Surroundings = SYSTEM): ReadOptions {
+export function readOptions({ env, flags = {} }: Given, surroundings: Surroundings = SYSTEM): ReadOptions {
   const problems: Finding[] = [];
   const warnings: Finding[] = [];
-  const file = readEnvFile(env, surroundings, problems, warnings);
+  const file = readEnvFile(flags[ENV_FILE.name] || env[ENV_FILE.name], surroundings, problems, warnings);
   const credentials: Credentials = {
     own: env.CREDENTIALS_DIRECTORY || undefined,
     service: surroundings.serviceCredentials,
   };
   const find: Find = (name, emptyIsValue = false) => {
-    const own = env[name];
-    if (own !== undefined && (own.trim() !== "" || emptyIsValue))
-      return { name, text: own, source: "environment" };
     const entry = file.entries.get(name);
-    if (entry === undefined || (entry.value.trim() === "" && !emptyIsValue)) return undefined;
-    return { name, text: entry.value, source: `${file.path}:${entry.line}` };
+    for (const [text, source] of [
+      [flags[name], COMMAND_LINE],
+      [env[name], "environment"],
+      [entry?.value, `${file.path}:${entry?.line}`],
+    ] as const) {
+      if (text !== undefined && (text.trim() !== "" || emptyIsValue)) return { name, text, source };
+    }
+    return undefined;
   };
 
   const values: Record<string, unknown> = {};
@@ -82,13 +76,11 @@ export function readOptions(env: Environment, surroundings: Surroundings = SYSTE
     get production() {
       return values.production === true;
     },
-    get listen() {
-      return (values.listen as Options["listen"] | undefined) ?? OPTIONS.listen.parse(OPTIONS.listen.default);
+    isGiven: (key) => sources[key as OptionKey]?.given === true,
+    textOf(key) {
+      const good = failed.has(key as OptionKey) ? undefined : sources[key as OptionKey]?.text;
+      return good ?? defaultText(OPTIONS[key as OptionKey], known) ?? "";
     },
-    get baseUrl() {
-      return (values.baseUrl as string | undefined) ?? OPTIONS.baseUrl.default;
-    },
-    isGiven: (key) => sources[key]?.given === true,
     random: surroundings.random,
     runtimeDirectory: runtimeDirectory(env, surroundings),
   };
@@ -102,8 +94,7 @@ export function readOptions(env: Environment, surroundings: Surroundings = SYSTE
       ? findSecret(option, find, credentials, report, warnings)
       : (find(option.name, option.emptyIsValue) ??
         (option.alternative === undefined ? undefined : find(option.alternative)));
-    const text =
-      given?.text ?? (typeof option.default === "string" ? option.default : option.default.text(known));
+    const text = given?.text ?? defaultText(option, known);
     // A secret is taken as it is; a blank at the end of anything else is a slip.
     const clean = option.secret ? text : text?.trim();
     sources[key] = {
@@ -116,8 +107,7 @@ export function readOptions(env: Environment, surroundings: Surroundings = SYSTE
       values[key] = clean === undefined ? undefined : option.parse(clean);
     } catch (error) {
       if (!(error instanceof ValueError)) throw error;
-      const where = given === undefined || given.source === "environment" ? "" : ` (${given.source})`;
-      report((given?.name ?? option.name) + where, error.problem, error.remedy);
+      report(nameOf(option, given), error.problem, error.remedy);
     }
   }
 
@@ -126,17 +116,29 @@ export function readOptions(env: Environment, surroundings: Surroundings = SYSTE
   return { options: values, problems, warnings, sources: sources as Sources };
 }
 
+function defaultText(option: Option<unknown>, known: Known): string | undefined {
+  return typeof option.default === "string" ? option.default : option.default.text(known);
+}
+
+const COMMAND_LINE = "command line";
+
+/** As whoever wrote the value knows it. */
+function nameOf(option: Option<unknown>, given: Found | undefined): string {
+  if (given === undefined) return option.name;
+  if (given.source === COMMAND_LINE) return option.flag ?? flagOf(given.name);
+  return given.source === "environment" ? given.name : `${given.name} (${given.source})`;
+}
+
 type Found = { readonly name: string; readonly text: string; readonly source: string };
 type Find = (name: string, emptyIsValue?: boolean) => Found | undefined;
 
 function readEnvFile(
-  env: Environment,
+  configured: string | undefined,
   surroundings: Surroundings,
   problems: Finding[],
   warnings: Finding[],
 ): { path: string; entries: ReadonlyMap<string, EnvEntry> } {
-  const configured = env[ENV_FILE.name] || undefined;
-  for (const path of configured === undefined ? surroundings.envFiles : [configured]) {
+  for (const path of configured ? [configured] : surroundings.envFiles) {
     const read = readTextFile(path);
     if (read.kind === "read") {
       const parsed = parseEnvFile(read.text, path);
@@ -153,7 +155,7 @@ function readEnvFile(
       problems.push({ option: ENV_FILE.name, problem: read.problem, remedy: read.remedy });
       return { path, entries: new Map() };
     }
-    if (configured !== undefined) {
+    if (configured) {
       problems.push({
         option: ENV_FILE.name,
         problem: `names a file that does not exist: ${path}`,
@@ -177,14 +179,16 @@ function findSecret(
 ): Found | undefined {
   const { name } = option;
   const fileName = `${name}_FILE`;
-  const direct = find(name);
-  const file = find(fileName);
+  const found = [find(name), find(fileName)];
+  // A flag goes before whatever is given elsewhere, in either form.
+  const byFlag = found.some((one) => one?.source === COMMAND_LINE);
+  const [direct, file] = found.map((one) => (byFlag && one?.source !== COMMAND_LINE ? undefined : one));
   const credentialPath = join(own ?? service, name.toLowerCase());
   let credential = readTextFile(credentialPath);
   // The administrator's own commands are given none. They would call a secret missing that the service has, and with the
   // one they propose to add it would be given twice. Whoever may not read the service's is not concerned.
   const beside = own === undefined;
-  if (beside && (direct !== undefined || file !== undefined || credential.kind === "failed"))
+  if (byFlag || (beside && (direct !== undefined || file !== undefined || credential.kind === "failed")))
     credential = { kind: "missing" };
 
   const ways = [

@@ -1,7 +1,7 @@
 import { ROOT_PATHS } from "../edge/root-paths.ts";
+import { loginCookieName } from "../login/cookie.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
-import { OPTIONS, type OptionKey } from "./options.ts";
-import type { Options } from "./types.ts";
+import { OPTIONS, type OptionKey, type Options } from "./options.ts";
 
 /** The rules that look at more than one option, or at whether one was given. (P) in CONTRACT section 9 means production. */
 
@@ -130,6 +130,12 @@ export const RULES: readonly Rule[] = [
       "Write that host or a domain above it, or leave the option out.",
     );
   }),
+
+  rule(["sessionCookieName"], ({ sessionCookieName }) =>
+    [true, false].some((secure) => sessionCookieName === loginCookieName(secure))
+      ? error("sessionCookieName", "is the name of the login cookie", "Choose another name.")
+      : undefined,
+  ),
 
   // RFC 6265bis §4.1.3; browsers compare the prefixes without regard to case.
   rule(["sessionCookieName", "secureCookie", "cookieDomain"], (options) => {

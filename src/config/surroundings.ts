@@ -2,6 +2,9 @@ import { type Random, systemRandom } from "../clock.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** What a process is started with: its environment, and flags that stand for options, by the option's name, which go before. */
+export type Given = { readonly env: Environment; readonly flags?: Environment };
+
 /** The world outside the environment, passed in so that tests need no `/etc`. */
 export type Surroundings = {
   /** Places for the env file where `RUNEGATE_ENV_FILE` is unset; the first that exists is read. */

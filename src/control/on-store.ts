@@ -1,10 +1,11 @@
 import { systemClock, systemRandom } from "../clock.ts";
-import type { Options } from "../config/types.ts";
 import { answerOwn } from "../edge/own.ts";
+import type { GatewayOptions } from "../house.ts";
 import { createLoggers } from "../observe/log.ts";
 import { createApp } from "../server.ts";
 import { createServices } from "../services.ts";
 import { openStores } from "../store/open.ts";
+import type { StoreOptions } from "../store/options.ts";
 import { createOperator, type Operator } from "./client.ts";
 import { serveOperator } from "./serve.ts";
 
@@ -13,7 +14,7 @@ import { serveOperator } from "./serve.ts";
  * @param write of a line. What is audited goes to the operator's terminal: the instance's log is not here.
  */
 export async function withStore<T>(
-  options: Options,
+  options: GatewayOptions & StoreOptions,
   write: (line: string) => void,
   work: (operator: Operator) => Promise<T>,
 ): Promise<T> {

@@ -1,8 +1,8 @@
-import type { Options } from "../config/types.ts";
 import type { Client } from "../edge/client.ts";
 import { type Address, mailboxOf } from "../identity/address.ts";
 import { limitKeysOf } from "../net/ip.ts";
 import type { Awaitable, LimitOutcome, LimitRule, LimitStore } from "../store/contracts.ts";
+import type { LimitsOptions } from "./options.ts";
 
 /** The limits of CONTRACT section 5, by name. All of them answer as {@link LimitStore.hit} does. */
 export type Limiter = {
@@ -30,12 +30,7 @@ const CODE_TRIES = 5;
 const WIDER = 4;
 const ALLOWED: LimitOutcome = { allowed: true };
 
-export type LimitSettings = Pick<
-  Options,
-  "rateLimitEnabled" | "loginRateLimit" | "emailCooldown" | "tokenRateLimit"
->;
-
-export function createLimiter(settings: LimitSettings, store: LimitStore): Limiter {
+export function createLimiter(settings: LimitsOptions, store: LimitStore): Limiter {
   const loginRule: LimitRule = { limit: settings.loginRateLimit, windowMs: MINUTE_MS };
   const tokenRule: LimitRule = { limit: settings.tokenRateLimit, windowMs: MINUTE_MS };
   const mailRule: LimitRule = { limit: 1, windowMs: settings.emailCooldown };

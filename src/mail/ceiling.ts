@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
-import type { Options } from "../config/types.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Awaitable, LimitStore } from "../store/contracts.ts";
+import type { MailOptions } from "./options.ts";
 
 /** How many mails an hour leave in all, whichever process sends them (`RUNEGATE_MAIL_CEILING`). */
 export type Ceiling = {
@@ -20,7 +20,7 @@ const SAID_EVERY = HOUR / 2;
 const SHARE_OF_OTHERS = 3 / 4;
 
 export function createCeiling(settings: {
-  readonly mailCeiling: Options["mailCeiling"];
+  readonly mailCeiling: MailOptions["mailCeiling"];
   readonly limits: LimitStore;
   readonly clock: Clock;
   readonly log: Logger;

@@ -1,7 +1,7 @@
 import type { Address } from "../identity/address.ts";
 import { toText } from "../pages/template.ts";
 import { LOGIN_HTML } from "./login-html.ts";
-import type { EmailConfig } from "./settings.ts";
+import { type EmailConfig, PLACEHOLDERS } from "./settings.ts";
 
 /** The part of `email.toml` that says what the login mail looks like. */
 export type MailTemplate = Pick<EmailConfig, "subject" | "bodyTemplate" | "htmlTemplate">;
@@ -21,8 +21,6 @@ export type LoginMailFacts = {
 
 export type LoginMail = { readonly subject: string; readonly text: string; readonly html: string };
 
-/** What a template may contain. Anything else in braces, such as the rules of a style sheet, stays as it is. */
-export const PLACEHOLDERS = ["login_url", "code", "expiry_minutes", "email", "requested_from"] as const;
 type Placeholder = (typeof PLACEHOLDERS)[number];
 
 const PLACEHOLDER = new RegExp(`\\{(${PLACEHOLDERS.join("|")})\\}`, "g");

@@ -27,10 +27,15 @@ export type TargetAddress =
 
 const LISTEN_REMEDY = "Write address:port such as 127.0.0.1:7870 or [::1]:7870, or unix:/path/to/socket.";
 
+/** A port alone, with or without its colon, is one of this machine and of nobody else's. */
+function onThisMachine(text: string): string {
+  return text.replace(/^:?(?=[0-9]{1,5}$)/, "127.0.0.1:");
+}
+
 /** Where to listen. Port 0 asks the system for a free one. */
 export function listenAddress(text: string): ListenAddress {
   if (text.startsWith("unix:")) return { kind: "unix", path: unixPath(text) };
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([0-9]{1,5})$/.exec(text);
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([0-9]{1,5})$/.exec(onThisMachine(text));
   if (match === null) throw new ValueError(`is not an address to listen on: ${quote(text)}`, LISTEN_REMEDY);
   const [, bracketed, bare, digits] = match;
   const hostname = bracketed ?? bare ?? "";
@@ -45,10 +50,12 @@ export function listenAddress(text: string): ListenAddress {
 
 const TARGET_REMEDY = "Write an origin such as http://127.0.0.1:7860, or unix:/path/to/socket.";
 
-/** Where the application answers: an http or https origin, or a unix socket. */
+/** Where the application answers: an http or https origin, or a unix socket. A host and a port alone are one of http. */
 export function targetAddress(text: string): TargetAddress {
   if (text.startsWith("unix:")) return { kind: "unix", path: unixPath(text) };
-  const url = originUrl(text, TARGET_REMEDY);
+  // Port 443 is left to be said in full: there it may well be https.
+  const whole = onThisMachine(text).replace(/^(?!https?:)(?=[^/?#@\\\s]+:(?!0*443$)[0-9]+$)/i, "http://");
+  const url = originUrl(whole, TARGET_REMEDY);
   const tls = url.protocol === "https:";
   const port = url.port === "" ? (tls ? 443 : 80) : Number(url.port);
   return { kind: "tcp", origin: url.origin, hostname: url.hostname.replace(/^\[|\]$/g, ""), port, tls };

@@ -32,7 +32,12 @@ export function integer(min: number, max: number): Parser<number> {
   };
 }
 
-const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+const UNITS = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY } as const;
 export type DurationUnit = keyof typeof UNITS;
 
 const UNIT_NAMES: Readonly<Record<DurationUnit, string>> = {
@@ -177,24 +182,27 @@ export function items(text: string): string[] {
  */
 export function list<T>(parse: Parser<T>): Parser<T[]> {
   return (text) => {
-    const values: T[] = [];
-    const errors: ValueError[] = [];
     const found = items(text);
     if (found.length === 0 && text !== "") {
       throw new ValueError("is a list of nothing", "Write at least one item, or leave the option out.");
     }
-    for (const item of found) {
-      try {
-        values.push(parse(item));
-      } catch (error) {
-        if (!(error instanceof ValueError)) throw error;
-        errors.push(error);
-      }
-    }
-    if (errors.length > 0) {
-      const remedies = new Set(errors.map((error) => error.remedy));
-      throw new ValueError(errors.map((error) => error.problem).join("; "), [...remedies].join(" "));
-    }
-    return values;
+    return each(found, parse);
   };
+}
+
+/** Reads each of several values. @throws {ValueError} that names every bad one. */
+export function each<Item, T>(found: readonly Item[], parse: (item: Item) => T): T[] {
+  const errors: ValueError[] = [];
+  const values = found.flatMap((item) => {
+    try {
+      return [parse(item)];
+    } catch (error) {
+      if (!(error instanceof ValueError)) throw error;
+      errors.push(error);
+      return [];
+    }
+  });
+  if (errors.length === 0) return values;
+  const remedies = new Set(errors.map((error) => error.remedy));
+  throw new ValueError(errors.map((error) => error.problem).join("; "), [...remedies].join(" "));
 }

@@ -1,4 +1,6 @@
+import { flagOf } from "../option/option.ts";
 import { commandLine } from "./executable.ts";
+import type { Io } from "./io.ts";
 import { RETIRE_MS, type Serving } from "./serving.ts";
 
 /**
@@ -23,7 +25,8 @@ const START_MS = 60_000;
  */
 export async function handOver(settings: {
   readonly serving: Serving;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What the successor is to be given as well. */
+  readonly io: Pick<Io, "env" | "flags">;
   /** Called when the successor listens. */
   readonly onUp: (pid: number) => void;
   /** Called when no other process listens any more, and before it goes on as the only main process. */
@@ -32,8 +35,9 @@ export async function handOver(settings: {
   const { serving } = settings;
   const up = Promise.withResolvers<ToPredecessor>();
   // systemd names the process that the watchdog is for.
-  const { WATCHDOG_PID: _, ...env } = settings.env;
-  const child = Bun.spawn(commandLine("serve", SUCCESSOR_FLAG), {
+  const { WATCHDOG_PID: _, ...env } = settings.io.env;
+  const flags = Object.entries(settings.io.flags ?? {}).map(([name, value]) => `${flagOf(name)}=${value}`);
+  const child = Bun.spawn(commandLine("serve", SUCCESSOR_FLAG, ...flags), {
     env,
     stdin: "ignore",
     stdout: "inherit",

@@ -1,5 +1,5 @@
 import type { Server } from "bun";
-import type { Options } from "../config/types.ts";
+import type { Options } from "../config/options.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { bindUnixSocket, removeStaleSocket } from "../net/unix-socket.ts";
 import type { Logger } from "../observe/logger.ts";

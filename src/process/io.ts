@@ -5,4 +5,6 @@ export type Io = {
   /** One line to standard error. */
   err(line: string): void;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What flags of the command line stand for, by the name of the option. */
+  readonly flags?: Readonly<Record<string, string>>;
 };

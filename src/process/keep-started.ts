@@ -1,6 +1,5 @@
 import type { Configuration } from "../config/configuration.ts";
-import { OPTIONS } from "../config/options.ts";
-import type { Options } from "../config/types.ts";
+import { OPTIONS, type Options } from "../config/options.ts";
 
 /**
  * What a reload goes on with: what a process has opened stays as it is until it is started anew, and secrets drawn at random

@@ -1,6 +1,6 @@
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
+import type { Options } from "../config/options.ts";
 import type { Surroundings } from "../config/surroundings.ts";
-import type { Options } from "../config/types.ts";
 import { type Control, openControl } from "../control/open.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -79,7 +79,7 @@ export function createLifecycle(
 
   async function reread(): Promise<void> {
     try {
-      const next = loadConfiguration(io.env, opened.surroundings);
+      const next = loadConfiguration(io, opened.surroundings);
       for (const warning of next.warnings) logger().warn(describe(warning));
       await reload(next, composeGateway);
     } catch (error) {
@@ -101,7 +101,7 @@ export function createLifecycle(
     try {
       const pid = await handOver({
         serving,
-        env: io.env,
+        io,
         onUp: (successor) => logger().info("handing over", { successor }),
         async onClosed(successor) {
           notifier.handOver(successor);

@@ -1,5 +1,5 @@
 import { systemClock } from "../clock.ts";
-import type { Options } from "../config/types.ts";
+import type { Options } from "../config/options.ts";
 import { createLoggers } from "../observe/log.ts";
 import type { LoggerFor } from "../observe/logger.ts";
 import { createSink } from "../observe/sink.ts";

@@ -1,6 +1,5 @@
 import type { CloseReason, LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
-import type { Options } from "../config/types.ts";
 import { announcedLength, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody } from "../edge/body.ts";
@@ -11,6 +10,7 @@ import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
 import { reasonOf, upstreamFailed } from "./failure.ts";
 import { createToUpstream, fromUpstream } from "./headers.ts";
+import type { ProxyOptions } from "./options.ts";
 import type { Upstream, UpstreamDelay, Waiting } from "./upstream.ts";
 
 /** HTTP to the application and back (CONTRACT section 7). Who may is decided before anything gets here. */
@@ -37,7 +37,7 @@ export type ForwardHooks = {
 /** `bytes` is undefined where nobody counted them. */
 export type Ended = BodyEnd | { readonly bytes: number | undefined; readonly left?: true };
 
-export type ForwardSettings = Pick<Options, "streamResponses" | "maxBody"> & {
+export type ForwardSettings = Pick<ProxyOptions, "streamResponses" | "maxBody"> & {
   readonly route: Route;
   readonly upstream: Upstream;
   readonly live: LiveConnections;

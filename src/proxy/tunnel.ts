@@ -2,7 +2,6 @@ import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { CloseReason, LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
-import type { Options } from "../config/types.ts";
 import { type Failure, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { Principal } from "../identity/principal.ts";
@@ -11,6 +10,7 @@ import { createSendToBrowser } from "./compression.ts";
 import { upstreamFailed } from "./failure.ts";
 import { createFlows, type Flow } from "./flow.ts";
 import { createHandshake, type Handshake, type Message } from "./handshake.ts";
+import type { ProxyOptions } from "./options.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** WebSockets: the application's handshake first, then messages both ways. */
@@ -48,7 +48,8 @@ export type TunnelData = {
   used: boolean;
 };
 
-export type TunnelSettings = Pick<Options, "maxMessage" | "workers"> & {
+export type TunnelSettings = Pick<ProxyOptions, "maxMessage"> & {
+  readonly workers: number;
   readonly route: Route;
   readonly upstream: Upstream;
   readonly live: LiveConnections;

@@ -1,9 +1,7 @@
-import type { Options } from "../config/types.ts";
 import type { Client } from "../edge/client.ts";
+import type { EdgeOptions } from "../edge/options.ts";
 import type { TargetAddress } from "../net/endpoint.ts";
-
-/** The `Host` that the application gets: the browser's, that of the target, or a fixed `name` (or `name:port`). */
-export type HostHeader = "pass" | "target" | { readonly name: string };
+import type { ProxyOptions } from "./options.ts";
 
 /**
  * The name an application is addressed by where that is not the public one (`RUNEGATE_HOST_HEADER`), and what has to be
@@ -25,7 +23,7 @@ export function originOf(target: TargetAddress): string {
 
 /** @returns undefined where the application gets the `Host` that the browser sent. */
 export function upstreamName(
-  options: Pick<Options, "hostHeader" | "target" | "baseUrl">,
+  options: Pick<ProxyOptions, "hostHeader" | "target"> & Pick<EdgeOptions, "baseUrl">,
 ): UpstreamName | undefined {
   const { hostHeader, target, baseUrl } = options;
   if (hostHeader === "pass") return undefined;

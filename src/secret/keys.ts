@@ -1,4 +1,5 @@
 import { hkdfSync } from "node:crypto";
+import type { SecretOptions } from "./options.ts";
 
 /** The previous secret's key verifies, and is never used to issue. */
 export type KeyPair = { readonly current: Uint8Array; readonly previous: Uint8Array | undefined };
@@ -9,14 +10,7 @@ export type KeyPair = { readonly current: Uint8Array; readonly previous: Uint8Ar
  */
 export type Keys = { for(purpose: string, from: "jwt" | "session"): KeyPair };
 
-export type Secrets = {
-  readonly jwtSecret: Uint8Array;
-  readonly jwtSecretPrevious: Uint8Array | undefined;
-  readonly sessionKey: Uint8Array;
-  readonly sessionKeyPrevious: Uint8Array | undefined;
-};
-
-export function createKeys(secrets: Secrets): Keys {
+export function createKeys(secrets: SecretOptions): Keys {
   const roots = {
     jwt: { current: secrets.jwtSecret, previous: secrets.jwtSecretPrevious },
     session: { current: secrets.sessionKey, previous: secrets.sessionKeyPrevious },

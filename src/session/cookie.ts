@@ -1,6 +1,7 @@
 import type { Credentials } from "../access/admit.ts";
-import type { Options } from "../config/types.ts";
 import { type OwnCookie, setCookieLine } from "../edge/cookies.ts";
+import type { EdgeOptions } from "../edge/options.ts";
+import type { SessionOptions } from "./options.ts";
 import { isSessionCookie } from "./session.ts";
 
 /** The session cookie, as it comes and as it is set. */
@@ -13,7 +14,8 @@ export type SessionCookie = OwnCookie & {
 };
 
 export function createSessionCookie(
-  options: Pick<Options, "sessionCookieName" | "sessionTtl" | "secureCookie" | "cookieDomain">,
+  options: Pick<SessionOptions, "sessionCookieName" | "sessionTtl" | "cookieDomain"> &
+    Pick<EdgeOptions, "secureCookie">,
 ): SessionCookie {
   const { sessionCookieName: name, secureCookie: secure, cookieDomain: domain } = options;
   const line = (value: string, maxAgeSeconds: number) =>

@@ -1,6 +1,5 @@
 import type { Policy } from "../access/policy.ts";
 import type { Clock, Random } from "../clock.ts";
-import type { Options } from "../config/types.ts";
 import { type Address, parseAddress } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
@@ -9,6 +8,7 @@ import type { Keys } from "../secret/keys.ts";
 import type { Awaitable, SessionRecord, SessionStore } from "../store/contracts.ts";
 import { createAdoption } from "./adoption.ts";
 import { SESSION_REVOKED } from "./audit.ts";
+import type { SessionOptions } from "./options.ts";
 import { createSeals } from "./seal.ts";
 
 /**
@@ -47,7 +47,7 @@ export type Found = {
   readonly idleExpiresAt: number;
 };
 
-export type SessionSettings = Pick<Options, "sessionTtl" | "sessionIdle"> & {
+export type SessionSettings = Pick<SessionOptions, "sessionTtl" | "sessionIdle"> & {
   readonly keys: Keys;
   readonly store: SessionStore;
   readonly policy: Policy;

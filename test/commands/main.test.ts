@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { help } from "../../src/commands/help.ts";
 import { COMMAND_NAMES, findCommand } from "../../src/commands/list.ts";
 import { main } from "../../src/main.ts";
 import { VERSION } from "../../src/version.ts";
@@ -25,7 +24,8 @@ describe("finding the command", () => {
   test.each([
     ["a near miss", ["chek"], 'there is no command "chek". Did you mean check?'],
     ["nothing like it", ["restart"], 'there is no command "restart".'],
-    ["an option first", ["--json", "version"], "--json is not an option here"],
+    ["an option first that serve does not have", ["--json", "version"], "--json is not an option here"],
+    ["a letter first", ["-j"], "-j is not an option here: a command comes first"],
     ["nothing", [""], 'there is no command ""'],
     ["a name of the prototype", ["constructor"], "there is no command"],
   ])("%s exits 64", async (_, argv, text) => {
@@ -39,8 +39,7 @@ const usageOf = (name: string) => new RegExp(`^Usage: runegate \\[?${name}\\b`, 
 
 describe.each(COMMAND_NAMES)("%s", (name) => {
   test("answers to its name", async () => {
-    // It is about the list, so it is not in it.
-    const command = name === "help" ? help : await findCommand(name);
+    const command = await findCommand(name);
     expect(command?.name).toBe(name);
   });
 
@@ -65,6 +64,31 @@ describe("help", () => {
     expect(stderr).toContain('there is no command "secret". Did you mean secrets?');
   });
   test("for two commands", async () => expect((await run("help", "check", "config")).code).toBe(64));
+});
+
+describe("errors with --json are an object", () => {
+  test.each([
+    ["of usage", ["version", "--json", "--jsn"], 64, "usage", "Unknown option '--jsn'"],
+    ["of a flag", ["users", "--json", "--listn", "1"], 64, "usage", "Did you mean --listen?"],
+    [
+      "of the configuration",
+      ["users", "--json", "--listen=x"],
+      78,
+      "configuration",
+      "--listen is not an address",
+    ],
+    [
+      "of what was to be done",
+      ["users", "--json", "--control-socket=/nonexistent/a.sock"],
+      1,
+      "failed",
+      "Cannot ask the running instance",
+    ],
+  ])("%s", async (_, argv, exit, error, text) => {
+    const { code, stdout, stderr } = await run(...argv);
+    expect({ code, stdout }).toEqual({ code: exit as never, stdout: "" });
+    expect(JSON.parse(stderr)).toEqual({ error, message: expect.stringContaining(text) });
+  });
 });
 
 describe("version", () => {

@@ -24,7 +24,7 @@ describe("runegate secrets", () => {
     expect(first.code).toBe(0);
     expect(first.stdout).not.toEqual(second.stdout);
     machine.write("runegate.env", first.stdout.join("\n"));
-    const { problems, sources } = readOptions({}, machine);
+    const { problems, sources } = readOptions({ env: {} }, machine);
     expect(problems).toEqual([]);
     expect([sources.jwtSecret.given, sources.sessionKey.given]).toEqual([true, true]);
   });
@@ -39,7 +39,7 @@ describe("runegate secrets", () => {
     const values = valuesIn(readFileSync(path, "utf8"));
     expect(values.map(({ length }) => length)).toEqual([64, 128]);
     for (const value of values) expect(stdout.join()).not.toContain(value);
-    expect(readOptions({}, machine).problems).toEqual([]);
+    expect(readOptions({ env: {} }, machine).problems).toEqual([]);
     expect(readdirSync(machine.directory)).toEqual(["runegate.env"]);
   });
 
@@ -56,7 +56,7 @@ describe("runegate secrets", () => {
     const after = readFileSync(path, "utf8");
     expect(after).toStartWith(`${before}${gap}RUNEGATE_JWT_SECRET=`);
     expect(modeOf(path)).toBe(0o640);
-    expect(readOptions({}, machine).problems).toEqual([]);
+    expect(readOptions({ env: {} }, machine).problems).toEqual([]);
   });
 
   test("adds only what is missing, and a second time nothing", async () => {

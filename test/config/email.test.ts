@@ -22,7 +22,9 @@ const GOOD = {
 type Result = LoadedEmail | { problems: string[]; warnings: string[] };
 
 function parse(text: string): Result {
-  const inWords = ({ option, problem }: { option: string; problem: string }) => `${option} ${problem}`;
+  // Where in the file is told by the tests of tables.
+  const inWords = ({ option, problem }: { option: string; problem: string }) =>
+    `${option.replace(/:\d+:\d+: /, ": ")} ${problem}`;
   try {
     return parseEmailConfig(text, "email.toml");
   } catch (error) {
@@ -157,9 +159,9 @@ describe("email.toml", () => {
   test("a missing {code} and unknown keys are warnings", () => {
     const { warnings } = parseTable({ body_template: "{login_url}", smpt_host: "x", colour: "red" });
     expect(warnings.map((warning) => (typeof warning === "string" ? warning : warning.option))).toEqual([
-      "email.toml: body_template",
-      "email.toml: smpt_host",
-      "email.toml: colour",
+      "email.toml:7:1: body_template",
+      "email.toml:8:1: smpt_host",
+      "email.toml:9:1: colour",
     ]);
     expect(JSON.stringify(warnings)).toContain("Did you mean smtp_host?");
   });
@@ -248,7 +250,7 @@ describe("the whole configuration", () => {
   const load = (env: Record<string, string>, toml?: string) => {
     using machine = testMachine();
     if (toml !== undefined) machine.write("email.toml", toml);
-    return loadConfiguration(env, machine);
+    return loadConfiguration({ env }, machine);
   };
   test("options and mail", () => {
     const { options, email, warnings, sources } = load({}, stringify(GOOD));

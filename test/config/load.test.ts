@@ -12,9 +12,9 @@ beforeEach(() => {
 });
 afterEach(() => machine[Symbol.dispose]());
 
-const load = (env: Record<string, string> = {}) => loadOptions(env, machine);
-const problemsOf = (env: Record<string, string>) => readOptions(env, machine).problems.map(inWords);
-const warningsOf = (env: Record<string, string>) => readOptions(env, machine).warnings.map(inWords);
+const load = (env: Record<string, string> = {}) => loadOptions({ env }, machine);
+const problemsOf = (env: Record<string, string>) => readOptions({ env }, machine).problems.map(inWords);
+const warningsOf = (env: Record<string, string>) => readOptions({ env }, machine).warnings.map(inWords);
 
 /** Silences the warning that every development configuration without a list has. */
 const LISTED = { RUNEGATE_ALLOWED_EMAILS: "ada@example.org" };

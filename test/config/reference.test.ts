@@ -1,37 +1,64 @@
 import { describe, expect, test } from "bun:test";
-import { OPTION_NAMES } from "../../src/config/options.ts";
-import { renderReference } from "../../src/config/reference.ts";
+import { OPTION_LIST, OPTION_NAMES, ROOMS } from "../../src/config/options.ts";
+import { EMAIL_TABLE } from "../../src/mail/settings.ts";
+import { renderBasics, renderReference } from "../support/reference.ts";
 import { withReference } from "../support/write-reference.ts";
 
+const rowsOf = (page: string) => page.split("\n").filter((line) => /^\| `/.test(line));
+const namesIn = (page: string) => rowsOf(page).map((line) => /^\| `(\w+)` \|/.exec(line)?.[1] ?? line);
+
+describe("the options of the rooms", () => {
+  test("have each a key and a name of their own", () => {
+    const keys = Object.values(ROOMS).flatMap((options) => Object.keys(options));
+    expect(keys.length).toBe(new Set(keys).size);
+    expect(OPTION_LIST.map(([key]) => String(key))).toEqual(keys);
+    expect(new Set(OPTION_NAMES).size).toBe(OPTION_NAMES.length);
+  });
+});
+
 describe("the option reference", () => {
-  const lines = renderReference().split("\n");
+  const [reference = "", email = ""] = renderReference().split("\n\n## `email.toml`");
   const cellsOf = (line: string) => line.split(/(?<!\\)\|/).length - 2;
 
-  test("is a table of three columns", () => {
-    for (const line of lines) expect([line, cellsOf(line)]).toEqual([line, 3]);
+  test("is tables of three columns", () => {
+    for (const line of reference.split("\n").filter((line) => line.startsWith("|")))
+      expect([line, cellsOf(line)]).toEqual([line, 3]);
   });
-  test("has every option once, in one row", () => {
-    const rows = lines.slice(2).map((line) => /^\| `(\w+)` \|/.exec(line)?.[1]);
-    expect(rows).toEqual(
+  test("has every option once, in one row, under its room", () => {
+    expect(namesIn(reference)).toEqual(
       OPTION_NAMES.filter((name) => name === "RUNEGATE_ENV_FILE" || !name.endsWith("_FILE")),
     );
+    expect([...(reference.match(/^## .+$/gm) ?? [])]).toEqual(
+      Object.keys(ROOMS).map((title) => `## ${title}`),
+    );
+    expect(reference.split("## Limits")[1]?.split("## ")[0]).toContain("`RUNEGATE_LOGIN_RATE_LIMIT`");
   });
   test.each([
     ["a fixed default", "| `RUNEGATE_LISTEN` | `127.0.0.1:7870` |"],
     ["a computed one", "| `RUNEGATE_JWT_SECRET` | random per start |"],
     ["the rules of production", "(P) required, https unless loopback."],
     ["the files of secrets", "Also as `RUNEGATE_SESSION_KEY_FILE`."],
-  ])("shows %s", (_, text) => expect(lines.join("\n")).toContain(text));
+  ])("shows %s", (_, text) => expect(reference).toContain(text));
+
+  test("explains email.toml too", () => {
+    expect(namesIn(email)).toEqual(Object.values(EMAIL_TABLE.keys).map(({ name }) => name));
+    expect(email).toContain("| `smtp_host` | required | Name of the mail server. |");
+  });
+  test("of a first deployment is a dozen of the same rows", () => {
+    const basics = rowsOf(renderBasics());
+    expect(basics.length).toBeWithin(10, 15);
+    expect(rowsOf(reference)).toEqual(expect.arrayContaining(basics));
+    for (const name of ["RUNEGATE_BASE_URL", "RUNEGATE_TARGET_SERVICE", "RUNEGATE_SESSION_KEY"])
+      expect(namesIn(renderBasics())).toContain(name);
+  });
 
   test("goes between the markers of a page and leaves the rest alone", () => {
     const page = "before\n<!-- options -->\noutdated\n<!-- /options -->\nafter\n";
-    const written = withReference(page);
-    expect(written).toStartWith("before\n<!-- options -->\n\n| option |");
-    expect(written).toEndWith("|\n\n<!-- /options -->\nafter\n");
-    expect(written).not.toContain("outdated");
-    expect(withReference(written)).toBe(written);
+    const written = withReference(page, "| new |");
+    expect(written).toBe("before\n<!-- options -->\n\n| new |\n\n<!-- /options -->\nafter\n");
+    expect(withReference(written, "| new |")).toBe(written);
   });
   test.each(["", "<!-- options -->", "<!-- /options --><!-- options -->"])("%j has no markers", (page) => {
-    expect(() => withReference(page)).toThrow("needs the markers");
+    expect(() => withReference(page, "")).toThrow("needs the markers");
   });
 });

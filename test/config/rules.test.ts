@@ -18,7 +18,7 @@ type Env = Record<string, string | undefined>;
 /** `error:NAME` and `warning:NAME` of everything found, with the names short. */
 function findings(env: Env): string[] {
   using machine = testMachine();
-  const { problems, warnings } = readOptions(env, machine);
+  const { problems, warnings } = readOptions({ env }, machine);
   const short = (name: string) => name.replace("RUNEGATE_", "");
   return [
     ...problems.map(({ option }) => `error:${short(option)}`),
@@ -161,6 +161,12 @@ describe("cookies", () => {
     ["another domain", { ...https, RUNEGATE_COOKIE_DOMAIN: "example.com" }, ["error:COOKIE_DOMAIN"]],
     ["an end that is no suffix", { ...https, RUNEGATE_COOKIE_DOMAIN: "ample.org" }, ["error:COOKIE_DOMAIN"]],
     ["a domain below", { ...https, RUNEGATE_COOKIE_DOMAIN: "a.app.example.org" }, ["error:COOKIE_DOMAIN"]],
+    ["the login cookie's", { RUNEGATE_SESSION_COOKIE_NAME: "runegate_login" }, ["error:SESSION_COOKIE_NAME"]],
+    [
+      "the login cookie's over https",
+      { ...https, RUNEGATE_SESSION_COOKIE_NAME: "__Host-runegate_login" },
+      ["error:SESSION_COOKIE_NAME"],
+    ],
     ["__Host-", { ...https, RUNEGATE_SESSION_COOKIE_NAME: "__Host-id" }, []],
     [
       "__Host- with a domain",

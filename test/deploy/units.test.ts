@@ -101,12 +101,14 @@ describe("the examples", () => {
     using machine = testMachine();
     const secrets = `RUNEGATE_JWT_SECRET=${"x".repeat(64)}\nRUNEGATE_SESSION_KEY=${"ab".repeat(64)}\n`;
     machine.write("runegate.env", text + secrets);
-    expect(() => loadOptions({}, machine)).toThrow(/RUNEGATE_BASE_URL[\s\S]+RUNEGATE_ALLOWED_EMAILS/);
+    expect(() => loadOptions({ env: {} }, machine)).toThrow(
+      /RUNEGATE_BASE_URL[\s\S]+RUNEGATE_ALLOWED_EMAILS/,
+    );
     const filled = text
       .replace("RUNEGATE_BASE_URL=\n", "RUNEGATE_BASE_URL=https://app.example.org\n")
       .replace("RUNEGATE_ALLOWED_EMAILS=\n", "RUNEGATE_ALLOWED_EMAILS=ada@example.org\n");
     machine.write("runegate.env", filled + secrets);
-    const { options, warnings } = loadOptions({}, machine);
+    const { options, warnings } = loadOptions({ env: {} }, machine);
     expect(warnings).toEqual([]);
     expect(options.production).toBe(true);
     expect(options.store).toEqual({ kind: "sqlite", path: "/var/lib/runegate/runegate.db" });

@@ -229,7 +229,9 @@ describe("the demonstration in front of somebody's own application", () => {
     const demo = startProcess(runegate("demo"), { RUNEGATE_LISTEN: `127.0.0.1:${port}` });
     expect(await demo.exited).toBe(1);
     expect(demo.output()).toContain(`Cannot listen on 127.0.0.1:${port}: EADDRINUSE.`);
-    expect(demo.output()).toContain("Leave RUNEGATE_LISTEN out, and the demo takes a port that is free.");
+    expect(demo.output()).toContain(
+      "Leave RUNEGATE_LISTEN or --listen out, and the demo takes a port that is free.",
+    );
   });
 
   test("a newcomer with npm alone, and one who came by SSH, are told what they can type", async () => {

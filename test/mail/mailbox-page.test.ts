@@ -103,7 +103,7 @@ describe("the development mailbox", () => {
 
   test("is no way to run a public site: that is a configuration error", () => {
     using machine = testMachine();
-    const load = (env: Record<string, string>) => () => loadConfiguration(env, machine);
+    const load = (env: Record<string, string>) => () => loadConfiguration({ env }, machine);
     expect(load({ RUNEGATE_BASE_URL: "https://app.example.org", RUNEGATE_SECURE_COOKIE: "true" })).toThrow(
       ConfigError,
     );

@@ -10,12 +10,13 @@ import { createMemoryStores } from "../../src/store/memory.ts";
 import { freePort } from "../support/process.ts";
 
 function configured(port: number): Configuration {
-  return loadConfiguration({
+  const env = {
     RUNEGATE_ENV_FILE: "/dev/null",
     RUNEGATE_LISTEN: `127.0.0.1:${port}`,
     RUNEGATE_ALLOW_ANY_EMAIL: "true",
     RUNEGATE_CONTROL_SOCKET: "off",
-  });
+  };
+  return loadConfiguration({ env });
 }
 
 const loggers = createLoggers({

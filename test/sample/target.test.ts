@@ -35,7 +35,7 @@ test("a port in use is an error that says what to do", async () => {
   await other.stop();
 });
 
-test.each(["7860", "127.0.0.1", "127.0.0.1:65536", "::1:7860", "unix:/tmp/sample", "example.org:80", ""])(
+test.each(["127.0.0.1", "127.0.0.1:65536", "::1:7860", "unix:/tmp/sample", "example.org:80", ""])(
   "--listen %j is a usage error",
   async (listen) => {
     await expect(target.run(["--listen", listen], recordedIo())).rejects.toThrow(UsageError);

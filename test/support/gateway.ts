@@ -57,15 +57,16 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
   // A free port is needed before the options are read, because the base URL names it.
   const port = settings.env?.RUNEGATE_LISTEN === undefined ? freePort() : undefined;
   // Not the whole configuration: a public base URL without an `email.toml`, which is a mistake, is a fair thing to test with.
+  const env = {
+    ...TEST_ENV,
+    ...(port === undefined
+      ? {}
+      : { RUNEGATE_LISTEN: `127.0.0.1:${port}`, RUNEGATE_BASE_URL: `http://127.0.0.1:${port}` }),
+    ...(settings.target === undefined ? {} : { RUNEGATE_TARGET_SERVICE: settings.target }),
+    ...settings.env,
+  };
   const { options } = loadOptions(
-    {
-      ...TEST_ENV,
-      ...(port === undefined
-        ? {}
-        : { RUNEGATE_LISTEN: `127.0.0.1:${port}`, RUNEGATE_BASE_URL: `http://127.0.0.1:${port}` }),
-      ...(settings.target === undefined ? {} : { RUNEGATE_TARGET_SERVICE: settings.target }),
-      ...settings.env,
-    },
+    { env },
     {
       envFiles: [],
       emailConfigs: [],

@@ -69,7 +69,7 @@ const FAILURE = {
 };
 
 function declaredRoutes() {
-  const { options } = loadOptions({});
+  const { options } = loadOptions({ env: {} });
   const app = createApp(
     createServices({
       options,

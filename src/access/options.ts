@@ -1,0 +1,37 @@
+import { addresses, domains } from "../identity/values.ts";
+import type { Declaration, OptionsOf } from "../option/option.ts";
+import { boolean } from "../option/values.ts";
+
+export type AccessOptions = OptionsOf<typeof ACCESS_OPTIONS>;
+
+const ONE_OF_THREE = "one of the three must be set";
+
+export const ACCESS_OPTIONS = {
+  allowedEmails: {
+    name: "RUNEGATE_ALLOWED_EMAILS",
+    parse: addresses,
+    default: "",
+    help: "Addresses that may sign in, separated by commas.",
+    production: ONE_OF_THREE,
+    basic: true,
+  },
+  allowedDomains: {
+    name: "RUNEGATE_ALLOWED_DOMAINS",
+    parse: domains,
+    default: "",
+    help: "Domains whose addresses may sign in, matched exactly, separated by commas.",
+    production: ONE_OF_THREE,
+    basic: true,
+  },
+  allowAnyEmail: {
+    name: "RUNEGATE_ALLOW_ANY_EMAIL",
+    parse: boolean,
+    default: {
+      described: "true in development when none of the three is set",
+      text: ({ production, isGiven }): string =>
+        String(!production && !isGiven("allowedEmails") && !isGiven("allowedDomains")),
+    },
+    help: "Whether every address may sign in.",
+    production: ONE_OF_THREE,
+  },
+} satisfies Declaration;

@@ -1,0 +1,13 @@
+import { type Declaration, OFF_IN_PRODUCTION, type OptionsOf } from "../option/option.ts";
+import { boolean } from "../option/values.ts";
+
+export type DebugOptions = OptionsOf<typeof DEBUG_OPTIONS>;
+
+export const DEBUG_OPTIONS = {
+  debugEndpoints: {
+    name: "RUNEGATE_DEBUG_ENDPOINTS",
+    parse: boolean,
+    default: OFF_IN_PRODUCTION,
+    help: "Whether `/_runegate/debug/…` answers.",
+  },
+} satisfies Declaration;

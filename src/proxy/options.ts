@@ -1,0 +1,79 @@
+import { isHost } from "../edge/client.ts";
+import { targetAddress } from "../net/endpoint.ts";
+import type { Declaration, OptionsOf } from "../option/option.ts";
+import { quote, ValueError } from "../option/value-error.ts";
+import { boolean, boundedSize, byteSize, DAY, duration, HOUR } from "../option/values.ts";
+
+export type ProxyOptions = OptionsOf<typeof PROXY_OPTIONS>;
+
+/** The `Host` that the application gets: the browser's, that of the target, or a fixed `name` (or `name:port`). */
+export type HostHeader = "pass" | "target" | { readonly name: string };
+
+export const PROXY_OPTIONS = {
+  target: {
+    name: "RUNEGATE_TARGET_SERVICE",
+    parse: targetAddress,
+    default: "http://127.0.0.1:7860",
+    help: "The application: an http or https origin, or `unix:/path`. A port alone is one of 127.0.0.1.",
+    flag: "--target",
+    basic: true,
+  },
+  hostHeader: {
+    name: "RUNEGATE_HOST_HEADER",
+    parse: hostHeader,
+    default: "pass",
+    help:
+      "The `Host` that the application gets: `pass` what the browser sent, `target` that of the target, or a name. " +
+      "With the latter two, `Origin`, `Referer` and redirects are translated with it.",
+    words: ["pass", "target"],
+  },
+  identityHeaders: {
+    name: "RUNEGATE_IDENTITY_HEADERS",
+    parse: boolean,
+    default: "true",
+    help: "Whether the application is told who is asking; what clients send under those names is removed either way.",
+  },
+  streamResponses: {
+    name: "RUNEGATE_STREAM_RESPONSES",
+    parse: boolean,
+    default: "true",
+    help: "`false` collects a response (up to 2 MiB) before sending it.",
+  },
+  /** Milliseconds, as is the next. */
+  connectTimeout: {
+    name: "RUNEGATE_CONNECT_TIMEOUT",
+    parse: duration("s", 100, HOUR),
+    default: "10s",
+    help: "How long to wait for a connection to the application; a plain number is seconds.",
+  },
+  responseTimeout: {
+    name: "RUNEGATE_RESPONSE_TIMEOUT",
+    parse: duration("s", 100, DAY),
+    default: "600s",
+    help: "How long to wait for the application's response headers; a plain number is seconds.",
+  },
+  /** Bytes; undefined is unlimited. */
+  maxBody: {
+    name: "RUNEGATE_MAX_BODY",
+    parse: byteSize,
+    default: "unlimited",
+    help: "Largest request body passed on, such as `10MiB` or `1GB`; refused with 413 beyond it.",
+  },
+  /** Bytes. */
+  maxMessage: {
+    name: "RUNEGATE_MAX_MESSAGE",
+    // Each is held whole, so there is no "unlimited".
+    parse: boundedSize(2 ** 30),
+    default: "64MiB",
+    help: "Largest single WebSocket message passed on, either way, uncompressed; up to 1GiB. A longer one closes the connection with 1009.",
+  },
+} satisfies Declaration;
+
+export function hostHeader(text: string): HostHeader {
+  if (text === "pass" || text === "target") return text;
+  if (isHost(text)) return { name: text };
+  throw new ValueError(
+    `is neither \`pass\`, \`target\` nor a host name: ${quote(text)}`,
+    "Write `target`, or a name such as localhost or app.internal:8080, without a scheme.",
+  );
+}

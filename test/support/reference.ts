@@ -1,0 +1,48 @@
+import { ENV_FILE, OPTION_LIST, ROOMS } from "../../src/config/options.ts";
+import { EMAIL_TABLE } from "../../src/mail/settings.ts";
+import { isConfidential, type Option } from "../../src/option/option.ts";
+
+/** The options in Markdown, as their declarations explain them. */
+
+/** All of them, a table for each room. */
+export function renderReference(): string {
+  const rooms = Object.entries(ROOMS).map(([title, options], index) => {
+    const rows = Object.values(options as Record<string, Option<unknown>>).map(optionRow);
+    return `## ${title}\n\n${table([...(index === 0 ? [ENV_FILE_ROW] : []), ...rows])}`;
+  });
+  const keys = Object.values(EMAIL_TABLE.keys).map(({ name, help, ...key }) =>
+    row(name, "optional" in key ? "" : "required", help),
+  );
+  return [...rooms, `## \`email.toml\`\n\n${table(keys, "key")}`].join("\n\n");
+}
+
+/** The few that a first deployment has to think of. */
+export function renderBasics(): string {
+  return table(OPTION_LIST.flatMap(([, option]) => (option.basic ? [optionRow(option)] : [])));
+}
+
+const ENV_FILE_ROW = row(ENV_FILE.name, ENV_FILE.described, ENV_FILE.help);
+
+function table(rows: readonly string[], of = "option"): string {
+  return [`| ${of} | default | |`, "| --- | --- | --- |", ...rows].join("\n");
+}
+
+function row(name: string, fallback: string, description: string): string {
+  return `| \`${name}\` | ${cell(fallback)} | ${cell(description)} |`;
+}
+
+function optionRow(option: Option<unknown>): string {
+  const production = option.production === undefined ? "" : ` (P) ${option.production}.`;
+  const file = isConfidential(option) ? ` Also as \`${option.name}_FILE\`.` : "";
+  return row(option.name, defaultOf(option), option.help + production + file);
+}
+
+/** A bar would end the cell, in code spans too (GFM §4.10). */
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|");
+}
+
+function defaultOf(option: Option<unknown>): string {
+  if (typeof option.default !== "string") return option.default.described;
+  return option.default === "" ? "" : `\`${option.default}\``;
+}
