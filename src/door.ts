@@ -21,7 +21,7 @@ import type { Ended, Forward } from "./proxy/forward.ts";
 import type { Tunnel, TunnelData } from "./proxy/tunnel.ts";
 import type { CloseReason, LiveConnections } from "./session/live.ts";
 import type { Found, Sessions } from "./session/session.ts";
-import { type Awaitable, StoreUnavailable } from "./store/contracts.ts";
+import { type Awaitable, StoreUnavailable } from "./store/records.ts";
 
 /**
  * What every request meets: it is understood once, then goes to one of Runegate's own rooms or, if the decision allows, to the

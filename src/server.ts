@@ -33,6 +33,7 @@ import { createOutbox, type Outbox } from "./mail/outbox.ts";
 import { mailboxRoutes, mayReadMailbox } from "./mail/routes.ts";
 import { createSeal } from "./mail/seal.ts";
 import type { EmailConfig } from "./mail/settings.ts";
+import { createWaitingMails } from "./mail/waiting.ts";
 import type { ListenAddress } from "./net/endpoint.ts";
 import { type Audit, createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
@@ -47,7 +48,7 @@ import { createSessionCookie } from "./session/cookie.ts";
 import { createLiveConnections, type LiveConnections } from "./session/live.ts";
 import { sessionRoutes } from "./session/routes.ts";
 import { createSessions, isSessionCookie, type Sessions } from "./session/session.ts";
-import type { Stores } from "./store/contracts.ts";
+import type { Store } from "./store/store.ts";
 
 /** The composition root: options → stores → services → rooms → one handler for `Bun.serve`. */
 
@@ -58,7 +59,7 @@ export type GatewaySettings = {
   readonly mailer: Mailer;
   /** The development mailbox to show, if mail goes there. */
   readonly mailbox: Pick<Mailbox, "mails"> | undefined;
-  readonly stores: Stores;
+  readonly stores: Store;
   readonly clock: Clock;
   readonly random: Random;
   /** How login requests wait for their turn, and for being turned away. */
@@ -94,22 +95,17 @@ export function createGateway(settings: GatewaySettings): Gateway {
     sessionTtl: options.sessionTtl,
     sessionIdle: options.sessionIdle,
     keys,
-    store: stores.sessions,
+    store: stores,
     policy,
     audit,
     log: loggers("session"),
     clock,
     random,
   });
-  const live = settings.live ?? openLive();
-  function openLive(): LiveConnections {
-    const opened = createLiveConnections(sessions, clock, loggers("session"));
-    stores.sessions.onEnded(opened.ended);
-    return opened;
-  }
+  const live = settings.live ?? createLiveConnections(sessions, clock, loggers("session"));
   const mailLog = loggers("mail");
   const outbox = createOutbox({
-    store: stores.outbox,
+    store: createWaitingMails(stores, mailLog),
     limits: stores.limits,
     ceiling: createCeiling({ ...options, limits: stores.limits, clock, log: mailLog }),
     seal: createSeal(keys.queuedMail, random),
@@ -134,12 +130,12 @@ export function createGateway(settings: GatewaySettings): Gateway {
     codeKey: keys.loginCode,
     template: email ?? DEFAULT_TEMPLATE,
     tickets: createTickets(keys, { audience: options.baseUrl, clock }),
-    spent: stores.tickets,
+    store: stores,
     sessions,
     limiter,
     queue: createAskQueue(settings.pause ?? systemPause),
     policy,
-    known: createKnownAddresses(options.allowedEmails, stores.tickets, clock),
+    known: createKnownAddresses(options.allowedEmails, stores, clock),
     outbox,
     audit,
     clock,

@@ -12,8 +12,8 @@ import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
 import { deriveKeys } from "../secret/keys.ts";
 import { createSessions } from "../session/session.ts";
-import { StoreUnavailable } from "../store/contracts.ts";
-import { openStores } from "../store/open.ts";
+import { openStore } from "../store/open.ts";
+import { StoreUnavailable } from "../store/records.ts";
 
 /** What the help of commands that use this says. */
 export const REACH_HELP = `Asks the running instance over its control socket (RUNEGATE_CONTROL_SOCKET), so
@@ -70,12 +70,12 @@ async function onStore(
   });
   const audit = createAudit(loggers("audit"));
   const policy = createPolicy(options);
-  const stores = await openStores(options.store, { clock: systemClock, log: loggers("store") });
+  const stores = await openStore(options.store, { clock: systemClock, log: loggers("store") });
   try {
     const sessions = createSessions({
       ...options,
       keys: deriveKeys(options),
-      store: stores.sessions,
+      store: stores,
       policy,
       audit,
       log: loggers("session"),

@@ -2,8 +2,8 @@ import type { Policy } from "../access/policy.ts";
 import type { Options } from "../config/types.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import type { Audit } from "../observe/audit.ts";
+import type { SessionRecord } from "../session/record.ts";
 import type { Sessions } from "../session/session.ts";
-import type { SessionRecord } from "../store/contracts.ts";
 
 /** What an operator may do from the command line, in the running instance or on its store. */
 export type Operator = {

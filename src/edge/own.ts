@@ -1,5 +1,5 @@
 import { Elysia } from "elysia";
-import type { Awaitable } from "../store/contracts.ts";
+import type { Awaitable } from "../store/records.ts";
 import { failure } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
 import { CLAIM_NONE, type Claim, type RootPath, type RootPaths } from "./root-paths.ts";

@@ -1,10 +1,11 @@
 import manifest from "../../package.json" with { type: "json" };
 import { json } from "../edge/answer.ts";
 import { type OwnRoutes, ownRoutes } from "../edge/own.ts";
-import { type Stores, StoreUnavailable } from "../store/contracts.ts";
+import { StoreUnavailable } from "../store/records.ts";
+import type { Store } from "../store/store.ts";
 
 /** Whether the process runs, and whether it can do its work. */
-export function healthRoutes(stores: Pick<Stores, "ready">): OwnRoutes {
+export function healthRoutes(stores: Pick<Store, "ready">): OwnRoutes {
   const running = () => json({ status: "running", service: "Runegate", version: manifest.version });
 
   async function ready(): Promise<Response> {

@@ -5,11 +5,11 @@ import { createSmtpMailer } from "../mail/smtp.ts";
 import type { LoggerFor } from "../observe/logger.ts";
 import { createGateway, type Gateway } from "../server.ts";
 import type { LiveConnections } from "../session/live.ts";
-import type { Stores } from "../store/contracts.ts";
+import type { Store } from "../store/store.ts";
 
 /** What a gateway is made with, beside its configuration: in a process by itself, a supervisor or a worker. */
 export type Parts = {
-  readonly stores: Stores;
+  readonly stores: Store;
   readonly mailbox: Mailbox;
   readonly loggers: LoggerFor;
   /** What is open at the gateway whose place this one takes, if it takes one. */

@@ -16,8 +16,6 @@ export type LiveConnections = {
    * store has not answered for seconds. Never rejects.
    */
   sweep(): Promise<void>;
-  /** For the end of a session that the store tells of. */
-  ended(sessionId: string): void;
   /** Goes by these sessions from now on, with what is open: a reload changes who may be in, and breaks nothing off. */
   follow(sessions: Sessions, log: Logger): void;
   /** Closes whatever is open; when the process stops, only what does not come to an end by itself. */
@@ -71,8 +69,8 @@ export function createLiveConnections(first: Sessions, clock: Clock, firstLog: L
     log.info("closed open connections", { reason, connections: closing.length });
   }
 
-  const ended = (sessionId: string) => close(sessionId, "session_ended");
-  sessions.onEnded(ended);
+  // Once, whatever follows: all sessions of a process are in one store.
+  sessions.onEnded((sessionId) => close(sessionId, "session_ended"));
 
   async function sweep(): Promise<void> {
     try {
@@ -113,11 +111,9 @@ export function createLiveConnections(first: Sessions, clock: Clock, firstLog: L
       return () => remove(sessionId, connection);
     },
     sweep,
-    ended,
     follow(next, nextLog) {
       sessions = next;
       log = nextLog;
-      sessions.onEnded(ended);
     },
     closeAll,
     start() {

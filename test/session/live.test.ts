@@ -3,15 +3,16 @@ import { systemRandom } from "../../src/clock.ts";
 import { parseAddress } from "../../src/identity/address.ts";
 import { type CloseReason, createLiveConnections } from "../../src/session/live.ts";
 import { createSessions, type Sessions } from "../../src/session/session.ts";
-import { StoreUnavailable } from "../../src/store/contracts.ts";
-import { createMemorySessions } from "../../src/store/memory/sessions.ts";
-import { createTestClock } from "../store/contract.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
+import { testClock } from "../support/clock.ts";
 import { SILENT } from "../support/silent.ts";
+import { intercepted } from "../support/store.ts";
 
 /** What is open while the store is away: the front door has the ordinary ends (`test/proxy/events`, `websocket`). */
 
 function setUp() {
-  const clock = createTestClock();
+  const clock = testClock();
   const store = { away: false };
   const sessions = {
     onEnded() {},
@@ -60,7 +61,7 @@ test("a sweep asks about all sessions at once, so that a slow store keeps none o
     onEnded() {},
     alive: () => new Promise<boolean>((resolve) => asked.push(resolve)),
   } as unknown as Sessions;
-  const live = createLiveConnections(sessions, createTestClock(), SILENT);
+  const live = createLiveConnections(sessions, testClock(), SILENT);
   const closed: string[] = [];
   for (const id of ["a", "b", "c"]) {
     live.add(id, { close: () => void closed.push(id), takeUsed: () => false });
@@ -78,18 +79,15 @@ test("a sweep asks about all sessions at once, so that a slow store keeps none o
 const KEY = { current: new Uint8Array(32), previous: undefined };
 
 test("a store that cannot be written costs a session that is over its streams, and nobody else", async () => {
-  const clock = createTestClock();
-  const memory = createMemorySessions(clock);
+  const clock = testClock();
   const sessions = createSessions({
     sessionTtl: 3_600_000,
     sessionIdle: 60_000,
     keys: { sessionId: KEY, sessionRecord: KEY },
-    store: {
-      ...memory,
-      end() {
-        throw new StoreUnavailable("The disk that the database is on is full.");
-      },
-    },
+    store: intercepted(createMemoryStore({ clock }), ({ verb, go }) => {
+      if (verb === "take") throw new StoreUnavailable("The disk that the database is on is full.");
+      return go();
+    }),
     policy: { allows: () => true },
     audit() {},
     log: SILENT,
