@@ -28,7 +28,7 @@ import type { SecretOptions } from "./secret/options.ts";
 import type { SessionCookie } from "./session/cookie.ts";
 import type { SessionOptions } from "./session/options.ts";
 import type { Sessions } from "./session/session.ts";
-import type { Stores } from "./store/contracts.ts";
+import type { Store } from "./store/store.ts";
 
 /** What all rooms of a gateway are configured by. */
 export type GatewayOptions = EdgeOptions &
@@ -48,7 +48,7 @@ export type House = {
   readonly options: GatewayOptions;
   /** Undefined in development without an `email.toml`: mail then goes to the mailbox. */
   readonly email: EmailConfig | undefined;
-  readonly stores: Stores;
+  readonly stores: Store;
   readonly clock: Clock;
   readonly random: Random;
   readonly loggers: LoggerFor;

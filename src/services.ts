@@ -15,6 +15,7 @@ import { DEFAULT_TEMPLATE } from "./mail/message.ts";
 import { createOutbox } from "./mail/outbox.ts";
 import { createSeal } from "./mail/seal.ts";
 import type { EmailConfig } from "./mail/settings.ts";
+import { createWaitingMails } from "./mail/waiting.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { OWN_PREFIX } from "./pages/paths.ts";
@@ -22,7 +23,7 @@ import { createKeys } from "./secret/keys.ts";
 import { createTickets } from "./secret/ticket.ts";
 import { createSessionCookie } from "./session/cookie.ts";
 import { createSessions } from "./session/session.ts";
-import type { Stores } from "./store/contracts.ts";
+import type { Store } from "./store/store.ts";
 
 /** Options and a store, made into services: where the gateway and the command line both start. Nothing runs yet. */
 
@@ -31,7 +32,7 @@ export type ServiceSettings = {
   readonly email: EmailConfig | undefined;
   readonly mailer: Mailer;
   readonly mailbox: Pick<Mailbox, "mails"> | undefined;
-  readonly stores: Stores;
+  readonly stores: Store;
   readonly clock: Clock;
   readonly random: Random;
   readonly loggers: LoggerFor;
@@ -48,7 +49,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const sessions = createSessions({
     ...options,
     keys,
-    store: stores.sessions,
+    store: stores,
     policy,
     audit,
     log: loggers("session"),
@@ -57,7 +58,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   });
   const mailLog = loggers("mail");
   const outbox = createOutbox({
-    store: stores.outbox,
+    store: createWaitingMails(stores, mailLog),
     limits: stores.limits,
     ceiling: createCeiling({ ...options, limits: stores.limits, clock, log: mailLog }),
     seal: createSeal(keys, random, sessions.adopts),
@@ -81,12 +82,12 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     keys,
     template: email ?? DEFAULT_TEMPLATE,
     tickets: createTickets(keys, { audience: options.baseUrl, clock }),
-    spent: stores.tickets,
+    store: stores,
     sessions,
     limiter,
     queue: createAskQueue(settings.pause ?? systemPause),
     policy,
-    known: createKnownAddresses(options.allowedEmails, stores.tickets, clock),
+    known: createKnownAddresses(options.allowedEmails, stores, clock),
     outbox,
     audit,
     clock,

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { systemRandom } from "../clock.ts";
 import { loadOptions } from "../config/load.ts";
 import { EXIT } from "../exit.ts";
-import { StoreUnavailable } from "../store/contracts.ts";
+import { StoreUnavailable } from "../store/records.ts";
 import { backUp } from "../store/sqlite/backup.ts";
 import { type Command, UsageError } from "./command.ts";
 
@@ -54,7 +54,14 @@ Example: runegate backup /var/backups/runegate-$(date +%F).db`,
       return EXIT.failed;
     }
     try {
-      const { bytes, schema, sessions, spentTickets, mails } = backUp(store.path, file, systemRandom);
+      const { bytes, schema, records } = backUp(store.path, file, systemRandom);
+      const {
+        session: sessions = 0,
+        ticket: spentTickets = 0,
+        mail = 0,
+        mail_reserved: reserved = 0,
+      } = records;
+      const mails = mail + reserved;
       if (values.json) {
         io.out(JSON.stringify({ file, bytes, schema, sessions, spent_tickets: spentTickets, mails }));
       } else {

@@ -5,7 +5,7 @@ import { ControlError, connectControl, type Operator } from "../control/client.t
 import { EXIT, type ExitCode } from "../exit.ts";
 import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
-import { StoreUnavailable } from "../store/contracts.ts";
+import { StoreUnavailable } from "../store/records.ts";
 
 /** What the help of commands that use this says. */
 export const REACH_HELP = `Asks the running instance over its control socket (RUNEGATE_CONTROL_SOCKET), so

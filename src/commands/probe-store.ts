@@ -3,9 +3,9 @@ import { dirname } from "node:path";
 import { systemClock } from "../clock.ts";
 import { createLoggers } from "../observe/log.ts";
 import { asOwnerOf } from "../rights.ts";
-import { StoreUnavailable } from "../store/contracts.ts";
 import type { StoreLocation } from "../store/location.ts";
-import { openStores } from "../store/open.ts";
+import { openStore } from "../store/open.ts";
+import { StoreUnavailable } from "../store/records.ts";
 import type { ProbeResult } from "./probe.ts";
 
 /** Whether state can be kept where the options say. Makes nothing: a file that is made as root is not the service's. */
@@ -31,7 +31,7 @@ async function reach(location: StoreLocation, name: string): Promise<ProbeResult
     color: false,
   });
   try {
-    const stores = await openStores(location, { clock: systemClock, log: quiet("store") });
+    const stores = await openStore(location, { clock: systemClock, log: quiet("store") });
     try {
       await stores.ready();
     } finally {

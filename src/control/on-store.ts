@@ -4,7 +4,7 @@ import type { GatewayOptions } from "../house.ts";
 import { createLoggers } from "../observe/log.ts";
 import { createApp } from "../server.ts";
 import { createServices } from "../services.ts";
-import { openStores } from "../store/open.ts";
+import { openStore } from "../store/open.ts";
 import type { StoreOptions } from "../store/options.ts";
 import { createOperator, type Operator } from "./client.ts";
 import { serveOperator } from "./serve.ts";
@@ -25,7 +25,7 @@ export async function withStore<T>(
     now: systemClock.now,
     color: false,
   });
-  const stores = await openStores(options.store, { clock: systemClock, log: loggers("store") });
+  const stores = await openStore(options.store, { clock: systemClock, log: loggers("store") });
   try {
     const services = createServices({
       options,

@@ -1,10 +1,11 @@
 import type { Client } from "../edge/client.ts";
 import { type Address, mailboxOf } from "../identity/address.ts";
 import { limitKeysOf } from "../net/ip.ts";
-import type { Awaitable, LimitOutcome, LimitRule, LimitStore } from "../store/contracts.ts";
+import type { LimitOutcome, LimitRule, Limits } from "../store/limits.ts";
+import type { Awaitable } from "../store/records.ts";
 import type { LimitsOptions } from "./options.ts";
 
-/** The limits of CONTRACT section 5, by name. All of them answer as {@link LimitStore.hit} does. */
+/** The limits of CONTRACT section 5, by name. All of them answer as {@link Limits.hit} does. */
 export type Limiter = {
   loginRequest(client: Client): Awaitable<LimitOutcome>;
   /** One mail per mailbox and cooldown, whether or not the address may sign in. */
@@ -30,7 +31,7 @@ const CODE_TRIES = 5;
 const WIDER = 4;
 const ALLOWED: LimitOutcome = { allowed: true };
 
-export function createLimiter(settings: LimitsOptions, store: LimitStore): Limiter {
+export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
   const loginRule: LimitRule = { limit: settings.loginRateLimit, windowMs: MINUTE_MS };
   const tokenRule: LimitRule = { limit: settings.tokenRateLimit, windowMs: MINUTE_MS };
   const mailRule: LimitRule = { limit: 1, windowMs: settings.emailCooldown };

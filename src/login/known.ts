@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Address } from "../identity/address.ts";
-import type { TicketStore } from "../store/contracts.ts";
+import type { Kind, RecordStore } from "../store/records.ts";
 
 /**
  * Which addresses cannot have been invented by whoever asks: those that are named one by one, and those that somebody has
@@ -13,30 +13,32 @@ export type KnownAddresses = {
   add(email: Address): Promise<void>;
 };
 
+/** One for each address and period, so that a look-up asks for two; only signing in adds any. */
+const MARKS: Kind<Record<never, never>> = { name: "known_address" };
 const PERIOD_MS = 90 * 24 * 60 * 60_000;
 
-/**
- * @param marks the store of spent tickets, which keeps marks until they run out. One for each address and period, so that a
- * look-up asks for two; only signing in adds any.
- */
 export function createKnownAddresses(
   named: ReadonlySet<Address>,
-  marks: TicketStore,
+  store: RecordStore,
   clock: Clock,
 ): KnownAddresses {
+  const marks = store.records(MARKS);
   const currentPeriod = () => Math.floor(clock.now() / PERIOD_MS);
-  const markOf = (email: Address, period: number) => `known:${period}:${email}`;
+  const markOf = (email: Address, period: number) => `${period}:${email}`;
 
   return {
     async has(email) {
       const period = currentPeriod();
-      const marked = await Promise.all([period, period - 1].map((at) => marks.isSpent(markOf(email, at))));
-      return named.has(email) || marked.includes(true);
+      const [now, before] = await Promise.all(
+        [period, period - 1].map(async (at) => marks.get(markOf(email, at))),
+      );
+      return named.has(email) || now !== undefined || before !== undefined;
     },
 
     async add(email) {
       const period = currentPeriod();
-      await (async () => marks.spend(markOf(email, period), (period + 2) * PERIOD_MS))().catch(() => {});
+      const noted = async () => marks.add(markOf(email, period), {}, (period + 2) * PERIOD_MS, "light");
+      await noted().catch(() => {});
     },
   };
 }

@@ -10,13 +10,16 @@ import type { Audit } from "../observe/audit.ts";
 import { sameSecret } from "../secret/compare.ts";
 import type { Keys } from "../secret/keys.ts";
 import { TicketError, type TicketProblem, type Tickets } from "../secret/ticket.ts";
+import type { SessionRecord } from "../session/record.ts";
 import type { Sessions } from "../session/session.ts";
-import { type SessionRecord, StoreUnavailable, type TicketStore } from "../store/contracts.ts";
+import { StoreUnavailable } from "../store/records.ts";
+import type { Store } from "../store/store.ts";
 import { type AskQueue, letOthersPass } from "./ask-queue.ts";
 import { LINK_PRINTED, LOGIN_REFUSED, LOGIN_REQUESTED, REDEEMED, REDEMPTION_REFUSED } from "./audit.ts";
 import { bindingOf, codeHashOf } from "./binding.ts";
 import { drawCode, parseCode } from "./code.ts";
 import type { KnownAddresses } from "./known.ts";
+import { createSpentTickets } from "./spent.ts";
 import { LOGIN_LINK, LOGIN_REQUEST, type LoginRequest, type LoginTicket } from "./ticket.ts";
 
 /** Asking for a link, and turning a link or its code into a session. No HTTP in here. */
@@ -94,7 +97,7 @@ export type LoginSettings = {
   readonly keys: Keys;
   readonly template: MailTemplate;
   readonly tickets: Tickets;
-  readonly spent: TicketStore;
+  readonly store: Pick<Store, "records" | "since">;
   readonly sessions: Sessions;
   readonly limiter: Limiter;
   readonly queue: AskQueue;
@@ -114,8 +117,9 @@ const CROWD_RETRY_MS = 5_000;
 const CLOCK_SKEW_MS = 5 * 60_000;
 
 export function createLoginService(settings: LoginSettings): LoginService {
-  const { tickets, sessions, limiter, queue, policy, known, outbox, audit, clock, random } = settings;
+  const { tickets, store, sessions, limiter, queue, policy, known, outbox, audit, clock, random } = settings;
   const codeKey = settings.keys.for("login code", "jwt");
+  const spent = createSpentTickets(store, clock);
 
   const randomText = () => Buffer.from(random.bytes(16)).toString("base64url");
   const linkOf = (token: string) => `${settings.baseUrl}${settings.authPath}?token=${token}`;
@@ -208,11 +212,9 @@ export function createLoginService(settings: LoginSettings): LoginService {
     if (!policy.allows(ticket.email)) return refuse("not_allowed", by.client, ticket.email);
     // Everything that can be asked before is, so that a store that stumbles costs nobody their link.
     const old = await sessions.findAll(by.oldSessions);
-    const spent = await settings.spent.spend(ticket.jti, ticket.expiresAt);
-    if (spent === "unavailable") throw new StoreUnavailable("tickets cannot be spent");
-    if (spent === "spent") return refuse("spent", by.client, ticket.email);
+    if (!(await spent.spend(ticket.jti, ticket.expiresAt))) return refuse("spent", by.client, ticket.email);
     // Asked when the mark is made: whatever the store forgets before, it has begun anew by now.
-    if (isBefore(await settings.spent.since(), ticket.issuedAt)) {
+    if (isBefore(await store.since(), ticket.issuedAt)) {
       return refuse("before_store", by.client, ticket.email);
     }
     const { cookie, record } = await sessions.start({
@@ -283,7 +285,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     },
 
     async refuseSpent({ jti, email }, client) {
-      return (await settings.spent.isSpent(jti)) ? refuse("spent", client, email) : undefined;
+      return (await spent.has(jti)) ? refuse("spent", client, email) : undefined;
     },
 
     async isBoundTo(ticket, loginCookie) {

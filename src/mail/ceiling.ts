@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { Awaitable, LimitStore } from "../store/contracts.ts";
+import type { Limits } from "../store/limits.ts";
+import type { Awaitable } from "../store/records.ts";
 import type { MailOptions } from "./options.ts";
 
 /** How many mails an hour leave in all, whichever process sends them (`RUNEGATE_MAIL_CEILING`). */
@@ -21,7 +22,7 @@ const SHARE_OF_OTHERS = 3 / 4;
 
 export function createCeiling(settings: {
   readonly mailCeiling: MailOptions["mailCeiling"];
-  readonly limits: LimitStore;
+  readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;
 }): Ceiling {

@@ -1,4 +1,4 @@
-import type { Awaitable } from "../store/contracts.ts";
+import type { Awaitable } from "../store/records.ts";
 import type { Mail, Mailer } from "./mailer.ts";
 
 /** A mail that reached the development mailbox. */

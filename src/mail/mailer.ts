@@ -1,4 +1,4 @@
-import type { OutboxEntry } from "../store/contracts.ts";
+import type { OutboxEntry } from "./waiting.ts";
 
 /** What a mail says. */
 export type MailContent = {

@@ -2,10 +2,12 @@ import { setImmediate } from "node:timers/promises";
 import type { Clock, Random } from "../clock.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
-import type { Awaitable, LimitStore, OutboxEntry, OutboxStore } from "../store/contracts.ts";
+import type { Limits } from "../store/limits.ts";
+import type { Awaitable } from "../store/records.ts";
 import type { Ceiling } from "./ceiling.ts";
 import { type MailContent, MailError, type Mailer } from "./mailer.ts";
 import type { Seal } from "./seal.ts";
+import { CAPACITY, type OutboxEntry, type WaitingMails } from "./waiting.ts";
 
 /** A mail to be sent, as whoever wants it sent knows it. */
 export type NewMail = Pick<OutboxEntry, "to" | "expiresAt" | "cooldownKey" | "first"> & {
@@ -17,7 +19,7 @@ export const NEVER_SENT = 0;
 
 export type Outbox = {
   /**
-   * Stores a mail for sending and wakes the worker. Never talks to a mail server.
+   * Store a mail for sending and wakes the worker. Never talks to a mail server.
    * @returns false if the outbox is full, whatever the mail; that is logged, once a minute.
    * @throws {StoreUnavailable} which is logged too.
    */
@@ -32,8 +34,8 @@ export type Outbox = {
 };
 
 export type OutboxSettings = {
-  readonly store: OutboxStore;
-  readonly limits: LimitStore;
+  readonly store: WaitingMails;
+  readonly limits: Limits;
   readonly ceiling: Ceiling;
   readonly seal: Seal;
   readonly mailer: Mailer;
@@ -52,10 +54,6 @@ export type OutboxSettings = {
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
-/** Mails that may wait. At this, nobody is promised another one. */
-const CAPACITY = 10_000;
-/** And so many more of those that go first. */
-const RESERVED = 1_000;
 /** Waits after the first, second, … failed attempt; the last one holds for all further ones. */
 const BACK_OFF = [2 * SECOND, 10 * SECOND, 30 * SECOND, 60 * SECOND, 120 * SECOND] as const;
 const LAST_BACK_OFF = 120 * SECOND;
@@ -263,7 +261,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       try {
         const rule = { limit: 1, windowMs: FULL_COOLDOWN };
         if (!(await limits.hit(`full:${entry.cooldownKey ?? entry.to}`, rule)).allowed) return;
-        if ((await store.add(entry, CAPACITY + RESERVED)) && running) void fill();
+        if ((await store.add(entry, true)) && running) void fill();
       } catch (error) {
         log.error("mail not queued", { to: entry.to, reason: messageOf(error) });
       }
@@ -326,7 +324,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
         first: mail.first,
       };
       try {
-        if (!(await store.add(entry, CAPACITY))) {
+        if (!(await store.add(entry))) {
           sayFull();
           if (mail.first && running) addReserved(entry);
           return false;

@@ -1,8 +1,9 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import type { Random } from "../clock.ts";
 import type { Keys } from "../secret/keys.ts";
-import type { Awaitable, OutboxEntry } from "../store/contracts.ts";
+import type { Awaitable } from "../store/records.ts";
 import type { MailContent } from "./mailer.ts";
+import type { OutboxEntry } from "./waiting.ts";
 
 /**
  * What a mail says, as the store keeps it: encrypted, so that whoever reads the store, its files or a copy of them finds no link

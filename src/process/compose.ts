@@ -5,11 +5,11 @@ import type { Mailbox } from "../mail/mailbox.ts";
 import { createSmtpMailer } from "../mail/smtp.ts";
 import type { LoggerFor } from "../observe/logger.ts";
 import { createGateway, type Gateway } from "../server.ts";
-import type { Stores } from "../store/contracts.ts";
+import type { Store } from "../store/store.ts";
 
 /** What a gateway is made with, beside its configuration: in a process by itself, a supervisor or a worker. */
 export type Resources = {
-  readonly stores: Stores;
+  readonly stores: Store;
   readonly mailbox: Mailbox;
   readonly loggers: LoggerFor;
   /** What is open at the gateway that this one replaces, if it replaces one. */

@@ -5,7 +5,7 @@ import { type Control, openControl } from "../control/open.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { ConfigError, describe } from "../option/finding.ts";
-import type { Stores } from "../store/contracts.ts";
+import type { Store } from "../store/store.ts";
 import { type Compose, composeGateway } from "./compose.ts";
 import { handOver } from "./handover.ts";
 import { describeListen } from "./instance.ts";
@@ -35,7 +35,7 @@ export function createLifecycle(
   first: Configuration,
   opened: {
     readonly log: Log;
-    readonly stores: Stores;
+    readonly stores: Store;
     readonly serving: Serving;
     readonly notifier: Notifier;
     readonly surroundings: Surroundings | undefined;

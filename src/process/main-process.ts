@@ -6,8 +6,9 @@ import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { describe } from "../option/finding.ts";
-import { type Stores, StoreUnavailable } from "../store/contracts.ts";
-import { openStores } from "../store/open.ts";
+import { openStore } from "../store/open.ts";
+import { StoreUnavailable } from "../store/records.ts";
+import type { Store } from "../store/store.ts";
 import type { Compose } from "./compose.ts";
 import { isReplaced } from "./executable.ts";
 import { takeOver } from "./handover.ts";
@@ -129,11 +130,11 @@ async function open(
   configuration: Configuration,
   settings: MainSettings,
   log: Log,
-): Promise<{ readonly stores: Stores; readonly serving: Serving } | ExitCode> {
+): Promise<{ readonly stores: Store; readonly serving: Serving } | ExitCode> {
   const { listen, store, workers } = configuration.options;
-  let stores: Stores;
+  let stores: Store;
   try {
-    stores = await openStores(store, { clock: systemClock, log: log.loggers("store") });
+    stores = await openStore(store, { clock: systemClock, log: log.loggers("store") });
   } catch (error) {
     if (!(error instanceof StoreUnavailable)) throw error;
     log.flush();

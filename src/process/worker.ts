@@ -2,9 +2,9 @@ import { systemClock } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Mailbox, ReceivedMail } from "../mail/mailbox.ts";
 import { messageOf } from "../observe/message-of.ts";
-import type { Stores } from "../store/contracts.ts";
-import { openStores } from "../store/open.ts";
-import { createGuestStores } from "../store/remote/guest.ts";
+import { openStore } from "../store/open.ts";
+import { createStoreClient } from "../store/remote/client.ts";
+import type { Store } from "../store/store.ts";
 import { BUILD } from "../version.ts";
 import { composeGateway } from "./compose.ts";
 import { type Instance, openInstance } from "./instance.ts";
@@ -26,8 +26,8 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   readonly stopped: Promise<void>;
 } {
   const { promise: stopped, resolve } = Promise.withResolvers<void>();
-  const remote = createGuestStores({ clock: systemClock, send });
-  let running: { readonly instance: Instance; readonly stores: Stores; log: Log } | undefined;
+  const shared = createStoreClient({ clock: systemClock, send });
+  let running: { readonly instance: Instance; readonly stores: Store; log: Log } | undefined;
   let stopping = false;
 
   async function start(configuration: Configuration): Promise<void> {
@@ -35,8 +35,8 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     const log = openLog(options, true);
     const stores =
       options.store.kind === "memory"
-        ? remote.stores
-        : await openStores(options.store, { clock: systemClock, log: log.loggers("store") });
+        ? shared.store
+        : await openStore(options.store, { clock: systemClock, log: log.loggers("store") });
     // It may have been asked to stop meanwhile.
     if (stopping) return;
     const gateway = composeGateway(configuration, { stores, mailbox: remoteMailbox(), loggers: log.loggers });
@@ -61,8 +61,8 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   /** One for all workers: whoever develops looks at whichever answers. */
   function remoteMailbox(): Mailbox {
     return {
-      send: async (mail) => void (await remote.call("mailbox.send", mail)),
-      mails: async () => (await remote.call("mailbox.mails")) as readonly ReceivedMail[],
+      send: async (mail) => void (await shared.call("mailbox", "send", mail)),
+      mails: async () => (await shared.call("mailbox", "mails")) as readonly ReceivedMail[],
     };
   }
 
@@ -111,15 +111,14 @@ export function runWorker(send: (message: ToSupervisor) => void): {
           send({ kind: "pong" });
           break;
         case "answer":
-        case "ended":
         case "taken":
-          remote.receive(message);
+          shared.receive(message);
           break;
       }
     },
     stop: () => void stop(DRAIN_MS),
     abandon() {
-      void remote.stores.close();
+      void shared.store.close();
       void stop(DRAIN_MS);
     },
     stopped,

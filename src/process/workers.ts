@@ -1,8 +1,8 @@
 import type { Configuration } from "../config/configuration.ts";
 import type { Mail } from "../mail/mailer.ts";
 import { messageOf } from "../observe/message-of.ts";
-import { hostStores } from "../store/remote/host.ts";
 import type { StoreEvent } from "../store/remote/messages.ts";
+import { serveStore } from "../store/remote/server.ts";
 import { composeGateway, type Resources } from "./compose.ts";
 import { createSerially } from "./serially.ts";
 import { RETIRE_MS, type Serving } from "./serving.ts";
@@ -62,18 +62,10 @@ export async function serveWithWorkers(
   function broadcast(event: StoreEvent): void {
     for (const worker of all) worker.send(event);
   }
-  const answer = hostStores(
-    stores,
-    {
-      "mailbox.send": (mail) => mailbox.send(mail as Mail),
-      "mailbox.mails": () => mailbox.mails(),
-    },
-    broadcast,
-  );
+  const forMailbox = { send: (mail: unknown) => mailbox.send(mail as Mail), mails: () => mailbox.mails() };
+  const answer = serveStore(stores, { mailbox: forMailbox }, broadcast);
   const slots: Slot[] = [];
   const serving = () => slots.flatMap(({ worker }) => (worker === undefined ? [] : [worker]));
-
-  stores.sessions.onEnded((session) => broadcast({ kind: "ended", session }));
 
   /** Resolves when it listens. */
   async function start(): Promise<WorkerHandle> {

@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { SessionRecord, SessionStore } from "../store/contracts.ts";
+import { FOREVER, type Kind, type RecordStore, type Records, type Seen } from "../store/records.ts";
+import { type KeptSession, keptOf, readSession, SESSIONS, type SessionRecord } from "./record.ts";
 import type { Seals } from "./seal.ts";
 
 /**
@@ -18,20 +19,25 @@ export type Adoption = {
   /** Whether what has no seal is still taken over. @throws {StoreUnavailable} */
   isOpen(): Promise<boolean>;
   /** The record with its seal, or undefined where none is given any more. @throws {StoreUnavailable} */
-  adopt(record: SessionRecord): Promise<SessionRecord | undefined>;
+  adopt(kept: Seen<KeptSession>, record: SessionRecord): Promise<SessionRecord | undefined>;
 };
 
+/** There is one. */
+const NOTES: Kind<{ readonly text: string }> = { name: "session_note" };
+const NOTE = "seals";
 const WINDOW_MS = 60 * 60_000;
 /** Sealed in one go; others are served in between. */
 const STEP = 100;
 
 export function createAdoption(settings: {
-  readonly store: SessionStore;
+  readonly store: RecordStore;
   readonly seals: Seals;
   readonly clock: Clock;
   readonly log: Logger;
 }): Adoption {
   const { store, seals, clock, log } = settings;
+  const sessions: Records<KeptSession> = store.records(SESSIONS);
+  const notes = store.records(NOTES);
   let until: Promise<number> | undefined;
 
   /** Until when records without a seal are taken over, milliseconds since the Unix epoch. Asked for once. */
@@ -43,20 +49,32 @@ export function createAdoption(settings: {
     return until;
   }
 
+  /** The one that was left here first. */
+  const readNote = async () => (await notes.get(NOTE))?.record.text;
+
   async function prepare(): Promise<number> {
-    const before = await store.note();
+    const before = await readNote();
     const end = before === undefined ? undefined : endOf(before);
     if (end !== undefined && clock.now() >= end) return end;
-    const unsealed = (await store.list()).filter(({ seal }) => seal === "");
+    const all = await sessions.find({ most: Number.MAX_SAFE_INTEGER });
+    const unsealed = all.filter(({ record }) => record.seal === "");
     const proposed = seals.sign(String(unsealed.length === 0 ? 0 : clock.now() + WINDOW_MS));
-    const agreed = end ?? endOf(await store.note(proposed));
+    if (end === undefined) await notes.add(NOTE, { text: proposed }, FOREVER);
+    const agreed = end ?? endOf(await readNote());
     if (clock.now() >= agreed) return agreed;
-    for (const [i, record] of unsealed.entries()) {
-      await store.touch(seals.seal(record));
+    for (const [i, kept] of unsealed.entries()) {
+      const record = readSession(kept);
+      if (record !== undefined) await seal(kept, record);
       if (i % STEP === STEP - 1) await new Promise((resolve) => setImmediate(resolve));
     }
     log.info("sealed the sessions of an older version", { sessions: unsealed.length });
     return agreed;
+  }
+
+  async function seal(kept: Seen<KeptSession>, record: SessionRecord): Promise<SessionRecord> {
+    const sealed = seals.seal(record);
+    await sessions.replace(kept, keptOf(sealed), "light");
+    return sealed;
   }
 
   /** A note that is not ours, or under a key that is gone, opens nothing. */
@@ -68,11 +86,8 @@ export function createAdoption(settings: {
     run: async () => void (await openUntil()),
     isOpen,
 
-    async adopt(record) {
-      if (!(await isOpen())) return undefined;
-      const sealed = seals.seal(record);
-      await store.touch(sealed);
-      return sealed;
+    async adopt(kept, record) {
+      return (await isOpen()) ? seal(kept, record) : undefined;
     },
   };
 }

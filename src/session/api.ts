@@ -5,8 +5,8 @@ import { badRequest, NOT_FOUND, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
-import type { SessionRecord } from "../store/contracts.ts";
 import { SESSION_REVOKED } from "./audit.ts";
+import type { SessionRecord } from "./record.ts";
 
 /** Sessions and whose they are: everybody's own for a user, all of them for an admin. */
 

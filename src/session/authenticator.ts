@@ -1,14 +1,9 @@
 import type { Authenticator } from "../access/admit.ts";
-import type { SessionStore } from "../store/contracts.ts";
 import type { SessionCookie } from "./cookie.ts";
 import type { Found, Sessions } from "./session.ts";
 
 /** Whoever holds the cookie of a live session is let through. */
-export function sessionAuthenticator(
-  sessions: Sessions,
-  cookie: SessionCookie,
-  store: Pick<SessionStore, "onEnded">,
-): Authenticator {
+export function sessionAuthenticator(sessions: Sessions, cookie: SessionCookie): Authenticator {
   const principalOf = (found: Found | undefined) => found?.principal;
   return {
     kind: "session",
@@ -17,6 +12,6 @@ export function sessionAuthenticator(
       return found instanceof Promise ? found.then(principalOf) : principalOf(found);
     },
     alive: sessions.alive,
-    onEnded: store.onEnded,
+    onEnded: sessions.onEnded,
   };
 }

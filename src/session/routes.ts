@@ -7,7 +7,7 @@ import { sessionAuthenticator } from "./authenticator.ts";
 
 /** Sessions as a proof of who one is, and `/session`, which tells a page who that is. */
 export function sessionRoom(house: SessionHouse & Pick<House, "stores">): Room {
-  const { sessions, sessionCookie, stores } = house;
+  const { sessions, sessionCookie } = house;
 
   async function whoAmI(arrival: Arrival): Promise<Response> {
     const found = await sessions.find(sessionCookie.read(arrival));
@@ -28,7 +28,7 @@ export function sessionRoom(house: SessionHouse & Pick<House, "stores">): Room {
   return {
     ...pages,
     app: app.use(sessionApi(house)),
-    authenticators: [sessionAuthenticator(sessions, sessionCookie, stores.sessions)],
+    authenticators: [sessionAuthenticator(sessions, sessionCookie)],
     cookies: [sessionCookie],
   };
 }

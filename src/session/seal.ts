@@ -1,5 +1,5 @@
 import type { KeyPair } from "../secret/keys.ts";
-import type { SessionRecord } from "../store/contracts.ts";
+import type { SessionRecord } from "./record.ts";
 
 /**
  * Seals on session records: a store is asked who is signed in, and whoever can write to it must not be able to answer.

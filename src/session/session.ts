@@ -5,10 +5,11 @@ import type { Principal } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Keys } from "../secret/keys.ts";
-import type { Awaitable, SessionRecord, SessionStore } from "../store/contracts.ts";
+import type { Awaitable, RecordStore, Seen } from "../store/records.ts";
 import { createAdoption } from "./adoption.ts";
 import { SESSION_REVOKED } from "./audit.ts";
 import type { SessionOptions } from "./options.ts";
+import { type KeptSession, keptOf, readSession, SESSIONS, type SessionRecord } from "./record.ts";
 import { createSeals } from "./seal.ts";
 
 /**
@@ -29,7 +30,7 @@ export type Sessions = {
   end(id: string): Promise<boolean>;
   /** Ends every session of an address, @returns their ids. */
   endAll(email: Address): Promise<string[]>;
-  /** As the store has them: nothing is decided by it, and a command line may not have the key. */
+  /** Oldest first, as the store has them: nothing is decided by it, and a command line may not have the key. */
   list(): Promise<SessionRecord[]>;
   /** Takes over what an older version left in the store. @throws {StoreUnavailable} */
   adopt(): Promise<void>;
@@ -37,6 +38,8 @@ export type Sessions = {
   adopts(): Promise<boolean>;
   /** Whether the session with this id is still good; marks it used when `used`. */
   alive(id: string, used: boolean): Promise<boolean>;
+  /** Tells of every session that is ended, as soon as the store tells of it (`store/records.ts`). */
+  onEnded(listener: (id: string) => void): void;
 };
 
 export type NewSession = { readonly email: Address; readonly ip: string; readonly userAgent: string };
@@ -49,7 +52,7 @@ export type Found = {
 
 export type SessionSettings = Pick<SessionOptions, "sessionTtl" | "sessionIdle"> & {
   readonly keys: Keys;
-  readonly store: SessionStore;
+  readonly store: RecordStore;
   readonly policy: Policy;
   readonly audit: Audit;
   readonly log: Logger;
@@ -72,6 +75,7 @@ export function isSessionCookie(value: string): boolean {
 
 export function createSessions(settings: SessionSettings): Sessions {
   const { store, clock, policy, audit, log } = settings;
+  const records = store.records(SESSIONS);
   const key = settings.keys.for("session id", "session");
   const seals = createSeals(settings.keys.for("session record", "session"));
   const adoption = createAdoption({ store, seals, clock, log });
@@ -85,7 +89,9 @@ export function createSessions(settings: SessionSettings): Sessions {
     return keyed.copy().update(cookie).digest("base64url");
   }
 
-  const end = async (id: string) => store.end(id);
+  async function end(id: string): Promise<boolean> {
+    return (await records.take(id)) !== undefined;
+  }
 
   function isOver(record: SessionRecord, now: number): boolean {
     return now >= record.expiresAt || now >= record.seenAt + settings.sessionIdle;
@@ -102,19 +108,31 @@ export function createSessions(settings: SessionSettings): Sessions {
     })().catch(() => {});
   }
 
+  function discard(id: string): undefined {
+    void (async () => {
+      if (await end(id))
+        log.error("removed a session record that cannot be read", { session: id.slice(0, 8) });
+    })().catch(() => {});
+  }
+
   /** Not waited for, and nothing depends on it: a store that can be read only must not sign anybody out. */
-  function noteUse(record: SessionRecord, now: number): boolean {
+  function noteUse(kept: Seen<KeptSession>, record: SessionRecord, now: number): boolean {
     const due = now - record.seenAt >= touchEvery;
-    if (due) void (async () => store.touch(seals.renew(record, now)))().catch(() => {});
+    if (due) {
+      const used = keptOf(seals.renew(record, now));
+      void (async () => records.replace(kept, used, "light"))().catch(() => {});
+    }
     return due;
   }
 
   /** What the store has, as we wrote it: undefined for whatever somebody else did. */
-  function genuine(kept: SessionRecord): Awaitable<SessionRecord | undefined> {
-    const record = seals.open(kept);
+  function genuine(kept: Seen<KeptSession>): Awaitable<SessionRecord | undefined> {
+    const read = readSession(kept);
+    if (read === undefined) return discard(kept.id);
+    const record = seals.open(read);
     if (record !== undefined) return record;
-    if (kept.seal !== "") return retire(kept, "broken_seal");
-    return adoption.adopt(kept).then((adopted) => adopted ?? retire(kept, "broken_seal"));
+    if (read.seal !== "") return retire(read, "broken_seal");
+    return adoption.adopt(kept, read).then((adopted) => adopted ?? retire(read, "broken_seal"));
   }
 
   /** Both clocks, and the allow-list. */
@@ -126,16 +144,16 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   /** Never asks the store a second time to decide. */
-  function judge(kept: SessionRecord | undefined): Awaitable<Found | undefined> {
+  function judge(kept: Seen<KeptSession> | undefined): Awaitable<Found | undefined> {
     if (kept === undefined) return undefined;
     const record = genuine(kept);
-    return record instanceof Promise ? record.then(found) : found(record);
+    return record instanceof Promise ? record.then((one) => found(kept, one)) : found(kept, record);
   }
 
-  function found(record: SessionRecord | undefined): Found | undefined {
+  function found(kept: Seen<KeptSession>, record: SessionRecord | undefined): Found | undefined {
     const now = clock.now();
     if (record === undefined || !mayGoOn(record, now)) return undefined;
-    const touched = noteUse(record, now);
+    const touched = noteUse(kept, record, now);
     return {
       principal: {
         subject: { email: record.email as Address },
@@ -148,14 +166,14 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   async function findUnderPrevious(previous: Bun.CryptoHasher, cookie: string): Promise<Found | undefined> {
-    return judge(await store.find(idUnder(previous, cookie)));
+    return judge(await records.get(idUnder(previous, cookie)));
   }
 
   function findOne(cookie: string): Awaitable<Found | undefined> {
-    const look = (record: SessionRecord | undefined) =>
-      record === undefined && previous !== undefined ? findUnderPrevious(previous, cookie) : judge(record);
-    const record = store.find(idUnder(current, cookie));
-    return record instanceof Promise ? record.then(look) : look(record);
+    const look = (kept: Seen<KeptSession> | undefined) =>
+      kept === undefined && previous !== undefined ? findUnderPrevious(previous, cookie) : judge(kept);
+    const kept = records.get(idUnder(current, cookie));
+    return kept instanceof Promise ? kept.then(look) : look(kept);
   }
 
   async function findAll(cookies: readonly string[]): Promise<Found[]> {
@@ -176,7 +194,8 @@ export function createSessions(settings: SessionSettings): Sessions {
         ip,
         userAgent: userAgent.slice(0, MAX_USER_AGENT),
       });
-      await store.create(record);
+      if (!(await records.add(record.id, keptOf(record), record.expiresAt)))
+        throw new Error("a session's id was there before");
       return { cookie, record };
     },
 
@@ -191,23 +210,29 @@ export function createSessions(settings: SessionSettings): Sessions {
 
     end,
 
-    endAll: async (email) => store.endAll(email),
+    async endAll(email) {
+      return (await records.takeAll("email", email)).map(({ id }) => id);
+    },
 
     async list() {
       const now = clock.now();
-      return (await store.list()).filter((record) => !isOver(record, now));
+      const all = (await records.find({ most: Number.MAX_SAFE_INTEGER })).map(readSession);
+      const good = all.filter((record) => record !== undefined);
+      return good.filter((record) => !isOver(record, now)).sort((a, b) => a.createdAt - b.createdAt);
     },
 
     adopt: () => adoption.run(),
     adopts: adoption.isOpen,
 
     async alive(id, used) {
-      const kept = await store.find(id);
+      const kept = await records.get(id);
       const record = kept && (await genuine(kept));
       const now = clock.now();
-      if (record === undefined || !mayGoOn(record, now)) return false;
-      if (used) noteUse(record, now);
+      if (kept === undefined || record === undefined || !mayGoOn(record, now)) return false;
+      if (used) noteUse(kept, record, now);
       return true;
     },
+
+    onEnded: (listener) => records.onTaken(listener),
   };
 }

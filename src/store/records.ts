@@ -28,7 +28,10 @@ export type Kind<T> = {
   readonly order?: keyof T & string;
   /** How many may be alive at once. Without it, as many as the back-end has room for (in memory, a million). */
   readonly capacity?: number;
-  /** What was added is never added again with the same expiry, not even after it was forgotten and the wall clock set back. */
+  /**
+   * What was added is never added again with the same expiry, not even after it was forgotten and the wall clock set back. Such
+   * a record is added and looked at, and nothing else: taken, it could come again.
+   */
   readonly once?: true;
   /** Looked up with every request: where that is a round trip, the answer may be some seconds old. */
   readonly cached?: true;
@@ -37,6 +40,7 @@ export type Kind<T> = {
 /** A record as it was when it was looked at. */
 export type Seen<T> = {
   readonly id: string;
+  /** One more with each time that it is replaced. */
   readonly version: number;
   readonly expiresAt: number;
   readonly record: T;
@@ -54,9 +58,10 @@ export type Query<T> = {
 
 /**
  * `light` survives the end of the process and may be lost with the machine: for what can be lost or done again, and must be
- * cheap. Everything else survives a power cut where the back-end can.
+ * cheap. Everything else survives a power cut where the back-end can: `durable` at once, if need be while the process waits for
+ * the disk, and `grouped` a moment later, together with what others write, while it goes on: for what a crowd may cause.
  */
-export type Write = "light" | "durable";
+export type Write = "light" | "durable" | "grouped";
 
 export type Records<T> = {
   /**
@@ -64,7 +69,7 @@ export type Records<T> = {
    * What has expired already is not added.
    * @throws {StoreFull}
    */
-  add(id: string, record: T, expiresAt: number): Awaitable<boolean>;
+  add(id: string, record: T, expiresAt: number, write?: Write): Awaitable<boolean>;
   get(id: string): Awaitable<Seen<T> | undefined>;
   /** False if it was replaced or taken since it was seen. Its expiry stays. */
   replace(seen: Seen<T>, record: T, write?: Write): Awaitable<boolean>;
@@ -84,23 +89,28 @@ export type Records<T> = {
 /** What every back-end offers. */
 export type RecordStore = { records<T extends object>(kind: Kind<T>): Records<T> };
 
+/** As an expiry: the last day that a `Date` can say. */
+export const FOREVER = 8.64e15;
+
 /** Names go into statements and keys, where they cannot be parameters. @throws for one that may not */
-export function checkKind<T>({ name, by = [], order }: Kind<T>): void {
+function checkKind<T>({ name, by = [], order, capacity, once }: Kind<T>): void {
+  if (once && (by.length > 0 || order !== undefined || capacity !== undefined))
+    throw new Error(`${name}: what comes once is neither looked up nor counted`);
   const fields = order === undefined ? by : [...by, order];
   if (/^[a-z][a-z_]*$/.test(name) && fields.every((field) => /^[a-z][a-zA-Z]*$/.test(field))) return;
   throw new Error(`not a name for a kind or a field: ${[name, ...fields].join(", ")}`);
 }
 
 /**
- * What is looked up is one line, as the Valkey store keeps it, and what is ordered by is a number, wherever it came from.
+ * An id and what is looked up are one line, as the Valkey store keeps it, and what is ordered by is a number, wherever it came from.
  * @throws for a record that is otherwise, of which nothing is kept then
  */
-export function checkRecord<T>({ name, by = [], order }: Kind<T>, record: T): void {
+export function checkRecord<T>({ name, by = [], order }: Kind<T>, id: string, record: T): void {
   const isText = (value: unknown) =>
     value === undefined || (typeof value === "string" && !value.includes("\n"));
-  if (by.every((field) => isText(record[field])) && (order === undefined || Number.isFinite(record[order])))
-    return;
-  throw new Error(`${name}: a field to be looked up or ordered by is not what it should be`);
+  const isNumber = order === undefined || Number.isFinite(record[order]);
+  if (isText(id) && by.every((field) => isText(record[field])) && isNumber) return;
+  throw new Error(`${name}: an id, or a field to be looked up or ordered by, is not what it should be`);
 }
 
 /**
@@ -132,10 +142,18 @@ export function openOnce(open: <T extends object>(kind: Kind<T>) => Records<T>):
     const known = opened.get(kind.name);
     if (known !== undefined) return known as unknown as Records<T>;
     checkKind(kind);
-    const records = open(kind);
+    const records = kind.once ? addedOnly(kind, open(kind)) : open(kind);
     opened.set(kind.name, records as unknown as Records<never>);
     return records;
   };
+}
+
+/** A kind that comes once, of which nothing but these is asked. */
+export function addedOnly<T>({ name }: Kind<T>, { add, get }: Pick<Records<T>, "add" | "get">): Records<T> {
+  const refuse = () => {
+    throw new Error(`${name}: what comes once is added and looked at only`);
+  };
+  return { add, get, replace: refuse, take: refuse, takeAll: refuse, find: refuse, onTaken() {} };
 }
 
 /** Listeners of one kind. */

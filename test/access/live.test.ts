@@ -4,11 +4,12 @@ import { type CloseReason, createLiveConnections } from "../../src/access/live.t
 import { systemRandom } from "../../src/clock.ts";
 import { parseAddress } from "../../src/identity/address.ts";
 import { createSessions } from "../../src/session/session.ts";
-import { StoreUnavailable } from "../../src/store/contracts.ts";
-import { createMemorySessions } from "../../src/store/memory/sessions.ts";
-import { createTestClock } from "../store/contract.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
+import { testClock } from "../support/clock.ts";
 import { keysOf } from "../support/keys.ts";
 import { SILENT } from "../support/silent.ts";
+import { intercepted } from "../support/store.ts";
 
 /** What is open while the store is away: the front door has the ordinary ends (`test/proxy/events`, `websocket`). */
 
@@ -19,7 +20,7 @@ function authenticator(alive: Authenticator["alive"]): Authenticator {
 const session = (id: string) => ({ kind: "session", id }) as const;
 
 function setUp() {
-  const clock = createTestClock();
+  const clock = testClock();
   const store = { away: false };
   const sessions = authenticator(async () => {
     if (store.away) throw new StoreUnavailable("away");
@@ -79,7 +80,7 @@ describe("while the store does not answer", () => {
 test("a sweep asks about all sessions at once, so that a slow store keeps none of them open", async () => {
   const asked: Array<(alive: boolean) => void> = [];
   const sessions = authenticator(() => new Promise<boolean>((resolve) => asked.push(resolve)));
-  const live = createLiveConnections([sessions], createTestClock(), SILENT);
+  const live = createLiveConnections([sessions], testClock(), SILENT);
   const closed: string[] = [];
   for (const id of ["a", "b", "c"]) {
     live.add(session(id), { close: () => void closed.push(id), takeUsed: () => false });
@@ -95,18 +96,15 @@ test("a sweep asks about all sessions at once, so that a slow store keeps none o
 });
 
 test("a store that cannot be written costs a session that is over its streams, and nobody else", async () => {
-  const clock = createTestClock();
-  const memory = createMemorySessions(clock);
+  const clock = testClock();
   const sessions = createSessions({
     sessionTtl: 3_600_000,
     sessionIdle: 60_000,
     keys: keysOf(0),
-    store: {
-      ...memory,
-      end() {
-        throw new StoreUnavailable("The disk that the database is on is full.");
-      },
-    },
+    store: intercepted(createMemoryStore({ clock }), ({ verb, go }) => {
+      if (verb === "take") throw new StoreUnavailable("The disk that the database is on is full.");
+      return go();
+    }),
     policy: { allows: () => true },
     audit() {},
     log: SILENT,

@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
 import { createSmtpMailer } from "../../src/mail/smtp.ts";
-import type { Stores } from "../../src/store/contracts.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
-import { openSqliteStores } from "../../src/store/sqlite.ts";
+import { CAPACITY, createWaitingMails, type WaitingMails } from "../../src/mail/waiting.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import type { Store } from "../../src/store/store.ts";
 import { NAVIGATION, openLink, postLogin } from "../login/support.ts";
 import { until } from "../mail/support.ts";
 import { cookieHeader, startGateway, type TestGateway } from "../support/gateway.ts";
@@ -17,13 +18,12 @@ setDefaultTimeout(120_000);
 
 /** Somebody asks for mails to addresses that do not exist, of a domain that may sign in. Those who do exist still get theirs. */
 
-const CAPACITY = 10_000;
 const NAMED = "named@in.example";
 
 let smtp: SmtpPeer;
 let gateway: TestGateway;
 
-async function start(stores: Stores, env: Readonly<Record<string, string>> = {}): Promise<void> {
+async function start(stores: Store, env: Readonly<Record<string, string>> = {}): Promise<void> {
   smtp = await startSmtp({ tls: "none", auth: false });
   const config = emailConfig(smtp.port, { tls: "none", user: undefined, pass: undefined });
   gateway = await startGateway({
@@ -87,7 +87,7 @@ async function visible(response: Response, email: string): Promise<object> {
 describe("behind mails to 10,000 invented addresses", () => {
   const BEFORE = "before@in.example";
   beforeAll(async () => {
-    await start(createMemoryStores({ clock: systemClock }), { RUNEGATE_EMAIL_COOLDOWN: "0" });
+    await start(createMemoryStore({ clock: systemClock }), { RUNEGATE_EMAIL_COOLDOWN: "0" });
     await signIn(BEFORE);
   });
   afterAll(stop);
@@ -108,7 +108,7 @@ describe("behind mails to 10,000 invented addresses", () => {
 });
 
 describe("with a mail ceiling", () => {
-  beforeAll(() => start(createMemoryStores({ clock: systemClock }), { RUNEGATE_MAIL_CEILING: "40" }));
+  beforeAll(() => start(createMemoryStore({ clock: systemClock }), { RUNEGATE_MAIL_CEILING: "40" }));
   afterAll(stop);
 
   test("it is the invented ones that are kept back, and a name still gets through; the log says so once", async () => {
@@ -126,33 +126,27 @@ describe("with a mail ceiling", () => {
 
 const folder = mkdtempSync(join(tmpdir(), "runegate-flood-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const STORES: readonly (readonly [string, () => Stores])[] = [
-  ["memory", () => createMemoryStores({ clock: systemClock })],
-  ["sqlite", () => openSqliteStores({ path: join(folder, "state.db"), clock: systemClock, log: SILENT })],
+const STORES: readonly (readonly [string, () => Store])[] = [
+  ["memory", () => createMemoryStore({ clock: systemClock })],
+  ["sqlite", () => openSqliteStore({ path: join(folder, "state.db"), clock: systemClock, log: SILENT })],
 ];
 
 describe.each(STORES)("a full outbox in %s", (_, open) => {
-  let stores: Stores;
+  let stores: Store;
+  let waiting: WaitingMails;
   beforeAll(async () => {
     stores = open();
     await start(stores);
     smtp.behavior.hangAfterData = (recipient) => recipient.startsWith("invented");
     // By the front door until the mail server is busy with them, and then in one go.
     await flood(10);
-    const entry = {
-      to: "invented@in.example",
-      content: "",
-      messageId: "",
-      attempts: 0,
-      cooldownKey: undefined,
-    };
+    waiting = createWaitingMails(stores, SILENT);
     const later = Date.now() + 3_600_000;
-    const times = { queuedAt: Date.now(), expiresAt: later, nextAttemptAt: later };
-    for (
-      let i = 0;
-      (await stores.outbox.add({ ...entry, ...times, id: `i${i}`, first: false }, CAPACITY)) && i < CAPACITY;
-      i++
-    );
+    const entry = {
+      ...{ to: "invented@in.example", content: "", messageId: "", attempts: 0, cooldownKey: undefined },
+      ...{ queuedAt: Date.now(), expiresAt: later, nextAttemptAt: later, first: false },
+    };
+    for (let i = 0; (await waiting.add({ ...entry, id: `i${i}` })) && i < CAPACITY; i++);
   });
   afterAll(async () => {
     await stop();
@@ -195,7 +189,7 @@ describe.each(STORES)("a full outbox in %s", (_, open) => {
   });
 
   test("is over when there is room again", async () => {
-    await stores.outbox.remove("i1");
+    await waiting.remove("i1");
     expect((await postLogin(gateway, { email: "room@in.example" })).status).toBe(200);
     expect((await postLogin(gateway, { email: "none@in.example" })).status).toBe(503);
   });

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock, systemRandom } from "../../src/clock.ts";
 import { createMailbox } from "../../src/mail/mailbox.ts";
-import type { Stores } from "../../src/store/contracts.ts";
 import { backUp } from "../../src/store/sqlite/backup.ts";
-import { openSqliteStores } from "../../src/store/sqlite.ts";
-import { openValkeyStores } from "../../src/store/valkey.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import type { Store } from "../../src/store/store.ts";
+import { openValkeyStore } from "../../src/store/valkey.ts";
 import { openLink, postLogin, redeem, sessionOf } from "../login/support.ts";
 import { cookieHeader, startGateway } from "../support/gateway.ts";
 import { needs } from "../support/needs.ts";
@@ -25,7 +25,7 @@ const folder = mkdtempSync(join(tmpdir(), "runegate-readable-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 type Readable = {
-  readonly stores: Stores;
+  readonly stores: Store;
   /** Every byte that somebody can read who has got at the store. */
   look(): Promise<Buffer>;
   stop(): Promise<void>;
@@ -36,7 +36,7 @@ async function sqlite(): Promise<Readable> {
   const path = join(place, "state.db");
   let backups = 0;
   return {
-    stores: openSqliteStores({ path, clock: systemClock, log: SILENT }),
+    stores: openSqliteStore({ path, clock: systemClock, log: SILENT }),
     async look() {
       backUp(path, `${path}.backup-${backups++}`, systemRandom);
       return Buffer.concat(readdirSync(place).map((name) => readFileSync(join(place, name))));
@@ -48,7 +48,7 @@ async function sqlite(): Promise<Readable> {
 async function redis(executable: string): Promise<Readable> {
   const server = await startValkey(executable, { lines: ["rdbcompression no"] });
   return {
-    stores: await openValkeyStores({ url: server.url, clock: systemClock, log: SILENT }),
+    stores: await openValkeyStore({ url: server.url, clock: systemClock, log: SILENT }),
     async look() {
       await server.run("SAVE");
       const { dir } = (await server.run("CONFIG", "GET", "dir")) as { readonly dir: string };

@@ -2,22 +2,22 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
-import type { Stores } from "../../src/store/contracts.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
-import { openSqliteStores } from "../../src/store/sqlite.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import type { Store } from "../../src/store/store.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { SILENT } from "../support/silent.ts";
 
 /** Gateways to which addresses of `in.example` may sign in, and those of `no.example` may not. */
 
-type OpenStores = { readonly stores: Stores; close(): Promise<void> };
+type OpenStores = { readonly stores: Store; close(): Promise<void> };
 
 /** A store that writes to a disk takes its time for that, which must not show either. */
 export const STORES: readonly (readonly [name: string, open: () => OpenStores])[] = [
   [
     "memory",
     () => {
-      const stores = createMemoryStores({ clock: systemClock });
+      const stores = createMemoryStore({ clock: systemClock });
       return { stores, close: async () => stores.close() };
     },
   ],
@@ -25,7 +25,7 @@ export const STORES: readonly (readonly [name: string, open: () => OpenStores])[
     "sqlite",
     () => {
       const folder = mkdtempSync(join(tmpdir(), "runegate-telling-"));
-      const stores = openSqliteStores({ path: join(folder, "state.db"), clock: systemClock, log: SILENT });
+      const stores = openSqliteStore({ path: join(folder, "state.db"), clock: systemClock, log: SILENT });
       return {
         stores,
         async close() {
@@ -40,7 +40,7 @@ export const STORES: readonly (readonly [name: string, open: () => OpenStores])[
 /** Addresses of `in.example` that are named one by one: those go first, which must not show either. */
 export const NAMED: readonly string[] = Array.from({ length: 900 }, (_, count) => `named${count}@in.example`);
 
-export function startPicky(stores: Stores): Promise<TestGateway> {
+export function startPicky(stores: Store): Promise<TestGateway> {
   return startGateway({
     stores,
     env: {

@@ -2,8 +2,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { health } from "../../src/commands/health.ts";
 import { ConfigError } from "../../src/option/finding.ts";
-import { StoreUnavailable } from "../../src/store/contracts.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { freePort } from "../support/process.ts";
@@ -43,7 +43,7 @@ describe("runegate health", () => {
   });
 
   test("says why a gateway is not ready", async () => {
-    const stores = createMemoryStores({ clock: testClock() });
+    const stores = createMemoryStore({ clock: testClock() });
     const ready = () => Promise.reject(new StoreUnavailable("the database is away"));
     gateway = await startGateway({ stores: { ...stores, ready } });
     const { code, said } = await ask(`127.0.0.1:${gateway.port}`);

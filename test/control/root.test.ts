@@ -18,7 +18,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
 import { asOwnerOf, ownerOf } from "../../src/rights.ts";
-import { openSqliteStores } from "../../src/store/sqlite.ts";
+import { SESSIONS } from "../../src/session/record.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { runegate, startProcess } from "../support/process.ts";
 import { SILENT } from "../support/silent.ts";
 
@@ -56,10 +57,10 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 /** A database with a session in it, as the service leaves it. */
 function makeStore(path: string, email: string, owner = SERVICE): void {
-  const stores = openSqliteStores({ path, clock: systemClock, log: SILENT });
+  const stores = openSqliteStore({ path, clock: systemClock, log: SILENT });
   const now = Date.now();
-  const times = { createdAt: now, expiresAt: now + 3_600_000, seenAt: now };
-  void stores.sessions.create({ id: "s", email, ...times, ip: "192.0.2.1", userAgent: "", seal: "" });
+  const session = { email, createdAt: now, seenAt: now, ip: "192.0.2.1", userAgent: "", seal: "" };
+  void stores.records(SESSIONS).add("s", session, now + 3_600_000);
   void stores.close();
   chownSync(path, owner, owner);
 }
@@ -169,7 +170,9 @@ describe.skipIf(!isRoot)("runegate backup", () => {
     const { uid, mode } = lstatSync(file);
     expect([uid, (mode & 0o777).toString(8)]).toEqual([0, "600"]);
     const backup = new Database(file, { readonly: true });
-    expect(backup.query("SELECT email FROM sessions").all()).toEqual([{ email: "ada@example.org" }]);
+    expect(backup.query("SELECT body ->> 'email' AS email FROM records_session").all()).toEqual([
+      { email: "ada@example.org" },
+    ]);
     backup.close();
     expect(owners(service)).toEqual({ "state.db": SERVICE });
     expect(readdirSync(root)).toEqual(["backup.db"]);

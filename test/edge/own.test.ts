@@ -3,12 +3,12 @@ import fc from "fast-check";
 import manifest from "../../package.json" with { type: "json" };
 import { systemClock } from "../../src/clock.ts";
 import { assetPath } from "../../src/pages/assets.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
 import { askFor, NAVIGATION } from "../login/support.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { dial, exchange, readResponse, requestHead } from "../support/raw.ts";
+import { stoppable } from "../support/store.ts";
 import { type Echo, startUpstream, type Upstream } from "../support/upstream.ts";
-import { stoppable } from "./support.ts";
 
 /** Runegate's own paths as HTTP: methods, content types, sizes, headers (CONTRACT section 1). */
 
@@ -466,10 +466,10 @@ describe("RUNEGATE_ROOT_PATHS=false", () => {
 
 describe("while the store is away", () => {
   test("nobody is let in anywhere, no reason is told, and it is over when the store is back", async () => {
-    const store = stoppable(createMemoryStores({ clock: systemClock }));
+    const store = stoppable(createMemoryStore({ clock: systemClock }));
     const shaky = await startGateway({
       target: upstream.url,
-      stores: store.stores,
+      stores: store.store,
       env: { RUNEGATE_RATE_LIMIT_ENABLED: "true" },
     });
     try {
@@ -538,25 +538,17 @@ describe("while the store is away", () => {
   });
 
   test("a good link is neither spent nor let in, and works afterwards", async () => {
-    const memory = createMemoryStores({ clock: systemClock });
-    let away = false;
-    const stores = {
-      ...memory,
-      tickets: {
-        ...memory.tickets,
-        spend: (jti: string, exp: number) => (away ? "unavailable" : memory.tickets.spend(jti, exp)),
-      },
-    } as const;
-    const shaky = await startGateway({ stores });
+    const store = stoppable(createMemoryStore({ clock: systemClock }), ({ of }) => of === "ticket");
+    const shaky = await startGateway({ stores: store.store });
     try {
       const { cookie, token } = await askFor(shaky);
-      away = true;
+      store.away = true;
       const refused = await fetch(`${shaky.url}/auth?token=${token}`, {
         headers: { Cookie: cookie },
         redirect: "manual",
       });
       expect([refused.status, refused.headers.getSetCookie()]).toEqual([503, []]);
-      away = false;
+      store.away = false;
       const opened = await fetch(`${shaky.url}/auth?token=${token}`, {
         headers: { Cookie: cookie },
         redirect: "manual",

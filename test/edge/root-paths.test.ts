@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { systemClock } from "../../src/clock.ts";
 import { ROOT_PATHS } from "../../src/edge/root-paths.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
 import { askFor, NAVIGATION, openLink } from "../login/support.ts";
 import { cookieHeader, startGateway, type TestGateway } from "../support/gateway.ts";
 import { exchange } from "../support/raw.ts";
+import { intercepted, stoppable } from "../support/store.ts";
 import { type Echo, startUpstream, type Upstream } from "../support/upstream.ts";
-import { stoppable } from "./support.ts";
 
 /** Paths that Runegate and an application may both have: whose they are, and for whom. */
 
@@ -85,20 +85,13 @@ describe("by default, a root path", () => {
   });
 
   test("asks for the session once, and no more than any other path does", async () => {
-    const stores = createMemoryStores({ clock: systemClock });
     let asked = 0;
     const counting = await startGateway({
       target: upstream.url,
-      stores: {
-        ...stores,
-        sessions: new Proxy(stores.sessions, {
-          get(target, name, receiver) {
-            const value = Reflect.get(target, name, receiver);
-            if (name === "find") asked++;
-            return value;
-          },
-        }),
-      },
+      stores: intercepted(createMemoryStore({ clock: systemClock }), ({ of, verb, go }) => {
+        if (of === "session" && verb === "get") asked++;
+        return go();
+      }),
     });
     try {
       const cookie = await counting.signIn();
@@ -119,8 +112,8 @@ describe("by default, a root path", () => {
   });
 
   test("is nobody's with a session that cannot be asked for, and Runegate's without one", async () => {
-    const store = stoppable(createMemoryStores({ clock: systemClock }));
-    const shaky = await startGateway({ target: upstream.url, stores: store.stores });
+    const store = stoppable(createMemoryStore({ clock: systemClock }));
+    const shaky = await startGateway({ target: upstream.url, stores: store.store });
     try {
       const cookie = await shaky.signIn();
       store.away = true;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { MailError, type Mailer } from "../../src/mail/mailer.ts";
-import { StoreUnavailable } from "../../src/store/contracts.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
 import {
   type AskedFor,
   askFor,
@@ -329,7 +329,7 @@ describe("mail to one address", () => {
   );
 
   test("that cannot be given back signs in all the same", async () => {
-    const stores = createMemoryStores({ clock: testClock() });
+    const stores = createMemoryStore({ clock: testClock() });
     const release = () => {
       throw new StoreUnavailable("the disk is full");
     };

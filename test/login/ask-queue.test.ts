@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { createAskQueue, ROOM } from "../../src/login/ask-queue.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
 import { until } from "../proxy/support.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
+import { intercepted } from "../support/store.ts";
 import { startUpstream } from "../support/upstream.ts";
 import { askFor, auditOf, NAVIGATION, openLink, postLogin, said } from "./support.ts";
 
@@ -100,7 +101,7 @@ describe("the queue", () => {
 
 /** Mails are put into the store when the test says so, and not before. */
 function heldStores() {
-  const stores = createMemoryStores({ clock: testClock() });
+  const store = createMemoryStore({ clock: testClock() });
   const queued: string[] = [];
   const held: Array<() => void> = [];
   let holding = false;
@@ -113,17 +114,12 @@ function heldStores() {
       holding = false;
       for (const end of held.splice(0)) end();
     },
-    stores: {
-      ...stores,
-      outbox: {
-        ...stores.outbox,
-        add: async (...[entry, capacity]: Parameters<typeof stores.outbox.add>) => {
-          queued.push(entry.to);
-          if (holding) await new Promise<void>((end) => held.push(end));
-          return stores.outbox.add(entry, capacity);
-        },
-      },
-    },
+    stores: intercepted(store, async ({ of, verb, args, go }) => {
+      if (of !== "mail" || verb !== "add") return go();
+      queued.push(String((args[1] as { readonly to: string }).to));
+      if (holding) await new Promise<void>((end) => held.push(end));
+      return go();
+    }),
   };
 }
 
@@ -278,7 +274,6 @@ test("one client alone is refused by its limit, and takes nobody's room", async 
 });
 
 test("between the steps of an ask the process sees to others, however quickly the store answers", async () => {
-  const stores = createMemoryStores({ clock: testClock() });
   const seen: string[] = [];
   /** What else there is to do comes to its turn before the next step, or after it. */
   const step = (name: string) => {
@@ -287,23 +282,11 @@ test("between the steps of an ask the process sees to others, however quickly th
   };
   const gateway = await startGateway({
     env: { RUNEGATE_RATE_LIMIT_ENABLED: "true" },
-    stores: {
-      ...stores,
-      limits: {
-        ...stores.limits,
-        hit: (key, rule, wider) => {
-          step(key.slice(0, key.indexOf(":")));
-          return stores.limits.hit(key, rule, wider);
-        },
-      },
-      outbox: {
-        ...stores.outbox,
-        add: (entry, capacity) => {
-          step("outbox");
-          return stores.outbox.add(entry, capacity);
-        },
-      },
-    },
+    stores: intercepted(createMemoryStore({ clock: testClock() }), ({ of, verb, args, go }) => {
+      if (of === "limits" && verb === "hit") step(String(args[0]).split(":", 1)[0] ?? "");
+      if (of === "mail" && verb === "add") step("outbox");
+      return go();
+    }),
   });
   try {
     expect((await postLogin(gateway, { email: "ada@example.org" })).status).toBe(200);

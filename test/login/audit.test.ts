@@ -2,10 +2,12 @@ import { describe, expect, test } from "bun:test";
 import { SignJWT } from "jose";
 import { MailError } from "../../src/mail/mailer.ts";
 import { createKeys } from "../../src/secret/keys.ts";
-import { StoreUnavailable } from "../../src/store/contracts.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { StoreFull, StoreUnavailable } from "../../src/store/records.ts";
+import type { Store } from "../../src/store/store.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
+import { intercepted } from "../support/store.ts";
 import { type AuditLine, askFor, auditOf, openLink, postLogin, redeem } from "./support.ts";
 
 /** One event for everything an operator may have to explain later, with the exact reason (CONTRACT section 10). */
@@ -31,6 +33,12 @@ const refused = (reason: string, who?: string) => ({
   ...(who === undefined ? {} : { email: who }),
 });
 const ask = (gateway: TestGateway) => askFor(gateway, email, { headers: FROM });
+
+/** A store that answers so to a mail that is to be kept. */
+function withoutMails(answer: () => unknown): Store {
+  const store = createMemoryStore({ clock: testClock() });
+  return intercepted(store, ({ of, verb, go }) => (of === "mail" && verb === "add" ? answer() : go()));
+}
 
 /** A login token under this instance's key, with claims of the test's choice. */
 function tokenWith(
@@ -94,10 +102,9 @@ const CASES: readonly Case[] = [
   [
     "a full outbox",
     {
-      stores: {
-        ...createMemoryStores({ clock: testClock() }),
-        outbox: { add: () => false, claim: () => [], nextDue: () => undefined, postpone() {}, remove() {} },
-      },
+      stores: withoutMails(() => {
+        throw new StoreFull("no more");
+      }),
     },
     (gateway) => postLogin(gateway, { email }, FROM),
     [{ ...asked, outcome: "queue_full" }],
@@ -105,16 +112,7 @@ const CASES: readonly Case[] = [
   [
     "a store that takes no mail",
     {
-      stores: {
-        ...createMemoryStores({ clock: testClock() }),
-        outbox: {
-          add: () => Promise.reject(new StoreUnavailable("the disk is full")),
-          claim: () => [],
-          nextDue: () => undefined,
-          postpone() {},
-          remove() {},
-        },
-      },
+      stores: withoutMails(() => Promise.reject(new StoreUnavailable("the disk is full"))),
     },
     async (gateway) => {
       for (const who of [email, "stranger@no.example"]) {

@@ -1,22 +1,29 @@
 import { afterAll, describe, expect, test } from "bun:test";
+import type { Clock } from "../../src/clock.ts";
 import { createCeiling } from "../../src/mail/ceiling.ts";
 import { type Mail, MailError, type Mailer } from "../../src/mail/mailer.ts";
 import { createOutbox, NEVER_SENT, type NewMail, type OutboxSettings } from "../../src/mail/outbox.ts";
 import { createSeal } from "../../src/mail/seal.ts";
 import { createSmtpMailer } from "../../src/mail/smtp.ts";
-import { type OutboxEntry, type OutboxStore, StoreUnavailable } from "../../src/store/contracts.ts";
+import {
+  CAPACITY,
+  createWaitingMails,
+  type OutboxEntry,
+  RESERVED,
+  type WaitingMails,
+} from "../../src/mail/waiting.ts";
 import { createMemoryLimits } from "../../src/store/memory/limits.ts";
-import { createMemoryOutbox } from "../../src/store/memory/outbox.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
+import { testClock } from "../support/clock.ts";
 import { keysOf } from "../support/keys.ts";
+import { SILENT } from "../support/silent.ts";
 import { emailConfig, startSmtp } from "../support/smtp.ts";
-import { countingRandom, NOW, recordingLog, standingClock, until } from "./support.ts";
+import { countingRandom, NOW, recordingLog, until } from "./support.ts";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
-/** Mails that may wait, and how many more of those that go first. */
-const CAPACITY = 10_000;
-const RESERVED = 1_000;
 
 function newMail(changes: Partial<NewMail> = {}): NewMail {
   return {
@@ -43,18 +50,20 @@ function failing(kind: "temporary" | "permanent" | "misconfigured"): MailError {
 }
 
 /** So many mails that wait for a later time. */
-async function occupy(store: OutboxStore, mails: number): Promise<void> {
+async function occupy(store: WaitingMails, mails: number, reserved = false): Promise<void> {
   const entry = { to: "later@example.org", content: "", messageId: "", attempts: 0, cooldownKey: undefined };
   const times = { queuedAt: NOW, expiresAt: NOW + HOUR, nextAttemptAt: NOW + HOUR };
   for (let i = 0; i < mails; i++)
-    await store.add({ ...entry, ...times, id: `later${i}`, first: false }, mails);
+    await store.add({ ...entry, ...times, id: `later${i}`, first: reserved }, reserved);
 }
+
+const memoryMails = (clock: Clock) => createWaitingMails(createMemoryStore({ clock }), SILENT);
 
 /** An outbox whose mailer does what `send` says, with everything that happened on record. */
 function setUp(send: Mailer["send"], changes: Partial<OutboxSettings> & { mailCeiling?: number } = {}) {
-  const clock = standingClock();
+  const clock = testClock(NOW);
   const log = recordingLog();
-  const store = createMemoryOutbox();
+  const store = memoryMails(clock);
   const random = countingRandom();
   const limits = createMemoryLimits(clock);
   const attempts: { at: number; mail: Mail }[] = [];
@@ -86,7 +95,7 @@ function setUp(send: Mailer["send"], changes: Partial<OutboxSettings> & { mailCe
 async function runDry({ clock, store, outbox }: ReturnType<typeof setUp>): Promise<void> {
   await outbox.runDue();
   for (let next = await store.nextDue(); next !== undefined; next = await store.nextDue()) {
-    clock.set(Math.max(next, clock.now()));
+    clock.advance(Math.max(0, next - clock.now()));
     await outbox.runDue();
   }
 }
@@ -232,8 +241,8 @@ test("a mail that cannot be opened is given up at once, and the others are sent"
   await world.outbox.queue(newMail({ to: "lost@example.org" }));
   const [lost] = await world.store.claim(false, NOW, NOW, 1);
   if (lost === undefined) throw new Error("nothing was queued");
-  world.store.remove(lost.id);
-  world.store.add({ ...lost, content: lost.content.slice(4) }, 1);
+  await world.store.remove(lost.id);
+  await world.store.add({ ...lost, content: lost.content.slice(4) });
   await world.outbox.queue(newMail());
   await world.outbox.runDue();
   expect(world.sent.map(({ to }) => to)).toEqual(["ann@example.org"]);
@@ -329,15 +338,15 @@ describe("a server that hangs", () => {
 describe("a store that fails", () => {
   /** A memory store whose methods fail while told to. */
   function fragile() {
-    const store = createMemoryOutbox();
-    const broken = new Set<keyof OutboxStore>();
+    const store = memoryMails(testClock(NOW));
+    const broken = new Set<keyof WaitingMails>();
     const guard =
-      <Args extends unknown[], Result>(name: keyof OutboxStore, method: (...args: Args) => Result) =>
+      <Args extends unknown[], Result>(name: keyof WaitingMails, method: (...args: Args) => Result) =>
       (...args: Args): Result => {
         if (broken.has(name)) throw new StoreUnavailable("the store is away");
         return method(...args);
       };
-    const guarded: OutboxStore = {
+    const guarded: WaitingMails = {
       add: guard("add", store.add),
       claim: guard("claim", store.claim),
       nextDue: guard("nextDue", store.nextDue),
@@ -361,7 +370,7 @@ describe("a store that fails", () => {
     ]);
   });
 
-  test.each<[keyof OutboxStore, number]>([
+  test.each<[keyof WaitingMails, number]>([
     ["claim", 0],
     ["nextDue", 1],
     ["remove", 1],
@@ -407,10 +416,10 @@ describe("the worker", () => {
   });
 
   test("takes up at once what is queued while it asks the store when to wake", async () => {
-    const store = createMemoryOutbox();
+    const store = memoryMails(testClock(NOW));
     let answer: (next: number) => void = () => {};
     let asked = false;
-    const slow: OutboxStore = {
+    const slow: WaitingMails = {
       ...store,
       nextDue() {
         if (asked) return store.nextDue();
@@ -531,7 +540,7 @@ test("mails that are never sent leave room for others while the mail server hang
   for (let i = 3; i < 20; i++) await world.outbox.queue(newMail({ expiresAt: NEVER_SENT }));
   expect(await world.outbox.queue(newMail())).toBe(false);
   // Those under way are due again at the end of their claim, and nothing before that.
-  await until(() => store.nextDue() !== NOW);
+  while ((await store.nextDue()) === NOW) await Bun.sleep(2);
   expect(await world.outbox.queue(newMail())).toBe(true);
   expect(world.attempts).toHaveLength(3);
   hanging.resolve();
@@ -586,7 +595,8 @@ describe("a full outbox", () => {
 
   test("has room for a thousand of those and no more", async () => {
     const world = setUp(async () => {});
-    await occupy(world.store, CAPACITY + RESERVED - 1);
+    await occupy(world.store, CAPACITY);
+    await occupy(world.store, RESERVED - 1, true);
     world.outbox.start();
     for (const name of ["a", "b"]) {
       await world.outbox.queue(newMail({ to: `${name}@example.org`, cooldownKey: name, first: true }));

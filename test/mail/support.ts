@@ -1,25 +1,8 @@
-import type { Clock, Random } from "../../src/clock.ts";
+import type { Random } from "../../src/clock.ts";
 import type { Mail } from "../../src/mail/mailer.ts";
 import type { Fields, Level, Logger } from "../../src/observe/logger.ts";
 
 export const NOW = Date.UTC(2030, 0, 15, 12, 30, 0);
-
-/** A clock that stands still until moved. */
-export function standingClock(
-  start = NOW,
-): Clock & { advance(milliseconds: number): void; set(now: number): void } {
-  let now = start;
-  return {
-    now: () => now,
-    monotonic: () => now,
-    advance(milliseconds) {
-      now += milliseconds;
-    },
-    set(to) {
-      now = to;
-    },
-  };
-}
 
 /** Counts up, so ids differ; the first byte is 0, which makes the jitter 0. */
 export function countingRandom(): Random {

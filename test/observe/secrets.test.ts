@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Sample, startSample } from "../../src/sample/app.ts";
-import { StoreUnavailable } from "../../src/store/contracts.ts";
+import { SESSIONS } from "../../src/session/record.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
 import { askFor, NAVIGATION, openLink, postLogin, redeem, sessionOf } from "../login/support.ts";
 import { cookieHeader, startGateway, type TestGateway } from "../support/gateway.ts";
 import { deadPort } from "../support/upstream.ts";
@@ -95,19 +96,20 @@ async function liveThroughItAll(gateway: TestGateway): Promise<string[]> {
   await socket(`${gateway.url.replace("http", "ws")}/ws/echo${query}`, second, "https://evil.example");
 
   // A store that fails with what it was given, and the end.
-  const { find } = gateway.stores.sessions;
-  (gateway.stores.sessions as { find: unknown }).find = () => {
+  const sessions = gateway.stores.records(SESSIONS) as { get: unknown };
+  const { get } = sessions;
+  sessions.get = () => {
     throw new StoreUnavailable("connection reset");
   };
   await fetch(`${gateway.url}/whoami${query}`, { headers: { Cookie: second } });
-  (gateway.stores.sessions as { find: unknown }).find = () => {
+  sessions.get = () => {
     throw new TypeError("a bug");
   };
   await fetch(`${gateway.url}/whoami${query}`, { headers: { Cookie: second } });
   await fetch(`${gateway.url}/_runegate/auth?token=${byLink.token}`, {
     headers: { Cookie: `${second}; ${byLink.cookie}` },
   });
-  (gateway.stores.sessions as { find: unknown }).find = find;
+  sessions.get = get;
   const out = await fetch(`${gateway.url}/_runegate/logout`, {
     method: "POST",
     headers: { Cookie: second, ...NAVIGATION },

@@ -5,8 +5,10 @@ import { createMailbox } from "../../src/mail/mailbox.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import { composeGateway } from "../../src/process/compose.ts";
 import { serveSingle } from "../../src/process/single.ts";
-import type { Stores } from "../../src/store/contracts.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
+import { SESSIONS } from "../../src/session/record.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import type { Kind, Records } from "../../src/store/records.ts";
+import type { Store } from "../../src/store/store.ts";
 import { freePort } from "../support/process.ts";
 
 function configured(port: number): Configuration {
@@ -28,16 +30,20 @@ const loggers = createLoggers({
 });
 
 test("however often it is reloaded, the store tells of an end once", async () => {
-  const memory = createMemoryStores({ clock: systemClock });
+  const memory = createMemoryStore({ clock: systemClock });
+  const sessions = memory.records(SESSIONS);
   let listeners = 0;
-  const stores: Stores = {
+  const stores: Store = {
     ...memory,
-    sessions: {
-      ...memory.sessions,
-      onEnded(listener) {
-        listeners++;
-        memory.sessions.onEnded(listener);
-      },
+    records: <T extends object>(kind: Kind<T>): Records<T> => {
+      const records = memory.records(kind);
+      return {
+        ...records,
+        onTaken(listener) {
+          listeners++;
+          records.onTaken(listener);
+        },
+      };
     },
   };
   const port = freePort();
@@ -49,17 +55,10 @@ test("however often it is reloaded, the store tells of an end once", async () =>
   );
   for (let i = 0; i < 20; i++) await serving.reload(configured(port), composeGateway, loggers);
   expect(listeners).toBe(1);
-  await memory.sessions.create({
-    id: "s",
-    email: "ada@example.org",
-    createdAt: Date.now(),
-    expiresAt: Date.now() + 60_000,
-    seenAt: Date.now(),
-    ip: "192.0.2.1",
-    userAgent: "test",
-    seal: "",
-  });
-  await memory.sessions.end("s");
+  const times = { createdAt: Date.now(), seenAt: Date.now() };
+  const kept = { email: "ada@example.org", ...times, ip: "192.0.2.1", userAgent: "test", seal: "" };
+  await sessions.add("s", kept, Date.now() + 60_000);
+  await sessions.take("s");
   expect(closed).toEqual(["session_ended"]);
   expect((await fetch(`http://127.0.0.1:${port}/_runegate/health`)).status).toBe(200);
   await serving.stop(1000);

@@ -206,10 +206,10 @@ describe("a request that waits ends", () => {
   async function notAllowed(): Promise<void> {
     const env = { RUNEGATE_ALLOW_ANY_EMAIL: "false", RUNEGATE_ALLOWED_EMAILS: "else@example.org" };
     const reloaded = await startGateway({ clock, stores: pair.gateway.stores, env });
-    const { live, sessions, sessionCookie, stores } = pair.gateway.gateway;
-    live.follow([sessionAuthenticator(reloaded.gateway.sessions, sessionCookie, stores.sessions)], SILENT);
+    const { live, sessions, sessionCookie } = pair.gateway.gateway;
+    live.follow([sessionAuthenticator(reloaded.gateway.sessions, sessionCookie)], SILENT);
     await live.sweep();
-    live.follow([sessionAuthenticator(sessions, sessionCookie, stores.sessions)], SILENT);
+    live.follow([sessionAuthenticator(sessions, sessionCookie)], SILENT);
     await reloaded.stop();
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import type { SessionRecord } from "../../src/session/record.ts";
 import { createSeals, type Unsealed } from "../../src/session/seal.ts";
-import type { SessionRecord } from "../../src/store/contracts.ts";
 
 const key = (byte: number) => new Uint8Array(32).fill(byte);
 const seals = createSeals({ current: key(1), previous: undefined });

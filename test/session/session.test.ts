@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type SessionRecord, type Stores, StoreUnavailable } from "../../src/store/contracts.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
+import { SESSIONS } from "../../src/session/record.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
+import type { Store } from "../../src/store/store.ts";
 import { askFor, auditOf, NAVIGATION, openLink, redeem, sessionOf, whoAmI } from "../login/support.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
+import { intercepted } from "../support/store.ts";
 import { startUpstream, type Upstream } from "../support/upstream.ts";
 
 /** How long a cookie is worth something, and to whom (CONTRACT section 3). */
@@ -40,23 +43,19 @@ async function enters(gateway: TestGateway, cookie: string): Promise<boolean> {
 }
 
 /** A memory store that counts how often a session's last use is written. */
-function counted(clock: TestClock): { readonly stores: Stores; touches: number } {
-  const memory = createMemoryStores({ clock });
+function counted(clock: TestClock): { readonly stores: Store; touches: number } {
   const state = {
     touches: 0,
-    stores: {
-      ...memory,
-      sessions: {
-        ...memory.sessions,
-        touch: (record: SessionRecord) => {
-          state.touches++;
-          return memory.sessions.touch(record);
-        },
-      },
-    },
+    stores: intercepted(createMemoryStore({ clock }), ({ of, verb, go }) => {
+      if (of === "session" && verb === "replace") state.touches++;
+      return go();
+    }),
   };
   return state;
 }
+
+/** Every session record, as the store has it. */
+const kept = async (store: Store) => store.records(SESSIONS).find({ most: 1e6 });
 
 describe("a session ends", () => {
   test("on the absolute clock, whatever its use, to the millisecond", async () => {
@@ -212,23 +211,39 @@ describe("the last use", () => {
 
   test("that cannot be written costs nobody the request", async () => {
     const clock = testClock(START);
-    const memory = createMemoryStores({ clock });
-    const touch = () => Promise.reject(new StoreUnavailable("read only"));
-    await withGateway(
-      { clock, stores: { ...memory, sessions: { ...memory.sessions, touch } } },
-      async (gateway) => {
-        const cookie = await gateway.signIn();
-        clock.advance(HOUR);
-        expect(await enters(gateway, cookie)).toBe(true);
-      },
+    const stores = intercepted(createMemoryStore({ clock }), ({ of, verb, go }) =>
+      of === "session" && verb === "replace" ? Promise.reject(new StoreUnavailable("read only")) : go(),
     );
+    await withGateway({ clock, stores }, async (gateway) => {
+      const cookie = await gateway.signIn();
+      clock.advance(HOUR);
+      expect(await enters(gateway, cookie)).toBe(true);
+    });
+  });
+
+  test("is that of whoever used it last, where two note it at once, and brings no ended session back", async () => {
+    const clock = testClock(START);
+    const stores = createMemoryStore({ clock });
+    await withGateway({ clock, stores, env: { RUNEGATE_SESSION_KEY: "k".repeat(64) } }, async (one) => {
+      await withGateway({ clock, stores, env: { RUNEGATE_SESSION_KEY: "k".repeat(64) } }, async (other) => {
+        const cookie = await one.signIn();
+        clock.advance(MINUTE);
+        expect(await Promise.all([enters(one, cookie), enters(other, cookie)])).toEqual([true, true]);
+        expect((await kept(stores))[0]).toMatchObject({ record: { seenAt: START + MINUTE } });
+        clock.advance(MINUTE);
+        const [id = ""] = (await kept(stores)).map((seen) => seen.id);
+        await Promise.all([enters(one, cookie), one.gateway.sessions.end(id), enters(other, cookie)]);
+        expect(await kept(stores)).toEqual([]);
+        expect(await enters(other, cookie)).toBe(false);
+      });
+    });
   });
 });
 
 describe("an address that leaves the allow-list", () => {
   test("is refused at once with a session that was good, and the audit says so once", async () => {
     const clock = testClock(START);
-    const stores = createMemoryStores({ clock });
+    const stores = createMemoryStore({ clock });
     const env = { RUNEGATE_SESSION_KEY: "k".repeat(64), RUNEGATE_LOG_FORMAT: "json" };
     let cookie = "";
     await withGateway({ clock, stores, env }, async (gateway) => {
@@ -240,7 +255,7 @@ describe("an address that leaves the allow-list", () => {
       expect(await enters(gateway, cookie)).toBe(false);
       expect(await enters(gateway, cookie)).toBe(false);
       expect((await whoAmI(gateway, cookie)).authenticated).toBe(false);
-      expect(await stores.sessions.list()).toEqual([]);
+      expect(await kept(stores)).toEqual([]);
       expect(auditOf(gateway)).toEqual([
         {
           event: "session_revoked",
@@ -299,13 +314,13 @@ describe("at a login", () => {
       );
       const values = cookies.map((cookie) => cookie.slice("runegate_id=".length));
       expect(new Set(values).size).toBe(5);
-      const stored = JSON.stringify(await gateway.stores.sessions.list());
+      const stored = JSON.stringify(await kept(gateway.stores));
       for (const value of values) {
         expect(Buffer.from(value, "base64url")).toHaveLength(32);
         expect(stored).not.toContain(value);
       }
       // What a thief of the store could send opens nothing.
-      for (const { id } of await gateway.stores.sessions.list())
+      for (const { id } of await kept(gateway.stores))
         expect(await enters(gateway, `runegate_id=${id}`)).toBe(false);
     });
   });
@@ -349,13 +364,12 @@ describe("tossed cookies", () => {
   });
 
   test("the store is asked about eight of them at most", async () => {
-    const stores = createMemoryStores({ clock: testClock() });
     let asked = 0;
-    const find = (id: string) => {
-      asked++;
-      return stores.sessions.find(id);
-    };
-    await withGateway({ stores: { ...stores, sessions: { ...stores.sessions, find } } }, async (gateway) => {
+    const stores = intercepted(createMemoryStore({ clock: testClock() }), ({ of, verb, go }) => {
+      if (of === "session" && verb === "get") asked++;
+      return go();
+    });
+    await withGateway({ stores }, async (gateway) => {
       const many = Array.from({ length: 250 }, (_, index) => `runegate_id=${`${index}`.padStart(43, "x")}`);
       expect(await enters(gateway, many.join("; "))).toBe(false);
       expect(asked).toBe(8);
@@ -402,7 +416,7 @@ describe("tossed cookies", () => {
 describe("RUNEGATE_SESSION_KEY_PREVIOUS", () => {
   test("keeps everybody signed in through a change of key, and nobody without it", async () => {
     const clock = testClock(START);
-    const stores = createMemoryStores({ clock });
+    const stores = createMemoryStore({ clock });
     const key = (letter: string) => letter.repeat(64);
     let old = "";
     let fresh = "";

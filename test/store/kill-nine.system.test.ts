@@ -164,7 +164,7 @@ body_template = "{login_url}"
 
   // What a killed process had claimed is due when the claim runs out. Nobody waits for that here.
   const database = new Database(place.path);
-  database.run("UPDATE outbox SET next_attempt_at = 0");
+  database.run("UPDATE records_mail SET body = json_set(body, '$.turn', 0)");
   database.close(true);
   const child = await start();
   await expectKept(0, 0);

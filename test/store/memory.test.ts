@@ -1,126 +1,110 @@
 import { describe, expect, test } from "bun:test";
-import { type SessionRecord, StoreUnavailable } from "../../src/store/contracts.ts";
 import { createMemoryLimits } from "../../src/store/memory/limits.ts";
-import { createMemorySessions } from "../../src/store/memory/sessions.ts";
-import { createMemoryTickets } from "../../src/store/memory/tickets.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
+import { createMemoryRecords } from "../../src/store/memory/records.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { type Kind, StoreUnavailable } from "../../src/store/records.ts";
+import { testClock } from "../support/clock.ts";
 import { costOf } from "../support/cost.ts";
-import { createTestClock, storeContract } from "./contract.ts";
-import { recordsContract } from "./records-contract.ts";
+import { storeContract } from "./contract.ts";
 
-storeContract("memory", async (clock) => createMemoryStores({ clock }));
-recordsContract("memory", async (clock) => createMemoryStores({ clock }));
+storeContract("memory", async (clock) => createMemoryStore({ clock }));
 
 const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const THING: Kind<{ readonly owner: string }> = { name: "thing", by: ["owner"] };
 
 test("the memory store answers at once", () => {
-  const { tickets, sessions, limits, outbox, ready, close } = createMemoryStores({
-    clock: createTestClock(),
-  });
+  const clock = testClock();
+  const { records, limits, since, ready, close } = createMemoryStore({ clock });
+  const things = records(THING);
   const answers = [
     ready(),
-    tickets.spend("a", Date.now() + HOUR),
-    sessions.find("a"),
-    sessions.touch({ id: "a", seenAt: 0 } as SessionRecord),
-    sessions.end("a"),
-    sessions.endAll("a"),
-    sessions.list(),
+    since(),
+    things.add("a", { owner: "o" }, clock.now() + HOUR),
+    things.get("a"),
+    things.replace({ id: "a", version: 0, expiresAt: 0, record: { owner: "o" } }, { owner: "o" }),
+    things.take("a"),
+    things.takeAll("owner", "o"),
+    things.find({ most: 1 }),
     limits.hit("a", { limit: 1, windowMs: 1 }),
     limits.release("a"),
-    outbox.claim(false, 0, 1, 1),
-    outbox.postpone("a", 1, 1),
-    outbox.nextDue(),
     close(),
   ];
   for (const answer of answers) expect(answer).not.toBeInstanceOf(Promise);
 });
 
-describe("memory tickets", () => {
-  test("answer unavailable at their capacity, and never forget a live mark for a new one", () => {
-    const clock = createTestClock();
-    const tickets = createMemoryTickets(clock, 1000);
-    const end = clock.now() + HOUR;
-    for (let i = 0; i < 1000; i++) expect(tickets.spend(`t${i}`, end)).toBe("fresh");
-    for (let i = 0; i < 1000; i++) expect(tickets.spend(`more${i}`, end)).toBe("unavailable");
-    for (let i = 0; i < 1000; i++) expect(tickets.spend(`t${i}`, end)).toBe("spent");
-    clock.advance(HOUR + 10_000);
-    expect(tickets.spend("next", clock.now() + HOUR)).toBe("fresh");
-    expect(tickets.size).toBe(1);
-  });
-
-  test("stay spent when the wall clock is set back after their marks are gone", () => {
-    const clock = createTestClock();
-    const tickets = createMemoryTickets(clock);
-    const end = clock.now() + 60_000;
-    expect(tickets.spend("a", end)).toBe("fresh");
-    clock.advance(HOUR);
-    expect(tickets.spend("b", clock.now() + 60_000)).toBe("fresh");
-    expect(tickets.size).toBe(1);
-    clock.advance(-HOUR);
-    expect(tickets.spend("a", end)).toBe("spent");
-    expect(tickets.spend("c", end + 60_000)).toBe("fresh");
-  });
+describe("memory records", () => {
+  test.each([true, undefined])(
+    "at their capacity are refused, and no live one is forgotten for a new one (once: %p)",
+    (once) => {
+      const clock = testClock();
+      const marks = createMemoryRecords({ name: "mark", capacity: 1000, ...(once && { once }) }, clock);
+      const end = clock.now() + HOUR;
+      for (let i = 0; i < 1000; i++) expect(marks.add(`t${i}`, {}, end)).toBe(true);
+      for (let i = 0; i < 1000; i++) {
+        expect(() => marks.add(`more${i}`, {}, end)).toThrow(StoreUnavailable);
+        expect(() => marks.add(`more${i}`, {}, end)).toThrow("holds 1000 of mark");
+      }
+      for (let i = 0; i < 1000; i++) expect(marks.add(`t${i}`, {}, end)).toBe(false);
+      clock.advance(HOUR + 10_000);
+      expect(marks.add("next", {}, clock.now() + HOUR)).toBe(true);
+      expect(marks.size).toBe(1);
+    },
+  );
 
   test("hold no more than their lifetime's worth", () => {
-    const clock = createTestClock();
-    const tickets = createMemoryTickets(clock);
+    const clock = testClock();
+    const marks = createMemoryRecords({ name: "mark", once: true }, clock);
     for (let i = 0; i < 200_000; i++) {
-      tickets.spend(`t${i}`, clock.now() + 15 * 60_000);
+      marks.add(`t${i}`, {}, clock.now() + 15 * MINUTE);
       clock.advance(100);
     }
     // Fifteen minutes at ten a second, and a bucket of ten seconds more.
-    expect(tickets.size).toBeLessThanOrEqual(9000 + 100);
-  });
-});
-
-describe("memory sessions", () => {
-  const session = (id: string, createdAt: number, email = "ann@example.org") => ({
-    id,
-    email,
-    createdAt,
-    expiresAt: createdAt + HOUR,
-    seenAt: createdAt,
-    ip: "192.0.2.7",
-    userAgent: "test",
-    seal: "s",
+    expect(marks.size).toBeLessThanOrEqual(9000 + 100);
   });
 
-  test("refuse with a reason at their capacity, until some have expired", () => {
-    const clock = createTestClock();
-    const sessions = createMemorySessions(clock, 100);
-    for (let i = 0; i < 100; i++) sessions.create(session(`s${i}`, clock.now()));
-    expect(() => sessions.create(session("more", clock.now()))).toThrow(StoreUnavailable);
-    expect(() => sessions.create(session("more", clock.now()))).toThrow("holds 100 sessions");
-    clock.advance(HOUR + 60_000);
-    sessions.create(session("more", clock.now()));
-    expect(sessions.size).toBe(1);
-  });
-
-  test("created again under the same id leave nothing of the first behind", () => {
-    const clock = createTestClock();
-    const sessions = createMemorySessions(clock);
-    sessions.create(session("a", clock.now(), "ann@example.org"));
-    sessions.create(session("a", clock.now(), "bob@example.org"));
-    expect(sessions.endAll("ann@example.org")).toEqual([]);
-    expect(sessions.endAll("bob@example.org")).toEqual(["a"]);
-    expect(sessions.size).toBe(0);
+  test("that come once do not come again when the wall clock is set back after they are gone", () => {
+    const clock = testClock();
+    const marks = createMemoryRecords({ name: "mark", once: true }, clock);
+    const end = clock.now() + MINUTE;
+    expect(marks.add("a", {}, end)).toBe(true);
+    clock.advance(HOUR);
+    expect(marks.add("b", {}, clock.now() + MINUTE)).toBe(true);
+    expect(marks.size).toBe(1);
+    clock.advance(-HOUR);
+    expect(marks.add("a", {}, end)).toBe(false);
+    expect(marks.add("c", {}, end + MINUTE)).toBe(true);
   });
 
   test("cost the same among 100,000 as among few", () => {
-    const clock = createTestClock();
-    const sessions = createMemorySessions(clock);
+    const clock = testClock();
+    const things = createMemoryRecords(THING, clock);
     for (let i = 0; i < 100_000; i++) {
-      sessions.create(session(`s${i}`, clock.now(), `u${i % 5000}@example.org`));
+      things.add(`s${i}`, { owner: `u${i % 5000}` }, clock.now() + HOUR);
       clock.advance(10);
     }
-    expect(sessions.size).toBe(100_000);
+    expect(things.size).toBe(100_000);
     const cost = costOf(() => {
-      for (let i = 0; i < 100_000; i++) sessions.touch(session(`s${i}`, clock.now()));
-      for (let i = 0; i < 100_000; i += 2) sessions.end(`s${i}`);
-      for (let i = 0; i < 5000; i++) sessions.endAll(`u${i}@example.org`);
+      for (let i = 0; i < 100_000; i++) {
+        const seen = things.get(`s${i}`);
+        if (seen === undefined || seen instanceof Promise) throw new Error("gone");
+        things.replace(seen, { ...seen.record });
+      }
+      for (let i = 0; i < 100_000; i += 2) things.take(`s${i}`);
+      for (let i = 0; i < 5000; i++) things.takeAll("owner", `u${i}`);
     });
-    expect(sessions.size).toBe(0);
+    expect(things.size).toBe(0);
     // A fifth of a second; looking through all of them once for each would take minutes.
+    expect(cost).toBeLessThan(5000);
+  });
+
+  test("of which one is asked for, in order, cost as much among 100,000 as they cost alone", () => {
+    const clock = testClock();
+    const queue = createMemoryRecords({ name: "queue", order: "at" } as Kind<{ readonly at: number }>, clock);
+    for (let i = 0; i < 100_000; i++) queue.add(`q${i}`, { at: i }, clock.now() + HOUR);
+    const cost = costOf(() => {
+      for (let i = 0; i < 20_000; i++) expect(queue.find({ from: i, most: 1 })).toHaveLength(1);
+    });
     expect(cost).toBeLessThan(5000);
   });
 });
@@ -129,7 +113,7 @@ describe("memory limits", () => {
   const rule = { limit: 5, windowMs: 60_000 };
 
   test("stay at 262,144 keys under 1.2 million, and keep the recent ones", () => {
-    const clock = createTestClock();
+    const clock = testClock();
     const limits = createMemoryLimits(clock);
     for (let i = 0; i < 1_200_000; i++) limits.hit(`client:${i}`, rule);
     expect(limits.size).toBe(262_144);
@@ -139,7 +123,7 @@ describe("memory limits", () => {
 
   test("let the key go that was unused for longest", () => {
     const once = { limit: 1, windowMs: 60_000 };
-    const limits = createMemoryLimits(createTestClock(), 3);
+    const limits = createMemoryLimits(testClock(), 3);
     limits.hit("a", once);
     limits.hit("b", once);
     limits.hit("c", once);
@@ -152,7 +136,7 @@ describe("memory limits", () => {
   });
 
   test("forget idle keys as others come", () => {
-    const clock = createTestClock();
+    const clock = testClock();
     const limits = createMemoryLimits(clock);
     for (let i = 0; i < 1000; i++) limits.hit(`old${i}`, rule);
     clock.advance(rule.windowMs);
@@ -171,7 +155,7 @@ describe("memory limits", () => {
   });
 
   test("take over what was counted when a key's limit changes", () => {
-    const clock = createTestClock();
+    const clock = testClock();
     const limits = createMemoryLimits(clock);
     const of = (limit: number) => ({ limit, windowMs: 1000 });
     for (const wait of [100, 100, 800]) {

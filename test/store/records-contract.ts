@@ -1,8 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Clock } from "../../src/clock.ts";
-import { type Kind, type RecordStore, type Records, type Seen, StoreFull } from "../../src/store/records.ts";
-import { createTestClock, type TestClock } from "./contract.ts";
+import {
+  FOREVER,
+  type Kind,
+  type RecordStore,
+  type Records,
+  type Seen,
+  StoreFull,
+} from "../../src/store/records.ts";
+import { type TestClock, testClock } from "../support/clock.ts";
 
 /** A kind of the suite's own: the rooms' kinds are tested where they are used. */
 type Thing = { readonly owner: string; readonly at: number; readonly note?: string };
@@ -32,7 +39,7 @@ export function recordsContract(
     let things: Records<Thing>;
     let end: number;
     beforeEach(async () => {
-      clock = createTestClock();
+      clock = testClock();
       store = await open(clock);
       things = store.records(THING);
       end = clock.now() + HOUR;
@@ -82,12 +89,15 @@ export function recordsContract(
       expect(await things.add("a", thing("q"), end)).toBe(true);
     });
 
-    test("a kind that comes once never comes again: spent, expired, forgotten, and with the wall clock set back", async () => {
+    test("a kind that comes once never comes again: expired, forgotten, and with the wall clock set back", async () => {
       const once = store.records(ONCE);
       const first = clock.now() + MINUTE;
-      expect(await once.add("a", {}, first)).toBe(true);
+      expect(await once.get("a")).toBeUndefined();
+      expect(await once.add("a", { by: "ann" }, first)).toBe(true);
+      expect(await once.get("a")).toMatchObject({ id: "a", expiresAt: first, record: { by: "ann" } });
       expect(await once.add("a", {}, clock.now() + HOUR)).toBe(false);
       clock.advance(2 * MINUTE);
+      expect(await once.get("a")).toBeUndefined();
       expect(await once.add("a", {}, first)).toBe(false);
       for (let i = 0; i < 30; i++) expect(await once.add(`b${i}`, {}, clock.now() + MINUTE)).toBe(true);
       // Long enough for a bucket to pass, and so many more that what has expired is let go.
@@ -97,6 +107,66 @@ export function recordsContract(
       expect(await once.add("b7", {}, clock.now() + MINUTE)).toBe(false);
       clock.advance(-2 * MINUTE);
       expect(await once.add("a", {}, first)).toBe(false);
+    });
+
+    test("of 1,000 who add what comes once together one does, of every lifetime, while time passes", async () => {
+      const once = store.records(ONCE);
+      const all = await Promise.all(Array.from({ length: 1000 }, async () => once.add("shared", {}, end)));
+      expect(all.filter(Boolean)).toHaveLength(1);
+      const spent: { id: string; end: number }[] = [];
+      for (let i = 0; i < 200; i++) {
+        const mark = { id: `t${i}`, end: clock.now() + 1 + ((i * 7919) % (20 * MINUTE)) };
+        expect(await once.add(mark.id, {}, mark.end)).toBe(true);
+        spent.push(mark);
+        clock.advance(9001);
+        for (const { id, end } of spent) expect(await once.add(id, {}, end)).toBe(false);
+      }
+    });
+
+    test("what comes once is added and looked at, and nothing else; nor is it looked up or counted", async () => {
+      const once = store.records(ONCE);
+      await once.add("a", {}, end);
+      const seen = (await once.get("a")) as Seen<{ readonly by?: string }>;
+      expect(() => once.take("a")).toThrow("added and looked at only");
+      expect(() => once.replace(seen, {})).toThrow("added and looked at only");
+      expect(() => once.takeAll("by", "x")).toThrow("added and looked at only");
+      expect(() => once.find({ most: 1 })).toThrow("added and looked at only");
+      expect(await once.get("a")).toEqual(seen);
+      for (const more of [{ by: ["owner"] }, { order: "at" }, { capacity: 3 }] as const)
+        expect(() => store.records<Thing>({ name: "test_both", once: true, ...more })).toThrow(
+          "what comes once",
+        );
+    });
+
+    test("a record may be there for good", async () => {
+      expect(await things.add("a", thing("o"), FOREVER)).toBe(true);
+      expect((await seen("a")).expiresAt).toBe(FOREVER);
+      expect(await things.add("a", thing("o"), FOREVER)).toBe(false);
+    });
+
+    test.each(["light", "durable", "grouped"] as const)(
+      "what is written %s is there for all to see",
+      async (write) => {
+        expect(await things.add("a", thing("o", 1), end, write)).toBe(true);
+        expect(await things.add("a", thing("o", 2), end, write)).toBe(false);
+        const first = await seen("a");
+        expect(await things.replace(first, thing("p", 3), write)).toBe(true);
+        expect(await seen("a")).toMatchObject({ record: thing("p", 3), version: first.version + 1 });
+        expect(await things.take("a", write)).toEqual(thing("p", 3));
+        expect(await things.take("a", write)).toBeUndefined();
+      },
+    );
+
+    test("replaced while it is taken, a record stays taken", async () => {
+      await things.add("a", thing("o"), end);
+      const look = await seen("a");
+      await Promise.all([
+        (async () => things.replace(look, thing("p"), "light"))(),
+        (async () => things.take("a"))(),
+        (async () => things.replace({ ...look, version: look.version + 1 }, thing("q"), "light"))(),
+      ]);
+      expect(await things.get("a")).toBeUndefined();
+      expect(await things.find({ most: 9 })).toEqual([]);
     });
 
     test("a record that has changed since it was seen is not replaced", async () => {
@@ -159,7 +229,8 @@ export function recordsContract(
     test("what looks like part of an index reaches no other record", async () => {
       const add = async (id: string, record: Thing) => things.add(id, record, end);
       await add("victim", thing("ann"));
-      await add("b\nvictim", thing("a"));
+      await add("other", thing("a"));
+      await expect(add("b\nvictim", thing("a"))).rejects.toThrow("not what it should be");
       expect(await things.takeAll("owner", "a\nb")).toEqual([]);
       expect(await things.find({ where: { owner: "a\nb" }, most: 9 })).toEqual([]);
       await expect(add("c", thing("ann\nx"))).rejects.toThrow("not what it should be");
@@ -167,7 +238,7 @@ export function recordsContract(
         "not what",
       );
       expect(ids(await things.takeAll("owner", "ann"))).toEqual(["victim"]);
-      expect(ids(await things.find({ most: 9 }))).toEqual(["b\nvictim"]);
+      expect(ids(await things.find({ most: 9 }))).toEqual(["other"]);
     });
 
     test("all of one value are taken, whatever else is in them", async () => {
@@ -194,22 +265,6 @@ export function recordsContract(
       for (const owner of ["undefined", "nil", "null", ""]) {
         expect(await plain.find({ where: { owner }, most: 9 })).toEqual([]);
       }
-    });
-
-    test("what came once before is no reason to call a kind full", async () => {
-      const once = store.records<{ readonly by?: string }>({
-        name: "test_few_once",
-        once: true,
-        capacity: 3,
-      });
-      const first = clock.now() + MINUTE;
-      await once.add("a", {}, first);
-      for (let round = 0; round < 2; round++) {
-        clock.advance(24 * HOUR);
-        for (let i = 0; i < 3; i++) await once.add(`${round}${i}`, {}, clock.now() + MINUTE);
-      }
-      clock.advance(-48 * HOUR);
-      expect(await once.add("a", {}, first)).toBe(false);
     });
 
     test("a query goes by order, range, value and number", async () => {

@@ -1,105 +1,90 @@
 import { describe, expect, jest, test } from "bun:test";
 import type { Clock } from "../../src/clock.ts";
-import { type Stores, StoreUnavailable } from "../../src/store/contracts.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
-import { createGuestStores, type GuestStores } from "../../src/store/remote/guest.ts";
-import { hostStores } from "../../src/store/remote/host.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { type Kind, StoreFull, StoreUnavailable } from "../../src/store/records.ts";
+import { createStoreClient, type StoreClient } from "../../src/store/remote/client.ts";
 import type { StoreAnswer, StoreCall, StoreEvent } from "../../src/store/remote/messages.ts";
-import { createTestClock, storeContract } from "./contract.ts";
-import { recordsContract } from "./records-contract.ts";
+import { serveStore } from "../../src/store/remote/server.ts";
+import type { Store } from "../../src/store/store.ts";
+import { testClock } from "../support/clock.ts";
+import { storeContract } from "./contract.ts";
 
 /** A channel whose two ends are here: everything is copied as between processes, and arrives later and in order. */
-function connect(host: Stores, clock: Clock, others: Parameters<typeof hostStores>[1] = {}): GuestStores {
+function connect(store: Store, clock: Clock, others: Parameters<typeof serveStore>[1] = {}): StoreClient {
   const later = (deliver: () => void) => queueMicrotask(deliver);
-  const toGuest = (message: StoreAnswer | StoreEvent) => {
+  const toClient = (message: StoreAnswer | StoreEvent) => {
     const copy = structuredClone(message);
-    later(() => guest.receive(copy));
+    later(() => client.receive(copy));
   };
-  const answer = hostStores(host, others, toGuest);
-  const guest = createGuestStores({
+  const answer = serveStore(store, others, toClient);
+  const client = createStoreClient({
     clock,
     send(call: StoreCall) {
       const copy = structuredClone(call);
-      later(() => void answer(copy).then(toGuest));
+      later(() => void answer(copy).then(toClient));
     },
   });
-  host.sessions.onEnded((session) => toGuest({ kind: "ended", session }));
-  return guest;
+  return client;
 }
 
 storeContract(
   "memory of another process",
-  async (clock) => connect(createMemoryStores({ clock }), clock).stores,
-);
-recordsContract(
-  "memory of another process",
-  async (clock) => connect(createMemoryStores({ clock }), clock).stores,
+  async (clock) => connect(createMemoryStore({ clock }), clock).store,
 );
 
 const HOUR = 3_600_000;
-const session = (id: string, clock: Clock) => ({
-  id,
-  email: "ann@example.org",
-  createdAt: clock.now(),
-  expiresAt: clock.now() + HOUR,
-  seenAt: clock.now(),
-  ip: "192.0.2.7",
-  userAgent: "test",
-  seal: "s",
-});
+type Thing = { readonly owner: string };
+const THING: Kind<Thing> = { name: "thing", by: ["owner"] };
+const CACHED: Kind<Thing> = { name: "cached", by: ["owner"], cached: true };
+const ONCE: Kind<object> = { name: "once", once: true };
 
-describe("two guests of one host", () => {
-  const clock = createTestClock();
-  const host = createMemoryStores({ clock });
-  const [one, other] = [connect(host, clock).stores, connect(host, clock).stores];
+describe("two processes that use the store of a third", () => {
+  const clock = testClock();
+  const kept = createMemoryStore({ clock });
+  const [one, other] = [connect(kept, clock).store, connect(kept, clock).store];
 
-  test("share what is spent: of 1,000 callers at both exactly one gets it", async () => {
-    const outcomes = await Promise.all(
-      Array.from({ length: 1000 }, (_, i) =>
-        (i % 2 === 0 ? one : other).tickets.spend("t", clock.now() + HOUR),
+  test("share what comes once: of 1,000 callers at both exactly one gets it", async () => {
+    const added = await Promise.all(
+      Array.from({ length: 1000 }, async (_, i) =>
+        (i % 2 === 0 ? one : other).records(ONCE).add("t", {}, clock.now() + HOUR),
       ),
     );
-    expect(outcomes.filter((outcome) => outcome === "fresh")).toHaveLength(1);
-    expect(outcomes.filter((outcome) => outcome === "spent")).toHaveLength(999);
+    expect(added.filter(Boolean)).toHaveLength(1);
   });
 
-  test("are told of an end at the other, and find nothing any more, though it was found a moment ago", async () => {
-    await one.sessions.create(session("a", clock));
-    expect(await other.sessions.find("a")).toBeDefined();
+  test("are told what the other takes, and find nothing any more, though it was found a moment ago", async () => {
+    await one.records(CACHED).add("a", { owner: "o" }, clock.now() + HOUR);
     const told: string[] = [];
-    other.sessions.onEnded((id) => void told.push(id));
-    expect(await one.sessions.end("a")).toBe(true);
-    expect(await other.sessions.find("a")).toBeUndefined();
+    other.records(CACHED).onTaken((id) => told.push(id));
+    expect(await other.records(CACHED).get("a")).toBeDefined();
+    expect(other.records(CACHED).get("a")).not.toBeInstanceOf(Promise);
+    expect(await one.records(CACHED).take("a")).toEqual({ owner: "o" });
+    expect(await other.records(CACHED).get("a")).toBeUndefined();
     expect(told).toEqual(["a"]);
   });
 });
 
-/** A guest whose host gets every call and says what the test says. */
+/** A client whose other end gets every call and says what the test says. */
 function alone() {
   const calls: StoreCall[] = [];
-  const guest = createGuestStores({ clock: createTestClock(), send: (call) => void calls.push(call) });
-  return { calls, guest, stores: guest.stores };
+  const client = createStoreClient({ clock: testClock(), send: (call) => void calls.push(call) });
+  return { calls, client, store: client.store };
 }
 
-/** Every method but `spend`, which has a word of its own for it. */
-const ASKING: readonly [name: string, ask: (stores: Stores) => unknown][] = [
-  ["isSpent", ({ tickets }) => tickets.isSpent("a")],
-  ["since", ({ tickets }) => tickets.since()],
-  ["create", ({ sessions }) => sessions.create(session("a", createTestClock()))],
-  ["find", ({ sessions }) => sessions.find("a")],
-  ["touch", ({ sessions }) => sessions.touch(session("a", createTestClock()))],
-  ["end", ({ sessions }) => sessions.end("a")],
-  ["endAll", ({ sessions }) => sessions.endAll("a")],
-  ["list", ({ sessions }) => sessions.list()],
-  ["note", ({ sessions }) => sessions.note("a")],
+const SEEN = { id: "a", version: 1, expiresAt: 1, record: { owner: "o" } };
+const ASKING: readonly [name: string, ask: (store: Store) => unknown][] = [
+  ["add", ({ records }) => records(THING).add("a", { owner: "o" }, 1)],
+  ["add once", ({ records }) => records(ONCE).add("a", {}, 1)],
+  ["get", ({ records }) => records(THING).get("a")],
+  ["get cached", ({ records }) => records(CACHED).get("a")],
+  ["replace", ({ records }) => records(THING).replace(SEEN, { owner: "o" }, "light")],
+  ["take", ({ records }) => records(THING).take("a")],
+  ["takeAll", ({ records }) => records(THING).takeAll("owner", "o")],
+  ["find", ({ records }) => records(THING).find({ most: 1 })],
   ["hit", ({ limits }) => limits.hit("a", { limit: 1, windowMs: 1 })],
   ["release", ({ limits }) => limits.release("a")],
-  ["add", ({ outbox }) => outbox.add({} as never, 1)],
-  ["claim", ({ outbox }) => outbox.claim(false, 0, 1, 1)],
-  ["nextDue", ({ outbox }) => outbox.nextDue()],
-  ["postpone", ({ outbox }) => outbox.postpone("a", 1, 1)],
-  ["remove", ({ outbox }) => outbox.remove("a")],
-  ["ready", (stores) => stores.ready()],
+  ["since", (store) => store.since()],
+  ["ready", (store) => store.ready()],
 ];
 
 /** What became of it, where it became something. */
@@ -115,82 +100,80 @@ describe("an answer that never comes", () => {
   test("is given up after two seconds, and never counts as permission", async () => {
     jest.useFakeTimers();
     try {
-      const { stores, guest, calls } = alone();
-      const asked = ASKING.map(([, ask]) => outcome(ask(stores)));
-      const spent = stores.tickets.spend("a", 1);
+      const { store, client, calls } = alone();
+      const asked = ASKING.map(([, ask]) => outcome(ask(store)));
       // The cache asks a moment later.
       await Promise.resolve();
       jest.advanceTimersByTime(1_900);
+      // And one asks to be told what is taken.
       expect(calls).toHaveLength(ASKING.length + 1);
       jest.advanceTimersByTime(200);
       for (const one of await Promise.all(asked)) expect(one).toBeInstanceOf(StoreUnavailable);
-      expect(await spent).toBe("unavailable");
       // Late, and nobody waits any more.
-      for (const { id } of calls) guest.receive({ kind: "answer", id, value: "fresh" });
+      for (const { id } of calls) client.receive({ kind: "answer", id, value: true });
     } finally {
       jest.useRealTimers();
     }
   });
 });
 
-describe("a guest that is closed", () => {
+describe("a store in another process that is closed", () => {
   test("gives up what is under way, and what is asked afterwards", async () => {
-    const { stores, calls } = alone();
-    const underway = ASKING.map(([, ask]) => outcome(ask(stores)));
-    const spent = stores.tickets.spend("a", 1);
+    const { store, calls } = alone();
+    const underway = ASKING.map(([, ask]) => outcome(ask(store)));
     await Promise.resolve();
-    await stores.close();
+    await store.close();
     const count = calls.length;
-    const after = ASKING.map(([, ask]) => outcome(ask(stores)));
+    const after = ASKING.map(([, ask]) => outcome(ask(store)));
     for (const one of await Promise.all([...underway, ...after]))
       expect(one).toBeInstanceOf(StoreUnavailable);
-    expect([await spent, await stores.tickets.spend("b", 1)]).toEqual(["unavailable", "unavailable"]);
     expect(calls).toHaveLength(count);
   });
 });
 
-describe("a host", () => {
-  const broken = new Proxy({} as Stores, {
-    get: (_, name) =>
-      name === "ready"
-        ? () => {
-            throw new StoreUnavailable("gone fishing");
-          }
-        : new Proxy(
-            {},
-            {
-              get: () => () => {
-                throw new StoreUnavailable("gone fishing");
-              },
-            },
-          ),
+describe("the process that keeps the store", () => {
+  const failing = (error: Error): Store => {
+    const fail = () => {
+      throw error;
+    };
+    const verbs = new Proxy({}, { get: (_, name) => (name === "onTaken" ? () => {} : fail) });
+    return { records: () => verbs, limits: verbs, since: fail, ready: fail, close: fail } as unknown as Store;
+  };
+
+  test.each(ASKING)("that throws at %s makes the one that asked throw, with the reason", async (_, ask) => {
+    for (const reason of [new StoreUnavailable("gone fishing"), new StoreFull("no more")]) {
+      const answer = serveStore(failing(reason), {}, () => {});
+      const client = createStoreClient({
+        clock: testClock(),
+        send: (call) => void answer(call).then((message) => client.receive(message)),
+      });
+      expect(await outcome(ask(client.store))).toEqual(reason);
+    }
   });
 
-  test.each(ASKING)("that throws at %s makes the guest throw, with the reason", async (_, ask) => {
-    const answer = hostStores(broken, {}, () => {});
-    const guest = createGuestStores({
-      clock: createTestClock(),
-      send: (call) => void answer(call).then((message) => guest.receive(message)),
+  test.each([
+    [THING, "onTaken"],
+    [THING, "__proto__"],
+    [THING, "constructor"],
+    ["store", "close"],
+    ["store", "records"],
+    ["limits", "toString"],
+    ["elsewhere", "get"],
+    ["", ""],
+  ])("refuses what nobody may call: %j %s", async (of, verb) => {
+    const store = createMemoryStore({ clock: testClock() });
+    const call = { kind: "call", id: 7, of, verb, args: [] } as const;
+    expect(await serveStore(store, {}, () => {})(call as StoreCall)).toEqual({
+      kind: "answer",
+      id: 7,
+      unavailable: `there is no ${verb}`,
     });
-    const error = await outcome(ask(guest.stores));
-    expect(error).toBeInstanceOf(StoreUnavailable);
-    expect((error as Error).message).toBe("gone fishing");
-    expect(await guest.stores.tickets.spend("a", 1)).toBe("unavailable");
   });
-
-  test.each(["sessions.onEnded", "close", "sessions.__proto__", "constructor", ""])(
-    "refuses what is none of the methods: %p",
-    async (method) => {
-      const host = createMemoryStores({ clock: createTestClock() });
-      const answer = await hostStores(host, {}, () => {})({ kind: "call", id: 7, method, args: [] });
-      expect(answer).toEqual({ kind: "answer", id: 7, unavailable: `there is no ${method}` });
-    },
-  );
 
   test("answers what else it keeps", async () => {
-    const clock = createTestClock();
-    const guest = connect(createMemoryStores({ clock }), clock, { "mailbox.mails": () => ["a"] });
-    expect(await guest.call("mailbox.mails")).toEqual(["a"]);
-    await expect(guest.call("mailbox.send")).rejects.toThrow(StoreUnavailable);
+    const clock = testClock();
+    const client = connect(createMemoryStore({ clock }), clock, { mailbox: { mails: () => ["a"] } });
+    expect(await client.call("mailbox", "mails")).toEqual(["a"]);
+    await expect(client.call("mailbox", "send")).rejects.toThrow(StoreUnavailable);
   });
 });

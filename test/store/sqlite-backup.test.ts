@@ -11,9 +11,11 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
+import { createSpentTickets } from "../../src/login/spent.ts";
 import { main } from "../../src/main.ts";
+import { type KeptSession, SESSIONS } from "../../src/session/record.ts";
 import { MIGRATIONS } from "../../src/store/sqlite/migrations.ts";
-import { openSqliteStores } from "../../src/store/sqlite.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { startProcess, runegate as theProgram } from "../support/process.ts";
 import { recordedIo } from "../support/recorded-io.ts";
 import { SILENT } from "../support/silent.ts";
@@ -34,11 +36,9 @@ async function backup(args: readonly string[], store = `sqlite:${place.path}`) {
   return { code, out: io.stdout.join("\n"), err: io.stderr.join("\n") };
 }
 
-const session = (id: string) => ({
-  id,
+const session = (): KeptSession => ({
   email: "ann@example.org",
   createdAt: Date.now(),
-  expiresAt: Date.now() + HOUR,
   seenAt: Date.now(),
   ip: "192.0.2.7",
   userAgent: "test",
@@ -46,10 +46,12 @@ const session = (id: string) => ({
 });
 
 test("a backup holds everything, opens as a store, and is its owner's alone", async () => {
-  const { sessions, tickets } = place.open(systemClock);
+  const store = place.open(systemClock);
+  const sessions = store.records(SESSIONS);
   const end = Date.now() + HOUR;
-  for (let i = 0; i < 50; i++) await sessions.create(session(`s${i}`));
-  for (let i = 0; i < 3; i++) expect(await tickets.spend(`t${i}`, end)).toBe("fresh");
+  for (let i = 0; i < 50; i++) await sessions.add(`s${i}`, session(), end);
+  for (let i = 0; i < 3; i++)
+    expect(await createSpentTickets(store, systemClock).spend(`t${i}`, end)).toBe(true);
 
   const umask = process.umask(0);
   try {
@@ -61,20 +63,20 @@ test("a backup holds everything, opens as a store, and is its owner's alone", as
   expect(readdirSync(place.directory).filter((name) => name.startsWith("backup"))).toEqual(["backup.db"]);
 
   // What comes after is not in it.
-  await sessions.end("s0");
-  const restored = openSqliteStores({ path: file, clock: systemClock, log: SILENT });
-  expect(await restored.sessions.list()).toHaveLength(50);
-  expect(await restored.sessions.find("s0")).toMatchObject({ id: "s0" });
-  expect(await restored.tickets.spend("t0", end)).toBe("spent");
+  await sessions.take("s0");
+  const restored = openSqliteStore({ path: file, clock: systemClock, log: SILENT });
+  expect(await restored.records(SESSIONS).find({ most: 99 })).toHaveLength(50);
+  expect(await restored.records(SESSIONS).get("s0")).toMatchObject({ id: "s0" });
+  expect(await createSpentTickets(restored, systemClock).spend("t0", end)).toBe(false);
   await restored.ready();
   await restored.close();
 });
 
 test("the temporary file is its owner's alone from its first moment", async () => {
-  await place.open(systemClock).ready();
+  await place.open(systemClock).records({ name: "ticket", once: true }).get("");
   const fill = new Database(place.path);
   fill.run(
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) INSERT INTO tickets SELECT 't' || i, 9e12 FROM n",
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) INSERT INTO records_ticket SELECT 't' || i, 1, 9000000000000, '{}' FROM n",
   );
   fill.close(true);
   const child = startProcess(theProgram("backup", file), { RUNEGATE_STORE: `sqlite:${place.path}` });
@@ -99,13 +101,13 @@ test("the temporary file is its owner's alone from its first moment", async () =
 });
 
 test("a backup under load has every session that was acknowledged before it began", async () => {
-  const { sessions } = place.open(systemClock);
+  const sessions = place.open(systemClock).records(SESSIONS);
   const acknowledged: string[] = [];
   let writing = true;
   const load = (async () => {
     while (writing) {
       const id = `s${acknowledged.length}`;
-      await sessions.create(session(id));
+      await sessions.add(id, session(), Date.now() + HOUR);
       acknowledged.push(id);
       if (acknowledged.length % 5 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
@@ -126,8 +128,8 @@ test("a backup under load has every session that was acknowledged before it bega
       spent_tickets: 0,
       mails: 0,
     });
-    const restored = openSqliteStores({ path: target, clock: systemClock, log: SILENT });
-    const found = new Set((await restored.sessions.list()).map(({ id }) => id));
+    const restored = openSqliteStore({ path: target, clock: systemClock, log: SILENT });
+    const found = new Set((await restored.records(SESSIONS).find({ most: 1e6 })).map(({ id }) => id));
     await restored.close();
     expect(found.size).toBe(said.sessions);
     expect(before.filter((id) => !found.has(id))).toEqual([]);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { systemClock } from "../../src/clock.ts";
-import { type OutboxEntry, type SessionRecord, StoreUnavailable } from "../../src/store/contracts.ts";
+import { type Kind, type Seen, StoreUnavailable } from "../../src/store/records.ts";
 import { needsSmallDisk } from "./small-disk.ts";
 import { temporaryPlace } from "./sqlite-place.ts";
 
@@ -9,28 +9,9 @@ import { temporaryPlace } from "./sqlite-place.ts";
 const mountSmallDisk = needsSmallDisk();
 const HOUR = 3_600_000;
 
-const record = (id: string): SessionRecord => ({
-  id,
-  email: "ann@example.org",
-  createdAt: Date.now(),
-  expiresAt: Date.now() + HOUR,
-  seenAt: Date.now(),
-  ip: "192.0.2.7",
-  userAgent: "test",
-  seal: "s",
-});
-const mail = (id: string): OutboxEntry => ({
-  id,
-  to: "ann@example.org",
-  content: "text".repeat(2000),
-  messageId: `<${id}@example.org>`,
-  queuedAt: 0,
-  expiresAt: HOUR,
-  attempts: 0,
-  nextAttemptAt: 0,
-  cooldownKey: undefined,
-  first: false,
-});
+type Thing = { readonly text: string; readonly used?: true };
+const THING: Kind<Thing> = { name: "thing" };
+const ONCE: Kind<object> = { name: "once", once: true };
 
 describe.skipIf(mountSmallDisk === undefined)("a disk", () => {
   const mounted = () => {
@@ -41,39 +22,50 @@ describe.skipIf(mountSmallDisk === undefined)("a disk", () => {
   test("that is full lets nobody new in, keeps who is in, and works again without a restart", async () => {
     using disk = mounted();
     using place = temporaryPlace(disk.directory);
-    const { tickets, sessions, limits, outbox, ready } = place.open(systemClock);
+    const store = place.open(systemClock);
+    const [things, once] = [store.records(THING), store.records(ONCE)];
     const end = Date.now() + HOUR;
-    void sessions.create(record("s1"));
-    expect(tickets.spend("before", end)).toBe("fresh");
-    void ready();
+    const add = (id: string) => things.add(id, { text: "text" }, end);
+    void add("s1");
+    expect(once.add("before", {}, end)).toBe(true);
+    void store.ready();
 
     disk.fill();
     // The log has some room of its own that was given to it before.
     let last = 0;
-    while (tickets.spend(`t${last}`, end) === "fresh") last++;
-    expect(last).toBeLessThan(5000);
-    for (let i = 0; i < 3; i++) expect(tickets.spend(`t${last}`, end)).toBe("unavailable");
-    expect(tickets.spend("before", end)).toBe("spent");
-    expect(() => ready()).toThrow(StoreUnavailable);
-    expect(() => ready()).toThrow("The disk that the database is on is full.");
-    expect(() => sessions.create(record("s2"))).toThrow(StoreUnavailable);
-    expect(() => outbox.add(mail("m"), 10)).toThrow(StoreUnavailable);
-    expect(() => limits.hit("k", { limit: 1, windowMs: HOUR })).toThrow(StoreUnavailable);
-    expect(sessions.find("s1")).toMatchObject({ id: "s1" });
-    expect(sessions.touch({ ...record("s1"), seenAt: Date.now() + 1000 })).toBeUndefined();
-    expect(sessions.find("s1")).toMatchObject({ id: "s1" });
-    expect(sessions.find("s2")).toBeUndefined();
+    const addOne = () => once.add(`t${last}`, {}, end);
+    const full = () => {
+      for (; last < 5000; last++) addOne();
+    };
+    expect(full).toThrow("The disk that the database is on is full.");
+    for (let i = 0; i < 3; i++) expect(addOne).toThrow(StoreUnavailable);
+    expect(once.get("before")).toBeDefined();
+    expect(() => store.ready()).toThrow(StoreUnavailable);
+    expect(() => store.ready()).toThrow("The disk that the database is on is full.");
+    expect(() => add("s2")).toThrow(StoreUnavailable);
+    expect(() => things.add("m", { text: "text".repeat(2000) }, end, "grouped")).toThrow(StoreUnavailable);
+    expect(() => store.limits.hit("k", { limit: 1, windowMs: HOUR })).toThrow(StoreUnavailable);
+    expect(things.get("s1")).toMatchObject({ id: "s1" });
+    const seen = things.get("s1") as Seen<Thing>;
+    try {
+      things.replace(seen, { text: "text", used: true }, "light");
+    } catch (error) {
+      // What was there may have room for a small change.
+      expect(error).toBeInstanceOf(StoreUnavailable);
+    }
+    expect(things.get("s1")).toMatchObject({ id: "s1" });
+    expect(things.get("s2")).toBeUndefined();
     expect(place.lines.filter((line) => line.includes("the database fails"))).toHaveLength(1);
     expect(place.lines.filter((line) => line.includes("works again"))).toHaveLength(0);
 
     disk.free();
-    void ready();
-    expect(tickets.spend(`t${last}`, end)).toBe("fresh");
-    expect(tickets.spend(`t${last}`, end)).toBe("spent");
-    void sessions.create(record("s2"));
-    expect(sessions.find("s2")).toMatchObject({ id: "s2" });
-    expect(await outbox.add(mail("m"), 10)).toBe(true);
-    expect(limits.hit("k", { limit: 1, windowMs: HOUR })).toEqual({ allowed: true });
+    void store.ready();
+    expect(addOne()).toBe(true);
+    expect(addOne()).toBe(false);
+    void add("s2");
+    expect(things.get("s2")).toMatchObject({ id: "s2" });
+    expect(await things.add("m", { text: "text".repeat(2000) }, end, "grouped")).toBe(true);
+    expect(store.limits.hit("k", { limit: 1, windowMs: HOUR })).toEqual({ allowed: true });
     expect(place.lines.filter((line) => line.includes("the database fails"))).toHaveLength(1);
     expect(place.lines.filter((line) => line.includes("works again"))).toHaveLength(1);
   });

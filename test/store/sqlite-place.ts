@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../../src/clock.ts";
 import { createLoggers } from "../../src/observe/log.ts";
-import type { Stores } from "../../src/store/contracts.ts";
 import type { Machine } from "../../src/store/sqlite/shared-clock.ts";
-import { openSqliteStores } from "../../src/store/sqlite.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import type { Store } from "../../src/store/store.ts";
 
 /** A directory for database files, and every line that stores opened in it have logged. */
 export type Place = {
@@ -13,7 +13,7 @@ export type Place = {
   readonly path: string;
   readonly lines: string[];
   /** Closed with the place. A test's clock moves the machine's uptime along, unless another machine is given. */
-  open(clock: Clock, machine?: Machine): Stores;
+  open(clock: Clock, machine?: Machine): Store;
 } & Disposable;
 
 /** @param parent removed by somebody else, with everything in it. */
@@ -21,7 +21,7 @@ export function temporaryPlace(parent?: string): Place {
   const directory = mkdtempSync(join(parent ?? tmpdir(), "runegate-sqlite-"));
   const path = join(directory, "runegate.db");
   const lines: string[] = [];
-  const opened: Stores[] = [];
+  const opened: Store[] = [];
   const log = createLoggers({
     format: "console",
     levels: { default: "trace", modules: {} },
@@ -34,7 +34,7 @@ export function temporaryPlace(parent?: string): Place {
     path,
     lines,
     open(clock, machine = { bootId: "this boot", uptime: clock.monotonic }) {
-      const stores = openSqliteStores({ path, clock, log, machine });
+      const stores = openSqliteStore({ path, clock, log, machine });
       opened.push(stores);
       return stores;
     },

@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
-import type { LimitRule } from "../../src/store/contracts.ts";
+import { createWaitingMails } from "../../src/mail/waiting.ts";
+import type { LimitRule } from "../../src/store/limits.ts";
 import { systemMachine } from "../../src/store/sqlite/shared-clock.ts";
+import { SILENT } from "../support/silent.ts";
 import { type Place, temporaryPlace } from "./sqlite-place.ts";
 
 /** Several processes on one file, as the workers of an instance are. */
@@ -50,25 +52,16 @@ test("of all processes one gets a ticket, one a mail, and together they get as m
   // There is no database yet: they also create it at once.
   const contenders = await Promise.all(Array.from({ length: PROCESSES }, startContender));
   expect(place.lines).toEqual([]);
-  const { outbox, limits } = place.open(systemClock, systemMachine);
+  const store = place.open(systemClock, systemMachine);
   expect(place.lines).toEqual([]);
+  const mails = createWaitingMails(store, SILENT);
   const now = Date.now();
   for (let i = 0; i < 100; i++) {
-    await outbox.add(
-      {
-        id: `m${i}`,
-        to: "ann@example.org",
-        content: "sealed",
-        messageId: `<m${i}@example.org>`,
-        queuedAt: now,
-        expiresAt: now + 600_000,
-        attempts: 0,
-        nextAttemptAt: now,
-        cooldownKey: undefined,
-        first: false,
-      },
-      1000,
-    );
+    await mails.add({
+      ...{ id: `m${i}`, to: "ann@example.org", content: "sealed", messageId: `<m${i}@example.org>` },
+      ...{ queuedAt: now, expiresAt: now + 600_000, attempts: 0, nextAttemptAt: now + i - 100 },
+      ...{ cooldownKey: undefined, first: false },
+    });
   }
   const rule = { limit: 50, windowMs: 600_000 };
   const outcomes = await Promise.all(
@@ -87,5 +80,5 @@ test("of all processes one gets a ticket, one a mail, and together they get as m
     expect(own).toEqual(inOrder(own));
   }
   // A process that comes later counts what they counted.
-  expect(await limits.hit("one key", rule)).toMatchObject({ allowed: false });
+  expect(await store.limits.hit("one key", rule)).toMatchObject({ allowed: false });
 }, 20_000);

@@ -14,21 +14,16 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import {
-  type OutboxEntry,
-  type SessionRecord,
-  type Stores,
-  StoreUnavailable,
-} from "../../src/store/contracts.ts";
+import { type Kind, type Seen, StoreUnavailable } from "../../src/store/records.ts";
 import { openHandle } from "../../src/store/sqlite/handle.ts";
 import { createSqliteLimits } from "../../src/store/sqlite/limits.ts";
 import { checkContents, contentsOf, MIGRATIONS, migrate } from "../../src/store/sqlite/migrations.ts";
-import { createSqliteSessions } from "../../src/store/sqlite/sessions.ts";
+import { createSqliteRecords } from "../../src/store/sqlite/records.ts";
 import { startSweeper } from "../../src/store/sqlite/sweeper.ts";
-import { createSqliteTickets } from "../../src/store/sqlite/tickets.ts";
+import type { Store } from "../../src/store/store.ts";
+import { testClock } from "../support/clock.ts";
 import { SILENT } from "../support/silent.ts";
-import { createTestClock, storeContract } from "./contract.ts";
-import { recordsContract } from "./records-contract.ts";
+import { storeContract } from "./contract.ts";
 import { type Place, temporaryPlace } from "./sqlite-place.ts";
 
 const MINUTE = 60_000;
@@ -47,12 +42,6 @@ storeContract("sqlite", async (clock) => {
   return place.open(clock);
 });
 
-recordsContract("sqlite", async (clock) => {
-  const place = temporaryPlace(MEMORY);
-  places.push(place);
-  return place.open(clock);
-});
-
 let place: Place;
 beforeEach(() => {
   place = temporaryPlace();
@@ -62,67 +51,53 @@ afterEach(() => {
   for (const used of places.splice(0)) used[Symbol.dispose]();
 });
 
-function session(id: string, changes: Partial<SessionRecord> = {}): SessionRecord {
-  const now = 1_800_000_012_345;
-  return {
-    id,
-    email: "ann@example.org",
-    createdAt: now,
-    expiresAt: now + HOUR,
-    seenAt: now,
-    ip: "192.0.2.7",
-    userAgent: "test",
-    seal: "s",
-    ...changes,
-  };
+type Thing = { readonly owner: string; readonly used?: number };
+const THING: Kind<Thing> = { name: "thing", by: ["owner"] };
+const ONCE: Kind<object> = { name: "once", once: true };
+const thing = (owner = "ann", used = 0): Thing => ({ owner, used });
+
+/** Which answers at once, as SQLite does. */
+function seen(store: Store, id: string): Seen<Thing> {
+  const found = store.records(THING).get(id);
+  if (found === undefined || found instanceof Promise) throw new Error(`no ${id}`);
+  return found;
 }
 
-function mail(id: string): OutboxEntry {
-  const times = { queuedAt: 0, expiresAt: 0, attempts: 0, nextAttemptAt: 0 };
-  return { id, to: "a", content: "", messageId: "", cooldownKey: undefined, first: false, ...times };
-}
-
-function everyCall({ tickets, sessions, limits, outbox, ready }: Stores) {
+function everyCall({ records, limits, since, ready }: Store) {
+  const things = records(THING);
+  const once = records(ONCE);
   return {
     ready,
-    isSpent: () => tickets.isSpent("a"),
-    since: () => tickets.since(),
-    create: () => sessions.create(session("a")),
-    find: () => sessions.find("a"),
-    end: () => sessions.end("a"),
-    endAll: () => sessions.endAll("a"),
-    list: () => sessions.list(),
+    since,
+    add: () => things.add("a", thing(), 2e12),
+    addLight: () => things.add("b", thing(), 2e12, "light"),
+    once: () => once.add("a", {}, 2e12),
+    get: () => things.get("a"),
+    replace: () => things.replace({ id: "a", version: 1, expiresAt: 2e12, record: thing() }, thing()),
+    touch: () => things.replace({ id: "a", version: 1, expiresAt: 2e12, record: thing() }, thing(), "light"),
+    take: () => things.take("a"),
+    takeAll: () => things.takeAll("owner", "a"),
+    find: () => things.find({ most: 10 }),
     hit: () => limits.hit("a", { limit: 1, windowMs: 1 }),
     release: () => limits.release("a"),
-    add: () => outbox.add(mail("m"), 10),
-    claim: () => outbox.claim(false, 0, 1, 1),
-    nextDue: () => outbox.nextDue(),
-    postpone: () => outbox.postpone("a", 1, 1),
-    remove: () => outbox.remove("a"),
   };
 }
 
-test("the SQLite store answers at once, but for a mail that is queued", async () => {
-  const stores = place.open(createTestClock());
-  const { add, ...others } = everyCall(stores);
-  const queued = add();
+test("the SQLite store answers at once, but for what is written grouped", async () => {
+  const store = place.open(testClock());
+  const things = store.records(THING);
+  const queued = things.add("grouped", thing(), 2e12, "grouped");
   // Waiting for the disk, it has everybody else go on.
   expect(queued).toBeInstanceOf(Promise);
+  expect(seen(store, "grouped").record).toEqual(thing());
   expect(await queued).toBe(true);
-  const answers = [
-    stores.tickets.spend("a", 2e12),
-    stores.sessions.touch(session("a")),
-    ...Object.values(others).map((call) => call()),
-    stores.close(),
-  ];
-  for (const answer of answers) expect(answer).not.toBeInstanceOf(Promise);
+  for (const answer of [...Object.values(everyCall(store)).map((call) => call()), store.close()])
+    expect(answer).not.toBeInstanceOf(Promise);
 });
 
-test("mails are queued once the disk has them, a thousand at once too, and not where it fails", async () => {
-  const { outbox } = place.open(createTestClock());
-  const mail = { to: "a", content: "", messageId: "", cooldownKey: undefined, first: false };
-  const times = { queuedAt: 0, expiresAt: 0, attempts: 0, nextAttemptAt: 0 };
-  const add = async (id: string) => outbox.add({ id, ...mail, ...times }, 10_000);
+test("what is grouped is said once the disk has it, of a thousand at once too, and not where it fails", async () => {
+  const things = place.open(testClock()).records(THING);
+  const add = async (id: string) => things.add(id, thing(), 2e12, "grouped");
   const queued = await Promise.all(Array.from({ length: 1000 }, (_, index) => add(`m${index}`)));
   expect(new Set(queued)).toEqual(new Set([true]));
   // As near as a test comes to a disk that takes what is written and cannot keep it.
@@ -131,48 +106,66 @@ test("mails are queued once the disk has them, a thousand at once too, and not w
 });
 
 test("a closed store says so, however often it is closed", () => {
-  const stores = place.open(createTestClock());
-  void stores.ready();
-  void stores.close();
-  void stores.close();
-  for (const [name, call] of Object.entries(everyCall(stores))) {
+  const store = place.open(testClock());
+  const calls = Object.entries(everyCall(store));
+  void store.ready();
+  void store.close();
+  void store.close();
+  for (const [name, call] of calls) {
     expect(call, name).toThrow(StoreUnavailable);
     expect(call, name).toThrow("The database is closed.");
   }
-  expect(stores.tickets.spend("a", 2e12)).toBe("unavailable");
-  expect(stores.sessions.touch(session("a"))).toBeUndefined();
 });
 
 test("everything is there again after closing and opening", () => {
-  const clock = createTestClock();
+  const clock = testClock();
+  const end = clock.now() + MINUTE;
   const rule = { limit: 1, windowMs: MINUTE };
   const before = place.open(clock);
-  void before.sessions.create(session("a"));
-  expect(before.tickets.spend("t", clock.now() + MINUTE)).toBe("fresh");
+  void before.records(THING).add("a", thing(), end);
+  expect(before.records(ONCE).add("t", {}, end)).toBe(true);
   expect(before.limits.hit("k", rule)).toEqual({ allowed: true });
+  const kept = seen(before, "a");
   void before.close();
   expect(readdirSync(place.directory)).toEqual(["runegate.db"]);
   clock.advance(1000);
   const after = place.open(clock);
-  expect(after.sessions.find("a")).toEqual(session("a"));
-  expect(after.tickets.spend("t", clock.now() + MINUTE)).toBe("spent");
+  expect(seen(after, "a")).toEqual(kept);
+  expect(after.records(ONCE).add("t", {}, end)).toBe(false);
   expect(after.limits.hit("k", rule)).toEqual({ allowed: false, retryAfterMs: 59_000 });
+  expect(after.since()).toBe(clock.now() - 1000);
 });
 
 test("two handles on one file see each other's changes at once", () => {
-  const clock = createTestClock();
+  const clock = testClock();
   const [here, there] = [place.open(clock), place.open(clock)];
-  void here.sessions.create(session("a"));
-  expect(there.sessions.find("a")).toEqual(session("a"));
-  void there.sessions.touch(session("a", { seenAt: session("a").seenAt + 5 }));
-  expect(here.sessions.find("a")).toMatchObject({ seenAt: session("a").seenAt + 5 });
+  void here.records(THING).add("a", thing(), clock.now() + HOUR);
+  expect(seen(there, "a").record).toEqual(thing());
+  expect(there.records(THING).replace(seen(there, "a"), thing("ann", 5), "light")).toBe(true);
+  expect(seen(here, "a").record).toEqual(thing("ann", 5));
   const told: string[] = [];
-  here.sessions.onEnded((id) => told.push(id));
-  there.sessions.onEnded((id) => told.push(id));
-  expect(there.sessions.end("a")).toBe(true);
-  expect(here.sessions.find("a")).toBeUndefined();
-  expect(here.sessions.end("a")).toBe(false);
+  for (const store of [here, there]) store.records(THING).onTaken((id) => told.push(id));
+  expect(there.records(THING).take("a")).toEqual(thing("ann", 5));
+  expect(here.records(THING).get("a")).toBeUndefined();
+  expect(here.records(THING).take("a")).toBeUndefined();
   expect(told).toEqual(["a"]);
+});
+
+test("a kind's limit of how many holds for all processes, and is told by looking, which takes no lock", () => {
+  const clock = testClock();
+  const few: Kind<object> = { name: "few", capacity: 2 };
+  const [here, there] = [place.open(clock), place.open(clock)];
+  expect(here.records(few).add("a", {}, clock.now() + HOUR)).toBe(true);
+  expect(there.records(few).add("b", {}, clock.now() + MINUTE)).toBe(true);
+  const other = new Database(place.path);
+  other.run("BEGIN IMMEDIATE");
+  for (const store of [here, there])
+    expect(() => store.records(few).add("c", {}, clock.now() + HOUR)).toThrow("holds 2");
+  other.run("ROLLBACK");
+  other.close();
+  clock.advance(MINUTE);
+  expect(here.records(few).add("c", {}, clock.now() + HOUR)).toBe(true);
+  expect(() => there.records(few).add("d", {}, clock.now() + HOUR)).toThrow("holds 2");
 });
 
 describe("the file", () => {
@@ -186,8 +179,7 @@ describe("the file", () => {
     (umask) => {
       const before = process.umask(umask);
       try {
-        const stores = place.open(createTestClock());
-        void stores.sessions.create(session("a"));
+        void place.open(testClock()).records(THING).add("a", thing(), 2e12);
       } finally {
         process.umask(before);
       }
@@ -200,39 +192,40 @@ describe("the file", () => {
   );
 
   test("that was copied here for all to read becomes its owner's alone", () => {
-    void place.open(createTestClock()).close();
+    void place.open(testClock()).close();
     chmodSync(place.path, 0o644);
-    place.open(createTestClock());
+    place.open(testClock());
     expect(modes().map(([, mode]) => mode)).toEqual(["600", "600", "600"]);
   });
 
   test("is not created without its directory, which is named together with what to do", () => {
     rmdirSync(place.directory);
-    expect(() => place.open(createTestClock())).toThrow(StoreUnavailable);
-    expect(() => place.open(createTestClock())).toThrow(
+    expect(() => place.open(testClock())).toThrow(StoreUnavailable);
+    expect(() => place.open(testClock())).toThrow(
       `There is no directory ${place.directory} for the database. Create it for the service's user`,
     );
   });
 
   test("is missed when it has been replaced by another", () => {
-    const clock = createTestClock();
-    const stores = place.open(clock);
+    const clock = testClock();
+    const store = place.open(clock);
+    const [things, once] = [store.records(THING), store.records(ONCE)];
     renameSync(place.path, `${place.path}.old`);
     writeFileSync(place.path, "");
     const moved = "The database file was moved or replaced while in use.";
-    expect(() => stores.ready()).toThrow(moved);
+    expect(() => store.ready()).toThrow(moved);
     // What would be lost at the next start is not begun.
-    expect(stores.tickets.spend("a", clock.now() + 60_000)).toBe("unavailable");
-    expect(() => stores.sessions.end("a")).toThrow(moved);
-    expect(stores.sessions.find("a")).toBeUndefined();
+    expect(() => once.add("a", {}, clock.now() + 60_000)).toThrow(moved);
+    expect(() => things.take("a")).toThrow(moved);
+    expect(things.get("a")).toBeUndefined();
     rmSync(place.path);
     renameSync(`${place.path}.old`, place.path);
-    stores.ready();
-    expect(stores.tickets.spend("a", clock.now() + 60_000)).toBe("fresh");
+    store.ready();
+    expect(once.add("a", {}, clock.now() + 60_000)).toBe(true);
   });
 
   test("is written to tell whether it can be, at most once a second", () => {
-    const clock = createTestClock();
+    const clock = testClock();
     const stores = place.open(clock);
     const reader = new Database(place.path, { readonly: true });
     const readyAt = () => reader.query("SELECT value FROM state WHERE name = 'probed_at'").get();
@@ -243,7 +236,7 @@ describe("the file", () => {
     ] as const) {
       clock.advance(ms);
       void stores.ready();
-      expect(readyAt()).toEqual({ value: createTestClock().now() + written });
+      expect(readyAt()).toEqual({ value: testClock().now() + written });
     }
     reader.close(true);
   });
@@ -253,7 +246,7 @@ describe("refuses to open, and leaves alone,", () => {
   function refusal(): string {
     const before = readFileSync(place.path);
     try {
-      place.open(createTestClock());
+      place.open(testClock());
     } catch (error) {
       expect(error).toBeInstanceOf(StoreUnavailable);
       expect(readFileSync(place.path).equals(before)).toBe(true);
@@ -289,7 +282,7 @@ describe("refuses to open, and leaves alone,", () => {
   });
 
   test("a newer Runegate's database", () => {
-    void place.open(createTestClock()).close();
+    void place.open(testClock()).close();
     const newer = new Database(place.path);
     newer.run("INSERT INTO schema_version VALUES (1000, 0)");
     newer.close(true);
@@ -299,7 +292,7 @@ describe("refuses to open, and leaves alone,", () => {
   });
 
   test("a damaged database", () => {
-    void place.open(createTestClock()).close();
+    void place.open(testClock()).close();
     const bytes = readFileSync(place.path);
     bytes.fill(0xa5, 4096);
     writeFileSync(place.path, bytes, { mode: 0o600 });
@@ -308,7 +301,7 @@ describe("refuses to open, and leaves alone,", () => {
 
   test("a directory", () => {
     mkdirSync(place.path);
-    expect(() => place.open(createTestClock())).toThrow("The database cannot be opened");
+    expect(() => place.open(testClock())).toThrow("The database cannot be opened");
   });
 });
 
@@ -370,64 +363,15 @@ describe("migrations", () => {
     expect(() => checkContents(contentsOf(interrupted), place.path, 3)).not.toThrow();
   });
 
-  test("to sealed mail leave what waits in clear to be sent, also what an older Runegate still adds", async () => {
-    using older = new Database(place.path);
-    migrate(older, place.path, 1, MIGRATIONS.slice(0, 1));
-    // As the older one has it prepared, before and after.
-    const add = older.prepare(`
-      INSERT INTO outbox (id, recipient, subject, text, html, message_id, queued_at, expires_at, attempts,
-        next_attempt_at, cooldown_key)
-      SELECT ?1, 'ann@example.org', 'Sign in', 'the link', ?2, '<m@x>', 1, 2000, 0, ?3, 'mail:ann@example.org'
-        WHERE (SELECT count(*) FROM outbox) < 10000
-      ON CONFLICT DO NOTHING`);
-    const due = older.prepare("SELECT id, subject, text, html FROM outbox ORDER BY next_attempt_at");
-    add.run("before", "<p>the link</p>", 10);
-    const { outbox } = place.open(createTestClock());
-    add.run("after", null, 20);
-    const sealed = { ...mail("sealed"), content: "sealed", nextAttemptAt: 30 };
-    await outbox.add(sealed, 10);
-
-    const shown = due.all();
-    const claimed = await outbox.claim(false, 1000, 5000, 10);
-    expect(claimed.map(({ id, content }) => [id, content])).toEqual([
-      ["before", '{"subject":"Sign in","text":"the link","html":"<p>the link</p>"}'],
-      ["after", '{"subject":"Sign in","text":"the link","html":null}'],
-      ["sealed", "sealed"],
-    ]);
-    expect(claimed[0]).toEqual({
-      ...{ id: "before", to: "ann@example.org", messageId: "<m@x>", queuedAt: 1, expiresAt: 2000 },
-      ...{ attempts: 1, nextAttemptAt: 5000, cooldownKey: "mail:ann@example.org", first: false },
-      content: expect.any(String),
-    });
-    // Neither a subject nor a text: the older one fails to write that mail, and tries again later.
-    expect(shown).toContainEqual({ id: "sealed", subject: null, text: null, html: null });
-  });
-
-  test("to sealed mail leave nothing of what was sent in the file, nor does anything that is deleted", async () => {
-    const older = new Database(place.path);
-    migrate(older, place.path, 1, MIGRATIONS.slice(0, 1));
-    older.run(`INSERT INTO outbox VALUES (1, 'old', 'old@example.org', 'Sign in', 'the link', '<p>the link</p>', '<m@x>',
-      1, 2000, 0, 10, NULL)`);
-    older.close(true);
-    const { outbox, sessions, close } = place.open(createTestClock());
-    await outbox.add({ ...mail("new"), to: "new@example.org" }, 10);
-    await sessions.create(session("s", { email: "gone@example.org" }));
-    for (const { id } of await outbox.claim(false, 1000, 5000, 10)) await outbox.remove(id);
-    await sessions.end("s");
-    await close();
-    const file = readFileSync(place.path, "latin1");
-    expect(["the link", "old@", "new@", "gone@"].filter((text) => file.includes(text))).toEqual([]);
-  });
-
   test("say what they did, once", () => {
-    void place.open(createTestClock()).close();
-    void place.open(createTestClock()).close();
+    void place.open(testClock()).close();
+    void place.open(testClock()).close();
     expect(place.lines.filter((line) => line.includes("database created"))).toHaveLength(1);
   });
 });
 
 describe("expiry", () => {
-  function open(clock = createTestClock()) {
+  function open(clock = testClock()) {
     const handle = openHandle({ path: place.path, clock, log: SILENT });
     return { clock, handle, rows: (table: string) => rowsIn(handle.durable, table) };
   }
@@ -436,22 +380,20 @@ describe("expiry", () => {
 
   test("goes in steps of so many rows, and spares what lives", () => {
     const { clock, handle, rows } = open();
-    const tickets = createSqliteTickets(handle, clock);
-    const sessions = createSqliteSessions(handle, clock);
+    const once = createSqliteRecords(ONCE, handle, clock);
+    const things = createSqliteRecords(THING, handle, clock);
     const limits = createSqliteLimits(handle, clock.monotonic);
     const fill = handle.durable.transaction(() => {
       for (let i = 0; i < 1000; i++) {
-        const lasts = i % 10 === 0 ? HOUR : MINUTE;
-        void tickets.spend(`t${i}`, clock.now() + lasts);
-        void sessions.create(session(`s${i}`, { expiresAt: clock.now() + lasts }));
+        const end = clock.now() + (i % 10 === 0 ? HOUR : MINUTE);
+        void once.add(`t${i}`, {}, end);
+        void things.add(`s${i}`, thing(), end);
       }
     });
     fill();
     for (let i = 0; i < 1000; i++)
       void limits.hit(`k${i}`, { limit: 5, windowMs: i % 10 === 0 ? HOUR : MINUTE });
-    // Marks are kept for a day longer.
-    const tomorrow = createSqliteTickets(handle, { ...clock, now: () => clock.now() + DAY });
-    for (const { sweep } of [tomorrow, sessions, limits]) expect(sweep(300)).toBe(false);
+    for (const { sweep } of [once, things, limits]) expect(sweep(300)).toBe(false);
     clock.advance(MINUTE);
     for (const [left, more] of [
       [700, true],
@@ -459,13 +401,17 @@ describe("expiry", () => {
       [100, true],
       [100, false],
     ] as const) {
-      for (const [table, { sweep }] of Object.entries({ tickets: tomorrow, sessions, limits })) {
+      for (const [table, { sweep }] of Object.entries({
+        records_once: once,
+        records_thing: things,
+        limits,
+      })) {
         expect([table, sweep(300), rows(table)]).toEqual([table, more, left]);
       }
     }
-    expect(sessions.find("s10")).toBeDefined();
+    expect(things.get("s10")).toBeDefined();
     expect(limits.hit("k10", { limit: 1, windowMs: HOUR })).toMatchObject({ allowed: false });
-    expect(tickets.spend("t10", clock.now() + HOUR)).toBe("spent");
+    expect(once.add("t10", {}, clock.now() + HOUR)).toBe(false);
     handle.close();
   });
 
@@ -495,65 +441,64 @@ describe("expiry", () => {
     expect(steps[2]).toBeGreaterThan(steps[1] ?? 0);
   });
 
-  test("of 20,000 sessions goes in steps of as many as were asked for", () => {
+  test("of 20,000 records goes in steps of as many as were asked for", () => {
     const { clock, handle, rows } = open();
-    const sessions = createSqliteSessions(handle, clock);
+    const things = createSqliteRecords(THING, handle, clock);
     handle.durable.transaction(() => {
       for (let i = 0; i < 20_000; i++) {
         const id = new Bun.CryptoHasher("sha256").update(String(i)).digest("base64url");
-        void sessions.create(session(id, { email: `u${i % 500}@example.org` }));
+        void things.add(id, thing(`u${i % 500}`), clock.now() + HOUR);
       }
     })();
     clock.advance(HOUR);
     const steps = new Set<number>();
     for (let left = 20_000; left > 0; ) {
-      sessions.sweep(50);
-      const after = rows("sessions") ?? 0;
+      things.sweep(50);
+      const after = rows("records_thing") ?? 0;
       steps.add(left - after);
       left = after;
     }
     expect([...steps]).toEqual([50]);
-    expect(sessions.sweep(50)).toBe(false);
+    expect(things.sweep(50)).toBe(false);
     handle.close();
   });
 
-  test("makes no spent ticket fresh when the wall clock is set back afterwards, in no process", () => {
+  test("leaves nothing of it in the file, nor does anything that is taken", async () => {
+    const store = place.open(testClock());
+    const things = store.records(THING);
+    await things.add("a", thing("gone@example.org"), 2e12);
+    await things.add("b", thing("left@example.org"), 2e12, "grouped");
+    await things.take("a");
+    await things.take("b", "light");
+    await store.close();
+    const file = readFileSync(place.path, "latin1");
+    expect(["gone@", "left@"].filter((text) => file.includes(text))).toEqual([]);
+  });
+
+  test("lets nothing that comes once come again when the wall clock is set back afterwards, in no process", () => {
     const { clock, handle, rows } = open();
-    const tickets = createSqliteTickets(handle, clock);
+    const once = createSqliteRecords(ONCE, handle, clock);
     const end = clock.now() + MINUTE;
-    expect(tickets.spend("a", end)).toBe("fresh");
-    clock.advance(DAY + HOUR);
-    expect(tickets.sweep(10)).toBe(false);
-    expect(rows("tickets")).toBe(0);
-    clock.advance(-DAY - HOUR);
-    expect(tickets.spend("a", end)).toBe("spent");
+    expect(once.add("a", {}, end)).toBe(true);
+    clock.advance(HOUR);
+    expect(once.sweep(10)).toBe(false);
+    expect(rows("records_once")).toBe(0);
+    clock.advance(-HOUR);
+    expect(once.add("a", {}, end)).toBe(false);
     handle.close();
-    const another = place.open(clock);
-    expect(another.tickets.spend("a", end)).toBe("spent");
-    expect(another.tickets.spend("a later one", end + 1)).toBe("fresh");
-  });
-
-  test("keeps no link from working once a wall clock that was ahead is right again", () => {
-    const { clock, handle, rows } = open();
-    const tickets = createSqliteTickets(handle, clock);
-    clock.advance(30 * DAY);
-    expect(tickets.spend("a", clock.now() + MINUTE)).toBe("fresh");
-    clock.advance(23 * HOUR);
-    expect(tickets.sweep(10)).toBe(false);
-    expect(rows("tickets")).toBe(1);
-    clock.advance(-30 * DAY);
-    expect(tickets.spend("b", clock.now() + MINUTE)).toBe("fresh");
-    handle.close();
+    const another = place.open(clock).records(ONCE);
+    expect(another.add("a", {}, end)).toBe(false);
+    expect(another.add("a later one", {}, end + 1)).toBe(true);
   });
 });
 
 describe("a lock that another program keeps", () => {
   test("is waited for once, and the calls after that fail at once, until it is let go", () => {
-    const clock = createTestClock();
+    const clock = testClock();
     const patience = 400;
     const handle = openHandle({ path: place.path, clock, log: SILENT, patience });
-    const sessions = createSqliteSessions(handle, clock);
-    const create = () => sessions.create(session("a"));
+    const things = createSqliteRecords(THING, handle, clock);
+    const create = () => things.add("a", thing(), clock.now() + HOUR);
     const timed = (work: () => void) => {
       const begun = performance.now();
       work();
@@ -570,7 +515,7 @@ describe("a lock that another program keeps", () => {
       };
       // Far from what it would take if each of them waited.
       expect(timed(requests)).toBeLessThan(10 * patience);
-      expect(sessions.find("a")).toEqual(time === 0 ? undefined : session("a"));
+      expect(things.get("a") !== undefined).toBe(time > 0);
       other.run("ROLLBACK");
       create();
       expect(handle.isFailing()).toBe(false);
@@ -629,7 +574,7 @@ describe("limits", () => {
   });
 
   test("keep to their capacity with any windows: keys of a long one do not take the room of the others", () => {
-    const clock = createTestClock();
+    const clock = testClock();
     const handle = openHandle({ path: place.path, clock, log: SILENT });
     const limits = createSqliteLimits(handle, clock.monotonic, 10);
     for (let i = 0; i < 20; i++) {
@@ -647,7 +592,7 @@ describe("limits", () => {
   });
 
   test("keep to their capacity: the key that was hit longest ago makes room", () => {
-    const clock = createTestClock();
+    const clock = testClock();
     const handle = openHandle({ path: place.path, clock, log: SILENT });
     const limits = createSqliteLimits(handle, clock.monotonic, 3);
     for (const key of ["a", "b", "c", "d"]) {
@@ -663,7 +608,7 @@ describe("limits", () => {
   });
 
   test("take over what was counted when a key's limit changes", () => {
-    const clock = createTestClock();
+    const clock = testClock();
     const { limits } = place.open(clock);
     const of = (limit: number) => ({ limit, windowMs: 1000 });
     for (const wait of [100, 100, 800]) {

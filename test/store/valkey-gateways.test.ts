@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { systemClock } from "../../src/clock.ts";
 import { createLoggers } from "../../src/observe/log.ts";
-import { openValkeyStores } from "../../src/store/valkey.ts";
+import { openValkeyStore } from "../../src/store/valkey.ts";
 import { whoAmI } from "../login/support.ts";
 import { cookieHeader, startGateway, type TestGateway } from "../support/gateway.ts";
 import { needs } from "../support/needs.ts";
@@ -27,7 +27,7 @@ describe.skipIf(executable === undefined)("two gateways on one server", () => {
       now: Date.now,
       color: false,
     })("store");
-    const stores = await openValkeyStores({ url: server.url, clock: systemClock, log });
+    const stores = await openValkeyStore({ url: server.url, clock: systemClock, log });
     return startGateway({
       stores,
       target: `http://127.0.0.1:${application.port}`,

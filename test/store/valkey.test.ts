@@ -3,17 +3,18 @@ import { join } from "node:path";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import type { Logger } from "../../src/observe/logger.ts";
-import { type SessionRecord, type Stores, StoreUnavailable } from "../../src/store/contracts.ts";
-import { OUTBOX } from "../../src/store/valkey/keys.ts";
+import { type Kind, type RecordStore, StoreUnavailable } from "../../src/store/records.ts";
+import type { Store } from "../../src/store/store.ts";
 import { ValkeyRefusal } from "../../src/store/valkey/refusal.ts";
-import { openValkeyStores } from "../../src/store/valkey.ts";
+import { openValkeyStore } from "../../src/store/valkey.ts";
+import { type TestClock, testClock } from "../support/clock.ts";
 import { needs } from "../support/needs.ts";
 import { startProcess } from "../support/process.ts";
 import { startValkey, type ValkeyServer, type ValkeyServerSettings } from "../support/valkey.ts";
-import { createTestClock, storeContract, type TestClock } from "./contract.ts";
-import { recordsContract } from "./records-contract.ts";
+import { storeContract } from "./contract.ts";
 
 const HOUR = 3_600_000;
+const RECORDS = "{runegate}:r:thing";
 const DAY = 24 * HOUR;
 
 /** Redis is what Debian has. Valkey is tested where there is one. */
@@ -31,19 +32,17 @@ function createLog(): { log: Logger; lines: string[] } {
   return { log: loggers("store"), lines };
 }
 
-function record(clock: Clock, id: string, changes: Partial<SessionRecord> = {}): SessionRecord {
-  const now = clock.now();
-  const times = { createdAt: now, expiresAt: now + HOUR, seenAt: now };
-  return {
-    id,
-    email: "ann@example.org",
-    ...times,
-    ip: "192.0.2.7",
-    userAgent: "test",
-    seal: "s",
-    ...changes,
-  };
-}
+type Thing = { readonly owner: string; readonly used: number };
+const THING: Kind<Thing> = { name: "thing", by: ["owner"], cached: true };
+const ONCE: Kind<object> = { name: "once", once: true };
+const thing = (owner = "ann", used = 0): Thing => ({ owner, used });
+
+/** Cached, as sessions are. */
+const things = (store: RecordStore) => store.records(THING);
+const add = async (store: RecordStore, id: string, clock: Clock = systemClock, owner = "ann", life = HOUR) =>
+  expect(await things(store).add(id, thing(owner), clock.now() + life)).toBe(true);
+const addOnce = async (store: RecordStore, id: string, expiresAt = Date.now() + HOUR) =>
+  store.records(ONCE).add(id, {}, expiresAt);
 
 /** Asks until the answer is as wanted. @returns after how many milliseconds that was. */
 async function until(wanted: () => unknown, withinMs = 20_000): Promise<number> {
@@ -59,13 +58,13 @@ async function until(wanted: () => unknown, withinMs = 20_000): Promise<number> 
   }
 }
 
-const ready = (stores: Stores) => async () => {
+const ready = (stores: Store) => async () => {
   await stores.ready();
   return true;
 };
 
 describe.each(executables)("%s", (executable) => {
-  const opened: Stores[] = [];
+  const opened: Store[] = [];
   const servers: ValkeyServer[] = [];
   afterEach(async () => {
     for (const stores of opened.splice(0)) await stores.close();
@@ -81,9 +80,9 @@ describe.each(executables)("%s", (executable) => {
   async function open(
     url: string,
     clock: Clock = systemClock,
-  ): Promise<Stores & { readonly lines: readonly string[] }> {
+  ): Promise<Store & { readonly lines: readonly string[] }> {
     const { log, lines } = createLog();
-    const stores = await openValkeyStores({ url, clock, log });
+    const stores = await openValkeyStore({ url, clock, log });
     opened.push(stores);
     return { ...stores, lines };
   }
@@ -96,10 +95,9 @@ describe.each(executables)("%s", (executable) => {
     afterAll(() => server.stop());
     const open = async (clock: Clock) => {
       await server.run("FLUSHALL");
-      return openValkeyStores({ url: server.url, clock, log: createLog().log });
+      return openValkeyStore({ url: server.url, clock, log: createLog().log });
     };
     storeContract("valkey", open);
-    recordsContract("valkey", open);
   });
 
   describe("in a cluster", () => {
@@ -112,41 +110,39 @@ describe.each(executables)("%s", (executable) => {
     afterAll(() => server.stop());
     const open = async (clock: Clock) => {
       await server.run("FLUSHALL");
-      return openValkeyStores({ url: server.url, clock, log: createLog().log });
+      return openValkeyStore({ url: server.url, clock, log: createLog().log });
     };
     storeContract("valkey", open);
-    recordsContract("valkey", open);
   });
 
   describe("shared by two machines", () => {
     let server: ValkeyServer;
     let clock: TestClock;
-    let here: Stores;
-    let there: Stores;
+    let here: Store;
+    let there: Store;
     beforeAll(async () => {
       server = await startValkey(executable);
     });
     afterAll(() => server.stop());
     beforeEach(async () => {
       await server.run("FLUSHALL");
-      clock = createTestClock();
+      clock = testClock();
       here = await open(server.url, clock);
       // Another machine's monotonic clock began elsewhere.
       there = await open(server.url, { now: clock.now, monotonic: () => clock.monotonic() + 987_654_321 });
     });
 
-    test("500 tickets are each fresh for exactly one of those who show them on both", async () => {
+    test("500 that come once are each new for exactly one of those who add them on both", async () => {
       const end = clock.now() + HOUR;
-      const shown = Array.from({ length: 2000 }, (_, i) => ({
-        jti: `t${i % 500}`,
-        at: i % 3 === 0 ? here : there,
-      }));
       const outcomes = await Promise.all(
-        shown.map(async ({ jti, at }) => [jti, await at.tickets.spend(jti, end)]),
+        Array.from({ length: 2000 }, async (_, i) => {
+          const id = `t${i % 500}`;
+          return (await addOnce(i % 3 === 0 ? here : there, id, end)) ? [id] : [];
+        }),
       );
-      const fresh = outcomes.filter(([, outcome]) => outcome === "fresh").map(([jti]) => jti);
-      expect(fresh).toHaveLength(500);
-      expect(new Set(fresh).size).toBe(500);
+      const won = outcomes.flat();
+      expect(won).toHaveLength(500);
+      expect(new Set(won).size).toBe(500);
     });
 
     test("a limit lets as many through as it says, on both together", async () => {
@@ -163,160 +159,122 @@ describe.each(executables)("%s", (executable) => {
       }
     });
 
-    test("a mail is claimed by one of them", async () => {
-      const now = clock.now();
-      for (let i = 0; i < 40; i++) {
-        await here.outbox.add(
-          {
-            ...{ id: `m${i}`, to: "ann@example.org", content: "sealed" },
-            ...{ messageId: "<m@example.org>", queuedAt: now, expiresAt: now + HOUR, attempts: 0 },
-            ...{ nextAttemptAt: now, cooldownKey: undefined, first: false },
-          },
-          1000,
-        );
-      }
-      const claims = await Promise.all(
+    test("of those who replace a record on both one does", async () => {
+      await add(here, "a", clock);
+      const seen = await things(here).get("a");
+      if (seen === undefined) throw new Error("gone");
+      const won = await Promise.all(
         Array.from({ length: 40 }, async (_, i) =>
-          (i % 2 ? here : there).outbox.claim(false, now, now + HOUR, 3),
+          things(i % 2 ? here : there).replace(seen, thing("ann", i)),
         ),
       );
-      const ids = claims.flat().map(({ id }) => id);
-      expect(ids).toHaveLength(40);
-      expect(new Set(ids).size).toBe(40);
+      expect(won.filter(Boolean)).toHaveLength(1);
     });
 
-    test("mails that an older Runegate queued in clear are handed out; broken ones cost themselves only", async () => {
-      const lasting = {
-        to: "ann@example.org",
-        messageId: "<m@x>",
-        queuedAt: 1,
-        expiresAt: clock.now() + HOUR,
-      };
-      const inClear = { ...lasting, subject: "Sign in", text: "the link" };
-      const values = {
-        clear: JSON.stringify(inClear),
-        sealed: JSON.stringify({ ...lasting, content: "sealed" }),
-        cut: JSON.stringify(inClear).slice(0, -3),
-        null: "null",
-        nobody: JSON.stringify({ ...inClear, to: undefined }),
-        number: JSON.stringify({ ...lasting, content: 7 }),
-        endless: JSON.stringify({ ...lasting, content: "sealed", expiresAt: "never" }),
-      };
-      const add = async (id: string, value: string) => {
-        await server.run("HSET", OUTBOX[0], id, value);
-        await server.run("ZADD", OUTBOX[1], "1", `${"0".repeat(32)}${id}`);
-      };
-      for (const [id, rest] of Object.entries(values)) await add(id, `0\n${"0".repeat(32)}${id}\n${rest}`);
-      for (const value of ["", "x", "many\n0\n{}"]) await add(`bare${value}`, value);
-
-      const claimed = await here.outbox.claim(false, clock.now(), clock.now() + HOUR, 100);
-      expect(claimed.map(({ id, to, content }) => [id, to, content])).toEqual([
-        ["clear", "ann@example.org", '{"subject":"Sign in","text":"the link"}'],
-        ["sealed", "ann@example.org", "sealed"],
-      ]);
-      expect(await server.run("HLEN", OUTBOX[0])).toBe(2);
-      expect(await server.run("ZCARD", OUTBOX[1])).toBe(2);
-    });
-
-    test("a session of one is good on the other at once", async () => {
-      expect(await there.sessions.find("a")).toBeUndefined();
-      await here.sessions.create(record(clock, "a"));
-      expect(await there.sessions.find("a")).toEqual(record(clock, "a"));
+    test("a record of one is there on the other at once", async () => {
+      expect(await things(there).get("a")).toBeUndefined();
+      await add(here, "a", clock);
+      expect(await things(there).get("a")).toMatchObject({ id: "a", record: thing() });
     });
 
     test.each<[string, () => unknown, string[]]>([
-      ["end", () => here.sessions.end("a"), ["a"]],
-      ["end of an address", () => here.sessions.endAll("ann@example.org"), ["a", "b"]],
-    ])("the %s on one is pushed to the other, and told once on each", async (_, end, ended) => {
+      ["one", () => things(here).take("a"), ["a"]],
+      ["all of one owner", () => things(here).takeAll("owner", "ann"), ["a", "b"]],
+    ])("that %s is taken on one is pushed to the other, and told once on each", async (_, take, taken) => {
       const told: Record<"here" | "there", string[]> = { here: [], there: [] };
-      here.sessions.onEnded((id) => told.here.push(id));
-      there.sessions.onEnded((id) => told.there.push(id));
-      for (const id of ["a", "b"]) await here.sessions.create(record(clock, id));
-      for (const id of ["a", "b"]) expect(await there.sessions.find(id)).toBeDefined();
-      await end();
-      expect(told.here.toSorted()).toEqual(ended);
-      expect(await until(() => told.there.length === ended.length)).toBeLessThan(1000);
+      things(here).onTaken((id) => told.here.push(id));
+      things(there).onTaken((id) => told.there.push(id));
+      for (const id of ["a", "b"]) await add(here, id, clock);
+      for (const id of ["a", "b"]) expect(await things(there).get(id)).toBeDefined();
+      await take();
+      expect(told.here.toSorted()).toEqual(taken);
+      expect(await until(() => told.there.length === taken.length)).toBeLessThan(1000);
       // The clock stands still: it is the push that emptied the cache.
-      for (const id of ended) expect(await there.sessions.find(id)).toBeUndefined();
+      for (const id of taken) expect(await things(there).get(id)).toBeUndefined();
       // Whatever was published before this one has been heard.
-      await there.sessions.create(record(clock, "last"));
-      await there.sessions.end("last");
+      await add(there, "last", clock);
+      await things(there).take("last");
       await until(() => told.here.includes("last"));
-      expect(told.here.toSorted()).toEqual([...ended, "last"]);
-      expect(told.there.toSorted()).toEqual([...ended, "last"]);
+      expect(told.here.toSorted()).toEqual([...taken, "last"]);
+      expect(told.there.toSorted()).toEqual([...taken, "last"]);
     });
 
-    test("an end that goes by while the listening connection is cut is known when it is back", async () => {
-      await here.sessions.create(record(clock, "a"));
-      expect(await there.sessions.find("a")).toBeDefined();
+    test("what is taken while the listening connection is cut is known when it is back", async () => {
+      await add(here, "a", clock);
+      expect(await things(there).get("a")).toBeDefined();
       const told: string[] = [];
-      there.sessions.onEnded((id) => told.push(id));
+      things(there).onTaken((id) => told.push(id));
       await Promise.all([
         server.run("CLIENT", "KILL", "TYPE", "pubsub"),
         // As the operator would from anywhere: by a connection that is not cut.
-        server.run("HDEL", "{runegate}:sessions", "a"),
+        server.run("HDEL", RECORDS, "a"),
       ]);
-      await until(async () => (await there.sessions.find("a")) === undefined);
+      await until(async () => (await things(there).get("a")) === undefined);
       await until(ready(here));
-      await here.sessions.create(record(clock, "b"));
-      await here.sessions.end("b");
+      await add(here, "b", clock);
+      await things(here).take("b");
       await until(() => told.includes("b"));
     });
 
     test("a database number keeps two installations apart", async () => {
       const apart = await open(server.url.replace(/0$/, "5"), clock);
       const told: string[] = [];
-      apart.sessions.onEnded((id) => told.push(id));
-      await here.sessions.create(record(clock, "a"));
-      expect(await apart.sessions.find("a")).toBeUndefined();
-      await here.sessions.end("a");
-      await apart.sessions.create(record(clock, "b"));
-      await apart.sessions.end("b");
+      things(apart).onTaken((id) => told.push(id));
+      await add(here, "a", clock);
+      expect(await things(apart).get("a")).toBeUndefined();
+      await things(here).take("a");
+      await add(apart, "b", clock);
+      await things(apart).take("b");
       expect(told).toEqual(["b"]);
-      expect(await apart.sessions.list()).toEqual([]);
+      expect(await things(apart).find({ most: 9 })).toEqual([]);
     });
 
-    test("more sessions than a page are listed once each, however many end at once", async () => {
+    test("more records than a page are found once each, however many end at once", async () => {
       const ids = Array.from({ length: 3500 }, (_, i) => `s${i}`);
-      await Promise.all(
-        ids.map(async (id, i) =>
-          here.sessions.create(
-            record(clock, id, { createdAt: i, expiresAt: clock.now() + (i < 3000 ? HOUR : i) }),
-          ),
-        ),
-      );
-      expect((await here.sessions.list()).map(({ id }) => id)).toEqual(ids);
+      await Promise.all(ids.map((id, i) => add(here, id, clock, "ann", i < 3000 ? HOUR : i)));
+      const found = (await things(here).find({ most: 1e6 })).map(({ id }) => id);
+      expect(found.toSorted()).toEqual(ids.toSorted());
+      expect(await things(here).find({ where: { owner: "ann" }, most: 1e6 })).toHaveLength(3500);
+    });
+
+    test("while others come and go, none is left out that is there all the time", async () => {
+      const ids = Array.from({ length: 3500 }, (_, i) => `s${String(i).padStart(4, "0")}`);
+      await Promise.all(ids.map((id, i) => add(here, id, clock, "ann", HOUR + i)));
+      const finding = (async () => things(here).find({ most: 1e6 }))();
+      await Promise.all(ids.slice(0, 500).map(async (id) => things(there).take(id)));
+      const found = new Set((await finding).map(({ id }) => id));
+      expect(ids.slice(500).filter((id) => !found.has(id))).toEqual([]);
     });
 
     test("what has expired goes as others come, and everything goes when nobody comes", async () => {
-      for (let i = 0; i < 30; i++) await here.sessions.create(record(clock, `s${i}`));
+      for (let i = 0; i < 30; i++) await add(here, `s${i}`, clock);
       clock.advance(HOUR);
       const sizes: unknown[] = [];
       for (let i = 0; i < 4; i++) {
-        await here.sessions.create(record(clock, `new${i}`, { email: `${i}@example.org` }));
-        sizes.push(await server.run("HLEN", "{runegate}:sessions"));
+        await add(here, `new${i}`, clock, `o${i}`);
+        sizes.push(await server.run("HLEN", RECORDS));
       }
       expect(sizes).toEqual([21, 12, 3, 4]);
-      expect(await server.run("ZCARD", "{runegate}:sessions:expiry")).toBe(4);
-      expect(await server.run("ZCARD", "{runegate}:sessions:addresses")).toBe(4);
+      expect(await server.run("ZCARD", `${RECORDS}:expiry`)).toBe(4);
+      expect(await server.run("ZCARD", `${RECORDS}:by:owner`)).toBe(4);
       await here.limits.hit("k", { limit: 1, windowMs: 5000 });
-      await here.tickets.spend("t", clock.now() + HOUR);
+      await addOnce(here, "t", clock.now() + HOUR);
       for (const key of (await server.run("KEYS", "*")) as string[]) {
-        // A beginning must not be forgotten before what it is about.
-        if (key === "{runegate}:since") continue;
+        // A beginning must not be forgotten before what it is about, nor what was done once and for all.
+        if (key === "{runegate}:since" || key === "{runegate}:taken-over") continue;
         const ttl = Number(await server.run("PTTL", key));
         expect([key, ttl > 0 && ttl <= DAY + HOUR]).toEqual([key, true]);
       }
     });
 
-    test("a mark outlives its ticket by a day, so that setting a clock back makes nothing fresh", async () => {
+    test("what comes once is kept for a day longer, so that setting a clock back makes nothing new", async () => {
       const end = clock.now() + HOUR;
-      expect(await here.tickets.spend("a", end)).toBe("fresh");
+      expect(await addOnce(here, "a", end)).toBe(true);
       clock.advance(DAY);
-      expect(await there.tickets.spend("a", end)).toBe("spent");
+      expect(await addOnce(there, "a", end)).toBe(false);
       clock.advance(-DAY - HOUR);
-      expect(await there.tickets.spend("a", end)).toBe("spent");
-      expect(Number(await server.run("PTTL", "{runegate}:ticket:a"))).toBeGreaterThan(DAY + HOUR - 10_000);
+      expect(await addOnce(there, "a", end)).toBe(false);
+      expect(Number(await server.run("PTTL", "{runegate}:once:a"))).toBeGreaterThan(DAY + HOUR - 10_000);
     });
 
     test("a limit goes by no wall clock, and forgets hits of a future that the server's clock has left", async () => {
@@ -338,26 +296,26 @@ describe.each(executables)("%s", (executable) => {
       );
       expect(outcomes.every(({ allowed }) => !allowed)).toBe(true);
       await server.run("SCRIPT", "FLUSH");
-      await here.sessions.create(record(clock, "a"));
-      expect(await here.sessions.endAll("ann@example.org")).toEqual(["a"]);
+      await add(here, "a", clock);
+      expect(await things(here).takeAll("owner", "ann")).toHaveLength(1);
     });
   });
 
   describe("in trouble", () => {
     test("paused: nothing hangs, who was seen just now goes on for the cache time, and then all is well", async () => {
       const server = await startOwn();
-      const clock = createTestClock();
+      const clock = testClock();
       const stores = await open(server.url, clock);
-      await stores.sessions.create(record(clock, "a"));
-      await stores.sessions.find("a");
+      await add(stores, "a", clock);
+      await things(stores).get("a");
       server.pause();
       clock.advance(2499);
-      expect(stores.sessions.find("a")).toMatchObject({ id: "a" });
+      expect(things(stores).get("a")).toMatchObject({ id: "a" });
       clock.advance(1);
       const begun = performance.now();
       const asked = await Promise.allSettled([
-        stores.sessions.find("a"),
-        stores.tickets.spend("t", clock.now() + HOUR),
+        things(stores).get("a"),
+        addOnce(stores, "t", clock.now() + HOUR),
         stores.limits.hit("k", { limit: 1, windowMs: 1 }),
         stores.ready(),
       ]);
@@ -365,27 +323,26 @@ describe.each(executables)("%s", (executable) => {
       expect(took).toBeGreaterThan(1900);
       expect(took).toBeLessThan(10_000);
       const outcomes = asked.map((one) => (one.status === "fulfilled" ? one.value : one.reason));
-      expect(outcomes[1]).toBe("unavailable");
-      for (const i of [0, 2, 3]) expect(outcomes[i]).toBeInstanceOf(StoreUnavailable);
+      for (const i of [0, 1, 2, 3]) expect(outcomes[i]).toBeInstanceOf(StoreUnavailable);
       expect(outcomes[3].message).toBe("The Valkey server does not answer.");
       // Nobody waits a second time.
       const again = performance.now();
-      expect(await stores.tickets.spend("u", clock.now() + HOUR)).toBe("unavailable");
-      expect(async () => stores.sessions.list()).toThrow(StoreUnavailable);
+      expect(async () => addOnce(stores, "u", clock.now() + HOUR)).toThrow(StoreUnavailable);
+      expect(async () => things(stores).find({ most: 9 })).toThrow(StoreUnavailable);
       expect(performance.now() - again).toBeLessThan(1900);
       server.resume();
       await until(ready(stores));
-      expect(await stores.sessions.find("a")).toMatchObject({ id: "a" });
-      expect(await stores.tickets.spend("u", clock.now() + HOUR)).toBe("fresh");
+      expect(await things(stores).get("a")).toMatchObject({ id: "a" });
+      expect(await addOnce(stores, "u", clock.now() + HOUR)).toBe(true);
       // Only the answer was lost: the server had read the order, and a ticket is never fresh twice.
-      expect(await stores.tickets.spend("t", clock.now() + HOUR)).toBe("spent");
+      expect(await addOnce(stores, "t", clock.now() + HOUR)).toBe(false);
       expect(stores.lines.filter((line) => /lost the store|is back/.test(line))).toHaveLength(2);
     }, 60_000);
 
     test("killed, away for many attempts and started again: works again, and says so once", async () => {
       const server = await startOwn();
       const stores = await open(server.url);
-      expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("fresh");
+      expect(await addOnce(stores, "t")).toBe(true);
       await server.kill();
       let attempts = 0;
       const nobody = Bun.listen({
@@ -399,13 +356,13 @@ describe.each(executables)("%s", (executable) => {
           data() {},
         },
       });
-      expect(await stores.tickets.spend("u", Date.now() + HOUR)).toBe("unavailable");
-      expect(async () => stores.outbox.nextDue()).toThrow(StoreUnavailable);
+      expect(async () => addOnce(stores, "u")).toThrow(StoreUnavailable);
+      expect(async () => things(stores).find({ most: 1 })).toThrow(StoreUnavailable);
       await until(() => attempts > 12);
       nobody.stop(true);
       await server.start();
       await until(ready(stores));
-      expect(await stores.tickets.spend("u", Date.now() + HOUR)).toBe("fresh");
+      expect(await addOnce(stores, "u")).toBe(true);
       expect(stores.lines.filter((line) => line.includes("lost the store"))).toHaveLength(1);
       expect(stores.lines.filter((line) => line.includes("the store is back"))).toHaveLength(1);
     }, 60_000);
@@ -417,13 +374,13 @@ describe.each(executables)("%s", (executable) => {
       expect(async () => stores.ready()).toThrow(
         "The Valkey server cannot be reached: nobody listens on that port.",
       );
-      expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("unavailable");
+      expect(async () => addOnce(stores, "t")).toThrow(StoreUnavailable);
       await server.start();
       await until(ready(stores));
       const told: string[] = [];
-      stores.sessions.onEnded((id) => told.push(id));
-      await stores.sessions.create(record(systemClock, "a"));
-      await (await open(server.url)).sessions.end("a");
+      things(stores).onTaken((id) => told.push(id));
+      await add(stores, "a");
+      await things(await open(server.url)).take("a");
       await until(() => told.length === 1);
     });
 
@@ -438,37 +395,37 @@ describe.each(executables)("%s", (executable) => {
     test("a demoted primary is left, and answers nothing from then on", async () => {
       const server = await startOwn();
       const stores = await open(server.url);
-      await stores.sessions.create(record(systemClock, "a"));
+      await add(stores, "a");
       await server.run("REPLICAOF", "127.0.0.1", "1");
-      expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("unavailable");
+      expect(async () => addOnce(stores, "t")).toThrow(StoreUnavailable);
       expect(async () => stores.ready()).toThrow("is a read-only replica");
-      expect(async () => stores.sessions.find("a")).toThrow("is a read-only replica");
+      expect(async () => things(stores).get("a")).toThrow("is a read-only replica");
       await server.run("REPLICAOF", "NO", "ONE");
       await until(ready(stores));
-      expect(await stores.sessions.find("a")).toMatchObject({ id: "a" });
+      expect(await things(stores).get("a")).toMatchObject({ id: "a" });
     });
 
     test("full: not ready, nobody new; who is signed in stays, and can sign out", async () => {
       const server = await startOwn({ lines: ["maxmemory-policy noeviction"] });
       const stores = await open(server.url);
-      await stores.sessions.create(record(systemClock, "a"));
+      await add(stores, "a");
       await server.run("CONFIG", "SET", "maxmemory", "1");
       const late = await open(server.url);
-      for (const { ready, tickets, limits, sessions } of [stores, late]) {
-        expect(async () => ready()).toThrow("The Valkey server has no memory left");
-        expect(await tickets.spend("t", Date.now() + HOUR)).toBe("unavailable");
-        expect(async () => limits.hit("k", { limit: 1, windowMs: 1000 })).toThrow(StoreUnavailable);
-        expect(async () => sessions.create(record(systemClock, "b"))).toThrow(StoreUnavailable);
-        expect(await sessions.find("a")).toMatchObject({ id: "a" });
+      for (const store of [stores, late]) {
+        expect(async () => store.ready()).toThrow("The Valkey server has no memory left");
+        expect(async () => addOnce(store, "t")).toThrow(StoreUnavailable);
+        expect(async () => store.limits.hit("k", { limit: 1, windowMs: 1000 })).toThrow(StoreUnavailable);
+        expect(async () => add(store, "b")).toThrow(StoreUnavailable);
+        expect(await things(store).get("a")).toMatchObject({ id: "a" });
       }
-      expect(await late.sessions.end("a")).toBe(true);
+      expect(await things(late).take("a")).toEqual(thing());
       await server.run("CONFIG", "SET", "maxmemory", "0");
       await stores.ready();
     });
 
     test("asked whether it is ready: writes at most once a second, and knows a failure at once", async () => {
       const server = await startOwn({ lines: ["maxmemory-policy noeviction"] });
-      const clock = createTestClock();
+      const clock = testClock();
       const stores = await open(server.url, clock);
       const writes = async () => {
         const stats = String(await server.run("INFO", "commandstats"));
@@ -486,7 +443,7 @@ describe.each(executables)("%s", (executable) => {
       expect(await ask(100)).toBe(2);
       // A refusal that anything else meets with counts more than what is remembered.
       await server.run("CONFIG", "SET", "maxmemory", "1");
-      expect(await stores.tickets.spend("t", clock.now() + HOUR)).toBe("unavailable");
+      expect(async () => addOnce(stores, "t", clock.now() + HOUR)).toThrow(StoreUnavailable);
       expect(async () => stores.ready()).toThrow("has no memory left");
       await server.run("CONFIG", "SET", "maxmemory", "0");
       await stores.ready();
@@ -498,74 +455,68 @@ describe.each(executables)("%s", (executable) => {
     });
 
     describe("a broken record", () => {
-      const RECORDS = "{runegate}:sessions";
-      const json = (changes: object) =>
-        JSON.stringify({ createdAt: 1, expiresAt: 2e12, ip: "", userAgent: "", seal: "s", ...changes });
       const BROKEN: [string, string][] = [
         ["nothing", ""],
-        ["no JSON", "1800000012345\nann@example.org\n{"],
-        ["cut off", json({}).slice(0, 40)],
-        ["another shape", "1800000012345\nann@example.org\n[]"],
-        ["null", "1800000012345\nann@example.org\nnull"],
+        ["no JSON", "1800000012345\n8640000000000000\n{"],
+        ["cut off", '1800000012345\n8640000000000000\n{"owner":"ann","us'],
+        ["another shape", "1800000012345\n8640000000000000\n[]"],
+        ["null", "1800000012345\n8640000000000000\nnull"],
         ["one line", "1800000012345"],
-        ["a time that is none", `soon\nann@example.org\n${json({})}`],
-        ["no time", `\nann@example.org\n${json({})}`],
-        ["an end that is a text", `1800000012345\nann@example.org\n${json({ expiresAt: "2e12" })}`],
-        ["no end", `1800000012345\nann@example.org\n${json({ expiresAt: null })}`],
-        ["an address from nowhere", `1800000012345\nann@example.org\n${json({ ip: 7 })}`],
+        ["a version that is none", `soon\n8640000000000000\n${JSON.stringify(thing())}`],
+        ["no end", `1\n\n${JSON.stringify(thing())}`],
+        ["the record alone", JSON.stringify(thing())],
         ["binary", "\u0000\u00ff\n\n\n\u0000"],
       ];
 
-      test.each(BROKEN)("(%s) costs that session, and is told and removed once", async (_, value) => {
+      test.each(BROKEN)("(%s) costs that record, and is told and removed once", async (_, value) => {
         const server = await startOwn({ lines: ["appendonly yes"] });
-        const clock = createTestClock();
-        const stores = await open(server.url, clock);
-        for (const id of ["broken", "whole"]) await stores.sessions.create(record(clock, id));
+        const clock = testClock();
+        const store = await open(server.url, clock);
+        for (const id of ["broken", "whole"]) await add(store, id, clock);
         await server.run("HSET", RECORDS, "broken", value);
-        expect((await stores.sessions.list()).map(({ id }) => id)).toEqual(["whole"]);
+        expect((await things(store).find({ most: 9 })).map(({ id }) => id)).toEqual(["whole"]);
         const found = await Promise.all(
-          ["broken", "whole", "broken"].map(async (id) => stores.sessions.find(id)),
+          ["broken", "whole", "broken"].map(async (id) => things(store).get(id)),
         );
         expect(found.map((one) => one?.id)).toEqual([undefined, "whole", undefined]);
-        expect(stores.lines.filter((line) => line.includes("cannot be read"))).toHaveLength(1);
+        expect(store.lines.filter((line) => line.includes("cannot be read"))).toHaveLength(1);
         expect(await server.run("HEXISTS", RECORDS, "broken")).toBe(0);
         expect(await server.run("ZSCORE", `${RECORDS}:expiry`, "broken")).toBeNull();
-        await stores.sessions.create(record(clock, "new"));
-        expect(await stores.sessions.endAll("ann@example.org")).toEqual(["new", "whole"]);
-        expect(await server.run("ZCARD", `${RECORDS}:addresses`)).toBe(0);
+        await add(store, "new", clock);
+        const taken = await things(store).takeAll("owner", "ann");
+        expect(taken.map(({ id }) => id).toSorted()).toEqual(["new", "whole"]);
+        expect(await server.run("ZCARD", `${RECORDS}:by:owner`)).toBe(0);
       });
 
       test.each(BROKEN)("(%s) that has expired keeps nobody from signing in", async (_, value) => {
         const server = await startOwn();
-        const clock = createTestClock();
-        const stores = await open(server.url, clock);
+        const clock = testClock();
+        const store = await open(server.url, clock);
         for (let i = 0; i < 12; i++) {
-          await stores.sessions.create(record(clock, `s${i}`));
+          await add(store, `s${i}`, clock);
           await server.run("HSET", RECORDS, `s${i}`, value);
         }
         await server.run("HDEL", RECORDS, "s11");
         clock.advance(2 * HOUR);
         for (const id of ["one", "two"]) {
-          await stores.sessions.create(record(clock, id));
-          expect(await stores.sessions.find(id)).toMatchObject({ id });
+          await add(store, id, clock);
+          expect(await things(store).get(id)).toMatchObject({ id });
         }
         // Twelve have gone, ten with each that came.
         expect(await server.run("ZCARD", `${RECORDS}:expiry`)).toBe(2);
         expect(await server.run("HLEN", RECORDS)).toBe(2);
       });
 
-      test("among thousands hides none of the others from a list", async () => {
+      test("among thousands hides none of the others", async () => {
         const server = await startOwn();
-        const clock = createTestClock();
-        const stores = await open(server.url, clock);
+        const clock = testClock();
+        const store = await open(server.url, clock);
         const ids = Array.from({ length: 3_200 }, (_, i) => `s${String(i).padStart(4, "0")}`);
-        await Promise.all(
-          ids.map(async (id, i) => stores.sessions.create(record(clock, id, { createdAt: i }))),
-        );
+        await Promise.all(ids.map((id) => add(store, id, clock)));
         // A page of them, and more.
         for (const id of ids.slice(900, 2_300)) await server.run("HSET", RECORDS, id, "broken");
-        const listed = (await stores.sessions.list()).map(({ id }) => id);
-        expect(listed).toEqual([...ids.slice(0, 900), ...ids.slice(2_300)]);
+        const found = (await things(store).find({ most: 1e6 })).map(({ id }) => id);
+        expect(found.toSorted()).toEqual([...ids.slice(0, 900), ...ids.slice(2_300)]);
       });
 
       test("of a limit is as good as none", async () => {
@@ -623,7 +574,7 @@ describe.each(executables)("%s", (executable) => {
       const url = server.url.replace(/(?<=\/\/).*@/, userinfo);
       const stores = await open(url);
       expect(async () => stores.ready()).toThrow(reason);
-      expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("unavailable");
+      expect(async () => addOnce(stores, "t")).toThrow(StoreUnavailable);
       expect(stores.lines.join("\n")).toContain(reason);
       expect(stores.lines.join("\n")).not.toContain("Secret");
       await server.run("ACL", "SETUSER", "default", "on", "nopass", "~*", "&*", "+@all");
@@ -633,16 +584,18 @@ describe.each(executables)("%s", (executable) => {
       const server = await startOwn(WITH_USERS);
       const stores = await open(server.url);
       await stores.ready();
-      expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("fresh");
-      expect(await stores.tickets.isSpent("t")).toBe(true);
-      await stores.sessions.create(record(systemClock, "a"));
-      await stores.sessions.touch(record(systemClock, "a", { seenAt: Date.now() + 1 }));
-      expect(await stores.sessions.list()).toHaveLength(1);
-      expect(await stores.sessions.endAll("ann@example.org")).toEqual(["a"]);
+      expect(await addOnce(stores, "t")).toBe(true);
+      expect(await stores.records(ONCE).get("t")).toBeDefined();
+      await add(stores, "a");
+      const seen = await things(stores).get("a");
+      if (seen === undefined) throw new Error("gone");
+      expect(await things(stores).replace(seen, thing("ann", 1))).toBe(true);
+      expect(await things(stores).find({ most: 9 })).toHaveLength(1);
+      expect(await things(stores).takeAll("owner", "ann")).toHaveLength(1);
+      expect(await things(stores).take("a")).toBeUndefined();
       await stores.limits.hit("k", { limit: 1, windowMs: 1000 });
       await stores.limits.release("k");
-      expect(await stores.outbox.claim(false, 0, 1, 1)).toEqual([]);
-      expect(await stores.outbox.nextDue()).toBeUndefined();
+      expect(await stores.since()).toBeLessThanOrEqual(Date.now());
     });
 
     test("closed: throws, and lets the process end, whether the server is there or not", async () => {
@@ -650,8 +603,8 @@ describe.each(executables)("%s", (executable) => {
       const stores = await open(server.url);
       await stores.close();
       expect(async () => stores.ready()).toThrow("The store has been closed.");
-      expect(async () => stores.sessions.find("a")).toThrow(StoreUnavailable);
-      expect(await stores.tickets.spend("t", Date.now() + HOUR)).toBe("unavailable");
+      expect(async () => things(stores).get("a")).toThrow(StoreUnavailable);
+      expect(async () => addOnce(stores, "t")).toThrow(StoreUnavailable);
       expect(await inProcess(server.url)).toContain("ready");
       server.pause();
       expect(await inProcess(server.url)).toContain("does not answer");
@@ -691,10 +644,10 @@ async function inProcess(url: string, env: Readonly<Record<string, string>> = {}
   const source = join(import.meta.dir, "../../src");
   const code = `
     import { systemClock } from "${source}/clock.ts";
-    import { openValkeyStores } from "${source}/store/valkey.ts";
+    import { openValkeyStore } from "${source}/store/valkey.ts";
     const say = (message, { reason } = {}) => console.log(message, reason ?? "");
     const log = { error: say, warn: say, info: say, debug: say, trace: say, enabled: () => true };
-    const stores = await openValkeyStores({ url: ${JSON.stringify(url)}, clock: systemClock, log });
+    const stores = await openValkeyStore({ url: ${JSON.stringify(url)}, clock: systemClock, log });
     try { await stores.ready(); console.log("ready"); } catch (error) { console.log(error.message); }
     await stores.close();
   `;

@@ -7,8 +7,8 @@ import type { Mailer } from "../../src/mail/mailer.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import type { TunnelData } from "../../src/proxy/tunnel.ts";
 import { createGateway, type Gateway, listen } from "../../src/server.ts";
-import type { Stores } from "../../src/store/contracts.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import type { Store } from "../../src/store/store.ts";
 import { freePort } from "./process.ts";
 
 /** A whole gateway on a real port, with the clock, the mailer and the log in the test's hands. */
@@ -18,7 +18,7 @@ export type TestGateway = {
   readonly port: number;
   readonly gateway: Gateway;
   readonly mailbox: LocalMailbox;
-  readonly stores: Stores;
+  readonly stores: Store;
   /** Every line logged so far, at trace level. */
   readonly lines: readonly string[];
   /** Signs in through the front door, mail included, and gives the `Cookie` header of the session. */
@@ -34,7 +34,7 @@ export type TestGatewaySettings = {
   readonly mailer?: Mailer;
   /** False: mail is not shown, as where it is really sent. */
   readonly mailbox?: false;
-  readonly stores?: Stores;
+  readonly stores?: Store;
   /** Nobody who asks for a link waits by the clock unless this says so. */
   readonly pause?: Pause;
   /** Cuts slow heads sooner than anybody would want outside a test. */
@@ -76,7 +76,7 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
     },
   );
   const mailbox = createMailbox();
-  const stores = settings.stores ?? createMemoryStores({ clock });
+  const stores = settings.stores ?? createMemoryStore({ clock });
   const gateway = createGateway({
     options,
     email: undefined,

@@ -7,7 +7,7 @@ import { API_PREFIX } from "../../src/edge/target.ts";
 import { createMailbox } from "../../src/mail/mailbox.ts";
 import { createApp } from "../../src/server.ts";
 import { createServices } from "../../src/services.ts";
-import { createMemoryStores } from "../../src/store/memory.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
 import { SILENT } from "./silent.ts";
 
 /** Writes `static/openapi.json` from what the rooms declare. */
@@ -76,7 +76,7 @@ function declaredRoutes() {
       email: undefined,
       mailer: createMailbox(),
       mailbox: undefined,
-      stores: createMemoryStores({ clock: systemClock }),
+      stores: createMemoryStore({ clock: systemClock }),
       clock: systemClock,
       random: systemRandom,
       loggers: () => SILENT,

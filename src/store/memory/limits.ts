@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import type { LimitCount, LimitOutcome, LimitRule, LimitStore } from "../contracts.ts";
+import type { LimitCount, LimitOutcome, LimitRule, Limits } from "../limits.ts";
 import { createRecencyMap } from "./recency-map.ts";
 
 const ALLOWED: LimitOutcome = { allowed: true };
@@ -21,7 +21,7 @@ type Hits = {
  * At `capacity` keys the one unused for longest makes room. A caller who can send from that many addresses is beyond
  * what a limit by address stops.
  */
-export function createMemoryLimits(clock: Clock, capacity = 262_144): LimitStore & { readonly size: number } {
+export function createMemoryLimits(clock: Clock, capacity = 262_144): Limits & { readonly size: number } {
   const keys = createRecencyMap<Hits>();
 
   /**

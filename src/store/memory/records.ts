@@ -89,7 +89,7 @@ export function createMemoryRecords<T extends object>(
       const now = clock.now();
       expiry.sweep(now, drop);
       if (expiresAt <= now) return false;
-      checkRecord(kind, record);
+      checkRecord(kind, id, record);
       const before = records.get(id);
       if (kind.once && (before !== undefined || expiresAt <= expiry.sweptUntil)) return false;
       if (before !== undefined) {
@@ -106,7 +106,7 @@ export function createMemoryRecords<T extends object>(
     get: live,
 
     replace(seen, record) {
-      checkRecord(kind, record);
+      checkRecord(kind, seen.id, record);
       const current = live(seen.id);
       if (current === undefined || current.version !== seen.version) return false;
       const next = { ...current, version: current.version + 1, record };
@@ -140,23 +140,31 @@ export function createMemoryRecords<T extends object>(
       const now = clock.now();
       expiry.sweep(now, drop);
       const condition = conditionOf(kind, where);
-      let found: Seen<T>[];
+      const inRange = (seen: Seen<T>) =>
+        !(numberOf(seen) < (from ?? -Infinity) || numberOf(seen) > (until ?? Infinity));
+      let all: readonly Seen<T>[] = sorted;
+      let first = 0;
+      let end = sorted.length;
       if (condition !== undefined) {
         const ids = [...(indexes.get(condition[0])?.get(condition[1]) ?? [])];
-        found = ids.map((id) => records.get(id)).filter((seen) => seen !== undefined);
-        if (order !== undefined) found.sort(compare);
-        found = found.filter(
-          (seen) => !(numberOf(seen) < (from ?? -Infinity) || numberOf(seen) > (until ?? Infinity)),
-        );
+        all = ids.map((id) => records.get(id)).filter((seen) => seen !== undefined);
+        all = all.filter(inRange);
+        if (order !== undefined) all = all.toSorted(compare);
+        end = all.length;
       } else if (order !== undefined) {
-        const first = from === undefined ? 0 : placeOf((other) => numberOf(other) < from);
-        const end = until === undefined ? sorted.length : placeOf((other) => numberOf(other) <= until);
-        found = sorted.slice(first, end);
+        if (from !== undefined) first = placeOf((other) => numberOf(other) < from);
+        if (until !== undefined) end = placeOf((other) => numberOf(other) <= until);
       } else {
-        found = [...records.values()];
+        all = [...records.values()];
+        end = all.length;
       }
-      if (newestFirst) found.reverse();
-      return found.filter(({ expiresAt }) => expiresAt > now).slice(0, most);
+      // No more than is asked for is looked at: thousands may be due.
+      const found: Seen<T>[] = [];
+      for (let i = first; i < end && found.length < most; i++) {
+        const seen = all[newestFirst ? first + end - 1 - i : i];
+        if (seen !== undefined && seen.expiresAt > now) found.push(seen);
+      }
+      return found;
     },
 
     onTaken: taken.add,

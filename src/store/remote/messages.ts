@@ -1,10 +1,13 @@
-/** A process's stores, used by another process. The channel keeps order and loses nothing while both live. */
+import type { Kind } from "../records.ts";
+
+/** A process's store, used by another process. The channel keeps order and loses nothing while both live. */
 
 export type StoreCall = {
   readonly kind: "call";
   readonly id: number;
-  /** `sessions.find` and the like. */
-  readonly method: string;
+  /** Of what: records of a kind, the limits, the store itself, or something else that is kept at the other end. */
+  readonly of: Kind<object> | string;
+  readonly verb: string;
   readonly args: readonly unknown[];
 };
 
@@ -16,7 +19,5 @@ export type StoreAnswer = { readonly kind: "answer"; readonly id: number } & (
   | { readonly full: string }
 );
 
-export type StoreEvent =
-  | { readonly kind: "ended"; readonly session: string }
-  /** A record of this kind was taken. */
-  | { readonly kind: "taken"; readonly of: string; readonly id: string };
+/** A record of this kind was taken. */
+export type StoreEvent = { readonly kind: "taken"; readonly of: string; readonly id: string };

@@ -15,18 +15,18 @@ import { dirname } from "node:path";
 import type { Random } from "../../clock.ts";
 import { MIB } from "../../option/values.ts";
 import { asOwnerOf, haveOneOwner } from "../../rights.ts";
-import { StoreUnavailable } from "../contracts.ts";
+import { StoreUnavailable } from "../records.ts";
 import { describeFailure } from "./failure.ts";
 import { checkContents, contentsOf } from "./migrations.ts";
 import { connect } from "./open.ts";
+import { PREDECESSORS } from "./predecessor.ts";
 
 /** What a backup holds. */
 export type Backup = {
   readonly bytes: number;
   readonly schema: number;
-  readonly sessions: number;
-  readonly spentTickets: number;
-  readonly mails: number;
+  /** How many of each kind. */
+  readonly records: Readonly<Record<string, number>>;
 };
 
 const OWNER_ONLY = 0o600;
@@ -58,7 +58,7 @@ export function backUp(source: string, target: string, random: Random): Backup {
       // SQLite fills an empty file as it would make a new one, which would be open to others.
       closeSync(openSync(copied, "wx", OWNER_ONLY));
       const schema = copy(source, copied);
-      return { schema, ...inspect(copied) };
+      return { schema, records: inspect(copied) };
     });
     written = target;
     if (copied !== temporary)
@@ -113,22 +113,28 @@ function copy(source: string, target: string): number {
   }
 }
 
-function inspect(path: string): Omit<Backup, "bytes" | "schema"> {
+function inspect(path: string): Backup["records"] {
   const database = connect(path, 0);
   try {
     const verdict = database.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get()?.quick_check;
     if (verdict !== "ok") throw new StoreUnavailable(`The copy is damaged: ${verdict}.`);
-    return {
-      sessions: count(database, "sessions"),
-      spentTickets: count(database, "tickets"),
-      mails: count(database, "outbox"),
-    };
+    const tables = database
+      .query<{ name: string }, []>("SELECT name FROM sqlite_schema WHERE type = 'table'")
+      .all();
+    const records: Record<string, number> = {};
+    for (const { name } of tables) {
+      if (name.startsWith("records_")) records[name.slice("records_".length)] = count(database, name);
+    }
+    for (const [kind, name] of Object.entries(PREDECESSORS)) {
+      if (tables.some((table) => table.name === name)) records[kind] ??= count(database, name);
+    }
+    return records;
   } finally {
     database.close(true);
   }
 }
 
-function count(database: Database, table: "sessions" | "tickets" | "outbox"): number {
+function count(database: Database, table: string): number {
   return database.query<{ rows: number }, []>(`SELECT count(*) AS rows FROM ${table}`).get()?.rows ?? 0;
 }
 

@@ -1,5 +1,5 @@
 import { SQLiteError } from "bun:sqlite";
-import { StoreUnavailable } from "../contracts.ts";
+import { StoreUnavailable } from "../records.ts";
 
 /** What SQLite could not do, in words for people. They name no path: `/health/ready` repeats them to anybody. */
 export function describeFailure(error: SQLiteError): string {

@@ -5,7 +5,7 @@ import { open as openFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "../../observe/logger.ts";
-import { StoreUnavailable } from "../contracts.ts";
+import { StoreUnavailable } from "../records.ts";
 import { asUnavailable } from "./failure.ts";
 import { openConnection, openDatabase } from "./open.ts";
 

@@ -1,4 +1,4 @@
-import type { LimitCount, LimitOutcome, LimitRule, LimitStore } from "../contracts.ts";
+import type { LimitCount, LimitOutcome, LimitRule, Limits } from "../limits.ts";
 import type { SqliteHandle } from "./handle.ts";
 
 const ALLOWED: LimitOutcome = { allowed: true };
@@ -13,7 +13,7 @@ export function createSqliteLimits(
   handle: SqliteHandle,
   sharedNow: () => number,
   capacity = 262_144,
-): LimitStore & { sweep(most: number): boolean } {
+): Limits & { sweep(most: number): boolean } {
   const { relaxed } = handle;
   const select = relaxed.prepare<{ hits: string }, [string]>("SELECT hits FROM limits WHERE key = ?");
   const put = relaxed.prepare<never, [string, string, number, number]>(`

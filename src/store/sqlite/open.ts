@@ -2,9 +2,10 @@ import { Database, SQLiteError } from "bun:sqlite";
 import { chmodSync, closeSync, fchownSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { MIB } from "../../option/values.ts";
-import { StoreUnavailable } from "../contracts.ts";
+import { StoreUnavailable } from "../records.ts";
 import { asUnavailable } from "./failure.ts";
 import { checkContents, contentsOf, migrate } from "./migrations.ts";
+import { LEAVE_BEHIND } from "./predecessor.ts";
 
 const OWNER_ONLY = 0o600;
 /** Another process may be creating or migrating the database. Nothing is served yet, so waiting costs nobody. */
@@ -44,6 +45,7 @@ export function openDatabase(path: string, now: number): Opened {
     restrictToOwner(path);
     useWriteAheadLog(database, path);
     const versions = migrate(database, path, now);
+    if (versions.from === 0) database.run(LEAVE_BEHIND);
     tune(database, "power-cut");
     return { database, ...versions };
   } catch (error) {

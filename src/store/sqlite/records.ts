@@ -1,5 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import {
+  type Awaitable,
   checkRecord,
   conditionOf,
   createListeners,
@@ -38,23 +39,24 @@ export function createSqliteRecords<T extends object>(
   const taken = createListeners();
   handle.write(() => durable.transaction(() => createTable(kind, handle)).immediate());
 
-  const swept = `(SELECT value FROM state WHERE name = 'swept:${kind.name}')`;
-  const isNew = once ? `?4 > ${swept}` : "true";
-  const hasRoom =
-    capacity === undefined
-      ? "true"
-      : `(SELECT value FROM state WHERE name = 'count:${kind.name}') < ${capacity}`;
+  const isNew = once ? `?4 > (SELECT value FROM state WHERE name = 'swept:${kind.name}')` : "true";
+  const count = `SELECT value FROM state WHERE name = 'count:${kind.name}'`;
+  const hasRoom = capacity === undefined ? "true" : `(${count}) < ${capacity}`;
   // What has expired is not there any more; what comes once does not come again for that.
   const overExpired = once
     ? "NOTHING"
     : "UPDATE SET version = excluded.version, expires_at = excluded.expires_at, body = excluded.body WHERE expires_at <= ?2";
-  const insert = durable.prepare<never, [string, number, string, number]>(`
-    INSERT INTO ${table} (id, version, expires_at, body) SELECT ?1, ?2, ?4, ?3 WHERE ${isNew} AND ${hasRoom}
-    ON CONFLICT DO ${overExpired}`);
-  const refused = relaxed.prepare<{ found: number }, [string, number]>(
-    `SELECT 1 AS found WHERE EXISTS (SELECT 1 FROM ${table} WHERE id = ?1)${once ? ` OR ?2 <= ${swept}` : " OR ?2 IS NULL"}`,
+  const inserts = both<never, [string, number, string, number]>(
+    handle,
+    `INSERT INTO ${table} (id, version, expires_at, body) SELECT ?1, ?2, ?4, ?3 WHERE ${isNew} AND ${hasRoom}
+    ON CONFLICT DO ${overExpired}`,
   );
-  const select = durable.prepare<Row, [string]>(`SELECT ${COLUMNS} FROM ${table} WHERE id = ?`);
+  const held = relaxed.prepare<{ value: number }, []>(count);
+  const exists = relaxed.prepare<{ found: number }, [string]>(`SELECT 1 AS found FROM ${table} WHERE id = ?`);
+  // Without the id, which is known: making a text of it would cost as much as reading the record.
+  const select = relaxed.prepare<Omit<Row, "id">, [string]>(
+    `SELECT version, expires_at AS expiresAt, body FROM ${table} WHERE id = ?`,
+  );
   const update = `UPDATE ${table} SET version = version + 1, body = ?3 WHERE id = ?1 AND version = ?2 AND expires_at > ?4`;
   const updates = both<never, [string, number, string, number]>(handle, update);
   const removals = both<Row, [string]>(handle, `DELETE FROM ${table} WHERE id = ? RETURNING ${COLUMNS}`);
@@ -83,24 +85,19 @@ export function createSqliteRecords<T extends object>(
   });
 
   /** Undefined for one that has expired, and for one that somebody has broken by hand: it counts as gone, alone. */
-  function seenOf(row: Row | null, now: number): Seen<T> | undefined {
+  function seenOf(id: string, row: Omit<Row, "id"> | null, now: number): Seen<T> | undefined {
     if (row === null || row.expiresAt <= now) return undefined;
+    const { version, expiresAt, body } = row;
     try {
-      const { body, ...rest } = row;
-      return { ...rest, record: JSON.parse(body) as T };
+      return { id, version, expiresAt, record: JSON.parse(body) as T };
     } catch {
       return undefined;
     }
   }
 
-  /** Whether something other than a want of room keeps it out. */
-  function isTooLate(id: string, expiresAt: number): boolean {
-    return handle.read(() => refused.get(id, expiresAt)) !== null;
-  }
-
   function seenOfAll(rows: readonly Row[]): Seen<T>[] {
     const now = clock.now();
-    return rows.map((row) => seenOf(row, now)).filter((seen) => seen !== undefined);
+    return rows.map((row) => seenOf(row.id, row, now)).filter((seen) => seen !== undefined);
   }
 
   function rowsFor({ where, from, until, newestFirst, most }: Query<T>): Row[] {
@@ -123,40 +120,51 @@ export function createSqliteRecords<T extends object>(
     return statement.all(...conditions.map(([, value]) => value), most);
   }
 
+  /** Whether there is no room for another, not even that of what has expired: told by looking, which takes no lock from others. */
+  function isFull(now: number): boolean {
+    if (capacity === undefined || (handle.read(() => held.get())?.value ?? 0) < capacity) return false;
+    if (handle.read(() => expired.get(now)) === null) return true;
+    handle.write(() => forgetSome.immediate(now, capacity));
+    return (handle.read(() => held.get())?.value ?? 0) >= capacity;
+  }
+
+  /** What `grouped` was written is there for all to see at once, and said when the disk has it. */
+  function said<Result>(result: Result, write: Write): Awaitable<Result> {
+    return write === "grouped" ? handle.synced().then(() => result) : result;
+  }
+
   return {
-    add(id, record, expiresAt) {
+    add(id, record, expiresAt, write = "durable") {
       const now = clock.now();
       if (expiresAt <= now) return false;
-      checkRecord(kind, record);
-      const run = () => handle.write(() => insert.run(id, now, jsonOf(record), expiresAt)).changes === 1;
-      if (run()) return true;
-      if (capacity === undefined || isTooLate(id, expiresAt)) return false;
-      // Full, but perhaps of what has expired.
-      handle.write(() => forgetSome.immediate(now, capacity));
-      if (run()) return true;
-      if (isTooLate(id, expiresAt)) return false;
-      throw new StoreFull(`The database holds ${capacity} of ${kind.name} and takes no more.`);
+      checkRecord(kind, id, record);
+      if (isFull(now) && handle.read(() => exists.get(id)) === null)
+        throw new StoreFull(`The database holds ${capacity} of ${kind.name} and takes no more.`);
+      const run = () => inserts[write].run(id, now, jsonOf(record), expiresAt);
+      return said(handle.write(run).changes === 1, write);
     },
 
     get: (id) =>
       seenOf(
+        id,
         handle.read(() => select.get(id)),
         clock.now(),
       ),
 
     replace(seen, record, write = "durable") {
-      checkRecord(kind, record);
+      checkRecord(kind, seen.id, record);
       const run = () => updates[write].run(seen.id, seen.version, jsonOf(record), clock.now());
-      return handle.write(run).changes === 1;
+      return said(handle.write(run).changes === 1, write);
     },
 
     take(id, write = "durable") {
       const seen = seenOf(
+        id,
         handle.write(() => removals[write].get(id)),
         clock.now(),
       );
       if (seen !== undefined) taken.tell(id);
-      return seen?.record;
+      return said(seen?.record, write);
     },
 
     takeAll(field, value) {
@@ -182,10 +190,8 @@ function both<Result, Parameters extends (string | number)[]>(
   { durable, relaxed }: SqliteHandle,
   sql: string,
 ) {
-  const prepared = {
-    durable: durable.prepare<Result, Parameters>(sql),
-    light: relaxed.prepare<Result, Parameters>(sql),
-  };
+  const light = relaxed.prepare<Result, Parameters>(sql);
+  const prepared = { durable: durable.prepare<Result, Parameters>(sql), light, grouped: light };
   return prepared satisfies Readonly<Record<Write, unknown>>;
 }
 
@@ -197,15 +203,14 @@ function expression(field: string): string {
 /** Table, indexes, and what is counted. Nothing happens where they are. */
 function createTable<T>({ name, by = [], order, capacity, once }: Kind<T>, { durable }: SqliteHandle): void {
   const table = `records_${name}`;
+  const index = (suffix: string, columns: string) =>
+    durable.run(`CREATE INDEX IF NOT EXISTS ${table}_${suffix} ON ${table} (${columns})`);
+  const inOrder = order === undefined ? "" : `${expression(order)}, id`;
   durable.run(`CREATE TABLE IF NOT EXISTS ${table} (id TEXT PRIMARY KEY, version INTEGER NOT NULL,
     expires_at INTEGER NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID`);
-  durable.run(`CREATE INDEX IF NOT EXISTS ${table}_expiry ON ${table} (expires_at)`);
-  for (const field of by) {
-    durable.run(`CREATE INDEX IF NOT EXISTS ${table}_by_${field} ON ${table} (${expression(field)})`);
-  }
-  if (order !== undefined) {
-    durable.run(`CREATE INDEX IF NOT EXISTS ${table}_order ON ${table} (${expression(order)}, id)`);
-  }
+  index("expiry", "expires_at");
+  for (const field of by) index(`by_${field}`, [expression(field), inOrder].filter(Boolean).join(", "));
+  if (inOrder !== "") index("order", inOrder);
   if (once) durable.run(`INSERT OR IGNORE INTO state VALUES ('swept:${name}', 0)`);
   if (capacity === undefined) return;
   // Counting the rows by looking at them would cost more than everything else about an addition.

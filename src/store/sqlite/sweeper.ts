@@ -1,4 +1,4 @@
-import { StoreUnavailable } from "../contracts.ts";
+import { StoreUnavailable } from "../records.ts";
 
 /** Deletes at most so many expired rows; true if it did delete as many, and there may be more. */
 export type Sweep = (most: number) => boolean;

@@ -1,4 +1,4 @@
-import type { LimitCount, LimitRule, LimitStore } from "../contracts.ts";
+import type { LimitCount, LimitRule, Limits } from "../limits.ts";
 import { limitKey } from "./keys.ts";
 import type { Link } from "./link.ts";
 import { runScript, script } from "./script.ts";
@@ -32,7 +32,7 @@ return 0
 /** How much longer than a window its hits are kept, in milliseconds. */
 const MARGIN_MS = 60_000;
 
-export function createValkeyLimits(link: Link): LimitStore {
+export function createValkeyLimits(link: Link): Limits {
   return {
     async hit(key: string, rule: LimitRule, wider: readonly LimitCount[] = []) {
       const counts = [{ key, rule }, ...wider].filter((one) => one.rule.limit > 0);
@@ -40,7 +40,7 @@ export function createValkeyLimits(link: Link): LimitStore {
       const keys = counts.map((one) => limitKey(one.key));
       const rules = counts.map((one) => one.rule);
       const args = rules.flatMap(({ limit, windowMs }) => [limit, windowMs, Math.ceil(windowMs) + MARGIN_MS]);
-      const wait = Number(await runScript(link, HIT, keys, [link.sharedNow(), ...args]));
+      const wait = Number(await runScript(link.run, HIT, keys, [link.sharedNow(), ...args]));
       return wait === 0 ? { allowed: true } : { allowed: false, retryAfterMs: wait };
     },
 

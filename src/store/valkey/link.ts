@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "../../observe/logger.ts";
-import { StoreUnavailable } from "../contracts.ts";
-import { endedChannel } from "./keys.ts";
+import { StoreUnavailable } from "../records.ts";
+import { takenChannel } from "./keys.ts";
 import { openPair, type Pair } from "./pair.ts";
 
 /** The way to the server, for as long as the stores are open. Connections come and go; it comes back by itself. */
@@ -15,7 +15,7 @@ export type Link = {
    * monotonic clock, set by the server's once for each connection.
    */
   sharedNow(): number;
-  /** The channel on which ended sessions are told. */
+  /** The channel on which it is told what was taken. */
   readonly channel: string;
   /** Tells of each message on the channel. */
   onMessage(listener: (message: string) => void): void;
@@ -37,7 +37,7 @@ const CHECK_EVERY_MS = 10_000;
  */
 export async function openLink({ url, clock, log }: LinkSettings): Promise<Link> {
   const { host: server, pathname } = new URL(url);
-  const channel = endedChannel(pathname.slice(1));
+  const channel = takenChannel(pathname.slice(1));
   const messageListeners: Array<(message: string) => void> = [];
   const missedListeners: Array<() => void> = [];
   const closing = new AbortController();

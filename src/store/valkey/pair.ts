@@ -2,9 +2,11 @@ import { RedisClient } from "bun";
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "../../observe/logger.ts";
 import { messageOf } from "../../observe/message-of.ts";
-import { READY_FOR_MS, StoreUnavailable } from "../contracts.ts";
+import { StoreUnavailable } from "../records.ts";
+import { READY_FOR_MS } from "../store.ts";
 import { diagnose } from "./diagnosis.ts";
 import { PROBE, SINCE } from "./keys.ts";
+import { takeOver } from "./predecessor.ts";
 import { ValkeyRefusal } from "./refusal.ts";
 
 /**
@@ -113,6 +115,8 @@ export async function openPair(settings: PairSettings): Promise<Pair> {
     await run("SET", [SINCE, String(clock.now()), "NX"]);
   }
 
+  const keepUp = () => takeOver({ run, channel }, { clock, log });
+
   /** One question at a time, however many ask: the endpoint is open to everybody. */
   async function ready(): Promise<void> {
     if (lostBecause === undefined && clock.monotonic() < readyUntil) return;
@@ -143,7 +147,7 @@ export async function openPair(settings: PairSettings): Promise<Pair> {
   try {
     await connect();
     const ahead = await measureClock();
-    await Promise.all([probe(), beginTime()]).catch((error: unknown) => {
+    await Promise.all([probe(), beginTime().then(keepUp)]).catch((error: unknown) => {
       if (!(error instanceof ValkeyRefusal && READ_ONLY_FOR_NOW.has(error.word))) throw error;
     });
     await answered(() => events.subscribe(channel, settings.onMessage));
@@ -153,6 +157,7 @@ export async function openPair(settings: PairSettings): Promise<Pair> {
       ready,
       async check() {
         await Promise.all([probe(), beginTime(), answered(() => events.ping())]);
+        await keepUp();
       },
       ahead,
     };

@@ -1,4 +1,5 @@
 import type { Clock } from "../../clock.ts";
+import type { Logger } from "../../observe/logger.ts";
 import {
   checkRecord,
   conditionOf,
@@ -11,20 +12,19 @@ import {
   StoreFull,
 } from "../records.ts";
 import { recordKeys } from "./keys.ts";
-import type { Link } from "./link.ts";
-import { KEEP, MARGIN_MS, runScript, script } from "./script.ts";
+import { KEEP, MARGIN_MS, type Run, runScript, script } from "./script.ts";
 import { createToldOnce } from "./told-once.ts";
 
 /**
  * Records of one kind. A hash: id → `version LF expiry LF the record as JSON`. Sorted sets: ids by expiry, which decides whether
  * a record is alive; ids by the order field; and for each field of `by` its `value LF id` in alphabetical order (an LF is in
- * no value, see `checkRecord`). Up to what expiry records of a kind that comes `once` were forgotten. All of them are `KEYS`.
+ * no value, see `checkRecord`). All of them are `KEYS`.
  *
- * Each addition takes up to ten expired ones with it. When nobody comes any more, the keys themselves run out. Whatever
- * cannot be read, because somebody else has written it, counts as gone, alone.
+ * Each addition takes up to ten expired ones with it. When nobody comes any more, the keys themselves run out. What somebody
+ * else has written in between, or cut off, costs the record it belongs to and no other.
  */
 const COMMON = `
-local records, expiry, order, swept = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local records, expiry, order = KEYS[1], KEYS[2], KEYS[3]
 local fields = cjson.decode(ARGV[1])
 local now = tonumber(ARGV[2])
 local function parts(value)
@@ -37,7 +37,7 @@ local function index(id, body, change)
   for i, field in ipairs(fields.by) do
     if type(record[field]) == "string" then
       local member = record[field] .. "\\n" .. id
-      if change == "add" then redis.call("ZADD", KEYS[4 + i], 0, member) else redis.call("ZREM", KEYS[4 + i], member) end
+      if change == "add" then redis.call("ZADD", KEYS[3 + i], 0, member) else redis.call("ZREM", KEYS[3 + i], member) end
     end
   end
   if fields.order and change == "add" then redis.call("ZADD", order, string.format("%.17g", record[fields.order]), id) end
@@ -63,17 +63,11 @@ local id, body, expires, ttl, capacity = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ton
 cjson.decode(body)
 local before = redis.call("HGET", records, id)
 local _, ends = parts(before or "")
-if before and (fields.once or (ends and ends > now)) then return 0 end
+if before and ends and ends > now then return 0 end
 for _, old in ipairs(redis.call("ZRANGEBYSCORE", expiry, "-inf", now, "LIMIT", 0, 10)) do
-  local value = redis.call("HGET", records, old)
-  if fields.once and value then
-    local _, ended = parts(value)
-    if (ended or 0) > tonumber(redis.call("GET", swept) or 0) then redis.call("SET", swept, string.format("%d", ended)) end
-  end
-  remove(old, value or "")
+  remove(old, redis.call("HGET", records, old) or "")
 end
 if before then remove(id, before) end
-if fields.once and tonumber(expires) <= tonumber(redis.call("GET", swept) or 0) then return 0 end
 if capacity >= 0 and redis.call("HLEN", records) >= capacity then return -1 end
 redis.call("HSET", records, id, ARGV[2] .. "\\n" .. expires .. "\\n" .. body)
 redis.call("ZADD", expiry, expires, id)
@@ -96,9 +90,10 @@ return 1
 const TAKE = script(`${COMMON}
 local id, channel = ARGV[3], ARGV[4]
 local there = redis.call("HGET", records, id)
-if not there then return false end
+-- What writes nothing may still be refused by a server that is full.
+if not there and not redis.call("ZSCORE", expiry, id) then return false end
 local value = live(id)
-remove(id, there)
+remove(id, there or "")
 if not value then return false end
 redis.call("PUBLISH", channel, fields.name .. "\\n" .. id)
 return value
@@ -108,7 +103,7 @@ const TAKE_ALL = script(`${COMMON}
 local which, value, channel = tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local ids, values = {}, {}
 -- A vertical tab is what comes after a line feed.
-for _, member in ipairs(redis.call("ZRANGEBYLEX", KEYS[4 + which], "[" .. value .. "\\n", "(" .. value .. "\\v")) do
+for _, member in ipairs(redis.call("ZRANGEBYLEX", KEYS[3 + which], "[" .. value .. "\\n", "(" .. value .. "\\v")) do
   local id = string.sub(member, #value + 2)
   local alive = live(id)
   if alive then
@@ -116,34 +111,57 @@ for _, member in ipairs(redis.call("ZRANGEBYLEX", KEYS[4 + which], "[" .. value 
     redis.call("PUBLISH", channel, fields.name .. "\\n" .. id)
   end
   remove(id, redis.call("HGET", records, id) or "")
-  redis.call("ZREM", KEYS[4 + which], member)
+  redis.call("ZREM", KEYS[3 + which], member)
 end
 return {ids, values}
 `);
 
-/** A page of ids with their values and scores, from one of the sorted sets. */
+/** Removes what cannot be read, unless it has changed since. */
+const DROP = script(`${COMMON}
+local id, value = ARGV[3], ARGV[4]
+if redis.call("HGET", records, id) ~= value then return 0 end
+remove(id, value)
+return 1
+`);
+
+/** A page of members with their scores and records, from one of the sorted sets. */
 const PAGE = script(`${COMMON}
-local key, kind, from, till, skip, most = KEYS[tonumber(ARGV[3])], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local ids, cut = {}, 0
-if kind == "lex" then
-  ids, cut = redis.call("ZRANGEBYLEX", key, from, till, "LIMIT", skip, most), #from - 1
-elseif kind == "newest" then
-  ids = redis.call("ZREVRANGEBYSCORE", key, till, from, "LIMIT", skip, most)
+local key, command, from, till, skip, most = KEYS[tonumber(ARGV[3])], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local members, ids, places = {}, {}, {}
+if command == "ZRANGEBYLEX" then
+  members = redis.call(command, key, from, till, "LIMIT", skip, most)
+  for i, member in ipairs(members) do ids[i], places[i] = string.match(member, "[^\\n]*$"), "[" .. member end
 else
-  ids = redis.call("ZRANGEBYSCORE", key, from, till, "LIMIT", skip, most)
+  members = redis.call(command, key, from, till, "WITHSCORES", "LIMIT", skip, most)
+  for i = 1, #members, 2 do ids[#ids + 1], places[#places + 1] = members[i], members[i + 1] end
 end
-if #ids == 0 then return {{}, {}} end
-for i, id in ipairs(ids) do ids[i] = string.sub(id, cut + 1) end
-return {ids, redis.call("HMGET", records, unpack(ids))}
+if #ids == 0 then return {{}, {}, {}} end
+return {ids, redis.call("HMGET", records, unpack(ids)), places}
 `);
 
 /** So many at a time: a list of everything at once would keep the server from everybody else. */
 const PAGE_SIZE = 1_000;
 
-export function createValkeyRecords<T extends object>(kind: Kind<T>, link: Link, clock: Clock): Records<T> {
-  const { name, by = [], order, capacity = -1, once = false } = kind;
+/** A sorted set, by its place among the keys, and what to ask of it. */
+type Range = { readonly key: number; readonly command: string; readonly bounds: readonly [string, string] };
+type Page = [ids: string[], values: (string | null)[], places: string[]];
+
+export function createValkeyRecords<T extends object>(
+  kind: Kind<T>,
+  settings: {
+    readonly link: {
+      readonly run: Run;
+      readonly channel: string;
+      onMessage(listener: (message: string) => void): void;
+    };
+    readonly clock: Clock;
+    readonly log: Logger;
+  },
+): Records<T> {
+  const { link, clock, log } = settings;
+  const { name, by = [], order, capacity = -1 } = kind;
   const keys = recordKeys(name, by);
-  const fields = JSON.stringify({ name, by, order, once });
+  const fields = JSON.stringify({ name, by, order });
   const taken = createToldOnce(createListeners());
 
   link.onMessage((message) => {
@@ -151,44 +169,74 @@ export function createValkeyRecords<T extends object>(kind: Kind<T>, link: Link,
   });
 
   const run = (what: typeof ADD, ...args: (string | number)[]) =>
-    runScript(link, what, keys, [fields, Math.ceil(clock.now()), ...args]);
+    runScript(link.run, what, keys, [fields, Math.ceil(clock.now()), ...args]);
 
-  function seenOf(id: string, value: string | null | undefined): Seen<T> | undefined {
-    const [, version = "", expiresAt = "", body = ""] = /^(\d+)\n(\d+)\n(.*)$/s.exec(value ?? "") ?? [];
-    if (!(Number(expiresAt) > clock.now())) return undefined;
+  /** Never rejects: whether or not it can be removed, it is no record. Whoever removes it says so, once. */
+  async function drop(id: string, value: string): Promise<undefined> {
+    if ((await run(DROP, id, value).catch(() => 0)) !== 1) return;
+    log.error("removed a record that cannot be read", { kind: name, id: id.slice(0, 8) });
+  }
+
+  /** Undefined for one that has expired. */
+  function seenOf(id: string, value: string | null | undefined): Seen<T> | "broken" | undefined {
+    if (value === null || value === undefined) return undefined;
+    const [, version = "", expires = "", body = ""] = /^(\d+)\n(\d+)\n(.*)$/s.exec(value) ?? [];
     try {
       const record = JSON.parse(body) as T;
-      // Written by somebody else, it may be anything.
-      return typeof record === "object"
-        ? { id, version: Number(version), expiresAt: Number(expiresAt), record }
-        : undefined;
+      if (typeof record !== "object" || record === null || Array.isArray(record)) return "broken";
+      const expiresAt = Number(expires);
+      return expiresAt > clock.now() ? { id, version: Number(version), expiresAt, record } : undefined;
     } catch {
-      return undefined;
+      return "broken";
     }
   }
 
-  function seenOfAll([ids, values]: Page): Seen<T>[] {
-    return ids.map((id, i) => seenOf(id, values[i])).filter((seen) => seen !== undefined);
+  function seenOfAll(ids: readonly string[], values: readonly (string | null)[]): Seen<T>[] {
+    const all = ids.map((id, i) => seenOf(id, values[i]));
+    return all.filter((seen) => seen !== undefined && seen !== "broken");
   }
 
   const numberOf = (seen: Seen<T>) => (order === undefined ? 0 : (seen.record[order] as number));
 
-  /** Which sorted set to look through, and between which bounds. */
-  function rangeOf({ where, from, until, newestFirst }: Query<T>): (string | number)[] {
+  /** Which sorted set to look through, how, and between which bounds. */
+  function rangeOf({ where, from = -Infinity, until = Infinity, newestFirst }: Query<T>): Range {
     const condition = conditionOf(kind, where);
     if (condition !== undefined) {
       const [field, value] = condition;
-      return [5 + by.indexOf(field as keyof T & string), "lex", `[${value}\n`, `(${value}\v`];
+      const key = 4 + by.indexOf(field as keyof T & string);
+      return { key, command: "ZRANGEBYLEX", bounds: [`[${value}\n`, `(${value}\v`] };
     }
-    if (order === undefined) return [2, "oldest", `(${clock.now()}`, "+inf"];
-    return [3, newestFirst ? "newest" : "oldest", from ?? "-inf", until ?? "+inf"];
+    if (order === undefined)
+      return { key: 2, command: "ZRANGEBYSCORE", bounds: [`(${clock.now()}`, scoreOf(Infinity)] };
+    const [low, high] = [scoreOf(from), scoreOf(until)];
+    if (newestFirst) return { key: 3, command: "ZREVRANGEBYSCORE", bounds: [high, low] };
+    return { key: 3, command: "ZRANGEBYSCORE", bounds: [low, high] };
+  }
+
+  /** Page by page, each from where the one before ended, past those of its last place: others come and go meanwhile. */
+  async function look(query: Query<T>, most: number): Promise<Seen<T>[]> {
+    const found = new Map<string, Seen<T>>();
+    const { key, command, bounds } = rangeOf(query);
+    const size = Math.min(most, PAGE_SIZE);
+    let [from, till] = bounds;
+    for (let skip = 0; found.size < most; ) {
+      const page = (await run(PAGE, key, command, from, till, skip, size)) as Page;
+      const [ids, values, places] = page;
+      for (const seen of seenOfAll(ids, values)) found.set(seen.id, seen);
+      const last = places.at(-1);
+      if (last === undefined || ids.length < size) break;
+      const alike = places.length - places.indexOf(last);
+      skip = from === last ? skip + alike : alike;
+      from = last;
+    }
+    return [...found.values()];
   }
 
   return {
     async add(id, record, expiresAt) {
       const now = clock.now();
       if (expiresAt <= now) return false;
-      checkRecord(kind, record);
+      checkRecord(kind, id, record);
       const expires = Math.ceil(expiresAt);
       const ttl = expires - Math.floor(now) + MARGIN_MS;
       const added = Number(await run(ADD, id, jsonOf(record), expires, ttl, capacity));
@@ -198,41 +246,38 @@ export function createValkeyRecords<T extends object>(kind: Kind<T>, link: Link,
       return added === 1;
     },
 
-    get: async (id) => seenOf(id, (await link.run("HGET", [keys[0], id])) as string | null),
+    async get(id) {
+      const value = (await link.run("HGET", [keys[0], id])) as string | null;
+      const seen = seenOf(id, value);
+      return seen === "broken" ? drop(id, value ?? "") : seen;
+    },
 
     async replace(seen, record) {
-      checkRecord(kind, record);
+      checkRecord(kind, seen.id, record);
       return Number(await run(REPLACE, seen.id, jsonOf(record), seen.version)) === 1;
     },
 
     async take(id) {
       const value = (await run(TAKE, id, link.channel)) as string | null;
       if (value !== null) taken.tell(id);
-      return seenOf(id, value)?.record;
+      return seenOfAll([id], [value])[0]?.record;
     },
 
     async takeAll(field, value) {
       conditionOf(kind, { [field]: value } as Record<keyof T & string, string>);
       if (isNowhere(value)) return [];
-      const page = (await run(TAKE_ALL, 1 + by.indexOf(field), value, link.channel)) as Page;
-      for (const id of page[0]) taken.tell(id);
-      return seenOfAll(page);
+      const all = await run(TAKE_ALL, 1 + by.indexOf(field), value, link.channel);
+      const [ids, values] = all as [string[], string[]];
+      for (const id of ids) taken.tell(id);
+      return seenOfAll(ids, values);
     },
 
     async find(query) {
       if (isNowhere(conditionOf(kind, query.where)?.[1])) return [];
       const { where, from = -Infinity, until = Infinity, newestFirst, most } = query;
-      const found = new Map<string, Seen<T>>();
-      const [key = 0, how = "", ...bounds] = rangeOf(query);
-      // Few are asked for: no more are looked at. Those of one value are put in order here, so all of them are.
-      const size = where === undefined ? Math.min(most, PAGE_SIZE) : PAGE_SIZE;
-      for (let skip = 0; where !== undefined || found.size < most; skip += size) {
-        const page = (await run(PAGE, key, how, ...bounds, skip, size)) as Page;
-        for (const seen of seenOfAll(page)) found.set(seen.id, seen);
-        if (page[0].length < size) break;
-      }
-      const all = [...found.values()];
-      if (where === undefined) return all.slice(0, most);
+      if (where === undefined) return (await look(query, most)).slice(0, most);
+      // Those of one value are put in order here, so all of them are looked at.
+      const all = await look(query, Number.MAX_SAFE_INTEGER);
       const matching = all.filter((seen) => numberOf(seen) >= from && numberOf(seen) <= until);
       if (order !== undefined) matching.sort((a, b) => numberOf(a) - numberOf(b) || (a.id < b.id ? -1 : 1));
       return (newestFirst ? matching.reverse() : matching).slice(0, most);
@@ -243,8 +288,6 @@ export function createValkeyRecords<T extends object>(kind: Kind<T>, link: Link,
 }
 
 /** The index keeps value and id in one text, with an LF between: what asks for one would reach into the ids of another value. */
-function isNowhere(value: string | undefined): boolean {
-  return value?.includes("\n") === true;
-}
+const isNowhere = (value: string | undefined) => value?.includes("\n") === true;
 
-type Page = [ids: string[], values: (string | null)[]];
+const scoreOf = (number: number) => (Number.isFinite(number) ? String(number) : number < 0 ? "-inf" : "+inf");

@@ -1,4 +1,4 @@
-import { StoreUnavailable } from "../contracts.ts";
+import { StoreUnavailable } from "../records.ts";
 
 /** The server answered with an error. `word` is the first one of its reply, such as `READONLY`. */
 export class ValkeyRefusal extends StoreUnavailable {

@@ -1,5 +1,7 @@
-import type { Link } from "./link.ts";
 import { ValkeyRefusal } from "./refusal.ts";
+
+/** Sends one command. @throws {StoreUnavailable} */
+export type Run = (command: string, args: string[]) => Promise<unknown>;
 
 /** A Lua script that the server runs as one step. All its keys are in `KEYS`. */
 export type Script = { readonly source: string; readonly sha1: string };
@@ -13,17 +15,17 @@ export function script(source: string): Script {
  * @throws {StoreUnavailable}
  */
 export async function runScript(
-  link: Link,
+  run: Run,
   { source, sha1 }: Script,
   keys: readonly string[],
   args: readonly (string | number)[],
 ): Promise<unknown> {
   const rest = [String(keys.length), ...keys, ...args.map(String)];
   try {
-    return await link.run("EVALSHA", [sha1, ...rest]);
+    return await run("EVALSHA", [sha1, ...rest]);
   } catch (error) {
     if (!(error instanceof ValkeyRefusal && error.word === "NOSCRIPT")) throw error;
-    return link.run("EVAL", [source, ...rest]);
+    return run("EVAL", [source, ...rest]);
   }
 }
 

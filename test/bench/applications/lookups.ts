@@ -1,9 +1,10 @@
 import { createHash, randomInt } from "node:crypto";
 import { type Clock, systemClock } from "../../../src/clock.ts";
 import { createLoggers } from "../../../src/observe/log.ts";
-import type { SessionRecord } from "../../../src/store/contracts.ts";
+import { type KeptSession, SESSIONS } from "../../../src/session/record.ts";
 import { storeLocation } from "../../../src/store/location.ts";
-import { openStores } from "../../../src/store/open.ts";
+import { openStore } from "../../../src/store/open.ts";
+import type { Awaitable, Seen } from "../../../src/store/records.ts";
 
 /**
  * A store with many sessions, and nothing else in its process, that is told over HTTP what to do. Arguments: the port to
@@ -31,7 +32,7 @@ const log = createLoggers({
 /** On this clock seconds pass from one look to the next: what is asked here is the store, never a cache in front of it. */
 let leaps = 0;
 const clock: Clock = { now: systemClock.now, monotonic: () => systemClock.monotonic() + 10_000 * ++leaps };
-const stores = await openStores(storeLocation(store), { clock, log });
+const records = (await openStore(storeLocation(store), { clock, log })).records(SESSIONS);
 
 /** As long as a real one and as evenly spread, and the same every time. */
 function idOf(number: number): string {
@@ -54,19 +55,17 @@ const AT_ONCE = 500;
 async function fill(): Promise<void> {
   const now = Date.now();
   for (let from = 0; from < sessions; from += AT_ONCE) {
-    const made: (void | Promise<void>)[] = [];
+    const made: Awaitable<boolean>[] = [];
     for (let number = from; number < Math.min(from + AT_ONCE, sessions); number++) {
-      const record: SessionRecord = {
-        id: idOf(number),
+      const record: KeptSession = {
         email: `visitor-${number}@example.org`,
         createdAt: now,
-        expiresAt: now + 7 * 86_400_000,
         seenAt: now,
         ip: "192.0.2.1",
         userAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0",
         seal: `${now}.${"s".repeat(43)}`,
       };
-      made.push(stores.sessions.create(record));
+      made.push(records.add(idOf(number), record, now + 7 * 86_400_000));
     }
     await Promise.all(made);
   }
@@ -93,12 +92,12 @@ async function measure(seconds: number, batch: number): Promise<Lookups> {
 
 function one(): void | Promise<void> {
   next = (next + 1) % DRAWN;
-  const found = stores.sessions.find(drawn[next] ?? "");
+  const found = records.get(drawn[next] ?? "");
   if (found instanceof Promise) return found.then(mustExist);
   mustExist(found);
 }
 
-function mustExist(found: SessionRecord | undefined): void {
+function mustExist(found: Seen<KeptSession> | undefined): void {
   if (found === undefined) throw new Error("a session is not in the store");
 }
 

@@ -1,0 +1,41 @@
+import { FOREVER, type Kind, type Seen } from "../store/records.ts";
+
+/** One signed-in browser. `id` is a keyed hash of the cookie, so a stolen store opens no session. */
+export type SessionRecord = {
+  readonly id: string;
+  /** Canonical address (`identity/address.ts`). */
+  readonly email: string;
+  readonly createdAt: number;
+  /** The absolute end, whatever the use. */
+  readonly expiresAt: number;
+  /** Last use; written at most once a minute. */
+  readonly seenAt: number;
+  /** Where it was made from, for the list an operator reads. */
+  readonly ip: string;
+  readonly userAgent: string;
+  /** Shows that the record is ours (`seal.ts`). Empty in records of an older version. */
+  readonly seal: string;
+};
+
+/** As the store keeps it, which knows id and end by itself. */
+export type KeptSession = Omit<SessionRecord, "id" | "expiresAt">;
+
+export const SESSIONS: Kind<KeptSession> = { name: "session", by: ["email"], cached: true };
+
+/** Undefined for what has another form: somebody else has written it. */
+export function readSession({ id, expiresAt, record }: Seen<KeptSession>): SessionRecord | undefined {
+  const { email, createdAt, seenAt, ip, userAgent, seal } = record;
+  if (!isTime(createdAt) || !isTime(seenAt) || !isTime(expiresAt)) return undefined;
+  if (typeof email !== "string" || typeof seal !== "string") return undefined;
+  if (typeof ip !== "string" || typeof userAgent !== "string") return undefined;
+  return { id, email, createdAt, expiresAt, seenAt, ip, userAgent, seal };
+}
+
+export function keptOf({ id: _, expiresAt: __, ...kept }: SessionRecord): KeptSession {
+  return kept;
+}
+
+/** One that a `Date` can say. */
+function isTime(value: number): boolean {
+  return Number.isInteger(value) && Math.abs(value) <= FOREVER;
+}

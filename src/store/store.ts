@@ -1,0 +1,19 @@
+import type { Limits } from "./limits.ts";
+import type { Awaitable, RecordStore } from "./records.ts";
+
+/** Everything that is kept, in one of the back-ends. */
+export type Store = RecordStore & {
+  readonly limits: Limits;
+  /**
+   * When the back-end began to remember: anything from before may be forgotten. One that has lost what it knew says so from the
+   * moment that it is asked.
+   * @throws {StoreUnavailable}
+   */
+  since(): Awaitable<number>;
+  /** @throws {StoreUnavailable} with a reason for people while the store cannot be reached. */
+  ready(): Awaitable<void>;
+  close(): Awaitable<void>;
+};
+
+/** Anybody may ask whether the instance is ready, and each answer that is not remembered costs a write. */
+export const READY_FOR_MS = 1_000;
