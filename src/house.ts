@@ -71,6 +71,8 @@ export type Room = {
   readonly name: string;
   /** What it answers, below the reserved prefix and at the root. */
   readonly app?: Elysia;
+  /** Its part of the management API, declared when that is first asked for: it takes some milliseconds. */
+  api?(): Elysia;
   readonly rootPaths?: RootPaths;
   readonly authenticators?: readonly Authenticator[];
   /** Cut out of what the application receives, and not for it to set. */

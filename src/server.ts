@@ -1,5 +1,5 @@
 import type { Server } from "bun";
-import { Elysia, ValidationError } from "elysia";
+import { type AnyElysia, Elysia, ValidationError } from "elysia";
 import { createAdmit } from "./access/admit.ts";
 import { createLiveConnections, type LiveConnections } from "./access/live.ts";
 import type { Route } from "./access/route.ts";
@@ -14,6 +14,7 @@ import { createClientReader } from "./edge/client.ts";
 import { createCookieReader } from "./edge/cookies.ts";
 import { type AnswerOwn, answerOwn, arrivalOf } from "./edge/own.ts";
 import { CLAIM_ALL, type Claim, type RootPaths } from "./edge/root-paths.ts";
+import { API_PREFIX, isBelow } from "./edge/target.ts";
 import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
 import { createInline } from "./inline/inline.ts";
@@ -67,9 +68,9 @@ export type Gateway = House & {
   stop(): Promise<void>;
 };
 
-/** What answers below the reserved prefix, without a door: where no instance runs. */
-export function createApp(house: House): Elysia {
-  return asOne(roomsOf(house), house.loggers);
+/** The management API without a door: for where no instance runs. */
+export function createApi(house: House): Elysia {
+  return apiOf(roomsOf(house), house.loggers);
 }
 
 export function createGateway(settings: GatewaySettings): Gateway {
@@ -77,8 +78,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const { options, clock, loggers, audit, sessions, outbox } = house;
   const { idleSeconds = IDLE_SECONDS } = settings;
   const rooms = roomsOf(house);
-  const app = asOne(rooms, loggers);
-  const answer: AnswerOwn = (arrival) => answerOwn(app, arrival);
+  const answer = answerBy(rooms, loggers);
   const authenticators = rooms.flatMap((room) => room.authenticators ?? []);
   const cookies = rooms.flatMap((room) => room.cookies ?? []);
   const rootPaths = rootPathsOf(rooms, options.rootPaths);
@@ -162,18 +162,34 @@ function rootPathsOf(rooms: readonly Room[], option: boolean | "auto"): RootPath
   return all;
 }
 
-/** The rooms as one Elysia application, with one place for what they do not answer or cannot. */
-function asOne(rooms: readonly Room[], loggers: LoggerFor): Elysia {
+function answerBy(rooms: readonly Room[], loggers: LoggerFor): AnswerOwn {
+  const apps = rooms.flatMap(({ app }) => app ?? []);
+  const pages = asOne(new Elysia({ name: "runegate" }), apps, loggers);
+  let api: Elysia | undefined;
+  return (arrival) => {
+    if (!isBelow(arrival.target.path, API_PREFIX)) return answerOwn(pages, arrival);
+    api ??= apiOf(rooms, loggers);
+    return answerOwn(api, arrival);
+  };
+}
+
+function apiOf(rooms: readonly Room[], loggers: LoggerFor): Elysia {
+  const apps = rooms.flatMap((room) => room.api?.() ?? []);
+  // What a schema does not name is refused, not dropped; and `/sessions/` with a name forgotten is not all sessions.
+  return asOne(new Elysia({ name: "runegate/api", normalize: false, strictPath: true }), apps, loggers);
+}
+
+/** Several applications as one, with one place for what they do not answer or cannot. */
+function asOne(whole: AnyElysia, apps: readonly Elysia[], loggers: LoggerFor): Elysia {
   const log = loggers("edge");
-  // What a schema does not name is refused, not dropped.
-  const app = new Elysia({ name: "runegate", normalize: false }).onError(({ code, error, request }) => {
+  whole.onError(({ code, error, request }) => {
     const arrival = arrivalOf(request);
     if (code === "NOT_FOUND") return failure(arrival, NOT_FOUND);
     const reason = reasonOf(code === "PARSE" ? error.cause : error);
     return reason instanceof Refusal ? failure(arrival, reason.failure) : whenBroken(arrival, reason, log);
   });
-  for (const room of rooms) if (room.app !== undefined) app.use(room.app);
-  return app as unknown as Elysia;
+  for (const app of apps) whole.use(app);
+  return whole as unknown as Elysia;
 }
 
 /** Elysia's own errors quote the schema and all that was sent or, if it does not fit what was promised, answered. */

@@ -1,5 +1,5 @@
 import { Elysia } from "elysia";
-import { badRequest, json, NOT_FOUND, noContent, Refusal } from "../edge/answer.ts";
+import { badRequest, json, noContent, Refusal } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody, readJson } from "../edge/body.ts";
 import { arrivalOf, refuseOtherMethods } from "../edge/own.ts";
@@ -17,7 +17,7 @@ import type { Principal, Proof } from "../identity/principal.ts";
 /** Who may ask: a `user` is anybody who is let through, an `admin` whoever may open the control socket. */
 export type Rule = {
   readonly needs: "user" | "admin";
-  /** Only those who proved it so. */
+  /** How a user must have proved it: a key that leaks should not open everything that its owner may do. */
   readonly by?: Proof["kind"];
 };
 
@@ -32,13 +32,11 @@ export function openApi(name: string, { options, guardPost }: ApiHouse) {
 
   /** Before anything that was sent is looked at. @throws {Refusal} */
   async function admit(arrival: Arrival, rule: Rule): Promise<Principal> {
-    // Elysia takes a slash at the end for nothing, and `/sessions/` with a name forgotten is not all sessions.
-    if (arrival.target.path.endsWith("/")) throw new Refusal(NOT_FOUND);
     const who = await arrival.identify(arrival);
     if (who === undefined || who === "refused") throw new Refusal(unauthenticated(options.baseUrl));
     const { kind } = who.proof;
-    if ((rule.by ?? kind) !== kind || (rule.needs === "admin" && !isAdmin(who))) throw notAllowed();
-    return who;
+    if (isAdmin(who) || (rule.needs === "user" && (rule.by ?? kind) === kind)) return who;
+    throw notAllowed();
   }
 
   async function arrive(request: Request, rule: Rule): Promise<void> {

@@ -2,7 +2,7 @@ import { systemClock, systemRandom } from "../clock.ts";
 import { answerOwn } from "../edge/own.ts";
 import type { GatewayOptions } from "../house.ts";
 import { createLoggers } from "../observe/log.ts";
-import { createApp } from "../server.ts";
+import { createApi } from "../server.ts";
 import { createServices } from "../services.ts";
 import { openStore } from "../store/open.ts";
 import type { StoreOptions } from "../store/options.ts";
@@ -37,8 +37,8 @@ export async function withStore<T>(
       random: systemRandom,
       loggers,
     });
-    const app = createApp(services);
-    const serve = serveOperator((arrival) => answerOwn(app, arrival));
+    const api = createApi(services);
+    const serve = serveOperator((arrival) => answerOwn(api, arrival));
     return await work(createOperator((url, init) => serve(new Request(url, init))));
   } finally {
     await stores.close();

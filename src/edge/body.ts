@@ -33,9 +33,26 @@ export async function readFields(request: Request): Promise<Fields> {
   return typeOf(request) === JSON_TYPE ? jsonFields(parseJson(text)) : formFields(text);
 }
 
-/** Reads JSON of any shape. @throws {Refusal} as {@link readFields}. */
+/** Reads JSON that is no deeper than anybody needs. @throws {Refusal} as {@link readFields}. */
 export async function readJson(request: Request): Promise<unknown> {
-  return parseJson(await readText(request, [JSON_TYPE], "Send JSON."));
+  const value = parseJson(await readText(request, [JSON_TYPE], "Send JSON."));
+  if (!isPlain(value, MAX_DEPTH))
+    throw badRequest("The request body is nested too deep, or has a name that is reserved.");
+  return value;
+}
+
+const MAX_DEPTH = 16;
+
+/**
+ * Whether a value can be turned into text by whoever says what is wrong with it, as Elysia does: not so an object with a
+ * `toString` of its own, or arrays in arrays without end.
+ */
+function isPlain(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  if (depth === 0) return false;
+  return Object.entries(value).every(
+    ([name, inner]) => !(name in Object.prototype) && isPlain(inner, depth - 1),
+  );
 }
 
 const JSON_TYPE = "application/json";

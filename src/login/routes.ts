@@ -235,7 +235,7 @@ export function loginRoom(
     { also: ["/login.html"], handlers: { GET: showLogin } },
     { path: "/auth", also: ["/auth"], claim: holdsLoginToken, handlers: { GET: openLink, POST: redeem } },
   ]);
-  return { ...routes, app: routes.app.use(loginApi(house)), cookies: [loginCookie] };
+  return { ...routes, api: () => loginApi(house), cookies: [loginCookie] };
 }
 
 /** An application's own `/auth?token=` holds something else. What the link is worth is seen when it is opened. */

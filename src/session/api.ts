@@ -148,7 +148,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         return { revoked: await end(others, principal) };
       },
       {
-        own: { needs: "user" },
+        own: { needs: "user", by: "session" },
         query: t.Object({ email: EMAIL, all: ALL }, { additionalProperties: false }),
         response: { 200: Revoked },
         detail: {
@@ -167,7 +167,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         set.status = 204;
       },
       {
-        own: { needs: "user" },
+        own: { needs: "user", by: "session" },
         params: t.Object({ id: ID }),
         response: { 204: NO_CONTENT },
         detail: { summary: "End one session" },

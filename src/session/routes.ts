@@ -24,10 +24,9 @@ export function sessionRoom(house: SessionHouse & Pick<House, "stores">): Room {
     });
   }
 
-  const { app, ...pages } = ownRoutes("session", [{ path: "/session", handlers: { GET: whoAmI } }]);
   return {
-    ...pages,
-    app: app.use(sessionApi(house)),
+    ...ownRoutes("session", [{ path: "/session", handlers: { GET: whoAmI } }]),
+    api: () => sessionApi(house),
     authenticators: [sessionAuthenticator(sessions, sessionCookie)],
     cookies: [sessionCookie],
   };

@@ -6,7 +6,7 @@ import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { dial, readResponse, requestHead } from "../support/raw.ts";
 import { stoppable } from "../support/store.ts";
-import { type Asker, asOperator, asUser, JSON_BODY } from "./support.ts";
+import { type Asker, asOperator, asProved, asUser, JSON_BODY } from "./support.ts";
 
 /** The management API: who may do what, and how it says so. */
 
@@ -184,6 +184,44 @@ describe("a user", () => {
   });
 });
 
+describe("whoever proved it by something else than a session", () => {
+  const provenAt = Date.now();
+
+  test("with an address, sees what is theirs and ends nothing", async () => {
+    await signIn("ada@example.org");
+    const subject = { email: parseAddress("ada@example.org") };
+    const key = asProved(gateway, { subject, proof: { kind: "key", id: "k".repeat(30) }, provenAt });
+    expect((await key("GET", "/session")).body).toMatchObject({
+      email: "ada@example.org",
+      proof: { kind: "key", id: "k".repeat(12) },
+      created_at: new Date(provenAt).toISOString(),
+      expires_at: null,
+    });
+    expect(await idsOf(key)).toHaveLength(1);
+    for (const path of ["/sessions", "/sessions?all=true", `/sessions/${(await idsOf(key))[0]}`]) {
+      expect(failureOf(await key("DELETE", path))).toEqual([403, "not_allowed"]);
+    }
+    expect(await idsOf(key)).toHaveLength(1);
+  });
+
+  test("without an address, has no sessions to see", async () => {
+    await signIn("ada@example.org");
+    const subject = { service: "ada@example.org" };
+    const service = asProved(gateway, { subject, proof: { kind: "key", id: "k" }, provenAt });
+    expect((await service("GET", "/session")).body).toMatchObject({ email: null });
+    for (const path of ["/sessions", "/sessions?email=ada@example.org", "/users"]) {
+      expect(failureOf(await service("GET", path))).toEqual([403, "not_allowed"]);
+    }
+  });
+
+  test("in vain, is nobody", async () => {
+    expect(failureOf(await asProved(gateway, "refused")("GET", "/session"))).toEqual([
+      401,
+      "unauthenticated",
+    ]);
+  });
+});
+
 describe("the operator", () => {
   test("is told that they are", async () => {
     expect((await operator("GET", "/session")).body).toEqual({
@@ -343,6 +381,12 @@ describe("what is wrong is said", () => {
     ["null", { headers: JSON_BODY, body: "null" }, 400],
     ["a number for an address", { headers: JSON_BODY, body: '{"email":7}' }, 400],
     ["one field too many", { headers: JSON_BODY, body: '{"email":"ada@example.org","next":"/"}' }, 400],
+    ["an object that is no text", { headers: JSON_BODY, body: '{"email":{"toString":"x"}}' }, 400],
+    [
+      "lists in lists",
+      { headers: JSON_BODY, body: `{"email":${"[".repeat(9_000)}${"]".repeat(9_000)}}` },
+      400,
+    ],
     ["a prototype", { headers: JSON_BODY, body: '{"__proto__":{"email":"ada@example.org"}}' }, 400],
     ["too much", { headers: JSON_BODY, body: JSON.stringify({ email: "a".repeat(70_000) }) }, 413],
     ["compressed", { headers: { ...JSON_BODY, "Content-Encoding": "gzip" }, body: "x" }, 415],

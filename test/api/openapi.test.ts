@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { NAVIGATION } from "../login/support.ts";
+import { renderApiPage } from "../support/api-page.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
-import { OPENAPI, renderOpenApi } from "../support/write-openapi.ts";
+import { API_PAGE, OPENAPI, renderOpenApi } from "../support/write-openapi.ts";
 import { type Asker, asOperator, asUser } from "./support.ts";
 
 /** What the API says of itself is true, whatever is sent. */
@@ -24,8 +25,10 @@ beforeAll(async () => {
 });
 afterAll(() => gateway.stop());
 
-test("the document is what the rooms declare: `npm run docs` writes it", () => {
-  expect(readFileSync(OPENAPI, "utf8")).toBe(renderOpenApi());
+test("the document and the page are what the rooms declare: `npm run docs` writes them", () => {
+  const current = renderOpenApi();
+  expect(readFileSync(OPENAPI, "utf8")).toBe(current);
+  expect(readFileSync(API_PAGE, "utf8")).toBe(renderApiPage(JSON.parse(current)));
 });
 
 test("it names what there is, each with a summary", () => {

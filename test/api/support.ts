@@ -1,4 +1,5 @@
 import { serveOperator } from "../../src/control/serve.ts";
+import type { Identified } from "../../src/identity/principal.ts";
 import type { TestGateway } from "../support/gateway.ts";
 
 /** The two ways to the management API: with a session through the front door, and as the operator. */
@@ -45,6 +46,31 @@ export function asOperator({ gateway }: TestGateway): Asker {
         }),
       ),
     );
+}
+
+/** @param who the request is taken to come from, as if an authenticator had said so */
+export function asProved({ gateway }: TestGateway, who: Identified): Asker {
+  return (method, path, { headers = {} } = {}) => {
+    const request = new Request(`http://runegate${PREFIX}${path}`, { method, headers });
+    const [bare = "", search = ""] = path.split("?");
+    return read(
+      gateway.answer({
+        id: "test",
+        request,
+        method,
+        headers,
+        target: { path: PREFIX + bare, search },
+        client: {
+          ...{ ip: "192.0.2.1", proto: "https", host: "app.example.org", forwardedFor: "192.0.2.1" },
+          ...{ peerTrusted: false, ipIsCertain: true },
+        },
+        cookies: { valuesOf: () => [], ambiguous: false, rest: undefined },
+        isOwn: () => false,
+        identify: () => who,
+        startedAt: 0,
+      }),
+    );
+  };
 }
 
 async function read(asked: Promise<Response>) {

@@ -5,14 +5,16 @@ import { systemClock, systemRandom } from "../../src/clock.ts";
 import { loadOptions } from "../../src/config/load.ts";
 import { API_PREFIX } from "../../src/edge/target.ts";
 import { createMailbox } from "../../src/mail/mailbox.ts";
-import { createApp } from "../../src/server.ts";
+import { createApi } from "../../src/server.ts";
 import { createServices } from "../../src/services.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
+import { renderApiPage } from "./api-page.ts";
 import { SILENT } from "./silent.ts";
 
-/** Writes `static/openapi.json` from what the rooms declare. */
+/** Writes `static/openapi.json` from what the rooms declare, and `static/api.html` from that. */
 
 export const OPENAPI = new URL("../../static/openapi.json", import.meta.url);
+export const API_PAGE = new URL("../../static/api.html", import.meta.url);
 
 type Hooks = {
   readonly body?: TSchema;
@@ -70,7 +72,7 @@ const FAILURE = {
 
 function declaredRoutes() {
   const { options } = loadOptions({ env: {} });
-  const app = createApp(
+  const app = createApi(
     createServices({
       options,
       email: undefined,
@@ -101,4 +103,8 @@ function parametersOf(schema: TSchema | undefined, place: "path" | "query"): obj
   });
 }
 
-if (import.meta.main) writeFileSync(OPENAPI, renderOpenApi());
+if (import.meta.main) {
+  const document = renderOpenApi();
+  writeFileSync(OPENAPI, document);
+  writeFileSync(API_PAGE, renderApiPage(JSON.parse(document)));
+}

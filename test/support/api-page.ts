@@ -1,10 +1,6 @@
-import pageSource from "../../static/api.html" with { type: "text" };
-import fieldSource from "../../static/api-field.html" with { type: "text" };
-import operationSource from "../../static/api-operation.html" with { type: "text" };
-import { documentOf } from "../pages/pages.ts";
-import { concat, type Html, template } from "../pages/template.ts";
+import { concat, type Html, template, toText } from "../../src/pages/template.ts";
 
-/** The OpenAPI document as a page, for people. */
+/** The OpenAPI document for people: what stands in the frame that all pages have. */
 
 /** As much of JSON Schema as our documents use. */
 type Schema = {
@@ -34,18 +30,48 @@ type Operation = {
 
 type Content = { readonly content?: { readonly "application/json": { readonly schema: Schema } } };
 
-type Document = {
+export type Document = {
   readonly info: { readonly title: string; readonly description: string; readonly version: string };
   readonly servers: readonly { readonly url: string }[];
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 };
 
-const overview = template(pageSource, ["description", "version", "operations"]);
-const operation = template(operationSource, [
-  ...["id", "method", "path", "summary", "description"],
-  ...["needs", "parameters", "body", "status", "bare", "answer"],
-]);
-const field = template(fieldSource, ["name", "type", "description"]);
+const overview = template(
+  `<h1>{{title}}</h1>
+<p>{{description}}</p>
+<p class="hint">Version {{version}}. For programs: <a href="/_runegate/api/openapi.json">OpenAPI document</a></p>
+{{operations}}
+`,
+  ["title", "description", "version", "operations"],
+);
+const operation = template(
+  `<article aria-labelledby="{{id}}">
+<h2 id="{{id}}">{{summary}}</h2>
+<p><code>{{method}} {{path}}</code></p>
+{{#if description}}<p>{{description}}</p>
+{{/if}}<p class="hint">For {{needs}}.</p>
+{{#if parameters}}<h3>Parameters</h3>
+<dl>
+{{parameters}}</dl>
+{{/if}}{{#if body}}<h3>Body</h3>
+<dl>
+{{body}}</dl>
+{{/if}}<h3>Answer {{status}}{{#if bare}}, without a body{{/if}}</h3>
+{{#if answer}}<dl>
+{{answer}}</dl>
+{{/if}}</article>
+`,
+  [
+    ...["id", "method", "path", "summary", "description"],
+    ...["needs", "parameters", "body", "status", "bare", "answer"],
+  ],
+);
+const field = template(
+  `<dt><code>{{name}}</code></dt>
+<dd>{{type}}{{#if description}}: {{description}}{{/if}}</dd>
+`,
+  ["name", "type", "description"],
+);
 
 const plain = template("{{text}}", ["text"]);
 const code = template("<code>{{text}}</code>", ["text"]);
@@ -53,23 +79,19 @@ const code = template("<code>{{text}}</code>", ["text"]);
 /** Whom the values of `x-needs` mean. */
 const NEEDS: Readonly<Record<string, string>> = {
   user: "whoever is signed in, and the operator on the control socket",
+  "user, by session": "whoever is signed in with a session, and the operator on the control socket",
   admin: "the operator, on the control socket",
 };
 
-/** @param source of the document, as it is served */
-export function apiPage(source: string): string {
-  const { info, servers, paths } = JSON.parse(source) as Document;
+export function renderApiPage({ info, servers, paths }: Document): string {
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, one]) =>
       article(method.toUpperCase(), servers[0]?.url + path, one),
     ),
   );
   const { title, description, version } = info;
-  return documentOf(
-    title,
-    overview({ description: proseOf(description), version, operations: concat(operations) }),
-    "wide",
-  );
+  const shown = { title, description: proseOf(description), version, operations: concat(operations) };
+  return toText(overview(shown));
 }
 
 function article(method: string, path: string, one: Operation): Html {
