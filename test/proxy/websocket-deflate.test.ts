@@ -210,7 +210,7 @@ describe("messages to the browser", () => {
   });
 });
 
-test("a WebSocket that rests takes less than 30 KB, compressed messages behind it", async () => {
+test("a WebSocket that rests takes less than 60 KB, compressed messages behind it", async () => {
   // Small, because the runtime keeps the room of the longest one.
   const content = Buffer.from("the same again, ä €😀. ".repeat(40));
   const use = async ({ browser, application }: Ends) => {
@@ -228,10 +228,10 @@ test("a WebSocket that rests takes less than 30 KB, compressed messages behind i
     }
     return all;
   };
-  // The first ones make the runtime grow to what it needs for any.
+  // With a context kept for each it would be 145 to 280 KB. The first ones make the runtime grow to what it needs for any.
   const warm = await some(40);
   const before = gateway.memory();
   const all = await some(200);
-  expect((gateway.memory() - before) / all.length).toBeLessThan(30_000);
+  expect((gateway.memory() - before) / all.length).toBeLessThan(60_000);
   shut(...warm, ...all);
 });
