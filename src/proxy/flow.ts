@@ -1,6 +1,7 @@
 import type { ServerWebSocket } from "bun";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/logger.ts";
+import { type Holder, relieve, UNSEEN } from "./memory.ts";
 
 /**
  * Back-pressure between the two sides of WebSockets: a side that writes faster than the other reads is not read from for a
@@ -31,13 +32,7 @@ const MEASURE_MS = 200;
 
 /** Well below `idleTimeout` in `tunnel.ts`. */
 const KEEP_MS = 60_000;
-/** While the process takes more memory than it may, one session after the other is let go. */
 const LOOK_AT_MEMORY_MS = 500;
-/** What is reckoned for a connection of which nothing has been seen: half a message may have come. */
-const UNSEEN = 1024 * 1024;
-/** Nobody who has less is let go, whatever it is that takes the memory. */
-const LIGHT = 8 * UNSEEN;
-
 export type FlowSettings = {
   readonly clock: Pick<Clock, "monotonic">;
   /** Physical memory that this process may take, in bytes. */
@@ -227,33 +222,17 @@ export function createFlows({ clock, memoryLimit, log }: FlowSettings): Flows {
     }
   }
 
-  /**
-   * Half a message, and the space of those that have passed, is held by the runtime, which says of neither how much it is.
-   * What is known is who has the most of what may hold it.
-   */
-  function relieve(): void {
-    if (process.memoryUsage.rss() <= memoryLimit) return;
-    const heaviest = findHeaviest();
-    if (heaviest === undefined) return;
-    // What has been freed may not have been given back yet.
-    Bun.gc(true);
-    if (process.memoryUsage.rss() <= memoryLimit) return;
-    const { size: connections } = heaviest.connections;
-    log.warn("memory runs low: closed the WebSockets of the session with the most", { connections });
-    for (const { ends } of heaviest.connections) ends?.letGo();
-  }
-
-  function findHeaviest(): Session | undefined {
-    let heaviest: Session | undefined;
-    let most = LIGHT;
-    for (const session of sessions.values()) {
-      let weight = 0;
-      for (const { longest } of session.connections) weight += UNSEEN + longest.browser + longest.application;
-      if (weight <= most) continue;
-      most = weight;
-      heaviest = session;
-    }
-    return heaviest;
+  function findHolders(): Holder[] {
+    return [...sessions.values()].map(({ connections }) => ({
+      connections: connections.size,
+      weight: [...connections].reduce(
+        (sum, { longest }) => sum + UNSEEN + longest.browser + longest.application,
+        0,
+      ),
+      letGo() {
+        for (const { ends } of connections) ends?.letGo();
+      },
+    }));
   }
 
   return {
@@ -276,7 +255,10 @@ export function createFlows({ clock, memoryLimit, log }: FlowSettings): Flows {
       session.connections.add(connection);
       total.connections++;
       if (total.connections === 1) {
-        chores = [setInterval(relieve, LOOK_AT_MEMORY_MS), setInterval(keepSlow, KEEP_MS)];
+        chores = [
+          setInterval(relieve, LOOK_AT_MEMORY_MS, memoryLimit, findHolders, log),
+          setInterval(keepSlow, KEEP_MS),
+        ];
         for (const chore of chores) chore.unref();
       }
       return {

@@ -13,8 +13,8 @@ export type HeldConnections = {
 export type HoldSettings = {
   readonly port: number;
   readonly count: number;
-  /** The whole request, with its empty line. */
-  readonly request: string;
+  /** The whole request of the one with that number, with its empty line. */
+  readonly request: (index: number) => string;
   /** What has come once the connection is as it should be. */
   readonly ready: string;
 };
@@ -57,7 +57,7 @@ export async function holdConnections({
     },
   };
 
-  async function open(): Promise<void> {
+  async function open(index: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const timer = setTimeout(() => reject(new BenchError("A connection was not answered.")), PATIENCE_MS);
     const settle = (problem?: string) => {
@@ -72,7 +72,7 @@ export async function holdConnections({
       socket: handler,
     });
     sockets.add(socket);
-    socket.write(request);
+    socket.write(request(index));
     await promise;
   }
 
@@ -84,7 +84,7 @@ export async function holdConnections({
   const opener = async () => {
     while (left > 0) {
       left--;
-      await open();
+      await open(left);
     }
   };
   try {

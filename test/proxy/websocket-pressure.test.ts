@@ -414,8 +414,8 @@ describe("what one user can make wait", () => {
       await other.browser.text("not held up");
       expect(await within(5_000, other.application.nextMessage())).toMatchObject({ kind: "text" });
     });
-    // Three at most wait here, each once as received and once as sent.
-    expect(grown).toBeLessThan(450 * MIB);
+    // Three at most wait here, each once as received and once as sent; all would be a gigabyte.
+    expect(grown).toBeLessThan(600 * MIB);
     for (const ends of all) {
       ends.application.wire.resume();
       arrived.push(within(30_000, ends.application.nextMessage()));

@@ -124,7 +124,7 @@ describe("the handshake", () => {
     browser.destroy();
     await within(1_000, ended);
     // Which is no failure of the application's.
-    await until(() => pair.gateway.lines.some((line) => line.includes("/left") && line.includes("502")));
+    await until(() => pair.gateway.lines.some((line) => line.includes("/left") && line.includes(" 499 ")));
     expect(
       pair.gateway.lines.filter((line) => line.includes("did not take") && line.includes("/left")),
     ).toEqual([]);

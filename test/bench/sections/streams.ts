@@ -4,7 +4,7 @@ import { type Contestant, contestant, processesOf, startBareProxy, startScript }
 import { raiseDescriptorLimit } from "../descriptor-limit.ts";
 import { findCaddy, startCaddyProxy } from "../rivals/caddy.ts";
 import { startNginxProxy } from "../rivals/nginx.ts";
-import { startRunegate } from "../runegate.ts";
+import { DOMAIN, mintLinks, redeem, startRunegate } from "../runegate.ts";
 import { type Bench, percentile, type Report, type Section } from "../section.ts";
 import { BenchError, type Listening, type Stage } from "../stage.ts";
 
@@ -25,6 +25,8 @@ const ACTIVE = 100;
 const PACE_MS = 100;
 const MESSAGE = "x".repeat(64);
 const RUNEGATE = "Runegate";
+/** WebSockets of a session; it may have 256. */
+const EACH_SESSION = 200;
 
 type Idle = {
   /** KB of resident memory for each connection. */
@@ -44,7 +46,12 @@ type RoundTrips = {
 
 /** Each proxy is started for its measurement alone: what an allocator has taken once says nothing any more. */
 type Start = { readonly name: string; readonly start: (stage: Stage) => Promise<Started> };
-type Started = { readonly who: Contestant; readonly end: () => Promise<void> };
+type Started = {
+  readonly who: Contestant;
+  /** Of so many sessions that none has too many WebSockets. */
+  readonly cookies: readonly string[];
+  readonly end: () => Promise<void>;
+};
 
 async function run(bench: Bench): Promise<Report> {
   const { stage, effort, say } = bench;
@@ -57,7 +64,8 @@ async function run(bench: Bench): Promise<Report> {
   const streams = new Map<string, Idle>();
   for (const { name, start } of starts(raw.port, count, false)) {
     const { who, end } = await start(stage);
-    const idle = await holdIdle(who, count, streamRequest(who.port, "/events", who.cookie), "data: hello");
+    const request = streamRequest(who.port, "/events", who.cookie);
+    const idle = await holdIdle(who, count, () => request, "data: hello");
     streams.set(name, idle);
     say(`${name}: ${idle.each.toFixed(1)} KB per event stream`);
     await end();
@@ -67,8 +75,9 @@ async function run(bench: Bench): Promise<Report> {
   const sockets = new Map<string, Idle>();
   const trips = new Map<string, RoundTrips>();
   for (const { name, start } of starts(echo.port, count, true)) {
-    const { who, end } = await start(stage);
-    const handshake = handshakeRequest(who.port, "/", who.cookie);
+    const { who, cookies, end } = await start(stage);
+    const handshake = (index: number) =>
+      handshakeRequest(who.port, "/", cookies[index % cookies.length] ?? who.cookie);
     const idle = await holdIdle(who, count, handshake, "\r\n\r\n", async () => {
       const trip = await exchangeMessages(who, effort.seconds);
       trips.set(name, trip);
@@ -130,7 +139,7 @@ function idleCells(idle: Idle | undefined): string[] {
 async function holdIdle(
   who: Contestant,
   count: number,
-  request: string,
+  request: (index: number) => string,
   ready: string,
   meanwhile: () => Promise<void> = async () => {},
 ): Promise<Idle> {
@@ -195,6 +204,7 @@ function openWebSocket({ name, port, cookie }: Contestant): Promise<WebSocket> {
 function starts(upstreamPort: number, count: number, webSockets: boolean): Start[] {
   const as = async (stage: Stage, name: string, cookie: string, proxy: Listening): Promise<Started> => ({
     who: contestant(name, cookie, proxy),
+    cookies: [cookie],
     end: () => stage.end(proxy),
   });
   // Nobody but Runegate looks at it: as long as a session's.
@@ -227,8 +237,14 @@ function starts(upstreamPort: number, count: number, webSockets: boolean): Start
     {
       name: RUNEGATE,
       start: async (stage) => {
-        const gateway = await startRunegate(stage, { name: `runegate-${kind}`, upstreamPort });
-        return as(stage, RUNEGATE, gateway.cookie, gateway);
+        const options = { RUNEGATE_RATE_LIMIT_ENABLED: "false" };
+        const gateway = await startRunegate(stage, { name: `runegate-${kind}`, upstreamPort, options });
+        const started = await as(stage, RUNEGATE, gateway.cookie, gateway);
+        if (!webSockets) return started;
+        const sessions = Math.ceil(count / EACH_SESSION);
+        const addresses = Array.from({ length: sessions }, (_, index) => `user${index}@${DOMAIN}`);
+        const links = await mintLinks(gateway, addresses);
+        return { ...started, cookies: await Promise.all(links.map((link) => redeem(gateway.port, link))) };
       },
     },
     // It knows nothing of WebSockets.
