@@ -9,8 +9,8 @@
 const DAY_MS = 24 * 60 * 60_000;
 
 const table = (name: string) =>
-  `CREATE TABLE records_${name} (id TEXT PRIMARY KEY, version INTEGER NOT NULL, expires_at INTEGER NOT NULL,
-    body TEXT NOT NULL) STRICT, WITHOUT ROWID;`;
+  `CREATE TABLE records_${name} (id TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+    body TEXT NOT NULL) STRICT;`;
 
 /** A record, of a row of the older table or of one that is being put there, as `prefix` says. */
 const session = (prefix = "") =>

@@ -206,8 +206,9 @@ function createTable<T>({ name, by = [], order, capacity, once }: Kind<T>, { dur
   const index = (suffix: string, columns: string) =>
     durable.run(`CREATE INDEX IF NOT EXISTS ${table}_${suffix} ON ${table} (${columns})`);
   const inOrder = order === undefined ? "" : `${expression(order)}, id`;
-  durable.run(`CREATE TABLE IF NOT EXISTS ${table} (id TEXT PRIMARY KEY, version INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID`);
+  // With row numbers: a row is a tenth of a page, and a tree of whole rows in the order of their ids is dear to insert into.
+  durable.run(`CREATE TABLE IF NOT EXISTS ${table} (id TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL, body TEXT NOT NULL) STRICT`);
   index("expiry", "expires_at");
   for (const field of by) index(`by_${field}`, [expression(field), inOrder].filter(Boolean).join(", "));
   if (inOrder !== "") index("order", inOrder);
