@@ -16,11 +16,11 @@ const ROOMS = ["api", "limits", "mail", "health", "session", "login", "proxy", "
 const ABOVE = [
   "inline",
   "door",
+  "config",
   "house",
   "services",
   "server",
   "control",
-  "config",
   "sample",
   "process",
   "commands",

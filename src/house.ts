@@ -1,51 +1,27 @@
 import type { Elysia } from "elysia";
 import type { Authenticator } from "./access/admit.ts";
-import type { AccessOptions } from "./access/options.ts";
 import type { Policy } from "./access/policy.ts";
-import type { BrandOptions } from "./brand/options.ts";
 import type { Clock, Random } from "./clock.ts";
-import type { DebugOptions } from "./debug/options.ts";
+import type { Options } from "./config/options.ts";
 import type { OwnCookie } from "./edge/cookies.ts";
-import type { EdgeOptions } from "./edge/options.ts";
 import type { PostGuard } from "./edge/origin.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import type { Limiter } from "./limits/limiter.ts";
-import type { LimitsOptions } from "./limits/options.ts";
 import type { LoginCookie } from "./login/cookie.ts";
-import type { LoginOptions } from "./login/options.ts";
 import type { LoginService } from "./login/service.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
-import type { MailOptions } from "./mail/options.ts";
 import type { Outbox } from "./mail/outbox.ts";
 import type { EmailConfig } from "./mail/settings.ts";
-import type { ListenAddress } from "./net/endpoint.ts";
 import type { Audit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
-import type { LogOptions } from "./observe/options.ts";
-import type { ProxyOptions } from "./proxy/options.ts";
 import type { Keys } from "./secret/keys.ts";
-import type { SecretOptions } from "./secret/options.ts";
 import type { SessionCookie } from "./session/cookie.ts";
-import type { SessionOptions } from "./session/options.ts";
 import type { Sessions } from "./session/session.ts";
 import type { Store } from "./store/store.ts";
 
-/** What all rooms of a gateway are configured by. */
-export type GatewayOptions = EdgeOptions &
-  SecretOptions &
-  AccessOptions &
-  LoginOptions &
-  SessionOptions &
-  LimitsOptions &
-  MailOptions &
-  ProxyOptions &
-  LogOptions &
-  BrandOptions &
-  DebugOptions & { readonly listen: ListenAddress; readonly workers: number };
-
 /** Everything that rooms may use: what they are given from outside, and each other's services. A room picks what it needs. */
 export type House = {
-  readonly options: GatewayOptions;
+  readonly options: Options;
   /** Undefined in development without an `email.toml`: mail then goes to the mailbox. */
   readonly email: EmailConfig | undefined;
   readonly stores: Store;

@@ -1,7 +1,8 @@
 import { createPolicy } from "./access/policy.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
+import type { Options } from "./config/options.ts";
 import { createPostGuard } from "./edge/origin.ts";
-import type { GatewayOptions, House } from "./house.ts";
+import type { House } from "./house.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { createAskQueue } from "./login/ask-queue.ts";
 import { createLoginCookie } from "./login/cookie.ts";
@@ -28,7 +29,7 @@ import type { Store } from "./store/store.ts";
 /** Options and a store, made into services: where the gateway and the command line both start. Nothing runs yet. */
 
 export type ServiceSettings = {
-  readonly options: GatewayOptions;
+  readonly options: Options;
   readonly email: EmailConfig | undefined;
   readonly mailer: Mailer;
   readonly mailbox: Pick<Mailbox, "mails"> | undefined;

@@ -37,7 +37,11 @@ export type Admit = {
   decide(route: Route, who: Identified, originAllowed: boolean): Verdict;
 };
 
+/** @throws if two go by one name, or one by the operator's: what they open could not be told apart. */
 export function createAdmit(authenticators: readonly Authenticator[]): Admit {
+  const kinds = new Set(["operator", ...authenticators.map(({ kind }) => kind)]);
+  if (kinds.size <= authenticators.length) throw new Error("a kind of proof belongs to one room");
+
   function identifyFrom(first: number, route: Route, shown: Credentials): Awaitable<Identified> {
     for (let i = first; i < authenticators.length; i++) {
       const authenticator = authenticators[i];

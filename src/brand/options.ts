@@ -1,7 +1,5 @@
-import { type Declaration, type OptionsOf, unset } from "../option/option.ts";
+import { type Declaration, unset } from "../option/option.ts";
 import { brandDirectory } from "./directory.ts";
-
-export type BrandOptions = OptionsOf<typeof BRAND_OPTIONS>;
 
 export const BRAND_OPTIONS = {
   /** Absolute path of the directory. */

@@ -1,6 +1,5 @@
 import { ACCESS_OPTIONS } from "../access/options.ts";
 import { BRAND_OPTIONS } from "../brand/options.ts";
-import { CONTROL_OPTIONS } from "../control/options.ts";
 import { DEBUG_OPTIONS } from "../debug/options.ts";
 import { EDGE_OPTIONS } from "../edge/options.ts";
 import { LIMITS_OPTIONS } from "../limits/options.ts";
@@ -12,6 +11,7 @@ import { PROXY_OPTIONS } from "../proxy/options.ts";
 import { SECRET_OPTIONS } from "../secret/options.ts";
 import { SESSION_OPTIONS } from "../session/options.ts";
 import { STORE_OPTIONS } from "../store/options.ts";
+import { CONTROL_OPTIONS } from "./control-options.ts";
 import { PROCESS_OPTIONS } from "./process-options.ts";
 
 /**

@@ -1,11 +1,10 @@
 import { systemClock, systemRandom } from "../clock.ts";
+import type { Options } from "../config/options.ts";
 import { answerOwn } from "../edge/own.ts";
-import type { GatewayOptions } from "../house.ts";
 import { createLoggers } from "../observe/log.ts";
 import { createApi } from "../server.ts";
 import { createServices } from "../services.ts";
 import { openStore } from "../store/open.ts";
-import type { StoreOptions } from "../store/options.ts";
 import { createOperator, type Operator } from "./client.ts";
 import { serveOperator } from "./serve.ts";
 
@@ -14,7 +13,7 @@ import { serveOperator } from "./serve.ts";
  * @param write of a line. What is audited goes to the operator's terminal: the instance's log is not here.
  */
 export async function withStore<T>(
-  options: GatewayOptions & StoreOptions,
+  options: Options,
   write: (line: string) => void,
   work: (operator: Operator) => Promise<T>,
 ): Promise<T> {

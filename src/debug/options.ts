@@ -1,7 +1,5 @@
-import { type Declaration, OFF_IN_PRODUCTION, type OptionsOf } from "../option/option.ts";
+import { type Declaration, OFF_IN_PRODUCTION } from "../option/option.ts";
 import { boolean } from "../option/values.ts";
-
-export type DebugOptions = OptionsOf<typeof DEBUG_OPTIONS>;
 
 export const DEBUG_OPTIONS = {
   debugEndpoints: {

@@ -1,14 +1,12 @@
 import type { Address } from "./address.ts";
 
 /** How somebody proved who they are. Open streams, caches and the audit go by kind and id. */
-export type Proof =
-  /** Store id of the session (a keyed hash of its cookie). */
-  | { readonly kind: "session"; readonly id: string }
-  | { readonly kind: "key"; readonly id: string }
-  | { readonly kind: "bearer"; readonly id: string; readonly issuer: string }
-  | { readonly kind: "impersonation"; readonly id: string }
-  /** Whoever may open the control socket. */
-  | { readonly kind: "operator"; readonly id: "socket" };
+export type Proof = {
+  /** `session`, or what else the room is called that knows it; `operator` is whoever may open the control socket. */
+  readonly kind: string;
+  /** Tells apart those of a kind: for a session its store id (a keyed hash of its cookie). */
+  readonly id: string;
+};
 
 export type Subject = { readonly email: Address } | { readonly service: string };
 

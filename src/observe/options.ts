@@ -1,9 +1,7 @@
-import { type Declaration, OFF_IN_PRODUCTION, type OptionsOf } from "../option/option.ts";
+import { type Declaration, OFF_IN_PRODUCTION } from "../option/option.ts";
 import { boolean, choice } from "../option/values.ts";
 import { logLevels } from "./levels.ts";
 import { LEVELS } from "./logger.ts";
-
-export type LogOptions = OptionsOf<typeof LOG_OPTIONS>;
 
 const FORMATS = ["console", "json"] as const;
 

@@ -1,7 +1,5 @@
-import type { Declaration, OptionsOf } from "../option/option.ts";
+import type { Declaration } from "../option/option.ts";
 import { storeLocation } from "./location.ts";
-
-export type StoreOptions = OptionsOf<typeof STORE_OPTIONS>;
 
 export const STORE_OPTIONS = {
   store: {

@@ -1,8 +1,6 @@
 import { listenAddress } from "../net/endpoint.ts";
-import type { Declaration, Known, OptionsOf } from "../option/option.ts";
+import type { Declaration, Known } from "../option/option.ts";
 import { socketPath } from "../option/values.ts";
-
-export type ControlOptions = OptionsOf<typeof CONTROL_OPTIONS>;
 
 export const CONTROL_OPTIONS = {
   /** Undefined if the command line shall not reach the instance. Its directory may not exist yet. */
