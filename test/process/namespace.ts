@@ -36,11 +36,14 @@ export function inNamespace(file: string, cases: () => void): void {
   test.skipIf(!possible)(
     "in a network namespace whose kernel hands waiting connections on",
     async () => {
-      const again = Bun.spawn([...UNSHARE, `${PREPARE} && exec "$0" test ${AS_SYSTEM} "$1"`, process.execPath, file], {
-        env: { ...process.env, [MARK]: "1" },
-        stdout: "pipe",
-        stderr: "pipe",
-      });
+      const again = Bun.spawn(
+        [...UNSHARE, `${PREPARE} && exec "$0" test ${AS_SYSTEM} "$1"`, process.execPath, file],
+        {
+          env: { ...process.env, [MARK]: "1" },
+          stdout: "pipe",
+          stderr: "pipe",
+        },
+      );
       const [code, out, err] = await Promise.all([again.exited, again.stdout.text(), again.stderr.text()]);
       expect(code === 0 ? "" : `${out}\n${err}`).toBe("");
       expect(err).toMatch(/ [1-9]\d* pass\b/);
