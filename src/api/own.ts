@@ -52,7 +52,8 @@ export function openApi(name: string, { options, guardPost }: ApiHouse) {
         const arrived = arrivalOf(request).request;
         return hasBody(arrived) ? readJson(arrived) : undefined;
       },
-      async transform(context) {
+      // An arrow: Elysia reads the text of hooks, and takes a minified method's parameter for more than it is.
+      transform: async (context) => {
         await arrive(context.request, rule);
         context.query = queryOf(arrivalOf(context.request).target.search);
       },
