@@ -23,7 +23,8 @@ const MARGIN_MS = 24 * 60 * 60_000;
 export function createSpentTickets(store: RecordStore, clock: Clock): SpentTickets {
   const marks = store.records(MARKS);
   return {
-    spend: async (jti, expiresAt) => expiresAt > clock.now() && marks.add(jti, {}, expiresAt + MARGIN_MS),
+    spend: async (jti, expiresAt) =>
+      expiresAt > clock.now() && marks.add(jti, {}, expiresAt + MARGIN_MS, "grouped"),
     has: async (jti) => (await marks.get(jti)) !== undefined,
   };
 }

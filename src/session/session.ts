@@ -194,7 +194,7 @@ export function createSessions(settings: SessionSettings): Sessions {
         ip,
         userAgent: userAgent.slice(0, MAX_USER_AGENT),
       });
-      if (!(await records.add(record.id, keptOf(record), record.expiresAt)))
+      if (!(await records.add(record.id, keptOf(record), record.expiresAt, "grouped")))
         throw new Error("a session's id was there before");
       return { cookie, record };
     },
