@@ -227,6 +227,9 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
       close(browser, code, reason) {
         const { upstream, flow, forget, closed } = browser.data;
         forget?.();
+        // There is nobody left to tell; and what is waited for here must not give way to an end of the browser's side.
+        upstream.onmessage = null;
+        upstream.onclose = null;
         flow.afterLast("application", () => {
           if (reason === SAID_TOO_BIG) closeUpstream(upstream, TOO_BIG, "message too big");
           else closeUpstream(upstream, code, reason);

@@ -96,11 +96,7 @@ describe("what one user can make wait", () => {
 });
 
 test("where memory runs low, the one who has half messages held loses their WebSockets, and nobody else", async () => {
-  // Of a machine or control group of which half is soon reached.
-  const constrained = spyOn(process, "constrainedMemory");
-  constrained.mockReturnValue(2 * (process.memoryUsage.rss() + 300 * MIB));
   const pair = await startPair();
-  constrained.mockRestore();
   pair.upstream.on("/socket", async (handshake) => {
     const peer = await acceptWebSocket(handshake);
     for (let came = await peer.nextMessage(); "data" in came; came = await peer.nextMessage()) {
@@ -111,19 +107,24 @@ test("where memory runs low, the one who has half messages held loses their WebS
     (await within(5_000, openWebSocket(pair.port, "/socket", [cookie]))).peer;
   const others = await Promise.all(Array.from({ length: 8 }, () => open(pair.cookie)));
   const cookie = `Cookie: ${await pair.gateway.signIn("heavy@example.org")}`;
-  const half = frameOf(OPCODE.binary, Buffer.alloc(60_000_000), { masked: true }).subarray(0, 59_000_000);
+  const half = frameOf(OPCODE.binary, Buffer.alloc(2 * MIB), { masked: true }).subarray(0, MIB);
   const peers = await Promise.all(Array.from({ length: 19 }, () => open(cookie)));
-  // More than a gigabyte.
-  for (const peer of peers) void peer.wire.write(half);
-  for (const peer of peers) {
-    expect(await within(20_000, peer.nextMessage())).toEqual({ kind: "gone" });
+  for (const peer of peers) await peer.wire.write(half);
+  // What a process that runs many tests takes itself, nobody can foretell.
+  const taken = spyOn(process.memoryUsage, "rss").mockReturnValue(Number.MAX_SAFE_INTEGER);
+  try {
+    for (const peer of peers) {
+      expect(await within(20_000, peer.nextMessage())).toEqual({ kind: "gone" });
+    }
+    for (const peer of others) {
+      await peer.text("still here");
+      expect(await within(5_000, peer.nextMessage())).toMatchObject({ data: Buffer.from("still here") });
+      peer.wire.destroy();
+    }
+  } finally {
+    taken.mockRestore();
   }
-  for (const peer of others) {
-    await peer.text("still here");
-    expect(await within(5_000, peer.nextMessage())).toMatchObject({ data: Buffer.from("still here") });
-    peer.wire.destroy();
-  }
-  expect(pair.gateway.lines.filter((line) => line.includes("memory runs low")).length).toBeGreaterThan(0);
+  expect(pair.gateway.lines.filter((line) => line.includes("memory runs low"))).toHaveLength(1);
   await pair.stop();
 });
 

@@ -132,4 +132,23 @@ describe("a session", () => {
     expect(status).toBe(101);
     shut(...all);
   });
+
+  test("counts one no more when the application goes too, while something still waits for it", async () => {
+    const unix = await Stage.open({ unix: true });
+    try {
+      const ends = await unix.socket();
+      ends.application.wire.stall();
+      // More than the system takes, and less than what has the browser wait.
+      await ends.browser.binary(Buffer.alloc(340 * 1024));
+      await ends.browser.close(1000);
+      expect(await within(5_000, ends.browser.nextMessage())).toMatchObject({ kind: "close", code: 1000 });
+      ends.application.wire.destroy();
+      // As many as a session may have.
+      const all: Ends[] = [];
+      for (let count = 0; count < 256; count++) all.push(await unix.socket());
+      shut(...all);
+    } finally {
+      await unix.stop();
+    }
+  });
 });
