@@ -63,11 +63,6 @@ export type SessionHouse = ApiHouse & Pick<House, "policy" | "sessions" | "sessi
 export function sessionApi(house: SessionHouse): Elysia {
   const { options, policy, sessions, sessionCookie, audit } = house;
 
-  async function listOf(owner: Address | undefined): Promise<SessionRecord[]> {
-    const all = await sessions.list();
-    return owner === undefined ? all : all.filter(({ email }) => email === owner);
-  }
-
   function tell(email: string, session: string, principal: Principal): void {
     audit(SESSION_REVOKED, { subject: email, session, actor: isAdmin(principal) ? "operator" : "user" });
   }
@@ -124,7 +119,7 @@ export function sessionApi(house: SessionHouse): Elysia {
     .get(
       "/sessions",
       async ({ principal, query }) => {
-        const records = await listOf(ownerOf(principal, query.email));
+        const records = await sessions.list(ownerOf(principal, query.email));
         return takePage(records.map(listed), keyOf, query.cursor, principal);
       },
       {
@@ -143,7 +138,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         if (owner !== undefined && (isAll || isAdmin(principal))) {
           return { revoked: await endAll(owner, principal) };
         }
-        const records = await listOf(owner);
+        const records = await sessions.list(owner);
         const others = isAll ? records : records.filter(({ id }) => id !== principal.proof.id);
         return { revoked: await end(others, principal) };
       },
@@ -161,7 +156,7 @@ export function sessionApi(house: SessionHouse): Elysia {
     .delete(
       "/sessions/:id",
       async ({ principal, params, set }) => {
-        const named = (await listOf(ownerOf(principal))).filter(({ id }) => id.startsWith(params.id));
+        const named = (await sessions.list(ownerOf(principal))).filter(({ id }) => id.startsWith(params.id));
         if (named.length > 1) throw new Refusal(SEVERAL);
         if ((await end(named, principal)) === 0) throw new Refusal(NO_SUCH_SESSION);
         set.status = 204;

@@ -30,8 +30,11 @@ export type Sessions = {
   end(id: string): Promise<boolean>;
   /** Ends every session of an address, @returns their ids. */
   endAll(email: Address): Promise<string[]>;
-  /** Oldest first, as the store has them: nothing is decided by it, and a command line may not have the key. */
-  list(): Promise<SessionRecord[]>;
+  /**
+   * Oldest first, as the store has them: nothing is decided by it, and a command line may not have the key.
+   * @param email whose; without it, everybody's, which costs as much as there are.
+   */
+  list(email?: Address): Promise<SessionRecord[]>;
   /** Takes over what an older version left in the store. @throws {StoreUnavailable} */
   adopt(): Promise<void>;
   /** Whether what an older version leaves in the store is still taken over. @throws {StoreUnavailable} */
@@ -214,9 +217,10 @@ export function createSessions(settings: SessionSettings): Sessions {
       return (await records.takeAll("email", email)).map(({ id }) => id);
     },
 
-    async list() {
+    async list(email) {
       const now = clock.now();
-      const all = (await records.find({ most: Number.MAX_SAFE_INTEGER })).map(readSession);
+      const where = email === undefined ? {} : { where: { email } };
+      const all = (await records.find({ ...where, most: Number.MAX_SAFE_INTEGER })).map(readSession);
       const good = all.filter((record) => record !== undefined);
       return good.filter((record) => !isOver(record, now)).sort((a, b) => a.createdAt - b.createdAt);
     },

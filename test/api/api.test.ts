@@ -5,7 +5,7 @@ import { auditOf, NAVIGATION } from "../login/support.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { dial, readResponse, requestHead } from "../support/raw.ts";
-import { stoppable } from "../support/store.ts";
+import { intercepted, stoppable } from "../support/store.ts";
 import { type Asker, asOperator, asProved, asUser, JSON_BODY } from "./support.ts";
 
 /** The management API: who may do what, and how it says so. */
@@ -464,6 +464,25 @@ describe("what is wrong is said", () => {
     expect(line).toContain("does not fit its schema");
     expect(text + line).not.toContain("a-secret-agent");
   });
+});
+
+test("what a user asks of their own sessions costs nothing for those that others have", async () => {
+  const clock = testClock();
+  const asked: unknown[] = [];
+  const stores = intercepted(createMemoryStore({ clock }), (call) => {
+    if (call.of === "session" && call.verb === "find") asked.push(call.args[0]);
+    return call.go();
+  });
+  const own = await startGateway({ stores, clock });
+  const ada = asUser(own, await own.signIn("ada@example.org"));
+  const [id = ""] = await idsOf(ada);
+  asked.length = 0;
+  await idsOf(ada);
+  await ada("DELETE", "/sessions");
+  await ada("DELETE", `/sessions/${id}`);
+  const query = { where: { email: "ada@example.org" }, most: Number.MAX_SAFE_INTEGER };
+  expect(asked).toEqual([query, query, query]);
+  await own.stop();
 });
 
 test("HEAD is answered where GET is, with its length and without its body", async () => {
