@@ -122,6 +122,8 @@ export function createFlows({ clock, memoryLimit, log }: FlowSettings): Flows {
     steer(connection);
     restrain(session);
     if (last !== undefined && waits[last.side] === 0) finish(connection, last.then);
+    // With that, it may have left.
+    if (connection.ends === undefined) return;
     if (connection.last !== undefined || session.stopped || waits.application > 0) watch(connection);
     else watched.delete(connection);
   }

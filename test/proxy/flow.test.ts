@@ -209,6 +209,17 @@ describe("what is last", () => {
   );
 });
 
+test("nobody is looked after who has left, though others of the session are held up", () => {
+  const heavy = join();
+  const leaving = join();
+  heavy.browser.waiting = 200 * MIB;
+  heavy.flow.settle();
+  leaving.flow.afterLast("browser", () => leaving.flow.leave());
+  heavy.flow.leave();
+  pass(1_000);
+  expect(jest.getTimerCount()).toBe(0);
+});
+
 describe("a browser that reads nothing", () => {
   test("is not taken for gone while something waits for it", () => {
     const { browser, flow } = join();
