@@ -54,6 +54,8 @@ export function createHandshake(route: Route, upstream: Upstream): ShakeHands {
     protocols: string[],
     signal: AbortSignal,
   ): Promise<Handshake> {
+    // Whoever left before, while it was asked who they are, is not told of again.
+    if (signal.aborted) return Promise.resolve({ outcome: "left" });
     const socket = dial(arrival, principal, path, protocols);
     return new Promise((resolve) => {
       const settle = (handshake: Handshake) => {

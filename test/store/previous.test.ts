@@ -7,6 +7,7 @@ import { createWaitingMails } from "../../src/mail/waiting.ts";
 import { SESSIONS } from "../../src/session/record.ts";
 import { openStore } from "../../src/store/open.ts";
 import { openHandle } from "../../src/store/sqlite/handle.ts";
+import { MIGRATIONS, migrate } from "../../src/store/sqlite/migrations.ts";
 import { createPredecessorSweep } from "../../src/store/sqlite/predecessor-sweep.ts";
 import type { Store } from "../../src/store/store.ts";
 import { auditOf, redeem, sessionOf, whoAmI } from "../login/support.ts";
@@ -293,6 +294,40 @@ test("a mail that waited in clear has left nothing in the file once it was sent"
   await waiting.remove(mail?.id ?? "");
   await store.close();
   expect(readFileSync(place.path, "latin1").includes(token)).toBe(false);
+});
+
+test("seals, sealed mails and their order are taken over from a file that has had them in the older tables", async () => {
+  using place = temporaryPlace();
+  const clock = testClock();
+  const [now, end] = [clock.now(), clock.now() + HOUR];
+  const older = new Database(place.path);
+  migrate(older, place.path, now, MIGRATIONS.slice(0, 3));
+  older.run("INSERT INTO sessions VALUES ('s', 'ada@example.org', ?, ?, ?, '::1', 'Firefox', 'a-seal')", [
+    now,
+    end,
+    now,
+  ]);
+  const mail = older.prepare(
+    "INSERT INTO outbox (id, recipient, message_id, queued_at, expires_at, attempts, next_attempt_at, content, first) VALUES (?, 'ada@example.org', '<m>', ?, ?, 0, ?, ?, ?)",
+  );
+  mail.run("later", now, end, now, "sealed-later", 0);
+  mail.run("first", now + 1, end, now + 1, "sealed-first", 1);
+  older.run("INSERT INTO tickets VALUES ('used', ?)", [end]);
+  older.close();
+  const store = place.open(clock);
+  clock.advance(MINUTE);
+  expect((await store.records(SESSIONS).get("s"))?.record).toMatchObject({
+    email: "ada@example.org",
+    seal: "a-seal",
+  });
+  expect(await createSpentTickets(store, clock).spend("used", end)).toBe(false);
+  const waiting = createWaitingMails(store, SILENT);
+  const claimed = [true, false].map((first) => waiting.claim(first, clock.now(), end, 10));
+  expect((await Promise.all(claimed)).flat().map(({ id, content }) => [id, content])).toEqual([
+    ["first", "sealed-first"],
+    ["later", "sealed-later"],
+  ]);
+  await store.close();
 });
 
 test("a new database has none of the older tables", () => {

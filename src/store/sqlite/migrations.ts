@@ -60,6 +60,35 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX outbox_due ON outbox (next_attempt_at, queued_at, position);
   `,
+  `
+  -- What a mail says is sealed, in one column; and some go before the others. The columns for it in clear stay, for mails of
+  -- before, and for an older Runegate that still runs while this one takes its place: where it finds no text, it fails to
+  -- send the mail and tries again later, so that it is left to us.
+  CREATE TABLE sealed_outbox (
+    position INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    recipient TEXT NOT NULL,
+    subject TEXT,
+    text TEXT,
+    html TEXT,
+    message_id TEXT NOT NULL,
+    queued_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_attempt_at INTEGER NOT NULL,
+    cooldown_key TEXT,
+    content TEXT,
+    first INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  INSERT INTO sealed_outbox SELECT *, NULL, 0 FROM outbox;
+  DROP TABLE outbox;
+  ALTER TABLE sealed_outbox RENAME TO outbox;
+  CREATE INDEX outbox_due ON outbox (first, next_attempt_at, queued_at, position);
+  `,
+  `
+  -- Rows without a seal are of an older version (session/adoption.ts), which may still run while it is taken over from.
+  ALTER TABLE sessions ADD COLUMN seal TEXT NOT NULL DEFAULT '';
+  `,
   TAKE_OVER,
 ];
 

@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import type { SqliteHandle } from "./handle.ts";
-import { LEAVE_BEHIND } from "./predecessor.ts";
+import { LEAVE_BEHIND, TAKE_OVER_STEP } from "./predecessor.ts";
 import type { Sweep } from "./sweeper.ts";
 
 const HOUR_MS = 3_600_000;
@@ -9,7 +9,8 @@ const HOUR_MS = 3_600_000;
 export function createPredecessorSweep({ durable, read, write }: SqliteHandle, clock: Clock): Sweep {
   const single = (sql: string) => read(() => durable.prepare<{ value: number }, []>(sql).get())?.value;
   let done = single("SELECT 1 AS value FROM sqlite_schema WHERE name = 'sessions'") === undefined;
-  const takenOver = single("SELECT applied_at AS value FROM schema_version WHERE version = 2") ?? 0;
+  const takenOver =
+    single(`SELECT applied_at AS value FROM schema_version WHERE version = ${TAKE_OVER_STEP}`) ?? 0;
 
   const sweep = durable.transaction((most: number): boolean => {
     if (single("SELECT 1 AS value FROM sqlite_schema WHERE name = 'sessions'") === undefined) return false;

@@ -15,17 +15,20 @@ const table = (name: string) =>
 /** A record, of a row of the older table or of one that is being put there, as `prefix` says. */
 const session = (prefix = "") =>
   `${prefix}id, 1, ${prefix}expires_at, json_object('email', ${prefix}email, 'createdAt', ${prefix}created_at,
-    'seenAt', ${prefix}seen_at, 'ip', ${prefix}ip, 'userAgent', ${prefix}user_agent, 'seal', '')`;
-// Appending nothing makes a text of the object.
+    'seenAt', ${prefix}seen_at, 'ip', ${prefix}ip, 'userAgent', ${prefix}user_agent, 'seal', ${prefix}seal)`;
+// In clear where it is not sealed; appending nothing makes a text of the object. Those that go first are ahead (mail/waiting.ts).
 const mail = (prefix = "") =>
   `${prefix}id, 1, max(${prefix}expires_at, ${prefix}queued_at) + ${30 * DAY_MS}, json_object('to', ${prefix}recipient,
-    'content', json_object('subject', ${prefix}subject, 'text', ${prefix}text, 'html', ${prefix}html) || '',
+    'content', coalesce(${prefix}content,
+      json_object('subject', ${prefix}subject, 'text', ${prefix}text, 'html', ${prefix}html) || ''),
     'messageId', ${prefix}message_id, 'queuedAt', ${prefix}queued_at, 'expiresAt', ${prefix}expires_at,
-    'attempts', ${prefix}attempts, 'turn', ${prefix}next_attempt_at, 'cooldownKey', ${prefix}cooldown_key)`;
+    'attempts', ${prefix}attempts, 'turn', ${prefix}next_attempt_at - ${1e14} * ${prefix}first, 'cooldownKey', ${prefix}cooldown_key)`;
 
 /** Of the table names of the version before, those of the kinds that it became. */
 export const PREDECESSORS = { session: "sessions", ticket: "tickets", mail: "outbox" } as const;
 
+/** The step of `migrations.ts` that takes over. */
+export const TAKE_OVER_STEP = 4;
 export const TAKE_OVER = `
   ${Object.keys(PREDECESSORS).map(table).join("\n")}
   INSERT INTO records_session SELECT ${session()} FROM sessions;
