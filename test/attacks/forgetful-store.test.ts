@@ -141,18 +141,22 @@ describe.skipIf(redis === undefined)("a Valkey server", () => {
     const gateway = await start(location());
     const begun = await gateway.stores.since();
     const { token } = await askFor(gateway);
+    // It would send the mails of the others.
+    await gateway.gateway.outbox.stop();
     clock.advance(MINUTE);
     const later = await start(location());
     expect(sessionOf(await redeem(later, { token }))).toBeDefined();
     clock.advance(2 * DAY);
     const muchLater = await start(location());
+    await muchLater.gateway.outbox.stop();
     expect(await muchLater.stores.since()).toBe(begun);
     expect(sessionOf(await redeem(gateway, { token: (await askFor(later)).token }))).toBeDefined();
   });
 
   test("whose beginning a gateway with a wrong clock has written keeps nobody out", async () => {
     const ahead = testClock(clock.now() + DAY);
-    await start(location(), ahead);
+    const wrong = await start(location(), ahead);
+    await wrong.gateway.outbox.stop();
     const gateway = await start(location());
     expect(sessionOf(await redeem(gateway, { token: (await askFor(gateway)).token }))).toBeDefined();
   });
