@@ -19,7 +19,7 @@ export type Verdict =
   | { readonly verdict: "refuse"; readonly reason: "origin" | "not_allowed" };
 
 /** What the caller could make of a challenge. */
-export type Manner = "upgrade" | "navigation" | "other";
+export type RequestKind = "upgrade" | "navigation" | "other";
 
 export type Challenge = "login_page" | "login_page_without_return" | "status";
 
@@ -34,8 +34,8 @@ export function decide({ route, who, originAllowed }: Facts): Verdict {
 }
 
 /** @param repeatable GET or HEAD: repeating it after signing in does what was meant. */
-export function challengeFor(manner: Manner, repeatable: boolean): Challenge {
+export function challengeFor(kind: RequestKind, repeatable: boolean): Challenge {
   // A WebSocket cannot follow a redirect, and a script must never get a login page in place of data (CONTRACT section 4).
-  if (manner !== "navigation") return "status";
+  if (kind !== "navigation") return "status";
   return repeatable ? "login_page" : "login_page_without_return";
 }

@@ -1,6 +1,6 @@
 import type { Server } from "bun";
 import type { Admit } from "../access/admit.ts";
-import { challengeFor, type Manner } from "../access/decision.ts";
+import { challengeFor, type RequestKind } from "../access/decision.ts";
 import type { CloseReason, LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
 import { whenBroken } from "../edge/answer.ts";
@@ -71,21 +71,21 @@ export function createInline(settings: InlineSettings): Inline {
       audit(ACCESS_REFUSED, { client: arrival.client.ip, reason: verdict.reason, path });
       response = refusal(arrival, verdict.reason);
     } else {
-      response = challenge(arrival, verdict.refused ? "other" : mannerOf(arrival, upgrade));
+      response = challenge(arrival, verdict.refused ? "other" : requestKindOf(arrival, upgrade));
     }
     answered(arrival, response, who === undefined || who === "refused" ? undefined : nameOf(who));
     return response;
   }
 
-  function challenge(arrival: Arrival, manner: Manner): Response {
+  function challenge(arrival: Arrival, kind: RequestKind): Response {
     const repeatable = arrival.method === "GET" || arrival.method === "HEAD";
-    return challengeAnswer(arrival, challengeFor(manner, repeatable), settings);
+    return challengeAnswer(arrival, challengeFor(kind, repeatable), settings);
   }
 
   /** For a request that was allowed, and whose proof has ended while it waited for the application. */
   function whenEnded(arrival: Arrival, reason: CloseReason, upgrade: boolean): Response {
     if (reason === "unverified") return whenBroken(arrival, new StoreUnavailable(UNVERIFIED), log);
-    return challenge(arrival, mannerOf(arrival, upgrade));
+    return challenge(arrival, requestKindOf(arrival, upgrade));
   }
 
   async function upgradeTo(
@@ -123,7 +123,7 @@ export function createInline(settings: InlineSettings): Inline {
 
 const UNVERIFIED = "The session could not be verified for too long.";
 
-function mannerOf({ request }: Arrival, upgrade: boolean): Manner {
+function requestKindOf({ request }: Arrival, upgrade: boolean): RequestKind {
   if (upgrade) return "upgrade";
   return isNavigation(request.headers) ? "navigation" : "other";
 }
