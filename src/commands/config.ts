@@ -5,12 +5,14 @@ import { ENV_FILE, OPTION_LIST } from "../config/options.ts";
 import { type Given, type Surroundings, SYSTEM } from "../config/surroundings.ts";
 import { EXIT } from "../exit.ts";
 import { describe } from "../option/finding.ts";
+import { nearest } from "../option/nearest.ts";
 import type { Option } from "../option/option.ts";
 import { withoutUserinfo } from "../option/value-error.ts";
 import { type Command, UsageError } from "./command.ts";
 
 const FLAGS = {
   json: { type: "boolean" },
+  changed: { type: "boolean" },
   example: { type: "string", values: [...EXAMPLES.keys()] },
 } as const;
 
@@ -21,12 +23,14 @@ export function createConfigCommand(surroundings: Surroundings): Command {
   return {
     name: "config",
     summary: "print every option with its value, source and help",
-    help: `Usage: runegate config [--json | --example env|email]
+    help: `Usage: runegate config [NAME] [--changed] [--json]
+       runegate config --example env|email
 
-Prints every option with its value, where the value comes from, and what the
-option is for. Secrets are masked. Wrong values are shown all the same, and
-then the exit code is ${EXIT.config}.
+Prints every option, or the one of this name, with its value, where the value
+comes from, and what the option is for. Secrets are masked. Wrong values are
+shown all the same, and then the exit code is ${EXIT.config}.
 
+  --changed        only what is not left to its default
   --json           as a JSON array
   --example NAME   print a file to start from instead: env for runegate.env,
                    email for email.toml
@@ -37,14 +41,19 @@ Example: runegate config --example email > config/email.toml`,
     flags: FLAGS,
 
     async run(args, io) {
-      const { values } = parseArgs({ args: [...args], options: FLAGS });
+      const { values, positionals } = parseArgs({ args: [...args], options: FLAGS, allowPositionals: true });
+      const [name, ...more] = positionals;
+      if (more.length > 0) throw new UsageError("it takes one name.");
       if (values.example !== undefined) {
         if (values.json) throw new UsageError("an example is not JSON.");
+        if (values.changed || name !== undefined) throw new UsageError("an example is of no options.");
         io.out(exampleOf(values.example));
         return EXIT.done;
       }
       const { sources, problems, warnings } = readOptions(io, surroundings);
-      const rows = [envFileRow(io), ...OPTION_LIST.map(([key, option]) => optionRow(option, sources[key]))];
+      const all = [envFileRow(io), ...OPTION_LIST.map(([key, option]) => optionRow(option, sources[key]))];
+      const wanted = name === undefined ? all : [rowOf(name, all)];
+      const rows = values.changed ? wanted.filter(({ source }) => !source.startsWith("default")) : wanted;
       if (values.json) io.out(JSON.stringify(rows, undefined, 2));
       else io.out(rows.map(asText).join("\n\n"));
       for (const finding of problems) io.err(`error: ${describe(finding)}`);
@@ -52,6 +61,24 @@ Example: runegate config --example email > config/email.toml`,
       return problems.length > 0 ? EXIT.config : EXIT.done;
     },
   };
+}
+
+/** By its name, its flag, or either without what all have in common. @throws {UsageError} */
+function rowOf(name: string, rows: readonly Row[]): Row {
+  const wanted = `RUNEGATE_${name
+    .toUpperCase()
+    .replace(/^--/, "")
+    .replaceAll("-", "_")
+    .replace(/^RUNEGATE_/, "")}`;
+  const row = rows.find((one) => one.name === wanted);
+  if (row !== undefined) return row;
+  const near = nearest(
+    wanted,
+    rows.map((one) => one.name),
+  );
+  throw new UsageError(
+    `there is no option ${JSON.stringify(name)}${near === undefined ? "" : `; did you mean ${near}?`}`,
+  );
 }
 
 /** @throws {UsageError} */

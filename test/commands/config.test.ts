@@ -42,6 +42,34 @@ describe("runegate config", () => {
     expect(value("RUNEGATE_SESSION_KEY")).toBeNull();
     expect(value("RUNEGATE_SESSION_TTL")).toBe("14d");
   });
+  test.each(["RUNEGATE_SESSION_TTL", "session_ttl", "session-ttl", "SESSION_TTL"])(
+    "%s alone",
+    async (name) => {
+      const { code, stdout } = await run({ RUNEGATE_SESSION_TTL: "7d", RUNEGATE_WORKERS: "2" }, name);
+      expect([code, stdout.split("\n").slice(0, 2)]).toEqual([
+        0,
+        ["RUNEGATE_SESSION_TTL=7d", "    (environment)"],
+      ]);
+      expect(stdout.match(/^RUNEGATE_/gm)).toHaveLength(1);
+    },
+  );
+  test("--changed leaves out what is left to its default", async () => {
+    const env = { RUNEGATE_SESSION_TTL: "7d", RUNEGATE_JWT_SECRET: "s".repeat(32) };
+    const { stdout } = await run(env, "--changed", "--json");
+    expect(
+      JSON.parse(stdout)
+        .map(({ name }: { name: string }) => name)
+        .toSorted(),
+    ).toEqual(Object.keys(env).toSorted());
+    expect((await run({}, "--changed")).stdout).toBe("");
+  });
+  test.each([
+    [["RUNEGATE_SESION_TTL"], "did you mean RUNEGATE_SESSION_TTL?"],
+    [["session-ttl", "workers"], "one name"],
+    [["session-ttl", "--example", "env"], "an example"],
+  ])("%j is a mistake", async (args, words) => {
+    await expect(run({}, ...args)).rejects.toThrow(words);
+  });
   test("shows wrong values too, says what is wrong, and exits 78", async () => {
     const { code, stdout, stderr } = await run({ RUNEGATE_LISTEN: "here", RUNEGATE_LISTN: "x" });
     expect(code).toBe(78);
