@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { dial, readChunk, readResponse, readResponseHead, requestHead, type Wire } from "../support/raw.ts";
 import { responseHead, startUpstream, type Upstream } from "../support/upstream.ts";
 import { type ServeProcess, startServe } from "./process.ts";
-import { until, within } from "./support.ts";
+import { settled, within } from "./support.ts";
 
 setDefaultTimeout(30_000);
 
@@ -31,20 +31,6 @@ afterAll(async () => {
   await gateway.stop();
   upstream.stop();
 });
-
-/** Waits until `count` has not grown for a while, and gives it. */
-async function settled(count: () => number): Promise<number> {
-  let last = count();
-  let since = performance.now();
-  await until(() => {
-    if (count() !== last) {
-      last = count();
-      since = performance.now();
-    }
-    return performance.now() - since > 300;
-  }, 10_000);
-  return last;
-}
 
 async function growth(transfer: () => Promise<void>): Promise<number> {
   gateway.forgetPeak();
@@ -126,7 +112,7 @@ describe("a gigabyte", () => {
       for (const upTo of [0, 100_000_000, 200_000_000]) {
         received += await visitor.skip(upTo - received);
         visitor.stall();
-        const stalledAt = await settled(() => sent);
+        const stalledAt = await settled(() => sent, 300, 10_000);
         expect(stalledAt).toBeLessThan(upTo + UNDER_WAY);
         visitor.resume();
       }
@@ -159,7 +145,7 @@ describe("a gigabyte", () => {
       const sending = (async () => {
         for (; sent < GIGABYTE; sent += PIECE.byteLength) await visitor.write(PIECE);
       })();
-      expect(await settled(() => sent)).toBeLessThan(UNDER_WAY);
+      expect(await settled(() => sent, 300, 10_000)).toBeLessThan(UNDER_WAY);
       open();
       await within(15_000, sending);
       const response = await within(5_000, readResponse(visitor));

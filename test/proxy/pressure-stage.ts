@@ -8,7 +8,7 @@ import { makeCertificate } from "../support/certificate.ts";
 import { type Wire, wireOf } from "../support/raw.ts";
 import { startUpstream, type Upstream, type UpstreamSettings } from "../support/upstream.ts";
 import { type ServeProcess, startServe } from "./process.ts";
-import { until, within } from "./support.ts";
+import { settled, within } from "./support.ts";
 import { acceptWebSocket, OPCODE, openWebSocket, type Peer } from "./websocket.ts";
 
 /** A gateway process with WebSockets whose readers are slow, and what is true of them whatever is around it. */
@@ -142,20 +142,6 @@ export function shut(...all: readonly Ends[]): void {
 async function leave(ends: Ends, who: EndName, code: number, reason: string): Promise<void> {
   await ends[who].close(code, reason);
   if (who === "application") ends.application.wire.end();
-}
-
-/** Waits until `count` has not grown for a while, and gives it. */
-export async function settled(count: () => number): Promise<number> {
-  let last = count();
-  let since = performance.now();
-  await until(() => {
-    if (count() !== last) {
-      last = count();
-      since = performance.now();
-    }
-    return performance.now() - since > 500;
-  }, 20_000);
-  return last;
 }
 
 const PATTERN = Buffer.alloc(4 * MIB, "0123456789 the quick brown fox jumps over the lazy dog\n");

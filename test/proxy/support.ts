@@ -49,6 +49,20 @@ export async function until(condition: () => boolean, withinMs = 5_000): Promise
   }
 }
 
+/** Waits until `count` has not grown for `quietMs`, and gives it. */
+export async function settled(count: () => number, quietMs = 500, withinMs = 20_000): Promise<number> {
+  let last = count();
+  let since = performance.now();
+  await until(() => {
+    if (count() !== last) {
+      last = count();
+      since = performance.now();
+    }
+    return performance.now() - since > quietMs;
+  }, withinMs);
+  return last;
+}
+
 /** What `promise` gives, or an error after {@link BUSY} times `withinMs`: for what would otherwise never happen. */
 export async function within<T>(withinMs: number, promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;

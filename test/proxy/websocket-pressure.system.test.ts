@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, spyOn, test } from "bun:test";
-import { describeSlowReaders, type EndName, type Ends, MIB, Stage, settled, shut } from "./pressure-stage.ts";
-import { startPair, within } from "./support.ts";
+import { describeSlowReaders, type EndName, type Ends, MIB, Stage, shut } from "./pressure-stage.ts";
+import { settled, startPair, within } from "./support.ts";
 import { acceptWebSocket, frameOf, OPCODE, openWebSocket } from "./websocket.ts";
 
 // Hundreds of megabytes each, on machines that may be busy.

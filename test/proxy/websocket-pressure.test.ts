@@ -7,10 +7,9 @@ import {
   MAY_GROW,
   MIB,
   Stage,
-  settled,
   shut,
 } from "./pressure-stage.ts";
-import { within } from "./support.ts";
+import { settled, within } from "./support.ts";
 import { frameOf, OPCODE, openWebSocket } from "./websocket.ts";
 
 // A hundred megabytes each, on machines that may be busy.
