@@ -43,8 +43,8 @@ export function createDoor(settings: DoorSettings): Door {
   const nextId = createIds();
   const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
   const inline = settings.inline({ answered: logAnswer, ended: logRequest });
+  const { identify } = inline;
   let nextSaidAmbiguous = Number.NEGATIVE_INFINITY;
-  const identify = inline.identify;
 
   function logRequest(arrival: Arrival, status: number, user: string | undefined, end?: Ended): void {
     settings.requestLog({
@@ -78,11 +78,6 @@ export function createDoor(settings: DoorSettings): Door {
     return placeOf(inner) === "application" ? withOneSlash(inner) : undefined;
   }
 
-  /** Runegate and the application have a page of the same name: whose it is depends on who asks. */
-  function toEither(arrival: Arrival, server: Server<TunnelData>): Answer {
-    return toInline(arrival, arrival.target.path, server, toRooms);
-  }
-
   /** @param otherwise for whoever shows nothing that could let them in. @throws {StoreUnavailable} */
   function toInline(
     arrival: Arrival,
@@ -101,7 +96,10 @@ export function createDoor(settings: DoorSettings): Door {
   function route(arrival: Arrival, server: Server<TunnelData>): Answer {
     const { path } = arrival.target;
     const claim = rootPaths.get(path);
-    if (claim !== undefined) return claim(arrival.target) ? toRooms(arrival) : toEither(arrival, server);
+    if (claim !== undefined) {
+      // Where the application has a page of the same name, it is the application's for those who may see it.
+      return claim(arrival.target) ? toRooms(arrival) : toInline(arrival, path, server, toRooms);
+    }
     const place = placeOf(path);
     if (place === "own") return toRooms(arrival);
     const inner = place === "application" ? applicationPath(path) : undefined;

@@ -5,9 +5,9 @@ import { messageOf } from "../observe/message-of.ts";
 import type { Authenticator } from "./admit.ts";
 
 /**
- * What is under way on the strength of a proof, mostly a session: WebSockets, streams, downloads, uploads and requests that wait for their answer,
- * for as long as they outlast the moment they were allowed in. When the proof ends by an order, they are closed at once;
- * when it runs out, or ended before they were added, at the next sweep.
+ * What is under way on the strength of a proof, mostly a session: WebSockets, streams, downloads, uploads and requests that wait
+ * for their answer, for as long as they outlast the moment they were allowed in. When the proof ends by an order, they are closed
+ * at once; when it runs out, or ended before they were added, at the next sweep.
  */
 export type LiveConnections = {
   /** @returns what to call when the connection has ended by itself. */

@@ -1,5 +1,6 @@
 import type { ServerWebSocket } from "bun";
 import type { Clock } from "../clock.ts";
+import { KIB, MIB } from "../option/values.ts";
 
 /**
  * Which messages go compressed to a browser that has agreed to it (RFC 7692). Compressing holds everybody up, at 20 to 300
@@ -7,8 +8,8 @@ import type { Clock } from "../clock.ts";
  */
 
 /** Shorter ones hardly become shorter, each being compressed by itself (`perMessageDeflate` in `tunnel.ts`). */
-const LEAST = 1024;
-const MOST = 1024 * 1024;
+const LEAST = KIB;
+const MOST = MIB;
 /** Milliseconds that may be spent on it at a stretch, in all connections; half as many as pass are given back. */
 const AT_A_STRETCH = 50;
 

@@ -1,6 +1,7 @@
 import type { ServerWebSocket } from "bun";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/logger.ts";
+import { KIB, MIB } from "../option/values.ts";
 import { type Holder, relieve, UNSEEN } from "./memory.ts";
 
 /**
@@ -13,11 +14,11 @@ import { type Holder, relieve, UNSEEN } from "./memory.ts";
  * More than this waiting for one side, and the other is paused. What had been read from the system before still comes, up to
  * 128 KiB: less than 1 MiB a connection, both directions together.
  */
-const WINDOW = 256 * 1024;
+const WINDOW = 256 * KIB;
 /** For all connections of the process. Half of it is shared out as windows, however many connections there are. */
-const PROCESS_BUDGET = 256 * 1024 * 1024;
+const PROCESS_BUDGET = 256 * MIB;
 /** For all connections of a session: two of the longest messages. Beyond it a user's own tabs hold each other up. */
-const SESSION_BUDGET = 128 * 1024 * 1024;
+const SESSION_BUDGET = 128 * MIB;
 /** No browser opens more (Chromium 255, Firefox 200). */
 const MOST_PER_SESSION = 256;
 /** The application's side tells no event when it was written to: it is asked, less and less often while nothing moves. */

@@ -54,7 +54,7 @@ export function createHandshake(route: Route, upstream: Upstream): ShakeHands {
     protocols: string[],
     signal: AbortSignal,
   ): Promise<Handshake> {
-    // Whoever left before, while it was asked who they are, is not told of again.
+    // A signal tells of its abort once, and it may have been while it was asked who this is.
     if (signal.aborted) return Promise.resolve({ outcome: "left" });
     const socket = dial(arrival, principal, path, protocols);
     return new Promise((resolve) => {

@@ -1,4 +1,5 @@
 import type { Logger } from "../observe/logger.ts";
+import { MIB } from "../option/values.ts";
 
 /**
  * The last resort where memory runs low. Half a message, and the room of those that have passed, is held by the runtime,
@@ -6,7 +7,7 @@ import type { Logger } from "../observe/logger.ts";
  */
 
 /** What is reckoned for a connection of which nothing has been seen. */
-export const UNSEEN = 1024 * 1024;
+export const UNSEEN = MIB;
 /** Nobody who has less is let go, whatever it is that takes the memory. */
 const LIGHT = 8 * UNSEEN;
 

@@ -2,7 +2,7 @@ import { isHost } from "../edge/client.ts";
 import { targetAddress } from "../net/endpoint.ts";
 import type { Declaration, OptionsOf } from "../option/option.ts";
 import { quote, ValueError } from "../option/value-error.ts";
-import { boolean, boundedSize, byteSize, DAY, duration, HOUR } from "../option/values.ts";
+import { boolean, boundedSize, byteSize, DAY, duration, HOUR, MIB } from "../option/values.ts";
 
 export type ProxyOptions = OptionsOf<typeof PROXY_OPTIONS>;
 
@@ -63,7 +63,7 @@ export const PROXY_OPTIONS = {
   maxMessage: {
     name: "RUNEGATE_MAX_MESSAGE",
     // Each is held whole, so there is no "unlimited".
-    parse: boundedSize(2 ** 30),
+    parse: boundedSize(1024 * MIB),
     default: "64MiB",
     help: "Largest single WebSocket message passed on, either way, uncompressed; up to 1GiB. A longer one closes the connection with 1009.",
   },

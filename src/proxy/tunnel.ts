@@ -6,6 +6,7 @@ import { type Failure, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Logger } from "../observe/logger.ts";
+import { MIB } from "../option/values.ts";
 import { createSendToBrowser } from "./compression.ts";
 import { upstreamFailed } from "./failure.ts";
 import { createFlows, type Flow } from "./flow.ts";
@@ -32,7 +33,7 @@ const SAID_TOO_BIG = "Received too big message";
 /** For the closing handshake of a peer that does not read. */
 const CLOSE_PATIENCE_MS = 5_000;
 /** A process that takes half of what memory the machine or its control group has lets WebSockets go, but not below this. */
-const LEAST_MEMORY = 256 * 1024 * 1024;
+const LEAST_MEMORY = 256 * MIB;
 /** Of a frame that answers a ping, besides its payload. */
 const PONG_HEAD = 2;
 

@@ -1,12 +1,13 @@
+import { timeOf } from "../api/list.ts";
 import { json } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ownRoutes } from "../edge/own.ts";
-import type { House, Room } from "../house.ts";
+import type { Room } from "../house.ts";
 import { type SessionHouse, sessionApi } from "./api.ts";
 import { sessionAuthenticator } from "./authenticator.ts";
 
 /** Sessions as a proof of who one is, and `/session`, which tells a page who that is. */
-export function sessionRoom(house: SessionHouse & Pick<House, "stores">): Room {
+export function sessionRoom(house: SessionHouse): Room {
   const { sessions, sessionCookie } = house;
 
   async function whoAmI(arrival: Arrival): Promise<Response> {
@@ -18,9 +19,9 @@ export function sessionRoom(house: SessionHouse & Pick<House, "stores">): Room {
     return json({
       authenticated: true,
       email: found.record.email,
-      created_at: iso(found.record.createdAt),
-      expires_at: iso(found.record.expiresAt),
-      idle_expires_at: iso(found.idleExpiresAt),
+      created_at: timeOf(found.record.createdAt),
+      expires_at: timeOf(found.record.expiresAt),
+      idle_expires_at: timeOf(found.idleExpiresAt),
     });
   }
 
@@ -30,8 +31,4 @@ export function sessionRoom(house: SessionHouse & Pick<House, "stores">): Room {
     authenticators: [sessionAuthenticator(sessions, sessionCookie)],
     cookies: [sessionCookie],
   };
-}
-
-function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString();
 }

@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import type { Kind, Records } from "../records.ts";
+import { jsonOf, type Kind, type Records } from "../records.ts";
 import { markKey } from "./keys.ts";
 import { MARGIN_MS, type Run } from "./script.ts";
 
@@ -16,7 +16,7 @@ export function createValkeyMarks<T extends object>(
     async add(id, record, expiresAt) {
       const left = expiresAt - clock.now();
       if (left <= 0) return false;
-      const value = `${expiresAt}\n${JSON.stringify(record)}`;
+      const value = `${expiresAt}\n${jsonOf(record)}`;
       const ttl = String(Math.ceil(left) + MARGIN_MS);
       return (await run("SET", [markKey(kind.name, id), value, "NX", "PX", ttl])) === "OK";
     },
