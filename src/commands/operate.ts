@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { loadOptions } from "../config/load.ts";
-import type { Options } from "../config/options.ts";
 import { ControlError, connectControl, type Operator } from "../control/client.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import type { Io } from "../process/io.ts";
@@ -26,10 +25,16 @@ export async function operate(io: Io, work: (operator: Operator) => Promise<Exit
       io.err("RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be reached.");
       return EXIT.failed;
     }
+    // Loaded before any rights are given up: the program's own files need not be the service's to read.
+    const { withStore } = await import("../control/on-store.ts");
     const { store } = options;
-    return await (store.kind === "sqlite"
-      ? asOwnerOf(store.path, () => onStore(options, io, work))
-      : onStore(options, io, work));
+    const onStore = () => withStore(options, io.err, work);
+    if (store.kind !== "sqlite") return await onStore();
+    return await asOwnerOf(store.path, () => {
+      // Made by whoever looks first, it would not be the service's.
+      if (existsSync(store.path)) return onStore();
+      throw new StoreUnavailable(`Nothing is kept yet: there is no ${store.path}.`);
+    });
   } catch (error) {
     if (!(error instanceof ControlError || error instanceof StoreUnavailable)) throw error;
     io.err(error.message);
@@ -39,17 +44,4 @@ export async function operate(io: Io, work: (operator: Operator) => Promise<Exit
 
 function isNotRunning(error: unknown): boolean {
   return error instanceof ControlError && error.code === "not_running";
-}
-
-async function onStore(
-  options: Options,
-  io: Io,
-  work: (operator: Operator) => Promise<ExitCode>,
-): Promise<ExitCode> {
-  // Made by whoever looks first, it would not be the service's.
-  if (options.store.kind === "sqlite" && !existsSync(options.store.path)) {
-    throw new StoreUnavailable(`Nothing is kept yet: there is no ${options.store.path}.`);
-  }
-  const { withStore } = await import("../control/on-store.ts");
-  return withStore(options, io.err, work);
 }
