@@ -1,6 +1,8 @@
 import type { Server } from "bun";
+import type { Admit } from "./access/admit.ts";
+import { type Routes, routeFor, type Site } from "./access/routes.ts";
 import type { Clock } from "./clock.ts";
-import { announcedLength, failure, NOT_FOUND, whenBroken } from "./edge/answer.ts";
+import { announcedLength, type Failure, failure, NOT_FOUND, whenBroken } from "./edge/answer.ts";
 import type { Arrival } from "./edge/arrival.ts";
 import type { ClientReader } from "./edge/client.ts";
 import type { CookieReader } from "./edge/cookies.ts";
@@ -22,6 +24,10 @@ export type DoorSettings = {
   readonly rooms: AnswerOwn;
   /** Paths at the root that the rooms answer: to visitors, and to users what is claimed. */
   readonly rootPaths: RootPaths;
+  readonly routes: Routes;
+  readonly admit: Admit;
+  /** What lies below these is answered by whatever host it is asked. */
+  readonly anyHost: readonly string[];
   readonly inline: (log: Pick<InlineSettings, "answered" | "ended">) => Inline;
   readonly readClient: ClientReader;
   readonly readCookies: CookieReader;
@@ -39,11 +45,11 @@ const PROXY_PREFIX = "/proxy";
 const AMBIGUOUS_EVERY_MS = 60_000;
 
 export function createDoor(settings: DoorSettings): Door {
-  const { rooms, rootPaths, clock, log } = settings;
+  const { rooms, rootPaths, routes, admit, anyHost, clock, log } = settings;
   const nextId = createIds();
   const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
   const inline = settings.inline({ answered: logAnswer, ended: logRequest });
-  const { identify } = inline;
+  const identify = (arrival: Arrival) => admit.identify(undefined, arrival);
   let nextSaidAmbiguous = Number.NEGATIVE_INFINITY;
 
   function logRequest(arrival: Arrival, status: number, user: string | undefined, end?: Ended): void {
@@ -81,32 +87,41 @@ export function createDoor(settings: DoorSettings): Door {
   /** @param otherwise for whoever shows nothing that could let them in. @throws {StoreUnavailable} */
   function toInline(
     arrival: Arrival,
+    site: Site,
     path: string,
     server: Server<TunnelData>,
     otherwise?: (arrival: Arrival) => Answer,
   ): Answer {
+    const route = routeFor(site, path);
+    if (route === undefined) return otherwise?.(arrival) ?? refuse(arrival, NOT_FOUND);
     const go = (who: Identified) =>
       who === undefined && otherwise !== undefined
         ? otherwise(arrival)
-        : inline.serve(arrival, path, who, server);
-    const who = identify(arrival);
+        : inline.serve(arrival, route, path, who, server);
+    const who = admit.identify(route, arrival);
     return who instanceof Promise ? who.then(go) : go(who);
   }
 
-  function route(arrival: Arrival, server: Server<TunnelData>): Answer {
+  function refuse(arrival: Arrival, why: Failure): Response {
+    const response = failure(arrival, why);
+    logAnswer(arrival, response, undefined);
+    return response;
+  }
+
+  function route(arrival: Arrival, site: Site | undefined, server: Server<TunnelData>): Answer {
     const { path } = arrival.target;
+    if (site === undefined) {
+      return anyHost.some((one) => isBelow(path, one)) ? toRooms(arrival) : refuse(arrival, UNKNOWN_HOST);
+    }
     const claim = rootPaths.get(path);
     if (claim !== undefined) {
       // Where the application has a page of the same name, it is the application's for those who may see it.
-      return claim(arrival.target) ? toRooms(arrival) : toInline(arrival, path, server, toRooms);
+      return claim(arrival.target) ? toRooms(arrival) : toInline(arrival, site, path, server, toRooms);
     }
     const place = placeOf(path);
     if (place === "own") return toRooms(arrival);
     const inner = place === "application" ? applicationPath(path) : undefined;
-    if (inner !== undefined) return toInline(arrival, inner, server);
-    const response = failure(arrival, NOT_FOUND);
-    logAnswer(arrival, response, undefined);
-    return response;
+    return inner === undefined ? refuse(arrival, NOT_FOUND) : toInline(arrival, site, inner, server);
   }
 
   return async (request, server) => {
@@ -119,6 +134,7 @@ export function createDoor(settings: DoorSettings): Door {
       log.debug("refused a request without a usable Host", { id });
       return failure({ request, id }, BAD_HOST);
     }
+    const site = routes.siteOf(client.host);
     const cookies = settings.readCookies(headers.cookie ?? null);
     const arrival: Arrival = {
       id,
@@ -127,6 +143,7 @@ export function createDoor(settings: DoorSettings): Door {
       headers,
       target,
       client,
+      origin: (site ?? routes.home).origin,
       cookies,
       isOwn,
       identify,
@@ -142,7 +159,7 @@ export function createDoor(settings: DoorSettings): Door {
       log.warn("two cookies of one name", { client: client.ip, id });
     }
     try {
-      return await route(arrival, server);
+      return await route(arrival, site, server);
     } catch (error) {
       const response = whenBroken(arrival, error, log);
       logAnswer(arrival, response, undefined);
@@ -161,6 +178,14 @@ const BAD_HOST = {
   error: "bad_request",
   title: "This request cannot be understood",
   message: "It names no host, or something that is none.",
+} as const;
+
+/** RFC 9110 §15.5.20: of several applications, none is the one for whoever asks for none of them. */
+const UNKNOWN_HOST = {
+  status: 421,
+  error: "unknown_host",
+  title: "Nothing here goes by this name",
+  message: "Check the address. If it is right, it has not been set up yet.",
 } as const;
 
 /** Request ids: short, unlike those of the run before, and cheaper than drawing random ones. */

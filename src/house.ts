@@ -1,6 +1,7 @@
 import type { Elysia } from "elysia";
 import type { Authenticator } from "./access/admit.ts";
 import type { Policy } from "./access/policy.ts";
+import type { Routes } from "./access/routes.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import type { OwnCookie } from "./edge/cookies.ts";
@@ -31,6 +32,7 @@ export type House = {
   readonly audit: Audit;
   readonly keys: Keys;
   readonly policy: Policy;
+  readonly routes: Routes;
   readonly limiter: Limiter;
   readonly guardPost: PostGuard;
   readonly sessions: Sessions;
@@ -50,6 +52,8 @@ export type Room = {
   /** Its part of the management API, declared when that is first asked for: it takes some milliseconds. */
   api?(): Elysia;
   readonly rootPaths?: RootPaths;
+  /** What it answers below these paths it answers by whatever host it is asked, known or not. */
+  readonly anyHost?: readonly string[];
   readonly authenticators?: readonly Authenticator[];
   /** Cut out of what the application receives, and not for it to set. */
   readonly cookies?: readonly OwnCookie[];

@@ -25,11 +25,9 @@ import { mailboxRoom } from "./mail/routes.ts";
 import type { ListenAddress } from "./net/endpoint.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { createRequestLog } from "./observe/request-log.ts";
-import { createForward } from "./proxy/forward.ts";
+import { type Application, createApplication } from "./proxy/application.ts";
 import { warnOfOwnPaths } from "./proxy/redirects.ts";
 import { createTunnel, type Tunnel, type TunnelData } from "./proxy/tunnel.ts";
-import { createUpstream } from "./proxy/upstream.ts";
-import { upstreamName } from "./proxy/upstream-name.ts";
 import { createServices, type ServiceSettings } from "./services.ts";
 import { sessionRoom } from "./session/routes.ts";
 
@@ -83,38 +81,33 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const cookies = rooms.flatMap((room) => room.cookies ?? []);
   const rootPaths = rootPathsOf(rooms, options.rootPaths);
   const live = settings.live ?? createLiveConnections(authenticators, clock, loggers("session"));
-  const route: Route = {
-    name: "default",
-    target: options.target,
-    policy: undefined,
-    proofs: new Set(authenticators.map(({ kind }) => kind)),
-    identityHeaders: options.identityHeaders,
-    allowedOrigins: options.allowedOrigins,
-  };
-  const upstream = createUpstream({ ...options, name: upstreamName(options), clock });
+  const admit = createAdmit(authenticators);
   const log = loggers("proxy");
-  const forward = createForward({
-    ...options,
-    route,
-    upstream,
-    live,
-    ownCookies: new Set(cookies.map(({ name }) => name)),
-    log,
-  });
-  const tunnel = createTunnel({ ...options, route, upstream, live, clock, log });
+  const ownCookies = new Set(cookies.map(({ name }) => name));
+  const warnOf =
+    options.rootPaths === true ? (one: Application) => warnOfOwnPaths(one, rootPaths, log) : undefined;
+  const applications = new Map<Route, Application>();
+  for (const route of house.routes.all) {
+    const application = createApplication(route, { ...options, live, ownCookies, clock, log });
+    if (application !== undefined) applications.set(route, warnOf?.(application) ?? application);
+  }
+  const tunnel = createTunnel({ ...options, live, clock, log });
 
   const door = createDoor({
     rooms: answer,
     rootPaths,
+    routes: house.routes,
+    admit,
+    anyHost: rooms.flatMap((room) => room.anyHost ?? []),
     inline: (requests) =>
       createInline({
         ...options,
         ...requests,
-        route,
-        admit: createAdmit(authenticators),
-        forward: options.rootPaths === true ? warnOfOwnPaths(forward, rootPaths, log) : forward,
+        admit,
+        applications,
         tunnel,
         live,
+        clock,
         idleSeconds,
         audit,
         log: loggers("edge"),
@@ -145,7 +138,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     },
     async stop() {
       live.stop();
-      upstream.stop();
+      for (const application of applications.values()) application.stop();
       await Promise.all(rooms.map((room) => room.stop?.()));
       await outbox.stop();
       house.flushAudit();

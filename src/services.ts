@@ -1,6 +1,9 @@
 import { createPolicy } from "./access/policy.ts";
+import { createRoutes } from "./access/routes.ts";
+import type { RoutesFile } from "./access/routes-file.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
+import { routesOf } from "./config/routes.ts";
 import { createPostGuard } from "./edge/origin.ts";
 import type { House } from "./house.ts";
 import { createLimiter } from "./limits/limiter.ts";
@@ -31,6 +34,8 @@ import type { Store } from "./store/store.ts";
 export type ServiceSettings = {
   readonly options: Options;
   readonly email: EmailConfig | undefined;
+  /** Without it there is one application, the options'. */
+  readonly routesFile?: RoutesFile | undefined;
   readonly mailer: Mailer;
   readonly mailbox: Pick<Mailbox, "mails"> | undefined;
   readonly stores: Store;
@@ -44,7 +49,8 @@ export type ServiceSettings = {
 export function createServices(settings: ServiceSettings): House & { flushAudit(): void } {
   const { options, email, mailer, mailbox, stores, clock, random, loggers } = settings;
   const keys = createKeys(options);
-  const policy = createPolicy(options);
+  const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
+  const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
   const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
   const limiter = createLimiter(options, stores.limits);
   const sessions = createSessions({
@@ -97,7 +103,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   // `*` lets any page open WebSockets, never post to Runegate's own paths.
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
   return {
-    ...{ options, email, stores, clock, random, loggers, audit, keys, policy, limiter },
+    ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
     guardPost: createPostGuard(mayPost, audit),
     sessions,
     sessionCookie: createSessionCookie(options),

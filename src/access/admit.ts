@@ -1,6 +1,6 @@
 import type { Identified, Principal, Proof } from "../identity/principal.ts";
 import type { Awaitable } from "../store/records.ts";
-import { decide, type Verdict } from "./decision.ts";
+import { decide, type Question, type Verdict } from "./decision.ts";
 import type { Route } from "./route.ts";
 
 /** What a request shows of who sent it, without anything of how it came. */
@@ -32,9 +32,12 @@ export type Authenticator = {
 
 /** The question that inline proxying, WebSockets and every edge ask. */
 export type Admit = {
-  /** Who it is, as far as the route takes their word. @throws {StoreUnavailable} */
-  identify(route: Route, shown: Credentials): Awaitable<Identified>;
-  decide(route: Route, who: Identified, originAllowed: boolean): Verdict;
+  /**
+   * Who it is, as far as the route takes their word; without one, by any proof there is.
+   * @throws {StoreUnavailable}
+   */
+  identify(route: Route | undefined, shown: Credentials): Awaitable<Identified>;
+  decide(question: Question): Verdict;
 };
 
 /** @throws if two go by one name, or one by the operator's: what they open could not be told apart. */
@@ -42,10 +45,10 @@ export function createAdmit(authenticators: readonly Authenticator[]): Admit {
   const kinds = new Set(["operator", ...authenticators.map(({ kind }) => kind)]);
   if (kinds.size <= authenticators.length) throw new Error("a kind of proof belongs to one room");
 
-  function identifyFrom(first: number, route: Route, shown: Credentials): Awaitable<Identified> {
+  function identifyFrom(first: number, route: Route | undefined, shown: Credentials): Awaitable<Identified> {
     for (let i = first; i < authenticators.length; i++) {
       const authenticator = authenticators[i];
-      if (authenticator === undefined || !route.proofs.has(authenticator.kind)) continue;
+      if (authenticator === undefined || route?.proofs?.has(authenticator.kind) === false) continue;
       const who = authenticator.authenticate(shown);
       // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
       if (who instanceof Promise) {
@@ -58,6 +61,6 @@ export function createAdmit(authenticators: readonly Authenticator[]): Admit {
 
   return {
     identify: (route, shown) => identifyFrom(0, route, shown),
-    decide: (route, who, originAllowed) => decide({ route, who, originAllowed }),
+    decide,
   };
 }

@@ -1,36 +1,82 @@
+import { isBelow, isPlain } from "../edge/target.ts";
 import type { Identified, Principal } from "../identity/principal.ts";
+import { ADMINS, includes } from "./people.ts";
 import type { Route } from "./route.ts";
 
 /**
  * The one decision about a request for an application. Adapters (inline proxying, WebSocket upgrades, forward-auth) state
  * the facts and carry the verdict out; none of them decides anything.
  */
-export type Facts = {
+export type Question = {
   readonly route: Route;
   readonly who: Identified;
+  readonly method: string;
+  /** In normal form, as browsers see it. */
+  readonly path: string;
+  /** Whether it opens a WebSocket. */
+  readonly upgrade: boolean;
   /** Whether the page that opens a WebSocket may; true for everything that opens none. */
   readonly originAllowed: boolean;
+  /** Whether it asks if a page elsewhere may send what it means to (Fetch, CORS-preflight request). */
+  readonly preflight: boolean;
+  /** Wall clock, in milliseconds. */
+  readonly now: number;
 };
 
 export type Verdict =
-  | { readonly verdict: "allow"; readonly principal: Principal }
-  /** Not signed in. How to do that is said in the way the caller understands ({@link challengeFor}). */
-  | { readonly verdict: "challenge"; readonly refused: boolean }
-  | { readonly verdict: "refuse"; readonly reason: "origin" | "not_allowed" };
+  /** Without a principal it is open to everybody, and the application is told of nobody. */
+  | { readonly verdict: "allow"; readonly principal: Principal | undefined }
+  /**
+   * Not signed in, or too long ago (`again`). How to do that is said in the way the caller understands ({@link challengeFor}).
+   * `refused`: what was shown is worth nothing, and no page would help.
+   */
+  | { readonly verdict: "challenge"; readonly refused: boolean; readonly again: boolean }
+  | { readonly verdict: "refuse"; readonly reason: Refused };
+
+export type Refused = "origin" | "not_allowed" | "method" | "websocket" | "maintenance";
 
 /** What the caller could make of a challenge. */
 export type RequestKind = "upgrade" | "navigation" | "other";
 
 export type Challenge = "login_page" | "login_page_without_return" | "status";
 
-export function decide({ route, who, originAllowed }: Facts): Verdict {
-  if (who === undefined || who === "refused") return { verdict: "challenge", refused: who === "refused" };
-  if (!route.proofs.has(who.proof.kind)) return { verdict: "refuse", reason: "not_allowed" };
-  if (route.policy !== undefined && !("email" in who.subject && route.policy.allows(who.subject.email))) {
-    return { verdict: "refuse", reason: "not_allowed" };
+export function decide(question: Question): Verdict {
+  const { route, method } = question;
+  const who = question.who === "refused" ? undefined : question.who;
+  if (route.maintenance !== undefined && who?.groups.has(ADMINS) !== true) return refuse("maintenance");
+  if (route.methods !== undefined && !route.methods.has(method)) return refuse("method");
+  if (question.upgrade && !route.webSocket) return refuse("websocket");
+  if (question.preflight && route.corsPreflight) return ALLOW_NOBODY;
+  if (!isPublic(question)) {
+    if (who === undefined) return { verdict: "challenge", refused: question.who === "refused", again: false };
+    if (!isAllowed(route, who)) return refuse("not_allowed");
+    if (route.maxAge !== undefined && question.now - who.provenAt >= route.maxAge) return AGAIN;
   }
-  if (!originAllowed) return { verdict: "refuse", reason: "origin" };
-  return { verdict: "allow", principal: who };
+  return question.originAllowed ? { verdict: "allow", principal: who } : refuse("origin");
+}
+
+const AGAIN: Verdict = { verdict: "challenge", refused: false, again: true };
+const ALLOW_NOBODY: Verdict = { verdict: "allow", principal: undefined };
+
+function refuse(reason: Refused): Verdict {
+  return { verdict: "refuse", reason };
+}
+
+/** Whether somebody who has signed in may use it. */
+export function isAllowed(route: Route, who: Principal): boolean {
+  if (route.proofs !== undefined && !route.proofs.has(who.proof.kind)) return false;
+  if (route.deny !== undefined && includes(route.deny, who)) return false;
+  return route.allow === undefined || includes(route.allow, who);
+}
+
+/** Whether it is open to whoever comes. */
+function isPublic({ route, method, path }: Pick<Question, "route" | "method" | "path">): boolean {
+  if (route.allow?.everybody === true) return true;
+  const { publicPaths, publicMethods } = route;
+  if (publicPaths.length === 0 || !publicMethods.has(method) || !isPlain(path)) return false;
+  return publicPaths.some((open) =>
+    open.endsWith("/*") ? isBelow(path, open.slice(0, -2)) && path !== open.slice(0, -2) : path === open,
+  );
 }
 
 /** @param repeatable GET or HEAD: repeating it after signing in does what was meant. */

@@ -1,6 +1,6 @@
 import { addresses, domains } from "../identity/values.ts";
-import type { Declaration, OptionsOf } from "../option/option.ts";
-import { boolean } from "../option/values.ts";
+import { type Declaration, type OptionsOf, unset } from "../option/option.ts";
+import { boolean, filePath } from "../option/values.ts";
 
 export type AccessOptions = OptionsOf<typeof ACCESS_OPTIONS>;
 
@@ -33,5 +33,11 @@ export const ACCESS_OPTIONS = {
     },
     help: "Whether every address may sign in.",
     production: ONE_OF_THREE,
+  },
+  routes: {
+    name: "RUNEGATE_ROUTES",
+    parse: filePath,
+    default: unset("`/etc/runegate/config/routes.toml`, else `config/routes.toml`, where there is one"),
+    help: "A file with several applications by host and path, each with its own people.",
   },
 } satisfies Declaration;

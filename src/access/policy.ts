@@ -1,15 +1,43 @@
 import { type Address, domainOf } from "../identity/address.ts";
 import type { AccessOptions } from "./options.ts";
+import { createGroupsOf, type Groups, includes, NOBODY, type People } from "./people.ts";
 
-/** Which addresses may sign in, and stay signed in (CONTRACT section 4). */
-export type Policy = { allows(address: Address): boolean };
+/** Which addresses may sign in, and stay signed in (CONTRACT section 4), and which groups they are in. */
+export type Policy = {
+  allows(address: Address): boolean;
+  /** In alphabetical order. */
+  groupsOf(address: Address): ReadonlySet<string>;
+};
 
-export function createPolicy(options: AccessOptions): Policy {
+/** What the environment says of who may sign in. */
+export function listedIn(options: Omit<AccessOptions, "routes">): People {
+  const { allowedEmails, allowedDomains, allowAnyEmail } = options;
+  return { ...NOBODY, addresses: allowedEmails, domains: allowedDomains, anyone: allowAnyEmail };
+}
+
+/**
+ * @param routes who may use one of several applications may also sign in.
+ */
+export function createPolicy(
+  options: Omit<AccessOptions, "routes">,
+  groups: Groups = new Map(),
+  routes: readonly { readonly allow: People | undefined }[] = [],
+): Policy {
+  const groupsOf = createGroupsOf(groups);
+  const listed = listedIn(options);
+  const lists = routes.flatMap(({ allow }) => allow ?? []);
+  const anyList = lists.length > 0;
+  const inList = (address: Address) => {
+    const who = { subject: { email: address }, groups: groupsOf(address) };
+    // "Anyone" is anyone of those that some list names.
+    return lists.some((people) => includes({ ...people, anyone: false, everybody: false }, who));
+  };
   return {
     allows: (address) =>
-      options.allowAnyEmail ||
-      options.allowedEmails.has(address) ||
-      // Exact: a sub-domain of an allowed domain is somebody else's mail server.
-      options.allowedDomains.has(domainOf(address)),
+      listed.anyone ||
+      listed.addresses.has(address) ||
+      listed.domains.has(domainOf(address)) ||
+      (anyList && inList(address)),
+    groupsOf,
   };
 }

@@ -1,16 +1,87 @@
 import type { Proof } from "../identity/principal.ts";
-import type { TargetAddress } from "../net/endpoint.ts";
-import type { Policy } from "./policy.ts";
+import type { BasedTarget } from "../net/endpoint.ts";
+import type { HostHeader } from "../net/host.ts";
+import type { People } from "./people.ts";
 
-/** What is protected, and for whom: a value, so that there can be several. */
+/** One of the applications: where it is, for whom, and how it is spoken to. A value, made from configuration alone. */
 export type Route = {
+  /** In logs, the audit and what applications are told. */
   readonly name: string;
-  readonly target: TargetAddress;
-  /** Who of those that may sign in may also come here; undefined for all of them. */
-  readonly policy: Policy | undefined;
-  /** Which proofs count here. */
-  readonly proofs: ReadonlySet<Proof["kind"]>;
-  readonly identityHeaders: boolean;
-  /** Origins whose pages may open WebSockets to it. */
-  readonly allowedOrigins: "*" | ReadonlySet<string>;
+  /** In normal form, without a port; `*.example.org` for one label in its place; undefined for whatever host asks. */
+  readonly host: string | undefined;
+  /** What lies below it is this route's: `/`, or without a slash at its end. */
+  readonly path: string;
+  readonly stripPath: boolean;
+  /** None where some edge passes requests on, and asks here only whether they may. */
+  readonly targets: readonly BasedTarget[];
+  readonly balance: "sticky" | "round_robin" | "first";
+  readonly health: HealthCheck | undefined;
+
+  /** Undefined for everybody who may sign in. */
+  readonly allow: People | undefined;
+  /** Wins over `allow`. */
+  readonly deny: People | undefined;
+  /** Open to whoever comes: a path, or with `/*` at its end what lies below it. As browsers see it. */
+  readonly publicPaths: readonly string[];
+  readonly publicMethods: ReadonlySet<string>;
+  /** Undefined for all there are. */
+  readonly methods: ReadonlySet<string> | undefined;
+  readonly corsPreflight: boolean;
+  /** Milliseconds since signing in, after which it has to be done again for this route. */
+  readonly maxAge: number | undefined;
+  /** Milliseconds since last use. */
+  readonly idle: number | undefined;
+  /** Which proofs count here; undefined for all there are. */
+  readonly proofs: ReadonlySet<Proof["kind"]> | undefined;
+  /** Said to whoever comes while it is closed; administrators go through. */
+  readonly maintenance: string | undefined;
+
+  readonly identity: "headers" | "jwt" | "both" | "none";
+  /** Further names for what the application is told. */
+  readonly identityNames: ReadonlyMap<IdentityFact, string>;
+  /** For tokens about who is asking; undefined for the public origin and path. */
+  readonly audience: string | undefined;
+  /** By lower-case name; `${email}`, `${user}` and `${groups}` stand for who is asking. */
+  readonly setHeaders: ReadonlyMap<string, string>;
+  readonly removeHeaders: ReadonlySet<string>;
+  readonly setResponseHeaders: ReadonlyMap<string, string>;
+  readonly removeResponseHeaders: ReadonlySet<string>;
+  readonly hostHeader: HostHeader;
+
+  readonly webSocket: boolean;
+  /** Origins whose pages may open WebSockets to it; undefined for its own. */
+  readonly webSocketOrigins: "*" | ReadonlySet<string> | undefined;
+  /** Milliseconds, as is the next. */
+  readonly connectTimeout: number;
+  readonly responseTimeout: number;
+  /** Bytes; undefined is unlimited. */
+  readonly maxBody: number | undefined;
+  readonly tls: TargetTls | undefined;
+
+  /** For the page of applications. */
+  readonly title: string;
+  readonly icon: string | undefined;
+  readonly hidden: boolean;
+};
+
+export type IdentityFact = "user" | "email" | "groups" | "name";
+
+export type HealthCheck = {
+  readonly path: string;
+  /** Milliseconds, as is the next. */
+  readonly interval: number;
+  readonly timeout: number;
+  /** So many failures in a row, or successes, until it is believed. */
+  readonly downAfter: number;
+  readonly upAfter: number;
+  readonly status: { readonly from: number; readonly to: number };
+};
+
+/** How a target proves itself, and we to it. PEM. */
+export type TargetTls = {
+  readonly ca: string | undefined;
+  readonly serverName: string | undefined;
+  readonly clientCert: string | undefined;
+  readonly clientKey: string | undefined;
+  readonly verify: boolean;
 };

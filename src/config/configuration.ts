@@ -1,33 +1,48 @@
+import type { RoutesFile } from "../access/routes-file.ts";
 import type { EmailConfig } from "../mail/settings.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { ConfigError, type Finding } from "../option/finding.ts";
 import { findEmailConfig } from "./email.ts";
 import { readOptions, type Sources } from "./load.ts";
 import { OPTIONS, type Options } from "./options.ts";
+import { findRoutes, parseRoutes, ROUTE_OPTIONS, type RouteOptions } from "./routes.ts";
+import { NOBODY_MAY } from "./rules.ts";
 import { type Given, type Surroundings, SYSTEM } from "./surroundings.ts";
 
-/** Options and `email.toml` together: what a gateway needs to start. */
+/** Options, `email.toml` and `routes.toml` together: what a gateway needs to start. */
 
 export type Configuration = {
   readonly options: Options;
   /** Undefined in development without an `email.toml`: mail then goes to the mailbox. */
   readonly email: EmailConfig | undefined;
+  /** Undefined where there is none, and so one application, the options'. */
+  readonly routesFile: RoutesFile | undefined;
   readonly warnings: readonly Finding[];
   readonly sources: Sources;
 };
 
 /**
  * Loads everything.
- * @throws {ConfigError} with all problems of options and `email.toml` in one report.
+ * @throws {ConfigError} with all problems of options and both files in one report.
  */
 export function loadConfiguration(given: Given, surroundings: Surroundings = SYSTEM): Configuration {
   const { options, problems, warnings, sources } = readOptions(given, surroundings);
   const email = readEmail(options, surroundings);
-  const allProblems = [...problems, ...email.problems, ...mailProblems(options, email)];
-  const allWarnings = [...warnings, ...email.warnings];
+  const routes = readRoutes(options, sources, surroundings);
+  // Where a file says who may use what, the options need not.
+  const others =
+    routes.file === undefined ? problems : problems.filter(({ problem }) => problem !== NOBODY_MAY);
+  const allProblems = [...others, ...email.problems, ...mailProblems(options, email), ...routes.problems];
+  const allWarnings = [...warnings, ...email.warnings, ...routes.warnings];
   if (allProblems.length > 0) throw new ConfigError(allProblems, allWarnings);
   // No problem means that every option was read; see `loadOptions`.
-  return { options: options as Options, email: email.config, warnings: allWarnings, sources };
+  return {
+    options: options as Options,
+    email: email.config,
+    routesFile: routes.file,
+    warnings: allWarnings,
+    sources,
+  };
 }
 
 /** Mail that is kept in the mailbox reaches nobody who is not at this machine, and whoever is there could read it. */
@@ -62,4 +77,34 @@ function readEmail(options: Partial<Options>, surroundings: Surroundings): ReadE
     if (!(error instanceof ConfigError)) throw error;
     return { config: undefined, problems: error.problems, warnings: error.warnings };
   }
+}
+
+type ReadRoutes = {
+  readonly file: RoutesFile | undefined;
+  readonly problems: readonly Finding[];
+  readonly warnings: readonly Finding[];
+};
+
+function readRoutes(options: Partial<Options>, sources: Sources, surroundings: Surroundings): ReadRoutes {
+  const none: ReadRoutes = { file: undefined, problems: [], warnings: [] };
+  if (!("routes" in options)) return none;
+  try {
+    const found = findRoutes({ routes: options.routes }, surroundings);
+    if (found === undefined) return none;
+    // What options the routes go by has been said to be wrong; the file is looked at once they are right.
+    if (ROUTE_OPTIONS.some((key) => !(key in options))) return none;
+    const read = parseRoutes(found.text, found.path, options as RouteOptions);
+    return { ...none, ...read, problems: sources.target.given ? [targetBesideRoutes(found.path)] : [] };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { file: undefined, problems: error.problems, warnings: error.warnings };
+  }
+}
+
+function targetBesideRoutes(path: string): Finding {
+  return {
+    option: OPTIONS.target.name,
+    problem: `is set, and so is ${path}, whose routes have targets of their own`,
+    remedy: `Move it there, as the target of a route, and remove ${OPTIONS.target.name}.`,
+  };
 }

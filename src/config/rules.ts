@@ -46,6 +46,9 @@ const isHttps = (baseUrl: string) => baseUrl.startsWith("https:");
 const hostOf = (baseUrl: string) => new URL(baseUrl).hostname;
 const isLoopback = (baseUrl: string) => isLoopbackHost(hostOf(baseUrl));
 
+/** Not so where routes say who may use them. */
+export const NOBODY_MAY = "is not set, and neither are the other two, so nobody may sign in";
+
 const MAKE_SECRETS = "Add one with `runegate secrets --env-file /etc/runegate/runegate.env`.";
 
 export const RULES: readonly Rule[] = [
@@ -90,7 +93,7 @@ export const RULES: readonly Rule[] = [
     const verdict = production ? error : warning;
     return verdict(
       "allowedEmails",
-      "is not set, and neither are the other two, so nobody may sign in",
+      NOBODY_MAY,
       `Set ${OPTIONS.allowedEmails.name} or ${OPTIONS.allowedDomains.name}, or ${OPTIONS.allowAnyEmail.name}=true.`,
     );
   }),

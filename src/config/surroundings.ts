@@ -11,6 +11,8 @@ export type Surroundings = {
   readonly envFiles: readonly string[];
   /** Places for `email.toml` where `RUNEGATE_EMAIL_CONFIG` is unset; the first that exists is read. */
   readonly emailConfigs: readonly string[];
+  /** Places for `routes.toml` where `RUNEGATE_ROUTES` is unset; the first that exists is read. */
+  readonly routesFiles: readonly string[];
   /** What an installed service has under `/run`. */
   readonly serviceRuntimeDirectory: string;
   /** Where systemd shows root the credentials of an installed service, while that runs. */
@@ -21,6 +23,7 @@ export type Surroundings = {
 export const SYSTEM: Surroundings = {
   envFiles: ["/etc/runegate/runegate.env", ".env"],
   emailConfigs: ["/etc/runegate/config/email.toml", "config/email.toml"],
+  routesFiles: ["/etc/runegate/config/routes.toml", "config/routes.toml"],
   serviceRuntimeDirectory: "/run/runegate",
   serviceCredentials: "/run/credentials/runegate.service",
   random: systemRandom,

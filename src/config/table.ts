@@ -1,7 +1,7 @@
 import { parse as parseToml, TomlError } from "smol-toml";
 import { ConfigError, type Finding } from "../option/finding.ts";
 import { nearest } from "../option/nearest.ts";
-import type { Key, Keys, Table, TableOf } from "../option/table.ts";
+import type { Entries, Key, Keys, ListOfTables, Table, TableOf } from "../option/table.ts";
 import { quote, ValueError } from "../option/value-error.ts";
 
 /** Reads TOML files by the declarations of rooms. Findings say where: `routes.toml:12:1: routes[2].target is …`. */
@@ -31,19 +31,25 @@ export function readTable<K extends Keys>(
     });
   }
 
-  function read(table: Table, found: Raw, place: string): Record<string, unknown> {
+  /** @param fallback for what is not in the table itself. */
+  function read(table: Table, found: Raw, place: string, fallback?: Fallback): Record<string, unknown> {
     const values: Record<string, unknown> = {};
     for (const [field, key] of Object.entries(table.keys)) {
-      const here = placeIn(place, key.name);
-      const value = found[key.name];
+      const inherited = fallback !== undefined && !(key.name in found) && key.name in fallback.table;
+      const here = placeIn(inherited ? fallback.place : place, key.name);
+      const value = inherited ? fallback.table[key.name] : found[key.name];
       if (value === undefined && "optional" in key && key.optional) values[field] = undefined;
       else if ("tables" in key) {
         const all = value ?? [];
+        const defaults = defaultsOf(key, found, place);
         if (Array.isArray(all) && all.every(isTable))
-          values[field] = all.map((one, index) => read(key.tables, one, `${here}[${index}]`));
+          values[field] = all.map((one, index) => read(key.tables, one, `${here}[${index}]`, defaults));
         else report(problems, here, "is not a list of tables", `Begin each with a line [[${here}]].`);
       } else if ("table" in key) {
         if (isTable(value ?? {})) values[field] = read(key.table, (value ?? {}) as Raw, here);
+        else report(problems, here, "is not a table", `Begin it with a line [${here}].`);
+      } else if ("entry" in key) {
+        if (isTable(value ?? {})) values[field] = readEntries(key, (value ?? {}) as Raw, here);
         else report(problems, here, "is not a table", `Begin it with a line [${here}].`);
       } else if (value === undefined && key.default === undefined) {
         report(problems, here, "is missing", `Add a line: ${exampleOf(key)}`, place);
@@ -64,23 +70,58 @@ export function readTable<K extends Keys>(
     return values;
   }
 
+  function readEntries({ entry }: Entries<unknown>, found: Raw, place: string): ReadonlyMap<string, unknown> {
+    const values = new Map<string, unknown>();
+    for (const [name, value] of Object.entries(found)) {
+      try {
+        values.set(name, entry(value, name));
+      } catch (error) {
+        if (!(error instanceof ValueError)) throw error;
+        report(problems, placeIn(place, name), error.problem, error.remedy);
+      }
+    }
+    return values;
+  }
+
+  function defaultsOf({ defaults, tables }: ListOfTables, found: Raw, place: string): Fallback | undefined {
+    const table = defaults === undefined ? undefined : found[defaults];
+    if (defaults === undefined || table === undefined) return undefined;
+    const here = placeIn(place, defaults);
+    if (isTable(table)) {
+      reportUnknown(tables, table, here);
+      return { table, place: here };
+    }
+    report(problems, here, "is not a table", `Begin it with a line [${here}].`);
+    return undefined;
+  }
+
   function reportUnknown(table: Table, found: Raw, place: string): void {
-    const names = Object.values(table.keys).map(({ name }) => name);
+    const keys = Object.values(table.keys);
+    const names = keys.flatMap((key) =>
+      "tables" in key && key.defaults ? [key.name, key.defaults] : key.name,
+    );
     for (const name of Object.keys(found)) {
       if (names.includes(name)) continue;
       const meant = nearest(name, names);
       const remedy = meant === undefined ? `The keys are ${names.join(", ")}.` : `Did you mean ${meant}?`;
-      report(warnings, placeIn(place, name), "is not a key of this file", remedy);
+      const to = table.unknown === "error" ? problems : warnings;
+      report(to, placeIn(place, name), "is not a key of this file", remedy);
     }
   }
 
   const values = read(root, raw, "");
-  if (problems.length > 0) throw new ConfigError(problems, warnings);
+  // What is wrong with a default is found once for each table that has it.
+  if (problems.length > 0) throw new ConfigError(uniqueOf(problems), warnings);
   // Without a problem, every key that is declared has its value.
   return { values: values as TableOf<K>, warnings };
 }
 
+function uniqueOf(findings: readonly Finding[]): readonly Finding[] {
+  return [...new Map(findings.map((finding) => [JSON.stringify(finding), finding])).values()];
+}
+
 type Raw = Readonly<Record<string, unknown>>;
+type Fallback = { readonly table: Raw; readonly place: string };
 
 function isTable(value: unknown): value is Raw {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);

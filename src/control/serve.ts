@@ -3,7 +3,7 @@ import type { Arrival } from "../edge/arrival.ts";
 import { createCookieReader } from "../edge/cookies.ts";
 import type { AnswerOwn } from "../edge/own.ts";
 import { API_PREFIX, isBelow, parseTarget } from "../edge/target.ts";
-import type { Principal } from "../identity/principal.ts";
+import { NO_GROUPS, type Principal } from "../identity/principal.ts";
 
 /** The management API for whoever has come to it by the rights of the machine: the operator, whatever a request shows. */
 export function serveOperator(answer: AnswerOwn): (request: Request) => Promise<Response> {
@@ -21,6 +21,7 @@ export function serveOperator(answer: AnswerOwn): (request: Request) => Promise<
       headers: request.headers.toJSON(),
       target,
       client: CLIENT,
+      origin: "http://localhost",
       cookies: noCookies,
       isOwn: () => false,
       identify: () => OPERATOR,
@@ -41,6 +42,7 @@ const CLIENT: Arrival["client"] = {
 
 const OPERATOR: Principal = {
   subject: { service: "operator" },
+  groups: NO_GROUPS,
   proof: { kind: "operator", id: "socket" },
   provenAt: 0,
 };

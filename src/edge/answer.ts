@@ -103,7 +103,7 @@ export function announcedLength({ headers }: Response): number | undefined {
 }
 
 /** A redirect to a path of this host. Callers pass re-serialized paths only, never what was sent. */
-export function redirect(status: 302 | 303, location: string, extra: ExtraHeaders = []): Response {
+export function redirect(status: 302 | 303 | 308, location: string, extra: ExtraHeaders = []): Response {
   const headers = ownHeaders(undefined, extra);
   headers.set("Location", location);
   headers.set("Content-Length", "0");

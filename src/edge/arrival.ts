@@ -14,6 +14,8 @@ export type Arrival = {
   readonly headers: Readonly<Record<string, string>>;
   readonly target: Target;
   readonly client: Client;
+  /** The public origin of the host that was asked, as configuration has it. */
+  readonly origin: string;
   readonly cookies: Cookies;
   /** Whether Runegate, besides the reserved prefix, answers this itself to somebody who is signed in. */
   readonly isOwn: (target: Target) => boolean;

@@ -1,4 +1,5 @@
 import type { ListenAddress } from "../net/endpoint.ts";
+import { isHost } from "../net/host.ts";
 import type { Network } from "../net/ip.ts";
 import { type IpAddress, isInNetworks, parseIp } from "../net/ip.ts";
 
@@ -40,16 +41,8 @@ const FORWARDED_BESIDE = [
   "x-forwarded-server",
 ] as const;
 
-/** A host and optional port (RFC 9110 §7.2), with nothing that could break out of a header or a URL. */
-const HOST = /^(?:[a-z0-9_.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/i;
-
 /** Traefik names the scheme of a WebSocket, which is a request like any other. */
 const SECURE: ReadonlySet<string | undefined> = new Set(["https", "wss"]);
-
-/** Whether a text can stand in `Host`. */
-export function isHost(text: string): boolean {
-  return HOST.test(text) && URL.canParse(`http://${text}/`);
-}
 
 export type ClientReader = (
   headers: Readonly<Record<string, string>>,

@@ -13,6 +13,11 @@ export function isNavigation(headers: Headers): boolean {
   return accept !== null && prefersHtml(accept);
 }
 
+/** A browser's question whether a page elsewhere may send what it means to (Fetch, "CORS-preflight fetch"). */
+export function isPreflight(headers: Headers): boolean {
+  return headers.has("origin") && headers.has("access-control-request-method");
+}
+
 /** A link preview, prefetch or prerender: a request that nobody has decided on yet. */
 export function isPrefetch(headers: Headers): boolean {
   return (

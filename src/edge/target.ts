@@ -42,7 +42,24 @@ export function placeOf(path: string): Place {
   if (isBelow(path, OWN_PREFIX)) return "own";
   // What none of these characters is in has only one spelling, but for case.
   if (!/[%;]|\/\//.test(path)) return isBelow(path.toLowerCase(), OWN_PREFIX) ? "disguised" : "application";
-  return isBelow(plainest(path), OWN_PREFIX) ? "disguised" : "application";
+  return isBelow(plainest(path).toLowerCase(), OWN_PREFIX) ? "disguised" : "application";
+}
+
+/**
+ * Whether a path has one reading only, whatever the server behind us decodes: what is decided by paths (which of several
+ * applications, what is public) goes by such paths alone, so that an odd spelling never gains anything.
+ */
+export function isPlain(path: string): boolean {
+  if (/[;\\\0]|\/\/|\/\.{1,2}(?:\/|$)/.test(path)) return false;
+  if (!path.includes("%")) return true;
+  // Written in full though it need not be (RFC 3986 §2.3), a delimiter of paths, another percent sign, or a control character.
+  if (/%(?:[01][0-9a-f]|2[def5]|3[0-9b]|4[1-9a-f]|5[0-9acf]|6[1-9a-f]|7[0-9aef])/i.test(path)) return false;
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether `path` is `prefix` or lies under it, cut at the segment boundary: `/proxyfoo` is not below `/proxy`. */
@@ -55,12 +72,12 @@ export function withoutPrefix(path: string, prefix: string): string {
   return path.length === prefix.length ? "/" : path.slice(prefix.length);
 }
 
-/** More decoding than any one server does: only ever compared with the reserved prefix, never used as a path. */
-function plainest(path: string): string {
+/** More decoding than any one server does: only ever compared, never used as a path. */
+export function plainest(path: string): string {
   let text = path;
   for (let round = 0; round < 4 && text.includes("%"); round++) text = decodeOnce(text);
   const segments: string[] = [];
-  for (const raw of text.toLowerCase().split(/[/\\]/)) {
+  for (const raw of text.split(/[/\\]/)) {
     // Servlet containers cut path parameters off; some file systems drop blanks, dots and control characters.
     const segment = raw.split(";", 1)[0]?.replace(/[\p{Cc}\p{Zs}]/gu, "") ?? "";
     if (segment === "" || segment === ".") continue;

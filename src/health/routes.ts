@@ -2,6 +2,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { json } from "../edge/answer.ts";
 import { ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
+import { OWN_PREFIX } from "../pages/paths.ts";
 import { StoreUnavailable } from "../store/records.ts";
 
 /** Whether the process runs, and whether it can do its work. */
@@ -18,9 +19,11 @@ export function healthRoom({ stores }: Pick<House, "stores">): Room {
     }
   }
 
-  return ownRoutes("health", [
+  const routes = ownRoutes("health", [
     { path: "/health", also: ["/health"], handlers: { GET: running } },
     { path: "/health/live", handlers: { GET: running } },
     { path: "/health/ready", handlers: { GET: ready } },
   ]);
+  // Whoever watches a machine asks it by its address.
+  return { ...routes, anyHost: [`${OWN_PREFIX}/health`, "/health"] };
 }

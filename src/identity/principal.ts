@@ -13,10 +13,14 @@ export type Subject = { readonly email: Address } | { readonly service: string }
 /** Whoever is let through, and how they proved who they are. */
 export type Principal = {
   readonly subject: Subject;
+  /** Names, in alphabetical order. */
+  readonly groups: ReadonlySet<string>;
   readonly proof: Proof;
   /** When they signed in, or showed what stands for that. */
   readonly provenAt: number;
 };
+
+export const NO_GROUPS: ReadonlySet<string> = new Set();
 
 /** Who a request proved to be from; undefined where nobody tried, and `refused` where somebody did in vain. */
 export type Identified = Principal | "refused" | undefined;

@@ -1,5 +1,6 @@
-import type { Challenge } from "../access/decision.ts";
-import { failure, redirect } from "../edge/answer.ts";
+import type { Challenge, Refused } from "../access/decision.ts";
+import type { Route } from "../access/route.ts";
+import { type Failure, failure, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { unauthenticated } from "../edge/sign-in.ts";
 import { loginHref, OWN_PREFIX } from "../pages/paths.ts";
@@ -24,16 +25,50 @@ export function challengeAnswer(
   }
 }
 
-/** For somebody who is signed in and may not. */
-export function refusal(arrival: Arrival, reason: "origin" | "not_allowed"): Response {
-  return failure(arrival, {
-    status: 403,
-    error: reason === "origin" ? "origin_not_allowed" : "not_allowed",
-    title: "Not allowed",
-    message:
-      reason === "origin"
-        ? "The page that opened this connection may not do that."
-        : "You are signed in, but this application is not open to you.",
-    action: { href: `${OWN_PREFIX}/logout`, label: "Sign out" },
-  });
+/** For what is not to be had here, or not by them. */
+export function refusal(arrival: Arrival, reason: Refused, route: Route): Response {
+  return failure(arrival, refusalOf(reason, route));
 }
+
+function refusalOf(reason: Refused, route: Route): Failure {
+  switch (reason) {
+    case "origin":
+      return {
+        ...NOT_ALLOWED,
+        error: "origin_not_allowed",
+        message: "The page that opened this connection may not do that.",
+      };
+    case "not_allowed":
+      return NOT_ALLOWED;
+    case "websocket":
+      return {
+        ...NOT_ALLOWED,
+        error: "websocket_not_allowed",
+        message: "This application takes no WebSockets.",
+      };
+    case "method":
+      return {
+        status: 405,
+        error: "method_not_allowed",
+        title: "Not possible here",
+        message: "This application does not take requests of this kind.",
+        headers: [["Allow", [...(route.methods ?? [])].join(", ")]],
+      };
+    case "maintenance":
+      return {
+        status: 503,
+        error: "maintenance",
+        title: "Closed for maintenance",
+        message: route.maintenance ?? "",
+        headers: [["Retry-After", "120"]],
+      };
+  }
+}
+
+const NOT_ALLOWED = {
+  status: 403,
+  error: "not_allowed",
+  title: "Not allowed",
+  message: "You are signed in, but this application is not open to you.",
+  action: { href: `${OWN_PREFIX}/logout`, label: "Sign out" },
+} as const;

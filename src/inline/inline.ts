@@ -3,15 +3,18 @@ import type { Admit } from "../access/admit.ts";
 import { challengeFor, type RequestKind } from "../access/decision.ts";
 import type { CloseReason, LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
-import { whenBroken } from "../edge/answer.ts";
+import type { Clock } from "../clock.ts";
+import { failure, NOT_FOUND, redirect, whenBroken } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ACCESS_REFUSED } from "../edge/audit.ts";
-import { isNavigation } from "../edge/navigation.ts";
+import { isNavigation, isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
+import { withoutPrefix } from "../edge/target.ts";
 import { type Identified, nameOf, type Principal } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { Ended, Forward } from "../proxy/forward.ts";
+import type { Application } from "../proxy/application.ts";
+import type { Ended } from "../proxy/forward.ts";
 import type { Tunnel, TunnelData } from "../proxy/tunnel.ts";
 import { type Awaitable, StoreUnavailable } from "../store/records.ts";
 import { type ChallengeSettings, challengeAnswer, refusal } from "./challenge.ts";
@@ -19,10 +22,11 @@ import { type ChallengeSettings, challengeAnswer, refusal } from "./challenge.ts
 /** Requests for the application that come straight to us: asks whether they may, and carries the verdict out. */
 
 export type InlineSettings = ChallengeSettings & {
-  readonly route: Route;
   readonly admit: Admit;
-  readonly forward: Forward;
+  /** Without those that another proxy passes on. */
+  readonly applications: ReadonlyMap<Route, Application>;
   readonly tunnel: Tunnel;
+  readonly clock: Clock;
   readonly live: LiveConnections;
   /** How long a connection may rest between requests, in seconds; what goes to the application may rest longer. */
   readonly idleSeconds: number;
@@ -31,37 +35,53 @@ export type InlineSettings = ChallengeSettings & {
   /** Called once for each request, when it has been answered. */
   readonly answered: (arrival: Arrival, response: Response, user: string | undefined) => void;
   /** The same for what ends later than it is answered. */
-  readonly ended: (arrival: Arrival, status: number, user: string, end?: Ended) => void;
+  readonly ended: (arrival: Arrival, status: number, user: string | undefined, end?: Ended) => void;
 };
 
 /** Undefined once the connection is a WebSocket. */
 export type Answer = Awaitable<Response | undefined>;
 
 export type Inline = {
-  /** Who it is. @throws {StoreUnavailable} */
-  identify(arrival: Arrival): Awaitable<Identified>;
-  /** @param path as the application gets it, in normal form. */
-  serve(arrival: Arrival, path: string, who: Identified, server: Server<TunnelData>): Answer;
+  /** @param path in normal form, as the browser sees it. */
+  serve(arrival: Arrival, route: Route, path: string, who: Identified, server: Server<TunnelData>): Answer;
 };
 
 export function createInline(settings: InlineSettings): Inline {
-  const { route, admit, audit, log, answered, ended } = settings;
+  const { admit, applications, audit, clock, log, answered, ended } = settings;
 
-  function serve(arrival: Arrival, path: string, who: Identified, server: Server<TunnelData>): Answer {
+  function serve(
+    arrival: Arrival,
+    route: Route,
+    path: string,
+    who: Identified,
+    server: Server<TunnelData>,
+  ): Answer {
     const { request, method } = arrival;
     // Of another method it is an ordinary request that asks for too much (RFC 6455 §4.1).
     const upgrade = method === "GET" && arrival.headers.upgrade?.toLowerCase() === "websocket";
-    const originAllowed = !upgrade || mayOpenWebSocket(request.headers, route.allowedOrigins);
-    const verdict = admit.decide(route, who, originAllowed);
+    const originAllowed =
+      !upgrade || mayOpenWebSocket(request.headers, route.webSocketOrigins ?? new Set([arrival.origin]));
+    const preflight = method === "OPTIONS" && isPreflight(request.headers);
+    const now = clock.now();
+    const verdict = admit.decide({ route, who, method, path, upgrade, originAllowed, preflight, now });
     if (log.enabled("debug")) {
       const about = { verdict: verdict.verdict, upgrade, path, client: arrival.client.ip, id: arrival.id };
       log.debug("decided", about);
     }
     if (verdict.verdict === "allow") {
       const { principal } = verdict;
-      if (upgrade) return upgradeTo(arrival, principal, path, server);
-      return settings.forward(arrival, principal, path, {
-        finished: (status, end) => ended(arrival, status, nameOf(principal), end),
+      const application = applications.get(route);
+      if (application === undefined) return notHere(arrival, principal);
+      if (route.stripPath && path === route.path && (method === "GET" || method === "HEAD")) {
+        // Relative links on its first page would otherwise lead beside it.
+        const response = redirect(308, `${path}/${arrival.target.search}`);
+        answered(arrival, response, userOf(principal));
+        return response;
+      }
+      const inner = route.stripPath ? withoutPrefix(path, route.path) : path;
+      if (upgrade) return upgradeTo(arrival, application, principal, inner, server);
+      return application.forward(arrival, principal, inner, {
+        finished: (status, end) => ended(arrival, status, userOf(principal), end),
         rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
         ended: (reason) => whenEnded(arrival, reason, false),
       });
@@ -69,17 +89,24 @@ export function createInline(settings: InlineSettings): Inline {
     let response: Response;
     if (verdict.verdict === "refuse") {
       audit(ACCESS_REFUSED, { client: arrival.client.ip, reason: verdict.reason, path });
-      response = refusal(arrival, verdict.reason);
+      response = refusal(arrival, verdict.reason, route);
     } else {
       response = challenge(arrival, verdict.refused ? "other" : requestKindOf(arrival, upgrade));
     }
-    answered(arrival, response, who === undefined || who === "refused" ? undefined : nameOf(who));
+    answered(arrival, response, who === "refused" ? undefined : userOf(who));
     return response;
   }
 
   function challenge(arrival: Arrival, kind: RequestKind): Response {
     const repeatable = arrival.method === "GET" || arrival.method === "HEAD";
     return challengeAnswer(arrival, challengeFor(kind, repeatable), settings);
+  }
+
+  /** For an application that is not reached this way. */
+  function notHere(arrival: Arrival, principal: Principal | undefined): Response {
+    const response = failure(arrival, NOT_FOUND);
+    answered(arrival, response, userOf(principal));
+    return response;
   }
 
   /** For a request that was allowed, and whose proof has ended while it waited for the application. */
@@ -90,27 +117,30 @@ export function createInline(settings: InlineSettings): Inline {
 
   async function upgradeTo(
     arrival: Arrival,
-    principal: Principal,
+    { shakeHands }: Application,
+    principal: Principal | undefined,
     path: string,
     server: Server<TunnelData>,
   ): Promise<Response | undefined> {
     const { request } = arrival;
-    const user = nameOf(principal);
+    const user = userOf(principal);
     server.timeout(request, 0);
     const gone = new AbortController();
     let reason: CloseReason | undefined;
-    const forget = settings.live.add(principal.proof, {
-      close(why) {
-        reason = why;
-        gone.abort();
-      },
-      endsByItself: true,
-      takeUsed: () => false,
-    });
+    const forget =
+      principal &&
+      settings.live.add(principal.proof, {
+        close(why) {
+          reason = why;
+          gone.abort();
+        },
+        endsByItself: true,
+        takeUsed: () => false,
+      });
     const signal = AbortSignal.any([request.signal, gone.signal]);
     const answer = await settings.tunnel
-      .open(server, arrival, principal, path, signal, () => ended(arrival, 101, user))
-      .finally(forget);
+      .open(server, arrival, shakeHands, principal, path, signal, () => ended(arrival, 101, user))
+      .finally(() => forget?.());
     if (answer === undefined) return undefined;
     const response = reason === undefined ? answer : whenEnded(arrival, reason, true);
     server.timeout(request, settings.idleSeconds);
@@ -118,7 +148,11 @@ export function createInline(settings: InlineSettings): Inline {
     return response;
   }
 
-  return { identify: (arrival) => admit.identify(route, arrival), serve };
+  return { serve };
+}
+
+function userOf(principal: Principal | undefined): string | undefined {
+  return principal && nameOf(principal);
 }
 
 const UNVERIFIED = "The session could not be verified for too long.";

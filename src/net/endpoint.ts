@@ -61,6 +61,18 @@ export function targetAddress(text: string): TargetAddress {
   return { kind: "tcp", origin: url.origin, hostname: url.hostname.replace(/^\[|\]$/g, ""), port, tls };
 }
 
+/** A target of a route, and the path that is put before those of requests: empty, or without a slash at its end. */
+export type BasedTarget = { readonly address: TargetAddress; readonly basePath: string };
+
+/** As {@link targetAddress}, for what may end in a path: `http://10.0.0.2:3000/grafana`. */
+export function basedTarget(text: string): BasedTarget {
+  const [, origin = text, path = ""] = /^(https?:\/\/[^/?#\\\s]+)(\/[^?#\\\s]*)?$/i.exec(text) ?? [];
+  const address = targetAddress(origin);
+  const basePath = path.replace(/\/+$/, "");
+  if (new URL(`http://host${basePath}/`).pathname === `${basePath}/`) return { address, basePath };
+  throw new ValueError(`has a path that is not in its normal form: ${quote(text)}`, TARGET_REMEDY);
+}
+
 /** `unix:/path`, also in its URL spelling `unix:///path`. */
 function unixPath(text: string): string {
   return socketPath(text.slice("unix:".length).replace(/^\/\/\//, "/"));

@@ -20,6 +20,20 @@ export function parseIp(text: string): IpAddress | undefined {
   return { text: address.toString(), bytes: address.toByteArray() };
 }
 
+const PRIVATE: ReadonlySet<string> = new Set([
+  "private",
+  "loopback",
+  "linkLocal",
+  "uniqueLocal",
+  "carrierGradeNat",
+]);
+
+/** Whether an address is one of networks that the internet does not reach (RFC 1918, RFC 4193, RFC 6598, this machine). */
+export function isPrivate(text: string): boolean {
+  const address = parseIp(text);
+  return address !== undefined && PRIVATE.has(ipaddr.fromByteArray([...address.bytes]).range());
+}
+
 export function isInNetworks(address: IpAddress, networks: readonly Network[]): boolean {
   return networks.some((network) => isInNetwork(address.bytes, network));
 }

@@ -4,11 +4,13 @@ import { each } from "./values.ts";
 /** Tables of a TOML file, declared by the rooms that have one as options are. `config/table.ts` reads them. */
 export type Table<K extends Keys = Keys> = {
   readonly keys: K;
+  /** Whether a key that is not declared is a slip to tell of, or may change what the rest means. A warning where it is left out. */
+  readonly unknown?: "error";
   /** What is to be said of several keys together. A key that has no good value is not in `values`. */
   check?(values: Partial<TableOf<K>>, report: Report<keyof K & string>): void;
 };
 
-export type Keys = Readonly<Record<string, Key<unknown> | NestedTable | ListOfTables>>;
+export type Keys = Readonly<Record<string, Key<unknown> | Entries<unknown> | NestedTable | ListOfTables>>;
 
 /** One value. Without a default, and if it is not optional, it has to be there. */
 export type Key<T> = {
@@ -25,6 +27,15 @@ export type Key<T> = {
   readonly optional?: true;
 };
 
+/** `[name]`, or `name = { … }`, with names of the writer's own choice. Where it is left out there are none. */
+export type Entries<T> = {
+  readonly name: string;
+  /** What one of them is worth. @throws {ValueError} */
+  readonly entry: (value: unknown, name: string) => T;
+  readonly example: Readonly<Record<string, string | readonly string[]>>;
+  readonly help: string;
+};
+
 /** `[name]`. Where it is left out it is read as an empty one, if it is not optional. */
 export type NestedTable = {
   readonly name: string;
@@ -34,7 +45,13 @@ export type NestedTable = {
 };
 
 /** `[[name]]`, any number of times. */
-export type ListOfTables = { readonly name: string; readonly tables: Table; readonly help: string };
+export type ListOfTables = {
+  readonly name: string;
+  readonly tables: Table;
+  readonly help: string;
+  /** Name of a table with values for all of them, for what one does not say itself. */
+  readonly defaults?: string;
+};
 
 /** An error keeps Runegate from starting. */
 export type Report<Name extends string> = (
@@ -52,12 +69,18 @@ type ValueOf<Declared> =
       ? readonly TableOf<K>[]
       : Declared extends { readonly table: Table<infer K> }
         ? TableOf<K>
-        : Declared extends { readonly parse: (value: unknown) => infer T }
-          ? T
-          : never);
+        : Declared extends { readonly entry: (value: unknown, name: string) => infer T }
+          ? ReadonlyMap<string, T>
+          : Declared extends { readonly parse: (value: unknown) => infer T }
+            ? T
+            : never);
 
-export function table<const K extends Keys>(keys: K, check?: Table<K>["check"]): Table<K> {
-  return check === undefined ? { keys } : { keys, check };
+export function table<const K extends Keys>(
+  keys: K,
+  check?: Table<K>["check"],
+  unknown?: Table<K>["unknown"],
+): Table<K> {
+  return { keys, ...(check === undefined ? {} : { check }), ...(unknown === undefined ? {} : { unknown }) };
 }
 
 /** A text in quotes, for a parser of texts. */

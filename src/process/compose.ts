@@ -18,11 +18,12 @@ export type Resources = {
 
 export type Compose = (configuration: Configuration, resources: Resources) => Gateway;
 
-export const composeGateway: Compose = ({ options, email }, resources) => {
+export const composeGateway: Compose = ({ options, email, routesFile }, resources) => {
   const { stores, mailbox, loggers, live } = resources;
   return createGateway({
     options,
     email,
+    routesFile,
     mailer: email === undefined ? mailbox : createSmtpMailer(email),
     mailbox: email === undefined ? mailbox : undefined,
     stores,

@@ -16,7 +16,8 @@ import type { Upstream, UpstreamDelay, Waiting } from "./upstream.ts";
 /** HTTP to the application and back (CONTRACT section 7). Who may is decided before anything gets here. */
 export type Forward = (
   arrival: Arrival,
-  principal: Principal,
+  /** Undefined where it is open to whoever comes. */
+  principal: Principal | undefined,
   /** Path as the application gets it, in normal form. */
   path: string,
   hooks: ForwardHooks,
@@ -85,6 +86,7 @@ type Exchange = {
 export function createForward(settings: ForwardSettings): Forward {
   const { route, upstream, live, ownCookies, maxBody, log } = settings;
   const toUpstream = createToUpstream(upstream.name);
+  const tellsIdentity = route.identity === "headers" || route.identity === "both";
 
   return async (arrival, principal, path, hooks) => {
     const { request, method } = arrival;
@@ -96,7 +98,7 @@ export function createForward(settings: ForwardSettings): Forward {
     const headers = toUpstream(arrival.headers, {
       client: arrival.client,
       cookie: arrival.cookies.rest,
-      principal: route.identityHeaders ? principal : undefined,
+      principal: tellsIdentity ? principal : undefined,
     });
     if (method === "GET" || method === "HEAD") headers.delete("content-length");
 
@@ -126,13 +128,27 @@ export function createForward(settings: ForwardSettings): Forward {
     return handOver(exchange, response, fields);
   };
 
-  function begin(arrival: Arrival, principal: Principal, path: string, hooks: ForwardHooks): Exchange {
+  function begin(
+    arrival: Arrival,
+    principal: Principal | undefined,
+    path: string,
+    hooks: ForwardHooks,
+  ): Exchange {
     let forget: (() => void) | undefined;
     const lasts = () => {
       if (forget !== undefined) return;
-      // A session that has ended before is noticed by the next sweep: so most requests, which are answered at once, are
-      // never listed.
-      forget = live.add(principal.proof, {
+      // What is open to whoever comes ends with nobody's session.
+      forget = principal === undefined ? () => {} : watch(principal);
+      hooks.rest(true);
+      // Not before: listening to a request's signal costs as much as the session check, and most answers come sooner.
+      const { signal } = arrival.request;
+      if (signal.aborted) exchange.abort.abort();
+      else signal.addEventListener("abort", () => exchange.abort.abort(), { once: true });
+    };
+    // A session that has ended before is noticed by the next sweep: so most requests, which are answered at once, are
+    // never listed.
+    const watch = (user: Principal) =>
+      live.add(user.proof, {
         close(reason) {
           exchange.closed = reason;
           exchange.abort.abort();
@@ -143,12 +159,6 @@ export function createForward(settings: ForwardSettings): Forward {
         // What comes and goes by itself is no use of the session by its user.
         takeUsed: () => false,
       });
-      hooks.rest(true);
-      // Not before: listening to a request's signal costs as much as the session check, and most answers come sooner.
-      const { signal } = arrival.request;
-      if (signal.aborted) exchange.abort.abort();
-      else signal.addEventListener("abort", () => exchange.abort.abort(), { once: true });
-    };
     const exchange: Exchange = {
       arrival,
       path,

@@ -23,21 +23,28 @@ export type Handshake =
  */
 export type ShakeHands = (
   arrival: Arrival,
-  principal: Principal,
+  /** Undefined where it is open to whoever comes. */
+  principal: Principal | undefined,
   path: string,
   signal: AbortSignal,
 ) => Promise<Handshake>;
 
 export function createHandshake(route: Route, upstream: Upstream): ShakeHands {
   const toUpstream = createToUpstream(upstream.name);
+  const tellsIdentity = route.identity === "headers" || route.identity === "both";
 
-  function dial(arrival: Arrival, principal: Principal, path: string, protocols: string[]): WebSocket {
+  function dial(
+    arrival: Arrival,
+    principal: Principal | undefined,
+    path: string,
+    protocols: string[],
+  ): WebSocket {
     const options: Bun.WebSocketOptions = {
       headers: withoutHandshake(
         toUpstream(arrival.headers, {
           client: arrival.client,
           cookie: arrival.cookies.rest,
-          principal: route.identityHeaders ? principal : undefined,
+          principal: tellsIdentity ? principal : undefined,
         }),
       ),
       // Frames are passed on as messages; compressing them for the last hop, mostly loopback, would only cost.
@@ -49,7 +56,7 @@ export function createHandshake(route: Route, upstream: Upstream): ShakeHands {
 
   function attempt(
     arrival: Arrival,
-    principal: Principal,
+    principal: Principal | undefined,
     path: string,
     protocols: string[],
     signal: AbortSignal,

@@ -1,13 +1,9 @@
-import { isHost } from "../edge/client.ts";
 import { targetAddress } from "../net/endpoint.ts";
+import { hostHeader } from "../net/host.ts";
 import type { Declaration, OptionsOf } from "../option/option.ts";
-import { quote, ValueError } from "../option/value-error.ts";
 import { boolean, boundedSize, byteSize, DAY, duration, HOUR, MIB } from "../option/values.ts";
 
 export type ProxyOptions = OptionsOf<typeof PROXY_OPTIONS>;
-
-/** The `Host` that the application gets: the browser's, that of the target, or a fixed `name` (or `name:port`). */
-export type HostHeader = "pass" | "target" | { readonly name: string };
 
 export const PROXY_OPTIONS = {
   target: {
@@ -68,12 +64,3 @@ export const PROXY_OPTIONS = {
     help: "Largest single WebSocket message passed on, either way, uncompressed; up to 1GiB. A longer one closes the connection with 1009.",
   },
 } satisfies Declaration;
-
-export function hostHeader(text: string): HostHeader {
-  if (text === "pass" || text === "target") return text;
-  if (isHost(text)) return { name: text };
-  throw new ValueError(
-    `is neither \`pass\`, \`target\` nor a host name: ${quote(text)}`,
-    "Write `target`, or a name such as localhost or app.internal:8080, without a scheme.",
-  );
-}

@@ -1,6 +1,5 @@
 import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { CloseReason, LiveConnections } from "../access/live.ts";
-import type { Route } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
 import { type Failure, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
@@ -10,9 +9,8 @@ import { MIB } from "../option/values.ts";
 import { createSendToBrowser } from "./compression.ts";
 import { upstreamFailed } from "./failure.ts";
 import { createFlows, type Flow } from "./flow.ts";
-import { createHandshake, type Handshake, type Message } from "./handshake.ts";
+import type { Handshake, Message, ShakeHands } from "./handshake.ts";
 import type { ProxyOptions } from "./options.ts";
-import type { Upstream } from "./upstream.ts";
 
 /** WebSockets: the application's handshake first, then messages both ways. */
 
@@ -41,7 +39,8 @@ export type TunnelData = {
   readonly upstream: WebSocket;
   /** What the application said before the browser's side was open. */
   readonly early: readonly Message[];
-  readonly principal: Principal;
+  /** Undefined where it is open to whoever comes. */
+  readonly principal: Principal | undefined;
   readonly flow: Flow;
   readonly closed: () => void;
   /** Set by `open`. */
@@ -51,8 +50,6 @@ export type TunnelData = {
 
 export type TunnelSettings = Pick<ProxyOptions, "maxMessage"> & {
   readonly workers: number;
-  readonly route: Route;
-  readonly upstream: Upstream;
   readonly live: LiveConnections;
   readonly clock: Clock;
   readonly log: Logger;
@@ -63,7 +60,9 @@ export type Tunnel = {
   open(
     server: Server<TunnelData>,
     arrival: Arrival,
-    principal: Principal,
+    /** With the application that it is for. */
+    shakeHands: ShakeHands,
+    principal: Principal | undefined,
     path: string,
     /** Ends the handshake: the client left, or its session has ended. */
     signal: AbortSignal,
@@ -73,8 +72,7 @@ export type Tunnel = {
 };
 
 export function createTunnel(settings: TunnelSettings): Tunnel {
-  const { route, upstream, live, maxMessage, workers, clock, log } = settings;
-  const shakeHands = createHandshake(route, upstream);
+  const { live, maxMessage, workers, clock, log } = settings;
   const memoryLimit = Math.max(LEAST_MEMORY, process.constrainedMemory() / 2 / workers);
   const flows = createFlows({ clock, memoryLimit, log });
   const sendToBrowser = createSendToBrowser(clock);
@@ -83,6 +81,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
   async function open(
     server: Server<TunnelData>,
     arrival: Arrival,
+    shakeHands: ShakeHands,
     path: string,
     signal: AbortSignal,
     use: Pick<TunnelData, "principal" | "flow" | "closed">,
@@ -170,13 +169,13 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
   }
 
   return {
-    async open(server, arrival, principal, path, signal, closed) {
-      const flow = flows.admit(`${principal.proof.kind}:${principal.proof.id}`);
+    async open(server, arrival, shakeHands, principal, path, signal, closed) {
+      const flow = flows.admit(holderOf(arrival, principal));
       if (flow === undefined) {
         log.info("the session has too many WebSockets open", { path, id: arrival.id });
         return failure(arrival, TOO_MANY);
       }
-      const response = await open(server, arrival, path, signal, { principal, flow, closed });
+      const response = await open(server, arrival, shakeHands, path, signal, { principal, flow, closed });
       if (response !== undefined) flow.leave();
       return response;
     },
@@ -194,14 +193,16 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
 
       open(browser) {
         const { data } = browser;
-        data.forget = live.add(data.principal.proof, {
-          close: (why) => closeBoth(browser, ...CLOSINGS[why]),
-          takeUsed: () => {
-            const { used } = data;
-            data.used = false;
-            return used;
-          },
-        });
+        data.forget =
+          data.principal &&
+          live.add(data.principal.proof, {
+            close: (why) => closeBoth(browser, ...CLOSINGS[why]),
+            takeUsed: () => {
+              const { used } = data;
+              data.used = false;
+              return used;
+            },
+          });
         joinUpstream(browser);
       },
 
@@ -240,6 +241,11 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
       },
     },
   };
+}
+
+/** On whom WebSockets are counted. */
+function holderOf({ client }: Arrival, principal: Principal | undefined): string {
+  return principal === undefined ? `client:${client.ip}` : `${principal.proof.kind}:${principal.proof.id}`;
 }
 
 const TOO_MANY: Failure = {

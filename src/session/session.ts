@@ -160,6 +160,7 @@ export function createSessions(settings: SessionSettings): Sessions {
     return {
       principal: {
         subject: { email: record.email as Address },
+        groups: policy.groupsOf(record.email as Address),
         proof: { kind: "session", id: record.id },
         provenAt: record.createdAt,
       },

@@ -105,7 +105,7 @@ test("a store that cannot be written costs a session that is over its streams, a
       if (verb === "take") throw new StoreUnavailable("The disk that the database is on is full.");
       return go();
     }),
-    policy: { allows: () => true },
+    policy: { allows: () => true, groupsOf: () => new Set() },
     audit() {},
     log: SILENT,
     clock,

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { parseAddress } from "../../src/identity/address.ts";
+import { NO_GROUPS } from "../../src/identity/principal.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { auditOf, NAVIGATION } from "../login/support.ts";
 import { testClock } from "../support/clock.ts";
@@ -190,7 +191,12 @@ describe("whoever proved it by something else than a session", () => {
   test("with an address, sees what is theirs and ends nothing", async () => {
     await signIn("ada@example.org");
     const subject = { email: parseAddress("ada@example.org") };
-    const key = asProved(gateway, { subject, proof: { kind: "key", id: "k".repeat(30) }, provenAt });
+    const key = asProved(gateway, {
+      subject,
+      groups: NO_GROUPS,
+      proof: { kind: "key", id: "k".repeat(30) },
+      provenAt,
+    });
     expect((await key("GET", "/session")).body).toMatchObject({
       email: "ada@example.org",
       proof: { kind: "key", id: "k".repeat(12) },
@@ -207,7 +213,12 @@ describe("whoever proved it by something else than a session", () => {
   test("without an address, has no sessions to see", async () => {
     await signIn("ada@example.org");
     const subject = { service: "ada@example.org" };
-    const service = asProved(gateway, { subject, proof: { kind: "key", id: "k" }, provenAt });
+    const service = asProved(gateway, {
+      subject,
+      groups: NO_GROUPS,
+      proof: { kind: "key", id: "k" },
+      provenAt,
+    });
     expect((await service("GET", "/session")).body).toMatchObject({ email: null });
     for (const path of ["/sessions", "/sessions?email=ada@example.org", "/users"]) {
       expect(failureOf(await service("GET", path))).toEqual([403, "not_allowed"]);

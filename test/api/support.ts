@@ -65,6 +65,7 @@ export function asProved({ gateway }: TestGateway, who: Identified): Asker {
           ...{ peerTrusted: false, ipIsCertain: true },
         },
         cookies: { valuesOf: () => [], ambiguous: false, rest: undefined },
+        origin: "https://app.example.org",
         isOwn: () => false,
         identify: () => who,
         startedAt: 0,

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { probeApplication } from "../../src/commands/probe-application.ts";
 import type { RootPathsOption } from "../../src/edge/root-paths.ts";
 import { targetAddress } from "../../src/net/endpoint.ts";
-import type { HostHeader } from "../../src/proxy/options.ts";
+import type { HostHeader } from "../../src/net/host.ts";
 import { type Exchange, type Received, startUpstream, type Upstream } from "../support/upstream.ts";
 
 /** `runegate check --online`: what the application says to the name that its users will ask for. */

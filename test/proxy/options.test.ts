@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { hostHeader } from "../../src/proxy/options.ts";
+import { hostHeader } from "../../src/net/host.ts";
 import { outcome } from "../support/outcome.ts";
 
 describe("the Host of the application", () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { HostHeader } from "../../src/proxy/options.ts";
+import type { HostHeader } from "../../src/net/host.ts";
 import { translateLocation, upstreamName } from "../../src/proxy/upstream-name.ts";
 import { exchange } from "../support/raw.ts";
 import type { Received, Script } from "../support/upstream.ts";

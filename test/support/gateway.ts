@@ -2,6 +2,7 @@ import type { Server } from "bun";
 import type { Clock, Pause } from "../../src/clock.ts";
 import { systemClock, systemRandom } from "../../src/clock.ts";
 import { loadOptions } from "../../src/config/load.ts";
+import { parseRoutes } from "../../src/config/routes.ts";
 import { createMailbox, type LocalMailbox } from "../../src/mail/mailbox.ts";
 import type { Mailer } from "../../src/mail/mailer.ts";
 import { createLoggers } from "../../src/observe/log.ts";
@@ -30,6 +31,8 @@ export type TestGatewaySettings = {
   /** `RUNEGATE_…` options. `target` is the usual one. */
   readonly env?: Readonly<Record<string, string>>;
   readonly target?: string;
+  /** The text of a `routes.toml`, in place of a target. */
+  readonly routes?: string;
   readonly clock?: Clock;
   readonly mailer?: Mailer;
   /** False: mail is not shown, as where it is really sent. */
@@ -70,16 +73,20 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
     {
       envFiles: [],
       emailConfigs: [],
+      routesFiles: [],
       serviceRuntimeDirectory: "/nonexistent",
       serviceCredentials: "/nonexistent",
       random: systemRandom,
     },
   );
+  const routesFile =
+    settings.routes === undefined ? undefined : parseRoutes(settings.routes, "routes.toml", options).file;
   const mailbox = createMailbox();
   const stores = settings.stores ?? createMemoryStore({ clock });
   const gateway = createGateway({
     options,
     email: undefined,
+    routesFile,
     mailer: settings.mailer ?? mailbox,
     mailbox: settings.mailbox === false ? undefined : mailbox,
     stores,
@@ -99,10 +106,14 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
   gateway.start();
   const url = `http://127.0.0.1:${server.port}`;
 
+  // Several applications are told apart by it.
+  const host: Record<string, string> =
+    settings.routes === undefined ? {} : { Host: new URL(options.baseUrl).host };
+
   async function signIn(email = "ada@example.org"): Promise<string> {
     const asked = await fetch(`${url}/_runegate/login`, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json", ...host },
       body: JSON.stringify({ email }),
     });
     if (!asked.ok) throw new Error(`asking for a link: ${asked.status} ${await asked.text()}`);
@@ -111,7 +122,7 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
     if (link === undefined) throw new Error(`no mail for ${email}`);
     const opened = await fetch(link.replace(/^https?:\/\/[^/]+/, url), {
       redirect: "manual",
-      headers: { Cookie: cookieHeader(asked) },
+      headers: { Cookie: cookieHeader(asked), ...host },
     });
     if (opened.status !== 302) throw new Error(`opening the link: ${opened.status} ${await opened.text()}`);
     return cookieHeader(opened);

@@ -16,6 +16,7 @@ export function testMachine(): TestMachine {
     directory,
     envFiles: [join(directory, "runegate.env")],
     emailConfigs: [join(directory, "email.toml")],
+    routesFiles: [join(directory, "routes.toml")],
     serviceRuntimeDirectory: join(directory, "run"),
     serviceCredentials: join(directory, "credentials"),
     random: { bytes: (length) => Uint8Array.from({ length }, (_, index) => index) },

@@ -1,0 +1,199 @@
+import { listedIn } from "../access/policy.ts";
+import type { IdentityFact, Route, TargetTls } from "../access/route.ts";
+import { ROUTES_TABLE, type RouteEntry, type RoutesFile } from "../access/routes-file.ts";
+import { isPrivate } from "../net/ip.ts";
+import { isLoopbackHost } from "../net/loopback.ts";
+import { readTextFile } from "../option/files.ts";
+import { ConfigError, type Finding } from "../option/finding.ts";
+import { OPTIONS, type Options } from "./options.ts";
+import { type Surroundings, SYSTEM } from "./surroundings.ts";
+import { readTable } from "./table.ts";
+
+/** Finding `routes.toml`, and the applications that it and the options make together. */
+
+export type LoadedRoutes = { readonly file: RoutesFile; readonly warnings: readonly Finding[] };
+
+/**
+ * Reads the configured file, or else the first of the default places that exists.
+ * @returns undefined where there is none: then there is one application, the options'.
+ * @throws {ConfigError} with everything that is wrong with the file.
+ */
+export function findRoutes(
+  options: Pick<Options, "routes">,
+  surroundings: Surroundings = SYSTEM,
+): { readonly text: string; readonly path: string } | undefined {
+  const { routes: configured } = options;
+  for (const path of configured === undefined ? surroundings.routesFiles : [configured]) {
+    const read = readTextFile(path);
+    if (read.kind === "read") return { text: read.text, path };
+    if (read.kind === "failed") throw problem(OPTIONS.routes.name, read.problem, read.remedy);
+  }
+  if (configured === undefined) return undefined;
+  throw problem(
+    OPTIONS.routes.name,
+    `names a file that does not exist: ${configured}`,
+    "Create it, or leave the option out. `runegate config --example routes` prints one to begin with.",
+  );
+}
+
+/**
+ * Parses the text of a `routes.toml`.
+ * @param path for the findings.
+ * @param options what the routes go by where they say nothing themselves.
+ * @throws {ConfigError} with every problem there is.
+ */
+export function parseRoutes(text: string, path: string, options: RouteOptions): LoadedRoutes {
+  const { values: file, warnings } = readTable(text, path, ROUTES_TABLE);
+  const routes = routesOf(options, file);
+  const about = (at: number, what: string, remedy: string): Finding => ({
+    option: `${path}: route ${routes[at]?.name}`,
+    problem: what,
+    remedy,
+  });
+  const problems: Finding[] = [];
+  const remarks: Finding[] = [];
+  if (routes.length === 0) {
+    problems.push({ option: path, problem: "has no routes", remedy: "Add one, beginning with [[routes]]." });
+  }
+  routes.forEach((route, at) => {
+    const earlier = routes.slice(0, at);
+    if (earlier.some(({ name }) => name === route.name)) {
+      problems.push(about(at, "is there twice", "Give each a name of its own."));
+    }
+    const twin = earlier.find((one) => one.host === route.host && one.path === route.path);
+    if (twin !== undefined) {
+      const place = `${route.host}${route.path}`;
+      problems.push(
+        about(at, `has the host and the path of ${twin.name}: ${place}`, "Give it another path."),
+      );
+    }
+    if (route.allow?.anyone === false && !namesAnybody(route)) {
+      problems.push(about(at, "is open to nobody", `Add allow, or set ${OPTIONS.allowedEmails.name}.`));
+    }
+    if (route.tls?.verify === false) {
+      if (route.targets.every(({ address }) => address.kind === "tcp" && isNear(address.hostname))) {
+        remarks.push(
+          about(at, "believes any certificate of its target", "Name its authority in tls_ca_file."),
+        );
+      } else {
+        const remedy = "Name its authority in tls_ca_file.";
+        problems.push(about(at, "would believe any certificate across the internet", remedy));
+      }
+    }
+  });
+  if (problems.length > 0) throw new ConfigError(problems, [...warnings, ...remarks]);
+  return { file, warnings: [...warnings, ...remarks] };
+}
+
+function namesAnybody({ allow }: Route): boolean {
+  if (allow === undefined || allow.everybody) return true;
+  return allow.addresses.size + allow.domains.size + allow.groups.size + allow.services.size > 0;
+}
+
+function isNear(hostname: string): boolean {
+  return isLoopbackHost(hostname) || isPrivate(hostname);
+}
+
+/** What routes go by where they say nothing themselves. */
+export const ROUTE_OPTIONS = [
+  "baseUrl",
+  "target",
+  "identityHeaders",
+  "allowedOrigins",
+  "hostHeader",
+  "connectTimeout",
+  "responseTimeout",
+  "maxBody",
+  "allowedEmails",
+  "allowedDomains",
+  "allowAnyEmail",
+] as const satisfies readonly (keyof Options)[];
+export type RouteOptions = Pick<Options, (typeof ROUTE_OPTIONS)[number]>;
+
+/** The applications: those of the file or, without one, the one of the options, which is there by whatever name it is asked. */
+export function routesOf(options: RouteOptions, file: RoutesFile | undefined): readonly Route[] {
+  return file === undefined ? [onlyRoute(options)] : file.routes.map((entry) => routeOf(entry, options));
+}
+
+function routeOf(entry: RouteEntry, options: RouteOptions): Route {
+  const { target, targets, external: _, identity, title, ...rest } = entry;
+  const base = onlyRoute(options);
+  const fallback = <T>(value: T | undefined, otherwise: T) => (value === undefined ? otherwise : value);
+  return {
+    ...rest,
+    host: fallback(entry.host, new URL(options.baseUrl).hostname),
+    targets: fallback(targets, target === undefined ? [] : [target]),
+    allow: fallback(entry.allow, listedIn(options)),
+    proofs: entry.apiKeys ? undefined : PEOPLE,
+    identity: fallback(identity, base.identity),
+    identityNames: entry.identityNames as ReadonlyMap<IdentityFact, string>,
+    setHeaders: lowerCased(entry.setHeaders),
+    removeHeaders: new Set(entry.removeHeaders),
+    setResponseHeaders: lowerCased(entry.setResponseHeaders),
+    removeResponseHeaders: new Set(entry.removeResponseHeaders),
+    hostHeader: fallback(entry.hostHeader, base.hostHeader),
+    connectTimeout: fallback(entry.connectTimeout, base.connectTimeout),
+    responseTimeout: fallback(entry.responseTimeout, base.responseTimeout),
+    maxBody: fallback(entry.maxBody, base.maxBody),
+    tls: tlsOf(entry),
+    title: fallback(title, entry.name),
+  };
+}
+
+/** What a person proves in a browser. */
+const PEOPLE: ReadonlySet<string> = new Set(["session", "impersonation"]);
+
+function tlsOf(entry: RouteEntry): TargetTls | undefined {
+  const { tlsCa: ca, tlsServerName: serverName, tlsVerify: verify } = entry;
+  const { tlsClientCert: clientCert, tlsClientKey: clientKey } = entry;
+  if (verify && [ca, serverName, clientCert].every((one) => one === undefined)) return undefined;
+  return { ca, serverName, clientCert, clientKey, verify };
+}
+
+/** Of `Authorization_file` too, whose value has been read. */
+function lowerCased(headers: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  return new Map([...headers].map(([name, value]) => [name.toLowerCase().replace(/_file$/, ""), value]));
+}
+
+function onlyRoute(options: RouteOptions): Route {
+  return {
+    name: "default",
+    host: undefined,
+    path: "/",
+    stripPath: false,
+    targets: [{ address: options.target, basePath: "" }],
+    balance: "first",
+    health: undefined,
+    allow: undefined,
+    deny: undefined,
+    publicPaths: [],
+    publicMethods: new Set(),
+    methods: undefined,
+    corsPreflight: false,
+    maxAge: undefined,
+    idle: undefined,
+    proofs: undefined,
+    maintenance: undefined,
+    identity: options.identityHeaders ? "headers" : "none",
+    identityNames: new Map(),
+    audience: undefined,
+    setHeaders: new Map(),
+    removeHeaders: new Set(),
+    setResponseHeaders: new Map(),
+    removeResponseHeaders: new Set(),
+    hostHeader: options.hostHeader,
+    webSocket: true,
+    webSocketOrigins: options.allowedOrigins,
+    connectTimeout: options.connectTimeout,
+    responseTimeout: options.responseTimeout,
+    maxBody: options.maxBody,
+    tls: undefined,
+    title: "Application",
+    icon: undefined,
+    hidden: false,
+  };
+}
+
+function problem(option: string, what: string, remedy: string): ConfigError {
+  return new ConfigError([{ option, problem: what, remedy }]);
+}

@@ -1,0 +1,41 @@
+import type { LiveConnections } from "../access/live.ts";
+import type { Route } from "../access/route.ts";
+import type { Clock } from "../clock.ts";
+import type { Logger } from "../observe/logger.ts";
+import { createForward, type Forward } from "./forward.ts";
+import { createHandshake, type ShakeHands } from "./handshake.ts";
+import type { ProxyOptions } from "./options.ts";
+import { createUpstream } from "./upstream.ts";
+import { upstreamName } from "./upstream-name.ts";
+
+/** One application that is proxied: what its route says, made into the ways to speak to it. */
+export type Application = {
+  readonly forward: Forward;
+  /** For `Tunnel.open`. */
+  readonly shakeHands: ShakeHands;
+  stop(): void;
+};
+
+export type ApplicationSettings = Pick<ProxyOptions, "streamResponses"> & {
+  readonly baseUrl: string;
+  readonly live: LiveConnections;
+  readonly ownCookies: ReadonlySet<string>;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+/** @returns undefined for a route that another proxy passes on. */
+export function createApplication(route: Route, settings: ApplicationSettings): Application | undefined {
+  const [target] = route.targets;
+  if (target === undefined) return undefined;
+  const { baseUrl, clock } = settings;
+  const { hostHeader } = route;
+  const name = upstreamName({ hostHeader, target: target.address, baseUrl });
+  const upstream = createUpstream({ ...route, target: target.address, name, clock });
+  const { maxBody } = route;
+  return {
+    forward: createForward({ ...settings, maxBody, route, upstream }),
+    shakeHands: createHandshake(route, upstream),
+    stop: upstream.stop,
+  };
+}
