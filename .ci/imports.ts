@@ -12,7 +12,7 @@ const GROUND = ["clock", "exit", "version", "rights", "option", "net", "identity
  * Values go down this list; a room may know the types of any other. A folder that is not named anywhere here is a room at the
  * end of it: it may use all others, and no other may use it.
  */
-const ROOMS = ["api", "limits", "mail", "health", "session", "login", "proxy", "brand", "debug"];
+const ROOMS = ["api", "applications", "limits", "mail", "health", "session", "login", "proxy", "brand", "debug"];
 const ABOVE = [
   "inline",
   "door",

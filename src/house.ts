@@ -2,6 +2,7 @@ import type { Elysia } from "elysia";
 import type { Authenticator } from "./access/admit.ts";
 import type { Policy } from "./access/policy.ts";
 import type { Routes } from "./access/routes.ts";
+import type { Closures } from "./applications/closures.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import type { OwnCookie } from "./edge/cookies.ts";
@@ -33,6 +34,7 @@ export type House = {
   readonly keys: Keys;
   readonly policy: Policy;
   readonly routes: Routes;
+  readonly closures: Closures;
   readonly limiter: Limiter;
   readonly guardPost: PostGuard;
   readonly sessions: Sessions;

@@ -4,6 +4,7 @@ import { createAdmit } from "./access/admit.ts";
 import { createLiveConnections, type LiveConnections } from "./access/live.ts";
 import type { Route } from "./access/route.ts";
 import { apiRoom } from "./api/routes.ts";
+import { applicationsRoom } from "./applications/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
 import { debugRoom } from "./debug/routes.ts";
 import { createDoor, type Door } from "./door.ts";
@@ -38,6 +39,7 @@ function roomsOf(house: House): readonly Room[] {
   return [
     apiRoom(house),
     sessionRoom(house),
+    applicationsRoom(house),
     loginRoom(house),
     logoutRoom(house),
     healthRoom(house),
@@ -105,6 +107,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
         ...requests,
         admit,
         applications,
+        closedBecause: house.closures.textOf,
         tunnel,
         live,
         clock,

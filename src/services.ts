@@ -1,6 +1,7 @@
 import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import type { RoutesFile } from "./access/routes-file.ts";
+import { createClosures } from "./applications/closures.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import { routesOf } from "./config/routes.ts";
@@ -105,6 +106,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   return {
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
     guardPost: createPostGuard(mayPost, audit),
+    closures: createClosures(stores, clock, loggers("edge")),
     sessions,
     sessionCookie: createSessionCookie(options),
     login,

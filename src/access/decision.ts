@@ -1,4 +1,4 @@
-import { isBelow, isPlain } from "../edge/target.ts";
+import { isPlain } from "../edge/target.ts";
 import type { Identified, Principal } from "../identity/principal.ts";
 import { ADMINS, includes } from "./people.ts";
 import type { Route } from "./route.ts";
@@ -19,6 +19,8 @@ export type Question = {
   readonly originAllowed: boolean;
   /** Whether it asks if a page elsewhere may send what it means to (Fetch, CORS-preflight request). */
   readonly preflight: boolean;
+  /** Whether it is closed for maintenance. */
+  readonly closed: boolean;
   /** Wall clock, in milliseconds. */
   readonly now: number;
 };
@@ -43,11 +45,11 @@ export type Challenge = "login_page" | "login_page_without_return" | "status";
 export function decide(question: Question): Verdict {
   const { route, method } = question;
   const who = question.who === "refused" ? undefined : question.who;
-  if (route.maintenance !== undefined && who?.groups.has(ADMINS) !== true) return refuse("maintenance");
+  if (question.closed && who?.groups.has(ADMINS) !== true) return refuse("maintenance");
   if (route.methods !== undefined && !route.methods.has(method)) return refuse("method");
   if (question.upgrade && !route.webSocket) return refuse("websocket");
   if (question.preflight && route.corsPreflight) return ALLOW_NOBODY;
-  if (!isPublic(question)) {
+  if (openBecause(question) === undefined) {
     if (who === undefined) return { verdict: "challenge", refused: question.who === "refused", again: false };
     if (!isAllowed(route, who)) return refuse("not_allowed");
     if (route.maxAge !== undefined && question.now - who.provenAt >= route.maxAge) return AGAIN;
@@ -69,14 +71,15 @@ export function isAllowed(route: Route, who: Principal): boolean {
   return route.allow === undefined || includes(route.allow, who);
 }
 
-/** Whether it is open to whoever comes. */
-function isPublic({ route, method, path }: Pick<Question, "route" | "method" | "path">): boolean {
-  if (route.allow?.everybody === true) return true;
+/** @returns in a sentence why it is open to whoever comes; undefined where it is not. */
+export function openBecause({ route, method, path }: Question): string | undefined {
+  if (route.allow?.everybody === true) return "The route is open to everybody (public is in allow).";
   const { publicPaths, publicMethods } = route;
-  if (publicPaths.length === 0 || !publicMethods.has(method) || !isPlain(path)) return false;
-  return publicPaths.some((open) =>
-    open.endsWith("/*") ? isBelow(path, open.slice(0, -2)) && path !== open.slice(0, -2) : path === open,
+  if (publicPaths.length === 0 || !publicMethods.has(method) || !isPlain(path)) return undefined;
+  const open = publicPaths.find(
+    (one) => one === path || (one.endsWith("/*") && path.startsWith(one.slice(0, -1))),
   );
+  return open === undefined ? undefined : `${open} is open to everybody (public_paths).`;
 }
 
 /** @param repeatable GET or HEAD: repeating it after signing in does what was meant. */

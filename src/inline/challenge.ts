@@ -26,11 +26,13 @@ export function challengeAnswer(
 }
 
 /** For what is not to be had here, or not by them. */
-export function refusal(arrival: Arrival, reason: Refused, route: Route): Response {
-  return failure(arrival, refusalOf(reason, route));
+export function refusal(arrival: Arrival, reason: Refused, about: About): Response {
+  return failure(arrival, refusalOf(reason, about));
 }
 
-function refusalOf(reason: Refused, route: Route): Failure {
+type About = Pick<Route, "methods"> & { readonly closed: string | undefined };
+
+function refusalOf(reason: Refused, { methods, closed }: About): Failure {
   switch (reason) {
     case "origin":
       return {
@@ -52,14 +54,14 @@ function refusalOf(reason: Refused, route: Route): Failure {
         error: "method_not_allowed",
         title: "Not possible here",
         message: "This application does not take requests of this kind.",
-        headers: [["Allow", [...(route.methods ?? [])].join(", ")]],
+        headers: [["Allow", [...(methods ?? [])].join(", ")]],
       };
     case "maintenance":
       return {
         status: 503,
         error: "maintenance",
         title: "Closed for maintenance",
-        message: route.maintenance ?? "",
+        message: closed ?? "Come back a little later.",
         headers: [["Retry-After", "120"]],
       };
   }

@@ -26,6 +26,8 @@ export type InlineSettings = ChallengeSettings & {
   /** Without those that another proxy passes on. */
   readonly applications: ReadonlyMap<Route, Application>;
   readonly tunnel: Tunnel;
+  /** What is said where an application is closed for maintenance. */
+  readonly closedBecause: (route: Route) => string | undefined;
   readonly clock: Clock;
   readonly live: LiveConnections;
   /** How long a connection may rest between requests, in seconds; what goes to the application may rest longer. */
@@ -62,8 +64,19 @@ export function createInline(settings: InlineSettings): Inline {
     const originAllowed =
       !upgrade || mayOpenWebSocket(request.headers, route.webSocketOrigins ?? new Set([arrival.origin]));
     const preflight = method === "OPTIONS" && isPreflight(request.headers);
+    const closed = settings.closedBecause(route);
     const now = clock.now();
-    const verdict = admit.decide({ route, who, method, path, upgrade, originAllowed, preflight, now });
+    const verdict = admit.decide({
+      route,
+      who,
+      method,
+      path,
+      upgrade,
+      originAllowed,
+      preflight,
+      closed: closed !== undefined,
+      now,
+    });
     if (log.enabled("debug")) {
       const about = { verdict: verdict.verdict, upgrade, path, client: arrival.client.ip, id: arrival.id };
       log.debug("decided", about);
@@ -89,7 +102,7 @@ export function createInline(settings: InlineSettings): Inline {
     let response: Response;
     if (verdict.verdict === "refuse") {
       audit(ACCESS_REFUSED, { client: arrival.client.ip, reason: verdict.reason, path });
-      response = refusal(arrival, verdict.reason, route);
+      response = refusal(arrival, verdict.reason, { methods: route.methods, closed });
     } else {
       response = challenge(arrival, verdict.refused ? "other" : requestKindOf(arrival, upgrade));
     }

@@ -31,7 +31,7 @@ export function createApplication(route: Route, settings: ApplicationSettings): 
   const { baseUrl, clock } = settings;
   const { hostHeader } = route;
   const name = upstreamName({ hostHeader, target: target.address, baseUrl });
-  const upstream = createUpstream({ ...route, target: target.address, name, clock });
+  const upstream = createUpstream({ ...route, target, name, clock });
   const { maxBody } = route;
   return {
     forward: createForward({ ...settings, maxBody, route, upstream }),

@@ -114,7 +114,7 @@ export function createForward(settings: ForwardSettings): Forward {
         decompress: false,
         proxy: false,
         timeout: false,
-        ...(upstream.unix === undefined ? {} : { unix: upstream.unix }),
+        ...upstream.connection,
       } as RequestInit);
     } catch (error) {
       return failed(exchange, error);

@@ -49,6 +49,7 @@ export function createHandshake(route: Route, upstream: Upstream): ShakeHands {
       ),
       // Frames are passed on as messages; compressing them for the last hop, mostly loopback, would only cost.
       perMessageDeflate: false,
+      ...(upstream.tls === undefined ? {} : { tls: upstream.tls }),
       ...(protocols.length === 0 ? {} : { protocols }),
     };
     return new WebSocket(upstream.webSocketOrigin + path + arrival.target.search, options);

@@ -1,15 +1,20 @@
 import { connect as connectTcp } from "node:net";
+import type { TargetTls } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
-import type { TargetAddress } from "../net/endpoint.ts";
+import type { BasedTarget, TargetAddress } from "../net/endpoint.ts";
 import { createDeadlines, type Deadline, type Deadlines, deadline } from "./deadlines.ts";
 import { originOf, type UpstreamName } from "./upstream-name.ts";
 
 /** The application's server: where it is, and how long it is waited for. */
 export type Upstream = {
+  /** For the log. */
+  readonly where: string;
+  /** What paths are appended to. */
   readonly origin: string;
   readonly webSocketOrigin: string;
-  /** Path of the unix socket, for `fetch`. */
-  readonly unix: string | undefined;
+  /** How `fetch` reaches it: by which unix socket, and with which certificates. */
+  readonly connection: Pick<BunFetchRequestInit, "unix" | "tls">;
+  readonly tls: BunFetchRequestInitTLS | undefined;
   /** Undefined where the application is addressed by its public name. */
   readonly name: UpstreamName | undefined;
   /**
@@ -36,7 +41,8 @@ export type Waiting = {
 };
 
 export type UpstreamSettings = {
-  readonly target: TargetAddress;
+  readonly target: BasedTarget;
+  readonly tls: TargetTls | undefined;
   readonly name: UpstreamName | undefined;
   readonly connectTimeout: number;
   readonly responseTimeout: number;
@@ -53,7 +59,9 @@ const MOMENT_MS = 100;
 const LONGEST_WAIT_MS = 30_000;
 
 export function createUpstream(settings: UpstreamSettings): Upstream {
-  const { target, connectTimeout } = settings;
+  const { connectTimeout } = settings;
+  const { address: target, basePath } = settings.target;
+  const tls = settings.tls && tlsOf(settings.tls);
   /**
    * `fetch` does not tell when it is connected. An exchange that has waited for half the time a connection may take
    * makes a connection of its own to see whether the server takes any; one such probe serves all that wait.
@@ -76,10 +84,15 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
   }
 
   return {
-    origin: originOf(target),
+    where: (target.kind === "tcp" ? target.origin : `unix:${target.path}`) + basePath,
+    origin: originOf(target) + basePath,
     webSocketOrigin:
-      target.kind === "tcp" ? target.origin.replace(/^http/, "ws") : `ws+unix://${target.path}:`,
-    unix: target.kind === "unix" ? target.path : undefined,
+      (target.kind === "tcp" ? target.origin.replace(/^http/, "ws") : `ws+unix://${target.path}:`) + basePath,
+    connection: {
+      ...(target.kind === "unix" ? { unix: target.path } : {}),
+      ...(tls === undefined ? {} : { tls }),
+    },
+    tls,
     name: settings.name,
 
     await(expired, slow) {
@@ -97,6 +110,16 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
     stop() {
       for (const list of Object.values(lists)) list.stop();
     },
+  };
+}
+
+function tlsOf({ ca, serverName, clientCert, clientKey, verify }: TargetTls): BunFetchRequestInitTLS {
+  return {
+    rejectUnauthorized: verify,
+    ...(ca === undefined ? {} : { ca }),
+    ...(serverName === undefined ? {} : { serverName }),
+    ...(clientCert === undefined ? {} : { cert: clientCert }),
+    ...(clientKey === undefined ? {} : { key: clientKey }),
   };
 }
 

@@ -149,12 +149,13 @@ describe("a deadline", () => {
 });
 
 describe("an exchange", () => {
-  const target = { kind: "unix", path: "/nonexistent/app.sock" } as const;
+  const address = { kind: "unix", path: "/nonexistent/app.sock" } as const;
 
   function exchange(settings: { connectTimeout: number; responseTimeout: number }) {
     const upstream = createUpstream({
       ...settings,
-      target,
+      target: { address, basePath: "" },
+      tls: undefined,
       name: undefined,
       clock: { now: Date.now, monotonic: () => performance.now() },
     });

@@ -1,0 +1,53 @@
+import { domainOf } from "../identity/address.ts";
+import type { Principal } from "../identity/principal.ts";
+import { isAllowed, openBecause, type Question, type Verdict } from "./decision.ts";
+import { includes, NOBODY, type People } from "./people.ts";
+
+/** A verdict in one sentence, for whoever asks why. */
+export function explain(question: Question, verdict: Verdict): string {
+  const { route, who } = question;
+  if (verdict.verdict === "challenge") {
+    if (verdict.refused) return "What was shown as proof is worth nothing.";
+    if (verdict.again)
+      return "They signed in too long ago for this route (max_age), and have to do so again.";
+    return "They are not signed in, and nothing makes this open to everybody.";
+  }
+  if (verdict.verdict === "refuse") {
+    switch (verdict.reason) {
+      case "maintenance":
+        return "It is closed for maintenance, and they are no administrator.";
+      case "method":
+        return `The route takes ${[...(route.methods ?? [])].join(", ")} only.`;
+      case "websocket":
+        return "The route takes no WebSockets.";
+      case "origin":
+        return "The page that opens the WebSocket is not one of the route's origins.";
+      case "not_allowed":
+        return who === undefined || who === "refused" ? "" : whyNot(question, who);
+    }
+  }
+  const open = openBecause(question);
+  if (open !== undefined) return open;
+  const { principal } = verdict;
+  if (principal === undefined) return "It is a preflight request, which this route lets through.";
+  if (route.allow === undefined) return "Everybody who may sign in may use it.";
+  return `${whichOf(route.allow, principal)} is in allow.`;
+}
+
+function whyNot({ route }: Question, who: Principal): string {
+  if (route.proofs?.has(who.proof.kind) === false) return `Nobody gets in here by ${who.proof.kind}.`;
+  if (route.deny !== undefined && includes(route.deny, who)) return `${whichOf(route.deny, who)} is in deny.`;
+  return isAllowed(route, who) ? "" : "Neither they nor a group of theirs is in allow.";
+}
+
+/** The entry of a list that somebody is in it by. */
+function whichOf(people: People, { subject, groups }: Principal): string {
+  if ("service" in subject) return `service:${subject.service}`;
+  const { email } = subject;
+  const domain = domainOf(email);
+  if (people.addresses.has(email)) return email;
+  if (people.domains.has(domain)) return `@${domain}`;
+  const group = [...groups].find((one) => people.groups.has(one));
+  if (group !== undefined) return `group:${group}`;
+  return includes({ ...NOBODY, anyone: people.anyone }, { subject, groups }) ? "anyone" : "public";
+}

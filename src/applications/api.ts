@@ -1,0 +1,102 @@
+import { type Elysia, type Static, t } from "elysia";
+import type { Route } from "../access/route.ts";
+import { CURSOR, NO_CONTENT, pageOf, takePage } from "../api/list.ts";
+import { type ApiHouse, closeApi, openApi } from "../api/own.ts";
+import { NOT_FOUND, noContent, Refusal } from "../edge/answer.ts";
+import type { House } from "../house.ts";
+import { ROUTE_CLOSED, ROUTE_OPENED } from "./audit.ts";
+
+/** Applications, for the operator: which there are, and closing one for a while. */
+
+const Application = t.Object(
+  {
+    name: t.String(),
+    host: t.Union([t.String(), t.Null()], { description: "null for whatever host asks" }),
+    path: t.String(),
+    targets: t.Array(t.String(), { description: "none where another proxy passes requests on" }),
+    closed: t.Union([t.String(), t.Null()], {
+      description: "what is said while it is closed for maintenance",
+    }),
+  },
+  { additionalProperties: false },
+);
+export type ListedApplication = Static<typeof Application>;
+
+const NAME = t.Object({ name: t.String({ pattern: "^[a-z0-9-]{1,32}$" }) });
+const Closing = t.Object(
+  {
+    message: t.Optional(
+      t.String({ minLength: 1, maxLength: 500, description: "for whoever comes meanwhile" }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const CLOSED = "It is being worked on. Come back a little later.";
+
+export function applicationsApi(house: ApiHouse & Pick<House, "routes" | "closures" | "audit">): Elysia {
+  const { routes, closures, audit } = house;
+
+  /** @throws {Refusal} */
+  function named(name: string): Route {
+    const route = routes.all.find((one) => one.name === name);
+    if (route === undefined) throw new Refusal(NOT_FOUND);
+    return route;
+  }
+
+  const app = openApi("applications", house)
+    .get(
+      "/routes",
+      async ({ query, principal }) => {
+        await closures.look();
+        const all = routes.all.map((route) => ({
+          name: route.name,
+          host: route.host ?? null,
+          path: route.path,
+          targets: route.targets.map(textOf),
+          closed: closures.textOf(route) ?? null,
+        }));
+        return takePage(all, ({ name }) => name, query.cursor, principal);
+      },
+      {
+        own: { needs: "admin" },
+        query: t.Object({ cursor: CURSOR }, { additionalProperties: false }),
+        response: { 200: pageOf(Application) },
+        detail: { summary: "Applications, by name" },
+      },
+    )
+    .put(
+      "/routes/:name/closed",
+      async ({ params, body }) => {
+        const text = body?.message ?? CLOSED;
+        if (await closures.close(named(params.name), text)) audit(ROUTE_CLOSED, { route: params.name });
+        return noContent();
+      },
+      {
+        own: { needs: "admin" },
+        params: NAME,
+        body: t.Optional(Closing),
+        response: { 204: NO_CONTENT },
+        detail: { summary: "Close an application for maintenance; administrators go through" },
+      },
+    )
+    .delete(
+      "/routes/:name/closed",
+      async ({ params }) => {
+        if (!(await closures.open(named(params.name)))) throw new Refusal(NOT_FOUND);
+        audit(ROUTE_OPENED, { route: params.name });
+        return noContent();
+      },
+      {
+        own: { needs: "admin" },
+        params: NAME,
+        response: { 204: NO_CONTENT },
+        detail: { summary: "Open it again" },
+      },
+    );
+  return closeApi(app);
+}
+
+function textOf({ address, basePath }: Route["targets"][number]): string {
+  return (address.kind === "tcp" ? address.origin : `unix:${address.path}`) + basePath;
+}
