@@ -68,6 +68,8 @@ const COOKIE_BYTES = 32;
 const COOKIE_FORM = /^[A-Za-z0-9_-]{43}$/;
 /** The last use is written at most this often. */
 const TOUCH_EVERY_MS = 60_000;
+/** Cookies whose id is remembered; when there are more, they are worked out again. */
+const MOST_IDS = 10_000;
 /** A user agent is kept for the operator's list, not for anything that is decided. */
 const MAX_USER_AGENT = 200;
 
@@ -90,6 +92,14 @@ export function createSessions(settings: SessionSettings): Sessions {
 
   function idUnder(keyed: Bun.CryptoHasher, cookie: string): string {
     return keyed.copy().update(cookie).digest("base64url");
+  }
+
+  /** Of cookies that named a session: what a cookie is worth is asked of the store each time, under its id. */
+  const ids = new Map<string, string>();
+
+  function remember(cookie: string, id: string): void {
+    if (ids.size >= MOST_IDS) ids.clear();
+    ids.set(cookie, id);
   }
 
   async function end(id: string): Promise<boolean> {
@@ -174,9 +184,14 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   function findOne(cookie: string): Awaitable<Found | undefined> {
-    const look = (kept: Seen<KeptSession> | undefined) =>
-      kept === undefined && previous !== undefined ? findUnderPrevious(previous, cookie) : judge(kept);
-    const kept = records.get(idUnder(current, cookie));
+    const known = ids.get(cookie);
+    const id = known ?? idUnder(current, cookie);
+    const look = (kept: Seen<KeptSession> | undefined) => {
+      if (kept === undefined && previous !== undefined) return findUnderPrevious(previous, cookie);
+      if (kept !== undefined && known === undefined) remember(cookie, id);
+      return judge(kept);
+    };
+    const kept = records.get(id);
     return kept instanceof Promise ? kept.then(look) : look(kept);
   }
 
