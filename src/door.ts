@@ -36,7 +36,7 @@ export type DoorSettings = {
   readonly log: Logger;
 };
 
-export type Door = (request: Request, server: Server<TunnelData>) => Promise<Response | undefined>;
+export type Door = (request: Request, server: Server<TunnelData>) => Answer;
 
 /** Reaches the application with this prefix removed, for paths that Runegate answers itself at the root. */
 const PROXY_PREFIX = "/proxy";
@@ -124,7 +124,13 @@ export function createDoor(settings: DoorSettings): Door {
     return inner === undefined ? refuse(arrival, NOT_FOUND) : toInline(arrival, site, inner, server);
   }
 
-  return async (request, server) => {
+  function broken(arrival: Arrival, error: unknown): Response {
+    const response = whenBroken(arrival, error, log);
+    logAnswer(arrival, response, undefined);
+    return response;
+  }
+
+  return (request, server) => {
     const startedAt = clock.monotonic();
     const headers: Readonly<Record<string, string>> = request.headers.toJSON();
     const id = nextId();
@@ -159,11 +165,10 @@ export function createDoor(settings: DoorSettings): Door {
       log.warn("two cookies of one name", { client: client.ip, id });
     }
     try {
-      return await route(arrival, site, server);
+      const answer = route(arrival, site, server);
+      return answer instanceof Promise ? answer.catch((error: unknown) => broken(arrival, error)) : answer;
     } catch (error) {
-      const response = whenBroken(arrival, error, log);
-      logAnswer(arrival, response, undefined);
-      return response;
+      return broken(arrival, error);
     }
   };
 }

@@ -49,8 +49,8 @@ export function openApi(name: string, { options, guardPost }: ApiHouse) {
       /** Runs first for methods that may have a body, whether or not the route takes one. */
       async parse({ request }) {
         await arrive(request, rule);
-        const arrived = arrivalOf(request).request;
-        return hasBody(arrived) ? readJson(arrived) : undefined;
+        const arrival = arrivalOf(request);
+        return hasBody(arrival) ? readJson(arrival.request) : undefined;
       },
       // An arrow: Elysia reads the text of hooks, and takes a minified method's parameter for more than it is.
       transform: async (context) => {

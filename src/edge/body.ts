@@ -1,5 +1,6 @@
 import { KIB } from "../option/values.ts";
 import { badRequest, type ExtraHeaders, NOT_UNDERSTOOD, Refusal } from "./answer.ts";
+import type { Arrival } from "./arrival.ts";
 
 /** Bodies of Runegate's own forms and its API: small, of two kinds, and read with a limit in size and time. */
 
@@ -15,9 +16,9 @@ function refusal(status: 408 | 413 | 415, message: string): Refusal {
 const CODES = { 408: "request_timeout", 413: "body_too_large", 415: "unsupported_media_type" } as const;
 
 /** Whether the request announces a body (RFC 9112 §6.3). */
-export function hasBody({ headers }: Request): boolean {
-  const length = headers.get("content-length");
-  return headers.has("transfer-encoding") || (length !== null && Number(length) !== 0);
+export function hasBody({ headers }: Pick<Arrival, "headers">): boolean {
+  const length = headers["content-length"];
+  return "transfer-encoding" in headers || (length !== undefined && Number(length) !== 0);
 }
 
 /** Field values by name; a field given twice, or that is not a string, is an error. */

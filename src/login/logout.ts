@@ -24,7 +24,7 @@ export function logoutRoom({
     // A page elsewhere could otherwise sign people out at will.
     const foreign = guardPost(arrival);
     if (foreign !== undefined) return foreign;
-    if (hasBody(arrival.request)) await readFields(arrival.request);
+    if (hasBody(arrival)) await readFields(arrival.request);
     // All of them: whoever signs out means to be signed out, whichever cookie was planted beside theirs.
     for (const { record } of await sessions.findAll(sessionCookie.read(arrival))) {
       await sessions.end(record.id);

@@ -60,6 +60,11 @@ function hasContent({ arrival }: Exchange, status: number): boolean {
   return arrival.method !== "HEAD" && status !== 204 && status !== 205 && status !== 304;
 }
 
+/** With these, a body has no meaning (RFC 9110 §9.3.1), and `fetch` drops it. */
+function isBodiless(method: string): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
 function initOf({ status, statusText, headers }: Response): ResponseInit {
   return { status, statusText, headers };
 }
@@ -89,7 +94,7 @@ export function createForward(settings: ForwardSettings): Forward {
   const tellsIdentity = route.identity === "headers" || route.identity === "both";
 
   return async (arrival, principal, path, hooks) => {
-    const { request, method } = arrival;
+    const { method } = arrival;
     const refused = refuseBody(arrival);
     if (refused !== undefined) {
       hooks.finished(refused.status, { bytes: announcedLength(refused) });
@@ -100,7 +105,9 @@ export function createForward(settings: ForwardSettings): Forward {
       cookie: arrival.cookies.rest,
       principal: tellsIdentity ? principal : undefined,
     });
-    if (method === "GET" || method === "HEAD") headers.delete("content-length");
+    // Of 0, and `fetch` sends none with these methods.
+    if (isBodiless(method) && "content-length" in arrival.headers) headers.delete("content-length");
+    const body = isBodiless(method) ? null : arrival.request.body;
 
     const exchange = begin(arrival, principal, path, hooks);
     let response: Response;
@@ -108,7 +115,7 @@ export function createForward(settings: ForwardSettings): Forward {
       response = await fetch(upstream.origin + path + arrival.target.search, {
         method,
         headers,
-        body: request.body === null ? null : passUp(request.body, counting(exchange)),
+        body: body && passUp(body, counting(exchange)),
         signal: exchange.abort.signal,
         redirect: "manual",
         decompress: false,
@@ -221,7 +228,7 @@ export function createForward(settings: ForwardSettings): Forward {
     if (maxBody !== undefined && length !== undefined && Number(length) > maxBody) {
       return bodyTooLarge(arrival);
     }
-    if ((method === "GET" || method === "HEAD") && hasBody(arrival.request)) {
+    if (isBodiless(method) && hasBody(arrival)) {
       return failure(arrival, {
         status: 400,
         error: "bad_request",
