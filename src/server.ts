@@ -137,6 +137,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       sessions.adopt().catch(() => {});
       if (settings.live !== undefined) live.follow(authenticators, loggers("session"));
       live.start();
+      for (const application of applications.values()) application.start();
       for (const room of rooms) room.start?.();
     },
     async stop() {

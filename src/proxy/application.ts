@@ -5,6 +5,8 @@ import type { Logger } from "../observe/logger.ts";
 import { createForward, type Forward } from "./forward.ts";
 import { createHandshake, type ShakeHands } from "./handshake.ts";
 import type { ProxyOptions } from "./options.ts";
+import { createRewriting } from "./rewriting.ts";
+import { createTargets } from "./targets.ts";
 import { createUpstream } from "./upstream.ts";
 import { upstreamName } from "./upstream-name.ts";
 
@@ -13,6 +15,7 @@ export type Application = {
   readonly forward: Forward;
   /** For `Tunnel.open`. */
   readonly shakeHands: ShakeHands;
+  start(): void;
   stop(): void;
 };
 
@@ -26,16 +29,23 @@ export type ApplicationSettings = Pick<ProxyOptions, "streamResponses"> & {
 
 /** @returns undefined for a route that another proxy passes on. */
 export function createApplication(route: Route, settings: ApplicationSettings): Application | undefined {
-  const [target] = route.targets;
-  if (target === undefined) return undefined;
-  const { baseUrl, clock } = settings;
-  const { hostHeader } = route;
-  const name = upstreamName({ hostHeader, target: target.address, baseUrl });
-  const upstream = createUpstream({ ...route, target, name, clock });
-  const { maxBody } = route;
+  const { baseUrl, clock, log } = settings;
+  const { hostHeader, maxBody } = route;
+  const upstreams = route.targets.map((target) => {
+    const name = upstreamName({ hostHeader, target: target.address, baseUrl });
+    return createUpstream({ ...route, target, name, clock });
+  });
+  const [first, ...others] = upstreams;
+  if (first === undefined) return undefined;
+  const targets = createTargets([first, ...others], { ...route, clock, log });
+  const rewriting = createRewriting(route);
   return {
-    forward: createForward({ ...settings, maxBody, route, upstream }),
-    shakeHands: createHandshake(route, upstream),
-    stop: upstream.stop,
+    forward: createForward({ ...settings, maxBody, route, targets, rewriting }),
+    shakeHands: createHandshake(route, targets, rewriting),
+    start: targets.start,
+    stop() {
+      targets.stop();
+      for (const upstream of upstreams) upstream.stop();
+    },
   };
 }

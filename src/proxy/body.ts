@@ -80,13 +80,10 @@ export function passOn(
 
 /**
  * Passes a request body on as the application takes it.
+ * @param reader of the body.
  * @param moved called with the length of each piece before it goes. What it throws ends the body.
  */
-export function passUp(
-  body: ReadableStream<Uint8Array>,
-  moved: (bytes: number) => void,
-): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
+export function passUp(reader: Pieces, moved: (bytes: number) => void): ReadableStream<Uint8Array> {
   let piece: Uint8Array | undefined;
   return new ReadableStream<Uint8Array>(
     {

@@ -23,6 +23,20 @@ export function upstreamFailed(arrival: Arrival, delay: UpstreamDelay | undefine
   });
 }
 
+/** Whether no connection was made, so that nothing can have arrived. */
+export function isUnreachable(error: unknown): boolean {
+  return UNREACHABLE.has(reasonOf(error));
+}
+
+const UNREACHABLE: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "ENOENT",
+]);
+
 /** A reason for the log, in a few words: the system's code where there is one. */
 export function reasonOf(error: unknown): string {
   if (error instanceof Error) {

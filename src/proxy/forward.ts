@@ -6,11 +6,13 @@ import { hasBody } from "../edge/body.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Logger } from "../observe/logger.ts";
 import { KIB, MIB } from "../option/values.ts";
-import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
+import { type BodyEnd, collect, type Pieces, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
-import { reasonOf, upstreamFailed } from "./failure.ts";
-import { createToUpstream, fromUpstream } from "./headers.ts";
+import { isUnreachable, reasonOf, upstreamFailed } from "./failure.ts";
+import { fromUpstream } from "./headers.ts";
 import type { ProxyOptions } from "./options.ts";
+import type { Rewriting } from "./rewriting.ts";
+import { holderOf, type Targets } from "./targets.ts";
 import type { Upstream, UpstreamDelay, Waiting } from "./upstream.ts";
 
 /** HTTP to the application and back (CONTRACT section 7). Who may is decided before anything gets here. */
@@ -40,7 +42,10 @@ export type Ended = BodyEnd | { readonly bytes: number | undefined; readonly lef
 
 export type ForwardSettings = Pick<ProxyOptions, "streamResponses" | "maxBody"> & {
   readonly route: Route;
-  readonly upstream: Upstream;
+  /** The application's servers. */
+  readonly targets: Targets;
+  /** What the route changes in headers, if it changes any. */
+  readonly rewriting: Rewriting | undefined;
   readonly live: LiveConnections;
   /** Cookie names the application may not set. */
   readonly ownCookies: ReadonlySet<string>;
@@ -65,6 +70,8 @@ function isBodiless(method: string): boolean {
   return method === "GET" || method === "HEAD";
 }
 
+const NOT_WAITING: Waiting = { answered() {}, settle() {}, moved() {} };
+
 function initOf({ status, statusText, headers }: Response): ResponseInit {
   return { status, statusText, headers };
 }
@@ -73,8 +80,12 @@ function initOf({ status, statusText, headers }: Response): ResponseInit {
 type Exchange = {
   readonly arrival: Arrival;
   readonly path: string;
-  readonly abort: AbortController;
-  readonly waiting: Waiting;
+  abort: AbortController;
+  /** The server that it is sent to. */
+  upstream: Upstream;
+  waiting: Waiting;
+  /** Of the request body, so far. */
+  sent: number;
   readonly hooks: ForwardHooks;
   readonly finish: (status: number, end: Ended) => void;
   /** To be called where it takes longer than most do: it is listed, kept open and watched. */
@@ -89,8 +100,7 @@ type Exchange = {
 };
 
 export function createForward(settings: ForwardSettings): Forward {
-  const { route, upstream, live, ownCookies, maxBody, log } = settings;
-  const toUpstream = createToUpstream(upstream.name);
+  const { route, targets, rewriting, live, ownCookies, maxBody, log } = settings;
   const tellsIdentity = route.identity === "headers" || route.identity === "both";
 
   return async (arrival, principal, path, hooks) => {
@@ -100,45 +110,81 @@ export function createForward(settings: ForwardSettings): Forward {
       hooks.finished(refused.status, { bytes: announcedLength(refused) });
       return refused;
     }
-    const headers = toUpstream(arrival.headers, {
+    const body = isBodiless(method) ? null : (arrival.request.body?.getReader() ?? null);
+    const [first, ...others] = targets.inOrder(holderOf(arrival, principal));
+    const exchange = begin(arrival, principal, path, first, hooks);
+    for (;;) {
+      try {
+        const response = await send(exchange, principal, body);
+        if (response.status < 200 || response.status > 599) {
+          exchange.abort.abort();
+          return failed(exchange, new Error(`status ${response.status}`));
+        }
+        const { upstream } = exchange;
+        const fields = fromUpstream(response.headers, ownCookies, upstream.name);
+        rewriting?.response(response.headers, arrival.origin);
+        if (log.enabled("debug")) log.debug("answered", { status: response.status, path, id: arrival.id });
+        return handOver(exchange, response, fields);
+      } catch (error) {
+        const next = others.shift();
+        if (next === undefined || !mayGoElsewhere(exchange, error)) return failed(exchange, error);
+        targets.failed(exchange.upstream);
+        exchange.waiting.settle();
+        exchange.abort = new AbortController();
+        exchange.delay = undefined;
+        exchange.upstream = next;
+        exchange.waiting = wait(exchange);
+      }
+    }
+  };
+
+  function send(
+    exchange: Exchange,
+    principal: Principal | undefined,
+    body: Pieces | null,
+  ): Promise<Response> {
+    const { arrival, upstream, path } = exchange;
+    const { method } = arrival;
+    const headers = upstream.toUpstream(arrival.headers, {
       client: arrival.client,
       cookie: arrival.cookies.rest,
       principal: tellsIdentity ? principal : undefined,
     });
     // Of 0, and `fetch` sends none with these methods.
     if (isBodiless(method) && "content-length" in arrival.headers) headers.delete("content-length");
-    const body = isBodiless(method) ? null : arrival.request.body;
+    rewriting?.request(headers, principal);
+    return fetch(upstream.origin + path + arrival.target.search, {
+      method,
+      headers,
+      body: body && passUp(body, counting(exchange)),
+      signal: exchange.abort.signal,
+      redirect: "manual",
+      decompress: false,
+      proxy: false,
+      timeout: false,
+      ...upstream.connection,
+    } as RequestInit);
+  }
 
-    const exchange = begin(arrival, principal, path, hooks);
-    let response: Response;
-    try {
-      response = await fetch(upstream.origin + path + arrival.target.search, {
-        method,
-        headers,
-        body: body && passUp(body, counting(exchange)),
-        signal: exchange.abort.signal,
-        redirect: "manual",
-        decompress: false,
-        proxy: false,
-        timeout: false,
-        ...upstream.connection,
-      } as RequestInit);
-    } catch (error) {
-      return failed(exchange, error);
-    }
-    if (response.status < 200 || response.status > 599) {
+  /** Whether another server may get it: this one cannot have had it, or may have it twice (RFC 9110 §9.2.2). */
+  function mayGoElsewhere({ arrival, closed, delay, sent, tooLarge }: Exchange, error: unknown): boolean {
+    if (arrival.request.signal.aborted || closed !== undefined || tooLarge || sent > 0) return false;
+    if (delay !== undefined) return delay === "connect";
+    return isUnreachable(error) || isBodiless(arrival.method);
+  }
+
+  function wait(exchange: Exchange): Waiting {
+    return exchange.upstream.await((what) => {
+      exchange.delay = what;
       exchange.abort.abort();
-      return failed(exchange, new Error(`status ${response.status}`));
-    }
-    const fields = fromUpstream(response.headers, ownCookies, upstream.name);
-    if (log.enabled("debug")) log.debug("answered", { status: response.status, path, id: arrival.id });
-    return handOver(exchange, response, fields);
-  };
+    }, exchange.lasts);
+  }
 
   function begin(
     arrival: Arrival,
     principal: Principal | undefined,
     path: string,
+    upstream: Upstream,
     hooks: ForwardHooks,
   ): Exchange {
     let forget: (() => void) | undefined;
@@ -170,10 +216,9 @@ export function createForward(settings: ForwardSettings): Forward {
       arrival,
       path,
       abort: new AbortController(),
-      waiting: upstream.await((what) => {
-        exchange.delay = what;
-        exchange.abort.abort();
-      }, lasts),
+      upstream,
+      waiting: NOT_WAITING,
+      sent: 0,
       hooks,
       finish(status, end) {
         if (forget !== undefined) {
@@ -188,16 +233,16 @@ export function createForward(settings: ForwardSettings): Forward {
       events: false,
       closed: undefined,
     };
+    exchange.waiting = wait(exchange);
     return exchange;
   }
 
   /** Counts a request body as it goes, and ends it where it is too large. */
   function counting(exchange: Exchange): (bytes: number) => void {
-    let sent = 0;
     return (bytes) => {
       exchange.waiting.moved();
-      sent += bytes;
-      if (maxBody === undefined || sent <= maxBody) return;
+      exchange.sent += bytes;
+      if (maxBody === undefined || exchange.sent <= maxBody) return;
       exchange.tooLarge = true;
       exchange.abort.abort();
     };
@@ -287,7 +332,7 @@ export function createForward(settings: ForwardSettings): Forward {
       // Not the copy: another `Response` around it would cost 2 µs more.
       return response;
     }
-    return upstream.soon(copy).then((bytes) => {
+    return exchange.upstream.soon(copy).then((bytes) => {
       // If the body broke off, whoever reads the body itself gets the error.
       if (bytes === undefined) return handOverBody(exchange, response, fields);
       exchange.finish(status, { bytes: bytes.byteLength });

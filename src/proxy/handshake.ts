@@ -1,7 +1,9 @@
 import type { Route } from "../access/route.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { Principal } from "../identity/principal.ts";
-import { createToUpstream, withoutHandshake } from "./headers.ts";
+import { withoutHandshake } from "./headers.ts";
+import type { Rewriting } from "./rewriting.ts";
+import { holderOf, type Targets } from "./targets.ts";
 import type { Upstream, UpstreamDelay } from "./upstream.ts";
 
 /** The WebSocket handshake with the application, which is made before the browser's is answered. */
@@ -29,24 +31,28 @@ export type ShakeHands = (
   signal: AbortSignal,
 ) => Promise<Handshake>;
 
-export function createHandshake(route: Route, upstream: Upstream): ShakeHands {
-  const toUpstream = createToUpstream(upstream.name);
+export function createHandshake(
+  route: Route,
+  targets: Targets,
+  rewriting: Rewriting | undefined,
+): ShakeHands {
   const tellsIdentity = route.identity === "headers" || route.identity === "both";
 
   function dial(
+    upstream: Upstream,
     arrival: Arrival,
     principal: Principal | undefined,
     path: string,
     protocols: string[],
   ): WebSocket {
+    const headers = upstream.toUpstream(arrival.headers, {
+      client: arrival.client,
+      cookie: arrival.cookies.rest,
+      principal: tellsIdentity ? principal : undefined,
+    });
+    rewriting?.request(headers, principal);
     const options: Bun.WebSocketOptions = {
-      headers: withoutHandshake(
-        toUpstream(arrival.headers, {
-          client: arrival.client,
-          cookie: arrival.cookies.rest,
-          principal: tellsIdentity ? principal : undefined,
-        }),
-      ),
+      headers: withoutHandshake(headers),
       // Frames are passed on as messages; compressing them for the last hop, mostly loopback, would only cost.
       perMessageDeflate: false,
       ...(upstream.tls === undefined ? {} : { tls: upstream.tls }),
@@ -56,6 +62,7 @@ export function createHandshake(route: Route, upstream: Upstream): ShakeHands {
   }
 
   function attempt(
+    upstream: Upstream,
     arrival: Arrival,
     principal: Principal | undefined,
     path: string,
@@ -64,7 +71,7 @@ export function createHandshake(route: Route, upstream: Upstream): ShakeHands {
   ): Promise<Handshake> {
     // A signal tells of its abort once, and it may have been while it was asked who this is.
     if (signal.aborted) return Promise.resolve({ outcome: "left" });
-    const socket = dial(arrival, principal, path, protocols);
+    const socket = dial(upstream, arrival, principal, path, protocols);
     return new Promise((resolve) => {
       const settle = (handshake: Handshake) => {
         waiting.settle();
@@ -101,14 +108,30 @@ export function createHandshake(route: Route, upstream: Upstream): ShakeHands {
     });
   }
 
-  return async (arrival, principal, path, signal) => {
+  async function shakeHands(
+    upstream: Upstream,
+    ...[arrival, principal, path, signal]: Parameters<ShakeHands>
+  ) {
     const offered = arrival.request.headers.get("sec-websocket-protocol")?.split(",") ?? [];
     const protocols = offered.map((name) => name.trim());
-    const first = await attempt(arrival, principal, path, protocols, signal);
+    const first = await attempt(upstream, arrival, principal, path, protocols, signal);
     if (protocols.length === 0 || first.outcome !== "failed") return first;
     // A server may choose none of what is offered (RFC 6455 §4.2.2), which this client takes for a failure.
     if (!first.reason.includes("Missing client protocol")) return first;
-    return attempt(arrival, principal, path, [], signal);
+    return attempt(upstream, arrival, principal, path, [], signal);
+  }
+
+  return async (arrival, principal, ...rest) => {
+    const [first, ...others] = targets.inOrder(holderOf(arrival, principal));
+    let handshake = await shakeHands(first, arrival, principal, ...rest);
+    let tried = first;
+    for (const next of others) {
+      if (handshake.outcome !== "failed" || handshake.delay === "response") break;
+      targets.failed(tried);
+      tried = next;
+      handshake = await shakeHands(next, arrival, principal, ...rest);
+    }
+    return handshake;
   };
 }
 

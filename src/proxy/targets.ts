@@ -1,5 +1,7 @@
 import type { HealthCheck, Route } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import type { Principal } from "../identity/principal.ts";
 import type { Logger } from "../observe/logger.ts";
 import { reasonOf } from "./failure.ts";
 import type { Upstream } from "./upstream.ts";
@@ -10,7 +12,7 @@ export type Targets = {
    * All of them, in the order they are to be tried.
    * @param key whose requests belong together.
    */
-  inOrder(key: string): readonly Upstream[];
+  inOrder(key: string): InOrder;
   /** No connection to it could be made, or it broke off. */
   failed(upstream: Upstream): void;
   /** Asks each once whether it is up. Never rejects. */
@@ -18,6 +20,8 @@ export type Targets = {
   start(): void;
   stop(): void;
 };
+
+export type InOrder = readonly [first: Upstream, ...others: Upstream[]];
 
 export type TargetsSettings = Pick<Route, "name" | "balance" | "health"> & {
   readonly clock: Clock;
@@ -38,7 +42,8 @@ type Server = {
   avoidUntil: number;
 };
 
-export function createTargets(upstreams: readonly Upstream[], settings: TargetsSettings): Targets {
+/** @param upstreams one at least. */
+export function createTargets(upstreams: InOrder, settings: TargetsSettings): Targets {
   const { balance, health, clock, log } = settings;
   const servers = upstreams.map(
     (upstream, at): Server => ({
@@ -105,9 +110,8 @@ export function createTargets(upstreams: readonly Upstream[], settings: TargetsS
       const now = clock.monotonic();
       const isGood = (server: Server) => server.up && now >= server.avoidUntil;
       const order = preferred(key);
-      return [...order.filter(isGood), ...order.filter((server) => !isGood(server))].map(
-        ({ upstream }) => upstream,
-      );
+      const sorted = [...order.filter(isGood), ...order.filter((server) => !isGood(server))];
+      return sorted.map(({ upstream }) => upstream) as unknown as InOrder;
     },
 
     failed(upstream) {
@@ -134,4 +138,9 @@ export function createTargets(upstreams: readonly Upstream[], settings: TargetsS
       timer = undefined;
     },
   };
+}
+
+/** Whose requests belong together. */
+export function holderOf({ client }: Arrival, principal: Principal | undefined): string {
+  return principal?.proof.id ?? client.ip;
 }

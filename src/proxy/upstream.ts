@@ -3,6 +3,7 @@ import type { TargetTls } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
 import type { BasedTarget, TargetAddress } from "../net/endpoint.ts";
 import { createDeadlines, type Deadline, type Deadlines, deadline } from "./deadlines.ts";
+import { createToUpstream, type ToUpstream } from "./headers.ts";
 import { originOf, type UpstreamName } from "./upstream-name.ts";
 
 /** The application's server: where it is, and how long it is waited for. */
@@ -17,6 +18,7 @@ export type Upstream = {
   readonly tls: BunFetchRequestInitTLS | undefined;
   /** Undefined where the application is addressed by its public name. */
   readonly name: UpstreamName | undefined;
+  readonly toUpstream: ToUpstream;
   /**
    * Starts both clocks of CONTRACT section 7 for one exchange. `expired` is called at most once, and
    * not after `settle`.
@@ -94,6 +96,7 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
     },
     tls,
     name: settings.name,
+    toUpstream: createToUpstream(settings.name),
 
     await(expired, slow) {
       return startWaiting(lists, answers, reachable, { expired, slow });

@@ -43,6 +43,9 @@ test("it names what there is, each with a summary", () => {
     "delete /sessions": true,
     "delete /sessions/{id}": true,
     "get /users": true,
+    "get /routes": true,
+    "put /routes/{name}/closed": true,
+    "delete /routes/{name}/closed": true,
     "post /links": true,
   });
 });
