@@ -43,6 +43,8 @@ export type Script = (exchange: Exchange) => Promise<void> | void;
 export type UpstreamSettings = {
   /** Listens here in place of a port. */
   readonly unix?: string;
+  /** That of one which has been stopped; by default a free one. */
+  readonly port?: number;
   readonly tls?: { readonly key: string; readonly cert: string };
 };
 
@@ -84,7 +86,8 @@ export async function startUpstream(settings: UpstreamSettings = {}): Promise<Up
     settings.tls === undefined
       ? createServer({ allowHalfOpen: true }, accept)
       : createTlsServer({ ...settings.tls, allowHalfOpen: true }, accept);
-  const where = settings.unix === undefined ? { port: 0, host: "127.0.0.1" } : { path: settings.unix };
+  const where =
+    settings.unix === undefined ? { port: settings.port ?? 0, host: "127.0.0.1" } : { path: settings.unix };
   await new Promise<void>((resolve) => server.listen(where, resolve));
   const address = server.address();
   const port = address !== null && typeof address === "object" ? address.port : 0;

@@ -1,0 +1,155 @@
+import { describe, expect, test } from "bun:test";
+import { loadConfiguration } from "../../src/config/configuration.ts";
+import { ConfigError, describe as inWords } from "../../src/option/finding.ts";
+import { routeOf, routesIn } from "../support/routes.ts";
+import { testMachine } from "../support/surroundings.ts";
+
+/** `routes.toml`: what it takes, and what it says of what it does not. */
+
+const LISTED = { RUNEGATE_ALLOWED_EMAILS: "ada@example.org" };
+
+function problemsOf(toml: string, env = LISTED): string[] {
+  try {
+    routesIn(toml, env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(inWords);
+    throw error;
+  }
+  return [];
+}
+
+const one = (keys: string) => `[[routes]]\nname = "lab"\ntarget = "http://10.0.0.2:3000"\n${keys}`;
+
+describe("a route is refused", () => {
+  test.each([
+    [
+      "C10: the host and path of another",
+      `${one("")}\n${one("").replace("lab", "b")}`,
+      /has the host and the path of lab/,
+    ],
+    ["the name of another", `${one(`path = "/a"`)}\n${one(`path = "/b"`)}`, /is there twice/],
+    ["C13: Cookie set", one(`set_headers = { Cookie = "a=b" }`), /not for a route to change: cookie/],
+    ["Host set", one(`set_headers = { host = "x" }`), /not for a route to change: host/],
+    ["identity set", one(`set_headers = { "X-Runegate-User" = "x" }`), /not for a route to change/],
+    ["Authorization in the open", one(`set_headers = { Authorization = "Basic x" }`), /Authorization_file/],
+    ["a placeholder that is none", one(`set_headers = { "X-A" = "$\{secret}" }`), /stands for nothing/],
+    ["a header with a line feed", one(`set_headers = { "X-A" = "a\\nb" }`), /not a value for a header/],
+    ["C14: a public path with a query", one(`public_paths = ["/x?y"]`), /is not a path/],
+    ["C14: a public path with a fragment", one(`public_paths = ["/x#y"]`), /is not a path/],
+    ["C14: a public path without a slash", one(`public_paths = ["x"]`), /is not a path/],
+    ["a public path in an odd spelling", one(`public_paths = ["/x/../y"]`), /is not a path/],
+    ["a public path with a pattern", one(`public_paths = ["/x/*/y"]`), /has a \* in it/],
+    ["Runegate's own path", one(`path = "/_runegate"`), /is one of Runegate's own/],
+    ["Runegate's own path, disguised", one(`path = "/_RUNEGATE/x"`), /is one of Runegate's own/],
+    ["a host with a port", one(`host = "a.example.org:8080"`), /is not a host name/],
+    ["a host with a scheme", one(`host = "https://a.example.org"`), /is not a host name/],
+    ["a wildcard in the middle", one(`host = "a.*.example.org"`), /is not a host name/],
+    [
+      "an unknown key",
+      one(`alow = ["anyone"]`),
+      /alow is not a key of this file: Did you mean allow\?|allow/,
+    ],
+    ["an unknown key of the defaults", `[defaults]\nhots = "x"\n${one("")}`, /defaults\.hots/],
+    ["an unknown group", one(`allow = ["group:staff"]`), /no group .staff./],
+    ["nobody allowed", one("allow = []"), /names nobody/],
+    ["two ways to say where it is", one(`targets = ["http://10.0.0.3:1"]`), /more than one way/],
+    ["no target", `[[routes]]\nname = "lab"`, /target is missing/],
+    ["nothing to strip", one("strip_path = true"), /no path to take off/],
+    ["max_age under five minutes", one(`max_age = "4m"`), /out of range/],
+    [
+      "any certificate across the internet",
+      one("tls_verify = false").replace("10.0.0.2", "8.8.8.8"),
+      /across the internet/,
+    ],
+    ["a certificate's file that is not there", one(`tls_ca_file = "/nonexistent/ca.pem"`), /does not exist/],
+    ["a name in capitals", one("").replace("lab", "Lab"), /is not a name/],
+  ])("%s", (_, toml, problem) => {
+    expect(problemsOf(toml).join("\n")).toMatch(problem);
+  });
+
+  test("with the line and the place, and all of them together", () => {
+    const toml = `[groups]\nstaff = ["grace"]\n\n${one(`allow = ["group:nobody"]\nmax_body = "lots"`)}`;
+    const problems = problemsOf(toml);
+    expect(problems).toHaveLength(3);
+    expect(problems[0]).toMatch(/^routes\.toml:2:1: groups\.staff/);
+    expect(problems[1]).toMatch(/^routes\.toml:8:1: routes\[0\]\.max_body/);
+    expect(problems[2]).toMatch(/^routes\.toml:1:1: groups has no group .nobody., which the route lab names/);
+  });
+
+  test("where nobody may sign in and it says nothing of who may", () => {
+    expect(
+      problemsOf(one(""), { RUNEGATE_ALLOWED_EMAILS: "", RUNEGATE_ALLOW_ANY_EMAIL: "false" } as never),
+    ).toEqual([expect.stringContaining("is open to nobody")]);
+  });
+});
+
+test("what a route leaves out is the default of the file, then that of the environment", () => {
+  const [lab, other] = routesIn(
+    `[defaults]\nmax_body = "1MiB"\nidentity = "none"\n${one("")}\n${one(`max_body = "2MiB"\nhost = "b.example.org"`).replace("lab", "b")}`,
+    { ...LISTED, RUNEGATE_CONNECT_TIMEOUT: "3s" },
+  );
+  expect([lab?.maxBody, lab?.identity, lab?.host, lab?.connectTimeout]).toEqual([
+    2 ** 20,
+    "none",
+    "app.example.org",
+    3000,
+  ]);
+  expect([other?.maxBody, other?.host]).toEqual([2 ** 21, "b.example.org"]);
+  expect([...(lab?.allow?.addresses ?? [])]).toEqual(["ada@example.org" as never]);
+});
+
+test("a host is kept in its normal form", () => {
+  expect(routeOf(`host = "BÜCHER.example.org."`).host).toBe("xn--bcher-kva.example.org");
+  expect(routeOf(`host = "*.Example.org"`).host).toBe("*.example.org");
+});
+
+describe("beside the options", () => {
+  const files = (toml: string) => {
+    const machine = testMachine();
+    machine.write("routes.toml", toml);
+    machine.write("email.toml", EMAIL);
+    return machine;
+  };
+
+  test("a target of the environment is refused, with where it goes", () => {
+    using machine = files(one(`allow = ["ada@example.org"]`));
+    const load = () => loadConfiguration({ env: { RUNEGATE_TARGET_SERVICE: "http://127.0.0.1:1" } }, machine);
+    expect(load).toThrow(ConfigError);
+    try {
+      load();
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      expect(error.problems.map(inWords).join()).toMatch(
+        /RUNEGATE_TARGET_SERVICE is set, and so is .*routes\.toml/,
+      );
+    }
+  });
+
+  test("in production, a file that says who may is list enough", () => {
+    const env = {
+      RUNEGATE_ENV: "production",
+      RUNEGATE_BASE_URL: "https://app.example.org",
+      RUNEGATE_JWT_SECRET: "s".repeat(32),
+      RUNEGATE_SESSION_KEY: "k".repeat(64),
+    };
+    using machine = files(one(`allow = ["ada@example.org"]`));
+    expect(loadConfiguration({ env }, machine).routesFile?.routes).toHaveLength(1);
+    using open = files(one(""));
+    expect(() => loadConfiguration({ env }, open)).toThrow(ConfigError);
+  });
+
+  test("a file that is named has to be there", () => {
+    using machine = testMachine();
+    expect(() =>
+      loadConfiguration({ env: { RUNEGATE_ROUTES: "/nonexistent/routes.toml" } }, machine),
+    ).toThrow(ConfigError);
+  });
+});
+
+const EMAIL = `smtp_host = "127.0.0.1"
+smtp_port = 2525
+smtp_tls = "none"
+from_address = "login@example.net"
+subject = "Sign in"
+body_template = "{login_url} {code}"
+`;
