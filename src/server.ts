@@ -1,7 +1,8 @@
 import type { Server } from "bun";
 import { type AnyElysia, Elysia, ValidationError } from "elysia";
 import { createAdmit } from "./access/admit.ts";
-import { createLiveConnections, type LiveConnections } from "./access/live.ts";
+import { mayGoOn } from "./access/decision.ts";
+import { createLiveConnections, type LiveConnections, type MayGoOn } from "./access/live.ts";
 import type { Route } from "./access/route.ts";
 import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
@@ -82,7 +83,15 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const authenticators = rooms.flatMap((room) => room.authenticators ?? []);
   const cookies = rooms.flatMap((room) => room.cookies ?? []);
   const rootPaths = rootPathsOf(rooms, options.rootPaths);
-  const live = settings.live ?? createLiveConnections(authenticators, clock, loggers("session"));
+  const mayStay: MayGoOn = (principal, name) => {
+    const route = house.routes.all.find((one) => one.name === name);
+    const { subject } = principal;
+    // As they are now: a reload may have changed them.
+    const groups = "email" in subject ? house.policy.groupsOf(subject.email) : principal.groups;
+    const closed = route !== undefined && house.closures.textOf(route) !== undefined;
+    return mayGoOn(route, { ...principal, groups }, closed, clock.now());
+  };
+  const live = settings.live ?? createLiveConnections(authenticators, mayStay, clock, loggers("session"));
   const admit = createAdmit(authenticators);
   const log = loggers("proxy");
   const ownCookies = new Set(cookies.map(({ name }) => name));
@@ -135,7 +144,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       outbox.start();
       // A store that is away now is asked again with the first record that needs it.
       sessions.adopt().catch(() => {});
-      if (settings.live !== undefined) live.follow(authenticators, loggers("session"));
+      if (settings.live !== undefined) live.follow(authenticators, mayStay, loggers("session"));
       live.start();
       for (const application of applications.values()) application.start();
       for (const room of rooms) room.start?.();

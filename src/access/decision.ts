@@ -52,7 +52,7 @@ export function decide(question: Question): Verdict {
   if (openBecause(question) === undefined) {
     if (who === undefined) return { verdict: "challenge", refused: question.who === "refused", again: false };
     if (!isAllowed(route, who)) return refuse("not_allowed");
-    if (route.maxAge !== undefined && question.now - who.provenAt >= route.maxAge) return AGAIN;
+    if (isTooOld(route, who, question.now)) return AGAIN;
   }
   return question.originAllowed ? { verdict: "allow", principal: who } : refuse("origin");
 }
@@ -62,6 +62,19 @@ const ALLOW_NOBODY: Verdict = { verdict: "allow", principal: undefined };
 
 function refuse(reason: Refused): Verdict {
   return { verdict: "refuse", reason };
+}
+
+/**
+ * Whether what somebody has open may go on: a stream or a WebSocket is no better than the next request would be.
+ * @param route undefined for one that is no more.
+ */
+export function mayGoOn(route: Route | undefined, who: Principal, closed: boolean, now: number): boolean {
+  if (route === undefined || (closed && !who.groups.has(ADMINS))) return false;
+  return isAllowed(route, who) && !isTooOld(route, who, now);
+}
+
+function isTooOld({ maxAge }: Route, { provenAt }: Principal, now: number): boolean {
+  return maxAge !== undefined && now - provenAt >= maxAge;
 }
 
 /** Whether somebody who has signed in may use it. */

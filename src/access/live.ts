@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { Proof } from "../identity/principal.ts";
+import type { Principal, Proof } from "../identity/principal.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { Authenticator } from "./admit.ts";
@@ -10,21 +10,27 @@ import type { Authenticator } from "./admit.ts";
  * at once; when it runs out, or ended before they were added, at the next sweep.
  */
 export type LiveConnections = {
-  /** @returns what to call when the connection has ended by itself. */
-  add(proof: Proof, connection: LiveConnection): () => void;
+  /**
+   * @param route the name of the application that it leads to.
+   * @returns what to call when the connection has ended by itself.
+   */
+  add(principal: Principal, route: string, connection: LiveConnection): () => void;
   /**
    * Asks about every proof that has something open, and closes what has lost it, or that the store has not answered about
    * for seconds: of the one that it stumbles over, and no others. Never rejects.
    */
   sweep(): Promise<void>;
-  /** Goes by these from now on, with what is open: a reload changes who may be in, and breaks nothing off. */
-  follow(authenticators: readonly Authenticator[], log: Logger): void;
+  /** Goes by these from now on, with what is open: a reload changes who may be in, and breaks nothing else off. */
+  follow(authenticators: readonly Authenticator[], mayGoOn: MayGoOn, log: Logger): void;
   /** Closes whatever is open; when the process stops, only what does not come to an end by itself. */
   closeAll(reason: CloseReason): void;
   start(): void;
   stop(): void;
   readonly size: number;
 };
+
+/** Whether somebody who is signed in may go on with what leads to a route, by its name. */
+export type MayGoOn = (principal: Principal, route: string) => boolean;
 
 /** `unverified`: the store has not answered for so long that the session may have ended meanwhile. */
 export type CloseReason = "session_ended" | "unverified" | "shutdown";
@@ -39,7 +45,7 @@ export type LiveConnection = {
 
 /** What is open of one proof. */
 type Open = {
-  readonly connections: Set<LiveConnection>;
+  readonly connections: Map<LiveConnection, { readonly principal: Principal; readonly route: string }>;
   /** When the store last said that the proof is good, on the monotonic clock. */
   answeredAt: number;
 };
@@ -52,10 +58,12 @@ const UNANSWERED_MS = 3_000;
 /** @param first whose ends are heard of for as long as the process lives. */
 export function createLiveConnections(
   first: readonly Authenticator[],
+  firstMayGoOn: MayGoOn,
   clock: Clock,
   firstLog: Logger,
 ): LiveConnections {
   let byKind = kindsOf(first);
+  let mayGoOn = firstMayGoOn;
   let log = firstLog;
   /** By kind and id of the proof. */
   const open = new Map<string, Open>();
@@ -70,10 +78,12 @@ export function createLiveConnections(
     if (connections.size === 0) open.delete(key);
   }
 
-  function close(key: string, reason: CloseReason): void {
+  function close(key: string, reason: CloseReason, which = (_: LiveConnection) => true): void {
     const connections = open.get(key)?.connections;
     if (connections === undefined) return;
-    const closing = [...connections].filter((one) => reason !== "shutdown" || one.endsByItself !== true);
+    const closing = [...connections.keys()].filter(
+      (one) => which(one) && (reason !== "shutdown" || one.endsByItself !== true),
+    );
     if (closing.length === 0) return;
     for (const connection of closing) {
       remove(key, connection);
@@ -97,12 +107,16 @@ export function createLiveConnections(
 
   async function lookAt(key: string, one: Open): Promise<void> {
     let used = false;
-    for (const connection of one.connections) used = connection.takeUsed() || used;
+    for (const connection of one.connections.keys()) used = connection.takeUsed() || used;
     const colon = key.indexOf(":");
     const authenticator = byKind.get(key.slice(0, colon));
     try {
       const isAlive = (await authenticator?.alive(key.slice(colon + 1), used)) ?? false;
       if (!isAlive) close(key, "session_ended");
+      // An application may have been closed to them, or want them to sign in again.
+      const lost = [...one.connections].filter(([, { principal, route }]) => !mayGoOn(principal, route));
+      const closing = new Set(lost.map(([connection]) => connection));
+      if (closing.size > 0) close(key, "session_ended", (connection) => closing.has(connection));
       one.answeredAt = clock.monotonic();
     } catch (error) {
       if (clock.monotonic() - one.answeredAt >= UNANSWERED_MS) close(key, "unverified");
@@ -115,20 +129,21 @@ export function createLiveConnections(
   }
 
   return {
-    add(proof, connection) {
-      const key = keyOf(proof);
+    add(principal, route, connection) {
+      const key = keyOf(principal.proof);
       let one = open.get(key);
       if (one === undefined) {
-        one = { connections: new Set(), answeredAt: clock.monotonic() };
+        one = { connections: new Map(), answeredAt: clock.monotonic() };
         open.set(key, one);
       }
-      one.connections.add(connection);
+      one.connections.set(connection, { principal, route });
       size++;
       return () => remove(key, connection);
     },
     sweep,
-    follow(next, nextLog) {
+    follow(next, nextMayGoOn, nextLog) {
       byKind = kindsOf(next);
+      mayGoOn = nextMayGoOn;
       log = nextLog;
     },
     closeAll,

@@ -130,7 +130,7 @@ export function createInline(settings: InlineSettings): Inline {
 
   async function upgradeTo(
     arrival: Arrival,
-    { shakeHands }: Application,
+    application: Application,
     principal: Principal | undefined,
     path: string,
     server: Server<TunnelData>,
@@ -142,7 +142,7 @@ export function createInline(settings: InlineSettings): Inline {
     let reason: CloseReason | undefined;
     const forget =
       principal &&
-      settings.live.add(principal.proof, {
+      settings.live.add(principal, application.route.name, {
         close(why) {
           reason = why;
           gone.abort();
@@ -152,7 +152,7 @@ export function createInline(settings: InlineSettings): Inline {
       });
     const signal = AbortSignal.any([request.signal, gone.signal]);
     const answer = await settings.tunnel
-      .open(server, arrival, shakeHands, principal, path, signal, () => ended(arrival, 101, user))
+      .open(server, arrival, application, principal, path, signal, () => ended(arrival, 101, user))
       .finally(() => forget?.());
     if (answer === undefined) return undefined;
     const response = reason === undefined ? answer : whenEnded(arrival, reason, true);

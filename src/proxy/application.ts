@@ -13,6 +13,7 @@ import { upstreamName } from "./upstream-name.ts";
 /** One application that is proxied: what its route says, made into the ways to speak to it. */
 export type Application = {
   readonly forward: Forward;
+  readonly route: Route;
   /** For `Tunnel.open`. */
   readonly shakeHands: ShakeHands;
   start(): void;
@@ -40,6 +41,7 @@ export function createApplication(route: Route, settings: ApplicationSettings): 
   const targets = createTargets([first, ...others], { ...route, clock, log });
   const rewriting = createRewriting(route);
   return {
+    route,
     forward: createForward({ ...settings, maxBody, route, targets, rewriting }),
     shakeHands: createHandshake(route, targets, rewriting),
     start: targets.start,

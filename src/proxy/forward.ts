@@ -201,7 +201,7 @@ export function createForward(settings: ForwardSettings): Forward {
     // A session that has ended before is noticed by the next sweep: so most requests, which are answered at once, are
     // never listed.
     const watch = (user: Principal) =>
-      live.add(user.proof, {
+      live.add(user, route.name, {
         close(reason) {
           exchange.closed = reason;
           exchange.abort.abort();

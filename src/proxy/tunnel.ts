@@ -1,5 +1,6 @@
 import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { CloseReason, LiveConnections } from "../access/live.ts";
+import type { Route } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
 import { type Failure, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
@@ -41,6 +42,8 @@ export type TunnelData = {
   readonly early: readonly Message[];
   /** Undefined where it is open to whoever comes. */
   readonly principal: Principal | undefined;
+  /** Name of the application. */
+  readonly route: string;
   readonly flow: Flow;
   readonly closed: () => void;
   /** Set by `open`. */
@@ -55,13 +58,15 @@ export type TunnelSettings = Pick<ProxyOptions, "maxMessage"> & {
   readonly log: Logger;
 };
 
+/** The application that a WebSocket leads to. */
+export type TunnelTo = { readonly route: Route; readonly shakeHands: ShakeHands };
+
 export type Tunnel = {
   /** @returns a response if the upgrade is refused, or undefined once the connection is a WebSocket. */
   open(
     server: Server<TunnelData>,
     arrival: Arrival,
-    /** With the application that it is for. */
-    shakeHands: ShakeHands,
+    application: TunnelTo,
     principal: Principal | undefined,
     path: string,
     /** Ends the handshake: the client left, or its session has ended. */
@@ -81,7 +86,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
   async function open(
     server: Server<TunnelData>,
     arrival: Arrival,
-    shakeHands: ShakeHands,
+    { route, shakeHands }: TunnelTo,
     path: string,
     signal: AbortSignal,
     use: Pick<TunnelData, "principal" | "flow" | "closed">,
@@ -107,7 +112,14 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     // With none chosen, `Bun.serve` would answer with the first that was offered.
     if (socket.protocol === "") request.headers.delete("sec-websocket-protocol");
     const headers = socket.protocol === "" ? {} : { "Sec-WebSocket-Protocol": socket.protocol };
-    const data: TunnelData = { upstream: socket, early, ...use, forget: undefined, used: false };
+    const data: TunnelData = {
+      upstream: socket,
+      early,
+      ...use,
+      route: route.name,
+      forget: undefined,
+      used: false,
+    };
     log.debug("WebSocket opened", { path, protocol: socket.protocol, id: arrival.id });
     if (server.upgrade(request, { data, headers })) return undefined;
     socket.terminate();
@@ -169,13 +181,13 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
   }
 
   return {
-    async open(server, arrival, shakeHands, principal, path, signal, closed) {
+    async open(server, arrival, application, principal, path, signal, closed) {
       const flow = flows.admit(holderOf(arrival, principal));
       if (flow === undefined) {
         log.info("the session has too many WebSockets open", { path, id: arrival.id });
         return failure(arrival, TOO_MANY);
       }
-      const response = await open(server, arrival, shakeHands, path, signal, { principal, flow, closed });
+      const response = await open(server, arrival, application, path, signal, { principal, flow, closed });
       if (response !== undefined) flow.leave();
       return response;
     },
@@ -195,7 +207,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
         const { data } = browser;
         data.forget =
           data.principal &&
-          live.add(data.principal.proof, {
+          live.add(data.principal, data.route, {
             close: (why) => closeBoth(browser, ...CLOSINGS[why]),
             takeUsed: () => {
               const { used } = data;

@@ -3,11 +3,13 @@ import type { Authenticator } from "../../src/access/admit.ts";
 import { type CloseReason, createLiveConnections } from "../../src/access/live.ts";
 import { systemRandom } from "../../src/clock.ts";
 import { parseAddress } from "../../src/identity/address.ts";
+import type { Principal } from "../../src/identity/principal.ts";
 import { createSessions } from "../../src/session/session.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
 import { testClock } from "../support/clock.ts";
 import { keysOf } from "../support/keys.ts";
+import { signedIn } from "../support/principal.ts";
 import { SILENT } from "../support/silent.ts";
 import { intercepted } from "../support/store.ts";
 
@@ -17,7 +19,9 @@ function authenticator(alive: Authenticator["alive"]): Authenticator {
   return { kind: "session", authenticate: () => undefined, alive, onEnded() {} };
 }
 
-const session = (id: string) => ({ kind: "session", id }) as const;
+const session = (id: string): [Principal, string] => [signedIn(id), "default"];
+
+const EVERYBODY = () => true;
 
 function setUp() {
   const clock = testClock();
@@ -26,9 +30,9 @@ function setUp() {
     if (store.away) throw new StoreUnavailable("away");
     return true;
   });
-  const live = createLiveConnections([sessions], clock, SILENT);
+  const live = createLiveConnections([sessions], EVERYBODY, clock, SILENT);
   const closed: CloseReason[] = [];
-  live.add(session("s"), { close: (reason) => void closed.push(reason), takeUsed: () => false });
+  live.add(...session("s"), { close: (reason) => void closed.push(reason), takeUsed: () => false });
   return { clock, store, live, closed };
 }
 
@@ -54,9 +58,9 @@ describe("while the store does not answer", () => {
       if (id === "broken") throw new StoreUnavailable("it cannot be written");
       return true;
     });
-    live.follow([stumbles], SILENT);
+    live.follow([stumbles], EVERYBODY, SILENT);
     const broken: CloseReason[] = [];
-    live.add(session("broken"), { close: (reason) => void broken.push(reason), takeUsed: () => false });
+    live.add(...session("broken"), { close: (reason) => void broken.push(reason), takeUsed: () => false });
     for (let i = 0; i < 4; i++) {
       clock.advance(2000);
       await live.sweep();
@@ -80,10 +84,10 @@ describe("while the store does not answer", () => {
 test("a sweep asks about all sessions at once, so that a slow store keeps none of them open", async () => {
   const asked: Array<(alive: boolean) => void> = [];
   const sessions = authenticator(() => new Promise<boolean>((resolve) => asked.push(resolve)));
-  const live = createLiveConnections([sessions], testClock(), SILENT);
+  const live = createLiveConnections([sessions], EVERYBODY, testClock(), SILENT);
   const closed: string[] = [];
   for (const id of ["a", "b", "c"]) {
-    live.add(session(id), { close: () => void closed.push(id), takeUsed: () => false });
+    live.add(...session(id), { close: () => void closed.push(id), takeUsed: () => false });
   }
   const swept = live.sweep();
   expect(asked).toHaveLength(3);
@@ -111,12 +115,12 @@ test("a store that cannot be written costs a session that is over its streams, a
     clock,
     random: systemRandom,
   });
-  const live = createLiveConnections([authenticator(sessions.alive)], clock, SILENT);
+  const live = createLiveConnections([authenticator(sessions.alive)], EVERYBODY, clock, SILENT);
   const closed: string[] = [];
   for (const name of ["idle", "used"]) {
     const email = parseAddress(`${name}@example.org`);
     const { record } = await sessions.start({ email, ip: "", userAgent: "" });
-    live.add(session(record.id), {
+    live.add(...session(record.id), {
       close: (reason) => void closed.push(`${name} ${reason}`),
       takeUsed: () => name === "used",
     });
@@ -127,4 +131,23 @@ test("a store that cannot be written costs a session that is over its streams, a
     await live.sweep();
   }
   expect(closed).toEqual(["idle session_ended"]);
+});
+
+test("what is open closes where its application is no longer open to them, and nothing else of theirs", async () => {
+  const clock = testClock();
+  const closedRoutes = new Set<string>();
+  const mayGoOn = (_: Principal, route: string) => !closedRoutes.has(route);
+  const live = createLiveConnections([authenticator(() => true)], mayGoOn, clock, SILENT);
+  const closed: string[] = [];
+  for (const route of ["lab", "grafana"]) {
+    live.add(signedIn("s"), route, {
+      close: (reason) => void closed.push(`${route} ${reason}`),
+      takeUsed: () => false,
+    });
+  }
+  await live.sweep();
+  expect(closed).toEqual([]);
+  closedRoutes.add("lab");
+  await live.sweep();
+  expect([closed, live.size]).toEqual([["lab session_ended"], 1]);
 });

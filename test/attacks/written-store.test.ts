@@ -13,6 +13,7 @@ import { until } from "../process/stage.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { needs } from "../support/needs.ts";
+import { signedIn } from "../support/principal.ts";
 import { SILENT } from "../support/silent.ts";
 import { startValkey, type ValkeyServer } from "../support/valkey.ts";
 
@@ -219,13 +220,10 @@ describe.each(TARGETS)("%s", (_, openTarget) => {
       await gateway.signIn(`${name}@example.org`);
       const { id } =
         (await gateway.gateway.sessions.list()).find(({ email }) => email.startsWith(name)) ?? {};
-      gateway.gateway.live.add(
-        { kind: "session", id: String(id) },
-        {
-          close: (reason) => void closed.push(`${name} ${reason}`),
-          takeUsed: () => true,
-        },
-      );
+      gateway.gateway.live.add(signedIn(String(id)), "default", {
+        close: (reason) => void closed.push(`${name} ${reason}`),
+        takeUsed: () => true,
+      });
       if (name === "eve") await target.tamper({ email: "boss@example.org" });
     }
     clock.advance(2_500);
@@ -386,7 +384,7 @@ test.skipIf(redis === undefined)(
     for (const name of ["ada", "bob", "eve"]) cookies.push(await gateway.signIn(`${name}@example.org`));
     for (const { id, email } of await gateway.gateway.sessions.list()) {
       const close = (reason: string) => void closed.push(`${email} ${reason}`);
-      gateway.gateway.live.add({ kind: "session", id }, { close, takeUsed: () => true });
+      gateway.gateway.live.add(signedIn(id), "default", { close, takeUsed: () => true });
       if (email === "bob@example.org") await server.run("HSET", RECORDS, id, "1800000000000\n{");
     }
     for (let sweep = 0; sweep < 4; sweep++) {

@@ -9,6 +9,7 @@ import { SESSIONS } from "../../src/session/record.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import type { Kind, Records } from "../../src/store/records.ts";
 import type { Store } from "../../src/store/store.ts";
+import { signedIn } from "../support/principal.ts";
 import { freePort } from "../support/process.ts";
 
 function configured(port: number): Configuration {
@@ -49,10 +50,10 @@ test("however often it is reloaded, the store tells of an end once", async () =>
   const port = freePort();
   const serving = serveSingle(configured(port), { stores, mailbox: createMailbox(), loggers });
   const closed: string[] = [];
-  serving.gateway.live.add(
-    { kind: "session", id: "s" },
-    { close: (reason) => void closed.push(reason), takeUsed: () => false },
-  );
+  serving.gateway.live.add(signedIn("s"), "default", {
+    close: (reason) => void closed.push(reason),
+    takeUsed: () => false,
+  });
   for (let i = 0; i < 20; i++) await serving.reload(configured(port), composeGateway, loggers);
   expect(listeners).toBe(1);
   const times = { createdAt: Date.now(), seenAt: Date.now() };

@@ -207,9 +207,9 @@ describe("a request that waits ends", () => {
     const env = { RUNEGATE_ALLOW_ANY_EMAIL: "false", RUNEGATE_ALLOWED_EMAILS: "else@example.org" };
     const reloaded = await startGateway({ clock, stores: pair.gateway.stores, env });
     const { live, sessions, sessionCookie } = pair.gateway.gateway;
-    live.follow([sessionAuthenticator(reloaded.gateway.sessions, sessionCookie)], SILENT);
+    live.follow([sessionAuthenticator(reloaded.gateway.sessions, sessionCookie)], () => true, SILENT);
     await live.sweep();
-    live.follow([sessionAuthenticator(sessions, sessionCookie)], SILENT);
+    live.follow([sessionAuthenticator(sessions, sessionCookie)], () => true, SILENT);
     await reloaded.stop();
   }
 

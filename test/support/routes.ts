@@ -10,9 +10,11 @@ export function routesIn(toml: string, env: Readonly<Record<string, string>> = {
   return routesOf(options, parseRoutes(toml, "routes.toml", options).file);
 }
 
+const GROUPS = `[groups]\nstaff = ["grace@example.org"]\nadmins = ["root@example.org"]\n`;
+
 /** One route, of which only some keys count. */
 export function routeOf(keys: string): Route {
-  const [route] = routesIn(`[[routes]]\nname = "lab"\ntarget = "http://10.0.0.2:3000"\n${keys}`);
+  const [route] = routesIn(`${GROUPS}[[routes]]\nname = "lab"\ntarget = "http://10.0.0.2:3000"\n${keys}`);
   if (route === undefined) throw new Error("no route");
   return route;
 }
