@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import { ROUTES_TABLE } from "../../src/access/routes-file.ts";
+import { EXAMPLES } from "../../src/config/examples.ts";
 import { OPTION_LIST, OPTION_NAMES, ROOMS } from "../../src/config/options.ts";
 import { EMAIL_TABLE } from "../../src/mail/settings.ts";
 import { renderBasics, renderReference } from "../support/reference.ts";
+import { routesIn } from "../support/routes.ts";
 import { withReference } from "../support/write-reference.ts";
 
 const rowsOf = (page: string) => page.split("\n").filter((line) => /^\| `/.test(line));
@@ -17,7 +20,9 @@ describe("the options of the rooms", () => {
 });
 
 describe("the option reference", () => {
-  const [reference = "", email = ""] = renderReference().split("\n\n## `email.toml`");
+  const [reference = "", email = "", routes = ""] = renderReference().split(
+    /\n\n## `(?:email|routes)\.toml`/,
+  );
   const cellsOf = (line: string) => line.split(/(?<!\\)\|/).length - 2;
 
   test("is tables of three columns", () => {
@@ -44,6 +49,19 @@ describe("the option reference", () => {
     expect(namesIn(email)).toEqual(Object.values(EMAIL_TABLE.keys).map(({ name }) => name));
     expect(email).toContain("| `smtp_host` | required | Name of the mail server. |");
   });
+  test("explains routes.toml too", () => {
+    const { routes: list } = ROUTES_TABLE.keys;
+    const { health } = list.tables.keys;
+    expect(namesIn(routes)).toEqual(
+      [...Object.values(list.tables.keys), ...Object.values(health.table.keys)].map(({ name }) => name),
+    );
+    expect(routes).toContain('| `path` | `"/"` |');
+  });
+
+  test("the example of routes.toml is one that is taken", () => {
+    expect(routesIn(EXAMPLES.get("routes") ?? "").map(({ name }) => name)).toEqual(["grafana", "lab"]);
+  });
+
   test("of a first deployment is a dozen of the same rows", () => {
     const basics = rowsOf(renderBasics());
     expect(basics.length).toBeWithin(10, 15);

@@ -1,6 +1,8 @@
+import { ROUTES_TABLE } from "../../src/access/routes-file.ts";
 import { ENV_FILE, OPTION_LIST, ROOMS } from "../../src/config/options.ts";
 import { EMAIL_TABLE } from "../../src/mail/settings.ts";
 import { isConfidential, type Option } from "../../src/option/option.ts";
+import type { Keys } from "../../src/option/table.ts";
 
 /** The options in Markdown, as their declarations explain them. */
 
@@ -10,10 +12,24 @@ export function renderReference(): string {
     const rows = Object.values(options as Record<string, Option<unknown>>).map(optionRow);
     return `## ${title}\n\n${table([...(index === 0 ? [ENV_FILE_ROW] : []), ...rows])}`;
   });
-  const keys = Object.values(EMAIL_TABLE.keys).map(({ name, help, ...key }) =>
-    row(name, "optional" in key ? "" : "required", help),
-  );
-  return [...rooms, `## \`email.toml\`\n\n${table(keys, "key")}`].join("\n\n");
+  const { routes, groups } = ROUTES_TABLE.keys;
+  const route = routes.tables.keys;
+  return [
+    ...rooms,
+    `## \`email.toml\`\n\n${keysOf(EMAIL_TABLE.keys)}`,
+    `## \`routes.toml\`\n\n\`[groups]\`: ${groups.help}\n\n\`[[routes]]\`: ${routes.help}\n\n${keysOf(route)}`,
+    `### \`health = { … }\` of a route\n\n${keysOf(route.health.table.keys)}`,
+  ].join("\n\n");
+}
+
+function keysOf(keys: Keys): string {
+  const rows = Object.values(keys).map(({ name, help, ...key }) => row(name, keyDefault(key), help));
+  return table(rows, "key");
+}
+
+function keyDefault(key: object): string {
+  if (!("parse" in key) || "optional" in key) return "";
+  return "default" in key ? `\`${JSON.stringify(key.default)}\`` : "required";
 }
 
 /** The few that a first deployment has to think of. */
