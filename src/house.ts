@@ -7,6 +7,7 @@ import type { Clock, Random } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import type { OwnCookie } from "./edge/cookies.ts";
 import type { PostGuard } from "./edge/origin.ts";
+import type { OwnPaths } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import type { LoginCookie } from "./login/cookie.ts";
@@ -50,7 +51,7 @@ export type House = {
 export type Room = {
   readonly name: string;
   /** What it answers, below the reserved prefix and at the root. */
-  readonly app?: Elysia;
+  readonly paths?: OwnPaths;
   /** Its part of the management API, declared when that is first asked for: it takes some milliseconds. */
   api?(): Elysia;
   readonly rootPaths?: RootPaths;

@@ -1,5 +1,5 @@
 import type { Server } from "bun";
-import { type AnyElysia, Elysia, ValidationError } from "elysia";
+import { Elysia, ValidationError } from "elysia";
 import { createAdmit } from "./access/admit.ts";
 import { mayGoOn } from "./access/decision.ts";
 import { createLiveConnections, type LiveConnections, type MayGoOn } from "./access/live.ts";
@@ -9,12 +9,12 @@ import { applicationsRoom } from "./applications/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
 import { debugRoom } from "./debug/routes.ts";
 import { createDoor, type Door } from "./door.ts";
-import { badRequest, failure, NOT_FOUND, Refusal, whenBroken } from "./edge/answer.ts";
+import { badRequest, failure, NOT_FOUND, whenBroken } from "./edge/answer.ts";
 import { assetRoom } from "./edge/assets.ts";
 import { printable } from "./edge/body.ts";
 import { createClientReader } from "./edge/client.ts";
 import { createCookieReader } from "./edge/cookies.ts";
-import { type AnswerOwn, answerOwn, arrivalOf } from "./edge/own.ts";
+import { type AnswerOwn, answerByElysia, answerFrom, arrivalOf } from "./edge/own.ts";
 import { CLAIM_ALL, type Claim, type RootPaths } from "./edge/root-paths.ts";
 import { API_PREFIX, isBelow } from "./edge/target.ts";
 import { healthRoom } from "./health/routes.ts";
@@ -169,33 +169,27 @@ function rootPathsOf(rooms: readonly Room[], option: boolean | "auto"): RootPath
 }
 
 function answerBy(rooms: readonly Room[], loggers: LoggerFor): AnswerOwn {
-  const apps = rooms.flatMap(({ app }) => app ?? []);
-  const pages = asOne(new Elysia({ name: "runegate" }), apps, loggers);
+  const answer = answerFrom(new Map(rooms.flatMap(({ paths }) => [...(paths ?? [])])));
   let api: Elysia | undefined;
   return (arrival) => {
-    if (!isBelow(arrival.target.path, API_PREFIX)) return answerOwn(pages, arrival);
+    if (!isBelow(arrival.target.path, API_PREFIX)) return answer(arrival);
     api ??= apiOf(rooms, loggers);
-    return answerOwn(api, arrival);
+    return answerByElysia(api, arrival);
   };
 }
 
+/** The rooms' parts as one, with one place for what they do not answer or cannot. */
 function apiOf(rooms: readonly Room[], loggers: LoggerFor): Elysia {
-  const apps = rooms.flatMap((room) => room.api?.() ?? []);
-  // What a schema does not name is refused, not dropped; and `/sessions/` with a name forgotten is not all sessions.
-  return asOne(new Elysia({ name: "runegate/api", normalize: false, strictPath: true }), apps, loggers);
-}
-
-/** Several applications as one, with one place for what they do not answer or cannot. */
-function asOne(whole: AnyElysia, apps: readonly Elysia[], loggers: LoggerFor): Elysia {
   const log = loggers("edge");
+  // What a schema does not name is refused, not dropped; and `/sessions/` with a name forgotten is not all sessions.
+  const whole = new Elysia({ name: "runegate/api", normalize: false, strictPath: true });
   whole.onError(({ code, error, request }) => {
     const arrival = arrivalOf(request);
     if (code === "NOT_FOUND") return failure(arrival, NOT_FOUND);
-    const reason = reasonOf(code === "PARSE" ? error.cause : error);
-    return reason instanceof Refusal ? failure(arrival, reason.failure) : whenBroken(arrival, reason, log);
+    return whenBroken(arrival, reasonOf(code === "PARSE" ? error.cause : error), log);
   });
-  for (const app of apps) whole.use(app);
-  return whole as unknown as Elysia;
+  for (const room of rooms) if (room.api !== undefined) whole.use(room.api());
+  return whole;
 }
 
 /** Elysia's own errors quote the schema and all that was sent or, if it does not fit what was promised, answered. */

@@ -1,6 +1,6 @@
 import { systemClock, systemRandom } from "../clock.ts";
 import type { Options } from "../config/options.ts";
-import { answerOwn } from "../edge/own.ts";
+import { answerByElysia } from "../edge/own.ts";
 import { createLoggers } from "../observe/log.ts";
 import { createApi } from "../server.ts";
 import { createServices } from "../services.ts";
@@ -37,7 +37,7 @@ export async function withStore<T>(
       loggers,
     });
     const api = createApi(services);
-    const serve = serveOperator((arrival) => answerOwn(api, arrival));
+    const serve = serveOperator((arrival) => answerByElysia(api, arrival));
     return await work(createOperator((url, init) => serve(new Request(url, init))));
   } finally {
     await stores.close();

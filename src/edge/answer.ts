@@ -10,7 +10,7 @@ import { API_PREFIX, isBelow } from "./target.ts";
 /** Runegate's own answers: a page for a person, a JSON object for a program. */
 
 /** For everything Runegate says itself; the application's responses never get these. */
-const OWN_HEADERS: ReadonlyArray<readonly [string, string]> = [
+const OWN_HEADERS = new Headers([
   ["Cache-Control", "no-store"],
   ["X-Content-Type-Options", "nosniff"],
   // The origin alone: a login link's token is in a URL, and a page's forms need an `Origin` that is not "null".
@@ -18,7 +18,7 @@ const OWN_HEADERS: ReadonlyArray<readonly [string, string]> = [
   ["X-Frame-Options", "DENY"],
   ["Cross-Origin-Opener-Policy", "same-origin"],
   ["Cross-Origin-Resource-Policy", "same-origin"],
-];
+]);
 
 /** What a page may load and do, unless it brings a policy of its own. */
 export const PAGE_POLICY =
@@ -131,15 +131,15 @@ export function failure(arrival: Asked, what: Failure): Response {
 }
 
 function ownHeaders(contentType: string | undefined, extra: ExtraHeaders): Headers {
-  const headers = new Headers();
+  const headers = new Headers(OWN_HEADERS);
   if (contentType !== undefined) headers.set("Content-Type", contentType);
-  for (const [name, value] of OWN_HEADERS) headers.set(name, value);
   for (const [name, value] of extra) headers.append(name, value);
   return headers;
 }
 
-/** What nobody planned for. The visitor gets a number to quote; the log gets the reason. */
+/** What was thrown: a refusal, or what nobody planned for. The visitor gets a number to quote; the log gets the reason. */
 export function whenBroken(arrival: Asked, error: unknown, log: Logger): Response {
+  if (error instanceof Refusal) return failure(arrival, error.failure);
   if (error instanceof StoreUnavailable) {
     log.error("the store cannot be reached", { reason: error.message, id: arrival.id });
     return failure(arrival, {

@@ -1,7 +1,7 @@
-import { type AnyElysia, Elysia } from "elysia";
+import type { AnyElysia, Elysia } from "elysia";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import type { Awaitable } from "../store/records.ts";
-import { failure } from "./answer.ts";
+import { failure, NOT_FOUND } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
 import { CLAIM_NONE, type Claim, type RootPath, type RootPaths } from "./root-paths.ts";
 
@@ -9,70 +9,69 @@ import { CLAIM_NONE, type Claim, type RootPath, type RootPaths } from "./root-pa
 
 export type OwnHandler = (arrival: Arrival) => Awaitable<Response>;
 
+/** HEAD is answered by the GET handler; everything not named here is a 405. */
+export type OwnHandlers = { readonly GET?: OwnHandler; readonly POST?: OwnHandler };
+
 export type OwnRoute = {
-  /** Below the reserved prefix; undefined for what is answered at the root alone. May end in `/*`. */
+  /** Below the reserved prefix; undefined for what is answered at the root alone. May end in `/*`, for any one name. */
   readonly path?: string;
   /** Older names at the root (`root-paths.ts`). */
   readonly also?: readonly RootPath[];
   /** Which requests for those are Runegate's whoever asks; by default none is. */
   readonly claim?: Claim;
-  /** HEAD is answered by the GET handler; everything not named here is a 405. */
-  readonly handlers: { readonly GET?: OwnHandler; readonly POST?: OwnHandler };
+  readonly handlers: OwnHandlers;
 };
+
+export type OwnPaths = ReadonlyMap<string, OwnHandlers>;
 
 export type OwnRoutes = {
   readonly name: string;
-  readonly app: Elysia;
+  readonly paths: OwnPaths;
   /** The root paths that belong to this room. */
   readonly rootPaths: RootPaths;
 };
 
-const ROUTED_ORIGIN = "http://runegate.invalid";
-
-const arrivals = new WeakMap<Request, Arrival>();
-
 export function ownRoutes(name: string, routes: readonly OwnRoute[]): OwnRoutes {
-  const app = new Elysia({ name });
+  const paths = new Map<string, OwnHandlers>();
   const rootPaths = new Map<string, Claim>();
   for (const { path, also = [], claim = CLAIM_NONE, handlers } of routes) {
-    if (path !== undefined) declare(app, OWN_PREFIX + path, handlers);
+    if (path !== undefined) paths.set(OWN_PREFIX + path, handlers);
     for (const root of also) {
-      declare(app, root, handlers);
+      paths.set(root, handlers);
       rootPaths.set(root, claim);
     }
   }
-  return { name, app, rootPaths };
+  return { name, paths, rootPaths };
 }
 
 /** Answers what is Runegate's own. */
 export type AnswerOwn = (arrival: Arrival) => Promise<Response>;
 
-/** Hands an understood request to the Elysia application, whose handlers get the `Arrival` back. */
-export async function answerOwn(app: Elysia, arrival: Arrival): Promise<Response> {
-  const isHead = arrival.method === "HEAD";
+export function answerFrom(paths: OwnPaths): AnswerOwn {
+  return async (arrival) => {
+    const { method, target } = arrival;
+    // A slash at the end is forgiven.
+    const path = target.path.endsWith("/") ? target.path.slice(0, -1) : target.path;
+    const handlers = paths.get(path) ?? paths.get(`${path.slice(0, path.lastIndexOf("/"))}/*`);
+    if (handlers === undefined) return failure(arrival, NOT_FOUND);
+    const { GET, POST } = handlers;
+    const handler = method === "GET" || method === "HEAD" ? GET : method === "POST" ? POST : undefined;
+    return handler === undefined ? methodNotAllowed(arrival, Object.keys(handlers)) : handler(arrival);
+  };
+}
+
+const ROUTED_ORIGIN = "http://runegate.invalid";
+
+const arrivals = new WeakMap<Request, Arrival>();
+
+/** Hands an understood request to an Elysia application, whose handlers get the `Arrival` back. */
+export async function answerByElysia(app: Elysia, arrival: Arrival): Promise<Response> {
   // Elysia looks for the path behind the eleventh character, which in `http://nas/login` is too late. What it routes by is
   // the path that was decided on, on a host that is always the same.
-  const routed = new Request(ROUTED_ORIGIN + arrival.target.path, {
-    method: isHead ? "GET" : arrival.method,
-  });
+  const method = arrival.method === "HEAD" ? "GET" : arrival.method;
+  const routed = new Request(ROUTED_ORIGIN + arrival.target.path, { method });
   arrivals.set(routed, arrival);
-  const response = await app.fetch(routed);
-  return isHead ? withoutBody(response) : response;
-}
-
-function declare(app: Elysia, path: string, handlers: OwnRoute["handlers"]): void {
-  // Bodies are read by the rooms themselves, with a limit; Elysia leaves them alone.
-  const hook = { parse: "none" } as const;
-  const { GET, POST } = handlers;
-  if (GET !== undefined) app.get(path, ({ request }) => GET(arrivalOf(request)), hook);
-  if (POST !== undefined) app.post(path, ({ request }) => POST(arrivalOf(request)), hook);
-  refuseOtherMethods(app, path, Object.keys(handlers));
-}
-
-/** Says 405 to everything but `methods`, and to HEAD where GET is none of them. */
-export function refuseOtherMethods(app: AnyElysia, path: string, methods: readonly string[]): void {
-  const allowed = methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
-  app.all(path, ({ request }) => methodNotAllowed(arrivalOf(request), allowed), { parse: "none" });
+  return app.fetch(routed);
 }
 
 export function arrivalOf(request: Request): Arrival {
@@ -81,20 +80,19 @@ export function arrivalOf(request: Request): Arrival {
   return arrival;
 }
 
-/** A HEAD says what a GET would, length included (RFC 9110 §9.3.2). */
-async function withoutBody(response: Response): Promise<Response> {
-  const length = (await response.arrayBuffer()).byteLength;
-  const headers = new Headers(response.headers);
-  headers.set("Content-Length", String(length));
-  return new Response(null, { status: response.status, headers });
+/** Has an Elysia application say 405 to everything but `methods`. */
+export function refuseOtherMethods(app: AnyElysia, path: string, methods: readonly string[]): void {
+  app.all(path, ({ request }) => methodNotAllowed(arrivalOf(request), methods), { parse: "none" });
 }
 
-function methodNotAllowed(arrival: Arrival, allowed: readonly string[]): Response {
+/** @param methods that have a handler: that of GET answers HEAD too. */
+function methodNotAllowed(arrival: Arrival, methods: readonly string[]): Response {
+  const allowed = methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])).join(", ");
   return failure(arrival, {
     status: 405,
     error: "method_not_allowed",
     title: "Not possible here",
-    message: `This address answers ${allowed.join(", ")} only.`,
-    headers: [["Allow", allowed.join(", ")]],
+    message: `This address answers ${allowed} only.`,
+    headers: [["Allow", allowed]],
   });
 }
