@@ -7,7 +7,7 @@ import { composeMail } from "../mail/compose.ts";
 import { converse, type SmtpSettings } from "../mail/conversation.ts";
 import type { Mail } from "../mail/mailer.ts";
 import type { EmailConfig, TlsMode } from "../mail/settings.ts";
-import { describeFailure, describeStep } from "../mail/smtp.ts";
+import { describeFailure } from "../mail/smtp.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { ConfigError, describe } from "../option/finding.ts";
 import type { Io } from "../process/io.ts";
@@ -62,7 +62,7 @@ export async function sendTestMail(
   io.out(`${config.host}:${config.port}, ${TLS_WORDS[config.tls]}, from ${config.from.address}.`);
   try {
     const mail = await composeMail(config, testMail(config, baseUrl, to));
-    await converse(config, settings, mail, (step) => io.out(`  ok  ${describeStep(step)}`));
+    await converse(config, settings, mail, (step) => io.out(`  ok  ${step}`));
   } catch (error) {
     const [reason, remedy] = describeFailure(error);
     io.err(`  failed  ${reason}`);

@@ -1,5 +1,5 @@
 import { type Address, parseAddress } from "../identity/address.ts";
-import { type Mail, MailError } from "./mailer.ts";
+import { type Mail, permanent } from "./mailer.ts";
 import { singleLine } from "./message.ts";
 import type { EmailConfig } from "./settings.ts";
 
@@ -44,11 +44,6 @@ function canonicalRecipient(to: string): Address {
   try {
     return parseAddress(to);
   } catch {
-    throw new MailError({
-      reason: "The recipient is not a valid address.",
-      remedy: "Check the address.",
-      permanent: true,
-      misconfigured: false,
-    });
+    throw permanent("The recipient is not a valid address.", "Check the address.");
   }
 }

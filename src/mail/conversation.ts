@@ -21,24 +21,18 @@ const TOTAL_TIMEOUT = 60_000;
 /** For the server's part in closing the connection, which changes nothing any more. */
 const CLOSE_TIMEOUT = 1_000;
 
-/** What has happened so far in a conversation, in order. */
-export type SmtpStep =
-  | { readonly step: "connected"; readonly peer: string }
-  | { readonly step: "secured"; readonly protocol: string; readonly cipher: string }
-  | { readonly step: "authenticated"; readonly user: string }
-  | { readonly step: "accepted"; readonly reply: string };
-
 /**
  * One SMTP conversation (RFC 5321): connect, STARTTLS (RFC 3207) unless configured otherwise, AUTH (RFC 4954) if there
  * is a user, the mail if there is one, QUIT. Credentials are never sent before TLS is up, save where `smtp_tls` is
  * `none`. Ends within the timeouts whatever the server does.
+ * @param onStep called with a sentence for an operator after each step.
  * @throws {MailError}
  */
 export async function converse(
   config: EmailConfig,
   settings: SmtpSettings,
   mail: ComposedMail | undefined,
-  onStep: (step: SmtpStep) => void = () => {},
+  onStep: (step: string) => void = () => {},
 ): Promise<void> {
   // As late as `compose.ts` does it.
   const { default: SMTPConnection } = await import("nodemailer/lib/smtp-connection");
@@ -54,24 +48,21 @@ export async function converse(
   const sayConnected = () => {
     if (connected || connection.stage !== "connected") return;
     connected = true;
-    onStep({ step: "connected", peer: `${config.host}:${config.port}` });
+    onStep(`Connected to ${config.host}:${config.port}.`);
   };
   try {
     await Promise.race([broken, called((done) => connection.connect(done))]);
     sayConnected();
     const socket = connection._socket;
     if (socket instanceof TLSSocket) {
-      onStep({
-        step: "secured",
-        protocol: socket.getProtocol() ?? "TLS",
-        cipher: socket.getCipher().name,
-      });
+      const protocol = socket.getProtocol() ?? "TLS";
+      onStep(`Encrypted with ${protocol} (${socket.getCipher().name}); the certificate is trusted.`);
     }
     if (config.user !== undefined) {
       if (!connection.allowsAuth) throw noAuthOffered(config);
       const credentials = { user: config.user, pass: config.pass ?? "" };
       await Promise.race([broken, called((done) => connection.login({ credentials }, done))]);
-      onStep({ step: "authenticated", user: config.user });
+      onStep(`Logged in as ${config.user}.`);
     }
     if (mail !== undefined) {
       const envelope = { from: mail.envelope.from, to: mail.envelope.to, size: mail.message.length };
@@ -79,7 +70,7 @@ export async function converse(
         broken,
         called<{ response: string }>((done) => connection.send(envelope, mail.message, done)),
       ]);
-      onStep({ step: "accepted", reply: printable(info?.response ?? "", config) });
+      onStep(`The server accepted the mail: ${printable(info?.response ?? "", config)}`);
     }
     connection.quit();
     setTimeout(() => connection.close(), CLOSE_TIMEOUT).unref();

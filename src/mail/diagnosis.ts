@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import type { NodemailerError } from "nodemailer";
 import { maskTokens } from "../observe/mask.ts";
-import { MailError, type MailFailure } from "./mailer.ts";
+import { MailError, misconfigured, permanent, temporary } from "./mailer.ts";
 import { singleLine } from "./message.ts";
 import type { EmailConfig } from "./settings.ts";
 
@@ -12,70 +12,58 @@ import type { EmailConfig } from "./settings.ts";
  * refused password, sender or certificate is not: an operator may put it right while the mail is still of use.
  */
 
-type Kind = Pick<MailFailure, "permanent" | "misconfigured">;
-const TEMPORARY: Kind = { permanent: false, misconfigured: false };
-const MISCONFIGURED: Kind = { permanent: false, misconfigured: true };
-const PERMANENT: Kind = { permanent: true, misconfigured: false };
-
 /** Any error of a conversation as a {@link MailError}. */
 export function diagnose(error: unknown, config: EmailConfig): MailError {
   if (error instanceof MailError) return error;
   // nodemailer adds these fields to whatever error it passes on; each of them may be missing.
   const smtp: NodemailerError = error instanceof Error ? error : new Error(String(error));
-  return new MailError(
+  return (
     ofNetwork(smtp, config) ??
-      ofTls(smtp, config) ??
-      ofReply(smtp, config) ?? {
-        ...TEMPORARY,
-        reason: `The conversation with ${serverName(config)} failed: ${printable(smtp.message, config)}`,
-        remedy: "Try again; if it stays, look into the mail server's log.",
-      },
+    ofTls(smtp, config) ??
+    ofReply(smtp, config) ??
+    temporary(
+      `The conversation with ${serverName(config)} failed: ${printable(smtp.message, config)}`,
+      "Try again; if it stays, look into the mail server's log.",
+    )
   );
 }
 
 /** The whole conversation took longer than it may. */
 export function conversationTimeout(milliseconds: number): MailError {
-  return new MailError({
-    ...TEMPORARY,
-    reason: `The conversation was not over within ${seconds(milliseconds)}.`,
-    remedy: "The mail server is very slow or overloaded: look into its log, or try again later.",
-  });
+  return temporary(
+    `The conversation was not over within ${seconds(milliseconds)}.`,
+    "The mail server is very slow or overloaded: look into its log, or try again later.",
+  );
 }
 
 /** There is a user to log in with, but the server offers no way to. */
 export function noAuthOffered(config: EmailConfig): MailError {
-  return new MailError({
-    ...MISCONFIGURED,
-    reason: `${serverName(config)} offers no login.`,
-    remedy:
-      "If this server takes mail without a login, remove smtp_user and smtp_pass; otherwise use its submission port (587 or 465).",
-  });
+  return misconfigured(
+    `${serverName(config)} offers no login.`,
+    "If this server takes mail without a login, remove smtp_user and smtp_pass; otherwise use its submission port (587 or 465).",
+  );
 }
 
-function ofNetwork(error: NodemailerError, config: EmailConfig): MailFailure | undefined {
+function ofNetwork(error: NodemailerError, config: EmailConfig): MailError | undefined {
   if (error.code === "EDNS") {
-    return {
-      ...TEMPORARY,
-      reason: `The host name ${config.host} was not found (${systemCode(error)}).`,
-      remedy: "Check smtp_host for a misspelling, and that this machine can resolve names.",
-    };
+    return temporary(
+      `The host name ${config.host} was not found (${systemCode(error)}).`,
+      "Check smtp_host for a misspelling, and that this machine can resolve names.",
+    );
   }
   if (error.code === "ETIMEDOUT") return ofTimeout(error, config);
   switch (systemCode(error)) {
     case "ECONNREFUSED":
-      return {
-        ...TEMPORARY,
-        reason: `${serverName(config)} refused the connection.`,
-        remedy:
-          "Check smtp_host and smtp_port (587 for STARTTLS, 465 for implicit TLS), and that the mail server is running.",
-      };
+      return temporary(
+        `${serverName(config)} refused the connection.`,
+        "Check smtp_host and smtp_port (587 for STARTTLS, 465 for implicit TLS), and that the mail server is running.",
+      );
     case "EHOSTUNREACH":
     case "ENETUNREACH":
-      return {
-        ...TEMPORARY,
-        reason: `${serverName(config)} cannot be reached from this machine (${systemCode(error)}).`,
-        remedy: "Check this machine's network and firewall.",
-      };
+      return temporary(
+        `${serverName(config)} cannot be reached from this machine (${systemCode(error)}).`,
+        "Check this machine's network and firewall.",
+      );
     case "ECONNRESET":
     case "EPIPE":
       return closed(config);
@@ -83,45 +71,37 @@ function ofNetwork(error: NodemailerError, config: EmailConfig): MailFailure | u
   return error.code === "ECONNECTION" && error.responseCode === undefined ? closed(config) : undefined;
 }
 
-function closed(config: EmailConfig): MailFailure {
-  return {
-    ...TEMPORARY,
-    reason: `${serverName(config)} closed the connection unexpectedly.`,
-    remedy:
-      'Try again. If it stays, the port may expect another kind of TLS (smtp_tls = "implicit" goes with port 465, "starttls" with 587), or the server turns this machine away: look into its log.',
-  };
+function closed(config: EmailConfig): MailError {
+  return temporary(
+    `${serverName(config)} closed the connection unexpectedly.`,
+    'Try again. If it stays, the port may expect another kind of TLS (smtp_tls = "implicit" goes with port 465, "starttls" with 587), or the server turns this machine away: look into its log.',
+  );
 }
 
-function ofTimeout(error: NodemailerError, config: EmailConfig): MailFailure {
+function ofTimeout(error: NodemailerError, config: EmailConfig): MailError {
   switch (error.timeoutType) {
     case "CONNECT_TIMEOUT":
-      return {
-        ...TEMPORARY,
-        reason: `${serverName(config)} did not answer: the connection timed out.`,
-        remedy:
-          "Check smtp_host and smtp_port. Many VPS providers block outgoing mail ports: ask yours to open this one, or use another that your mail service offers, often 2525.",
-      };
+      return temporary(
+        `${serverName(config)} did not answer: the connection timed out.`,
+        "Check smtp_host and smtp_port. Many VPS providers block outgoing mail ports: ask yours to open this one, or use another that your mail service offers, often 2525.",
+      );
     case "GREETING_TIMEOUT":
-      return {
-        ...TEMPORARY,
-        reason: `${serverName(config)} took the connection but sent no greeting.`,
-        remedy:
-          config.tls === "implicit"
-            ? "Check that smtp_host and smtp_port are those of a mail server."
-            : 'If the port expects TLS from the first byte, as 465 does, set smtp_tls = "implicit". Otherwise the server is hanging: look into its log.',
-      };
+      return temporary(
+        `${serverName(config)} took the connection but sent no greeting.`,
+        config.tls === "implicit"
+          ? "Check that smtp_host and smtp_port are those of a mail server."
+          : 'If the port expects TLS from the first byte, as 465 does, set smtp_tls = "implicit". Otherwise the server is hanging: look into its log.',
+      );
     case "UPGRADE_TIMEOUT":
-      return {
-        ...TEMPORARY,
-        reason: `${serverName(config)} agreed to STARTTLS but did not finish the TLS handshake.`,
-        remedy: 'Try again; if it stays, try smtp_tls = "implicit" with port 465.',
-      };
+      return temporary(
+        `${serverName(config)} agreed to STARTTLS but did not finish the TLS handshake.`,
+        'Try again; if it stays, try smtp_tls = "implicit" with port 465.',
+      );
     default:
-      return {
-        ...TEMPORARY,
-        reason: `${serverName(config)} stopped answering in the middle of the conversation.`,
-        remedy: "Try again; if it stays, look into the mail server's log.",
-      };
+      return temporary(
+        `${serverName(config)} stopped answering in the middle of the conversation.`,
+        "Try again; if it stays, look into the mail server's log.",
+      );
   }
 }
 
@@ -134,114 +114,98 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
   "CERT_UNTRUSTED",
 ]);
 
-function ofTls(error: NodemailerError, config: EmailConfig): MailFailure | undefined {
+function ofTls(error: NodemailerError, config: EmailConfig): MailError | undefined {
   const code = systemCode(error);
   if (error.command === "STARTTLS" || (error.command === "EHLO" && config.tls === "starttls")) {
-    return {
-      ...MISCONFIGURED,
-      reason: `${serverName(config)} offers no STARTTLS, and without TLS nothing is sent to it.`,
-      remedy: 'Try smtp_tls = "implicit" with port 465, or the submission port 587 if another is set.',
-    };
+    return misconfigured(
+      `${serverName(config)} offers no STARTTLS, and without TLS nothing is sent to it.`,
+      'Try smtp_tls = "implicit" with port 465, or the submission port 587 if another is set.',
+    );
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-    return {
-      ...MISCONFIGURED,
-      reason: `The TLS certificate of ${serverName(config)} is for another name.`,
-      remedy:
-        isIP(config.host) === 0
-          ? "Set smtp_host to a name that is in the certificate, usually the one the mail service documents."
-          : "Set smtp_host to the server's name instead of its IP address.",
-    };
+    return misconfigured(
+      `The TLS certificate of ${serverName(config)} is for another name.`,
+      isIP(config.host) === 0
+        ? "Set smtp_host to a name that is in the certificate, usually the one the mail service documents."
+        : "Set smtp_host to the server's name instead of its IP address.",
+    );
   }
   if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
-    return {
-      ...MISCONFIGURED,
-      reason: `The TLS certificate of ${serverName(config)} ${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"}.`,
-      remedy: "Renew the mail server's certificate, and check that this machine's clock is right.",
-    };
+    return misconfigured(
+      `The TLS certificate of ${serverName(config)} ${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"}.`,
+      "Renew the mail server's certificate, and check that this machine's clock is right.",
+    );
   }
   if (UNTRUSTED.has(code)) {
-    return {
-      ...MISCONFIGURED,
-      reason: `The TLS certificate of ${serverName(config)} is not trusted (${code}).`,
-      remedy:
-        "Check that smtp_host is the right server. If it uses an authority of your own, start Runegate with NODE_EXTRA_CA_CERTS set to that authority's certificate file (PEM).",
-    };
+    return misconfigured(
+      `The TLS certificate of ${serverName(config)} is not trusted (${code}).`,
+      "Check that smtp_host is the right server. If it uses an authority of your own, start Runegate with NODE_EXTRA_CA_CERTS set to that authority's certificate file (PEM).",
+    );
   }
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG") {
-    return {
-      ...MISCONFIGURED,
-      reason: `${serverName(config)} does not speak TLS from the first byte.`,
-      remedy: 'Set smtp_tls = "starttls" with port 587, or use port 465.',
-    };
+    return misconfigured(
+      `${serverName(config)} does not speak TLS from the first byte.`,
+      'Set smtp_tls = "starttls" with port 587, or use port 465.',
+    );
   }
   if (error.code === "ETLS" || code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_")) {
-    return {
-      ...MISCONFIGURED,
-      reason: `The TLS handshake with ${serverName(config)} failed (${code}).`,
-      remedy: "The server must speak TLS 1.2 or newer: look into its log.",
-    };
+    return misconfigured(
+      `The TLS handshake with ${serverName(config)} failed (${code}).`,
+      "The server must speak TLS 1.2 or newer: look into its log.",
+    );
   }
   return undefined;
 }
 
 /** The server answered with a refusal. */
-function ofReply(error: NodemailerError, config: EmailConfig): MailFailure | undefined {
+function ofReply(error: NodemailerError, config: EmailConfig): MailError | undefined {
   if (error.response === undefined) return undefined;
+  const server = serverName(config);
   const said = `: ${printable(error.response, config)}`;
-  const refusedForGood = error.permanent === true;
+  const isForGood = error.permanent === true;
   if (error.code === "EAUTH") {
-    return refusedForGood
-      ? {
-          ...MISCONFIGURED,
-          reason: `${serverName(config)} did not accept the login of ${config.user ?? ""}${said}`,
-          remedy: remedyForLogin(config),
-        }
-      : {
-          ...TEMPORARY,
-          reason: `${serverName(config)} could not check the login just now${said}`,
-          remedy: "Try again later.",
-        };
+    return isForGood
+      ? misconfigured(
+          `${server} did not accept the login of ${config.user ?? ""}${said}`,
+          remedyForLogin(config),
+        )
+      : temporary(`${server} could not check the login just now${said}`, "Try again later.");
   }
   // RFC 4954 §6: 530 asks for a login first, whichever command it answers.
   if (error.responseCode === 530) {
-    return {
-      ...MISCONFIGURED,
-      reason: `${serverName(config)} wants a login first${said}`,
-      remedy: "Set smtp_user and smtp_pass.",
-    };
+    return misconfigured(`${server} wants a login first${said}`, "Set smtp_user and smtp_pass.");
   }
   switch (error.command) {
-    case "MAIL FROM":
-      return {
-        ...(refusedForGood ? MISCONFIGURED : TEMPORARY),
-        reason: `${serverName(config)} refused the sender ${config.from.address}${said}`,
-        remedy: refusedForGood
-          ? "Set from_address to an address that this account may send from; with most services it must be verified there first."
-          : "Try again later.",
-      };
-    case "RCPT TO":
-      return {
-        ...(refusedForGood ? PERMANENT : TEMPORARY),
-        reason: `${serverName(config)} refused the recipient${said}`,
-        remedy: refusedForGood
-          ? "Check the address. If the reply speaks of relaying, the server wants a login (smtp_user) or does not know this machine."
-          : "Nothing to do if it passes: servers defer mail from senders they do not know yet.",
-      };
-    case "DATA":
-      return {
-        ...(refusedForGood ? PERMANENT : TEMPORARY),
-        reason: `${serverName(config)} refused the mail${said}`,
-        remedy: refusedForGood
-          ? "The reply says why. If it speaks of spam or policy, check SPF, DKIM and DMARC of the sender's domain."
-          : "Try again later.",
-      };
+    case "MAIL FROM": {
+      const reason = `${server} refused the sender ${config.from.address}${said}`;
+      if (!isForGood) return temporary(reason, "Try again later.");
+      return misconfigured(
+        reason,
+        "Set from_address to an address that this account may send from; with most services it must be verified there first.",
+      );
+    }
+    case "RCPT TO": {
+      const reason = `${server} refused the recipient${said}`;
+      const deferred = "Nothing to do if it passes: servers defer mail from senders they do not know yet.";
+      if (!isForGood) return temporary(reason, deferred);
+      return permanent(
+        reason,
+        "Check the address. If the reply speaks of relaying, the server wants a login (smtp_user) or does not know this machine.",
+      );
+    }
+    case "DATA": {
+      const reason = `${server} refused the mail${said}`;
+      if (!isForGood) return temporary(reason, "Try again later.");
+      return permanent(
+        reason,
+        "The reply says why. If it speaks of spam or policy, check SPF, DKIM and DMARC of the sender's domain.",
+      );
+    }
     default:
-      return {
-        ...TEMPORARY,
-        reason: `${serverName(config)} turned the conversation down${said}`,
-        remedy: "The reply says why; check that smtp_host and smtp_port are those of a mail server.",
-      };
+      return temporary(
+        `${server} turned the conversation down${said}`,
+        "The reply says why; check that smtp_host and smtp_port are those of a mail server.",
+      );
   }
 }
 

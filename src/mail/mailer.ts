@@ -19,7 +19,8 @@ export type Mailer = {
   send(mail: Mail): Promise<void>;
 };
 
-export type MailFailure = {
+export class MailError extends Error {
+  readonly code = "mail_failed";
   /** One sentence for an operator. Holds neither credentials nor anything from the mail's body. */
   readonly reason: string;
   /** What the operator can do about it, in one or more sentences. */
@@ -28,19 +29,24 @@ export type MailFailure = {
   readonly permanent: boolean;
   /** True if every mail will fail like this one until somebody changes the configuration. */
   readonly misconfigured: boolean;
-};
-
-export class MailError extends Error {
-  readonly code = "mail_failed";
-  readonly reason: string;
-  readonly remedy: string;
-  readonly permanent: boolean;
-  readonly misconfigured: boolean;
-  constructor(failure: MailFailure) {
+  constructor(failure: Pick<MailError, "reason" | "remedy" | "permanent" | "misconfigured">) {
     super(failure.reason);
     this.reason = failure.reason;
     this.remedy = failure.remedy;
     this.permanent = failure.permanent;
     this.misconfigured = failure.misconfigured;
   }
+}
+
+/** One that may pass by itself. */
+export function temporary(reason: string, remedy: string): MailError {
+  return new MailError({ reason, remedy, permanent: false, misconfigured: false });
+}
+
+export function misconfigured(reason: string, remedy: string): MailError {
+  return new MailError({ reason, remedy, permanent: false, misconfigured: true });
+}
+
+export function permanent(reason: string, remedy: string): MailError {
+  return new MailError({ reason, remedy, permanent: true, misconfigured: false });
 }

@@ -1,6 +1,6 @@
+import loginHtml from "../../static/login-mail.html" with { type: "text" };
 import type { Address } from "../identity/address.ts";
 import { toText } from "../pages/template.ts";
-import { LOGIN_HTML } from "./login-html.ts";
 import { type EmailConfig, PLACEHOLDERS } from "./settings.ts";
 
 /** The part of `email.toml` that says what the login mail looks like. */
@@ -18,8 +18,6 @@ export type LoginMailFacts = {
    */
   readonly requestedFrom: string;
 };
-
-export type LoginMail = { readonly subject: string; readonly text: string; readonly html: string };
 
 type Placeholder = (typeof PLACEHOLDERS)[number];
 
@@ -54,7 +52,7 @@ or the code, so pass neither of them on.
  * Placeholders are replaced in one pass, so a value that looks like a placeholder is not expanded again. In the HTML
  * part every value is escaped. The subject has no placeholders, so no link or code shows in a list of mails.
  */
-export function renderLoginMail(template: MailTemplate, facts: LoginMailFacts): LoginMail {
+export function renderLoginMail(template: MailTemplate, facts: LoginMailFacts) {
   const values: Readonly<Record<Placeholder, string>> = {
     login_url: facts.loginUrl,
     code: `${facts.code.slice(0, 4)}-${facts.code.slice(4)}`,
@@ -65,7 +63,8 @@ export function renderLoginMail(template: MailTemplate, facts: LoginMailFacts): 
   return {
     subject: singleLine(template.subject),
     text: fill(template.bodyTemplate, values, (value) => value),
-    html: fill(template.htmlTemplate ?? LOGIN_HTML, values, toText),
+    // Ours is one table with inline styles, since mail clients read little CSS, and loads nothing from anywhere.
+    html: fill(template.htmlTemplate ?? loginHtml, values, toText),
   };
 }
 

@@ -1,5 +1,5 @@
 import { composeMail } from "./compose.ts";
-import { converse, type SmtpSettings, type SmtpStep } from "./conversation.ts";
+import { converse, type SmtpSettings } from "./conversation.ts";
 import { MailError, type Mailer } from "./mailer.ts";
 import type { EmailConfig } from "./settings.ts";
 
@@ -25,25 +25,11 @@ export type SmtpVerdict = {
 export async function verifySmtp(config: EmailConfig, settings: SmtpSettings = {}): Promise<SmtpVerdict> {
   const lines: string[] = [];
   try {
-    await converse(config, settings, undefined, (step) => lines.push(describeStep(step)));
+    await converse(config, settings, undefined, (step) => lines.push(step));
     return { ok: true, lines };
   } catch (error) {
     lines.push(...describeFailure(error));
     return { ok: false, lines };
-  }
-}
-
-/** A step of the conversation, for an operator. */
-export function describeStep(step: SmtpStep): string {
-  switch (step.step) {
-    case "connected":
-      return `Connected to ${step.peer}.`;
-    case "secured":
-      return `Encrypted with ${step.protocol} (${step.cipher}); the certificate is trusted.`;
-    case "authenticated":
-      return `Logged in as ${step.user}.`;
-    case "accepted":
-      return `The server accepted the mail: ${step.reply}`;
   }
 }
 

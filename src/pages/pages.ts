@@ -112,15 +112,18 @@ export function errorPage(shown: {
   return documentOf(shown.title, content);
 }
 
-/** One mail of the development mailbox. `at` is milliseconds since the Unix epoch. */
+/** One mail of the development mailbox. */
 export type MailboxMail = {
   readonly to: string;
   readonly subject: string;
   readonly text: string;
   /** A whole document. It is shown in a frame without script, forms, and an origin. */
   readonly html?: string | undefined;
+  /** When it was queued, milliseconds since the Unix epoch. */
   readonly at: number;
+  /** The login link in the text, if there is one. */
   readonly link?: string | undefined;
+  /** The login code in the text, as shown: XXXX-XXXX. */
   readonly code?: string | undefined;
 };
 

@@ -1,7 +1,8 @@
 import { systemClock } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
-import type { Mailbox, ReceivedMail } from "../mail/mailbox.ts";
+import type { Mailbox } from "../mail/mailbox.ts";
 import { messageOf } from "../observe/message-of.ts";
+import type { MailboxMail } from "../pages/pages.ts";
 import { openStore } from "../store/open.ts";
 import { createStoreClient } from "../store/remote/client.ts";
 import type { Store } from "../store/store.ts";
@@ -62,7 +63,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   function remoteMailbox(): Mailbox {
     return {
       send: async (mail) => void (await shared.call("mailbox", "send", mail)),
-      mails: async () => (await shared.call("mailbox", "mails")) as readonly ReceivedMail[],
+      mails: async () => (await shared.call("mailbox", "mails")) as readonly MailboxMail[],
     };
   }
 

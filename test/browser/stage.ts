@@ -1,4 +1,4 @@
-import type { ReceivedMail } from "../../src/mail/mailbox.ts";
+import type { MailboxMail } from "../../src/pages/pages.ts";
 import { type Sample, startSample } from "../../src/sample/app.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
@@ -29,7 +29,7 @@ export type Stage = {
   stop(): Promise<void>;
 };
 
-export type Mail = ReceivedMail & { readonly link: string; readonly code: string };
+export type Mail = MailboxMail & { readonly link: string; readonly code: string };
 
 export async function startStage(env: Readonly<Record<string, string>> = {}): Promise<Stage> {
   const clock = testClock();

@@ -1,4 +1,4 @@
-import type { ReceivedMail } from "../../src/mail/mailbox.ts";
+import type { MailboxMail } from "../../src/pages/pages.ts";
 import { cookieHeader, type TestGateway } from "../support/gateway.ts";
 
 /** What tests of the login do all the time, always through the front door. */
@@ -10,7 +10,7 @@ export type AskedFor = {
   readonly response: Response;
   /** The login cookie, as a `Cookie` header. */
   readonly cookie: string;
-  readonly mail: ReceivedMail;
+  readonly mail: MailboxMail;
   readonly token: string;
   /** As shown in the mail: XXXX-XXXX. */
   readonly code: string;
