@@ -8,9 +8,7 @@ import { routesOf } from "./config/routes.ts";
 import { createPostGuard } from "./edge/origin.ts";
 import type { House } from "./house.ts";
 import { createLimiter } from "./limits/limiter.ts";
-import { createAskQueue } from "./login/ask-queue.ts";
 import { createLoginCookie } from "./login/cookie.ts";
-import { createKnownAddresses } from "./login/known.ts";
 import { createLoginService } from "./login/service.ts";
 import { MAIL_GIVEN_UP } from "./mail/audit.ts";
 import { createCeiling } from "./mail/ceiling.ts";
@@ -23,9 +21,7 @@ import type { EmailConfig } from "./mail/settings.ts";
 import { createWaitingMails } from "./mail/waiting.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
-import { OWN_PREFIX } from "./pages/paths.ts";
 import { createKeys } from "./secret/keys.ts";
-import { createTickets } from "./secret/ticket.ts";
 import { createSessionCookie } from "./session/cookie.ts";
 import { createSessions } from "./session/session.ts";
 import type { Store } from "./store/store.ts";
@@ -86,20 +82,17 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   });
   const login = createLoginService({
     ...options,
-    authPath: `${OWN_PREFIX}/auth`,
     keys,
     template: email ?? DEFAULT_TEMPLATE,
-    tickets: createTickets(keys, { audience: options.baseUrl, clock }),
     store: stores,
     sessions,
     limiter,
-    queue: createAskQueue(settings.pause ?? systemPause),
     policy,
-    known: createKnownAddresses(options.allowedEmails, stores, clock),
     outbox,
     audit,
     clock,
     random,
+    pause: settings.pause ?? systemPause,
   });
   // `*` lets any page open WebSockets, never post to Runegate's own paths.
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;

@@ -65,9 +65,7 @@ export function openApi(name: string, { options, guardPost }: ApiHouse) {
       beforeHandle({ request }) {
         const isChange = request.method !== "GET";
         // What a browser sends by itself, any page can make it send.
-        if (isChange && principals.get(request)?.proof.kind === "session")
-          return guardPost(arrivalOf(request));
-        return undefined;
+        if (isChange && principals.get(request)?.proof.kind === "session") guardPost(arrivalOf(request));
       },
       mapResponse({ responseValue, set }) {
         if (responseValue instanceof Response) return undefined;

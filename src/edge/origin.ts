@@ -1,5 +1,5 @@
 import type { Audit } from "../observe/audit.ts";
-import { failure, SIGN_IN } from "./answer.ts";
+import { Refusal, SIGN_IN } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
 import { ACCESS_REFUSED } from "./audit.ts";
 
@@ -27,15 +27,14 @@ export function mayOpenWebSocket(headers: Headers, allowed: "*" | ReadonlySet<st
   return origin === null || allowed.has(origin);
 }
 
-/** Gives the answer to a POST that no page of ours sent, or undefined for one that may go on. */
-export type PostGuard = (arrival: Arrival) => Response | undefined;
+/** Lets a POST go on that a page of ours sent. @throws {Refusal} */
+export type PostGuard = (arrival: Arrival) => void;
 
 export function createPostGuard(allowed: ReadonlySet<string>, audit: Audit): PostGuard {
-  return (arrival) => {
-    if (mayPost(arrival.request.headers, allowed)) return undefined;
-    const { client, target } = arrival;
+  return ({ request, client, target }) => {
+    if (mayPost(request.headers, allowed)) return;
     audit(ACCESS_REFUSED, { client: client.ip, reason: "cross_site", path: target.path });
-    return failure(arrival, {
+    throw new Refusal({
       status: 403,
       error: "cross_site",
       title: "Sent from another site",

@@ -1,20 +1,10 @@
-import type { ExtraHeaders, Failure } from "../edge/answer.ts";
-import { retryAfterSeconds } from "./limiter.ts";
+import type { Failure } from "../edge/answer.ts";
 
 /** Whose limit was reached. */
 export type LimitScope = "IP" | "Email";
 
 /** What a 429 says, on a page and in JSON alike (CONTRACT section 5). */
-export type LimitRefusal = {
-  readonly status: 429;
-  readonly error: "rate_limited";
-  readonly title: string;
-  readonly message: string;
-  readonly headers: ExtraHeaders;
-  readonly fields: { readonly retry_after: number };
-};
-
-export function limitRefusal(scope: LimitScope, retryAfterMs: number): LimitRefusal {
+export function limitRefusal(scope: LimitScope, retryAfterMs: number): Failure {
   const seconds = retryAfterSeconds(retryAfterMs);
   const what =
     scope === "Email" ? "A link was asked for this address a short while ago." : "Too many requests.";
@@ -43,6 +33,11 @@ export function busyRefusal(retryAfterMs: number): Failure {
     headers: [["Retry-After", String(seconds)]],
     fields: { retry_after: seconds },
   };
+}
+
+/** Seconds to tell a client, rounded up so that coming back then is never too early (RFC 9110 §10.2.3). */
+function retryAfterSeconds(retryAfterMs: number): number {
+  return Math.max(1, Math.ceil(retryAfterMs / 1000));
 }
 
 function inWords(seconds: number): string {

@@ -63,8 +63,3 @@ export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
     release: (key) => store.release(key),
   };
 }
-
-/** Seconds to tell a client, rounded up so that coming back then is never too early (RFC 9110 §10.2.3). */
-export function retryAfterSeconds(retryAfterMs: number): number {
-  return Math.max(1, Math.ceil(retryAfterMs / 1000));
-}

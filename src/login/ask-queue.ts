@@ -62,8 +62,3 @@ export function createAskQueue(pause: Pause): AskQueue {
     beforeRefusal: () => pause(REFUSAL_MS * (1 + Math.random())),
   };
 }
-
-/** Lets the process see to everybody else before the next step of something that can wait. */
-export function letOthersPass(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
-}

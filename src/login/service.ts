@@ -1,26 +1,34 @@
+import { setImmediate } from "node:timers/promises";
 import type { Policy } from "../access/policy.ts";
-import type { Clock, Random } from "../clock.ts";
+import type { Clock, Pause, Random } from "../clock.ts";
 import type { Client } from "../edge/client.ts";
 import type { Address } from "../identity/address.ts";
+import type { LimitScope } from "../limits/answer.ts";
 import type { Limiter } from "../limits/limiter.ts";
 import type { MailTemplate } from "../mail/message.ts";
 import { renderLoginMail } from "../mail/message.ts";
 import { NEVER_SENT, type Outbox } from "../mail/outbox.ts";
 import type { Audit } from "../observe/audit.ts";
+import { OWN_PREFIX } from "../pages/paths.ts";
 import { sameSecret } from "../secret/compare.ts";
 import type { Keys } from "../secret/keys.ts";
-import { TicketError, type TicketProblem, type Tickets } from "../secret/ticket.ts";
-import type { SessionRecord } from "../session/record.ts";
+import { createTickets, TicketError, type TicketProblem } from "../secret/ticket.ts";
 import type { Sessions } from "../session/session.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
-import { type AskQueue, letOthersPass } from "./ask-queue.ts";
+import { createAskQueue } from "./ask-queue.ts";
 import { LINK_PRINTED, LOGIN_REFUSED, LOGIN_REQUESTED, REDEEMED, REDEMPTION_REFUSED } from "./audit.ts";
-import { bindingOf, codeHashOf } from "./binding.ts";
-import { drawCode, parseCode } from "./code.ts";
-import type { KnownAddresses } from "./known.ts";
+import { codeHashOf, drawCode, parseCode } from "./code.ts";
+import { createKnownAddresses } from "./known.ts";
 import { createSpentTickets } from "./spent.ts";
-import { LOGIN_LINK, LOGIN_REQUEST, type LoginRequest, type LoginTicket } from "./ticket.ts";
+import {
+  bindingOf,
+  LOGIN_LINK,
+  LOGIN_REQUEST,
+  type Login,
+  type LoginRequest,
+  type LoginTicket,
+} from "./ticket.ts";
 
 /** Asking for a link, and turning a link or its code into a session. No HTTP in here. */
 
@@ -32,16 +40,16 @@ export type LoginService = {
   ask(request: Ask): Promise<Asked>;
   /** A link for an operator to hand over: tied to no browser, so it always asks for confirmation. */
   mintLink(email: Address, next: string): string;
-  /** Looks at a link without spending it. */
-  inspect(token: string, client: Client): Promise<LoginTicket | Refused>;
-  /** Tells of a link that has been used already; undefined for one that looks fresh. @throws {StoreUnavailable} */
-  refuseSpent(ticket: LoginTicket, client: Client): Promise<Refused | undefined>;
+  /** Looks at a link without spending it. Undefined if it is worth nothing, as with those below. */
+  inspect(token: string, client: Client): Promise<LoginTicket | undefined>;
+  /** Whether a link has been used already. A false is no promise. @throws {StoreUnavailable} */
+  isSpent(ticket: LoginTicket, client: Client): Promise<boolean>;
   /** Whether this browser is the one that asked for the link. */
   isBoundTo(ticket: LoginTicket, loginCookie: string | undefined): Promise<boolean>;
   /** @throws {StoreUnavailable} */
-  redeemLink(ticket: LoginTicket, by: Redeemer): Promise<Redeemed | Refused>;
+  redeemLink(ticket: LoginTicket, by: Redeemer): Promise<Redeemed | undefined>;
   /** @throws {StoreUnavailable} */
-  redeemCode(typed: string, loginCookie: string | undefined, by: Redeemer): Promise<Redeemed | Refused>;
+  redeemCode(typed: string, loginCookie: string | undefined, by: Redeemer): Promise<Redeemed | undefined>;
   /** What the browser's login cookie says is under way, for the page that asks for the code. */
   pending(loginCookie: string | undefined): Promise<LoginRequest | undefined>;
 };
@@ -56,7 +64,7 @@ export type Ask = {
 
 export type Asked =
   | { readonly outcome: "accepted"; readonly loginCookie: string; readonly expiresAt: number }
-  | { readonly outcome: "limited"; readonly scope: "IP" | "Email"; readonly retryAfterMs: number }
+  | { readonly outcome: "limited"; readonly scope: LimitScope; readonly retryAfterMs: number }
   /** Too many ask, or the outbox is full: nothing is counted on the address. */
   | { readonly outcome: "busy"; readonly retryAfterMs: number };
 
@@ -68,15 +76,10 @@ export type Redeemer = {
   readonly oldSessions: readonly string[];
 };
 
-export type Redeemed = {
-  readonly outcome: "signed_in";
-  readonly cookie: string;
-  readonly record: SessionRecord;
-  readonly next: string;
-};
+export type Redeemed = { readonly cookie: string; readonly next: string };
 
 /** The exact reason, for log and audit. Visitors are told one thing whatever it is. */
-export type RefusedReason =
+type RefusedReason =
   | `token_${TicketProblem}`
   | "spent"
   /** The store has begun, or begun anew, since: it cannot know whether the link was used. */
@@ -87,26 +90,22 @@ export type RefusedReason =
   | "too_many_tries"
   | "store_unavailable";
 
-export type Refused = { readonly outcome: "refused"; readonly reason: RefusedReason };
-
 export type LoginSettings = {
   readonly baseUrl: string;
-  /** Path that a login link points at. */
-  readonly authPath: string;
+  readonly allowedEmails: ReadonlySet<Address>;
   readonly magicLinkExpiry: number;
   readonly keys: Keys;
   readonly template: MailTemplate;
-  readonly tickets: Tickets;
   readonly store: Pick<Store, "records" | "since">;
   readonly sessions: Sessions;
   readonly limiter: Limiter;
-  readonly queue: AskQueue;
   readonly policy: Policy;
-  readonly known: KnownAddresses;
   readonly outbox: Outbox;
   readonly audit: Audit;
   readonly clock: Clock;
   readonly random: Random;
+  /** How those who ask wait for their turn, and for being turned away. */
+  readonly pause: Pause;
 };
 
 /** Whoever finds the outbox full is asked to come back after this: it empties by the mails that are sent, or die of age. */
@@ -117,12 +116,15 @@ const CROWD_RETRY_MS = 5_000;
 const CLOCK_SKEW_MS = 5 * 60_000;
 
 export function createLoginService(settings: LoginSettings): LoginService {
-  const { tickets, store, sessions, limiter, queue, policy, known, outbox, audit, clock, random } = settings;
-  const codeKey = settings.keys.for("login code", "jwt");
+  const { keys, store, sessions, limiter, policy, outbox, audit, clock, random } = settings;
+  const tickets = createTickets(keys, { audience: settings.baseUrl, clock });
+  const codeKey = keys.for("login code", "jwt");
   const spent = createSpentTickets(store, clock);
+  const known = createKnownAddresses(settings.allowedEmails, store, clock);
+  const queue = createAskQueue(settings.pause);
 
   const randomText = () => Buffer.from(random.bytes(16)).toString("base64url");
-  const linkOf = (token: string) => `${settings.baseUrl}${settings.authPath}?token=${token}`;
+  const linkOf = (token: string) => `${settings.baseUrl}${OWN_PREFIX}/auth?token=${token}`;
 
   /** Whole seconds, as the token can say them, so that mail, cookie and token agree to the millisecond. */
   function lifetime(): { issuedAt: number; expiresAt: number } {
@@ -150,13 +152,13 @@ export function createLoginService(settings: LoginSettings): LoginService {
 
   /** What an ask costs, in steps between which others are served. */
   async function prepare({ email, next, client, device }: Ask): Promise<Asked> {
-    await letOthersPass();
+    await setImmediate();
     const perAddress = await limiter.mail(email);
     if (!perAddress.allowed) {
       audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason: "cooldown" });
       return { outcome: "limited", scope: "Email", retryAfterMs: perAddress.retryAfterMs };
     }
-    await letOthersPass();
+    await setImmediate();
     const jti = randomText();
     const secret = randomText();
     const code = drawCode(random);
@@ -176,7 +178,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     });
     const allowed = policy.allows(email);
     const cooldownKey = limiter.mailKey(email);
-    await letOthersPass();
+    await setImmediate();
     let queued: boolean;
     try {
       const isKnown = await known.has(email);
@@ -199,16 +201,11 @@ export function createLoginService(settings: LoginSettings): LoginService {
     return { outcome: "accepted", loginCookie, expiresAt };
   }
 
-  function refuse(reason: RefusedReason, client: Client, email?: Address): Refused {
+  function refuse(reason: RefusedReason, client: Client, email?: Address): undefined {
     audit(REDEMPTION_REFUSED, { client: client.ip, reason, subject: email });
-    return { outcome: "refused", reason };
   }
 
-  async function redeem(
-    ticket: Pick<LoginTicket, "jti" | "email" | "next" | "issuedAt" | "expiresAt">,
-    how: "link" | "code",
-    by: Redeemer,
-  ): Promise<Redeemed | Refused> {
+  async function redeem(ticket: Login, how: "link" | "code", by: Redeemer): Promise<Redeemed | undefined> {
     if (!policy.allows(ticket.email)) return refuse("not_allowed", by.client, ticket.email);
     // Everything that can be asked before is, so that a store that stumbles costs nobody their link.
     const old = await sessions.findAll(by.oldSessions);
@@ -230,7 +227,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     // Whoever has the mailbox may ask again for their next device. That it cannot be given back costs nobody the login.
     await (async () => limiter.release(limiter.mailKey(ticket.email)))().catch(() => {});
     audit(REDEEMED, { subject: ticket.email, client: by.client.ip, by: how, session: record.id });
-    return { outcome: "signed_in", cookie, record, next: ticket.next };
+    return { cookie, next: ticket.next };
   }
 
   /** A beginning in the future is that of a clock which was wrong, and says nothing: nobody could sign in until then. */
@@ -284,8 +281,10 @@ export function createLoginService(settings: LoginSettings): LoginService {
       }
     },
 
-    async refuseSpent({ jti, email }, client) {
-      return (await spent.has(jti)) ? refuse("spent", client, email) : undefined;
+    async isSpent({ jti, email }, client) {
+      const isSpent = await spent.has(jti);
+      if (isSpent) refuse("spent", client, email);
+      return isSpent;
     },
 
     async isBoundTo(ticket, loginCookie) {

@@ -1,24 +1,26 @@
 import type { Address } from "../identity/address.ts";
 import { address, type Grant, type TicketKind, text, typOf } from "../secret/ticket.ts";
 
-/** What the link in the mail grants. */
-export type LoginTicket = Grant & {
+/** Whom to sign in, and where they go then. */
+export type Login = Grant & {
   readonly email: Address;
   /** Already checked by `safeNext`; checked again when it is used. */
   readonly next: string;
+};
+
+/** What the link in the mail grants. */
+export type LoginTicket = Login & {
   /** Where it was asked for, for the owner of the mailbox to recognize or not. */
   readonly from: string;
-  /** SHA-256 of the login cookie's secret, base64url; undefined for a link an operator printed. */
+  /** {@link bindingOf} the login cookie's secret; undefined for a link an operator printed. */
   readonly binding: string | undefined;
 };
 
 /** What the login cookie holds: the same grant seen from the browser that asked. */
-export type LoginRequest = Grant & {
-  readonly email: Address;
-  readonly next: string;
-  /** 128 random bits, base64url; the link carries their hash. */
+export type LoginRequest = Login & {
+  /** 128 random bits, base64url. */
   readonly secret: string;
-  /** HMAC of the code under a key only the server has, so the cookie does not let its holder search for the code. */
+  /** `codeHashOf` the code (`code.ts`). */
   readonly codeHash: string;
 };
 
@@ -45,6 +47,11 @@ export const LOGIN_REQUEST: TicketKind<Omit<LoginRequest, keyof Grant>> = {
     codeHash: text(code),
   }),
 };
+
+/** What the link carries of the login cookie's secret: SHA-256, base64url. */
+export function bindingOf(secret: string): string {
+  return new Bun.CryptoHasher("sha256").update(secret).digest("base64url");
+}
 
 /** Whether this says of itself that it is a login link's token. Nothing is verified. */
 export function isLoginToken(token: string): boolean {
