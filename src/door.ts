@@ -11,6 +11,7 @@ import type { RootPaths } from "./edge/root-paths.ts";
 import { isBelow, parseTarget, placeOf, type Target, withoutPrefix } from "./edge/target.ts";
 import type { Identified } from "./identity/principal.ts";
 import type { Answer, Inline, InlineSettings } from "./inline/inline.ts";
+import { atMostEvery } from "./observe/at-most-every.ts";
 import type { Logger } from "./observe/logger.ts";
 import type { RequestLog } from "./observe/request-log.ts";
 import type { Ended } from "./proxy/forward.ts";
@@ -50,7 +51,7 @@ export function createDoor(settings: DoorSettings): Door {
   const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
   const inline = settings.inline({ answered: logAnswer, ended: logRequest });
   const identify = (arrival: Arrival) => admit.identify(undefined, arrival);
-  let nextSaidAmbiguous = Number.NEGATIVE_INFINITY;
+  const mayWarnOfCookies = atMostEvery(AMBIGUOUS_EVERY_MS);
 
   function logRequest(arrival: Arrival, status: number, user: string | undefined, end?: Ended): void {
     settings.requestLog({
@@ -160,8 +161,7 @@ export function createDoor(settings: DoorSettings): Door {
       const names = Object.keys(headers).join(" ");
       log.trace("arrived", { method: arrival.method, path: target.path, host: client.host, names, id });
     }
-    if (cookies.ambiguous && startedAt >= nextSaidAmbiguous) {
-      nextSaidAmbiguous = startedAt + AMBIGUOUS_EVERY_MS;
+    if (cookies.ambiguous && mayWarnOfCookies(startedAt)) {
       log.warn("two cookies of one name", { client: client.ip, id });
     }
     try {

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Limits } from "../store/limits.ts";
 import type { Awaitable } from "../store/records.ts";
@@ -16,7 +17,7 @@ export type Ceiling = {
 
 const HOUR = 60 * 60_000;
 /** Under a flood it is reached again with every mail that there is room for. */
-const SAID_EVERY = HOUR / 2;
+const LOGGED_EVERY = HOUR / 2;
 /** Addresses that anybody may have invented never use up what is there for those that are known. */
 const SHARE_OF_OTHERS = 3 / 4;
 
@@ -32,7 +33,7 @@ export function createCeiling(settings: {
   /** @param waiting what the log says is kept back. */
   function rate(key: string, limit: number, waiting: string): () => Promise<number> {
     let closedUntil = Number.NEGATIVE_INFINITY;
-    let nextSaid = Number.NEGATIVE_INFINITY;
+    const mayLog = atMostEvery(LOGGED_EVERY);
     return async () => {
       const now = clock.monotonic();
       // Closed is closed for everybody: no need to ask the store again for each mail.
@@ -40,8 +41,7 @@ export function createCeiling(settings: {
       const outcome = await limits.hit(key, { limit, windowMs: HOUR });
       if (outcome.allowed) return 0;
       closedUntil = now + outcome.retryAfterMs;
-      if (now >= nextSaid) {
-        nextSaid = now + SAID_EVERY;
+      if (mayLog(now)) {
         const minutes = Math.ceil(outcome.retryAfterMs / 60_000);
         log.warn("the mail ceiling is reached", { mails_an_hour: limit, waiting, for_minutes: minutes });
       }

@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import type { Clock, Random } from "../clock.ts";
+import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { Limits } from "../store/limits.ts";
@@ -105,7 +106,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
   let wakeAt = Number.POSITIVE_INFINITY;
   let filling: Promise<void> | undefined;
   let fillAgain = false;
-  let nextSaidFull = Number.NEGATIVE_INFINITY;
+  const mayLogFull = atMostEvery(MINUTE);
 
   /** Starts what is due, as far as there is room. One pass at a time; a call during a pass makes it look again. */
   function fill(): Promise<void> {
@@ -245,13 +246,6 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     await Promise.all([...underway.values()].map(({ attempt }) => attempt));
   }
 
-  function sayFull(): void {
-    const now = clock.monotonic();
-    if (now < nextSaidFull) return;
-    nextSaidFull = now + MINUTE;
-    log.error("the outbox is full: nobody is promised another mail", { waiting: CAPACITY });
-  }
-
   /**
    * Uses the room that is left for those that go first. After the answer, which says that the outbox is full: what this takes must
    * not show. The cooldown was given back with that answer, so there is another one.
@@ -325,7 +319,9 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       };
       try {
         if (!(await store.add(entry))) {
-          sayFull();
+          if (mayLogFull(clock.monotonic())) {
+            log.error("the outbox is full: nobody is promised another mail", { waiting: CAPACITY });
+          }
           if (mail.first && running) addReserved(entry);
           return false;
         }

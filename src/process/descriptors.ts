@@ -1,4 +1,5 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Logger } from "../observe/logger.ts";
 import { openLibc } from "./libc.ts";
 
@@ -23,7 +24,7 @@ export function guardDescriptors(server: { closeIdleConnections(): number }, log
   const held: number[] = [];
   const setGate = openGate();
   let closed = false;
-  let loggedAt = Number.NEGATIVE_INFINITY;
+  const mayLog = atMostEvery(LOG_EVERY_MS);
 
   function release(): void {
     for (const descriptor of held.splice(0)) closeSync(descriptor);
@@ -49,9 +50,8 @@ export function guardDescriptors(server: { closeIdleConnections(): number }, log
     if (room) return;
     release();
     const idle = server.closeIdleConnections();
-    if (performance.now() - loggedAt < LOG_EVERY_MS) return;
-    loggedAt = performance.now();
-    log.error("too few descriptors: new connections wait until others end", { limit, idle });
+    if (mayLog(performance.now()))
+      log.error("too few descriptors: new connections wait until others end", { limit, idle });
   }
 
   look();
