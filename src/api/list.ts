@@ -13,14 +13,16 @@ export const TIME = t.String({ format: "date-time" });
 
 export const NO_CONTENT = t.Void({ description: "Done" });
 
+/** An object without fields of other names: what is sent with one is refused, and so is what would be answered. */
+export function closed<Properties extends Record<string, TSchema>>(properties: Properties) {
+  return t.Object(properties, { additionalProperties: false });
+}
+
 export function pageOf<Item extends TSchema>(item: Item) {
-  return t.Object(
-    {
-      items: t.Array(item),
-      next: t.Union([t.String(), t.Null()], { description: "cursor of the next page, if there is one" }),
-    },
-    { additionalProperties: false },
-  );
+  return closed({
+    items: t.Array(item),
+    next: t.Union([t.String(), t.Null()], { description: "cursor of the next page, if there is one" }),
+  });
 }
 
 /** The command line asks for everything, and each page costs looking through all of it. */

@@ -1,9 +1,8 @@
 import { Elysia } from "elysia";
-import { badRequest, json, noContent, Refusal } from "../edge/answer.ts";
+import { badRequest, json, noContent, Refusal, unauthenticated } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody, readJson } from "../edge/body.ts";
 import { arrivalOf, refuseOtherMethods } from "../edge/own.ts";
-import { unauthenticated } from "../edge/sign-in.ts";
 import { API_PREFIX } from "../edge/target.ts";
 import type { House } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";

@@ -68,6 +68,20 @@ export const NOT_FOUND: Failure = {
 /** For {@link Failure.action}. */
 export const SIGN_IN = { href: LOGIN_PATH, label: "Sign in" };
 
+/** What somebody who is not signed in is told, with the way to sign in. */
+export function unauthenticated(baseUrl: string): Failure {
+  return {
+    status: 401,
+    error: "unauthenticated",
+    title: "Not signed in",
+    // Applications show it to their users as it is.
+    message: "Your session has ended. Reload this page to sign in.",
+    fields: { login_url: baseUrl + LOGIN_PATH },
+    // RFC 9110 §11.6.1 demands a challenge with every 401; this scheme only says where to go.
+    headers: [["WWW-Authenticate", `Runegate realm="${baseUrl}"`]],
+  };
+}
+
 /** As often as a person would, and seldom enough for an application that is just starting. */
 const RETRY_SECONDS = 10;
 /** An empty reference is the page's own address (RFC 3986 §4.4), query included. */

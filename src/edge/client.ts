@@ -24,10 +24,8 @@ export type Client = {
 
 type Peer = { readonly ip: string; readonly trusted: boolean };
 
-/** Peers are few (the edge) or come once (scanners): a small cache keeps address parsing off the hot path. */
-const PEER_CACHE = 512;
-
-const HOST_CACHE = 512;
+/** Peers and names are few (the edge's) or come once (scanners'): a small cache keeps parsing off the hot path. */
+const REMEMBERED = 512;
 
 const TOLD_BY_PROXIES = ["forwarded", "via", "x-real-ip"] as const;
 /**
@@ -59,39 +57,15 @@ export function createClientReader(
   trusted: readonly Network[],
   listener: ListenAddress["kind"],
 ): ClientReader {
-  const peers = new Map<string, Peer>();
-  const hosts = new Map<string, boolean>();
-
-  /**
-   * `Bun.serve` leaves a request target as it was sent, dot segments and all, where the host is none that a URL parser
-   * takes (`1.2.3.400`, `a:99999`): the path would not be in the normal form that access is decided on.
-   */
-  function isUsable(host: string): boolean {
-    const known = hosts.get(host);
-    if (known !== undefined) return known;
-    const usable = isHost(host);
-    if (hosts.size >= HOST_CACHE) hosts.clear();
-    hosts.set(host, usable);
-    return usable;
-  }
-
-  function peerOf(address: string | undefined): Peer | undefined {
-    if (address === undefined) {
-      // Whoever may open the unix socket was given that right by the file system. On TCP, a peer without an address is one
-      // that has reset its connection already: nobody to believe, and nobody to answer.
-      return listener === "unix" ? { ip: "unix", trusted: true } : undefined;
-    }
-    const known = peers.get(address);
-    if (known !== undefined) return known;
+  const isUsable = remembering(isHost);
+  const peerAt = remembering((address): Peer => {
     const parsed = parseIp(address);
-    const peer =
-      parsed === undefined
-        ? { ip: address, trusted: false }
-        : { ip: parsed.text, trusted: isInNetworks(parsed, trusted) };
-    if (peers.size >= PEER_CACHE) peers.clear();
-    peers.set(address, peer);
-    return peer;
-  }
+    if (parsed === undefined) return { ip: address, trusted: false };
+    return { ip: parsed.text, trusted: isInNetworks(parsed, trusted) };
+  });
+  // Whoever may open the unix socket was given that right by the file system. On TCP, a peer without an address is one
+  // that has reset its connection already: nobody to believe, and nobody to answer.
+  const peerWithoutAddress = listener === "unix" ? { ip: "unix", trusted: true } : undefined;
 
   /** The rightmost hop that is not a trusted proxy; an unparsable hop ends the walk at the last good one. */
   function walk(forwardedFor: string, peer: Peer): { ip: string; readable: boolean } {
@@ -109,7 +83,7 @@ export function createClientReader(
   return (headers, peerAddress) => {
     const { host } = headers;
     if (host === undefined || !isUsable(host)) return undefined;
-    const peer = peerOf(peerAddress);
+    const peer = peerAddress === undefined ? peerWithoutAddress : peerAt(peerAddress);
     if (peer === undefined) return undefined;
     const forwardedFor = headers["x-forwarded-for"];
     const hasOtherSign =
@@ -137,6 +111,20 @@ export function createClientReader(
       peerTrusted: true,
       ipIsCertain: client.readable && !hasOtherSign,
     };
+  };
+}
+
+/** The same function, that works out each of its last answers once. */
+function remembering<T>(work: (text: string) => T): (text: string) => T {
+  const known = new Map<string, T>();
+  return (text) => {
+    let answer = known.get(text);
+    if (answer === undefined) {
+      answer = work(text);
+      if (known.size >= REMEMBERED) known.clear();
+      known.set(text, answer);
+    }
+    return answer;
   };
 }
 

@@ -88,15 +88,13 @@ export function plainest(path: string): string {
 }
 
 function decodeOnce(text: string): string {
+  // Overlong UTF-8 (RFC 3629 §3): two and three bytes for what fits in one, decoded by lax servers.
+  const overlong = (_: string, lead: string, high: string, low: string) =>
+    asciiOf(Number.parseInt(lead, 16) * 64 + (Number.parseInt(high + low, 16) & 63));
   return (
     text
-      // Overlong UTF-8 (RFC 3629 §3): two and three bytes for what fits in one, decoded by lax servers.
-      .replace(/%c([01])%([89ab])([0-9a-f])/gi, (_, lead: string, high: string, low: string) =>
-        asciiOf(Number.parseInt(lead, 16) * 64 + (Number.parseInt(high + low, 16) & 63)),
-      )
-      .replace(/%e0%8([01])%([89ab])([0-9a-f])/gi, (_, lead: string, high: string, low: string) =>
-        asciiOf(Number.parseInt(lead, 16) * 64 + (Number.parseInt(high + low, 16) & 63)),
-      )
+      .replace(/%c([01])%([89ab])([0-9a-f])/gi, overlong)
+      .replace(/%e0%8([01])%([89ab])([0-9a-f])/gi, overlong)
       .replace(/%([0-7][0-9a-f])/gi, (_, hex: string) => asciiOf(Number.parseInt(hex, 16)))
       // `%u005f`, as IIS once read it.
       .replace(/%u00([0-7][0-9a-f])/gi, (_, hex: string) => asciiOf(Number.parseInt(hex, 16)))

@@ -13,18 +13,6 @@ export type Address = string & { readonly [canonical]: true };
 /** A canonical domain, as {@link domainOf} and {@link parseDomain} give it. */
 export type Domain = string & { readonly [canonical]: "domain" };
 
-export type AddressProblem =
-  | "empty"
-  | "too_long"
-  | "control_character"
-  | "not_one_at"
-  | "display_name"
-  | "several"
-  | "quoted"
-  | "local_part"
-  | "domain"
-  | "mixed_script";
-
 /** Why an address was refused, in words for whoever typed it. */
 export class AddressError extends Error {
   readonly code = "invalid_email";
@@ -35,7 +23,7 @@ export class AddressError extends Error {
   }
 }
 
-const PROBLEMS: Readonly<Record<AddressProblem, string>> = {
+const PROBLEMS = {
   empty: "Enter an e-mail address.",
   too_long: "That e-mail address is too long.",
   control_character: "An e-mail address cannot contain control characters.",
@@ -46,7 +34,9 @@ const PROBLEMS: Readonly<Record<AddressProblem, string>> = {
   local_part: "The part before the @ has a character that is not allowed.",
   domain: "The part after the @ is not a valid domain.",
   mixed_script: "The part after the @ mixes letters of different alphabets.",
-};
+} as const;
+
+export type AddressProblem = keyof typeof PROBLEMS;
 
 /** RFC 5321 §4.5.3.1: a path is at most 256 octets with its angle brackets, a local part at most 64. */
 const MAX_ADDRESS = 254;

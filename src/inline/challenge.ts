@@ -1,8 +1,7 @@
 import type { Challenge, Refused } from "../access/decision.ts";
 import type { Route } from "../access/route.ts";
-import { type Failure, failure, redirect } from "../edge/answer.ts";
+import { type Failure, failure, redirect, unauthenticated } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
-import { unauthenticated } from "../edge/sign-in.ts";
 import { loginHref, OWN_PREFIX } from "../pages/paths.ts";
 
 /** Carries a verdict other than "allow" out as an HTTP answer to whoever came straight to us. */

@@ -1,4 +1,5 @@
 import { type Elysia, t } from "elysia";
+import { closed } from "../api/list.ts";
 import { type ApiHouse, addressOf, closeApi, notAllowed, openApi } from "../api/own.ts";
 import type { House } from "../house.ts";
 
@@ -15,8 +16,8 @@ export function loginApi(house: ApiHouse & Pick<House, "policy" | "login">): Ely
     },
     {
       own: { needs: "admin" },
-      body: t.Object({ email: t.String({ maxLength: 1000 }) }, { additionalProperties: false }),
-      response: { 201: t.Object({ link: t.String({ format: "uri" }) }, { additionalProperties: false }) },
+      body: closed({ email: t.String({ maxLength: 1000 }) }),
+      response: { 201: closed({ link: t.String({ format: "uri" }) }) },
       detail: {
         summary: "Make a login link",
         description: "As good as the one in a mail, and for whoever has it. It always asks for confirmation.",

@@ -6,7 +6,10 @@ import { quote, ValueError } from "../option/value-error.ts";
 /** A host and optional port (RFC 9110 §7.2), with nothing that could break out of a header or a URL. */
 const HOST = /^(?:[a-z0-9_.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/i;
 
-/** Whether a text can stand in `Host`. */
+/**
+ * Whether a text can stand in `Host`. `Bun.serve` leaves a request target as it was sent, dot segments and all, where the host
+ * is none that a URL parser takes (`1.2.3.400`, `a:99999`): the path would not be in the normal form that access is decided on.
+ */
 export function isHost(text: string): boolean {
   return HOST.test(text) && URL.canParse(`http://${text}/`);
 }

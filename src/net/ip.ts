@@ -1,9 +1,9 @@
 import ipaddr from "ipaddr.js";
 
-/** One network: `[address bytes, prefix length]` in the form `ipaddr.js` matches. */
-export type Network = { readonly text: string; readonly bytes: readonly number[]; readonly prefix: number };
-
 /** IP addresses in their one normal form, and the networks they are in. */
+
+/** A network in CIDR notation, the bytes of its first address, and the length of its prefix in bits. */
+export type Network = { readonly text: string; readonly bytes: readonly number[]; readonly prefix: number };
 
 /** Normal form of an address as text: IPv4 dotted, IPv6 as RFC 5952, an IPv4-mapped IPv6 address as its IPv4. */
 export type IpAddress = { readonly text: string; readonly bytes: readonly number[] };

@@ -1,5 +1,5 @@
 import { type Elysia, type Static, t } from "elysia";
-import { CURSOR, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../api/list.ts";
+import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../api/list.ts";
 import { type ApiHouse, addressOf, closeApi, isAdmin, notAllowed, openApi } from "../api/own.ts";
 import { badRequest, NOT_FOUND, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
@@ -13,43 +13,34 @@ import type { SessionRecord } from "./record.ts";
 /** `t.Integer` would also take a text. */
 const COUNT = t.Number({ minimum: 0, multipleOf: 1 });
 
-const Who = t.Object(
-  {
-    email: t.Union([t.String(), t.Null()], { description: "null for the operator" }),
-    proof: t.Object({ kind: t.String(), id: t.String() }, { description: "how they proved who they are" }),
-    created_at: t.Union([TIME, t.Null()]),
-    expires_at: t.Union([TIME, t.Null()]),
-    idle_expires_at: t.Union([TIME, t.Null()]),
-  },
-  { additionalProperties: false },
-);
+const Who = closed({
+  email: t.Union([t.String(), t.Null()], { description: "null for the operator" }),
+  proof: t.Object({ kind: t.String(), id: t.String() }, { description: "how they proved who they are" }),
+  created_at: t.Union([TIME, t.Null()]),
+  expires_at: t.Union([TIME, t.Null()]),
+  idle_expires_at: t.Union([TIME, t.Null()]),
+});
 
-const Session = t.Object(
-  {
-    id: t.String({ description: "names it, and opens nothing" }),
-    email: t.String(),
-    created_at: TIME,
-    seen_at: TIME,
-    expires_at: TIME,
-    ip: t.String(),
-    user_agent: t.String(),
-  },
-  { additionalProperties: false },
-);
+const Session = closed({
+  id: t.String({ description: "names it, and opens nothing" }),
+  email: t.String(),
+  created_at: TIME,
+  seen_at: TIME,
+  expires_at: TIME,
+  ip: t.String(),
+  user_agent: t.String(),
+});
 export type ListedSession = Static<typeof Session>;
 
-const User = t.Object(
-  {
-    email: t.String(),
-    allowed: t.Boolean({ description: "false for one that signed in and has been taken off the list since" }),
-    sessions: COUNT,
-    seen_at: t.Union([TIME, t.Null()], { description: "null for one that is not signed in" }),
-  },
-  { additionalProperties: false },
-);
+const User = closed({
+  email: t.String(),
+  allowed: t.Boolean({ description: "false for one that signed in and has been taken off the list since" }),
+  sessions: COUNT,
+  seen_at: t.Union([TIME, t.Null()], { description: "null for one that is not signed in" }),
+});
 export type ListedUser = Static<typeof User>;
 
-const Revoked = t.Object({ revoked: COUNT }, { additionalProperties: false });
+const Revoked = closed({ revoked: COUNT });
 
 const ID = t.String({ description: "as listed, or its beginning", pattern: "^[A-Za-z0-9_-]{1,64}$" });
 const EMAIL = t.Optional(t.String({ description: "of one address only", maxLength: 1000 }));
@@ -124,7 +115,7 @@ export function sessionApi(house: SessionHouse): Elysia {
       },
       {
         own: { needs: "user" },
-        query: t.Object({ email: EMAIL, cursor: CURSOR }, { additionalProperties: false }),
+        query: closed({ email: EMAIL, cursor: CURSOR }),
         response: { 200: pageOf(Session) },
         detail: { summary: "Sessions, oldest first", description: "One's own; the operator's are all." },
       },
@@ -144,7 +135,7 @@ export function sessionApi(house: SessionHouse): Elysia {
       },
       {
         own: { needs: "user", by: "session" },
-        query: t.Object({ email: EMAIL, all: ALL }, { additionalProperties: false }),
+        query: closed({ email: EMAIL, all: ALL }),
         response: { 200: Revoked },
         detail: {
           summary: "End sessions",
@@ -175,7 +166,7 @@ export function sessionApi(house: SessionHouse): Elysia {
       },
       {
         own: { needs: "admin" },
-        query: t.Object({ cursor: CURSOR }, { additionalProperties: false }),
+        query: closed({ cursor: CURSOR }),
         response: { 200: pageOf(User) },
         detail: { summary: "Addresses that are allowed by name or signed in, by address" },
       },

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { brandDirectory } from "../../src/brand/directory.ts";
+import { brandDirectory } from "../../src/brand/options.ts";
 import { ValueError } from "../../src/option/value-error.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 
