@@ -58,10 +58,14 @@ export function createClientReader(
   listener: ListenAddress["kind"],
 ): ClientReader {
   const isUsable = remembering(isHost);
-  const peerAt = remembering((address): Peer => {
-    const parsed = parseIp(address);
-    if (parsed === undefined) return { ip: address, trusted: false };
-    return { ip: parsed.text, trusted: isInNetworks(parsed, trusted) };
+  const peerOf = (ip: IpAddress): Peer => ({ ip: ip.text, trusted: isInNetworks(ip, trusted) });
+  const peerAt = remembering((text) => {
+    const address = parseIp(text);
+    return address === undefined ? { ip: text, trusted: false } : peerOf(address);
+  });
+  const hopAt = remembering((text) => {
+    const address = parseHop(text);
+    return address && peerOf(address);
   });
   // Whoever may open the unix socket was given that right by the file system. On TCP, a peer without an address is one
   // that has reset its connection already: nobody to believe, and nobody to answer.
@@ -69,15 +73,15 @@ export function createClientReader(
 
   /** The rightmost hop that is not a trusted proxy; an unparsable hop ends the walk at the last good one. */
   function walk(forwardedFor: string, peer: Peer): { ip: string; readable: boolean } {
-    let client = { ip: peer.ip, readable: true };
+    let { ip } = peer;
     const hops = forwardedFor.split(",");
     for (let index = hops.length - 1; index >= 0; index--) {
-      const hop = parseHop(hops[index] ?? "");
-      if (hop === undefined) return { ip: client.ip, readable: false };
-      client = { ip: hop.text, readable: true };
-      if (!isInNetworks(hop, trusted)) break;
+      const hop = hopAt(hops[index] ?? "");
+      if (hop === undefined) return { ip, readable: false };
+      ip = hop.ip;
+      if (!hop.trusted) break;
     }
-    return client;
+    return { ip, readable: true };
   }
 
   return (headers, peerAddress) => {
@@ -114,16 +118,16 @@ export function createClientReader(
   };
 }
 
-/** The same function, that works out each of its last answers once. */
+/** The same function, but for an answer that it gave a short while ago. What came to nothing is not kept: it may be long. */
 function remembering<T>(work: (text: string) => T): (text: string) => T {
   const known = new Map<string, T>();
   return (text) => {
-    let answer = known.get(text);
-    if (answer === undefined) {
-      answer = work(text);
-      if (known.size >= REMEMBERED) known.clear();
-      known.set(text, answer);
-    }
+    const before = known.get(text);
+    if (before !== undefined) return before;
+    const answer = work(text);
+    if (answer === undefined) return answer;
+    if (known.size >= REMEMBERED) known.clear();
+    known.set(text, answer);
     return answer;
   };
 }
