@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import type { Clock, Random } from "../clock.ts";
+import { type Clock, type Random, systemPause } from "../clock.ts";
 import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -20,7 +20,7 @@ export const NEVER_SENT = 0;
 
 export type Outbox = {
   /**
-   * Store a mail for sending and wakes the worker. Never talks to a mail server.
+   * Stores a mail for sending and wakes the worker. Never talks to a mail server.
    * @returns false if the outbox is full, whatever the mail; that is logged, once a minute.
    * @throws {StoreUnavailable} which is logged too.
    */
@@ -155,7 +155,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       const next = await store.nextDue();
       return next === undefined ? LONGEST_SLEEP : Math.max(next - clock.now(), SHORTEST_SLEEP);
     } catch (error) {
-      log.error("outbox store failed, will try again", { reason: messageOf(error) });
+      logStoreFailure(error);
       return STORE_RETRY;
     }
   }
@@ -166,14 +166,11 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     if (at >= wakeAt) return;
     wakeAt = at;
     clearTimeout(timer);
-    timer = setTimeout(
-      () => {
-        wakeAt = Number.POSITIVE_INFINITY;
-        void fill();
-      },
-      Math.min(wait, LONGEST_SLEEP),
-    );
-    timer.unref();
+    const wake = () => {
+      wakeAt = Number.POSITIVE_INFINITY;
+      void fill();
+    };
+    timer = setTimeout(wake, Math.min(wait, LONGEST_SLEEP)).unref();
   }
 
   /** One attempt, from claim to outcome. Never rejects. */
@@ -196,11 +193,8 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       await store.remove(entry.id);
       delivered.delete(entry.id);
     } catch (error) {
-      if (delivered.has(entry.id)) {
-        log.error("outbox store failed, will try again", { reason: messageOf(error) });
-        return;
-      }
-      await failed(entry, error);
+      if (delivered.has(entry.id)) logStoreFailure(error);
+      else await failed(entry, error);
     }
   }
 
@@ -214,8 +208,12 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       say("mail failed, will try again", { to: entry.to, attempt: entry.attempts, reason });
       await store.postpone(entry.id, next, entry.attempts);
     } catch (storeError) {
-      log.error("outbox store failed, will try again", { reason: messageOf(storeError) });
+      logStoreFailure(storeError);
     }
+  }
+
+  function logStoreFailure(error: unknown): void {
+    log.error("outbox store failed, will try again", { reason: messageOf(error) });
   }
 
   /** Keeps back what is over the ceiling, unless its link is worth nothing by the time that there is room. Not told for each. */
@@ -251,7 +249,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
    * not show. The cooldown was given back with that answer, so there is another one.
    */
   function addReserved(entry: OutboxEntry): void {
-    const timer = setTimeout(async () => {
+    setTimeout(async () => {
       try {
         const rule = { limit: 1, windowMs: FULL_COOLDOWN };
         if (!(await limits.hit(`full:${entry.cooldownKey ?? entry.to}`, rule)).allowed) return;
@@ -259,8 +257,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       } catch (error) {
         log.error("mail not queued", { to: entry.to, reason: messageOf(error) });
       }
-    }, soon());
-    timer.unref();
+    }, soon()).unref();
   }
 
   /**
@@ -268,15 +265,10 @@ export function createOutbox(settings: OutboxSettings): Outbox {
    * what is never sent waits for none of them.
    */
   function discardLater(id: string, wait: number): void {
-    const timer = setTimeout(async () => {
-      if (roomFor(false) > 0) return;
-      try {
-        await store.remove(id);
-      } catch {
-        // The worker comes to it some day.
-      }
-    }, wait);
-    timer.unref();
+    setTimeout(() => {
+      // Where it cannot be removed, the worker comes to it some day.
+      if (roomFor(false) <= 0) store.remove(id).catch(() => {});
+    }, wait).unref();
   }
 
   /** From 0 to 1. */
@@ -349,12 +341,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       running = false;
       clearTimeout(timer);
       wakeAt = Number.POSITIVE_INFINITY;
-      let giveUpWaiting: ReturnType<typeof setTimeout> | undefined;
-      const patience = new Promise<void>((resolve) => {
-        giveUpWaiting = setTimeout(resolve, STOP_PATIENCE);
-      });
-      await Promise.race([settled(), patience]);
-      clearTimeout(giveUpWaiting);
+      await Promise.race([settled(), systemPause(STOP_PATIENCE)]);
     },
     underway: () => underway.size,
   };
