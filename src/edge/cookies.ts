@@ -77,16 +77,14 @@ export function setCookieName(line: string): string {
   return (equals === -1 ? "" : pair.slice(0, equals)).trim();
 }
 
-export type CookieAttributes = {
-  readonly maxAgeSeconds: number;
-  readonly secure: boolean;
-  readonly domain: string | undefined;
-};
-
 /** A `Set-Cookie` line: `HttpOnly`, `SameSite=Lax`, `Path=/`. A lifetime of 0 expires the cookie. */
-export function setCookieLine(name: string, value: string, attributes: CookieAttributes): string {
-  let line = `${name}=${value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${attributes.maxAgeSeconds}`;
-  if (attributes.secure) line += "; Secure";
-  if (attributes.domain !== undefined) line += `; Domain=${attributes.domain}`;
+export function setCookieLine(
+  name: string,
+  value: string,
+  { maxAgeSeconds, secure, domain }: { maxAgeSeconds: number; secure: boolean; domain?: string | undefined },
+): string {
+  let line = `${name}=${value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}`;
+  if (secure) line += "; Secure";
+  if (domain !== undefined) line += `; Domain=${domain}`;
   return line;
 }

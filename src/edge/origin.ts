@@ -6,18 +6,6 @@ import { ACCESS_REFUSED } from "./audit.ts";
 /** Whether a request that changes something, or opens a WebSocket, comes from a page that may send it. */
 
 /**
- * For Runegate's own forms. A browser says where the page was (`Sec-Fetch-Site`, `Origin`); a client that says neither is
- * no browser, and carries no cookie of anybody else's.
- */
-export function mayPost(headers: Headers, allowed: ReadonlySet<string>): boolean {
-  const origin = headers.get("origin");
-  if (origin !== null && allowed.has(origin)) return true;
-  const site = headers.get("sec-fetch-site");
-  if (site !== null) return site === "same-origin" || (site === "none" && origin === null);
-  return origin === null;
-}
-
-/**
  * For WebSocket handshakes to the application (cross-site WebSocket hijacking): the same-origin policy does not cover
  * them, so the `Origin` that every browser sends is checked here (RFC 6455 §10.2).
  */
@@ -27,12 +15,24 @@ export function mayOpenWebSocket(headers: Headers, allowed: "*" | ReadonlySet<st
   return origin === null || allowed.has(origin);
 }
 
-/** Lets a POST go on that a page of ours sent. @throws {Refusal} */
+/**
+ * Lets a POST go on that a page of ours sent, or no browser. A browser says where the page was (`Sec-Fetch-Site`, `Origin`); a
+ * client that says neither is no browser, and carries no cookie of anybody else's.
+ * @throws {Refusal}
+ */
 export type PostGuard = (arrival: Arrival) => void;
 
 export function createPostGuard(allowed: ReadonlySet<string>, audit: Audit): PostGuard {
+  function isOurs(headers: Headers): boolean {
+    const origin = headers.get("origin");
+    if (origin !== null && allowed.has(origin)) return true;
+    const site = headers.get("sec-fetch-site");
+    if (site !== null) return site === "same-origin" || (site === "none" && origin === null);
+    return origin === null;
+  }
+
   return ({ request, client, target }) => {
-    if (mayPost(request.headers, allowed)) return;
+    if (isOurs(request.headers)) return;
     audit(ACCESS_REFUSED, { client: client.ip, reason: "cross_site", path: target.path });
     throw new Refusal({
       status: 403,

@@ -110,27 +110,15 @@ export function mailboxOf(address: Address): string {
 
 /** UTS #39 §5.1, "single script", with the East Asian scripts that are written together counted as one. */
 function mixesScripts(label: string): boolean {
-  const letters = [...label].filter((char) => !/[\p{Script=Common}\p{Script=Inherited}]/u.test(char));
-  if (letters.length === 0) return false;
-  return !SCRIPTS.some((script) => letters.every((char) => script.test(char)));
+  return !SCRIPTS.some((script) => script.test(label));
 }
 
-const SCRIPTS = [
-  /\p{Script=Latin}/u,
-  /\p{Script=Cyrillic}/u,
-  /\p{Script=Greek}/u,
-  /\p{Script=Arabic}/u,
-  /\p{Script=Hebrew}/u,
-  /\p{Script=Devanagari}/u,
-  /\p{Script=Bengali}/u,
-  /\p{Script=Tamil}/u,
-  /\p{Script=Telugu}/u,
-  /\p{Script=Thai}/u,
-  /\p{Script=Georgian}/u,
-  /\p{Script=Armenian}/u,
-  /\p{Script=Ethiopic}/u,
-  /\p{Script=Khmer}/u,
-  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u,
-  /[\p{Script=Han}\p{Script=Bopomofo}]/u,
-  /[\p{Script=Han}\p{Script=Hangul}]/u,
-];
+const ALONE =
+  "Latin Cyrillic Greek Arabic Hebrew Devanagari Bengali Tamil Telugu Thai Georgian Armenian Ethiopic Khmer";
+const TOGETHER = ["Han Hiragana Katakana", "Han Bopomofo", "Han Hangul"];
+
+/** Each matches what is written in its scripts, with what is common to all of them: digits, hyphens, accents. */
+const SCRIPTS = [...ALONE.split(" "), ...TOGETHER].map((scripts) => {
+  const classes = `${scripts} Common Inherited`.split(" ").map((script) => `\\p{Script=${script}}`);
+  return new RegExp(`^[${classes.join("")}]*$`, "u");
+});

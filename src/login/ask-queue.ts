@@ -1,21 +1,5 @@
 import type { Pause } from "../clock.ts";
 
-/**
- * Asking for login links, beside the way of those who are signed in. What an ask costs (limits, signatures, a mail in the store)
- * is done for a few at a time and for no more than so many a second, however many ask; nothing here knows an address, so that
- * everybody waits or is turned away alike.
- */
-export type AskQueue = {
-  isFull(): boolean;
-  /** Does `work` when it is its turn. @returns undefined if the queue is full. */
-  run<T>(work: () => Promise<T>): Promise<T> | undefined;
-  /**
-   * To be awaited before somebody hears that the queue is full: whoever asks again as soon as they have their answer would
-   * otherwise keep the process busy with answering them.
-   */
-  beforeRefusal(): Promise<void>;
-};
-
 /** Of those who wait. The last of them has an answer after {@link ROOM} times {@link GAP_MS}. */
 export const ROOM = 100;
 /** Between two that begin: 25 a second, which is more than most mail servers take. */
@@ -25,7 +9,12 @@ const AT_ONCE = 4;
 /** Up to twice as long, so that those who were refused together do not come back together. */
 const REFUSAL_MS = 1_000;
 
-export function createAskQueue(pause: Pause): AskQueue {
+/**
+ * Asking for login links, beside the way of those who are signed in. What an ask costs (limits, signatures, a mail in the store)
+ * is done for a few at a time and for no more than so many a second, however many ask; nothing here knows an address, so that
+ * everybody waits or is turned away alike.
+ */
+export function createAskQueue(pause: Pause) {
   const waiting: Array<() => Promise<unknown>> = [];
   let underWay = 0;
   let resting = false;
@@ -51,7 +40,8 @@ export function createAskQueue(pause: Pause): AskQueue {
   return {
     isFull,
 
-    run<T>(work: () => Promise<T>) {
+    /** Does `work` when it is its turn. @returns undefined if the queue is full. */
+    run<T>(work: () => Promise<T>): Promise<T> | undefined {
       if (isFull()) return undefined;
       const { promise, resolve, reject } = Promise.withResolvers<T>();
       waiting.push(() => work().then(resolve, reject));
@@ -59,6 +49,10 @@ export function createAskQueue(pause: Pause): AskQueue {
       return promise;
     },
 
+    /**
+     * To be awaited before somebody hears that the queue is full: whoever asks again as soon as they have their answer would
+     * otherwise keep the process busy with answering them.
+     */
     beforeRefusal: () => pause(REFUSAL_MS * (1 + Math.random())),
   };
 }

@@ -26,10 +26,6 @@ export function createLoginCookie(secure: boolean): LoginCookie {
       return others.length === 0 ? value : undefined;
     },
     line: (value, maxAgeMs) =>
-      setCookieLine(name, value, {
-        maxAgeSeconds: Math.max(0, Math.ceil(maxAgeMs / 1000)),
-        secure,
-        domain: undefined,
-      }),
+      setCookieLine(name, value, { maxAgeSeconds: Math.max(0, Math.ceil(maxAgeMs / 1000)), secure }),
   };
 }

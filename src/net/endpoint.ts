@@ -1,9 +1,7 @@
 import { isIPv4, isIPv6 } from "node:net";
-import ipaddr from "ipaddr.js";
 import { quote, ValueError } from "../option/value-error.ts";
 import { list, socketPath } from "../option/values.ts";
-import type { Network } from "./ip.ts";
-import { parseIp } from "./ip.ts";
+import { type Network, networkOf, parseIp } from "./ip.ts";
 
 export type ListenAddress =
   | { readonly kind: "tcp"; readonly hostname: string; readonly port: number }
@@ -113,17 +111,12 @@ function network(text: string): Network {
   if (prefix < 0 || prefix > bits) {
     throw new ValueError(`has no prefix length from ${written - bits} to ${written}: ${quote(text)}`, remedy);
   }
-  return masked(text, address.bytes, prefix);
-}
-
-function masked(text: string, bytes: readonly number[], prefix: number): Network {
-  const start = bytes.map((byte, index) => byte & (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))));
-  const canonical = `${ipaddr.fromByteArray(start).toString()}/${prefix}`;
-  if (start.some((byte, index) => byte !== bytes[index])) {
+  const whole = networkOf(address.bytes, prefix);
+  if (whole.bytes.some((byte, index) => byte !== address.bytes[index])) {
     throw new ValueError(
       `has address bits beyond its prefix: ${quote(text)}`,
-      `Write ${canonical} for the whole network, or the address alone for one machine.`,
+      `Write ${whole.text} for the whole network, or the address alone for one machine.`,
     );
   }
-  return { text: canonical, bytes: start, prefix };
+  return whole;
 }

@@ -34,18 +34,22 @@ export function isPrivate(text: string): boolean {
   return address !== undefined && PRIVATE.has(ipaddr.fromByteArray([...address.bytes]).range());
 }
 
-export function isInNetworks(address: IpAddress, networks: readonly Network[]): boolean {
-  return networks.some((network) => isInNetwork(address.bytes, network));
+export function isInNetworks({ bytes }: IpAddress, networks: readonly Network[]): boolean {
+  return networks.some(
+    (network) =>
+      network.bytes.length === bytes.length &&
+      startOf(bytes, network.prefix).every((byte, index) => byte === network.bytes[index]),
+  );
 }
 
-function isInNetwork(bytes: readonly number[], network: Network): boolean {
-  if (bytes.length !== network.bytes.length) return false;
-  for (let bit = 0; bit < network.prefix; bit += 8) {
-    const index = bit >> 3;
-    const mask = network.prefix - bit >= 8 ? 0xff : 0xff & (0xff << (8 - (network.prefix - bit)));
-    if (((bytes[index] ?? 0) & mask) !== ((network.bytes[index] ?? 0) & mask)) return false;
-  }
-  return true;
+/** The network of this size that an address is in. */
+export function networkOf(bytes: readonly number[], prefix: number): Network {
+  const start = startOf(bytes, prefix);
+  return { text: `${ipaddr.fromByteArray(start).toString()}/${prefix}`, bytes: start, prefix };
+}
+
+function startOf(bytes: readonly number[], prefix: number): number[] {
+  return bytes.map((byte, index) => byte & (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))));
 }
 
 /**
@@ -56,14 +60,8 @@ function isInNetwork(bytes: readonly number[], network: Network): boolean {
 export function limitKeysOf(ip: string): LimitKeys {
   const bytes = parseIp(ip)?.bytes;
   if (bytes?.length !== 16) return [ip];
-  const group = (index: number) => ((bytes[index] ?? 0) << 8) | (bytes[index + 1] ?? 0);
-  const site = [0, 2, 4].map((index) => group(index).toString(16)).join(":");
-  const subnet = group(6);
-  return [
-    `${site}:${subnet.toString(16)}::/64`,
-    `${site}:${(subnet & 0xff00).toString(16)}::/56`,
-    `${site}::/48`,
-  ];
+  const within = (prefix: number) => networkOf(bytes, prefix).text;
+  return [within(64), within(56), within(48)];
 }
 
 /** The narrowest, and for IPv6 the wider ones it is in. */

@@ -42,8 +42,6 @@ export class TicketError extends Error {
   }
 }
 
-export type TicketSettings = { readonly audience: string; readonly clock: Clock };
-
 export type Tickets = {
   sign<T>(kind: TicketKind<T>, ticket: NoInfer<T> & Grant): string;
   /** @throws {TicketError} */
@@ -63,7 +61,7 @@ const ISSUER = "runegate";
 /** A JWT with these claims stays far below this; longer ones are not worth a hash. */
 const MAX_TOKEN = 8192;
 
-export function createTickets(keys: Keys, { audience, clock }: TicketSettings): Tickets {
+export function createTickets(keys: Keys, { audience, clock }: { audience: string; clock: Clock }): Tickets {
   const keysOf = ({ typ, purpose = typ }: Pick<TicketKind<unknown>, "typ" | "purpose">) =>
     keys.for(purpose, "jwt");
 

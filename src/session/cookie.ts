@@ -21,8 +21,7 @@ export function createSessionCookie(
   const line = (value: string, maxAgeSeconds: number) =>
     setCookieLine(name, value, { maxAgeSeconds, secure, domain });
   // Left from before a domain was configured, it would be sent beside the one for the domain.
-  const hostOnly =
-    domain === undefined ? [] : [setCookieLine(name, "", { maxAgeSeconds: 0, secure, domain: undefined })];
+  const hostOnly = domain === undefined ? [] : [setCookieLine(name, "", { maxAgeSeconds: 0, secure })];
   return {
     name,
     accepts: isSessionCookie,
