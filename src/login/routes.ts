@@ -3,6 +3,7 @@ import {
   type Failure,
   failure,
   json,
+  NOT_UNDERSTOOD,
   page,
   Refusal,
   redirect,
@@ -66,41 +67,41 @@ export function loginRoom(house: House): Room {
 
   async function ask(arrival: Arrival): Promise<Response> {
     house.guardPost(arrival);
-    const fields = await readFields(arrival.request);
-    const wanted = fields.next ?? "";
+    const { email: typed = "", next: wanted = "" } = await readFields(arrival.request);
     const next = nextOf(arrival, wanted);
     const shown = wanted === "" ? "" : next;
     const person = isNavigation(arrival.request.headers);
+    /** A person gets the form once more, with what is wrong. */
+    function refuse(refusal: Failure): Response {
+      if (!person) return failure(arrival, refusal);
+      const { status, message, headers } = refusal;
+      return page(loginPage({ next: shown, email: typed, error: message }), status, headers);
+    }
 
     let email: Address;
     try {
-      email = parseAddress(fields.email ?? "");
+      email = parseAddress(typed);
     } catch (error) {
       if (!(error instanceof AddressError)) throw error;
       audit(LOGIN_REFUSED, { client: arrival.client.ip, reason: error.problem });
-      if (person) {
-        return page(loginPage({ next: shown, email: fields.email ?? "", error: error.message }), 400);
-      }
-      return json({ error: error.code, message: error.message, request_id: arrival.id }, 400);
+      const { code, message } = error;
+      return refuse({ status: 400, error: code, title: NOT_UNDERSTOOD, message });
     }
 
     const device = describeDevice(arrival.request.headers.get("user-agent"));
     const asked = await service.ask({ email, next, client: arrival.client, device });
-    if (asked.outcome !== "accepted") {
-      const { retryAfterMs } = asked;
-      const refusal =
-        asked.outcome === "busy" ? busyRefusal(retryAfterMs) : limitRefusal(asked.scope, retryAfterMs);
-      if (!person) return failure(arrival, refusal);
-      return page(loginPage({ next: shown, email, error: refusal.message }), refusal.status, refusal.headers);
-    }
-    const cookie: ExtraHeaders = [
-      ["Set-Cookie", loginCookie.line(asked.loginCookie, asked.expiresAt - clock.now())],
-    ];
-    if (person) {
-      const mailbox = showsMailbox(arrival);
-      return page(sentPage({ email, expiryMinutes, next: shown, mailbox }), 200, cookie);
-    }
-    return json({ message: ASKED }, 200, cookie);
+    if (asked.outcome === "busy") return refuse(busyRefusal(asked.retryAfterMs));
+    if (asked.outcome === "limited") return refuse(limitRefusal(asked.scope, asked.retryAfterMs));
+    const cookie = loginCookie.line(asked.loginCookie, asked.expiresAt - clock.now());
+    const headers: ExtraHeaders = [["Set-Cookie", cookie]];
+    if (!person) return json({ message: ASKED }, 200, headers);
+    return page(sent(arrival, { email, next: shown }), 200, headers);
+  }
+
+  function sent(arrival: Arrival, shown: { email: Address; next: string; error?: string }): string {
+    // To the development mailbox, if mail goes there, for whoever may read it.
+    const mailbox = house.mailbox !== undefined && mayReadMailbox(arrival);
+    return sentPage({ ...shown, expiryMinutes, mailbox });
   }
 
   /** @throws {Refusal} if no further attempt may be made. */
