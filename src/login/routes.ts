@@ -25,7 +25,7 @@ import { LOGIN_REFUSED, REDEMPTION_REFUSED } from "./audit.ts";
 import { describeDevice } from "./device.ts";
 import { safeNext } from "./next.ts";
 import type { Redeemed, Redeemer } from "./service.ts";
-import { isLoginToken, type LoginTicket } from "./ticket.ts";
+import { isLoginToken } from "./ticket.ts";
 
 /** `/login` and `/auth`: from a visitor's address to a session (CONTRACT section 2). */
 
@@ -112,25 +112,15 @@ export function loginRoom(house: House): Room {
     throw new Refusal(limitRefusal("IP", outcome.retryAfterMs));
   }
 
-  /** Whether a GET of this link may sign in (CONTRACT section 2). */
-  async function mayRedeemByGet(arrival: Arrival, ticket: LoginTicket): Promise<boolean> {
-    // A link that an operator printed belongs to no browser.
-    if (!isDeliberate(arrival) || ticket.binding === undefined) return false;
-    if (options.linkConfirm === "never") return true;
-    return options.linkConfirm === "auto" && service.isBoundTo(ticket, loginCookie.read(arrival));
-  }
-
   async function openLink(arrival: Arrival): Promise<Response> {
     // Only what could redeem is an attempt: a page elsewhere must not use up its visitor's with images or frames of links.
-    if (isDeliberate(arrival)) await countAttempt(arrival);
+    const deliberate = isDeliberate(arrival);
+    if (deliberate) await countAttempt(arrival);
     const token = new URLSearchParams(arrival.target.search).get("token") ?? "";
     if (token === "") throw new Refusal(MISSING_TOKEN);
-    const ticket = valid(await service.inspect(token, arrival.client));
-    if (await mayRedeemByGet(arrival, ticket)) {
-      return signedIn(302, arrival, valid(await service.redeemLink(ticket, redeemerOf(arrival))));
-    }
-    if (await service.isSpent(ticket, arrival.client)) throw new Refusal(INVALID_LINK);
-    const { email, issuedAt: requestedAt, from, next } = ticket;
+    const worth = valid(await service.openLink(token, redeemerOf(arrival), deliberate));
+    if ("cookie" in worth) return signedIn(302, arrival, worth);
+    const { email, issuedAt: requestedAt, from, next } = worth;
     return page(confirmPage({ email, token, requestedAt, from, next }));
   }
 
@@ -138,21 +128,14 @@ export function loginRoom(house: House): Room {
     house.guardPost(arrival);
     await countAttempt(arrival);
     const { token = "", code = "" } = await readFields(arrival.request);
-    const redeemed = token === "" ? await redeemCode(arrival, code) : await redeemToken(arrival, token);
+    if (token === "" && code === "") throw new Refusal(MISSING_TOKEN);
+    const by = redeemerOf(arrival);
+    const redeemed =
+      token === "" ? await service.redeemCode(code, by) : valid(await service.redeemLink(token, by));
     if (redeemed === undefined) return wrongCode(arrival);
     if (isNavigation(arrival.request.headers)) return signedIn(303, arrival, redeemed);
     const next = nextOf(arrival, redeemed.next);
     return json({ message: "Signed in.", next }, 200, sessionHeaders(redeemed));
-  }
-
-  async function redeemToken(arrival: Arrival, token: string): Promise<Redeemed> {
-    const ticket = valid(await service.inspect(token, arrival.client));
-    return valid(await service.redeemLink(ticket, redeemerOf(arrival)));
-  }
-
-  async function redeemCode(arrival: Arrival, code: string): Promise<Redeemed | undefined> {
-    if (code === "") throw new Refusal(MISSING_TOKEN);
-    return service.redeemCode(code, loginCookie.read(arrival), redeemerOf(arrival));
   }
 
   async function wrongCode(arrival: Arrival): Promise<Response> {
@@ -176,6 +159,7 @@ export function loginRoom(house: House): Room {
     return {
       client: arrival.client,
       userAgent: arrival.request.headers.get("user-agent") ?? "",
+      loginCookie: loginCookie.read(arrival),
       oldSessions: sessionCookie.read(arrival),
     };
   }

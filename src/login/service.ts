@@ -40,16 +40,17 @@ export type LoginService = {
   ask(request: Ask): Promise<Asked>;
   /** A link for an operator to hand over: tied to no browser, so it always asks for confirmation. */
   mintLink(email: Address, next: string): string;
-  /** Looks at a link without spending it. Undefined if it is worth nothing, as with those below. */
-  inspect(token: string, client: Client): Promise<LoginTicket | undefined>;
-  /** Whether a link has been used already. A false is no promise. @throws {StoreUnavailable} */
-  isSpent(ticket: LoginTicket, client: Client): Promise<boolean>;
-  /** Whether this browser is the one that asked for the link. */
-  isBoundTo(ticket: LoginTicket, loginCookie: string | undefined): Promise<boolean>;
+  /**
+   * What a link is worth to a browser that opens it: a session; or only its ticket, where somebody has to confirm first; or
+   * nothing, as with those below.
+   * @param isDeliberate false where nobody has decided on it: such a request never redeems.
+   * @throws {StoreUnavailable}
+   */
+  openLink(token: string, by: Redeemer, isDeliberate: boolean): Promise<Redeemed | LoginTicket | undefined>;
   /** @throws {StoreUnavailable} */
-  redeemLink(ticket: LoginTicket, by: Redeemer): Promise<Redeemed | undefined>;
+  redeemLink(token: string, by: Redeemer): Promise<Redeemed | undefined>;
   /** @throws {StoreUnavailable} */
-  redeemCode(typed: string, loginCookie: string | undefined, by: Redeemer): Promise<Redeemed | undefined>;
+  redeemCode(typed: string, by: Redeemer): Promise<Redeemed | undefined>;
   /** What the browser's login cookie says is under way, for the page that asks for the code. */
   pending(loginCookie: string | undefined): Promise<LoginRequest | undefined>;
 };
@@ -72,6 +73,7 @@ export type Asked =
 export type Redeemer = {
   readonly client: Client;
   readonly userAgent: string;
+  readonly loginCookie: string | undefined;
   /** Cookies of the sessions it had before, which end. */
   readonly oldSessions: readonly string[];
 };
@@ -94,6 +96,7 @@ export type LoginSettings = {
   readonly baseUrl: string;
   readonly allowedEmails: ReadonlySet<Address>;
   readonly magicLinkExpiry: number;
+  readonly linkConfirm: "auto" | "always" | "never";
   readonly keys: Keys;
   readonly template: MailTemplate;
   readonly store: Pick<Store, "records" | "since">;
@@ -201,33 +204,39 @@ export function createLoginService(settings: LoginSettings): LoginService {
     return { outcome: "accepted", loginCookie, expiresAt };
   }
 
-  function refuse(reason: RefusedReason, client: Client, email?: Address): undefined {
+  function refuse(reason: RefusedReason, { client }: Redeemer, email?: Address): undefined {
     audit(REDEMPTION_REFUSED, { client: client.ip, reason, subject: email });
   }
 
   async function redeem(ticket: Login, how: "link" | "code", by: Redeemer): Promise<Redeemed | undefined> {
-    if (!policy.allows(ticket.email)) return refuse("not_allowed", by.client, ticket.email);
+    try {
+      return await signIn(ticket, how, by);
+    } catch (error) {
+      // A redemption that the store kept from happening is an event too.
+      if (error instanceof StoreUnavailable) refuse("store_unavailable", by, ticket.email);
+      throw error;
+    }
+  }
+
+  async function signIn(ticket: Login, how: "link" | "code", by: Redeemer): Promise<Redeemed | undefined> {
+    const { email, next, jti, issuedAt, expiresAt } = ticket;
+    if (!policy.allows(email)) return refuse("not_allowed", by, email);
     // Everything that can be asked before is, so that a store that stumbles costs nobody their link.
     const old = await sessions.findAll(by.oldSessions);
-    if (!(await spent.spend(ticket.jti, ticket.expiresAt))) return refuse("spent", by.client, ticket.email);
+    if (!(await spent.spend(jti, expiresAt))) return refuse("spent", by, email);
     // Asked when the mark is made: whatever the store forgets before, it has begun anew by now.
-    if (isBefore(await store.since(), ticket.issuedAt)) {
-      return refuse("before_store", by.client, ticket.email);
-    }
-    const { cookie, record } = await sessions.start({
-      email: ticket.email,
-      ip: by.client.ip,
-      userAgent: by.userAgent,
-    });
-    await known.add(ticket.email);
+    if (isBefore(await store.since(), issuedAt)) return refuse("before_store", by, email);
+    const { client, userAgent } = by;
+    const { cookie, record } = await sessions.start({ email, ip: client.ip, userAgent });
+    await known.add(email);
     for (const { record: before } of old) {
       // The new session stands; the old one, if it cannot be ended now, runs out by itself.
       await sessions.end(before.id).catch(() => {});
     }
     // Whoever has the mailbox may ask again for their next device. That it cannot be given back costs nobody the login.
-    await (async () => limiter.release(limiter.mailKey(ticket.email)))().catch(() => {});
-    audit(REDEEMED, { subject: ticket.email, client: by.client.ip, by: how, session: record.id });
-    return { cookie, next: ticket.next };
+    await (async () => limiter.release(limiter.mailKey(email)))().catch(() => {});
+    audit(REDEEMED, { subject: email, client: client.ip, by: how, session: record.id });
+    return { cookie, next };
   }
 
   /** A beginning in the future is that of a clock which was wrong, and says nothing: nobody could sign in until then. */
@@ -235,24 +244,33 @@ export function createLoginService(settings: LoginSettings): LoginService {
     return since <= clock.now() + CLOCK_SKEW_MS && issuedAt < Math.floor(since / 1000) * 1000;
   }
 
-  /** A redemption that the store kept from happening is an event too. */
-  async function audited<T>(email: Address, by: Redeemer, redemption: Promise<T>): Promise<T> {
+  /** Looks at a link without spending it. */
+  async function inspect(token: string, by: Redeemer): Promise<LoginTicket | undefined> {
     try {
-      return await redemption;
+      return await tickets.verify(LOGIN_LINK, token);
     } catch (error) {
-      if (error instanceof StoreUnavailable) refuse("store_unavailable", by.client, email);
+      if (error instanceof TicketError) return refuse(`token_${error.problem}`, by);
       throw error;
     }
   }
 
   async function pending(loginCookie: string | undefined): Promise<LoginRequest | undefined> {
-    if (loginCookie === undefined) return undefined;
     try {
-      return await tickets.verify(LOGIN_REQUEST, loginCookie);
+      return loginCookie === undefined ? undefined : await tickets.verify(LOGIN_REQUEST, loginCookie);
     } catch (error) {
       if (error instanceof TicketError) return undefined;
       throw error;
     }
+  }
+
+  /** Whether opening a link is enough (CONTRACT section 2). */
+  async function needsNoButton({ binding }: LoginTicket, { loginCookie }: Redeemer): Promise<boolean> {
+    // A link that an operator printed belongs to no browser.
+    if (binding === undefined) return false;
+    if (settings.linkConfirm !== "auto") return settings.linkConfirm === "never";
+    // The browser that asked.
+    const request = await pending(loginCookie);
+    return request !== undefined && sameSecret(bindingOf(request.secret), binding);
   }
 
   function matches(request: LoginRequest, code: string): boolean {
@@ -272,39 +290,28 @@ export function createLoginService(settings: LoginSettings): LoginService {
       return linkOf(tickets.sign(LOGIN_LINK, ticket));
     },
 
-    async inspect(token, client) {
-      try {
-        return await tickets.verify(LOGIN_LINK, token);
-      } catch (error) {
-        if (error instanceof TicketError) return refuse(`token_${error.problem}`, client);
-        throw error;
-      }
+    async openLink(token, by, isDeliberate) {
+      const ticket = await inspect(token, by);
+      if (ticket === undefined) return undefined;
+      if (isDeliberate && (await needsNoButton(ticket, by))) return redeem(ticket, "link", by);
+      return (await spent.has(ticket.jti)) ? refuse("spent", by, ticket.email) : ticket;
     },
 
-    async isSpent({ jti, email }, client) {
-      const isSpent = await spent.has(jti);
-      if (isSpent) refuse("spent", client, email);
-      return isSpent;
+    async redeemLink(token, by) {
+      const ticket = await inspect(token, by);
+      return ticket && redeem(ticket, "link", by);
     },
 
-    async isBoundTo(ticket, loginCookie) {
-      if (ticket.binding === undefined) return false;
-      const request = await pending(loginCookie);
-      return request !== undefined && sameSecret(bindingOf(request.secret), ticket.binding);
-    },
-
-    redeemLink: (ticket, by) => audited(ticket.email, by, redeem(ticket, "link", by)),
-
-    async redeemCode(typed, loginCookie, by) {
-      const request = await pending(loginCookie);
-      if (request === undefined) return refuse("no_login_cookie", by.client);
+    async redeemCode(typed, by) {
+      const request = await pending(by.loginCookie);
+      if (request === undefined) return refuse("no_login_cookie", by);
       const code = parseCode(typed);
       // A slip that cannot be a code at all is not a try at guessing one.
-      if (code === undefined) return refuse("wrong_code", by.client, request.email);
+      if (code === undefined) return refuse("wrong_code", by, request.email);
       const tries = await limiter.code(request.jti, request.expiresAt - request.issuedAt);
-      if (!tries.allowed) return refuse("too_many_tries", by.client, request.email);
-      if (!matches(request, code)) return refuse("wrong_code", by.client, request.email);
-      return audited(request.email, by, redeem(request, "code", by));
+      if (!tries.allowed) return refuse("too_many_tries", by, request.email);
+      if (!matches(request, code)) return refuse("wrong_code", by, request.email);
+      return redeem(request, "code", by);
     },
 
     pending,

@@ -34,7 +34,6 @@ export type TicketProblem =
   | "claims";
 
 export class TicketError extends Error {
-  readonly code = "ticket_refused";
   readonly problem: TicketProblem;
   constructor(problem: TicketProblem) {
     super(`ticket refused: ${problem}`);
