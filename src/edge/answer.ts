@@ -87,12 +87,10 @@ const RETRY_SECONDS = 10;
 /** An empty reference is the page's own address (RFC 3986 §4.4), query included. */
 const TRY_AGAIN = { href: "", label: "Try again" };
 
-export function page(html: string, status = 200, extra: ExtraHeaders = []): Response {
-  const headers = ownHeaders("text/html; charset=utf-8", extra);
-  headers.set("Content-Length", String(Buffer.byteLength(html)));
-  if (!headers.has("Content-Security-Policy")) headers.set("Content-Security-Policy", PAGE_POLICY);
-  headers.append("Vary", "Accept, Sec-Fetch-Mode, Cookie");
-  return new Response(html, { status, headers });
+export function page(html: string, status = 200, extra: ExtraHeaders = [], policy = PAGE_POLICY): Response {
+  const vary = "Accept, Sec-Fetch-Mode, Cookie";
+  const headers: ExtraHeaders = [["Content-Security-Policy", policy], ["Vary", vary], ...extra];
+  return answer(status, html, "text/html; charset=utf-8", headers);
 }
 
 export function json(body: object, status = 200, extra: ExtraHeaders = []): Response {
@@ -101,27 +99,36 @@ export function json(body: object, status = 200, extra: ExtraHeaders = []): Resp
 
 /** @param text that is JSON already */
 export function jsonText(text: string, status = 200, extra: ExtraHeaders = []): Response {
-  const headers = ownHeaders("application/json; charset=utf-8", extra);
-  headers.set("Content-Length", String(Buffer.byteLength(text)));
-  return new Response(text, { status, headers });
+  return answer(status, text, "application/json; charset=utf-8", extra);
 }
 
 export function noContent(): Response {
-  return new Response(null, { status: 204, headers: ownHeaders(undefined, []) });
+  return answer(204, null, undefined, []);
+}
+
+/** A redirect to a path of this host. Callers pass re-serialized paths only, never what was sent. */
+export function redirect(status: 302 | 303 | 308, location: string, extra: ExtraHeaders = []): Response {
+  return answer(status, "", undefined, [["Location", location], ...extra]);
+}
+
+function answer(
+  status: number,
+  body: string | null,
+  type: string | undefined,
+  extra: ExtraHeaders,
+): Response {
+  const headers = new Headers();
+  if (type !== undefined) headers.set("Content-Type", type);
+  for (const [name, value] of OWN_HEADERS) headers.set(name, value);
+  for (const [name, value] of extra) headers.append(name, value);
+  if (body !== null) headers.set("Content-Length", String(Buffer.byteLength(body)));
+  return new Response(body || null, { status, headers });
 }
 
 /** Bytes of an answer's body, for the request line; undefined where nobody counted them. */
 export function announcedLength({ headers }: Response): number | undefined {
   const length = headers.get("content-length");
   return length === null ? undefined : Number(length);
-}
-
-/** A redirect to a path of this host. Callers pass re-serialized paths only, never what was sent. */
-export function redirect(status: 302 | 303 | 308, location: string, extra: ExtraHeaders = []): Response {
-  const headers = ownHeaders(undefined, extra);
-  headers.set("Location", location);
-  headers.set("Content-Length", "0");
-  return new Response(null, { status, headers });
 }
 
 /** The request as far as it was understood. */
@@ -142,13 +149,6 @@ export function failure(arrival: Asked, what: Failure): Response {
   const html = errorPage({ ...shown, action: TRY_AGAIN, retrySeconds: RETRY_SECONDS });
   // HTML Standard, "the Refresh header": without a URL, it is the page's own.
   return page(html, status, [...headers, ["Refresh", `${RETRY_SECONDS}`]]);
-}
-
-function ownHeaders(contentType: string | undefined, extra: ExtraHeaders): Headers {
-  const headers = new Headers(OWN_HEADERS);
-  if (contentType !== undefined) headers.set("Content-Type", contentType);
-  for (const [name, value] of extra) headers.append(name, value);
-  return headers;
 }
 
 /** What was thrown: a refusal, or what nobody planned for. The visitor gets a number to quote; the log gets the reason. */

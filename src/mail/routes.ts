@@ -28,11 +28,8 @@ export function mailboxRoom({ mailbox, clock }: Pick<House, "mailbox" | "clock">
     const mails = await readMails();
     const still = new URLSearchParams(arrival.target.search).has("still");
     const fresh = mails.some(({ at }) => clock.now() - at < READING_MS);
-    const headers: ExtraHeaders = [
-      ["Content-Security-Policy", MAILBOX_POLICY],
-      ...(still ? [] : [["Refresh", fresh ? REFRESH.reading : REFRESH.waiting] as const]),
-    ];
-    return page(mailboxPage({ mails, still }), 200, headers);
+    const headers: ExtraHeaders = still ? [] : [["Refresh", fresh ? REFRESH.reading : REFRESH.waiting]];
+    return page(mailboxPage({ mails, still }), 200, headers, MAILBOX_POLICY);
   }
 
   return ownRoutes("mailbox", [{ path: "/mailbox", handlers: { GET: show } }]);
