@@ -76,7 +76,7 @@ export function createClientReader(
     let { ip } = peer;
     const hops = forwardedFor.split(",");
     for (let index = hops.length - 1; index >= 0; index--) {
-      const hop = hopAt(hops[index] ?? "");
+      const hop = hopAt(hops[index]?.trim() ?? "");
       if (hop === undefined) return { ip, readable: false };
       ip = hop.ip;
       if (!hop.trusted) break;
@@ -133,8 +133,7 @@ function remembering<T>(work: (text: string) => T): (text: string) => T {
 }
 
 /** One hop of `X-Forwarded-For`: an address, which some proxies send with a port (`1.2.3.4:5`, `[::1]:5`). */
-function parseHop(text: string): IpAddress | undefined {
-  const hop = text.trim();
+function parseHop(hop: string): IpAddress | undefined {
   if (hop.startsWith("[")) {
     const bracketed = /^\[([^\]]+)\](?::[0-9]{1,5})?$/.exec(hop);
     return bracketed?.[1] === undefined ? undefined : parseIp(bracketed[1]);

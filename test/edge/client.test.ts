@@ -197,6 +197,15 @@ describe("what the application is told of the way", () => {
   });
 });
 
+test("addresses beyond those that are remembered are read alike, and again when they come back", () => {
+  const ips = Array.from({ length: 1500 }, (_, i) => `198.51.${i >> 8}.${i & 255}`);
+  for (const ip of [...ips, ...ips]) {
+    expect(clientOf(EDGE, { "X-Forwarded-For": `1.1.1.1, ${ip}, 10.0.0.2` })?.ip).toBe(ip);
+    expect(clientOf(ip, { "X-Forwarded-For": "1.1.1.1" })?.ip).toBe(ip);
+    expect(clientOf(EDGE, { Host: `${ip}:81`, "X-Forwarded-Host": `${ip}:82` })?.host).toBe(`${ip}:82`);
+  }
+});
+
 describe("limits are counted on", () => {
   test.each<[what: string, ip: string, keys: LimitKeys]>([
     ["an IPv4 address", "198.51.100.1", ["198.51.100.1"]],
