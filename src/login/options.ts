@@ -1,7 +1,9 @@
-import type { Declaration } from "../option/option.ts";
+import type { Declaration, OptionsOf } from "../option/option.ts";
 import { quote, ValueError } from "../option/value-error.ts";
 import { choice, DAY, duration, SECOND } from "../option/values.ts";
 import { safeNext } from "./next.ts";
+
+export type LoginOptions = OptionsOf<typeof LOGIN_OPTIONS>;
 
 const LINK_CONFIRM = ["auto", "always", "never"] as const;
 

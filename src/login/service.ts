@@ -20,6 +20,7 @@ import { createAskQueue } from "./ask-queue.ts";
 import { LINK_PRINTED, LOGIN_REFUSED, LOGIN_REQUESTED, REDEEMED, REDEMPTION_REFUSED } from "./audit.ts";
 import { codeHashOf, drawCode, parseCode } from "./code.ts";
 import { createKnownAddresses } from "./known.ts";
+import type { LoginOptions } from "./options.ts";
 import { createSpentTickets } from "./spent.ts";
 import {
   bindingOf,
@@ -92,11 +93,9 @@ type RefusedReason =
   | "too_many_tries"
   | "store_unavailable";
 
-export type LoginSettings = {
+export type LoginSettings = Pick<LoginOptions, "magicLinkExpiry" | "linkConfirm"> & {
   readonly baseUrl: string;
   readonly allowedEmails: ReadonlySet<Address>;
-  readonly magicLinkExpiry: number;
-  readonly linkConfirm: "auto" | "always" | "never";
   readonly keys: Keys;
   readonly template: MailTemplate;
   readonly store: Pick<Store, "records" | "since">;

@@ -45,6 +45,7 @@ export function noAuthOffered(config: EmailConfig): MailError {
 }
 
 function ofNetwork(error: NodemailerError, config: EmailConfig): MailError | undefined {
+  const server = serverName(config);
   if (error.code === "EDNS") {
     return temporary(
       `The host name ${config.host} was not found (${systemCode(error)}).`,
@@ -55,13 +56,13 @@ function ofNetwork(error: NodemailerError, config: EmailConfig): MailError | und
   switch (systemCode(error)) {
     case "ECONNREFUSED":
       return temporary(
-        `${serverName(config)} refused the connection.`,
+        `${server} refused the connection.`,
         "Check smtp_host and smtp_port (587 for STARTTLS, 465 for implicit TLS), and that the mail server is running.",
       );
     case "EHOSTUNREACH":
     case "ENETUNREACH":
       return temporary(
-        `${serverName(config)} cannot be reached from this machine (${systemCode(error)}).`,
+        `${server} cannot be reached from this machine (${systemCode(error)}).`,
         "Check this machine's network and firewall.",
       );
     case "ECONNRESET":
@@ -79,27 +80,28 @@ function closed(config: EmailConfig): MailError {
 }
 
 function ofTimeout(error: NodemailerError, config: EmailConfig): MailError {
+  const server = serverName(config);
   switch (error.timeoutType) {
     case "CONNECT_TIMEOUT":
       return temporary(
-        `${serverName(config)} did not answer: the connection timed out.`,
+        `${server} did not answer: the connection timed out.`,
         "Check smtp_host and smtp_port. Many VPS providers block outgoing mail ports: ask yours to open this one, or use another that your mail service offers, often 2525.",
       );
     case "GREETING_TIMEOUT":
       return temporary(
-        `${serverName(config)} took the connection but sent no greeting.`,
+        `${server} took the connection but sent no greeting.`,
         config.tls === "implicit"
           ? "Check that smtp_host and smtp_port are those of a mail server."
           : 'If the port expects TLS from the first byte, as 465 does, set smtp_tls = "implicit". Otherwise the server is hanging: look into its log.',
       );
     case "UPGRADE_TIMEOUT":
       return temporary(
-        `${serverName(config)} agreed to STARTTLS but did not finish the TLS handshake.`,
+        `${server} agreed to STARTTLS but did not finish the TLS handshake.`,
         'Try again; if it stays, try smtp_tls = "implicit" with port 465.',
       );
     default:
       return temporary(
-        `${serverName(config)} stopped answering in the middle of the conversation.`,
+        `${server} stopped answering in the middle of the conversation.`,
         "Try again; if it stays, look into the mail server's log.",
       );
   }
@@ -115,16 +117,17 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
 ]);
 
 function ofTls(error: NodemailerError, config: EmailConfig): MailError | undefined {
+  const server = serverName(config);
   const code = systemCode(error);
   if (error.command === "STARTTLS" || (error.command === "EHLO" && config.tls === "starttls")) {
     return misconfigured(
-      `${serverName(config)} offers no STARTTLS, and without TLS nothing is sent to it.`,
+      `${server} offers no STARTTLS, and without TLS nothing is sent to it.`,
       'Try smtp_tls = "implicit" with port 465, or the submission port 587 if another is set.',
     );
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
     return misconfigured(
-      `The TLS certificate of ${serverName(config)} is for another name.`,
+      `The TLS certificate of ${server} is for another name.`,
       isIP(config.host) === 0
         ? "Set smtp_host to a name that is in the certificate, usually the one the mail service documents."
         : "Set smtp_host to the server's name instead of its IP address.",
@@ -132,25 +135,25 @@ function ofTls(error: NodemailerError, config: EmailConfig): MailError | undefin
   }
   if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
     return misconfigured(
-      `The TLS certificate of ${serverName(config)} ${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"}.`,
+      `The TLS certificate of ${server} ${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"}.`,
       "Renew the mail server's certificate, and check that this machine's clock is right.",
     );
   }
   if (UNTRUSTED.has(code)) {
     return misconfigured(
-      `The TLS certificate of ${serverName(config)} is not trusted (${code}).`,
+      `The TLS certificate of ${server} is not trusted (${code}).`,
       "Check that smtp_host is the right server. If it uses an authority of your own, start Runegate with NODE_EXTRA_CA_CERTS set to that authority's certificate file (PEM).",
     );
   }
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG") {
     return misconfigured(
-      `${serverName(config)} does not speak TLS from the first byte.`,
+      `${server} does not speak TLS from the first byte.`,
       'Set smtp_tls = "starttls" with port 587, or use port 465.',
     );
   }
   if (error.code === "ETLS" || code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_")) {
     return misconfigured(
-      `The TLS handshake with ${serverName(config)} failed (${code}).`,
+      `The TLS handshake with ${server} failed (${code}).`,
       "The server must speak TLS 1.2 or newer: look into its log.",
     );
   }
