@@ -1,4 +1,3 @@
-import { createCipheriv, createDecipheriv } from "node:crypto";
 import type { Random } from "../clock.ts";
 import type { Keys } from "../secret/keys.ts";
 import type { Awaitable } from "../store/records.ts";
@@ -32,7 +31,7 @@ export function createSeal(keys: Keys, random: Random, adopts: () => Awaitable<b
 
   function unseal(sealed: Buffer, under: Uint8Array, bound: Buffer): MailContent | undefined {
     try {
-      const decipher = createDecipheriv(ALGORITHM, under, sealed.subarray(0, NONCE_BYTES), {
+      const decipher = nodeCrypto().createDecipheriv(ALGORITHM, under, sealed.subarray(0, NONCE_BYTES), {
         authTagLength: TAG_BYTES,
       });
       decipher.setAAD(bound);
@@ -47,7 +46,7 @@ export function createSeal(keys: Keys, random: Random, adopts: () => Awaitable<b
   return {
     seal(entry, content) {
       const nonce = random.bytes(NONCE_BYTES);
-      const cipher = createCipheriv(ALGORITHM, key.current, nonce, { authTagLength: TAG_BYTES });
+      const cipher = nodeCrypto().createCipheriv(ALGORITHM, key.current, nonce, { authTagLength: TAG_BYTES });
       cipher.setAAD(boundOf(entry));
       const sealed = [nonce, cipher.update(JSON.stringify(content)), cipher.final(), cipher.getAuthTag()];
       return Buffer.concat(sealed).toString("base64url");
@@ -61,6 +60,11 @@ export function createSeal(keys: Keys, random: Random, adopts: () => Awaitable<b
       return unseal(sealed, key.current, bound) ?? (key.previous && unseal(sealed, key.previous, bound));
     },
   };
+}
+
+/** Loaded with the first mail: it takes a tenth of the time and the memory that a start takes. */
+function nodeCrypto() {
+  return process.getBuiltinModule("node:crypto");
 }
 
 /** What may not be changed without breaking the seal. */

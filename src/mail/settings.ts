@@ -1,6 +1,6 @@
-import { isIP } from "node:net";
 import { type Address, parseAddress } from "../identity/address.ts";
 import { explained } from "../identity/values.ts";
+import { parseIp } from "../net/ip.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { type TableOf, table, text } from "../option/table.ts";
 import { quote, ValueError } from "../option/value-error.ts";
@@ -132,7 +132,7 @@ function oneLine(written: string): string {
 
 function smtpHost(written: string): string {
   const host = oneLine(written).toLowerCase();
-  if (isIP(host) !== 0 || /^[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?$/.test(host)) return host;
+  if (parseIp(host) !== undefined || /^[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?$/.test(host)) return host;
   throw new ValueError(
     `is not a host name: ${quote(host)}`,
     "Write a name such as smtp.example.org; the port goes into smtp_port.",

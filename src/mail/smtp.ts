@@ -1,5 +1,5 @@
 import { composeMail } from "./compose.ts";
-import { converse, type SmtpSettings } from "./conversation.ts";
+import type { SmtpSettings } from "./conversation.ts";
 import { MailError, type Mailer } from "./mailer.ts";
 import type { EmailConfig } from "./settings.ts";
 
@@ -10,10 +10,14 @@ import type { EmailConfig } from "./settings.ts";
 export function createSmtpMailer(config: EmailConfig, settings: SmtpSettings = {}): Mailer {
   return {
     async send(mail) {
+      const { converse } = await conversation();
       await converse(config, settings, await composeMail(config, mail));
     },
   };
 }
+
+/** Loaded with the first mail, and with it what speaks TLS. */
+const conversation = () => import("./conversation.ts");
 
 export type SmtpVerdict = {
   readonly ok: boolean;
@@ -24,6 +28,7 @@ export type SmtpVerdict = {
 /** Tries the server without sending anything: connects, goes over to TLS, logs in, quits. Never throws. */
 export async function verifySmtp(config: EmailConfig, settings: SmtpSettings = {}): Promise<SmtpVerdict> {
   const lines: string[] = [];
+  const { converse } = await conversation();
   try {
     await converse(config, settings, undefined, (step) => lines.push(step));
     return { ok: true, lines };

@@ -1,4 +1,3 @@
-import { isIPv4, isIPv6 } from "node:net";
 import { quote, ValueError } from "../option/value-error.ts";
 import { list, socketPath } from "../option/values.ts";
 import { type Network, networkOf, parseIp } from "./ip.ts";
@@ -37,8 +36,8 @@ export function listenAddress(text: string): ListenAddress {
   if (match === null) throw new ValueError(`is not an address to listen on: ${quote(text)}`, LISTEN_REMEDY);
   const [, bracketed, bare, digits] = match;
   const hostname = bracketed ?? bare ?? "";
-  const known = bracketed !== undefined ? isIPv6(hostname) : isIPv4(hostname) || hostname === "localhost";
-  if (!known || hostname.includes("%")) {
+  const isIp = parseIp(hostname) !== undefined && hostname.includes(":") === (bracketed !== undefined);
+  if (!isIp && bare !== "localhost") {
     throw new ValueError(`does not start with an IP address: ${quote(text)}`, LISTEN_REMEDY);
   }
   const port = Number(digits);

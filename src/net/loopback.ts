@@ -1,4 +1,4 @@
-import { isIPv4 } from "node:net";
+import { parseIp } from "./ip.ts";
 
 /**
  * Whether a host name can only mean this machine: `localhost` and names under it (RFC 6761 §6.3), 127.0.0.0/8, ::1.
@@ -7,6 +7,6 @@ import { isIPv4 } from "node:net";
 export function isLoopbackHost(hostname: string): boolean {
   const host = hostname.toLowerCase();
   if (host === "localhost" || host.endsWith(".localhost")) return true;
-  if (host === "::1" || host === "[::1]") return true;
-  return isIPv4(host) && host.startsWith("127.");
+  const ip = parseIp(host.replace(/^\[(.*)\]$/, "$1"))?.text;
+  return ip === "::1" || ip?.startsWith("127.") === true;
 }

@@ -22,7 +22,8 @@ export function guardDescriptors(server: { closeIdleConnections(): number }, log
   const limit = descriptorLimit();
   const reserve = Math.min(RESERVE, limit >> 3);
   const held: number[] = [];
-  const setGate = openGate();
+  /** Opened when it is needed first. */
+  let setGate: ReturnType<typeof openGate>;
   let closed = false;
   const mayLog = atMostEvery(LOG_EVERY_MS);
 
@@ -43,18 +44,18 @@ export function guardDescriptors(server: { closeIdleConnections(): number }, log
 
   function look(): void {
     const room = hasRoom();
+    if (!room) release();
     if (closed === room) {
       closed = !room;
+      setGate ??= openGate();
       setGate?.(room);
     }
     if (room) return;
-    release();
     const idle = server.closeIdleConnections();
     if (mayLog(performance.now()))
       log.error("too few descriptors: new connections wait until others end", { limit, idle });
   }
 
-  look();
   const timer = setInterval(look, LOOK_EVERY_MS);
   timer.unref();
   return {

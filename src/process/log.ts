@@ -3,6 +3,7 @@ import type { Options } from "../config/options.ts";
 import { createLoggers } from "../observe/log.ts";
 import type { LoggerFor } from "../observe/logger.ts";
 import { createSink } from "../observe/sink.ts";
+import { isTerminal } from "./terminal.ts";
 
 /** The log of a process that serves, on standard output. */
 
@@ -27,7 +28,7 @@ export function openLog(first: Options, shared = false): Log {
       levels: options.logLevels,
       write: sink.write,
       now: systemClock.now,
-      color: process.stdout.isTTY === true && process.env.NO_COLOR === undefined,
+      color: isTerminal(1) && process.env.NO_COLOR === undefined,
     });
     newest = loggers;
     return { loggers, by, flush: sink.flush };

@@ -1,4 +1,3 @@
-import { isatty } from "node:tty";
 import { systemClock } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Surroundings } from "../config/surroundings.ts";
@@ -21,6 +20,7 @@ import { createNotifier } from "./notify.ts";
 import { createSerially } from "./serially.ts";
 import type { Serving } from "./serving.ts";
 import { serveSingle } from "./single.ts";
+import { isTerminal } from "./terminal.ts";
 import { type Supervision, serveWithWorkers } from "./workers.ts";
 
 /** The process that is started and signalled: it opens the stores and the address, reloads, hands over, and stops. */
@@ -115,10 +115,10 @@ function renewOnSignals(
       await (await started).renew(order.withExecutable);
     });
   }
-  const onTerminal = isatty(STDOUT);
+  const onTerminal = isTerminal(STDOUT);
   process.on("SIGHUP", () => {
     // Also the signal of a terminal that is closed: then there is nobody left to serve (termios(3)).
-    if (onTerminal && !isatty(STDOUT)) void started.then((lifecycle) => lifecycle.stop("SIGHUP"));
+    if (onTerminal && !isTerminal(STDOUT)) void started.then((lifecycle) => lifecycle.stop("SIGHUP"));
     else renew(isReplaced());
   });
   process.on("SIGUSR2", () => renew(true));

@@ -1,4 +1,3 @@
-import { connect as connectTcp } from "node:net";
 import type { TargetTls } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
 import type { BasedTarget, TargetAddress } from "../net/endpoint.ts";
@@ -183,12 +182,14 @@ function startWaiting(
 }
 
 /** Whether the server accepts a connection within `timeoutMs`; refusing one at once counts as an answer, for `fetch` to report. */
-function probe(target: TargetAddress, timeoutMs: number): Promise<boolean> {
+async function probe(target: TargetAddress, timeoutMs: number): Promise<boolean> {
+  // Seldom asked for, and long to load.
+  const { connect } = await import("node:net");
   return new Promise((resolve) => {
     const socket =
       target.kind === "unix"
-        ? connectTcp({ path: target.path })
-        : connectTcp({ host: target.hostname, port: target.port });
+        ? connect({ path: target.path })
+        : connect({ host: target.hostname, port: target.port });
     const done = (answer: boolean) => {
       clearTimeout(timer);
       socket.destroy();

@@ -2,9 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { StoreLocation } from "./location.ts";
 import { createMemoryStore } from "./memory.ts";
-import { openSqliteStore } from "./sqlite.ts";
 import type { Store } from "./store.ts";
-import { openValkeyStore } from "./valkey.ts";
 
 /**
  * Opens the store that an option names.
@@ -19,8 +17,8 @@ export async function openStore(
     case "memory":
       return createMemoryStore(settings);
     case "sqlite":
-      return openSqliteStore({ ...settings, path: location.path });
+      return (await import("./sqlite.ts")).openSqliteStore({ ...settings, path: location.path });
     case "valkey":
-      return openValkeyStore({ ...settings, url: location.url });
+      return (await import("./valkey.ts")).openValkeyStore({ ...settings, url: location.url });
   }
 }
