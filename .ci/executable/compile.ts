@@ -35,8 +35,10 @@ export async function compile(settings: CompileSettings): Promise<BuildMetafile>
     entrypoints: [join(root, "src/main.ts")],
     root,
     target: "bun",
-    // Small commands take half the time with the bytecode of CommonJS that they take with that of modules.
-    format: "cjs",
+    // Whatever is imported at first use is a file of its own, whose bytecode is read then: a process that starts itself again
+    // (`proxy/ceiling.ts`), and a small command, read little.
+    format: "esm",
+    splitting: true,
     minify: true,
     bytecode: true,
     sourcemap: "linked",
