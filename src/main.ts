@@ -1,5 +1,6 @@
 import { type Command, UsageError } from "./commands/command.ts";
 import { COMMAND_NAMES, findCommand } from "./commands/list.ts";
+import { hasFlag, runCommand } from "./commands/run.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
 import { traceOf } from "./observe/message-of.ts";
 import { ConfigError, describe } from "./option/finding.ts";
@@ -8,40 +9,29 @@ import type { Io } from "./process/io.ts";
 
 /** Finds the command that `argv` names, runs it, and turns what it throws into an exit code. */
 export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
-  const isFlag = argv[0]?.startsWith("--") === true && !SPELLINGS.has(argv[0]);
-  const [word = "serve", ...args] = isFlag ? ["serve", ...argv] : argv;
-  const name = SPELLINGS.get(word) ?? word;
-  const command = await findCommand(name);
-  if (command === undefined) return unknown(word, io);
-  if (asksForHelp(args)) {
-    io.out(command.help);
-    return EXIT.done;
-  }
-  return command.flags?.json !== undefined && args.includes("--json")
-    ? inJson(command, args, io)
-    : run(command, args, io);
+  if (!hasFlag(argv, "--json")) return run(argv, io);
+  // What goes wrong is one object, on standard error.
+  const lines: string[] = [];
+  const code = await run(argv, { ...io, err: (line) => lines.push(line) });
+  const error = { [EXIT.failed]: "failed", [EXIT.usage]: "usage", [EXIT.config]: "configuration" };
+  if (code === EXIT.done) for (const line of lines) io.err(line);
+  else
+    io.err(
+      JSON.stringify({ error: error[code], message: lines.join("\n") || "The result says what is wrong." }),
+    );
+  return code;
 }
 
-async function run(command: Command, args: readonly string[], io: Io): Promise<ExitCode> {
+async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
+  const isFlag = argv[0]?.startsWith("--") === true && !SPELLINGS.has(argv[0]);
+  const [word = "serve", ...args] = isFlag ? ["serve", ...argv] : argv;
+  const command = await findCommand(SPELLINGS.get(word) ?? word);
+  if (command === undefined) return unknown(word, io);
   try {
-    if (!command.readsOptions || !args.some((arg) => arg.startsWith("--")))
-      return await command.run(args, io);
-    const { takeFlags } = await import("./commands/flags.ts");
-    const { flags, rest } = takeFlags(args, command.flags);
-    return await command.run(rest, { ...io, flags });
+    return await runCommand(command, args, io);
   } catch (error) {
     return report(error, command, io);
   }
-}
-
-/** What goes wrong is one object too then, on standard error. */
-async function inJson(command: Command, args: readonly string[], io: Io): Promise<ExitCode> {
-  const lines: string[] = [];
-  const code = await run(command, args, { ...io, err: (line) => lines.push(line) });
-  const error = { [EXIT.failed]: "failed", [EXIT.usage]: "usage", [EXIT.config]: "configuration" };
-  if (code === EXIT.done) for (const line of lines) io.err(line);
-  else io.err(JSON.stringify({ error: error[code], message: lines.join("\n") }));
-  return code;
 }
 
 const SPELLINGS: ReadonlyMap<string, string> = new Map([
@@ -50,13 +40,6 @@ const SPELLINGS: ReadonlyMap<string, string> = new Map([
   ["--version", "version"],
   ["-V", "version"],
 ]);
-
-/** What follows `--` is never an option. */
-function asksForHelp(args: readonly string[]): boolean {
-  const end = args.indexOf("--");
-  const options = end === -1 ? args : args.slice(0, end);
-  return options.includes("--help") || options.includes("-h");
-}
 
 function unknown(word: string, io: Io): ExitCode {
   const meant = nearest(word, COMMAND_NAMES);
@@ -69,7 +52,9 @@ function unknown(word: string, io: Io): ExitCode {
 
 function report(error: unknown, command: Command, io: Io): ExitCode {
   if (error instanceof ConfigError) {
-    for (const problem of error.problems) io.err(describe(problem));
+    for (const warning of error.warnings) io.err(`warning: ${describe(warning)}`);
+    for (const problem of error.problems) io.err(`error: ${describe(problem)}`);
+    io.err("`runegate config` explains every option.");
     return EXIT.config;
   }
   if (error instanceof UsageError || isParseArgsError(error)) {

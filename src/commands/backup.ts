@@ -1,26 +1,21 @@
-import { parseArgs } from "node:util";
 import { systemRandom } from "../clock.ts";
 import { loadOptions } from "../config/load.ts";
 import { EXIT } from "../exit.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import { backUp } from "../store/sqlite/backup.ts";
-import { type Command, UsageError } from "./command.ts";
-
-const FLAGS = { json: { type: "boolean" } } as const;
+import { type Command, failed, UsageError } from "./command.ts";
 
 /** `runegate backup`: a copy of the SQLite store while it is in use. */
 export const backup: Command = {
   name: "backup",
   summary: "copy the SQLite store to a file while Runegate runs",
-  help: `Usage: runegate backup FILE [--json]
+  help: `Usage: runegate backup FILE
 
 Copies the database of RUNEGATE_STORE=sqlite:… to FILE: all of it, as it is at
 one moment. Runegate may run meanwhile and is not held up. FILE must not be
 there yet, and can be read by its owner only. For root, who reads the service's
 database with the service's rights, it is made beside the database first, so
 there must be room for it there too.
-
-  --json    print what was copied as JSON
 
 To restore it, with DATABASE the file that RUNEGATE_STORE names:
 
@@ -38,21 +33,12 @@ Exit codes: ${EXIT.done} done, ${EXIT.failed} not done, and why.
 Example: runegate backup /var/backups/runegate-$(date +%F).db`,
 
   readsOptions: true,
-  flags: FLAGS,
+  takes: { least: 1, most: 1, what: "one file" },
 
-  async run(args, io) {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      options: FLAGS,
-      allowPositionals: true,
-    });
-    const [file, ...more] = positionals;
-    if (file === undefined || file === "" || more.length > 0) throw new UsageError("backup takes one file.");
+  async run({ words: [file = ""] }, io) {
+    if (file === "") throw new UsageError("backup takes one file.");
     const { store } = loadOptions(io).options;
-    if (store.kind !== "sqlite") {
-      io.err(NOT_HERE[store.kind]);
-      return EXIT.failed;
-    }
+    if (store.kind !== "sqlite") return failed(io, NOT_HERE[store.kind]);
     try {
       const { bytes, schema, records } = backUp(store.path, file, systemRandom);
       const {
@@ -62,18 +48,13 @@ Example: runegate backup /var/backups/runegate-$(date +%F).db`,
         mail_reserved: reserved = 0,
       } = records;
       const mails = mail + reserved;
-      if (values.json) {
-        io.out(JSON.stringify({ file, bytes, schema, sessions, spent_tickets: spentTickets, mails }));
-      } else {
-        io.out(
-          `${store.path} was copied to ${file}: sessions ${sessions}, spent tickets ${spentTickets}, mails waiting ${mails}; ${bytes} bytes.`,
-        );
-      }
-      return EXIT.done;
+      io.out(
+        `${store.path} was copied to ${file}: sessions ${sessions}, spent tickets ${spentTickets}, mails waiting ${mails}; ${bytes} bytes.`,
+      );
+      return { data: { file, bytes, schema, sessions, spent_tickets: spentTickets, mails } };
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
-      io.err(`runegate backup: ${error.message}`);
-      return EXIT.failed;
+      return failed(io, `runegate backup: ${error.message}`);
     }
   },
 };

@@ -1,13 +1,12 @@
-import { parseArgs } from "node:util";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
-import { EXIT, type ExitCode } from "../exit.ts";
+import { EXIT } from "../exit.ts";
 import { verifySmtp } from "../mail/smtp.ts";
 import { ConfigError, describe, type Finding } from "../option/finding.ts";
 import type { Io } from "../process/io.ts";
 import type { Command } from "./command.ts";
 import { kernelNote } from "./kernel-note.ts";
-import type { Probe } from "./probe.ts";
+import type { Probe, ProbeResult } from "./probe.ts";
 import { probeApplication } from "./probe-application.ts";
 import { probeStore } from "./probe-store.ts";
 
@@ -25,10 +24,13 @@ const PROBES: readonly Probe[] = [
 
 const FLAGS = { online: { type: "boolean" } } as const;
 
-export const check: Command = createCheckCommand(PROBES, SYSTEM);
+export const check: Command<typeof FLAGS> = createCheckCommand(PROBES, SYSTEM);
 
 /** `runegate check`: everything that is wrong, or might be. */
-export function createCheckCommand(probes: readonly Probe[], surroundings: Surroundings): Command {
+export function createCheckCommand(
+  probes: readonly Probe[],
+  surroundings: Surroundings,
+): Command<typeof FLAGS> {
   return {
     name: "check",
     summary: "validate the configuration and report",
@@ -46,8 +48,7 @@ Example: runegate check --online`,
     readsOptions: true,
     flags: FLAGS,
 
-    async run(args, io) {
-      const { values } = parseArgs({ args: [...args], options: FLAGS });
+    async run({ values }, io) {
       let configuration: Configuration;
       try {
         configuration = loadConfiguration(io, surroundings);
@@ -55,7 +56,7 @@ Example: runegate check --online`,
         if (!(error instanceof ConfigError)) throw error;
         printFindings(error.problems, error.warnings, io);
         io.out(`Runegate would not start: ${count(error.problems.length, "problem")}.`);
-        return EXIT.config;
+        return { code: EXIT.config, data: { ok: false, problems: error.problems, warnings: error.warnings } };
       }
       printFindings([], configuration.warnings, io);
       const remarks = configuration.warnings.length;
@@ -66,7 +67,10 @@ Example: runegate check --online`,
       );
       const note = kernelNote(configuration.options);
       if (note !== undefined) io.out(`note: ${note}`);
-      return values.online ? runProbes(probes, configuration, io) : EXIT.done;
+      const reached = values.online ? await runProbes(probes, configuration, io) : [];
+      const ok = reached.every((probe) => probe.ok);
+      const { warnings } = configuration;
+      return { code: ok ? EXIT.done : EXIT.failed, data: { ok, problems: [], warnings, note, reached } };
     },
   };
 }
@@ -76,15 +80,15 @@ function printFindings(problems: readonly Finding[], warnings: readonly Finding[
   for (const finding of warnings) io.out(`warning: ${describe(finding)}`);
 }
 
-async function runProbes(probes: readonly Probe[], configuration: Configuration, io: Io): Promise<ExitCode> {
-  let code: ExitCode = EXIT.done;
+async function runProbes(probes: readonly Probe[], configuration: Configuration, io: Io) {
+  const reached: ({ name: string } & ProbeResult)[] = [];
   for (const { name, run } of probes) {
     const { ok, lines } = await run(configuration);
-    if (!ok) code = EXIT.failed;
+    reached.push({ name, ok, lines });
     io.out(`${name}: ${ok ? "ok" : "FAILED"}`);
     for (const line of lines) io.out(`    ${line}`);
   }
-  return code;
+  return reached;
 }
 
 function count(number: number, noun: string): string {

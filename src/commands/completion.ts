@@ -1,9 +1,8 @@
-import { parseArgs } from "node:util";
-import { EXIT } from "../exit.ts";
-import { type Command, type CommandList, type Flags, UsageError } from "./command.ts";
+import { type Command, type CommandList, flagsOf, UsageError } from "./command.ts";
 import { OPTION_FLAGS, type OptionFlag } from "./flags.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
+const WHAT = `the name of a shell: ${SHELLS.join(", ")}`;
 
 /** `runegate completion`: what makes a shell complete the rest of this program's command lines. */
 export function createCompletion({ names, find }: CommandList): Command {
@@ -18,16 +17,15 @@ Prints a script that lets a shell complete commands, options and their values.
   zsh     echo 'source <(runegate completion zsh)' >> ~/.zshrc
   fish    runegate completion fish > ~/.config/fish/completions/runegate.fish`,
     words: SHELLS,
+    takes: { least: 1, most: 1, what: WHAT },
 
-    async run(args, io) {
-      const { positionals } = parseArgs({ args: [...args], allowPositionals: true });
-      const shell = SHELLS.find((name) => name === positionals[0]);
-      if (shell === undefined || positionals.length > 1)
-        throw new UsageError(`completion takes the name of a shell: ${SHELLS.join(", ")}.`);
+    async run({ words: [word] }, io) {
+      const shell = SHELLS.find((name) => name === word);
+      if (shell === undefined) throw new UsageError(`completion takes ${WHAT}.`);
       const commands = (await Promise.all(names.map(find))).filter((command) => command !== undefined);
-      if (shell === "zsh") io.out(FOR_ZSH);
-      io.out(shell === "fish" ? fishScript(commands) : bashScript(commands));
-      return EXIT.done;
+      const script = SCRIPTS[shell](commands);
+      io.out(script);
+      return { data: { shell, script } };
     },
   };
 }
@@ -37,9 +35,8 @@ type Flag = Pick<OptionFlag, "spelling" | "takes" | "words" | "help">;
 /** Nobody is to write a secret into a command line. */
 const OPTIONS: readonly Flag[] = OPTION_FLAGS.filter(({ secret }) => secret !== "always");
 
-function ownFlags({ flags = {} }: Command): Flag[] {
-  const all: Flags = { ...flags, help: { type: "boolean" } };
-  return Object.entries(all).flatMap(([name, { type, values: words = [], hidden }]): Flag[] => {
+function ownFlags(command: Command): Flag[] {
+  return Object.entries(flagsOf(command)).flatMap(([name, { type, values: words = [], hidden }]): Flag[] => {
     const takes = type === "boolean" ? "nothing" : name.endsWith("file") ? "file" : "value";
     return hidden ? [] : [{ spelling: `--${name}`, takes, words, help: "" }];
   });
@@ -99,6 +96,12 @@ function fishScript(commands: readonly Command[]): string {
     ...OPTIONS.map(flagLine(readers)),
   ].join("\n");
 }
+
+const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], (commands: readonly Command[]) => string>> = {
+  bash: bashScript,
+  zsh: (commands) => `${FOR_ZSH}\n${bashScript(commands)}`,
+  fish: fishScript,
+};
 
 function fishTakes({ takes, words }: Flag): string {
   if (takes === "file") return "-r -F";

@@ -1,4 +1,3 @@
-import { parseArgs } from "node:util";
 import { EXAMPLES } from "../config/examples.ts";
 import { readOptions, type Sourced } from "../config/load.ts";
 import { ENV_FILE, OPTION_LIST } from "../config/options.ts";
@@ -11,19 +10,18 @@ import { withoutUserinfo } from "../option/value-error.ts";
 import { type Command, UsageError } from "./command.ts";
 
 const FLAGS = {
-  json: { type: "boolean" },
   changed: { type: "boolean" },
   example: { type: "string", values: [...EXAMPLES.keys()] },
 } as const;
 
-export const config: Command = createConfigCommand(SYSTEM);
+export const config: Command<typeof FLAGS> = createConfigCommand(SYSTEM);
 
 /** `runegate config`: the options as they are, also when some of them are wrong. */
-export function createConfigCommand(surroundings: Surroundings): Command {
+export function createConfigCommand(surroundings: Surroundings): Command<typeof FLAGS> {
   return {
     name: "config",
     summary: "print every option with its value, source and help",
-    help: `Usage: runegate config [NAME] [--changed] [--json]
+    help: `Usage: runegate config [NAME] [--changed]
        runegate config --example env|email
 
 Prints every option, or the one of this name, with its value, where the value
@@ -31,7 +29,6 @@ comes from, and what the option is for. Secrets are masked. Wrong values are
 shown all the same, and then the exit code is ${EXIT.config}.
 
   --changed        only what is not left to its default
-  --json           as a JSON array
   --example NAME   print a file to start from instead: env for runegate.env,
                    email for email.toml
 
@@ -39,14 +36,12 @@ Example: runegate config --example email > config/email.toml`,
 
     readsOptions: true,
     flags: FLAGS,
+    takes: { least: 0, most: 1, what: "one name" },
 
-    async run(args, io) {
-      const { values, positionals } = parseArgs({ args: [...args], options: FLAGS, allowPositionals: true });
-      const [name, ...more] = positionals;
-      if (more.length > 0) throw new UsageError("it takes one name.");
+    async run({ values, words: [name] }, io) {
       if (values.example !== undefined) {
-        if (values.json) throw new UsageError("an example is not JSON.");
         if (values.changed || name !== undefined) throw new UsageError("an example is of no options.");
+        if (values.json) throw new UsageError("an example is not JSON.");
         io.out(exampleOf(values.example));
         return EXIT.done;
       }
@@ -54,11 +49,10 @@ Example: runegate config --example email > config/email.toml`,
       const all = [envFileRow(io), ...OPTION_LIST.map(([key, option]) => optionRow(option, sources[key]))];
       const wanted = name === undefined ? all : [rowOf(name, all)];
       const rows = values.changed ? wanted.filter(({ source }) => !source.startsWith("default")) : wanted;
-      if (values.json) io.out(JSON.stringify(rows, undefined, 2));
-      else io.out(rows.map(asText).join("\n\n"));
+      io.out(rows.map(asText).join("\n\n"));
       for (const finding of problems) io.err(`error: ${describe(finding)}`);
       for (const finding of warnings) io.err(`warning: ${describe(finding)}`);
-      return problems.length > 0 ? EXIT.config : EXIT.done;
+      return { code: problems.length > 0 ? EXIT.config : EXIT.done, data: rows };
     },
   };
 }

@@ -39,9 +39,9 @@ Example: runegate demo --target 8501
 In a clone, with npm: npm run demo -- --target 8501`,
 
   readsOptions: true,
+  service: true,
 
-  async run(args, io) {
-    if (args.length > 0) throw new UsageError("demo takes options only.");
+  async run(_, io) {
     const { RUNEGATE_LISTEN: listen, RUNEGATE_TARGET_SERVICE: target, ...flags } = io.flags ?? {};
     const fixed = Object.keys(FIXED).find((name) => name in flags);
     if (fixed !== undefined) throw new UsageError(`${flagOf(fixed)} is what the demonstration sets itself.`);

@@ -3,7 +3,7 @@ import { EXIT } from "../exit.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
 import { ConfigError } from "../option/finding.ts";
-import { type Command, UsageError } from "./command.ts";
+import { type Command, failed } from "./command.ts";
 
 const READY = "/_runegate/health/ready";
 const WITHIN_MS = 5_000;
@@ -22,8 +22,7 @@ Example: RUNEGATE_LISTEN=127.0.0.1:7870 runegate health`,
 
   readsOptions: true,
 
-  async run(args, io) {
-    if (args.length > 0) throw new UsageError("health takes no arguments.");
+  async run(_, io) {
     // Another option may be wrong: whether the gateway runs all the same is what is asked.
     const { options, problems, warnings } = readOptions(io);
     if (options.listen === undefined) throw new ConfigError(problems, warnings);
@@ -37,15 +36,11 @@ Example: RUNEGATE_LISTEN=127.0.0.1:7870 runegate health`,
         : fetchOnSocket(unix, url, init));
     } catch (error) {
       const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
-      io.err(`No answer from ${unix ?? new URL(url).host}: ${reason}`);
-      return EXIT.failed;
+      return failed(io, `No answer from ${unix ?? new URL(url).host}: ${reason}`);
     }
-    if (answer.ok) {
-      io.out("ready");
-      return EXIT.done;
-    }
-    io.err(`Not ready: ${answer.status} ${await answer.text()}`);
-    return EXIT.failed;
+    if (!answer.ok) return failed(io, `Not ready: ${answer.status} ${await answer.text()}`);
+    io.out("ready");
+    return { data: { ready: true } };
   },
 };
 

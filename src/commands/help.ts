@@ -1,7 +1,7 @@
-import { parseArgs } from "node:util";
 import { EXIT } from "../exit.ts";
 import { nearest } from "../option/nearest.ts";
 import { type Command, type CommandList, UsageError } from "./command.ts";
+import { helpOf } from "./run.ts";
 
 export function createHelp({ names, find }: CommandList): Command {
   return {
@@ -14,13 +14,13 @@ Lists the commands, or prints what \`runegate <command> --help\` prints.
 
 Example: runegate help secrets`,
 
-    async run(args, io) {
-      const { positionals } = parseArgs({ args: [...args], allowPositionals: true });
-      const [name, ...more] = positionals;
-      if (more.length > 0) throw new UsageError("takes one command at most.");
+    takes: { least: 0, most: 1, what: "one command at most" },
+
+    async run({ words: [name] }, io) {
       if (name === undefined) {
-        io.out(overview(await Promise.all(names.map(find))));
-        return EXIT.done;
+        const all = (await Promise.all(names.map(find))).filter((command) => command !== undefined);
+        io.out(overview(all));
+        return { data: all.map(({ name, summary }) => ({ name, summary })) };
       }
       const command = await find(name);
       if (command === undefined) {
@@ -28,15 +28,16 @@ Example: runegate help secrets`,
         const hint = meant === undefined ? "" : ` Did you mean ${meant}?`;
         throw new UsageError(`there is no command ${JSON.stringify(name)}.${hint}`);
       }
-      io.out(command.help);
-      return EXIT.done;
+      const text = helpOf(command);
+      io.out(text);
+      return { data: { name, summary: command.summary, help: text } };
     },
   };
 }
 
-function overview(commands: readonly (Command | undefined)[]): string {
-  const width = Math.max(...commands.map((command) => command?.name.length ?? 0));
-  const lines = commands.map((command) => `  ${command?.name.padEnd(width)}  ${command?.summary}`);
+function overview(commands: readonly Command[]): string {
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  const lines = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
   return `Usage: runegate [command] [options]
 
 Runegate puts an e-mail login in front of a private web application.

@@ -1,10 +1,9 @@
-import { parseArgs } from "node:util";
 import { createPolicy } from "../access/policy.ts";
 import { loadOptions } from "../config/load.ts";
 import { ControlError, connectControl } from "../control/client.ts";
 import { EXIT } from "../exit.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
-import { type Command, UsageError } from "./command.ts";
+import { type Command, failed, UsageError } from "./command.ts";
 
 /** `runegate link`: a way in for an operator whose mail does not work. */
 export const link: Command = {
@@ -22,35 +21,34 @@ Exit codes: ${EXIT.done} done, ${EXIT.failed} no running instance, or the addres
 Example: runegate link ada@example.org`,
 
   readsOptions: true,
+  takes: { least: 1, most: 1, what: "one address" },
 
-  async run(args, io) {
-    const { positionals } = parseArgs({ args: [...args], allowPositionals: true });
-    const [name, ...more] = positionals;
-    if (name === undefined || more.length > 0) throw new UsageError("link takes one address.");
-    let address: Address;
-    try {
-      address = parseAddress(name);
-    } catch (error) {
-      if (error instanceof AddressError) throw new UsageError(error.message);
-      throw error;
-    }
+  async run({ words: [name = ""] }, io) {
+    const address = addressIn(name);
     const { options } = loadOptions(io);
     if (!createPolicy(options).allows(address)) {
-      io.err(`${address} may not sign in: add it to RUNEGATE_ALLOWED_EMAILS or its domain to`);
-      io.err("RUNEGATE_ALLOWED_DOMAINS, and restart Runegate.");
-      return EXIT.failed;
+      const remedy =
+        "add it to RUNEGATE_ALLOWED_EMAILS or its domain to\nRUNEGATE_ALLOWED_DOMAINS, and restart Runegate.";
+      return failed(io, `${address} may not sign in: ${remedy}`);
     }
-    if (options.controlSocket === undefined) {
-      io.err("RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be asked.");
-      return EXIT.failed;
-    }
+    if (options.controlSocket === undefined)
+      return failed(io, "RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be asked.");
     try {
-      io.out(await connectControl(options.controlSocket).link(address));
-      return EXIT.done;
+      const made = await connectControl(options.controlSocket).link(address);
+      io.out(made);
+      return { data: { link: made } };
     } catch (error) {
       if (!(error instanceof ControlError)) throw error;
-      io.err(error.message);
-      return EXIT.failed;
+      return failed(io, error.message);
     }
   },
 };
+
+/** @throws {UsageError} */
+export function addressIn(text: string): Address {
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    throw error instanceof AddressError ? new UsageError(error.message) : error;
+  }
+}

@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { loadOptions } from "../config/load.ts";
 import { ControlError, connectControl, type Operator } from "../control/client.ts";
-import { EXIT, type ExitCode } from "../exit.ts";
 import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
 import { StoreUnavailable } from "../store/records.ts";
+import { failed, type Outcome } from "./command.ts";
 
 /** What the help of commands that use this says. */
 export const REACH_HELP = `Asks the running instance over its control socket (RUNEGATE_CONTROL_SOCKET), so
@@ -12,7 +12,7 @@ run it on the same machine, as root or as the service's user. If no instance
 runs here, it works on the store itself, where RUNEGATE_STORE is not memory.`;
 
 /** Does something as the operator, in the running instance if there is one here, on its store if there is not. */
-export async function operate(io: Io, work: (operator: Operator) => Promise<ExitCode>): Promise<ExitCode> {
+export async function operate(io: Io, work: (operator: Operator) => Promise<Outcome>): Promise<Outcome> {
   const { options } = loadOptions(io);
   try {
     if (options.controlSocket !== undefined) {
@@ -22,8 +22,7 @@ export async function operate(io: Io, work: (operator: Operator) => Promise<Exit
         if (!isNotRunning(error) || options.store.kind === "memory") throw error;
       }
     } else if (options.store.kind === "memory") {
-      io.err("RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be reached.");
-      return EXIT.failed;
+      return failed(io, "RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be reached.");
     }
     // Loaded before any rights are given up: the program's own files need not be the service's to read.
     const { withStore } = await import("../control/on-store.ts");
@@ -37,8 +36,7 @@ export async function operate(io: Io, work: (operator: Operator) => Promise<Exit
     });
   } catch (error) {
     if (!(error instanceof ControlError || error instanceof StoreUnavailable)) throw error;
-    io.err(error.message);
-    return EXIT.failed;
+    return failed(io, error.message);
   }
 }
 

@@ -1,6 +1,5 @@
-import { type Configuration, loadConfiguration } from "../config/configuration.ts";
-import { EXIT, type ExitCode } from "../exit.ts";
-import { ConfigError, describe } from "../option/finding.ts";
+import { loadConfiguration } from "../config/configuration.ts";
+import type { ExitCode } from "../exit.ts";
 import { composeGateway } from "../process/compose.ts";
 import type { Io } from "../process/io.ts";
 import { type MainProcess, type MainSettings, startMainProcess } from "../process/main-process.ts";
@@ -12,16 +11,7 @@ declare global {
 
 /** Runs a gateway until it is told to stop. Called again by `bun --hot`, it gives the one that runs its new code. */
 export async function runGateway(io: Io, settings: MainSettings): Promise<ExitCode> {
-  let configuration: Configuration;
-  try {
-    configuration = loadConfiguration(io, settings.surroundings);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    for (const warning of error.warnings) io.err(`warning: ${describe(warning)}`);
-    for (const problem of error.problems) io.err(`error: ${describe(problem)}`);
-    io.err("Runegate does not start with a wrong configuration. `runegate config` explains every option.");
-    return EXIT.config;
-  }
+  const configuration = loadConfiguration(io, settings.surroundings);
   const running = globalThis.runegateRunning;
   if (running !== undefined) {
     await running.reload(configuration, composeGateway);

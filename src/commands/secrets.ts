@@ -11,17 +11,15 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { parseArgs } from "node:util";
 import { systemRandom } from "../clock.ts";
 import { parseEnvFile } from "../config/env-file.ts";
 import { OPTIONS } from "../config/options.ts";
-import { EXIT } from "../exit.ts";
 import { readableByOthers } from "../option/files.ts";
 import { ConfigError, describe } from "../option/finding.ts";
 import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
 import { freshJwtSecret, freshSessionKey } from "../secret/values.ts";
-import { type Command, UsageError } from "./command.ts";
+import { type Command, failed, type Outcome, UsageError } from "./command.ts";
 
 /** The secrets an installation needs, in the order they are written. */
 const SECRETS = [
@@ -31,7 +29,7 @@ const SECRETS = [
 
 const FLAGS = { "env-file": { type: "string" } } as const;
 
-export const secrets: Command = {
+export const secrets: Command<typeof FLAGS> = {
   name: "secrets",
   summary: "print fresh secrets, or add missing ones to an env file",
   help: `Usage: runegate secrets [--env-file FILE]
@@ -46,17 +44,17 @@ Example: runegate secrets --env-file /etc/runegate/runegate.env`,
 
   flags: FLAGS,
 
-  async run(args, io) {
-    const { values } = parseArgs({ args: [...args], options: FLAGS });
+  async run({ values }, io) {
     const path = values["env-file"];
     if (path === "") throw new UsageError("--env-file needs the name of a file.");
     if (path !== undefined) return asOwnerOf(path, () => addMissing(path, io));
-    for (const { name, make } of SECRETS) io.out(`${name}=${make(systemRandom)}`);
-    return EXIT.done;
+    const made = SECRETS.map(({ name, make }) => [name, make(systemRandom)]);
+    for (const pair of made) io.out(pair.join("="));
+    return { data: Object.fromEntries(made) };
   },
 };
 
-function addMissing(named: string, io: Io): typeof EXIT.done | typeof EXIT.failed {
+function addMissing(named: string, io: Io): Outcome {
   try {
     const { path, before, mode, owner } = readExisting(named);
     const { entries, problems } = parseEnvFile(before.toString("utf8"), path);
@@ -68,18 +66,15 @@ function addMissing(named: string, io: Io): typeof EXIT.done | typeof EXIT.faile
       const lines = missing.map(({ name, make }) => `${name}=${make(systemRandom)}\n`).join("");
       replaceFile(path, Buffer.concat([before, Buffer.from(gap + lines)]), mode, owner);
     }
-    for (const secret of SECRETS) {
-      io.out(`${secret.name}: ${missing.includes(secret) ? "added" : "already set"}`);
-    }
+    const done = SECRETS.map((secret) => [secret.name, missing.includes(secret) ? "added" : "already set"]);
+    for (const pair of done) io.out(pair.join(": "));
     const exposed = readableByOthers(path, mode, owner?.uid ?? 0);
     if (exposed !== undefined) io.err(`warning: ${describe(exposed)}`);
-    return EXIT.done;
+    return { data: Object.fromEntries(done) };
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    io.err(
-      `runegate secrets: ${named} cannot be written: ${error.code}. Check that you may write to its directory.`,
-    );
-    return EXIT.failed;
+    const advice = "Check that you may write to its directory.";
+    return failed(io, `runegate secrets: ${named} cannot be written: ${error.code}. ${advice}`);
   }
 }
 

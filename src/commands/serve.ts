@@ -1,7 +1,7 @@
 import { EXIT } from "../exit.ts";
 import { SUCCESSOR_FLAG } from "../process/handover.ts";
 import { raiseFetchCeiling } from "../proxy/ceiling.ts";
-import { type Command, UsageError } from "./command.ts";
+import type { Command } from "./command.ts";
 
 /** `runegate serve`, and `runegate` alone. */
 export const serve: Command = {
@@ -33,12 +33,12 @@ is wrong.`,
   // Only a predecessor gives it.
   flags: { [SUCCESSOR_FLAG.slice(2)]: { type: "boolean", hidden: true } },
 
-  async run(args, io) {
-    const successor = args.length === 1 && args[0] === SUCCESSOR_FLAG;
-    if (args.length > 0 && !successor) throw new UsageError("serve takes options only.");
+  service: true,
+
+  async run({ values }, io) {
     raiseFetchCeiling(io.env);
     // Only now, because all of the program would be loaded for a process that is about to start anew.
     const { runGateway } = await import("./run-gateway.ts");
-    return runGateway(io, { successor });
+    return runGateway(io, { successor: SUCCESSOR_FLAG.slice(2) in values });
   },
 };

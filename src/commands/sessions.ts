@@ -1,4 +1,3 @@
-import { parseArgs } from "node:util";
 import type { Revocation } from "../control/client.ts";
 import { EXIT } from "../exit.ts";
 import type { ListedSession } from "../session/api.ts";
@@ -6,14 +5,14 @@ import { type Command, UsageError } from "./command.ts";
 import { operate, REACH_HELP } from "./operate.ts";
 import { minutes, table } from "./table.ts";
 
-const FLAGS = { json: { type: "boolean" }, all: { type: "boolean" } } as const;
+const FLAGS = { all: { type: "boolean" } } as const;
 
 /** `runegate sessions`: who is signed in, and ending that. */
-export const sessions: Command = {
+export const sessions: Command<typeof FLAGS> = {
   name: "sessions",
   summary: "list or revoke sessions",
-  help: `Usage: runegate sessions [list] [--json]
-       runegate sessions revoke ID|ADDRESS|--all [--json]
+  help: `Usage: runegate sessions [list]
+       runegate sessions revoke ID|ADDRESS|--all
 
 ${REACH_HELP}
 
@@ -21,7 +20,6 @@ ${REACH_HELP}
   revoke ID       end one session; ID as listed, or its beginning
   revoke ADDRESS  end every session of an address
   revoke --all    end every session
-  --json          print JSON
 
 All that is under way on a session ends with it: WebSockets, streams, downloads,
 uploads and requests that still wait.
@@ -33,14 +31,9 @@ Example: runegate sessions revoke ada@example.org`,
   readsOptions: true,
   flags: FLAGS,
   words: ["list", "revoke"],
+  takes: { least: 0, most: Number.POSITIVE_INFINITY, what: "list or revoke" },
 
-  async run(args, io) {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      options: FLAGS,
-      allowPositionals: true,
-    });
-    const [verb = "list", ...names] = positionals;
+  async run({ values, words: [verb = "list", ...names] }, io) {
     if (verb !== "list" && verb !== "revoke") throw new UsageError(`there is no "sessions ${verb}".`);
     const request = verb === "revoke" ? revocation(names, values.all === true) : undefined;
     if (verb === "list" && (names.length > 0 || values.all)) throw new UsageError("list takes no names.");
@@ -48,13 +41,12 @@ Example: runegate sessions revoke ada@example.org`,
     return operate(io, async (operator) => {
       if (request === undefined) {
         const listed = await operator.sessions();
-        io.out(values.json ? JSON.stringify(listed, undefined, 2) : tableOf(listed));
-        return EXIT.done;
+        io.out(tableOf(listed));
+        return { data: listed };
       }
       const revoked = await operator.revoke(request);
-      if (values.json) io.out(JSON.stringify({ revoked }));
-      else io.out(revoked === 1 ? "1 session ended." : `${revoked} sessions ended.`);
-      return revoked > 0 || "all" in request ? EXIT.done : EXIT.failed;
+      io.out(revoked === 1 ? "1 session ended." : `${revoked} sessions ended.`);
+      return { code: revoked > 0 || "all" in request ? EXIT.done : EXIT.failed, data: { revoked } };
     });
   },
 };

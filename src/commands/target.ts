@@ -1,4 +1,3 @@
-import { parseArgs } from "node:util";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { listenAddress } from "../net/endpoint.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
@@ -6,14 +5,14 @@ import { messageOf } from "../observe/message-of.ts";
 import { ValueError } from "../option/value-error.ts";
 import type { Io } from "../process/io.ts";
 import { type Sample, startSample } from "../sample/app.ts";
-import { type Command, UsageError } from "./command.ts";
+import { type Command, failed, UsageError } from "./command.ts";
 
 const DEFAULT_LISTEN = "127.0.0.1:7860";
 
 const FLAGS = { listen: { type: "string" } } as const;
 
 /** `runegate target`: the sample application without a gateway. */
-export const target: Command = {
+export const target: Command<typeof FLAGS> = {
   name: "target",
   summary: "run the sample application alone",
   help: `Usage: runegate target [--listen ADDRESS:PORT]
@@ -28,9 +27,9 @@ so let nothing but the gateway reach it.
 Example: runegate target --listen 127.0.0.1:8080`,
 
   flags: FLAGS,
+  service: true,
 
-  async run(args, io) {
-    const { values } = parseArgs({ args: [...args], options: FLAGS });
+  async run({ values }, io) {
     return await runUntilStopped(parseListen(values.listen ?? DEFAULT_LISTEN), io);
   },
 };
@@ -55,8 +54,10 @@ async function runUntilStopped(address: TcpAddress, io: Io): Promise<ExitCode> {
   try {
     sample = startSample(address);
   } catch (error) {
-    io.err(`The sample application cannot listen on port ${address.port}: ${listenProblem(error)}`);
-    return EXIT.failed;
+    return failed(
+      io,
+      `The sample application cannot listen on port ${address.port}: ${listenProblem(error)}`,
+    );
   }
   const stopped = stopSignal();
   io.out(`The sample application is at ${sample.url}/ (Ctrl-C ends it).`);

@@ -1,13 +1,11 @@
-import { parseArgs } from "node:util";
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { systemClock } from "../clock.ts";
 import { loadOptions } from "../config/load.ts";
 import { EXIT } from "../exit.ts";
 import { LOGIN_LINK, LOGIN_REQUEST } from "../login/ticket.ts";
-import type { Io } from "../process/io.ts";
 import { createKeys } from "../secret/keys.ts";
 import { createTickets, TicketError, type TicketProblem, typOf } from "../secret/ticket.ts";
-import { type Command, UsageError } from "./command.ts";
+import { type Command, failed } from "./command.ts";
 
 /** `runegate token`: what is in a token, and whether it would be accepted. */
 export const token: Command = {
@@ -25,14 +23,16 @@ A token on the command line is in the shell's history and the process list;
 Exit codes: ${EXIT.done} accepted, ${EXIT.failed} not accepted.`,
 
   readsOptions: true,
+  takes: { least: 1, most: 1, what: "one token, or -" },
 
-  async run(args, io) {
-    const { positionals } = parseArgs({ args: [...args], allowPositionals: true });
-    const [given, ...more] = positionals;
-    if (given === undefined || more.length > 0) throw new UsageError("token takes one token, or -.");
+  async run({ words: [given = ""] }, io) {
     const text = tokenIn((given === "-" ? await Bun.stdin.text() : given).trim());
-    if (!printParts(text, io)) return EXIT.failed;
-
+    const parts = partsOf(text);
+    if (parts === undefined)
+      return failed(io, "That is not a token: a token has three parts with dots between them.");
+    for (const [name, part] of Object.entries(parts)) {
+      io.out(`${name}: ${typeof part === "string" ? part : JSON.stringify(part, undefined, 2)}`);
+    }
     const { options } = loadOptions(io);
     const tickets = createTickets(createKeys(options), { audience: options.baseUrl, clock: systemClock });
     const typ = typOf(text);
@@ -42,10 +42,10 @@ Exit codes: ${EXIT.done} accepted, ${EXIT.failed} not accepted.`,
     } catch (error) {
       if (!(error instanceof TicketError)) throw error;
       io.out(`verdict: not accepted: ${EXPLAINED[error.problem]}`);
-      return EXIT.failed;
+      return { code: EXIT.failed, data: { ...parts, accepted: false, problem: error.problem } };
     }
     io.out(`verdict: good, ${good}`);
-    return EXIT.done;
+    return { data: { ...parts, accepted: true } };
   },
 };
 
@@ -68,16 +68,17 @@ function tokenIn(text: string): string {
   return URL.parse(text)?.searchParams.get("token") ?? text;
 }
 
-function printParts(text: string, io: Io): boolean {
+function partsOf(text: string) {
   try {
-    io.out(`header: ${JSON.stringify(decodeProtectedHeader(text), undefined, 2)}`);
+    const header = decodeProtectedHeader(text);
     const claims = decodeJwt(text);
-    io.out(`claims: ${JSON.stringify(claims, undefined, 2)}`);
-    if (claims.iat !== undefined) io.out(`issued: ${new Date(claims.iat * 1000).toISOString()}`);
-    if (claims.exp !== undefined) io.out(`expires: ${new Date(claims.exp * 1000).toISOString()}`);
-    return true;
+    return { header, claims, ...timeOf("issued", claims.iat), ...timeOf("expires", claims.exp) };
   } catch {
-    io.err("That is not a token: a token has three parts with dots between them.");
-    return false;
+    return undefined;
   }
+}
+
+/** @param seconds since the epoch (RFC 7519 §2, NumericDate). */
+function timeOf(name: string, seconds: number | undefined): Record<string, string> {
+  return seconds === undefined ? {} : { [name]: new Date(seconds * 1000).toISOString() };
 }

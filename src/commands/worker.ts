@@ -11,9 +11,10 @@ export const worker: Command = {
 
 Started by \`runegate serve\` where RUNEGATE_WORKERS is more than 1.`,
 
-  async run(args) {
-    if (args.length > 0 || process.send === undefined)
-      throw new UsageError("only `runegate serve` starts workers.");
+  service: true,
+
+  async run() {
+    if (process.send === undefined) throw new UsageError("only `runegate serve` starts workers.");
     const running = runWorker((message: ToSupervisor) => {
       // The supervisor may be gone: `disconnect` says so, and there is nobody to tell.
       if (process.connected) process.send?.(message);

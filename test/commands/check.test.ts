@@ -4,6 +4,7 @@ import emailExample from "../../deploy/config/email.toml.example" with { type: "
 import envExample from "../../deploy/runegate.env.example" with { type: "text" };
 import { createCheckCommand } from "../../src/commands/check.ts";
 import type { Probe } from "../../src/commands/probe.ts";
+import { runCommand } from "../../src/commands/run.ts";
 import { recordedIo } from "../support/recorded-io.ts";
 import { testMachine } from "../support/surroundings.ts";
 
@@ -19,7 +20,7 @@ async function check(
   using machine = testMachine();
   if (toml !== undefined) machine.write("email.toml", toml);
   const io = recordedIo(env);
-  const code = await createCheckCommand(probes, machine).run(args, io);
+  const code = await runCommand(createCheckCommand(probes, machine), args, io);
   return { code, lines: io.stdout };
 }
 
@@ -79,5 +80,10 @@ describe("runegate check", () => {
       ],
     });
     expect((await check(LISTED, ["--online"], [probe("store", true)])).code).toBe(0);
+    const { code, lines } = await check(LISTED, ["--online", "--json"], [probe("store", false)]);
+    expect([code, JSON.parse(lines.join("\n"))]).toMatchObject([
+      1,
+      { ok: false, reached: [{ name: "store", ok: false, lines: ["http://localhost:7870"] }] },
+    ]);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createConfigCommand } from "../../src/commands/config.ts";
+import { runCommand } from "../../src/commands/run.ts";
 import { parseEmailConfig } from "../../src/config/email.ts";
 import { parseEnvFile } from "../../src/config/env-file.ts";
 import { OPTION_LIST } from "../../src/config/options.ts";
@@ -9,7 +10,7 @@ import { testMachine } from "../support/surroundings.ts";
 async function run(env: Record<string, string>, ...args: string[]) {
   using machine = testMachine();
   const io = recordedIo(env);
-  const code = await createConfigCommand(machine).run(args, io);
+  const code = await runCommand(createConfigCommand(machine), args, io);
   return { code, stdout: io.stdout.join("\n"), stderr: io.stderr.join("\n") };
 }
 

@@ -3,6 +3,7 @@ import { UsageError } from "../../src/commands/command.ts";
 import { createConfigCommand } from "../../src/commands/config.ts";
 import { OPTION_FLAGS, takeFlags } from "../../src/commands/flags.ts";
 import { COMMAND_NAMES, findCommand } from "../../src/commands/list.ts";
+import { runCommand } from "../../src/commands/run.ts";
 import { readOptions } from "../../src/config/load.ts";
 import { OPTION_NAMES } from "../../src/config/options.ts";
 import { describe as inWords } from "../../src/option/finding.ts";
@@ -135,8 +136,9 @@ describe("where a value comes from", () => {
   });
   test("`config` shows it", async () => {
     using machine = testMachine();
-    const io = { ...recordedIo(), flags: { RUNEGATE_LISTEN: ":8080", RUNEGATE_ENV_FILE: "/dev/null" } };
-    await createConfigCommand(machine).run([], io);
+    const io = recordedIo();
+    const args = ["--listen", ":8080", "--env-file", "/dev/null"];
+    await runCommand(createConfigCommand(machine), args, io);
     expect(io.stdout.join()).toContain("RUNEGATE_LISTEN=:8080\n    (command line)");
     expect(io.stdout.join()).toContain("RUNEGATE_ENV_FILE=/dev/null\n    (command line)");
   });

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { health } from "../../src/commands/health.ts";
+import { runCommand } from "../../src/commands/run.ts";
 import { ConfigError } from "../../src/option/finding.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
@@ -18,7 +19,7 @@ afterEach(async () => {
 
 async function ask(listen: string, more: Record<string, string> = {}) {
   const io = recordedIo({ RUNEGATE_ENV_FILE: "/dev/null", RUNEGATE_LISTEN: listen, ...more });
-  const code = await health.run([], io);
+  const code = await runCommand(health, [], io);
   return { code, said: [...io.stdout, ...io.stderr].join("\n") };
 }
 
@@ -49,6 +50,13 @@ describe("runegate health", () => {
     const { code, said } = await ask(`127.0.0.1:${gateway.port}`);
     expect(code).toBe(1);
     expect(said).toStartWith("Not ready: 503");
+  });
+
+  test("as JSON", async () => {
+    gateway = await startGateway();
+    const io = recordedIo({ RUNEGATE_ENV_FILE: "/dev/null", RUNEGATE_LISTEN: `127.0.0.1:${gateway.port}` });
+    expect(await runCommand(health, ["--json"], io)).toBe(0);
+    expect(io.stdout).toEqual(['{"ready":true}']);
   });
 
   test("nobody answers", async () => {

@@ -5,7 +5,11 @@ import { VERSION } from "../../src/version.ts";
 import { recordedIo } from "../support/recorded-io.ts";
 
 async function run(...argv: string[]) {
-  const io = recordedIo();
+  return runIn({}, ...argv);
+}
+
+async function runIn(env: Record<string, string>, ...argv: string[]) {
+  const io = recordedIo(env);
   const code = await main(argv, io);
   return { code, stdout: io.stdout.join("\n"), stderr: io.stderr.join("\n") };
 }
@@ -88,6 +92,90 @@ describe("errors with --json are an object", () => {
     const { code, stdout, stderr } = await run(...argv);
     expect({ code, stdout }).toEqual({ code: exit as never, stdout: "" });
     expect(JSON.parse(stderr)).toEqual({ error, message: expect.stringContaining(text) });
+  });
+});
+
+describe("errors with --json are an object, whatever the command", () => {
+  test.each(COMMAND_NAMES)("%s, with an option that it does not have", async (name) => {
+    const { code, stdout, stderr } = await run(name, "--json", "--no-such-option");
+    expect([code, stdout]).toEqual([64, ""]);
+    expect(JSON.parse(stderr)).toEqual({
+      error: "usage",
+      message: expect.stringContaining(`runegate ${name}: `),
+    });
+  });
+  test.each([
+    ["a command that there is not", ["chek", "--json"]],
+    ["a command that is said after its flags", ["--json", "version"]],
+    ["an address too many", ["link", "--json", "a@example.org", "b@example.org"]],
+    ["a flag that needs a value", ["check", "--json", "--listen"]],
+  ])("%s", async (_, argv) => {
+    const { code, stdout, stderr } = await run(...argv);
+    expect([code, stdout]).toEqual([64, ""]);
+    expect(JSON.parse(stderr)).toMatchObject({ error: "usage" });
+  });
+  test.each([
+    [["check"], "The result says what is wrong."],
+    [["link", "ada@example.org"], "RUNEGATE_SESSION_TTL"],
+    [["health"], undefined],
+    [["send-email", "ada@example.org"], "RUNEGATE_SESSION_TTL"],
+    [["backup", "/nonexistent/copy"], "RUNEGATE_SESSION_TTL"],
+    [["sessions"], "RUNEGATE_SESSION_TTL"],
+    [["config"], "RUNEGATE_SESSION_TTL"],
+  ])("%j, with a wrong configuration", async (argv, text) => {
+    const env = {
+      RUNEGATE_ENV_FILE: "/dev/null",
+      RUNEGATE_SESSION_TTL: "soon",
+      RUNEGATE_LISTEN: "127.0.0.1:1",
+    };
+    const { code, stderr } = await runIn(env, ...argv, "--json");
+    // Whether the gateway runs is asked all the same.
+    expect(code).toBe(text === undefined ? 1 : 78);
+    const message = expect.stringContaining(text ?? "No answer from 127.0.0.1:1");
+    expect(JSON.parse(stderr)).toEqual({ error: text === undefined ? "failed" : "configuration", message });
+  });
+  test.each([
+    [["link", "ada@example.org"], "RUNEGATE_CONTROL_SOCKET is off"],
+    [["users"], "RUNEGATE_CONTROL_SOCKET is off"],
+    [["backup", "/nonexistent/copy"], "RUNEGATE_STORE is memory"],
+    [["token", "a.b"], "not a token"],
+    [["secrets", "--env-file", "/nonexistent/a.env"], "ENOENT"],
+  ])("%j, which cannot be done", async (argv, text) => {
+    const env = { RUNEGATE_ENV_FILE: "/dev/null", RUNEGATE_CONTROL_SOCKET: "off" };
+    const { code, stdout, stderr } = await runIn(env, ...argv, "--json");
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(JSON.parse(stderr)).toEqual({ error: "failed", message: expect.stringContaining(text) });
+  });
+});
+
+describe("results with --json are one line of JSON", () => {
+  const anything = expect.any(String);
+  test.each<[string[], unknown]>([
+    [["secrets"], { RUNEGATE_JWT_SECRET: anything, RUNEGATE_SESSION_KEY: anything }],
+    [["help", "check"], { name: "check", summary: anything, help: expect.stringContaining("--online") }],
+    [["help"], expect.arrayContaining([{ name: "check", summary: anything }])],
+    [["completion", "fish"], { shell: "fish", script: expect.stringContaining("complete -c runegate") }],
+    [["config", "session-ttl"], [expect.objectContaining({ name: "RUNEGATE_SESSION_TTL", value: "14d" })]],
+    [["check"], { ok: true, problems: [], warnings: [], reached: [] }],
+  ])("%j", async (argv, data) => {
+    const env = {
+      RUNEGATE_ENV_FILE: "/dev/null",
+      RUNEGATE_EMAIL_CONFIG: "",
+      RUNEGATE_ALLOWED_EMAILS: "a@b.example",
+    };
+    const { code, stdout, stderr } = await runIn(env, ...argv, "--json");
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).not.toContain("\n");
+    expect(JSON.parse(stdout)).toEqual(data);
+  });
+  test("what is wrong with a configuration, each with its remedy", async () => {
+    const env = { RUNEGATE_ENV_FILE: "/dev/null", RUNEGATE_SESSION_TTL: "soon" };
+    const { code, stdout } = await runIn(env, "check", "--json");
+    expect(code).toBe(78);
+    expect(JSON.parse(stdout)).toMatchObject({
+      ok: false,
+      problems: [{ option: "RUNEGATE_SESSION_TTL", problem: anything, remedy: anything }],
+    });
   });
 });
 

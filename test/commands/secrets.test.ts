@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { runCommand } from "../../src/commands/run.ts";
 import { secrets } from "../../src/commands/secrets.ts";
 import { parseEnvFile } from "../../src/config/env-file.ts";
 import { readOptions } from "../../src/config/load.ts";
@@ -10,7 +11,7 @@ import { testMachine } from "../support/surroundings.ts";
 
 async function run(...args: string[]) {
   const io = recordedIo();
-  const code = await secrets.run(args, io);
+  const code = await runCommand(secrets, args, io);
   return { code, stdout: io.stdout, stderr: io.stderr.join("\n") };
 }
 

@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../../src/commands/command.ts";
+import { runCommand } from "../../src/commands/run.ts";
 import { sendEmail, sendTestMail } from "../../src/commands/send-email.ts";
 import { parseAddress } from "../../src/identity/address.ts";
 import type { EmailConfig } from "../../src/mail/settings.ts";
+import { main } from "../../src/main.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { emailConfig, type SmtpPeer, type SmtpSetup, startSmtp } from "../support/smtp.ts";
 
@@ -39,7 +41,8 @@ describe.concurrent("what the server does, in words", () => {
     const server = await peer();
     const { out, err, io } = recordingIo();
     const settings = { ca: server.ca };
-    expect(await sendTestMail(emailConfig(server.port), "https://gate.example", TO, io, settings)).toBe(0);
+    const { code } = await sendTestMail(emailConfig(server.port), "https://gate.example", TO, io, settings);
+    expect(code).toBe(0);
     expect(err).toEqual([]);
     expect(out).toEqual([
       "Sending a test mail to you@example.org, with the settings in email.toml:",
@@ -196,7 +199,8 @@ describe.concurrent("what the server does, in words", () => {
       ...(row.trust === false ? {} : { ca: server.ca }),
       ...(row.hangs ? { setupTimeout: 700 } : {}),
     };
-    expect(await sendTestMail(config, "https://gate.example", TO, io, settings)).toBe(1);
+    const { code } = await sendTestMail(config, "https://gate.example", TO, io, settings);
+    expect(code).toBe(1);
     expect(out.filter((line) => line.startsWith("  ok  "))).toHaveLength(row.steps);
     expect(err).toEqual([expect.stringContaining(row.failed), expect.stringContaining(row.remedy)]);
     expect(err[0]).toStartWith("  failed  ");
@@ -220,10 +224,43 @@ body_template = "{login_url} {code}"
     const path = join(directory, "good.toml");
     writeFileSync(path, emailToml(server.port));
     const { out, err, io } = recordingIo({ RUNEGATE_EMAIL_CONFIG: path });
-    expect(await sendEmail.run(["You@Example.org"], io)).toBe(0);
+    expect(await runCommand(sendEmail, ["You@Example.org"], io)).toBe(0);
     expect(err).toEqual([]);
     expect(out[0]).toBe(`Sending a test mail to you@example.org, with the settings in ${path}:`);
     expect(server.messages[0]).toMatchObject({ from: "login@runegate.test", to: ["you@example.org"] });
+  });
+
+  test("with --json, each step and how it ended", async () => {
+    const server = await peer({ tls: "none", auth: false });
+    const path = join(directory, "json.toml");
+    writeFileSync(path, emailToml(server.port));
+    const asked = async () => {
+      const { out, err, io } = recordingIo({ RUNEGATE_EMAIL_CONFIG: path });
+      const code = await main(["send-email", "--json", "you@example.org"], io);
+      return { code, data: JSON.parse(out.join("\n")), said: err.map((line) => JSON.parse(line)) };
+    };
+    expect(await asked()).toEqual({
+      code: 0,
+      data: {
+        sent: true,
+        steps: [
+          { step: "connected", peer: `127.0.0.1:${server.port}` },
+          { step: "accepted", reply: expect.stringMatching(/^250 /) },
+        ],
+      },
+      said: [],
+    });
+    await server.away();
+    expect(await asked()).toEqual({
+      code: 1,
+      data: {
+        sent: false,
+        steps: [],
+        reason: expect.stringContaining("refused the connection"),
+        remedy: expect.any(String),
+      },
+      said: [{ error: "failed", message: expect.stringContaining("refused the connection") }],
+    });
   });
 
   test.each([
@@ -233,7 +270,7 @@ body_template = "{login_url} {code}"
     const path = join(directory, name);
     if (text !== undefined) writeFileSync(path, text);
     const { out, err, io } = recordingIo({ RUNEGATE_EMAIL_CONFIG: path });
-    expect(await sendEmail.run(["you@example.org"], io)).toBe(78);
+    expect(await main(["send-email", "you@example.org"], io)).toBe(78);
     expect(out).toEqual([]);
     expect(err.join("\n")).toContain(problem);
   });
@@ -244,12 +281,12 @@ body_template = "{login_url} {code}"
     [["not an address"]],
     [["--colour", "a@example.org"]],
   ])("%j is a mistake in how it was called", async (args) => {
-    await expect(sendEmail.run(args, recordingIo().io)).rejects.toBeInstanceOf(UsageError);
+    await expect(runCommand(sendEmail, args, recordingIo().io)).rejects.toBeInstanceOf(UsageError);
   });
 
   test("explains itself", async () => {
     const { out, io } = recordingIo();
-    expect(await sendEmail.run(["--help"], io)).toBe(0);
+    expect(await runCommand(sendEmail, ["--help"], io)).toBe(0);
     expect(out[0]).toStartWith("Usage: runegate send-email ADDRESS");
   });
 });

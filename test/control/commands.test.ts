@@ -61,6 +61,9 @@ test("a link signs in, the session is listed, and is gone when it is revoked", a
     await signInWith(await printedLink("ada@example.org")),
     await signInWith(await printedLink("Bob@Example.org")),
   ];
+  expect(JSON.parse((await cli("link", "--json", "ada@example.org")).out)).toEqual({
+    link: expect.stringContaining("/auth?token="),
+  });
   const listed = await cli("sessions", "list");
   expect(listed.out.split("\n")).toHaveLength(3);
   expect(listed.out).toMatch(
@@ -142,6 +145,17 @@ describe("runegate token", () => {
       const { code, out } = await runegate(["token", given], { ...env, ...more }, place.directory);
       expect([what, code, out.includes(verdict)]).toEqual([what, 1, true]);
     }
+    expect(JSON.parse((await cli("token", "--json", link)).out)).toMatchObject({
+      header: { alg: "HS256" },
+      claims: { sub: "ada@example.org" },
+      expires: expect.stringMatching(/^20/),
+      accepted: true,
+    });
+    const changed = await cli("token", "--json", `${token.slice(0, -4)}AAAA`);
+    expect([changed.code, JSON.parse(changed.out)]).toMatchObject([
+      1,
+      { accepted: false, problem: "wrong_signature" },
+    ]);
     const none = await cli("token", "nonsense");
     expect([none.code, none.err]).toEqual([1, expect.stringContaining("not a token")]);
     // It was neither spent nor harmed.

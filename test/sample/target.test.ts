@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { UsageError } from "../../src/commands/command.ts";
+import { runCommand } from "../../src/commands/run.ts";
 import { target } from "../../src/commands/target.ts";
 import { EXIT } from "../../src/exit.ts";
 import { startSample } from "../../src/sample/app.ts";
@@ -27,7 +28,7 @@ test.each(["SIGINT", "SIGTERM"] as const)("runs until %s, and says where it is",
 test("a port in use is an error that says what to do", async () => {
   const other = startSample({ hostname: "127.0.0.1", port: 0 });
   const io = recordedIo();
-  expect(await target.run(["--listen", `127.0.0.1:${other.port}`], io)).toBe(EXIT.failed);
+  expect(await runCommand(target, ["--listen", `127.0.0.1:${other.port}`], io)).toBe(EXIT.failed);
   expect(io.stderr).toEqual([
     `The sample application cannot listen on port ${other.port}: it is in use. ` +
       "Stop what uses it, or choose another with --listen.",
@@ -38,6 +39,6 @@ test("a port in use is an error that says what to do", async () => {
 test.each(["127.0.0.1", "127.0.0.1:65536", "::1:7860", "unix:/tmp/sample", "example.org:80", ""])(
   "--listen %j is a usage error",
   async (listen) => {
-    await expect(target.run(["--listen", listen], recordedIo())).rejects.toThrow(UsageError);
+    await expect(runCommand(target, ["--listen", listen], recordedIo())).rejects.toThrow(UsageError);
   },
 );
