@@ -3,7 +3,7 @@ import { EXIT } from "../exit.ts";
 import { targetAddress } from "../net/endpoint.ts";
 import { flagOf } from "../option/option.ts";
 import { ValueError } from "../option/value-error.ts";
-import { claimAddress } from "../process/instance.ts";
+import { claimAddress } from "../process/listener.ts";
 import { raiseFetchCeiling } from "../proxy/ceiling.ts";
 import { type Sample, startSample } from "../sample/app.ts";
 import { type Command, UsageError } from "./command.ts";

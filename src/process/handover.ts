@@ -1,7 +1,7 @@
 import { flagOf } from "../option/option.ts";
 import { commandLine } from "./executable.ts";
 import type { Io } from "./io.ts";
-import { RETIRE_MS, type Serving } from "./serving.ts";
+import { REPLACED_DRAIN_MS, RETIRE_MS, type Serving } from "./serving.ts";
 
 /**
  * One main process handing over to the next, started from the executable on disk: that is how a new version takes over
@@ -65,7 +65,7 @@ export async function handOver(settings: {
     serving.resume();
     throw new Error("who was to take over is gone");
   }
-  await serving.close();
+  await serving.stop(REPLACED_DRAIN_MS).closed;
   await settings.onClosed(child.pid);
   const released: ToSuccessor = "released";
   if (isThere()) child.send(released);

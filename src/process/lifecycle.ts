@@ -8,9 +8,9 @@ import { ConfigError, describe } from "../option/finding.ts";
 import type { Store } from "../store/store.ts";
 import { type Compose, composeGateway } from "./compose.ts";
 import { handOver } from "./handover.ts";
-import { describeListen } from "./instance.ts";
 import type { Io } from "./io.ts";
 import { keepStarted } from "./keep-started.ts";
+import { describeListen } from "./listener.ts";
 import type { Log } from "./log.ts";
 import type { Notifier } from "./notify.ts";
 import { DRAIN_MS, REPLACED_DRAIN_MS, type Serving } from "./serving.ts";
@@ -52,7 +52,7 @@ export function createLifecycle(
 
   async function end(withinMs: number): Promise<void> {
     await control?.stop();
-    await serving.stop(withinMs);
+    await serving.stop(withinMs).ended;
     notifier.stop();
     await stores.close();
     logger().info("stopped");
@@ -131,7 +131,7 @@ export function createLifecycle(
     stop(signal) {
       if (stopping) {
         // Handed over, with requests still under way.
-        void serving.stop(DRAIN_MS);
+        serving.stop(DRAIN_MS);
         return;
       }
       stopping = true;

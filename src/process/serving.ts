@@ -3,7 +3,7 @@ import type { LoggerFor } from "../observe/logger.ts";
 import type { Gateway } from "../server.ts";
 import type { Compose } from "./compose.ts";
 
-/** What answers at the address: this process by itself (`single.ts`), or workers that it supervises (`workers.ts`). */
+/** What answers at the address: this process (`single.ts`), or workers that it supervises (`workers.ts`). */
 export type Serving = {
   /** For what the command line asks: in this process, whether or not it listens. */
   readonly gateway: Gateway;
@@ -13,19 +13,18 @@ export type Serving = {
    * @throws with the reason
    */
   reload(configuration: Configuration, compose: Compose, loggers: LoggerFor): Promise<void>;
-  /** Makes clients that keep their connection open a new one, which may reach another process. */
+  /** Makes clients that keep their connection open a new one, which may reach another process, and leaves mail to that. */
   retire(): void;
   /** Takes that back. */
   resume(): void;
-  /** Closes the address. Resolves when no connection arrives here any more; requests may still be under way. */
-  close(): Promise<void>;
   /** Whether something answers. */
   healthy(): boolean;
   /**
-   * Closes the address and lets requests finish. Called again, it may give them less time.
+   * Closes the address, WebSockets and event streams, and lets requests finish. Called again, it may give them less time.
    * @param withinMs what is under way after that is cut.
+   * @returns when no connection arrives here any more, and when nothing is under way.
    */
-  stop(withinMs: number): Promise<void>;
+  stop(withinMs: number): { readonly closed: Promise<void>; readonly ended: Promise<void> };
 };
 
 /**

@@ -1,33 +1,94 @@
 import type { Configuration } from "../config/configuration.ts";
-import { type Compose, composeGateway, type Resources } from "./compose.ts";
-import { openInstance } from "./instance.ts";
-import { REPLACED_DRAIN_MS, type Serving } from "./serving.ts";
+import { handlersOf } from "../server.ts";
+import { composeGateway, type Resources } from "./compose.ts";
+import { guardDescriptors } from "./descriptors.ts";
+import { bind } from "./listener.ts";
+import type { Serving } from "./serving.ts";
+
+/** For whoever has connected and is about to send a request. */
+const QUIET_MS = 1_000;
+/** How often a server that stops is looked at: it does not tell when its last request is done. */
+const LOOK_MS = 50;
 
 /**
- * One process that does everything itself. A reload puts a new gateway behind the port that is open.
+ * One process that serves, by itself or as one of several workers. A reload puts another gateway behind the port that is open.
  * @throws if the address may not be bound.
  */
 export function serveSingle(configuration: Configuration, resources: Resources): Serving {
   const { options } = configuration;
-  // A successor listens on the same address for a moment.
-  const shared = options.listen.kind === "tcp";
-  const instance = openInstance(
-    composeGateway(configuration, resources),
-    options,
-    shared,
-    resources.loggers("main"),
-  );
+  let gateway = composeGateway(configuration, resources);
+  const { server, release } = bind(gateway, options);
+  const descriptors = guardDescriptors(server, resources.loggers("main"));
+  gateway.start();
+  const { promise: cut, resolve: cutOff } = Promise.withResolvers<void>();
+  let ended: Promise<void> | undefined;
+
+  function use(handlers: ReturnType<typeof handlersOf>): void {
+    server.reload(handlers as Parameters<typeof server.reload>[0]);
+  }
+
+  async function drain(): Promise<void> {
+    release();
+    descriptors.stop();
+    const drained = server.stop();
+    // WebSockets and event streams have no end of their own to wait for.
+    gateway.live.closeAll("shutdown");
+    await Promise.race([drained, cut, answered()]);
+    await server.stop(true);
+    await gateway.stop();
+  }
+
+  /**
+   * Until nobody has been served for a moment. `server.stop()` waits for connections too on which nothing was ever asked
+   * for, and browsers keep some in stock. What was answered is the system's by then, and arrives whole.
+   */
+  async function answered(): Promise<void> {
+    for (let quiet = 0; quiet < QUIET_MS; quiet += LOOK_MS) {
+      await Bun.sleep(LOOK_MS);
+      if (server.pendingRequests + server.pendingWebSockets > 0) quiet = 0;
+    }
+  }
+
   return {
     get gateway() {
-      return instance.gateway;
+      return gateway;
     },
-    reload: (next: Configuration, compose: Compose, loggers) =>
-      instance.swap(compose(next, { ...resources, loggers, live: instance.gateway.live })),
-    retire: instance.retire,
-    resume: instance.resume,
-    // The socket is closed at once; requests may go on.
-    close: async () => void instance.stop(REPLACED_DRAIN_MS),
+
+    async reload(next, compose, loggers) {
+      const before = gateway;
+      gateway = compose(next, { ...resources, loggers, live: before.live });
+      use(handlersOf(gateway));
+      gateway.start();
+      // Not all of it: its requests under way have their deadlines, and what is open is the next one's by now.
+      await before.outbox.stop();
+    },
+
+    retire() {
+      const { fetch, ...others } = handlersOf(gateway);
+      use({
+        ...others,
+        async fetch(request, socket) {
+          const response = await fetch(request, socket);
+          // RFC 9112 §9.6: the last one on this connection.
+          response?.headers.set("Connection", "close");
+          return response;
+        },
+      });
+      // Mail is left to who takes over.
+      void gateway.outbox.stop();
+    },
+
+    resume() {
+      use(handlersOf(gateway));
+      gateway.outbox.start();
+    },
+
     healthy: () => true,
-    stop: instance.stop,
+
+    stop(withinMs) {
+      setTimeout(cutOff, withinMs).unref();
+      ended ??= drain();
+      return { closed: Promise.resolve(), ended };
+    },
   };
 }

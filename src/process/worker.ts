@@ -8,10 +8,10 @@ import { createStoreClient } from "../store/remote/client.ts";
 import type { Store } from "../store/store.ts";
 import { BUILD } from "../version.ts";
 import { composeGateway } from "./compose.ts";
-import { type Instance, openInstance } from "./instance.ts";
 import { type Log, openLog } from "./log.ts";
-import type { ToSupervisor, ToWorker } from "./messages.ts";
-import { DRAIN_MS } from "./serving.ts";
+import type { Order, ToSupervisor, ToWorker } from "./messages.ts";
+import { DRAIN_MS, type Serving } from "./serving.ts";
+import { serveSingle } from "./single.ts";
 
 /**
  * A worker: a gateway that shares its port with others and does what the supervisor says. When the supervisor is gone, it
@@ -28,7 +28,12 @@ export function runWorker(send: (message: ToSupervisor) => void): {
 } {
   const { promise: stopped, resolve } = Promise.withResolvers<void>();
   const shared = createStoreClient({ clock: systemClock, send });
-  let running: { readonly instance: Instance; readonly stores: Store; log: Log } | undefined;
+  /** One for all workers: whoever develops looks at whichever answers. */
+  const mailbox: Mailbox = {
+    send: async (mail) => void (await shared.call("mailbox", "send", mail)),
+    mails: async () => (await shared.call("mailbox", "mails")) as readonly MailboxMail[],
+  };
+  let running: { readonly serving: Serving; readonly stores: Store; log: Log } | undefined;
   let stopping = false;
 
   async function start(configuration: Configuration): Promise<void> {
@@ -38,84 +43,58 @@ export function runWorker(send: (message: ToSupervisor) => void): {
       options.store.kind === "memory"
         ? shared.store
         : await openStore(options.store, { clock: systemClock, log: log.loggers("store") });
-    // It may have been asked to stop meanwhile.
-    if (stopping) return;
-    const gateway = composeGateway(configuration, { stores, mailbox: remoteMailbox(), loggers: log.loggers });
-    running = { instance: openInstance(gateway, options, true, log.loggers("main")), stores, log };
+    if (stopping) throw new Error("it was stopped meanwhile");
+    const serving = serveSingle(configuration, { stores, mailbox, loggers: log.loggers });
+    running = { serving, stores, log };
   }
 
   async function reload(configuration: Configuration): Promise<void> {
     if (running === undefined || stopping) throw new Error("it does not serve");
-    const { instance, stores } = running;
     const log = running.log.by(configuration.options);
-    await instance.swap(
-      composeGateway(configuration, {
-        stores,
-        mailbox: remoteMailbox(),
-        loggers: log.loggers,
-        live: instance.gateway.live,
-      }),
-    );
+    await running.serving.reload(configuration, composeGateway, log.loggers);
     running.log = log;
   }
 
-  /** One for all workers: whoever develops looks at whichever answers. */
-  function remoteMailbox(): Mailbox {
-    return {
-      send: async (mail) => void (await shared.call("mailbox", "send", mail)),
-      mails: async () => (await shared.call("mailbox", "mails")) as readonly MailboxMail[],
-    };
-  }
-
-  async function stop(withinMs: number): Promise<void> {
-    const drained = running?.instance.stop(withinMs);
-    if (stopping) return;
-    stopping = true;
-    // The socket is closed by now; what follows are the requests under way.
-    send({ kind: "closed" });
+  async function end(drained: Promise<void> | undefined): Promise<void> {
     await drained;
     await running?.stores.close();
     running?.log.flush();
     resolve();
   }
 
-  function failed(error: unknown): void {
-    send({ kind: "failed", reason: messageOf(error) });
+  async function stop(withinMs: number): Promise<void> {
+    const { closed, ended } = running?.serving.stop(withinMs) ?? {};
+    if (!stopping) void end(ended);
+    stopping = true;
+    await closed;
+  }
+
+  async function obey(order: Order): Promise<void> {
+    switch (order.verb) {
+      case "start":
+        return start(order.configuration);
+      case "reload":
+        return reload(order.configuration);
+      case "stop":
+        return stop(order.withinMs);
+      case "retire":
+      case "resume":
+        return running?.serving[order.verb]();
+    }
   }
 
   send({ kind: "hello", build: BUILD });
   return {
     receive(message) {
-      switch (message.kind) {
-        case "start":
-          start(message.configuration).then(
-            () => running !== undefined && send({ kind: "listening" }),
-            (error: unknown) => {
-              failed(error);
-              resolve();
-            },
-          );
-          break;
-        case "reload":
-          reload(message.configuration).then(() => send({ kind: "reloaded" }), failed);
-          break;
-        case "retire":
-          running?.instance.retire();
-          break;
-        case "resume":
-          running?.instance.resume();
-          break;
-        case "stop":
-          void stop(message.withinMs);
-          break;
-        case "ping":
-          send({ kind: "pong" });
-          break;
-        case "answer":
-        case "taken":
-          shared.receive(message);
-          break;
-      }
+      if (message.kind !== "order") return shared.receive(message);
+      const { id, order } = message;
+      obey(order).then(
+        () => send({ kind: "done", id }),
+        (error: unknown) => {
+          send({ kind: "done", id, failed: messageOf(error) });
+          if (order.verb === "start") resolve();
+        },
+      );
     },
     stop: () => void stop(DRAIN_MS),
     abandon() {

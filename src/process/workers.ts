@@ -5,8 +5,8 @@ import type { StoreEvent } from "../store/remote/messages.ts";
 import { serveStore } from "../store/remote/server.ts";
 import { composeGateway, type Resources } from "./compose.ts";
 import { createSerially } from "./serially.ts";
-import { RETIRE_MS, type Serving } from "./serving.ts";
-import { startWorker, type WorkerHandle } from "./worker-handle.ts";
+import { REPLACED_DRAIN_MS, RETIRE_MS, type Serving } from "./serving.ts";
+import { ANSWER_MS, startWorker, type WorkerHandle } from "./worker-handle.ts";
 
 /**
  * Several processes on one port, and this one watching over them. It answers no request. With the memory store it keeps the
@@ -29,7 +29,7 @@ export type Supervision = {
   readonly longestWait: number;
   /** A worker that has run for longer did not end soon. */
   readonly settled: number;
-  /** How often workers are asked for a sign of life. One that owes several hangs. */
+  /** How often workers are asked for a sign of life. One that gives none for several times as long hangs. */
   readonly pingEvery: number;
 };
 
@@ -65,7 +65,7 @@ export async function serveWithWorkers(
   const forMailbox = { send: (mail: unknown) => mailbox.send(mail as Mail), mails: () => mailbox.mails() };
   const answer = serveStore(stores, { mailbox: forMailbox }, broadcast);
   const slots: Slot[] = [];
-  const serving = () => slots.flatMap(({ worker }) => (worker === undefined ? [] : [worker]));
+  const serving = () => slots.flatMap(({ worker }) => worker ?? []);
 
   /** Resolves when it listens. */
   async function start(): Promise<WorkerHandle> {
@@ -79,13 +79,26 @@ export async function serveWithWorkers(
       throw error;
     }
     log().info("worker listens", { worker: worker.pid });
+    void watch(worker);
     return worker;
+  }
+
+  async function watch(worker: WorkerHandle): Promise<void> {
+    try {
+      for (; !worker.isGone && !ending; await Bun.sleep(pingEvery)) {
+        await worker.order({ verb: "ping" }, pingEvery * UNANSWERED_PINGS);
+      }
+    } catch {
+      if (worker.isGone) return;
+      log().error("a worker gives no sign of life and is killed", { worker: worker.pid });
+      worker.kill();
+    }
   }
 
   function ended(worker: WorkerHandle, how: string): void {
     all.delete(worker);
     const slot = slots.find((one) => one.worker === worker);
-    if (ending || slot === undefined || worker.isLeaving) return;
+    if (ending || slot === undefined) return;
     slot.worker = undefined;
     slot.failures = performance.now() - slot.startedAt > settled ? 1 : slot.failures + 1;
     log().error("a worker ended, another will be started", { worker: worker.pid, how });
@@ -123,9 +136,9 @@ export async function serveWithWorkers(
   /** One that does not go on with the configuration there is by now is replaced by one that does. */
   async function reloadWorker(worker: WorkerHandle): Promise<void> {
     try {
-      await worker.reload(configuration);
+      await worker.order({ verb: "reload", configuration });
     } catch (error) {
-      if (ending || !all.has(worker)) return;
+      if (ending || worker.isGone) return;
       log().error("a worker was not reloaded and is killed", {
         worker: worker.pid,
         reason: messageOf(error),
@@ -134,10 +147,16 @@ export async function serveWithWorkers(
     }
   }
 
-  async function retireAndClose(leaving: readonly WorkerHandle[]): Promise<void> {
-    for (const worker of leaving) worker.retire();
-    await Bun.sleep(RETIRE_MS);
-    await Promise.all(leaving.map((worker) => worker.close()));
+  /** Has its answer in the connections that are kept, or ends, which is seen elsewhere. */
+  function tell(workers: readonly WorkerHandle[], verb: "retire" | "resume"): void {
+    for (const worker of workers) worker.order({ verb }).catch(() => {});
+  }
+
+  /** Resolves when no connection arrives there. One that hangs, or does not end in time, is killed. */
+  async function stopWorker(worker: WorkerHandle, withinMs: number): Promise<void> {
+    const late = setTimeout(worker.kill, withinMs + ANSWER_MS);
+    void worker.exited.then(() => clearTimeout(late));
+    await worker.order({ verb: "stop", withinMs }).catch(worker.kill);
   }
 
   try {
@@ -146,20 +165,6 @@ export async function serveWithWorkers(
     ending = true;
     for (const worker of all) worker.kill();
     throw error;
-  }
-
-  const watch = setInterval(() => {
-    for (const worker of serving()) {
-      if (worker.ping() < UNANSWERED_PINGS) continue;
-      log().error("a worker gives no sign of life and is killed", { worker: worker.pid });
-      worker.kill();
-    }
-  }, pingEvery);
-
-  function startNoMore(): void {
-    ending = true;
-    clearInterval(watch);
-    for (const slot of slots) clearTimeout(slot.refill);
   }
 
   return {
@@ -181,26 +186,23 @@ export async function serveWithWorkers(
         gateway = composed;
         loggers = nextLoggers;
         const surplus = slots.splice(next.options.workers);
-        for (const slot of surplus) clearTimeout(slot.refill);
         await Promise.all(serving().map(reloadWorker));
-        await retireAndClose(surplus.flatMap(({ worker }) => (worker === undefined ? [] : [worker])));
+        const leaving = surplus.flatMap(({ worker }) => worker ?? []);
+        tell(leaving, "retire");
+        if (leaving.length > 0) await Bun.sleep(RETIRE_MS);
+        await Promise.all(leaving.map((worker) => stopWorker(worker, REPLACED_DRAIN_MS)));
       }),
-    retire() {
-      for (const worker of serving()) worker.retire();
-    },
-    resume() {
-      for (const worker of serving()) worker.resume();
-    },
-    close: () =>
-      serially(async () => {
-        startNoMore();
-        await Promise.all([...all].map((worker) => worker.close()));
-      }),
+    retire: () => tell(serving(), "retire"),
+    resume: () => tell(serving(), "resume"),
     healthy: () => serving().length > 0,
-    async stop(withinMs) {
-      startNoMore();
-      for (const worker of all) worker.stop(withinMs);
-      await Promise.all([...all].map(({ exited }) => exited));
+    stop(withinMs) {
+      ending = true;
+      for (const slot of slots) clearTimeout(slot.refill);
+      const workers = [...all];
+      return {
+        closed: Promise.all(workers.map((worker) => stopWorker(worker, withinMs))).then(() => {}),
+        ended: Promise.all(workers.map(({ exited }) => exited)).then(() => {}),
+      };
     },
   };
 }
