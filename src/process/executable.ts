@@ -23,6 +23,29 @@ export function ownCommandLine(...args: string[]): string[] {
   return isReplaced() && process.platform === "linux" ? [SELF, ...args] : commandLine(...args);
 }
 
+/**
+ * Starts a process of this program that talks to this one.
+ * @returns it, and how it ended, for people.
+ */
+export function startProcess<Message>(
+  command: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  receive: (message: Message) => void,
+) {
+  const child = Bun.spawn([...command], {
+    env,
+    stdin: "ignore",
+    stdout: "inherit",
+    stderr: "inherit",
+    serialization: "advanced",
+    ipc: receive,
+  });
+  const exited = child.exited.then((code) =>
+    child.signalCode === null ? `exit code ${code}` : `signal ${child.signalCode}`,
+  );
+  return { child, exited };
+}
+
 /** Whether another file has the executable's name by now. From source there is no telling. */
 export function isReplaced(): boolean {
   return COMPILED && fingerprint(PATH) !== startedAs;

@@ -1,5 +1,5 @@
 import { flagOf } from "../option/option.ts";
-import { commandLine } from "./executable.ts";
+import { commandLine, startProcess } from "./executable.ts";
 import type { Io } from "./io.ts";
 import { REPLACED_DRAIN_MS, RETIRE_MS, type Serving } from "./serving.ts";
 
@@ -37,18 +37,10 @@ export async function handOver(settings: {
   // systemd names the process that the watchdog is for.
   const { WATCHDOG_PID: _, ...env } = settings.io.env;
   const flags = Object.entries(settings.io.flags ?? {}).map(([name, value]) => `${flagOf(name)}=${value}`);
-  const child = Bun.spawn(commandLine("serve", SUCCESSOR_FLAG, ...flags), {
-    env,
-    stdin: "ignore",
-    stdout: "inherit",
-    stderr: "inherit",
-    serialization: "advanced",
-    ipc: (message: ToPredecessor) => up.resolve(message),
-  });
+  const command = commandLine("serve", SUCCESSOR_FLAG, ...flags);
+  const { child, exited } = startProcess<ToPredecessor>(command, env, up.resolve);
   const late = setTimeout(() => up.reject(new Error("it does not get to listen")), START_MS);
-  void child.exited.then((code) =>
-    up.reject(new Error(`it ended with ${child.signalCode ?? `exit code ${code}`}`)),
-  );
+  void exited.then((how) => up.reject(new Error(`it ended with ${how}`)));
   try {
     await up.promise;
   } catch (error) {

@@ -15,21 +15,9 @@ import type { Log } from "./log.ts";
 import type { Notifier } from "./notify.ts";
 import { DRAIN_MS, REPLACED_DRAIN_MS, type Serving } from "./serving.ts";
 
-/** What happens to a main process once it listens: reloads, handing over, and the stop. Callers see to the order. */
-export type Lifecycle = {
-  openControl(): Promise<void>;
-  /** @param compose of the newer code. @throws with the reason; what runs goes on as it did. */
-  reload(configuration: Configuration, compose: Compose): Promise<void>;
-  /** Reads the options again, and hands over to the executable on disk where that is asked for. Never rejects. */
-  renew(withExecutable: boolean): Promise<void>;
-  /** Says to systemd that it serves. */
-  ready(): void;
-  /** Called again, it gives requests that are under way less time. */
-  stop(signal: string): void;
-  readonly stopping: boolean;
-  readonly stopped: Promise<ExitCode>;
-};
+export type Lifecycle = ReturnType<typeof createLifecycle>;
 
+/** What happens to a main process once it listens: reloads, handing over, and the stop. Callers see to the order. */
 export function createLifecycle(
   io: Io,
   first: Configuration,
@@ -40,7 +28,7 @@ export function createLifecycle(
     readonly notifier: Notifier;
     readonly surroundings: Surroundings | undefined;
   },
-): Lifecycle {
+) {
   const { stores, serving, notifier } = opened;
   const { listen, store } = first.options;
   const { promise: stopped, resolve } = Promise.withResolvers<ExitCode>();
@@ -119,16 +107,34 @@ export function createLifecycle(
   }
 
   return {
-    openControl: reopenControl,
+    /** Says, to whoever listens, that it is up. */
+    async begin(): Promise<void> {
+      if (!stopping) await reopenControl();
+      if (stopping) return;
+      const { baseUrl, workers } = first.options;
+      for (const warning of first.warnings) logger().warn(describe(warning));
+      const address = describeListen(listen);
+      logger().info("listening", {
+        ...{ address, url: baseUrl, pid: process.pid },
+        ...(workers > 1 ? { workers } : {}),
+      });
+      log.flush();
+      notifier.ready(status(first.options));
+    },
+
+    /** @param compose of the newer code. @throws with the reason; what runs goes on as it did. */
     reload,
-    async renew(withExecutable) {
+
+    /** Reads the options again, and hands over to the executable on disk where that is asked for. Never rejects. */
+    async renew(withExecutable: boolean): Promise<void> {
       if (stopping) return;
       notifier.reloading();
       await (withExecutable ? succeed() : reread());
       if (!stopping) notifier.ready(status(configuration.options));
     },
-    ready: () => notifier.ready(status(configuration.options)),
-    stop(signal) {
+
+    /** Called again, it gives requests that are under way less time. */
+    stop(signal: string): void {
       if (stopping) {
         // Handed over, with requests still under way.
         serving.stop(DRAIN_MS);
@@ -139,9 +145,7 @@ export function createLifecycle(
       logger().info("stopping", { signal });
       void end(DRAIN_MS);
     },
-    get stopping() {
-      return stopping;
-    },
+
     stopped,
   };
 }

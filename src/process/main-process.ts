@@ -4,7 +4,6 @@ import type { Surroundings } from "../config/surroundings.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
 import { messageOf } from "../observe/message-of.ts";
-import { describe } from "../option/finding.ts";
 import { openStore } from "../store/open.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
@@ -50,14 +49,12 @@ export async function startMainProcess(
   first: Configuration,
   settings: MainSettings,
 ): Promise<MainProcess | ExitCode> {
-  const { listen, baseUrl, workers } = first.options;
-  const log = openLog(first.options, workers > 1);
-  const logger = log.loggers("main");
+  const log = openLog(first.options, first.options.workers > 1);
   const notifier = createNotifier({
     env: io.env,
     pid: process.pid,
     libc: io.env.NOTIFY_SOCKET ? openLibc() : undefined,
-    onFailure: () => logger.warn("systemd cannot be told how the service is"),
+    onFailure: () => log.loggers("main").warn("systemd cannot be told how the service is"),
   });
   const { promise: started, resolve: begin } = Promise.withResolvers<Lifecycle>();
   // Before the start is over, a reload waits for it.
@@ -66,62 +63,34 @@ export async function startMainProcess(
 
   const opened = await open(io, first, settings, log);
   if (typeof opened === "number") return opened;
-  const { serving } = opened;
-  notifier.startWatchdog(serving.healthy);
-  const lifecycle = createLifecycle(io, first, {
-    ...opened,
-    log,
-    notifier,
-    surroundings: settings.surroundings,
-  });
+  notifier.startWatchdog(opened.serving.healthy);
+  const { surroundings } = settings;
+  const lifecycle = createLifecycle(io, first, { ...opened, log, notifier, surroundings });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => lifecycle.stop(signal));
-  const main: MainProcess = {
+
+  if (settings.successor) await Promise.race([takeOver(), lifecycle.stopped]);
+  await lifecycle.begin();
+  settings.greet?.(first.options.baseUrl);
+  begin(lifecycle);
+  return {
     reload: (next, compose) => serially(() => lifecycle.reload(next, compose)),
     stopped: lifecycle.stopped,
   };
-
-  if (settings.successor) await Promise.race([takeOver(), lifecycle.stopped]);
-  if (!lifecycle.stopping) await lifecycle.openControl();
-  if (lifecycle.stopping) return main;
-  for (const warning of first.warnings) logger.warn(describe(warning));
-  logger.info("listening", {
-    address: describeListen(listen),
-    url: baseUrl,
-    pid: process.pid,
-    ...(workers > 1 ? { workers } : {}),
-  });
-  log.flush();
-  lifecycle.ready();
-  settings.greet?.(baseUrl);
-  begin(lifecycle);
-  return main;
 }
 
-/** SIGHUP and SIGUSR2. Asked for again while it waits, a renewal is done once. */
+/** SIGHUP and SIGUSR2. */
 function renewOnSignals(
   started: Promise<Lifecycle>,
   serially: <T>(work: () => Promise<T>) => Promise<T>,
 ): void {
-  let waiting: { withExecutable: boolean } | undefined;
-  function renew(withExecutable: boolean): void {
-    if (waiting !== undefined) {
-      waiting.withExecutable ||= withExecutable;
-      return;
-    }
-    const order = { withExecutable };
-    waiting = order;
-    void serially(async () => {
-      waiting = undefined;
-      await (await started).renew(order.withExecutable);
-    });
-  }
+  const renew = (withExecutable: boolean) => serially(async () => (await started).renew(withExecutable));
   const onTerminal = isTerminal(STDOUT);
   process.on("SIGHUP", () => {
     // Also the signal of a terminal that is closed: then there is nobody left to serve (termios(3)).
     if (onTerminal && !isTerminal(STDOUT)) void started.then((lifecycle) => lifecycle.stop("SIGHUP"));
-    else renew(isReplaced());
+    else void renew(isReplaced());
   });
-  process.on("SIGUSR2", () => renew(true));
+  process.on("SIGUSR2", () => void renew(true));
 }
 
 /** Opens the stores and the address. What goes wrong is said on stderr. */

@@ -1,7 +1,7 @@
 import type { Configuration } from "../config/configuration.ts";
 import type { StoreAnswer, StoreCall, StoreEvent } from "../store/remote/messages.ts";
 import { BUILD } from "../version.ts";
-import { ownCommandLine } from "./executable.ts";
+import { ownCommandLine, startProcess } from "./executable.ts";
 import type { Order, ToSupervisor, ToWorker } from "./messages.ts";
 
 /** A worker as its supervisor sees it. */
@@ -38,19 +38,10 @@ export function startWorker(settings: {
 
   // Service notifications are the main process's alone.
   const { NOTIFY_SOCKET: _, WATCHDOG_USEC: __, WATCHDOG_PID: ___, ...env } = settings.env;
-  const child = Bun.spawn(ownCommandLine("worker"), {
-    env,
-    stdin: "ignore",
-    stdout: "inherit",
-    stderr: "inherit",
-    serialization: "advanced",
-    ipc: (message: ToSupervisor) => receive(message),
-  });
-  const exited = child.exited.then((code) => {
+  const { child, exited } = startProcess(ownCommandLine("worker"), env, receive);
+  void exited.then((how) => {
     isGone = true;
-    const how = child.signalCode === null ? `exit code ${code}` : `signal ${child.signalCode}`;
     for (const { reject } of waiting.values()) reject(new Error(`it ended with ${how}`));
-    return how;
   });
 
   function send(message: ToWorker): void {

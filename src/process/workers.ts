@@ -14,13 +14,7 @@ import { ANSWER_MS, startWorker, type WorkerHandle } from "./worker-handle.ts";
  */
 
 /** For one worker, and the next when that one ends. */
-type Slot = {
-  worker: WorkerHandle | undefined;
-  /** In a row. */
-  failures: number;
-  startedAt: number;
-  refill: Timer | undefined;
-};
+type Slot = { worker: WorkerHandle | undefined };
 
 /** Milliseconds. */
 export type Supervision = {
@@ -71,7 +65,7 @@ export async function serveWithWorkers(
   async function start(): Promise<WorkerHandle> {
     const worker = startWorker({ configuration, env, answer });
     all.add(worker);
-    void worker.exited.then((how) => ended(worker, how));
+    void worker.exited.then(() => all.delete(worker));
     try {
       await worker.listening;
     } catch (error) {
@@ -95,40 +89,35 @@ export async function serveWithWorkers(
     }
   }
 
-  function ended(worker: WorkerHandle, how: string): void {
-    all.delete(worker);
-    const slot = slots.find((one) => one.worker === worker);
-    if (ending || slot === undefined) return;
-    slot.worker = undefined;
-    slot.failures = performance.now() - slot.startedAt > settled ? 1 : slot.failures + 1;
-    log().error("a worker ended, another will be started", { worker: worker.pid, how });
-    refillLater(slot);
-  }
-
-  function refillLater(slot: Slot): void {
-    const wait = Math.min(firstWait * 2 ** (slot.failures - 1), longestWait);
-    slot.refill = setTimeout(() => void serially(() => refill(slot)), wait);
-  }
-
-  async function refill(slot: Slot): Promise<void> {
-    if (ending || slot.worker !== undefined || !slots.includes(slot)) return;
-    slot.startedAt = performance.now();
-    try {
-      slot.worker = await start();
-    } catch (error) {
-      if (ending) return;
-      slot.failures++;
-      log().error("a worker does not start", { reason: messageOf(error) });
-      refillLater(slot);
+  /** Whenever the worker of a slot ends, starts another, until there is no use for it. */
+  async function keep(slot: Slot): Promise<void> {
+    const isGivenUp = () => ending || !slots.includes(slot);
+    let startedAt = performance.now();
+    for (let failures = 0; !isGivenUp(); ) {
+      const { worker } = slot;
+      if (worker !== undefined) {
+        const how = await worker.exited;
+        slot.worker = undefined;
+        if (isGivenUp()) return;
+        if (performance.now() - startedAt > settled) failures = 0;
+        log().error("a worker ended, another will be started", { worker: worker.pid, how });
+      }
+      await Bun.sleep(Math.min(firstWait * 2 ** failures++, longestWait));
+      startedAt = performance.now();
+      try {
+        slot.worker = await serially(async () => (isGivenUp() ? undefined : start()));
+      } catch (error) {
+        if (!ending) log().error("a worker does not start", { reason: messageOf(error) });
+      }
     }
   }
 
   /** @throws with the first reason, if not all of them get to listen. */
   async function fill(count: number): Promise<void> {
     const added = Array.from({ length: count }, async () => {
-      const slot: Slot = { worker: undefined, failures: 0, startedAt: performance.now(), refill: undefined };
-      slot.worker = await start();
+      const slot: Slot = { worker: await start() };
       slots.push(slot);
+      void keep(slot);
     });
     await Promise.all(added);
   }
@@ -197,7 +186,6 @@ export async function serveWithWorkers(
     healthy: () => serving().length > 0,
     stop(withinMs) {
       ending = true;
-      for (const slot of slots) clearTimeout(slot.refill);
       const workers = [...all];
       return {
         closed: Promise.all(workers.map((worker) => stopWorker(worker, withinMs))).then(() => {}),
