@@ -45,7 +45,7 @@ export function cacheRecords<T extends object>(
   function forgetAll(): void {
     shared.clear();
     for (let oldest = entries.oldest(); oldest !== undefined; oldest = entries.oldest()) {
-      entries.delete(oldest.key);
+      entries.delete(oldest[0]);
     }
   }
 
@@ -84,7 +84,7 @@ export function cacheRecords<T extends object>(
   function keep(seen: Seen<T>, askedAt: number): void {
     entries.set(seen.id, { seen, askedAt });
     const oldest = entries.oldest();
-    if (entries.size > capacity && oldest !== undefined) entries.delete(oldest.key);
+    if (entries.size > capacity && oldest !== undefined) entries.delete(oldest[0]);
   }
 
   return {

@@ -22,3 +22,34 @@ export type Limits = {
   /** Takes back everything counted on `key`. @throws {StoreUnavailable} */
   release(key: string): Awaitable<void>;
 };
+
+/**
+ * How hits are counted, in every back-end: an exact sliding log. Kept are the times of the last hits on a key that were allowed,
+ * oldest first, as many as its rule looks at. A hit is allowed when the one `limit` hits before it is a whole window old, so
+ * that no window whatever holds more than `limit`, at its edges either.
+ */
+export type Hits = readonly number[];
+
+/** What a hit counts on. */
+export function countsOf(key: string, rule: LimitRule, wider: readonly LimitCount[] = []): LimitCount[] {
+  return [{ key, rule }, ...wider].filter((one) => one.rule.limit > 0);
+}
+
+/** How long a hit at `now` has to wait, in milliseconds; 0 if it is allowed. */
+export function longestWait(counts: readonly LimitCount[], hitsOf: (key: string) => Hits, now: number) {
+  return counts.reduce((longest, { key, rule }) => {
+    const decisive = hitsOf(key).at(-rule.limit);
+    return decisive === undefined ? longest : Math.max(longest, decisive + rule.windowMs - now);
+  }, 0);
+}
+
+/** Those that count from now on, after one more. */
+export function withHit(hits: Hits, { limit }: LimitRule, now: number): Hits {
+  return [...hits, now].slice(-limit);
+}
+
+const ALLOWED: LimitOutcome = { allowed: true };
+
+export function outcomeOf(wait: number): LimitOutcome {
+  return wait > 0 ? { allowed: false, retryAfterMs: wait } : ALLOWED;
+}

@@ -29,7 +29,7 @@ export function openSqliteStore({ path, clock, log, machine = systemMachine }: S
   const limits = createSqliteLimits(handle, createSharedClock(handle, clock, machine));
   const sweeps: Sweep[] = [limits.sweep, createPredecessorSweep(handle, clock)];
   const sweeper = startSweeper(sweeps);
-  const begun = handle.durable.prepare<{ at: number }, []>(
+  const begun = handle.database.prepare<{ at: number }, []>(
     "SELECT min(applied_at) AS at FROM schema_version",
   );
   let readyUntil = Number.NEGATIVE_INFINITY;

@@ -306,11 +306,21 @@ describe("refuses to open, and leaves alone,", () => {
 });
 
 describe("migrations", () => {
+  /** The first makes the newest tables in a new file. */
   const STEPS = [
-    "CREATE TABLE one (a TEXT) STRICT",
+    "CREATE TABLE one (a TEXT, b TEXT) STRICT; CREATE TABLE three (c TEXT)",
     "ALTER TABLE one ADD COLUMN b TEXT",
     "CREATE TABLE three (c TEXT)",
   ];
+  /** What made a new file when that version was the newest. */
+  const FIRST = [
+    "",
+    "CREATE TABLE one (a TEXT) STRICT",
+    "CREATE TABLE one (a TEXT, b TEXT) STRICT",
+    STEPS[0] ?? "",
+  ];
+  const madeAs = (database: Database, version: number) =>
+    migrate(database, place.path, 1, [FIRST[version] ?? "", ...STEPS.slice(1, version)]);
   const tables = (database: Database) =>
     database
       .query<{ name: string }, []>("SELECT name FROM sqlite_schema ORDER BY name")
@@ -319,20 +329,23 @@ describe("migrations", () => {
 
   test.each([0, 1, 2, 3])("take a database from version %p to the newest, keeping what is in it", (from) => {
     using database = new Database(place.path);
-    migrate(database, place.path, 1, STEPS.slice(0, from));
-    if (from > 0) database.run("INSERT INTO one (a) VALUES ('kept')");
+    if (from > 0) {
+      madeAs(database, from);
+      database.run("INSERT INTO one (a) VALUES ('kept')");
+    }
     expect(migrate(database, place.path, 2, STEPS)).toEqual({ from, to: 3 });
     expect(contentsOf(database)).toEqual({ kind: "ours", version: 3 });
     expect(tables(database)).toEqual(["one", "schema_version", "three"]);
     expect(database.query("SELECT a, b FROM one").all()).toEqual(from > 0 ? [{ a: "kept", b: null }] : []);
-    expect(database.query("SELECT applied_at AS at FROM schema_version").all()).toEqual(
-      [1, 2, 3].map((version) => ({ at: version <= from ? 1 : 2 })),
-    );
+    const versions = database.query("SELECT version, applied_at AS at FROM schema_version").all();
+    const taken = [1, 2, 3].filter((version) => version > from).map((version) => ({ version, at: 2 }));
+    expect(versions).toEqual(from > 0 ? [{ version: from, at: 1 }, ...taken] : [{ version: 3, at: 2 }]);
   });
 
   test("that fail leave the version before them, whole", () => {
     using database = new Database(place.path);
-    const broken = [...STEPS.slice(0, 1), "CREATE TABLE two (a TEXT); INSERT INTO nowhere VALUES (1)"];
+    madeAs(database, 1);
+    const broken = ["", "CREATE TABLE two (a TEXT); INSERT INTO nowhere VALUES (1)"];
     expect(() => migrate(database, place.path, 1, broken)).toThrow("nowhere");
     expect(contentsOf(database)).toEqual({ kind: "ours", version: 1 });
     expect(tables(database)).toEqual(["one", "schema_version"]);
@@ -373,7 +386,7 @@ describe("migrations", () => {
 describe("expiry", () => {
   function open(clock = testClock()) {
     const handle = openHandle({ path: place.path, clock, log: SILENT });
-    return { clock, handle, rows: (table: string) => rowsIn(handle.durable, table) };
+    return { clock, handle, rows: (table: string) => rowsIn(handle.database, table) };
   }
   const rowsIn = (database: Database, table: string) =>
     database.query<{ rows: number }, []>(`SELECT count(*) AS rows FROM ${table}`).get()?.rows;
@@ -383,11 +396,11 @@ describe("expiry", () => {
     const once = createSqliteRecords(ONCE, handle, clock);
     const things = createSqliteRecords(THING, handle, clock);
     const limits = createSqliteLimits(handle, clock.monotonic);
-    const fill = handle.durable.transaction(() => {
+    const fill = handle.database.transaction(() => {
       for (let i = 0; i < 1000; i++) {
         const end = clock.now() + (i % 10 === 0 ? HOUR : MINUTE);
-        void once.add(`t${i}`, {}, end);
-        void things.add(`s${i}`, thing(), end);
+        void once.add(`t${i}`, {}, end, "light");
+        void things.add(`s${i}`, thing(), end, "light");
       }
     });
     fill();
@@ -444,10 +457,10 @@ describe("expiry", () => {
   test("of 20,000 records goes in steps of as many as were asked for", () => {
     const { clock, handle, rows } = open();
     const things = createSqliteRecords(THING, handle, clock);
-    handle.durable.transaction(() => {
+    handle.database.transaction(() => {
       for (let i = 0; i < 20_000; i++) {
         const id = new Bun.CryptoHasher("sha256").update(String(i)).digest("base64url");
-        void things.add(id, thing(`u${i % 500}`), clock.now() + HOUR);
+        void things.add(id, thing(`u${i % 500}`), clock.now() + HOUR, "light");
       }
     })();
     clock.advance(HOUR);
@@ -603,7 +616,7 @@ describe("limits", () => {
     expect(limits.hit("a", once)).toEqual({ allowed: true });
     void limits.release("c");
     expect(limits.hit("c", once)).toEqual({ allowed: true });
-    expect(handle.durable.query("SELECT count(*) AS rows FROM limits").get()).toEqual({ rows: 3 });
+    expect(handle.database.query("SELECT count(*) AS rows FROM limits").get()).toEqual({ rows: 3 });
     handle.close();
   });
 

@@ -1,9 +1,4 @@
-/**
- * A map that knows which of its keys has gone unused for longest, at a constant cost for each call.
- *
- * The common way, deleting and re-inserting a key in a `Map` and taking the first one as the oldest, is quadratic in
- * JavaScriptCore: looking for the first key walks over every deleted one. So the order is a linked list of its own.
- */
+/** A map that knows which of its keys has gone unused for longest, at a constant cost for each call. */
 export type RecencyMap<V> = {
   /** Makes the key the most recent one. */
   get(key: string): V | undefined;
@@ -11,73 +6,46 @@ export type RecencyMap<V> = {
   set(key: string, value: V): void;
   delete(key: string): void;
   /** The least recent key, which stays so. */
-  oldest(): { readonly key: string; readonly value: V } | undefined;
+  oldest(): readonly [key: string, value: V] | undefined;
   readonly size: number;
 };
 
-type Node<V> = {
-  readonly key: string;
-  value: V;
-  older: Node<V> | undefined;
-  newer: Node<V> | undefined;
-};
-
 export function createRecencyMap<V>(): RecencyMap<V> {
-  const nodes = new Map<string, Node<V>>();
-  let oldest: Node<V> | undefined;
-  let newest: Node<V> | undefined;
+  /** In the order in which they were last used. */
+  const values = new Map<string, V>();
+  // To begin anew for each oldest one would be quadratic: JavaScriptCore walks over all that were deleted at the beginning.
+  const inOrder = values.entries();
+  /** What the iterator came to last, if it is still there. All others are ahead of it. */
+  let oldest: [string, V] | undefined;
 
-  function unlink(node: Node<V>): void {
-    if (node.older === undefined) oldest = node.newer;
-    else node.older.newer = node.newer;
-    if (node.newer === undefined) newest = node.older;
-    else node.newer.older = node.older;
+  function remove(key: string): void {
+    values.delete(key);
+    if (key === oldest?.[0]) oldest = undefined;
   }
 
-  function append(node: Node<V>): void {
-    node.older = newest;
-    node.newer = undefined;
-    if (newest === undefined) oldest = node;
-    else newest.newer = node;
-    newest = node;
-  }
-
-  function refresh(node: Node<V>): void {
-    if (node === newest) return;
-    unlink(node);
-    append(node);
+  function set(key: string, value: V): void {
+    remove(key);
+    values.set(key, value);
   }
 
   return {
     get(key) {
-      const node = nodes.get(key);
-      if (node !== undefined) refresh(node);
-      return node?.value;
+      const value = values.get(key);
+      if (value !== undefined) set(key, value);
+      return value;
     },
 
-    set(key, value) {
-      const node = nodes.get(key);
-      if (node !== undefined) {
-        node.value = value;
-        refresh(node);
-        return;
-      }
-      const added: Node<V> = { key, value, older: undefined, newer: undefined };
-      nodes.set(key, added);
-      append(added);
-    },
+    set,
+    delete: remove,
 
-    delete(key) {
-      const node = nodes.get(key);
-      if (node === undefined) return;
-      nodes.delete(key);
-      unlink(node);
+    oldest() {
+      // At its end an iterator would stay there.
+      if (oldest === undefined && values.size > 0) oldest = inOrder.next().value;
+      return oldest;
     },
-
-    oldest: () => oldest,
 
     get size() {
-      return nodes.size;
+      return values.size;
     },
   };
 }

@@ -1,14 +1,18 @@
 import { SQLiteError } from "bun:sqlite";
 import { StoreUnavailable } from "../records.ts";
 
-/** What SQLite could not do, in words for people. They name no path: `/health/ready` repeats them to anybody. */
-export function describeFailure(error: SQLiteError): string {
-  const code = error.code ?? "SQLITE_ERROR";
-  const known = Object.entries(WORDS).find(([prefix]) => code === prefix || code.startsWith(`${prefix}_`));
-  return known?.[1] ?? `The database did not do what it was asked (${code}: ${error.message}).`;
+/** Whether SQLite failed for this reason: a primary result code, which extended ones start with (https://www.sqlite.org/rescode.html). */
+export function isCode(error: unknown, code: string): error is SQLiteError {
+  return error instanceof SQLiteError && `${error.code}_`.startsWith(`${code}_`);
 }
 
-/** By primary result code, which extended ones start with (https://www.sqlite.org/rescode.html). Longer ones come first. */
+/** What SQLite could not do, in words for people. They name no path: `/health/ready` repeats them to anybody. */
+export function describeFailure(error: SQLiteError): string {
+  const known = Object.keys(WORDS).find((code) => isCode(error, code));
+  return WORDS[known ?? ""] ?? `The database did not do what it was asked (${error.code}: ${error.message}).`;
+}
+
+/** The longer codes come first. */
 const WORDS: Readonly<Record<string, string>> = {
   SQLITE_READONLY_DBMOVED: "The database file was moved or replaced while in use. Restart Runegate.",
   SQLITE_READONLY: "The database cannot be written: its file, its directory or its disk is read-only.",

@@ -1,30 +1,23 @@
 import { type Database, SQLiteError } from "bun:sqlite";
-import type { Stats } from "node:fs";
-import { statSync } from "node:fs";
-import { open as openFile } from "node:fs/promises";
-import { dirname } from "node:path";
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "../../observe/logger.ts";
-import { StoreUnavailable } from "../records.ts";
-import { asUnavailable } from "./failure.ts";
-import { openConnection, openDatabase } from "./open.ts";
+import { type Awaitable, StoreUnavailable, type Write } from "../records.ts";
+import { asUnavailable, isCode } from "./failure.ts";
+import { openDatabase } from "./open.ts";
+import { identityOf } from "./write-ahead-log.ts";
 
-/** The open database, as the four stores share it. */
+/** The open database, as records and limits share it. */
 export type SqliteHandle = {
-  /** A commit here survives a power cut: for what was promised to somebody, and for what must not come back. */
-  readonly durable: Database;
-  /** A commit here survives the end of the process: for what may be lost with the machine, and must be cheap. */
-  readonly relaxed: Database;
+  readonly database: Database;
   /** @throws {StoreUnavailable} if SQLite cannot do the work. */
   read<T>(work: () => T): T;
-  /** The same for work that changes something. */
+  /** The same for work that changes something. What it has committed survives the end of the process, and is there for all to see. */
   write<T>(work: () => T): T;
   /**
-   * Waits until what has been committed on `relaxed` survives a power cut too, while the process goes on: for what a crowd may
-   * cause, and somebody waits for.
-   * @throws {StoreUnavailable}
+   * Hands on the result of a write when that is as safe as it is to be.
+   * @throws {StoreUnavailable} though it was done, and may be there or not after a power cut.
    */
-  synced(): Promise<void>;
+  kept<T>(result: T, write: Write): Awaitable<T>;
   /** Writes something of no account: reading tells nothing of a full disk. @throws {StoreUnavailable} */
   probe(): void;
   /** Whether something has failed, and no probe has succeeded since. */
@@ -35,14 +28,16 @@ export type SqliteHandle = {
 };
 
 /**
- * Waiting for the lock blocks the process, and only another process' commit is ever waited for, which takes as long as the
- * disk needs to sync. Beyond this somebody holds the lock for no good reason.
+ * Waiting for the lock blocks the process, and only another process' commit is ever waited for, which is short. Beyond this
+ * somebody holds the lock for no good reason.
  */
 const PATIENT_MS = 2_000;
 /** While somebody does: each request would block the process for as long as the first. */
 const IMPATIENT_MS = 5;
 /** SQLite itself looks ever less often, and where several processes write without a pause, one of them would never get to. */
 const LOOK_AGAIN_MS = 1;
+
+const MOVED = "The database file was moved or replaced while in use. Restart Runegate.";
 
 export type HandleSettings = {
   readonly path: string;
@@ -55,26 +50,16 @@ export type HandleSettings = {
 /** @throws {StoreUnavailable} with what to do about it. */
 export function openHandle(settings: HandleSettings): SqliteHandle {
   const { path, clock, log, patience: patient = PATIENT_MS } = settings;
-  const { database: durable, from, to } = openDatabase(path, clock.now());
-  let relaxed: Database;
-  try {
-    relaxed = openConnection(path, "kill");
-  } catch (error) {
-    durable.close(true);
-    throw error;
-  }
+  const { database, ahead, from, to } = openDatabase(path, clock.now());
   if (from !== to) log.info(from === 0 ? "database created" : "database migrated", { path, schema: to });
   // Of more pages than anything else that is written at once: where this finds room, everything does.
-  const fill = relaxed.prepare<never, [number]>(
+  const fill = database.prepare<never, [number]>(
     "INSERT OR REPLACE INTO state VALUES ('probed_at', ?), ('probe', zeroblob(65536))",
   );
   const opened = identityOf(path);
   let open = true;
   let failing = false;
   let patience = patient;
-  let named = false;
-  let sync: Promise<void> | undefined;
-  let followingSync: Promise<void> | undefined;
 
   /** Only what has found the lock taken before it did anything is done again. */
   function locked<T>(work: () => T): T {
@@ -83,7 +68,7 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
       try {
         return work();
       } catch (error) {
-        if (!(error instanceof SQLiteError && error.code?.startsWith("SQLITE_BUSY"))) throw error;
+        if (!isCode(error, "SQLITE_BUSY")) throw error;
         deadline ??= performance.now() + patience;
         if (performance.now() >= deadline) {
           patience = IMPATIENT_MS;
@@ -102,7 +87,8 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
       const thrown = asUnavailable(error);
       if (thrown instanceof StoreUnavailable && !failing) {
         failing = true;
-        log.error("the database fails", { path, reason: thrown.message, code: codeOf(error) });
+        const code = error instanceof SQLiteError ? error.code : undefined;
+        log.error("the database fails", { path, reason: thrown.message, code });
       }
       throw thrown;
     }
@@ -110,34 +96,7 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
 
   /** What is written to a file that has no name any more is lost at the next start. */
   function checkPlace(): void {
-    if (identityOf(path) === opened) return;
-    throw new StoreUnavailable("The database file was moved or replaced while in use. Restart Runegate.");
-  }
-
-  /**
-   * What was committed is in the write-ahead log, or in the database and synced: SQLite sees to that before it begins the log
-   * anew. No locks are held on the log, so that it may be opened and closed by others than SQLite, unlike the database.
-   */
-  async function syncLog(): Promise<void> {
-    try {
-      // Its name must survive as well, and is made anew at each start.
-      if (!named) await syncFile(dirname(path), "sync");
-      named = true;
-      await syncFile(`${path}-wal`, "datasync");
-    } catch (error) {
-      throw new StoreUnavailable("The disk that the database is on failed to write.", { cause: error });
-    }
-  }
-
-  /** One at a time. Whoever comes while one is under way shares the one after it, which covers what they have committed. */
-  function synced(): Promise<void> {
-    followingSync ??= (async () => {
-      await sync?.catch(() => {});
-      followingSync = undefined;
-      sync = syncLog();
-      return sync;
-    })();
-    return followingSync;
+    if (identityOf(path) !== opened) throw new StoreUnavailable(MOVED);
   }
 
   function probe(): void {
@@ -149,8 +108,7 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
   }
 
   return {
-    durable,
-    relaxed,
+    database,
     read: attempt,
     write(work) {
       const result = attempt(() => {
@@ -168,7 +126,11 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
       }
       return result;
     },
-    synced,
+    kept(result, write) {
+      if (write === "grouped") return ahead.synced().then(() => result);
+      if (write === "durable") ahead.sync();
+      return result;
+    },
     probe,
     isFailing: () => failing,
     checkPlace,
@@ -176,26 +138,8 @@ export function openHandle(settings: HandleSettings): SqliteHandle {
       if (!open) return;
       open = false;
       // The last connection of all takes the write-ahead log into the database and removes it.
-      relaxed.close(true);
-      durable.close(true);
+      database.close(true);
+      ahead.close();
     },
   };
-}
-
-async function syncFile(path: string, how: "sync" | "datasync"): Promise<void> {
-  const file = await openFile(path, "r");
-  try {
-    await file[how]();
-  } finally {
-    await file.close();
-  }
-}
-
-function identityOf(path: string): string | undefined {
-  const stats: Stats | undefined = statSync(path, { throwIfNoEntry: false });
-  return stats && `${stats.dev}:${stats.ino}`;
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }

@@ -3,33 +3,16 @@ import { StoreUnavailable } from "../records.ts";
 import { TAKE_OVER } from "./predecessor.ts";
 
 /**
- * The tables, as the steps that lead to them. A step that was released is never changed: what comes later is a further step.
- *
- * Times are milliseconds since the Unix epoch. Columns of one row are read together and are few, so the tables by text key
- * have no row number of their own: one search finds everything.
+ * The first makes the newest tables in a new file; each of the others takes a file from the version of its number to the next.
+ * What was released is never changed: what comes later is a further step. Each kind of records makes its own table.
  */
 export const MIGRATIONS: readonly string[] = [
   `
   -- What there is one of.
   CREATE TABLE state (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
-  INSERT INTO state VALUES ('tickets_swept_until', 0), ('limit_keys', 0);
+  INSERT INTO state VALUES ('limit_keys', 0);
 
-  CREATE TABLE tickets (jti TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE INDEX tickets_expiry ON tickets (expires_at);
-
-  CREATE TABLE sessions (
-    id TEXT PRIMARY KEY,
-    email TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL,
-    seen_at INTEGER NOT NULL,
-    ip TEXT NOT NULL,
-    user_agent TEXT NOT NULL
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX sessions_email ON sessions (email);
-  CREATE INDEX sessions_expiry ON sessions (expires_at);
-
-  -- hits is a JSON array of times, oldest first. All times here are of the shared clock (shared-clock.ts).
+  -- hits is a JSON array of times, oldest first. All times here are milliseconds of the shared clock (shared-clock.ts).
   CREATE TABLE limits (
     key TEXT PRIMARY KEY,
     hits TEXT NOT NULL,
@@ -43,52 +26,12 @@ export const MIGRATIONS: readonly string[] = [
     BEGIN UPDATE state SET value = value + 1 WHERE name = 'limit_keys'; END;
   CREATE TRIGGER limits_removed AFTER DELETE ON limits
     BEGIN UPDATE state SET value = value - 1 WHERE name = 'limit_keys'; END;
-
-  CREATE TABLE outbox (
-    position INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    recipient TEXT NOT NULL,
-    subject TEXT NOT NULL,
-    text TEXT NOT NULL,
-    html TEXT,
-    message_id TEXT NOT NULL,
-    queued_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    next_attempt_at INTEGER NOT NULL,
-    cooldown_key TEXT
-  ) STRICT;
-  CREATE INDEX outbox_due ON outbox (next_attempt_at, queued_at, position);
   `,
   `
-  -- What a mail says is sealed, in one column; and some go before the others. The columns for it in clear stay, for mails of
-  -- before, and for an older Runegate that still runs while this one takes its place: where it finds no text, it fails to
-  -- send the mail and tries again later, so that it is left to us.
-  CREATE TABLE sealed_outbox (
-    position INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    recipient TEXT NOT NULL,
-    subject TEXT,
-    text TEXT,
-    html TEXT,
-    message_id TEXT NOT NULL,
-    queued_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    next_attempt_at INTEGER NOT NULL,
-    cooldown_key TEXT,
-    content TEXT,
-    first INTEGER NOT NULL DEFAULT 0
-  ) STRICT;
-  INSERT INTO sealed_outbox SELECT *, NULL, 0 FROM outbox;
-  DROP TABLE outbox;
-  ALTER TABLE sealed_outbox RENAME TO outbox;
-  CREATE INDEX outbox_due ON outbox (first, next_attempt_at, queued_at, position);
+  ALTER TABLE outbox ADD COLUMN content TEXT;
+  ALTER TABLE outbox ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
   `,
-  `
-  -- Rows without a seal are of an older version (session/adoption.ts), which may still run while it is taken over from.
-  ALTER TABLE sessions ADD COLUMN seal TEXT NOT NULL DEFAULT '';
-  `,
+  "ALTER TABLE sessions ADD COLUMN seal TEXT NOT NULL DEFAULT ''",
   TAKE_OVER,
 ];
 
@@ -97,7 +40,7 @@ export const APPLICATION_ID = 0x526e4774;
 
 /** What a file holds: nothing yet, Runegate's tables at some version, or something else's. */
 export type Contents =
-  | { readonly kind: "empty" | "foreign" }
+  | { readonly kind: "empty" | "foreign"; readonly version: 0 }
   | { readonly kind: "ours"; readonly version: number };
 
 /** Only reads. */
@@ -108,20 +51,19 @@ export function contentsOf(database: Database): Contents {
   const mark = single("SELECT application_id AS value FROM pragma_application_id");
   if (mark === APPLICATION_ID)
     return { kind: "ours", version: single("SELECT max(version) AS value FROM schema_version") };
-  if (mark === 0 && tables === 0) return { kind: "empty" };
-  return { kind: "foreign" };
+  return { kind: mark === 0 && tables === 0 ? "empty" : "foreign", version: 0 };
 }
 
 /** @throws {StoreUnavailable} where the database is not Runegate's, or a newer Runegate's. Changes nothing. */
-export function checkContents(contents: Contents, path: string, known = MIGRATIONS.length): void {
-  if (contents.kind === "foreign") {
+export function checkContents({ kind, version }: Contents, path: string, known = MIGRATIONS.length): void {
+  if (kind === "foreign") {
     throw new StoreUnavailable(
       `${path} is a database of another program. Name a file of Runegate's own in RUNEGATE_STORE.`,
     );
   }
-  if (contents.kind === "ours" && contents.version > known) {
+  if (version > known) {
     throw new StoreUnavailable(
-      `${path} was written by a newer Runegate (schema ${contents.version}, this one knows up to ${known}). ` +
+      `${path} was written by a newer Runegate (schema ${version}, this one knows up to ${known}). ` +
         "Run the newer version, or restore a backup from before the update.",
     );
   }
@@ -138,27 +80,31 @@ export function migrate(
   now: number,
   migrations = MIGRATIONS,
 ): { readonly from: number; readonly to: number } {
-  /** Takes one step, if there is one left. @returns the version it found. */
-  const step = database.transaction((): number => {
+  const newest = migrations.length;
+  function look(): Contents {
     const contents = contentsOf(database);
-    checkContents(contents, path, migrations.length);
-    const version = contents.kind === "ours" ? contents.version : 0;
+    checkContents(contents, path, newest);
+    return contents;
+  }
+
+  /** Takes one step, if there is one left. @returns the version that it leads to. */
+  const step = database.transaction((): number => {
+    const { kind, version } = look();
     const sql = migrations[version];
     if (sql === undefined) return version;
-    if (contents.kind === "empty") {
+    if (kind === "empty") {
       database.run(`PRAGMA application_id = ${APPLICATION_ID}`);
       database.run(
         "CREATE TABLE schema_version (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT",
       );
     }
     database.run(sql);
-    database.prepare("INSERT INTO schema_version VALUES (?, ?)").run(version + 1, now);
-    return version;
+    const next = kind === "empty" ? newest : version + 1;
+    database.prepare("INSERT INTO schema_version VALUES (?, ?)").run(next, now);
+    return next;
   });
-  const before = contentsOf(database);
-  checkContents(before, path, migrations.length);
-  const from = before.kind === "ours" ? before.version : 0;
+  const from = look().version;
   let version = from;
-  while (version < migrations.length) version = step.immediate() + 1;
+  while (version < newest) version = step.immediate();
   return { from, to: version };
 }

@@ -1,33 +1,38 @@
-import { Database, SQLiteError } from "bun:sqlite";
+import { Database } from "bun:sqlite";
 import { chmodSync, closeSync, fchownSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { MIB } from "../../option/values.ts";
 import { StoreUnavailable } from "../records.ts";
-import { asUnavailable } from "./failure.ts";
+import { asUnavailable, isCode } from "./failure.ts";
 import { checkContents, contentsOf, migrate } from "./migrations.ts";
-import { LEAVE_BEHIND } from "./predecessor.ts";
+import { openWriteAheadLog, type WriteAheadLog } from "./write-ahead-log.ts";
 
 const OWNER_ONLY = 0o600;
 /** Another process may be creating or migrating the database. Nothing is served yet, so waiting costs nobody. */
 const OPENING_TIMEOUT_MS = 10_000;
-/** What a burst has made of the write-ahead log is given back at the next checkpoint, down to this. */
-const JOURNAL_LIMIT_BYTES = 8 * MIB;
-/**
- * After so much, in pages of 4 KiB, the write-ahead log is taken into the database, which waits for the disk: 30 MB cost hardly
- * more than SQLite's 4 MB, because they hold much the same pages, and so it happens eight times less often.
- */
-const CHECKPOINT_PAGES = 8_000;
-/** With a million sessions, looking up those in use takes half the time it takes with SQLite's 2 MB. */
-const CACHE_KIBIBYTES = 16 * 1024;
+const LOOK_AGAIN_MS = 5;
 
-/**
- * How sure a commit is when it returns. Both outlive `kill -9` of every process at any moment: the data is with the kernel
- * then. `power-cut` has also been synced to the disk (0.1 to 10 ms, during which the process does nothing else); `kill`
- * may lose its last commits when the machine goes down, in order, and is never torn (https://www.sqlite.org/pragma.html#pragma_synchronous).
- */
-export type Survives = "power-cut" | "kill";
+/** Once the database is open. How the lock is waited for is then the handle's affair. */
+const TUNING = [
+  "busy_timeout = 0",
+  // What is committed outlives `kill -9` of every process. What outlives a power cut: see `write-ahead-log.ts`.
+  "synchronous = NORMAL",
+  // After so many pages of 4 KiB, the log is taken into the database, which waits for the disk: 30 MB cost hardly more than
+  // SQLite's 4 MB, because they hold much the same pages, and so it happens eight times less often.
+  "wal_autocheckpoint = 8000",
+  // What a burst has made of the log is given back at the next checkpoint, down to this.
+  `journal_size_limit = ${8 * MIB}`,
+  // In KiB. With a million sessions, looking up those in use takes half the time it takes with SQLite's 2 MB.
+  `cache_size = ${-16 * 1024}`,
+];
 
-export type Opened = { readonly database: Database; readonly from: number; readonly to: number };
+export type Opened = {
+  readonly database: Database;
+  readonly ahead: WriteAheadLog;
+  /** The versions before and after. */
+  readonly from: number;
+  readonly to: number;
+};
 
 /**
  * Opens the database file at `path`, creates it where there is none, and brings its tables up to date.
@@ -45,28 +50,15 @@ export function openDatabase(path: string, now: number): Opened {
     restrictToOwner(path);
     useWriteAheadLog(database, path);
     const versions = migrate(database, path, now);
-    if (versions.from === 0) database.run(LEAVE_BEHIND);
-    tune(database, "power-cut");
-    return { database, ...versions };
+    for (const pragma of TUNING) database.run(`PRAGMA ${pragma}`);
+    return { database, ahead: openWriteAheadLog(path), ...versions };
   } catch (error) {
     database.close(true);
-    if (error instanceof SQLiteError && error.code?.startsWith("SQLITE_NOTADB")) {
+    if (isCode(error, "SQLITE_NOTADB")) {
       throw new StoreUnavailable(
         `${path} is not a database. Name a file of Runegate's own in RUNEGATE_STORE.`,
       );
     }
-    throw asUnavailable(error);
-  }
-}
-
-/** A further connection to a database that {@link openDatabase} has opened. @throws {StoreUnavailable} */
-export function openConnection(path: string, survives: Survives): Database {
-  const database = connect(path, OPENING_TIMEOUT_MS);
-  try {
-    tune(database, survives);
-    return database;
-  } catch (error) {
-    database.close(true);
     throw asUnavailable(error);
   }
 }
@@ -82,15 +74,6 @@ export function connect(path: string, busyTimeoutMs: number): Database {
   } catch (error) {
     throw asUnavailable(error);
   }
-}
-
-function tune(database: Database, survives: Survives): void {
-  // How the lock is waited for is the handle's affair.
-  database.run("PRAGMA busy_timeout = 0");
-  database.run(`PRAGMA synchronous = ${survives === "power-cut" ? "FULL" : "NORMAL"}`);
-  database.run(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
-  database.run(`PRAGMA journal_size_limit = ${JOURNAL_LIMIT_BYTES}`);
-  database.run(`PRAGMA cache_size = ${-CACHE_KIBIBYTES}`);
 }
 
 /**
@@ -156,9 +139,8 @@ function useWriteAheadLog(database: Database, path: string): void {
       );
     } catch (error) {
       // The change of mode does not wait by itself when two processes try it at once.
-      const busy = error instanceof SQLiteError && error.code?.startsWith("SQLITE_BUSY");
-      if (!busy || performance.now() > deadline) throw error;
-      Bun.sleepSync(5);
+      if (!isCode(error, "SQLITE_BUSY") || performance.now() > deadline) throw error;
+      Bun.sleepSync(LOOK_AGAIN_MS);
     }
   }
 }

@@ -5,25 +5,24 @@ import type { Sweep } from "./sweeper.ts";
 
 const HOUR_MS = 3_600_000;
 
-/** Removes the tables of the version before an hour after they were taken over, some rows at a time: all of a large table at once would take seconds. */
-export function createPredecessorSweep({ durable, read, write }: SqliteHandle, clock: Clock): Sweep {
-  const single = (sql: string) => read(() => durable.prepare<{ value: number }, []>(sql).get())?.value;
-  let done = single("SELECT 1 AS value FROM sqlite_schema WHERE name = 'sessions'") === undefined;
+/**
+ * Removes the older tables an hour after they were taken over, some rows at a time: all of a large table at once would take
+ * seconds.
+ */
+export function createPredecessorSweep({ database, read, write }: SqliteHandle, clock: Clock): Sweep {
+  const single = (sql: string) => read(() => database.query<{ value: number }, []>(sql).get())?.value;
+  const isDone = () => single("SELECT 1 AS value FROM sqlite_schema WHERE name = 'sessions'") === undefined;
+  const forget = (table: string, key: string, most: number) =>
+    database.run(`DELETE FROM ${table} WHERE ${key} IN (SELECT ${key} FROM ${table} LIMIT ${most})`).changes;
+  let done = isDone();
   const takenOver =
     single(`SELECT applied_at AS value FROM schema_version WHERE version = ${TAKE_OVER_STEP}`) ?? 0;
 
-  const sweep = durable.transaction((most: number): boolean => {
-    if (single("SELECT 1 AS value FROM sqlite_schema WHERE name = 'sessions'") === undefined) return false;
-    durable.run("DROP TRIGGER IF EXISTS older_end");
-    const gone = [
-      ["sessions", "id"],
-      ["tickets", "jti"],
-    ].map(
-      ([name, key]) =>
-        durable.run(`DELETE FROM ${name} WHERE ${key} IN (SELECT ${key} FROM ${name} LIMIT ${most})`).changes,
-    );
-    if (gone.some((rows) => rows > 0)) return true;
-    durable.run(LEAVE_BEHIND);
+  const sweep = database.transaction((most: number): boolean => {
+    if (isDone()) return false;
+    database.run("DROP TRIGGER IF EXISTS older_end");
+    if (forget("sessions", "id", most) + forget("tickets", "jti", most) > 0) return true;
+    database.run(LEAVE_BEHIND);
     return false;
   });
 

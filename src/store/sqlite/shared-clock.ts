@@ -32,19 +32,19 @@ function readOr(path: string, otherwise: string): string {
  * @returns milliseconds, near those since the Unix epoch. @throws {StoreUnavailable}
  */
 export function createSharedClock(handle: SqliteHandle, clock: Clock, machine: Machine): () => number {
-  const { relaxed } = handle;
-  const state = relaxed.prepare<{ name: string; value: string | number }, []>(
+  const { database } = handle;
+  const state = database.prepare<{ name: string; value: string | number }, []>(
     "SELECT name, value FROM state WHERE name IN ('boot_id', 'clock_base')",
   );
-  const latestHit = relaxed.prepare<{ latest: number | null }, []>(
+  const latestHit = database.prepare<{ latest: number | null }, []>(
     "SELECT max(last_at) AS latest FROM limits",
   );
-  const keep = relaxed.prepare<never, [string, number]>(
+  const keep = database.prepare<never, [string, number]>(
     "INSERT OR REPLACE INTO state VALUES ('boot_id', ?1), ('clock_base', ?2)",
   );
   let base: number | undefined;
 
-  const establish = relaxed.transaction((): number => {
+  const establish = database.transaction((): number => {
     const known = new Map(state.all().map(({ name, value }) => [name, value]));
     const uptime = machine.uptime();
     const latest = latestHit.get()?.latest ?? Number.NEGATIVE_INFINITY;

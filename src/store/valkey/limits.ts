@@ -1,13 +1,11 @@
-import type { LimitCount, LimitRule, Limits } from "../limits.ts";
+import { countsOf, type Limits, outcomeOf } from "../limits.ts";
 import { limitKey } from "./keys.ts";
 import type { Link } from "./link.ts";
 import { runScript, script } from "./script.ts";
 
 /**
- * An exact sliding log: a hit is allowed when the one `limit` hits before it is a whole window old. The list holds the
- * last ones that were allowed, at most `limit` of them. All machines go by one clock, the link's `sharedNow`.
- *
- * A hit more than a window in the future is from before the server's clock was set back, and counts no more.
+ * The list of a key holds its hits. All machines go by one clock, the link's `sharedNow`. A hit more than a window in the future
+ * is from before the server's clock was set back, and counts no more.
  */
 const HIT = script(`
 local now = tonumber(ARGV[1])
@@ -34,14 +32,13 @@ const MARGIN_MS = 60_000;
 
 export function createValkeyLimits(link: Link): Limits {
   return {
-    async hit(key: string, rule: LimitRule, wider: readonly LimitCount[] = []) {
-      const counts = [{ key, rule }, ...wider].filter((one) => one.rule.limit > 0);
-      if (counts.length === 0) return { allowed: true };
+    async hit(key, rule, wider) {
+      const counts = countsOf(key, rule, wider);
+      if (counts.length === 0) return outcomeOf(0);
       const keys = counts.map((one) => limitKey(one.key));
       const rules = counts.map((one) => one.rule);
       const args = rules.flatMap(({ limit, windowMs }) => [limit, windowMs, Math.ceil(windowMs) + MARGIN_MS]);
-      const wait = Number(await runScript(link.run, HIT, keys, [link.sharedNow(), ...args]));
-      return wait === 0 ? { allowed: true } : { allowed: false, retryAfterMs: wait };
+      return outcomeOf(Number(await runScript(link.run, HIT, keys, [link.sharedNow(), ...args])));
     },
 
     async release(key) {

@@ -13,7 +13,7 @@ export function createToldOnce(listeners: ReturnType<typeof createListeners>) {
       if (known.get(id)) return;
       known.set(id, true);
       const oldest = known.oldest();
-      if (known.size > REMEMBERED && oldest !== undefined) known.delete(oldest.key);
+      if (known.size > REMEMBERED && oldest !== undefined) known.delete(oldest[0]);
       listeners.tell(id);
     },
     forget: (id: string) => known.delete(id),
