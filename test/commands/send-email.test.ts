@@ -244,8 +244,8 @@ body_template = "{login_url} {code}"
       data: {
         sent: true,
         steps: [
-          { step: "connected", peer: `127.0.0.1:${server.port}` },
-          { step: "accepted", reply: expect.stringMatching(/^250 /) },
+          `Connected to 127.0.0.1:${server.port}.`,
+          expect.stringMatching(/^The server accepted the mail: 250 /),
         ],
       },
       said: [],
