@@ -9,6 +9,8 @@ import type { OwnCookie } from "./edge/cookies.ts";
 import type { PostGuard } from "./edge/origin.ts";
 import type { OwnPaths } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
+import type { IdentityKeys } from "./identity-token/keys.ts";
+import type { IdentityTokens } from "./identity-token/token.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import type { LoginCookie } from "./login/cookie.ts";
 import type { LoginService } from "./login/service.ts";
@@ -36,6 +38,9 @@ export type House = {
   readonly policy: Policy;
   readonly routes: Routes;
   readonly closures: Closures;
+  readonly identityKeys: IdentityKeys;
+  readonly identityToken: IdentityTokens["identityToken"];
+  readonly forgetIdentity: IdentityTokens["forgetIdentity"];
   readonly limiter: Limiter;
   readonly guardPost: PostGuard;
   readonly sessions: Sessions;
@@ -55,6 +60,8 @@ export type Room = {
   /** Its part of the management API, declared when that is first asked for: it takes some milliseconds. */
   api?(): Elysia;
   readonly rootPaths?: RootPaths;
+  /** Paths at the root that the operator chose for it, whatever `RUNEGATE_ROOT_PATHS` says. */
+  readonly chosenPaths?: readonly string[];
   /** What it answers below these paths it answers by whatever host it is asked, known or not. */
   readonly anyHost?: readonly string[];
   readonly authenticators?: readonly Authenticator[];

@@ -19,6 +19,7 @@ import { CLAIM_ALL, type Claim, type RootPaths } from "./edge/root-paths.ts";
 import { API_PREFIX, isBelow } from "./edge/target.ts";
 import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
+import { identityTokenRoom } from "./identity-token/routes.ts";
 import { createInline } from "./inline/inline.ts";
 import { limitRoom } from "./limits/routes.ts";
 import { logoutRoom } from "./login/logout.ts";
@@ -44,6 +45,7 @@ function roomsOf(house: House): readonly Room[] {
     loginRoom(house),
     logoutRoom(house),
     healthRoom(house),
+    identityTokenRoom(house),
     limitRoom(house),
     assetRoom(),
     brandRoom(house),
@@ -99,7 +101,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     options.rootPaths === true ? (one: Application) => warnOfOwnPaths(one, rootPaths, log) : undefined;
   const applications = new Map<Route, Application>();
   for (const route of house.routes.all) {
-    const application = createApplication(route, { ...options, live, ownCookies, clock, log });
+    const application = createApplication(route, { ...house, ...options, live, ownCookies, log });
     if (application !== undefined) applications.set(route, warnOf?.(application) ?? application);
   }
   const tunnel = createTunnel({ ...options, live, clock, log });
@@ -145,6 +147,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       // A store that is away now is asked again with the first record that needs it.
       sessions.adopt().catch(() => {});
       if (settings.live !== undefined) live.follow(authenticators, mayStay, loggers("session"));
+      live.whenEnded(house.forgetIdentity);
       live.start();
       for (const application of applications.values()) application.start();
       for (const room of rooms) room.start?.();
@@ -161,6 +164,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
 
 function rootPathsOf(rooms: readonly Room[], option: boolean | "auto"): RootPaths {
   const all = new Map<string, Claim>();
+  for (const path of rooms.flatMap(({ chosenPaths = [] }) => chosenPaths)) all.set(path, CLAIM_ALL);
   if (option === false) return all;
   for (const { rootPaths = new Map() } of rooms) {
     for (const [path, claim] of rootPaths) all.set(path, option === true ? CLAIM_ALL : claim);

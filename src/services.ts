@@ -7,6 +7,8 @@ import type { Options } from "./config/options.ts";
 import { routesOf } from "./config/routes.ts";
 import { createPostGuard } from "./edge/origin.ts";
 import type { House } from "./house.ts";
+import { createIdentityKeys } from "./identity-token/keys.ts";
+import { createIdentityTokens } from "./identity-token/token.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { createLoginCookie } from "./login/cookie.ts";
 import { createLoginService } from "./login/service.ts";
@@ -49,6 +51,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
   const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
   const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
+  const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = createLimiter(options, stores.limits);
   const sessions = createSessions({
     ...options,
@@ -98,6 +101,8 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
   return {
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
+    identityKeys,
+    ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),
     guardPost: createPostGuard(mayPost, audit),
     closures: createClosures(stores, clock, loggers("edge")),
     sessions,

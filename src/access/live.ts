@@ -22,6 +22,8 @@ export type LiveConnections = {
   sweep(): Promise<void>;
   /** Goes by these from now on, with what is open: a reload changes who may be in, and breaks nothing else off. */
   follow(authenticators: readonly Authenticator[], mayGoOn: MayGoOn, log: Logger): void;
+  /** Who is told too of each proof that ends by an order; of several, whoever asked last. */
+  whenEnded(listener: (proof: Proof) => void): void;
   /** Closes whatever is open; when the process stops, only what does not come to an end by itself. */
   closeAll(reason: CloseReason): void;
   start(): void;
@@ -68,6 +70,7 @@ export function createLiveConnections(
   /** By kind and id of the proof. */
   const open = new Map<string, Open>();
   let timer: ReturnType<typeof setInterval> | undefined;
+  let ended: (proof: Proof) => void = () => {};
   let sweeping = false;
   let size = 0;
 
@@ -92,7 +95,12 @@ export function createLiveConnections(
     log.info("closed open connections", { reason, connections: closing.length });
   }
 
-  for (const { kind, onEnded } of first) onEnded((id) => close(keyOf({ kind, id }), "session_ended"));
+  for (const { kind, onEnded } of first) {
+    onEnded((id) => {
+      close(keyOf({ kind, id }), "session_ended");
+      ended({ kind, id });
+    });
+  }
 
   async function sweep(): Promise<void> {
     // All at once: one after the other, a store that takes its time with each would see none of them closed in time.
@@ -145,6 +153,9 @@ export function createLiveConnections(
       byKind = kindsOf(next);
       mayGoOn = nextMayGoOn;
       log = nextLog;
+    },
+    whenEnded(listener) {
+      ended = listener;
     },
     closeAll,
     start() {

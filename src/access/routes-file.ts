@@ -7,6 +7,7 @@ import { readTextFile } from "../option/files.ts";
 import { listOf, plain, type TableOf, table, text } from "../option/table.ts";
 import { quote, ValueError } from "../option/value-error.ts";
 import { boolean, byteSize, choice, DAY, duration, HOUR, integer, MINUTE, SECOND } from "../option/values.ts";
+import { identityHeaderName } from "./identity-headers.ts";
 import { NOBODY, type People } from "./people.ts";
 import type { IdentityFact } from "./route.ts";
 
@@ -174,7 +175,7 @@ const ROUTE_KEYS = {
     name: "identity_names",
     entry: (value: unknown, name: string) => {
       identityFact(name);
-      return text(headerName)(value);
+      return text(identityHeaderName)(value);
     },
     example: { user: "X-WEBAUTH-USER" },
     help: "Further headers for `user`, `email`, `groups` or `name`. What clients send under these names is removed.",

@@ -4,6 +4,7 @@ import { isBelow } from "../edge/target.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import { createToUpstream } from "../proxy/headers.ts";
+import { NOTHING_TOLD } from "../proxy/telling.ts";
 import { originOf, translateLocation, type UpstreamName, upstreamName } from "../proxy/upstream-name.ts";
 import type { ProbeResult } from "./probe.ts";
 import { probeTarget } from "./probe-target.ts";
@@ -55,7 +56,7 @@ async function ask(options: ProbedOptions, name: UpstreamName | undefined): Prom
   } as const;
   const asked = { accept: "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
   const response = await fetch(`${originOf(target)}/`, {
-    headers: createToUpstream(name)(asked, { client, cookie: undefined, principal: undefined }),
+    headers: createToUpstream(name, NOTHING_TOLD)(asked, { client, cookie: undefined, principal: undefined }),
     redirect: "manual",
     decompress: false,
     proxy: false,

@@ -2,6 +2,8 @@ import { decodeJwt, decodeProtectedHeader } from "jose";
 import { systemClock } from "../clock.ts";
 import { loadOptions } from "../config/load.ts";
 import { EXIT } from "../exit.ts";
+import { identityProblem } from "../identity-token/explain.ts";
+import { IDENTITY_TYP } from "../identity-token/token.ts";
 import { LOGIN_LINK, LOGIN_REQUEST } from "../login/ticket.ts";
 import { createKeys } from "../secret/keys.ts";
 import { createTickets, TicketError, type TicketProblem, typOf } from "../secret/ticket.ts";
@@ -15,7 +17,8 @@ export const token: Command = {
 
 Prints the header and the claims of a token, or of a whole login link, and
 whether this configuration accepts it, with the reason if not. It is neither
-spent nor looked up: a link that was used still verifies here.
+spent nor looked up: a link that was used still verifies here. Of a token for
+an application it says what that would say.
 
 A token on the command line is in the shell's history and the process list;
 \`runegate token -\` reads it from standard input.
@@ -34,8 +37,15 @@ Exit codes: ${EXIT.done} accepted, ${EXIT.failed} not accepted.`,
       io.out(`${name}: ${typeof part === "string" ? part : JSON.stringify(part, undefined, 2)}`);
     }
     const { options } = loadOptions(io);
-    const tickets = createTickets(createKeys(options), { audience: options.baseUrl, clock: systemClock });
+    const keys = createKeys(options);
     const typ = typOf(text);
+    if (typ === IDENTITY_TYP) {
+      const problem = await identityProblem(text, options, keys, systemClock);
+      io.out(`verdict: ${problem === undefined ? GOOD_IDENTITY : `not accepted: ${problem}`}`);
+      const accepted = problem === undefined;
+      return { code: accepted ? EXIT.done : EXIT.failed, data: { ...parts, accepted, problem } };
+    }
+    const tickets = createTickets(keys, { audience: options.baseUrl, clock: systemClock });
     const { kind, good } = KINDS.find((known) => known.kind.typ === typ) ?? AS_LINK;
     try {
       await tickets.verify<unknown>(kind, text);
@@ -48,6 +58,9 @@ Exit codes: ${EXIT.done} accepted, ${EXIT.failed} not accepted.`,
     return { data: { ...parts, accepted: true } };
   },
 };
+
+/** For applications, not for Runegate. */
+const GOOD_IDENTITY = "good, to tell the application that it is for (aud) who is asking";
 
 const AS_LINK = { kind: LOGIN_LINK, good: "as a login link (unless it has been used)" };
 const KINDS = [AS_LINK, { kind: LOGIN_REQUEST, good: "as a login cookie: it signs nobody in by itself" }];

@@ -2,6 +2,7 @@ import { ACCESS_OPTIONS } from "../access/options.ts";
 import { BRAND_OPTIONS } from "../brand/options.ts";
 import { DEBUG_OPTIONS } from "../debug/options.ts";
 import { EDGE_OPTIONS } from "../edge/options.ts";
+import { IDENTITY_TOKEN_OPTIONS } from "../identity-token/options.ts";
 import { LIMITS_OPTIONS } from "../limits/options.ts";
 import { LOGIN_OPTIONS } from "../login/options.ts";
 import { MAIL_OPTIONS } from "../mail/options.ts";
@@ -29,6 +30,7 @@ export const ROOMS = {
   Limits: LIMITS_OPTIONS,
   Mail: MAIL_OPTIONS,
   "The application": PROXY_OPTIONS,
+  "Identity tokens": IDENTITY_TOKEN_OPTIONS,
   "What is kept": STORE_OPTIONS,
   "What users see": BRAND_OPTIONS,
   Log: LOG_OPTIONS,

@@ -98,7 +98,7 @@ function isNear(hostname: string): boolean {
 export const ROUTE_OPTIONS = [
   "baseUrl",
   "target",
-  "identityHeaders",
+  "identityMode",
   "allowedOrigins",
   "hostHeader",
   "connectTimeout",
@@ -174,7 +174,7 @@ function onlyRoute(options: RouteOptions): Route {
     idle: undefined,
     proofs: undefined,
     maintenance: undefined,
-    identity: options.identityHeaders ? "headers" : "none",
+    identity: options.identityMode,
     identityNames: new Map(),
     audience: undefined,
     setHeaders: new Map(),

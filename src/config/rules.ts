@@ -1,6 +1,7 @@
 import { ROOT_PATHS } from "../edge/root-paths.ts";
 import { loginCookieName } from "../login/cookie.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
+import { readableByOthers } from "../option/files.ts";
 import { OPTIONS, type OptionKey, type Options } from "./options.ts";
 
 /** The rules that look at more than one option, or at whether one was given. (P) in CONTRACT section 9 means production. */
@@ -172,6 +173,94 @@ export const RULES: readonly Rule[] = [
           "Shorten it, or leave it out.",
         )
       : undefined,
+  ),
+
+  rule(["identityHeaders", "identityMode"], ({ identityHeaders, identityMode }) =>
+    !identityHeaders && (identityMode === "headers" || identityMode === "both")
+      ? error(
+          "identityMode",
+          `is ${identityMode}, and ${OPTIONS.identityHeaders.name} is false`,
+          `Leave ${OPTIONS.identityHeaders.name} out.`,
+        )
+      : undefined,
+  ),
+
+  rule(["downstreamJwtBearer", "downstreamJwtHeader"], (options) =>
+    options.downstreamJwtBearer && options.downstreamJwtHeader !== "authorization"
+      ? error(
+          "downstreamJwtBearer",
+          `is true, and the token goes in ${options.downstreamJwtHeader}`,
+          `Set ${OPTIONS.downstreamJwtHeader.name}=Authorization, or leave this out.`,
+        )
+      : undefined,
+  ),
+
+  rule(["downstreamJwtKeyFile", "downstreamJwtKey"], ({ downstreamJwtKeyFile: file, downstreamJwtKey }) =>
+    file !== undefined && downstreamJwtKey !== undefined
+      ? error(
+          "downstreamJwtKey",
+          `is set, and so is ${OPTIONS.downstreamJwtKeyFile.name}`,
+          "Keep one and remove the other.",
+        )
+      : undefined,
+  ),
+
+  rule(["downstreamJwtKeyFile"], ({ downstreamJwtKeyFile: file }) => {
+    const exposed = file && readableByOthers(file.path, file.mode, file.uid);
+    return exposed && warning("downstreamJwtKeyFile", `(${file.path}) ${exposed.problem}`, exposed.remedy);
+  }),
+
+  rule(["downstreamJwtAlg", "downstreamJwtKeyFile", "downstreamJwtKey"], (options) => {
+    const { downstreamJwtAlg: alg, downstreamJwtKeyFile: file, downstreamJwtKey } = options;
+    const [first] = file?.keys ?? downstreamJwtKey ?? [];
+    if (first === undefined) {
+      return alg === "RS256"
+        ? error(
+            "downstreamJwtAlg",
+            "is RS256, and there is no key for it",
+            `Name a file with one in ${OPTIONS.downstreamJwtKeyFile.name}, or leave this out.`,
+          )
+        : undefined;
+    }
+    return alg === first.alg
+      ? undefined
+      : error(
+          "downstreamJwtAlg",
+          `is ${alg}, and the first of the keys that are given signs by ${first.alg}`,
+          `Write ${first.alg}, or bring another key.`,
+        );
+  }),
+
+  rule(
+    ["downstreamJwtAlg", "downstreamJwtSecret"],
+    ({ downstreamJwtAlg: alg, downstreamJwtSecret: secret }) => {
+      if (alg === "HS256" && secret === undefined) {
+        return error(
+          "downstreamJwtAlg",
+          "is HS256, and there is no secret for it",
+          `Set ${OPTIONS.downstreamJwtSecret.name}, or leave this out.`,
+        );
+      }
+      return alg !== "HS256" && secret !== undefined
+        ? warning("downstreamJwtSecret", `has no effect with ${alg}`, "Remove it.")
+        : undefined;
+    },
+  ),
+
+  // Whoever verifies with it could sign login links, and make sessions.
+  rule(
+    ["downstreamJwtSecret", "jwtSecret", "sessionKey", "jwtSecretPrevious", "sessionKeyPrevious"],
+    ({ downstreamJwtSecret: secret, ...options }) =>
+      secret !== undefined &&
+      [options.jwtSecret, options.sessionKey, options.jwtSecretPrevious, options.sessionKeyPrevious].some(
+        (own) => own !== undefined && Bun.deepEquals(own, secret),
+      )
+        ? error(
+            "downstreamJwtSecret",
+            "is one of Runegate's own secrets",
+            "Make another with `runegate secrets`.",
+          )
+        : undefined,
   ),
 
   rule(["landingPath", "rootPaths", "debugEndpoints"], ({ landingPath, rootPaths, debugEndpoints }) => {

@@ -151,6 +151,12 @@ export function failure(arrival: Asked, what: Failure): Response {
   return page(html, status, [...headers, ["Refresh", `${RETRY_SECONDS}`]]);
 }
 
+/** Whether whoever asks has it already (RFC 9110 §13.1.2). */
+export function isCurrent({ headers }: Pick<Arrival, "headers">, etag: string): boolean {
+  const known = headers["if-none-match"]?.split(",") ?? [];
+  return known.some((tag) => tag.trim().replace(/^W\//, "") === etag);
+}
+
 /** What was thrown: a refusal, or what nobody planned for. The visitor gets a number to quote; the log gets the reason. */
 export function whenBroken(arrival: Asked, error: unknown, log: Logger): Response {
   if (error instanceof Refusal) return failure(arrival, error.failure);

@@ -1,5 +1,5 @@
 import { findAsset } from "../pages/assets.ts";
-import { failure, NOT_FOUND } from "./answer.ts";
+import { failure, isCurrent, NOT_FOUND } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
 import { type OwnRoutes, ownRoutes } from "./own.ts";
 
@@ -16,11 +16,9 @@ export function assetRoom(): OwnRoutes {
       ETag: asset.etag,
       "X-Content-Type-Options": "nosniff",
     };
-    const known = arrival.request.headers.get("if-none-match");
-    if (known?.split(",").some((tag) => tag.trim().replace(/^W\//, "") === asset.etag)) {
-      return new Response(null, { status: 304, headers });
-    }
-    return new Response(asset.body, { headers });
+    return isCurrent(arrival, asset.etag)
+      ? new Response(null, { status: 304, headers })
+      : new Response(asset.body, { headers });
   }
 
   return ownRoutes("assets", [{ path: "/static/*", handlers: { GET: serve } }]);

@@ -17,6 +17,8 @@ export type OwnRoute = {
   readonly path?: string;
   /** Older names at the root (`root-paths.ts`). */
   readonly also?: readonly RootPath[];
+  /** A path at the root that the operator chose for it. */
+  readonly chosen?: string | undefined;
   /** Which requests for those are Runegate's whoever asks; by default none is. */
   readonly claim?: Claim;
   readonly handlers: OwnHandlers;
@@ -29,19 +31,22 @@ export type OwnRoutes = {
   readonly paths: OwnPaths;
   /** The root paths that belong to this room. */
   readonly rootPaths: RootPaths;
+  readonly chosenPaths: readonly string[];
 };
 
 export function ownRoutes(name: string, routes: readonly OwnRoute[]): OwnRoutes {
   const paths = new Map<string, OwnHandlers>();
   const rootPaths = new Map<string, Claim>();
-  for (const { path, also = [], claim = CLAIM_NONE, handlers } of routes) {
+  const chosenPaths = routes.flatMap(({ chosen }) => chosen ?? []);
+  for (const { path, also = [], chosen, claim = CLAIM_NONE, handlers } of routes) {
     if (path !== undefined) paths.set(OWN_PREFIX + path, handlers);
+    if (chosen !== undefined) paths.set(chosen, handlers);
     for (const root of also) {
       paths.set(root, handlers);
       rootPaths.set(root, claim);
     }
   }
-  return { name, paths, rootPaths };
+  return { name, paths, rootPaths, chosenPaths };
 }
 
 /** Answers what is Runegate's own. */

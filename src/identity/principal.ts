@@ -18,6 +18,8 @@ export type Principal = {
   readonly proof: Proof;
   /** When they signed in, or showed what stands for that. */
   readonly provenAt: number;
+  /** The operator who acts in their name. */
+  readonly actor?: Address;
 };
 
 export const NO_GROUPS: ReadonlySet<string> = new Set();
@@ -25,7 +27,7 @@ export const NO_GROUPS: ReadonlySet<string> = new Set();
 /** Who a request proved to be from; undefined where nobody tried, and `refused` where somebody did in vain. */
 export type Identified = Principal | "refused" | undefined;
 
-/** What the application and the log call them. */
-export function nameOf({ subject }: Principal): string {
-  return "email" in subject ? subject.email : subject.service;
+/** What the application and the log call them. No address looks like a service. */
+export function nameOf({ subject }: Pick<Principal, "subject">): string {
+  return "email" in subject ? subject.email : `service:${subject.service}`;
 }

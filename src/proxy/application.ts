@@ -7,6 +7,7 @@ import { createHandshake, type ShakeHands } from "./handshake.ts";
 import type { ProxyOptions } from "./options.ts";
 import { createRewriting } from "./rewriting.ts";
 import { createTargets } from "./targets.ts";
+import { createTelling, type TellingSettings } from "./telling.ts";
 import { createUpstream } from "./upstream.ts";
 import { upstreamName } from "./upstream-name.ts";
 
@@ -20,21 +21,23 @@ export type Application = {
   stop(): void;
 };
 
-export type ApplicationSettings = Pick<ProxyOptions, "streamResponses"> & {
-  readonly baseUrl: string;
-  readonly live: LiveConnections;
-  readonly ownCookies: ReadonlySet<string>;
-  readonly clock: Clock;
-  readonly log: Logger;
-};
+export type ApplicationSettings = Pick<ProxyOptions, "streamResponses"> &
+  TellingSettings & {
+    readonly baseUrl: string;
+    readonly live: LiveConnections;
+    readonly ownCookies: ReadonlySet<string>;
+    readonly clock: Clock;
+    readonly log: Logger;
+  };
 
 /** @returns undefined for a route that another proxy passes on. */
 export function createApplication(route: Route, settings: ApplicationSettings): Application | undefined {
   const { baseUrl, clock, log } = settings;
   const { hostHeader, maxBody } = route;
+  const telling = createTelling(route, settings);
   const upstreams = route.targets.map((target) => {
     const name = upstreamName({ hostHeader, target: target.address, baseUrl });
-    return createUpstream({ ...route, target, name, clock });
+    return createUpstream({ ...route, target, name, telling, clock });
   });
   const [first, ...others] = upstreams;
   if (first === undefined) return undefined;
@@ -43,7 +46,7 @@ export function createApplication(route: Route, settings: ApplicationSettings): 
   return {
     route,
     forward: createForward({ ...settings, maxBody, route, targets, rewriting }),
-    shakeHands: createHandshake(route, targets, rewriting),
+    shakeHands: createHandshake(targets, rewriting),
     start: targets.start,
     stop() {
       targets.stop();

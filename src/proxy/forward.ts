@@ -41,7 +41,7 @@ export type ForwardHooks = {
 export type Ended = BodyEnd | { readonly bytes: number | undefined; readonly left?: true };
 
 export type ForwardSettings = Pick<ProxyOptions, "streamResponses" | "maxBody"> & {
-  readonly route: Route;
+  readonly route: Pick<Route, "name">;
   /** The application's servers. */
   readonly targets: Targets;
   /** What the route changes in headers, if it changes any. */
@@ -101,7 +101,6 @@ type Exchange = {
 
 export function createForward(settings: ForwardSettings): Forward {
   const { route, targets, rewriting, live, ownCookies, maxBody, log } = settings;
-  const tellsIdentity = route.identity === "headers" || route.identity === "both";
 
   return async (arrival, principal, path, hooks) => {
     const { method } = arrival;
@@ -148,7 +147,7 @@ export function createForward(settings: ForwardSettings): Forward {
     const headers = upstream.toUpstream(arrival.headers, {
       client: arrival.client,
       cookie: arrival.cookies.rest,
-      principal: tellsIdentity ? principal : undefined,
+      principal,
     });
     // Of 0, and `fetch` sends none with these methods.
     if (isBodiless(method) && "content-length" in arrival.headers) headers.delete("content-length");

@@ -1,4 +1,3 @@
-import type { Route } from "../access/route.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { Principal } from "../identity/principal.ts";
 import { withoutHandshake } from "./headers.ts";
@@ -31,13 +30,7 @@ export type ShakeHands = (
   signal: AbortSignal,
 ) => Promise<Handshake>;
 
-export function createHandshake(
-  route: Route,
-  targets: Targets,
-  rewriting: Rewriting | undefined,
-): ShakeHands {
-  const tellsIdentity = route.identity === "headers" || route.identity === "both";
-
+export function createHandshake(targets: Targets, rewriting: Rewriting | undefined): ShakeHands {
   function dial(
     upstream: Upstream,
     arrival: Arrival,
@@ -48,7 +41,7 @@ export function createHandshake(
     const headers = upstream.toUpstream(arrival.headers, {
       client: arrival.client,
       cookie: arrival.cookies.rest,
-      principal: tellsIdentity ? principal : undefined,
+      principal,
     });
     rewriting?.request(headers, principal);
     const options: Bun.WebSocketOptions = {

@@ -1,6 +1,9 @@
+import { folded } from "../access/identity-headers.ts";
+import { sameGroups } from "../access/people.ts";
 import type { Client } from "../edge/client.ts";
 import { setCookieName } from "../edge/cookies.ts";
-import { nameOf, type Principal } from "../identity/principal.ts";
+import { NO_GROUPS, nameOf, type Principal } from "../identity/principal.ts";
+import type { Telling } from "./telling.ts";
 import { translateLocation, translateOrigin, type UpstreamName } from "./upstream-name.ts";
 
 /** Which headers cross the gateway, in both directions. Names are compared in lower case, as `Headers` gives them. */
@@ -61,25 +64,19 @@ const HANDSHAKE_NAMES: ReadonlySet<string> = new Set([
 /** In an odd spelling, another length, host or cookie than the one that was looked at. */
 const MESSAGE_NAMES: ReadonlySet<string> = new Set(["content-length", "host", "cookie"]);
 
-/** Each says who is signed in (CONTRACT section 7). */
-const ADDRESS_NAMES = [
-  "x-runegate-user",
-  "x-forwarded-user",
-  "x-forwarded-email",
-  "remote-user",
-  "remote-email",
-] as const;
-
 export type Forwarded = {
   readonly client: Client;
   /** The `Cookie` header without Runegate's own. */
   readonly cookie: string | undefined;
-  /** Who the application is told is asking; undefined when it is told nothing. */
+  /** Who is asking; undefined where it is open to whoever comes. */
   readonly principal: Principal | undefined;
 };
 
 /** Makes the headers the application gets from those the browser sent, by lower-case name. */
 export type ToUpstream = (headers: Readonly<Record<string, string>>, forwarded: Forwarded) => Headers;
+
+/** What Runegate says of one visitor, as long as they are in these groups. */
+type Visitor = { readonly groups: Principal["groups"]; readonly headers: Headers };
 
 /** Whoever is active at the moment; what is not here is made again. */
 const MOST_VISITORS = 512;
@@ -89,30 +86,34 @@ const MOST_VISITORS = 512;
  * the browser's headers are added to the copy. (Against a plain object for `fetch`, which makes `Headers` of it every time,
  * that saves 3 µs of 9 for a program's two headers, and 5 of 16 for a browser's thirteen.)
  */
-export function createToUpstream(name: UpstreamName | undefined): ToUpstream {
-  const visitors = new Map<string, Headers>();
+export function createToUpstream(name: UpstreamName | undefined, telling: Telling): ToUpstream {
+  const visitors = new Map<string, Visitor>();
 
   function ownHeadersFor({ client, principal }: Forwarded): Headers {
     // A line feed is in none of them.
-    const user = principal === undefined ? "" : nameOf(principal);
+    const user = principal === undefined ? "" : `${nameOf(principal)}\n${principal.actor ?? ""}`;
+    const groups = principal?.groups ?? NO_GROUPS;
     const key = `${client.host}\n${client.forwardedFor}\n${client.proto}\n${client.ip}\n${user}`;
     const known = visitors.get(key);
-    if (known !== undefined) return known;
-    const made = makeOwnHeaders(client, principal, name?.host ?? client.host);
+    if (known !== undefined && sameGroups(known.groups, groups)) return known.headers;
+    const headers = makeOwnHeaders(client, name?.host ?? client.host);
+    for (const [field, value] of telling.headers(principal)) headers.set(field, value);
     if (visitors.size >= MOST_VISITORS) visitors.clear();
-    visitors.set(key, made);
-    return made;
+    visitors.set(key, { groups, headers });
+    return headers;
   }
 
   return (headers, forwarded) => {
     const result = new Headers(ownHeadersFor(forwarded));
     if (forwarded.cookie !== undefined) result.set("cookie", forwarded.cookie);
+    const token = telling.token(forwarded.principal);
+    if (token !== undefined) result.set(telling.tokenHeader, token);
     const { peerTrusted } = forwarded.client;
     // Names that Runegate sets are dropped from what was sent, and naming one in `Connection` removes only the forgery.
     const named = headers.connection === undefined ? NOTHING_NAMED : namedIn(headers.connection);
     for (const field in headers) {
-      if (field === "host" || field === "cookie" || isDropped(field, peerTrusted) || named.has(field))
-        continue;
+      if (field === "host" || field === "cookie" || named.has(field)) continue;
+      if (isDropped(field, peerTrusted, telling.reserved)) continue;
       result.set(field, headers[field] ?? "");
     }
     if (name !== undefined) translateOrigin(result, forwarded.client, name);
@@ -120,12 +121,8 @@ export function createToUpstream(name: UpstreamName | undefined): ToUpstream {
   };
 }
 
-function makeOwnHeaders(
-  { host, forwardedFor, proto, ip }: Client,
-  principal: Principal | undefined,
-  hostHeader: string,
-): Headers {
-  const headers = new Headers({
+function makeOwnHeaders({ host, forwardedFor, proto, ip }: Client, hostHeader: string): Headers {
+  return new Headers({
     host: hostHeader,
     "x-forwarded-for": forwardedFor,
     "x-forwarded-proto": proto,
@@ -135,11 +132,6 @@ function makeOwnHeaders(
     // `fetch` would otherwise name itself to the application.
     "user-agent": "",
   });
-  if (principal === undefined) return headers;
-  headers.set("x-runegate-authenticated", "true");
-  const name = nameOf(principal);
-  for (const header of ADDRESS_NAMES) headers.set(header, name);
-  return headers;
 }
 
 /** What a WebSocket's new handshake sets itself, to be left out of the headers it is given. */
@@ -160,10 +152,10 @@ function namedIn(connection: string): ReadonlySet<string> {
   return names;
 }
 
-function isDropped(name: string, peerTrusted: boolean): boolean {
+function isDropped(name: string, peerTrusted: boolean, reserved: ReadonlySet<string>): boolean {
   if (HOP_BY_HOP.has(name)) return true;
-  // Gateway interfaces fold every separator into one (CGI: HTTP_X_FORWARDED_USER), so all spellings are one name.
-  const plain = /[^a-z0-9-]/.test(name) ? name.replace(/[^a-z0-9]/g, "-") : name;
+  const plain = folded(name);
+  if (reserved.has(plain)) return true;
   const first = plain.charCodeAt(0);
   if (first !== 120 /* x */ && first !== 114 /* r */ && first !== 102 /* f */ && first !== 112 /* p */) {
     return plain !== name && (HOP_BY_HOP.has(plain) || MESSAGE_NAMES.has(plain));

@@ -1,7 +1,7 @@
 import { targetAddress } from "../net/endpoint.ts";
 import { hostHeader } from "../net/host.ts";
 import type { Declaration, OptionsOf } from "../option/option.ts";
-import { boolean, boundedSize, byteSize, DAY, duration, HOUR, MIB } from "../option/values.ts";
+import { boolean, boundedSize, byteSize, choice, DAY, duration, HOUR, MIB } from "../option/values.ts";
 
 export type ProxyOptions = OptionsOf<typeof PROXY_OPTIONS>;
 
@@ -28,6 +28,18 @@ export const PROXY_OPTIONS = {
     parse: boolean,
     default: "true",
     help: "Whether the application is told who is asking; what clients send under those names is removed either way.",
+  },
+  identityMode: {
+    name: "RUNEGATE_IDENTITY_MODE",
+    parse: choice("headers", "jwt", "both", "none"),
+    default: {
+      described: "`none` with `RUNEGATE_IDENTITY_HEADERS=false`, else `headers`",
+      text: (known): string => (boolean(known.textOf("identityHeaders")) ? "headers" : "none"),
+    },
+    help:
+      "How the application is told who is asking: by `headers`, by a signed token that it can verify (`jwt`), by `both` " +
+      "or not at all (`none`). A route may say it otherwise.",
+    words: ["headers", "jwt", "both", "none"],
   },
   streamResponses: {
     name: "RUNEGATE_STREAM_RESPONSES",

@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { BasedTarget, TargetAddress } from "../net/endpoint.ts";
 import { createDeadlines, type Deadline, type Deadlines, deadline } from "./deadlines.ts";
 import { createToUpstream, type ToUpstream } from "./headers.ts";
+import type { Telling } from "./telling.ts";
 import { originOf, type UpstreamName } from "./upstream-name.ts";
 
 /** The application's server: where it is, and how long it is waited for. */
@@ -44,6 +45,7 @@ export type Waiting = {
 export type UpstreamSettings = {
   readonly target: BasedTarget;
   readonly tls: TargetTls | undefined;
+  readonly telling: Telling;
   readonly name: UpstreamName | undefined;
   readonly connectTimeout: number;
   readonly responseTimeout: number;
@@ -95,7 +97,7 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
     },
     tls,
     name: settings.name,
-    toUpstream: createToUpstream(settings.name),
+    toUpstream: createToUpstream(settings.name, settings.telling),
 
     await(expired, slow) {
       return startWaiting(lists, answers, reachable, { expired, slow });

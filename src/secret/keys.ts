@@ -7,7 +7,10 @@ export type KeyPair = { readonly current: Uint8Array; readonly previous: Uint8Ar
  * One key per purpose (RFC 5869, HKDF-SHA256): a token or hash made for one purpose means nothing to another, whatever
  * its contents. Whoever keeps or signs something names its purpose, and never changes that name: it would be another key.
  */
-export type Keys = { for(purpose: string, from: "jwt" | "session"): KeyPair };
+export type Keys = {
+  /** @param bytes how long; of one purpose always the same. */
+  for(purpose: string, from: "jwt" | "session", bytes?: number): KeyPair;
+};
 
 export function createKeys(secrets: SecretOptions): Keys {
   const roots = {
@@ -16,21 +19,31 @@ export function createKeys(secrets: SecretOptions): Keys {
   };
   const derived = new Map<string, KeyPair>();
   return {
-    for(purpose, from) {
+    for(purpose, from, bytes = 32) {
       const known = derived.get(`${from} ${purpose}`);
       if (known !== undefined) return known;
       const { current, previous } = roots[from];
-      const pair = { current: subkey(current, purpose), previous: previous && subkey(previous, purpose) };
+      const pair = {
+        current: subkey(current, purpose, bytes),
+        previous: previous && subkey(previous, purpose, bytes),
+      };
       derived.set(`${from} ${purpose}`, pair);
       return pair;
     },
   };
 }
 
-/** HKDF without a salt, of as many bytes as one hash has: node:crypto has it too, and takes long to load (RFC 5869 §2). */
-function subkey(secret: Uint8Array, purpose: string): Uint8Array {
+/** HKDF without a salt: node:crypto has it too, and takes long to load (RFC 5869 §2). */
+function subkey(secret: Uint8Array, purpose: string, bytes: number): Uint8Array {
   const extracted = hmac(new Uint8Array(32), secret);
-  return hmac(extracted, Buffer.from(`runegate/v1/${purpose}\x01`));
+  const info = Buffer.from(`runegate/v1/${purpose}`);
+  let block: Uint8Array = new Uint8Array();
+  let key: Uint8Array = new Uint8Array();
+  for (let count = 1; key.length < bytes; count++) {
+    block = hmac(extracted, Buffer.concat([block, info, Uint8Array.of(count)]));
+    key = Buffer.concat([key, block]);
+  }
+  return new Uint8Array(key.subarray(0, bytes));
 }
 
 function hmac(key: Uint8Array, message: Uint8Array): Uint8Array {

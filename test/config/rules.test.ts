@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { generateKeyPairSync } from "node:crypto";
 import { readOptions } from "../../src/config/load.ts";
 import { ROOT_PATHS } from "../../src/edge/root-paths.ts";
 import { testMachine } from "../support/surroundings.ts";
@@ -125,6 +126,34 @@ describe("development", () => {
     ],
     ["a mode of no socket", { RUNEGATE_LISTEN_MODE: "0660" }, ["warning:LISTEN_MODE"]],
     ["a group of no socket", { RUNEGATE_LISTEN_GROUP: "www-data" }, ["warning:LISTEN_GROUP"]],
+    [
+      "no identity headers, and a token",
+      { RUNEGATE_IDENTITY_HEADERS: "false", RUNEGATE_IDENTITY_MODE: "jwt" },
+      [],
+    ],
+    [
+      "no identity headers, and both",
+      { RUNEGATE_IDENTITY_HEADERS: "no", RUNEGATE_IDENTITY_MODE: "both" },
+      ["error:IDENTITY_MODE"],
+    ],
+    ["a kind of identity that is none", { RUNEGATE_IDENTITY_MODE: "saml" }, ["error:IDENTITY_MODE"]],
+    [
+      "a secret that signs no tokens",
+      { RUNEGATE_DOWNSTREAM_JWT_SECRET: "h".repeat(32) },
+      ["warning:DOWNSTREAM_JWT_SECRET"],
+    ],
+    [
+      "a bearer in Authorization",
+      { RUNEGATE_DOWNSTREAM_JWT_BEARER: "true", RUNEGATE_DOWNSTREAM_JWT_HEADER: "Authorization" },
+      [],
+    ],
+    ...["/_runegate/keys", "/login", "keys", "/a/../b", "/a?b", "/:all", "/"].map(
+      (path): [string, Env, string[]] => [
+        `keys at ${path}`,
+        { RUNEGATE_DOWNSTREAM_JWKS_PATH: path },
+        ["error:DOWNSTREAM_JWKS_PATH"],
+      ],
+    ),
     ["the same port elsewhere", { RUNEGATE_TARGET_SERVICE: "http://10.0.0.2:7870" }, []],
   ];
   test.each(table)("%s", (_, env, expected) => {
@@ -188,4 +217,20 @@ describe("cookies", () => {
   test.each(table)("%s", (_, env, expected) => {
     expect(findings({ ...DEVELOPMENT, ...env })).toEqual(expected);
   });
+});
+
+test.each([
+  [0o600, []],
+  [0o644, ["warning:DOWNSTREAM_JWT_PRIVATE_KEY_PATH"]],
+])("a private key of mode %o", (mode, expected) => {
+  using machine = testMachine();
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const path = machine.write("key.pem", privateKey.export({ type: "pkcs8", format: "pem" }), mode);
+  expect(
+    findings({
+      ...PRODUCTION,
+      RUNEGATE_STORE: "sqlite:/x.db",
+      RUNEGATE_DOWNSTREAM_JWT_PRIVATE_KEY_PATH: path,
+    }),
+  ).toEqual(expected);
 });

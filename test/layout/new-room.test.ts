@@ -146,7 +146,7 @@ test("its route answers and keeps what it is told, restarts included", async () 
     body: JSON.stringify({ text: "What a nice house" }),
   });
   expect(written.status).toBe(201);
-  const entries = [{ author: "guest", text: "What a nice house", writtenAt: expect.any(Number) }];
+  const entries = [{ author: "service:guest", text: "What a nice house", writtenAt: expect.any(Number) }];
   expect(await (await fetch(first, { headers: asGuest })).json()).toEqual({ entries });
   expect(await (await fetch(await guestbook(), { headers: asGuest })).json()).toEqual({ entries });
 });
@@ -157,7 +157,7 @@ test("its proof lets a request through to the application, and a wrong one does 
   expect(allowed.status).toBe(200);
   const [received] = upstream.to("/as-guest");
   expect(received?.one("x-runegate-authenticated")).toBe("true");
-  expect(received?.one("x-runegate-user")).toBe("guest");
+  expect(received?.one("x-runegate-user")).toBe("service:guest");
   expect(received?.one("x-runegate-guestbook")).toBeUndefined();
 
   for (const headers of [{ "X-Runegate-Guestbook": "open-barley" }, {}]) {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createDeadlines, type Deadlines } from "../../src/proxy/deadlines.ts";
+import { NOTHING_TOLD } from "../../src/proxy/telling.ts";
 import { createUpstream, type Upstream, type UpstreamDelay } from "../../src/proxy/upstream.ts";
 import { testClock } from "../support/clock.ts";
 import { until } from "./support.ts";
@@ -156,6 +157,7 @@ describe("an exchange", () => {
       ...settings,
       target: { address, basePath: "" },
       tls: undefined,
+      telling: NOTHING_TOLD,
       name: undefined,
       clock: { now: Date.now, monotonic: () => performance.now() },
     });

@@ -12,6 +12,8 @@ const IDENTITY = {
   "x-forwarded-email": VISITOR,
   "remote-user": VISITOR,
   "remote-email": VISITOR,
+  "x-auth-request-user": VISITOR,
+  "x-auth-request-email": VISITOR,
 } as const;
 
 let trusting: Pair;
@@ -168,7 +170,7 @@ describe("identity", () => {
     "x-runegate-anything",
     "remote-name",
     "remote-groups",
-    "x-auth-request-user",
+    "x-auth-request-groups",
     "x-auth-request-access-token",
     "x-forwarded-groups",
     "x-forwarded-preferred-username",

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createTargets, type InOrder } from "../../src/proxy/targets.ts";
+import { NOTHING_TOLD } from "../../src/proxy/telling.ts";
 import { createUpstream } from "../../src/proxy/upstream.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
@@ -133,6 +134,7 @@ test("health checks take a server out after so many failures, and back in after 
         basePath: "",
       },
       name: undefined,
+      telling: NOTHING_TOLD,
       clock,
     }),
   ) as unknown as InOrder;

@@ -1,0 +1,72 @@
+import { nameOf, type Principal } from "../identity/principal.ts";
+import { quote, ValueError } from "../option/value-error.ts";
+import { groupsText } from "./people.ts";
+import type { IdentityFact, Route } from "./route.ts";
+
+/** What an application is told of who is asking, and by which headers. All names are in lower case. */
+
+export type IdentityHeader = readonly [name: string, value: string];
+
+/** Those of other gateways too, so that an application that knows one of them needs no other setting. */
+const NAMES: Readonly<Record<IdentityFact, readonly string[]>> = {
+  user: ["x-runegate-user", "x-forwarded-user", "remote-user", "x-auth-request-user"],
+  email: ["x-forwarded-email", "remote-email", "x-auth-request-email"],
+  groups: ["remote-groups", "x-auth-request-groups", "x-forwarded-groups"],
+  name: ["remote-name"],
+};
+
+const FACTS = Object.keys(NAMES) as readonly IdentityFact[];
+
+/** Whether a route's application reads headers, and whether it gets a token (`identity-token/`). */
+export function tellsByHeaders({ identity }: Pick<Route, "identity">): boolean {
+  return identity === "headers" || identity === "both";
+}
+
+export function tellsByToken({ identity }: Pick<Route, "identity">): boolean {
+  return identity === "jwt" || identity === "both";
+}
+
+/** Each of them only where it has something to say. Empty where the application is not told by headers. */
+export function identityHeaders(
+  principal: Principal,
+  route: Pick<Route, "identity" | "identityNames">,
+): readonly IdentityHeader[] {
+  if (!tellsByHeaders(route)) return [];
+  const { subject, groups, actor } = principal;
+  const facts: Readonly<Record<IdentityFact, string>> = {
+    user: nameOf(principal),
+    email: "email" in subject ? subject.email : "",
+    groups: groupsText(groups),
+    // No way of signing in gives one so far.
+    name: "",
+  };
+  const said = FACTS.flatMap((fact) =>
+    [...NAMES[fact], route.identityNames.get(fact) ?? ""].map((name): IdentityHeader => [name, facts[fact]]),
+  );
+  const all: readonly IdentityHeader[] = [
+    ["x-runegate-authenticated", "true"],
+    ["x-runegate-actor", actor ?? ""],
+    ...said,
+  ];
+  return all.filter(([name, value]) => name !== "" && value !== "");
+}
+
+/** A header's name as gateway interfaces fold it (CGI: HTTP_X_FORWARDED_USER), in which all spellings are one. */
+export function folded(name: string): string {
+  return /[^a-z0-9-]/.test(name) ? name.toLowerCase().replace(/[^a-z0-9]/g, "-") : name;
+}
+
+/** They frame the message, or say where it comes from. */
+const TAKEN =
+  /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|content-.*|upgrade|expect|origin|cookie|set-cookie|forwarded|x-real-ip|x-forwarded-(?:for|proto|host|port|prefix)|proxy|proxy-.*|sec-.*)$/;
+
+/** The name of a header that may say who is asking, in lower case. @throws {ValueError} */
+export function identityHeaderName(written: string): string {
+  const name = written.toLowerCase();
+  // RFC 9110 §5.6.2, without what gateway interfaces fold into one.
+  if (/^[a-z0-9-]{1,64}$/.test(name) && !TAKEN.test(name)) return name;
+  throw new ValueError(
+    `is not a header that can say who is asking: ${quote(written)}`,
+    "Write letters, digits and hyphens, such as X-WEBAUTH-USER.",
+  );
+}

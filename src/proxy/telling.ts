@@ -1,0 +1,42 @@
+import { folded, type IdentityHeader, identityHeaders, tellsByToken } from "../access/identity-headers.ts";
+import type { Route } from "../access/route.ts";
+import type { House } from "../house.ts";
+import type { Principal } from "../identity/principal.ts";
+
+/** How one application is told who is asking; nothing where it is open to whoever comes. */
+export type Telling = {
+  headers(principal: Principal | undefined): readonly IdentityHeader[];
+  /** The value of the header with the token. Costs a look in a map. */
+  token(principal: Principal | undefined): string | undefined;
+  readonly tokenHeader: string;
+  /** What clients send under these names is removed, besides what is removed for every application. Folded. */
+  readonly reserved: ReadonlySet<string>;
+};
+
+/** For an application that is asked by nobody. */
+export const NOTHING_TOLD: Telling = {
+  headers: () => [],
+  token: () => undefined,
+  tokenHeader: "x-runegate-jwt",
+  reserved: new Set(),
+};
+
+export type TellingSettings = Pick<House, "identityToken"> &
+  Pick<House["options"], "downstreamJwtHeader" | "downstreamJwtBearer">;
+
+export function createTelling(route: Route, settings: TellingSettings): Telling {
+  const { identityToken, downstreamJwtHeader: tokenHeader, downstreamJwtBearer: bearer } = settings;
+  const getsToken = tellsByToken(route);
+  // Where it gets no token, `Authorization` is between the browser and the application.
+  const own = getsToken || tokenHeader !== "authorization" ? [tokenHeader] : [];
+  return {
+    headers: (principal) => (principal === undefined ? [] : identityHeaders(principal, route)),
+    token(principal) {
+      if (!getsToken || principal === undefined) return undefined;
+      const token = identityToken(principal, route);
+      return bearer && token !== undefined ? `Bearer ${token}` : token;
+    },
+    tokenHeader,
+    reserved: new Set([...route.identityNames.values(), ...own].map(folded)),
+  };
+}
