@@ -1,3 +1,5 @@
+import { KIB } from "../option/values.ts";
+
 /** Bodies on their way through: handed on piece by piece, never held. */
 
 export type BodyEnd = {
@@ -11,110 +13,98 @@ export type BodyEnd = {
  * A body piece by piece, as its reader gives it. One more stream around a stream would cost 1 KB for as long as it is open,
  * which counts where thousands of event streams are.
  */
-export type Pieces = {
-  read(): Promise<Piece>;
-  cancel(reason?: unknown): Promise<void>;
-};
+export type Pieces = { read(): Promise<Piece> };
 
-export type Piece =
+type Piece =
   | { readonly done: false; readonly value: Uint8Array }
   | { readonly done: true; readonly value?: Uint8Array | undefined };
 
+/** What a stream is closed with that is to look broken off: it goes nowhere, the connection is cut. */
+const BROKEN_OFF = new Error("broken off");
+
 /**
- * Passes a body on as its reader asks for more, and tells how it ended. A body that breaks off breaks off for the reader
- * too: it must never look whole. (Returned as it is, Bun would print the error of the broken stream, with the URL, to
- * stderr; and it would add a `Content-Type` to a response that has none.)
+ * Passes a body on as its reader asks for more. A body that breaks off breaks off for the reader too: it must never look
+ * whole. (Returned as it is, Bun would print the error of the broken stream, with the URL, to stderr; and it would add a
+ * `Content-Type` to a response that has none.)
+ * @param ended called once; of a reader that has left it is for the caller to end the body.
  * @param signal breaks it off at once, whether or not anybody reads.
+ * @param opened called when there is somebody to write to; `write` sends what is not the body's own before its first piece.
  */
 export function passOn(
   body: Pieces,
   ended: (end: BodyEnd) => void,
   signal: AbortSignal,
+  opened?: (write: (piece: Uint8Array) => void) => void,
 ): ReadableStream<Uint8Array> {
   let bytes = 0;
-  let piece: Uint8Array | undefined;
   let over = false;
   const end = (how: BodyEnd) => {
-    if (!over) ended(how);
-    over = true;
-  };
-  const breakOff = (controller: ReadableStreamDefaultController, error: unknown) => {
     if (over) return;
-    end({ bytes, broken: error });
-    // Without a reason: Bun prints the reason of a stream that errs.
-    controller.error(undefined);
+    over = true;
+    ended(how);
   };
-  return new ReadableStream<Uint8Array>(
-    {
-      start(controller) {
-        signal.addEventListener("abort", () => breakOff(controller, signal.reason), { once: true });
-      },
-      async pull(controller) {
-        free(piece);
-        piece = undefined;
-        try {
+  return new ReadableStream<Uint8Array>({
+    // Without a queue: 2 KB less for as long as it is open.
+    type: "direct",
+    async pull(reader) {
+      const breakOff = (error: unknown) => {
+        if (over) return;
+        end({ bytes, broken: error });
+        reader.close(BROKEN_OFF);
+      };
+      signal.addEventListener("abort", () => breakOff(signal.reason), { once: true });
+      opened?.((piece) => {
+        if (over || bytes > 0) return;
+        bytes += piece.byteLength;
+        reader.write(piece);
+      });
+      try {
+        for (;;) {
           const { done, value } = await body.read();
-          // Left while it was waited for.
+          // Left, or broken off, while it was waited for.
           if (over) return;
-          if (done) {
-            end({ bytes });
-            controller.close();
-          } else {
-            bytes += value.byteLength;
-            piece = value;
-            controller.enqueue(value);
-          }
-        } catch (error) {
-          breakOff(controller, error);
+          if (done) break;
+          bytes += value.byteLength;
+          // A promise only where the reader is behind: this is the back-pressure.
+          await reader.write(value);
+          free(value);
         }
-      },
-      cancel(reason) {
-        end({ bytes, left: true });
-        return body.cancel(reason);
-      },
+        end({ bytes });
+        reader.close();
+      } catch (error) {
+        breakOff(error);
+      }
     },
-    // One piece at a time, and none before it is asked for: this is the back-pressure.
-    { highWaterMark: 0 },
-  );
+    cancel: () => end({ bytes, left: true }),
+  });
 }
 
 /**
- * Passes a request body on as the application takes it.
- * @param reader of the body.
- * @param moved called with the length of each piece before it goes. What it throws ends the body.
+ * Passes a request body on as the application takes it. To `fetch`, a generator costs half of what a stream does.
+ * @param moved called with the length of each piece before it goes.
  */
-export function passUp(reader: Pieces, moved: (bytes: number) => void): ReadableStream<Uint8Array> {
-  let piece: Uint8Array | undefined;
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        free(piece);
-        piece = undefined;
-        try {
-          const { done, value } = await reader.read();
-          if (done) return controller.close();
-          moved(value.byteLength);
-          piece = value;
-          controller.enqueue(value);
-        } catch (error) {
-          controller.error(error);
-        }
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  );
+export async function* passUp(
+  body: ReadableStream<Uint8Array>,
+  moved: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const piece of body) {
+    moved(piece.byteLength);
+    yield piece;
+    free(piece);
+  }
 }
 
+/** Shorter pieces are left to the collector: there is little to give back, and asking for it makes objects. */
+const WORTH_FREEING = 4 * KIB;
+
 /**
- * Gives the memory of a piece back when the next one is asked for: `Bun.serve` and `fetch` have copied by then what they
+ * Gives the memory of a piece back once the next one is asked for: `Bun.serve` and `fetch` have copied by then what they
  * could not send. Left to the collector, 40 MB of sent pieces pile up before it runs.
  */
-function free(piece: Uint8Array | undefined): void {
+function free(piece: Uint8Array): void {
   // Only a piece that has its buffer to itself.
-  if (piece !== undefined && piece.byteLength === piece.buffer.byteLength) {
-    (piece.buffer as ArrayBuffer).transfer(0);
-  }
+  if (piece.byteLength < WORTH_FREEING || piece.byteLength !== piece.buffer.byteLength) return;
+  (piece.buffer as ArrayBuffer).transfer(0);
 }
 
 /**
@@ -136,6 +126,5 @@ export async function collect(body: Pieces, limit: number): Promise<Uint8Array<A
       const value = chunks.shift();
       return value === undefined ? body.read() : Promise.resolve({ done: false, value });
     },
-    cancel: (reason) => body.cancel(reason),
   };
 }

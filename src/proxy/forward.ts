@@ -6,7 +6,7 @@ import { hasBody } from "../edge/body.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Logger } from "../observe/logger.ts";
 import { KIB, MIB } from "../option/values.ts";
-import { type BodyEnd, collect, type Pieces, passOn, passUp } from "./body.ts";
+import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
 import { isUnreachable, reasonOf, upstreamFailed } from "./failure.ts";
 import { fromUpstream } from "./headers.ts";
@@ -54,9 +54,10 @@ export type ForwardSettings = Pick<ProxyOptions, "streamResponses" | "maxBody"> 
 
 /**
  * A body of at most this many bytes, of a known length, goes in one piece if it has arrived with its head, as most do, or
- * comes a moment later: passing on a stream costs half as much again as the whole exchange, and `Content-Length`.
+ * comes a moment later: passing on a stream costs half as much again as the whole exchange, and `Content-Length`. It takes
+ * no more memory either: to read a stream, Bun sets a buffer of this size aside.
  */
-const SMALL = 64 * KIB;
+const SMALL = 256 * KIB;
 /** With `RUNEGATE_STREAM_RESPONSES=false`, what is collected before it is sent. */
 const COLLECTED = 2 * MIB;
 
@@ -88,8 +89,10 @@ type Exchange = {
   sent: number;
   readonly hooks: ForwardHooks;
   readonly finish: (status: number, end: Ended) => void;
-  /** To be called where it takes longer than most do: it is listed, kept open and watched. */
+  /** To be called where it takes longer than most do: it is listed, and the connection kept open. */
   readonly lasts: () => void;
+  /** Ends it when the visitor leaves; to be called where nothing else tells. */
+  readonly watch: () => void;
   /** What was waited for in vain. */
   delay: UpstreamDelay | undefined;
   tooLarge: boolean;
@@ -109,7 +112,7 @@ export function createForward(settings: ForwardSettings): Forward {
       hooks.finished(refused.status, { bytes: announcedLength(refused) });
       return refused;
     }
-    const body = isBodiless(method) ? null : (arrival.request.body?.getReader() ?? null);
+    const body = isBodiless(method) ? null : arrival.request.body;
     const [first, ...others] = targets.inOrder(holderOf(arrival, principal));
     const exchange = begin(arrival, principal, path, first, hooks);
     for (;;) {
@@ -140,7 +143,7 @@ export function createForward(settings: ForwardSettings): Forward {
   function send(
     exchange: Exchange,
     principal: Principal | undefined,
-    body: Pieces | null,
+    body: ReadableStream<Uint8Array> | null,
   ): Promise<Response> {
     const { arrival, upstream, path } = exchange;
     const { method } = arrival;
@@ -173,10 +176,16 @@ export function createForward(settings: ForwardSettings): Forward {
   }
 
   function wait(exchange: Exchange): Waiting {
-    return exchange.upstream.await((what) => {
-      exchange.delay = what;
-      exchange.abort.abort();
-    }, exchange.lasts);
+    return exchange.upstream.await(
+      (what) => {
+        exchange.delay = what;
+        exchange.abort.abort();
+      },
+      () => {
+        exchange.lasts();
+        exchange.watch();
+      },
+    );
   }
 
   function begin(
@@ -190,16 +199,12 @@ export function createForward(settings: ForwardSettings): Forward {
     const lasts = () => {
       if (forget !== undefined) return;
       // What is open to whoever comes ends with nobody's session.
-      forget = principal === undefined ? () => {} : watch(principal);
+      forget = principal === undefined ? () => {} : list(principal);
       hooks.rest(true);
-      // Not before: listening to a request's signal costs as much as the session check, and most answers come sooner.
-      const { signal } = arrival.request;
-      if (signal.aborted) exchange.abort.abort();
-      else signal.addEventListener("abort", () => exchange.abort.abort(), { once: true });
     };
     // A session that has ended before is noticed by the next sweep: so most requests, which are answered at once, are
     // never listed.
-    const watch = (user: Principal) =>
+    const list = (user: Principal) =>
       live.add(user, route.name, {
         close(reason) {
           exchange.closed = reason;
@@ -211,6 +216,13 @@ export function createForward(settings: ForwardSettings): Forward {
         // What comes and goes by itself is no use of the session by its user.
         takeUsed: () => false,
       });
+    // Only where it is slow: listening to a request's signal costs as much as the session check, and most answers come
+    // sooner. A body that is passed on is told by its stream.
+    const watch = () => {
+      const { signal } = arrival.request;
+      if (signal.aborted) exchange.abort.abort();
+      else signal.addEventListener("abort", () => exchange.abort.abort(), { once: true });
+    };
     const exchange: Exchange = {
       arrival,
       path,
@@ -227,6 +239,7 @@ export function createForward(settings: ForwardSettings): Forward {
         hooks.finished(status, end);
       },
       lasts,
+      watch,
       delay: undefined,
       tooLarge: false,
       events: false,
@@ -357,6 +370,8 @@ export function createForward(settings: ForwardSettings): Forward {
     }
     exchange.lasts();
     const ended = (end: BodyEnd) => {
+      // The work as a whole, since a copy of the body may be read as well.
+      if (end.left) exchange.abort.abort();
       const { path, arrival, closed } = exchange;
       if (closed !== undefined) {
         log.info("a stream was closed", { reason: closed, path, id: arrival.id });
@@ -369,10 +384,11 @@ export function createForward(settings: ForwardSettings): Forward {
     const { signal } = exchange.abort;
     if (exchange.events) {
       // In a compressed stream nothing can be said between the events.
-      const pieces = "content-encoding" in fields ? body.getReader() : openEarly(body.getReader());
-      return new Response(passOn(pieces, ended, signal), init);
+      const opened = "content-encoding" in fields ? undefined : openEarly;
+      return new Response(passOn(body.getReader(), ended, signal, opened), init);
     }
     if (settings.streamResponses) return new Response(passOn(body.getReader(), ended, signal), init);
+    exchange.watch();
     return collect(body.getReader(), COLLECTED).then(
       (collected) => {
         if (!(collected instanceof Uint8Array)) return new Response(passOn(collected, ended, signal), init);

@@ -102,7 +102,10 @@ export function streamRequest(port: number, path: string, cookie: string): strin
   return requestOf(port, path, [`Cookie: ${cookie}`, "Accept: text/event-stream"]);
 }
 
-/** The handshake of a WebSocket (RFC 6455 §4.1), with the key of its example: nobody here looks at the answer's. */
+/**
+ * The handshake of a WebSocket (RFC 6455 §4.1), with the key of its example: nobody here looks at the answer's. It offers
+ * compression, as every browser does.
+ */
 export function handshakeRequest(port: number, path: string, cookie: string): string {
   return requestOf(port, path, [
     `Cookie: ${cookie}`,
@@ -110,6 +113,7 @@ export function handshakeRequest(port: number, path: string, cookie: string): st
     "Upgrade: websocket",
     "Sec-WebSocket-Version: 13",
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
   ]);
 }
 

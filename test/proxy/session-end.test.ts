@@ -121,7 +121,7 @@ describe("what waits for its answer when its session ends gets what anybody with
     const { visitor, application, cookie } = await begin(
       collecting,
       requestHead("GET /work"),
-      partly(responseHead(200, ["Content-Type: text/plain"], 100_000), "some"),
+      partly(responseHead(200, ["Content-Type: text/plain"], 1_000_000), "some"),
     );
     await logOut(collecting, cookie);
     expect(await within(AT_MOST_MS, readResponse(visitor))).toMatchObject({ status: 401, complete: true });
