@@ -21,7 +21,7 @@ export type SinkSettings = {
 };
 
 /** Characters that are worth a write of their own; fewer wait for company. */
-const BATCH = 16 * KIB;
+const BATCH = 64 * KIB;
 /** `PIPE_BUF` of Linux, in bytes (pipe(7)). */
 const ATOMIC = 4096;
 const GATHER_MS = 100;

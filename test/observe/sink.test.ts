@@ -105,8 +105,8 @@ describe("a sink on a file", () => {
     const line = "x".repeat(99);
     const begun = performance.now();
     for (let batch = 1; batch <= 100; batch++) {
-      for (let i = 0; i < 164; i++) sink.write(line);
-      await until(() => fs.statSync(path).size === batch * 16_400);
+      for (let i = 0; i < 656; i++) sink.write(line);
+      await until(() => fs.statSync(path).size === batch * 65_600);
     }
     // A fifth of a second. If each waited for more to gather, it would take ten.
     expect(performance.now() - begun).toBeLessThan(8000);
