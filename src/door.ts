@@ -37,7 +37,7 @@ export type DoorSettings = {
   readonly log: Logger;
 };
 
-export type Door = (request: Request, server: Server<TunnelData>) => Answer;
+export type Door = (request: Request, server: Server<TunnelData>) => Promise<Response | undefined>;
 
 /** Reaches the application with this prefix removed, for paths that Runegate answers itself at the root. */
 const PROXY_PREFIX = "/proxy";
@@ -125,13 +125,7 @@ export function createDoor(settings: DoorSettings): Door {
     return inner === undefined ? refuse(arrival, NOT_FOUND) : toInline(arrival, site, inner, server);
   }
 
-  function broken(arrival: Arrival, error: unknown): Response {
-    const response = whenBroken(arrival, error, log);
-    logAnswer(arrival, response, undefined);
-    return response;
-  }
-
-  return (request, server) => {
+  return async (request, server) => {
     const startedAt = clock.monotonic();
     const headers: Readonly<Record<string, string>> = request.headers.toJSON();
     const id = nextId();
@@ -165,10 +159,11 @@ export function createDoor(settings: DoorSettings): Door {
       log.warn("two cookies of one name", { client: client.ip, id });
     }
     try {
-      const answer = route(arrival, site, server);
-      return answer instanceof Promise ? answer.catch((error: unknown) => broken(arrival, error)) : answer;
+      return await route(arrival, site, server);
     } catch (error) {
-      return broken(arrival, error);
+      const response = whenBroken(arrival, error, log);
+      logAnswer(arrival, response, undefined);
+      return response;
     }
   };
 }

@@ -285,7 +285,7 @@ export function createForward(settings: ForwardSettings): Forward {
     if (maxBody !== undefined && length !== undefined && Number(length) > maxBody) {
       return bodyTooLarge(arrival);
     }
-    if (isBodiless(method) && hasBody(arrival)) {
+    if ((method === "GET" || method === "HEAD") && hasBody(arrival)) {
       return failure(arrival, {
         status: 400,
         error: "bad_request",

@@ -1,7 +1,7 @@
 import type { TargetTls } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
 import type { BasedTarget, TargetAddress } from "../net/endpoint.ts";
-import { createDeadlines, type Deadline, type Deadlines, deadline } from "./deadlines.ts";
+import { createDeadlines, type Deadline, deadline } from "./deadlines.ts";
 import { createToUpstream, type ToUpstream } from "./headers.ts";
 import type { Telling } from "./telling.ts";
 import { originOf, type UpstreamName } from "./upstream-name.ts";
@@ -76,15 +76,9 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
     response: createDeadlines(settings.responseTimeout - SLOW_MS, settings.clock),
     moment: createDeadlines(MOMENT_MS, settings.clock),
   };
-  const answers: Answers = { count: 0 };
+  /** How many have come from this server: one that answers others is there, however long it takes for this one. */
+  let heads = 0;
   let probing: Promise<boolean> | undefined;
-
-  function reachable(): Promise<boolean> {
-    probing ??= probe(target, connectTimeout - wait).finally(() => {
-      probing = undefined;
-    });
-    return probing;
-  }
 
   return {
     where: (target.kind === "tcp" ? target.origin : `unix:${target.path}`) + basePath,
@@ -100,7 +94,52 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
     toUpstream: createToUpstream(settings.name, settings.telling),
 
     await(expired, slow) {
-      return startWaiting(lists, answers, reachable, { expired, slow });
+      let settled = false;
+      let connect: Deadline | undefined;
+      let response: Deadline | undefined;
+
+      const begun = deadline(() => {
+        const before = heads;
+        connect = deadline(() => {
+          probing ??= probe(target, connectTimeout - wait).finally(() => {
+            probing = undefined;
+          });
+          void probing.then((yes) => {
+            if (!yes && heads === before) finish("connect");
+          });
+        });
+        response = deadline(() => finish("response"));
+        lists.probe.add(connect);
+        lists.response.add(response);
+        slow();
+      });
+
+      function settle(): boolean {
+        if (settled) return false;
+        settled = true;
+        lists.slow.remove(begun);
+        if (connect !== undefined) lists.probe.remove(connect);
+        if (response !== undefined) lists.response.remove(response);
+        return true;
+      }
+
+      function finish(what: UpstreamDelay): void {
+        if (settle()) expired(what);
+      }
+
+      lists.slow.add(begun);
+      return {
+        answered() {
+          heads++;
+          settle();
+        },
+        settle,
+        moved() {
+          if (settled || response === undefined) return;
+          lists.response.remove(response);
+          lists.response.add(response);
+        },
+      };
     },
 
     soon(promise) {
@@ -124,62 +163,6 @@ function tlsOf({ ca, serverName, clientCert, clientKey, verify }: TargetTls): Bu
     ...(serverName === undefined ? {} : { serverName }),
     ...(clientCert === undefined ? {} : { cert: clientCert }),
     ...(clientKey === undefined ? {} : { key: clientKey }),
-  };
-}
-
-/** How many heads have come from this server: one that answers others is there, however long it takes for this one. */
-type Answers = { count: number };
-
-type Lists = { readonly slow: Deadlines; readonly probe: Deadlines; readonly response: Deadlines };
-
-function startWaiting(
-  lists: Lists,
-  answers: Answers,
-  reachable: () => Promise<boolean>,
-  listener: { expired(what: UpstreamDelay): void; slow(): void },
-): Waiting {
-  let settled = false;
-  let connect: Deadline | undefined;
-  let response: Deadline | undefined;
-
-  const begun = deadline(() => {
-    const before = answers.count;
-    connect = deadline(() => {
-      void reachable().then((yes) => {
-        if (!yes && answers.count === before) finish("connect");
-      });
-    });
-    response = deadline(() => finish("response"));
-    lists.probe.add(connect);
-    lists.response.add(response);
-    listener.slow();
-  });
-
-  function settle(): boolean {
-    if (settled) return false;
-    settled = true;
-    lists.slow.remove(begun);
-    if (connect !== undefined) lists.probe.remove(connect);
-    if (response !== undefined) lists.response.remove(response);
-    return true;
-  }
-
-  function finish(what: UpstreamDelay): void {
-    if (settle()) listener.expired(what);
-  }
-
-  lists.slow.add(begun);
-  return {
-    answered() {
-      answers.count++;
-      settle();
-    },
-    settle,
-    moved() {
-      if (settled || response === undefined) return;
-      lists.response.remove(response);
-      lists.response.add(response);
-    },
   };
 }
 

@@ -58,13 +58,13 @@ export function createSeals({ current, previous }: KeyPair): Seals {
     seal: (record) => sealWith(issuing, record, record.seenAt),
 
     open(record) {
-      const known = opened.get(record.id);
-      if (known !== undefined && sealsTheSame(known, record)) return withTime(record, known.seenAt);
-      if (keyOfRecord(record) === undefined) return undefined;
-      const good = withTime(record, Number(record.seal.slice(0, record.seal.lastIndexOf("."))));
-      if (opened.size >= MOST_OPENED) opened.clear();
-      opened.set(good.id, good);
-      return good;
+      if (!sealsTheSame(opened.get(record.id), record)) {
+        if (keyOfRecord(record) === undefined) return undefined;
+        if (opened.size >= MOST_OPENED) opened.clear();
+        opened.set(record.id, record);
+      }
+      const seenAt = Number(record.seal.slice(0, record.seal.lastIndexOf(".")));
+      return seenAt === record.seenAt ? record : { ...record, seenAt };
     },
 
     renew: (record, seenAt) => sealWith(keyOfRecord(record) ?? issuing, record, seenAt),
@@ -76,14 +76,9 @@ export function createSeals({ current, previous }: KeyPair): Seals {
 }
 
 /** Whether the same was sealed under one id: of what a seal covers, the last use is in the seal itself. */
-function sealsTheSame(a: SessionRecord, b: SessionRecord): boolean {
-  return (
-    a.email === b.email && a.createdAt === b.createdAt && a.expiresAt === b.expiresAt && a.seal === b.seal
-  );
-}
-
-function withTime(record: SessionRecord, seenAt: number): SessionRecord {
-  return seenAt === record.seenAt ? record : { ...record, seenAt };
+function sealsTheSame(known: SessionRecord | undefined, record: SessionRecord): boolean {
+  if (known?.email !== record.email || known.seal !== record.seal) return false;
+  return known.createdAt === record.createdAt && known.expiresAt === record.expiresAt;
 }
 
 /** Read from the left it can only be one record: numbers have no blanks, and the id is as long as is said before it. */

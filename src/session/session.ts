@@ -94,12 +94,16 @@ export function createSessions(settings: SessionSettings): Sessions {
     return keyed.copy().update(cookie).digest("base64url");
   }
 
-  /** Of cookies that named a session: what a cookie is worth is asked of the store each time, under its id. */
+  /** By cookie. What one is worth is asked of the store each time, under its id. */
   const ids = new Map<string, string>();
 
-  function remember(cookie: string, id: string): void {
+  function idOf(cookie: string): string {
+    const known = ids.get(cookie);
+    if (known !== undefined) return known;
+    const id = idUnder(current, cookie);
     if (ids.size >= MOST_IDS) ids.clear();
     ids.set(cookie, id);
+    return id;
   }
 
   async function end(id: string): Promise<boolean> {
@@ -184,14 +188,9 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   function findOne(cookie: string): Awaitable<Found | undefined> {
-    const known = ids.get(cookie);
-    const id = known ?? idUnder(current, cookie);
-    const look = (kept: Seen<KeptSession> | undefined) => {
-      if (kept === undefined && previous !== undefined) return findUnderPrevious(previous, cookie);
-      if (kept !== undefined && known === undefined) remember(cookie, id);
-      return judge(kept);
-    };
-    const kept = records.get(id);
+    const look = (kept: Seen<KeptSession> | undefined) =>
+      kept === undefined && previous !== undefined ? findUnderPrevious(previous, cookie) : judge(kept);
+    const kept = records.get(idOf(cookie));
     return kept instanceof Promise ? kept.then(look) : look(kept);
   }
 
