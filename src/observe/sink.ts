@@ -12,8 +12,8 @@ export type Sink = {
 export type SinkSettings = {
   readonly fd: number;
   /**
-   * Whether other processes write there too. Each write is then of whole lines and no longer than a pipe takes in one
-   * piece, so that no line is torn by another's.
+   * Whether other processes write there too. Each write is then of whole lines and no longer than what is taken in one
+   * piece, so that no line is torn by another's: files and sockets, as journald's, take a batch so, a pipe a page.
    */
   readonly shared?: boolean;
   /** Called once the output takes lines again after `lines` of them were lost; writes a line that says so. */
@@ -43,7 +43,7 @@ type Batch = { bytes: Uint8Array; readonly lines: number; begun: boolean };
  * unhandled errors.) While the output stalls, lines are kept up to a bound, and dropped and counted beyond it.
  */
 export function createSink({ fd, shared = false, onDropped }: SinkSettings): Sink {
-  const worthAWrite = shared ? ATOMIC : BATCH;
+  const worthAWrite = shared && fs.fstatSync(fd).isFIFO() ? ATOMIC : BATCH;
   let pending = "";
   let pendingLines = 0;
   let dropped = 0;
@@ -77,7 +77,7 @@ export function createSink({ fd, shared = false, onDropped }: SinkSettings): Sin
   function takePending(): Batch {
     clearTimeout(timer);
     timer = undefined;
-    const end = shared ? endOfWholeLines(pending, ATOMIC - 1) : pending.length;
+    const end = shared ? endOfWholeLines(pending, worthAWrite - 1) : pending.length;
     const text = pending.slice(0, end);
     const lines = end === pending.length ? pendingLines : text.split("\n").length - 1;
     pending = pending.slice(end);

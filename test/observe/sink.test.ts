@@ -133,6 +133,29 @@ describe("a sink on a file", () => {
   });
 });
 
+describe("several processes write whole lines, none between another's parts", () => {
+  const WRITERS = 4;
+  const LINES = 3000;
+  const writer = join(import.meta.dir, "lines-writer.ts");
+  const all = Array.from(
+    { length: WRITERS },
+    (_, i) => `"${process.execPath}" "${writer}" ${i} ${LINES} & `,
+  ).join("");
+  test.each([
+    ["to a file, from its beginning", (file: string) => `(${all}wait) > "${file}"; cat "${file}"`],
+    ["to the end of a file", (file: string) => `(${all}wait) >> "${file}"; cat "${file}"`],
+    ["to a pipe", () => `(${all}wait) | cat`],
+    // Which is what Bun gives a child for its output.
+    ["to a socket", () => `test -S /dev/stdout || exit 1; ${all}wait`],
+  ])("%s", async (_, command) => {
+    const shell = Bun.spawn(["sh", "-c", command(join(folder, "log"))], { stdout: "pipe" });
+    const lines = (await shell.stdout.text()).split("\n").slice(0, -1);
+    expect(await shell.exited).toBe(0);
+    expect(lines).toHaveLength(WRITERS * LINES);
+    expect(lines.filter((line) => !/^[0-9] [0-9]+ ü* end$/.test(line))).toEqual([]);
+  });
+});
+
 describe.each([
   ["a blocking pipe", fs.constants.O_WRONLY],
   ["a non-blocking pipe", fs.constants.O_WRONLY | fs.constants.O_NONBLOCK],
