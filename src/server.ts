@@ -56,7 +56,7 @@ function roomsOf(house: House): readonly Room[] {
 
 export type GatewaySettings = ServiceSettings & {
   /** What is open at the gateway whose place this one takes, if it takes one. */
-  readonly live?: LiveConnections;
+  readonly live?: LiveConnections | undefined;
   readonly idleSeconds?: number;
 };
 

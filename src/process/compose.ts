@@ -30,6 +30,6 @@ export const composeGateway: Compose = ({ options, email, routesFile }, resource
     clock: systemClock,
     random: systemRandom,
     loggers,
-    ...(live === undefined ? {} : { live }),
+    live,
   });
 };

@@ -4,14 +4,7 @@ import { dlopen, FFIType, ptr } from "bun:ffi";
  * The few calls of the C library that Bun has nothing for. Where the library cannot be opened, as in a container without one,
  * each caller says what that means.
  */
-export type Libc = {
-  /** Whether a descriptor is a socket that listens (getsockopt(2)). */
-  isListening(fd: number): boolean;
-  /** Changes what is waited for on a descriptor (epoll_ctl(2), `EPOLL_CTL_MOD`). @returns whether it was done. */
-  changeEvents(epoll: number, fd: number, events: number, data: bigint): boolean;
-  /** Sends one datagram to a unix socket (unix(7)). @returns whether it was sent. */
-  sendUnixDatagram(path: string, message: string): boolean;
-};
+export type Libc = ReturnType<typeof wrap>;
 
 /** As the two C libraries of Linux name themselves. */
 const NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
@@ -52,9 +45,10 @@ export function openLibc(): Libc | undefined {
   return undefined;
 }
 
-function wrap(libc: ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"]): Libc {
+function wrap(libc: ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"]) {
   return {
-    isListening(fd) {
+    /** Whether a descriptor is a socket that listens (getsockopt(2)). */
+    isListening(fd: number): boolean {
       const flag = Buffer.alloc(4);
       const length = Buffer.alloc(4);
       length.writeUInt32LE(flag.length);
@@ -62,7 +56,8 @@ function wrap(libc: ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"]): Libc 
       return answered && flag.readUInt32LE() !== 0;
     },
 
-    changeEvents(epoll, fd, events, data) {
+    /** Changes what is waited for on a descriptor (epoll_ctl(2), `EPOLL_CTL_MOD`). @returns whether it was done. */
+    changeEvents(epoll: number, fd: number, events: number, data: bigint): boolean {
       // `struct epoll_event`, which is packed on x64 alone.
       const offset = process.arch === "x64" ? 4 : 8;
       const event = Buffer.alloc(offset + 8);
@@ -71,7 +66,8 @@ function wrap(libc: ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"]): Libc 
       return libc.epoll_ctl(epoll, EPOLL_CTL_MOD, fd, ptr(event)) === 0;
     },
 
-    sendUnixDatagram(path, message) {
+    /** Sends one datagram to a unix socket (unix(7)). @returns whether it was sent. */
+    sendUnixDatagram(path: string, message: string): boolean {
       const name = Buffer.from(path);
       if (name.length === 0 || name.length >= LONGEST_UNIX_PATH) return false;
       // An `@` stands for the NUL byte of an abstract name, which has no end mark (sd_notify(3)).

@@ -1,21 +1,5 @@
 import type { Libc } from "./libc.ts";
 
-/**
- * Tells systemd how the service is (sd_notify(3)), where systemd asks to be told. Elsewhere every call does nothing.
- */
-export type Notifier = {
-  /** @param status one line for `systemctl status`. */
-  ready(status: string): void;
-  /** Followed by `ready` when the reload is done. */
-  reloading(): void;
-  stopping(): void;
-  /** Makes another process the service's main process. */
-  handOver(pid: number): void;
-  /** Reports at half the interval that systemd asks for, as long as `healthy` says so; without an answer it kills us. */
-  startWatchdog(healthy: () => boolean): void;
-  stop(): void;
-};
-
 export type NotifySettings = {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly pid: number;
@@ -24,7 +8,10 @@ export type NotifySettings = {
   readonly onFailure: () => void;
 };
 
-export function createNotifier({ env, pid, libc, onFailure }: NotifySettings): Notifier {
+export type Notifier = ReturnType<typeof createNotifier>;
+
+/** Tells systemd how the service is (sd_notify(3)), where systemd asks to be told. Elsewhere every call does nothing. */
+export function createNotifier({ env, pid, libc, onFailure }: NotifySettings) {
   const socket = env.NOTIFY_SOCKET;
   let failed = false;
   let timer: Timer | undefined;
@@ -37,13 +24,17 @@ export function createNotifier({ env, pid, libc, onFailure }: NotifySettings): N
   }
 
   return {
+    /** @param status one line for `systemctl status`. */
     // With a sign of life: the time until the first one may be up when a successor has taken over.
-    ready: (status) => send("READY=1", "WATCHDOG=1", `STATUS=${status}`),
+    ready: (status: string) => send("READY=1", "WATCHDOG=1", `STATUS=${status}`),
+    /** Followed by `ready` when the reload is done. */
     // `Type=notify-reload` waits for a time that is later than its signal.
     reloading: () => send("RELOADING=1", `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
     stopping: () => send("STOPPING=1", "STATUS=Stopping"),
-    handOver: (successor) => send(`MAINPID=${successor}`),
-    startWatchdog(healthy) {
+    /** Makes another process the service's main process. */
+    handOver: (successor: number) => send(`MAINPID=${successor}`),
+    /** Reports at half the interval that systemd asks for, as long as `healthy` says so; without an answer it kills us. */
+    startWatchdog(healthy: () => boolean): void {
       const microseconds = Number(env.WATCHDOG_USEC ?? 0);
       const forUs = env.WATCHDOG_PID === undefined || env.WATCHDOG_PID === String(pid);
       if (!forUs || !(microseconds > 0)) return;

@@ -5,18 +5,7 @@ import { ownCommandLine, startProcess } from "./executable.ts";
 import type { Order, ToSupervisor, ToWorker } from "./messages.ts";
 
 /** A worker as its supervisor sees it. */
-export type WorkerHandle = {
-  readonly pid: number;
-  /** @throws with the reason, if it ends before or takes too long. */
-  readonly listening: Promise<void>;
-  /** Resolves when it is done. @throws with the reason, if it is not, or not within that time. */
-  order(order: Order, withinMs?: number): Promise<void>;
-  send(event: StoreEvent): void;
-  kill(): void;
-  readonly isGone: boolean;
-  /** How it ended, for people. */
-  readonly exited: Promise<string>;
-};
+export type WorkerHandle = ReturnType<typeof startWorker>;
 
 /** From the start of the process until it listens. */
 const START_MS = 30_000;
@@ -30,7 +19,7 @@ export function startWorker(settings: {
   readonly configuration: Configuration;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly answer: (call: StoreCall) => Promise<StoreAnswer>;
-}): WorkerHandle {
+}) {
   const { configuration } = settings;
   const waiting = new Map<number, PromiseWithResolvers<void>>();
   let orders = HELLO;
@@ -81,6 +70,7 @@ export function startWorker(settings: {
     }
   }
 
+  /** Resolves when it is done. @throws with the reason, if it is not, or not within that time. */
   function order(order: Order, withinMs = ANSWER_MS): Promise<void> {
     if (isGone) return Promise.reject(new Error("it has ended"));
     const id = ++orders;
@@ -90,13 +80,15 @@ export function startWorker(settings: {
 
   return {
     pid: child.pid,
+    /** @throws with the reason, if it ends before or takes too long. */
     listening: answerTo(HELLO, START_MS).then(() => order({ verb: "start", configuration }, START_MS)),
     order,
-    send,
+    send: (event: StoreEvent) => send(event),
     kill: () => child.kill("SIGKILL"),
     get isGone() {
       return isGone;
     },
+    /** How it ended, for people. */
     exited,
   };
 }

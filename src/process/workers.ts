@@ -23,7 +23,7 @@ export type Supervision = {
   readonly longestWait: number;
   /** A worker that has run for longer did not end soon. */
   readonly settled: number;
-  /** How often workers are asked for a sign of life. One that gives none for several times as long hangs. */
+  /** How often workers are asked for a sign of life. One that owes several hangs. */
   readonly pingEvery: number;
 };
 
@@ -77,16 +77,20 @@ export async function serveWithWorkers(
     return worker;
   }
 
+  /** Counts, and does not only time: where this process too was held up, an answer may be there and not yet read. */
   async function watch(worker: WorkerHandle): Promise<void> {
-    try {
-      for (; !worker.isGone && !ending; await Bun.sleep(pingEvery)) {
-        await worker.order({ verb: "ping" }, pingEvery * UNANSWERED_PINGS);
-      }
-    } catch {
-      if (worker.isGone) return;
-      log().error("a worker gives no sign of life and is killed", { worker: worker.pid });
-      worker.kill();
+    let owed = 0;
+    const hear = () => {
+      owed = 0;
+    };
+    while (owed < UNANSWERED_PINGS) {
+      owed++;
+      worker.order({ verb: "ping" }, 2 * UNANSWERED_PINGS * pingEvery).then(hear, () => {});
+      await Bun.sleep(pingEvery);
+      if (worker.isGone || ending) return;
     }
+    log().error("a worker gives no sign of life and is killed", { worker: worker.pid });
+    worker.kill();
   }
 
   /** Whenever the worker of a slot ends, starts another, until there is no use for it. */
