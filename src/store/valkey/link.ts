@@ -1,13 +1,19 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "../../observe/logger.ts";
+import { messageOf } from "../../observe/message-of.ts";
 import { StoreUnavailable } from "../records.ts";
-import { takenChannel } from "./keys.ts";
-import { openPair, type Pair } from "./pair.ts";
+import { READY_FOR_MS } from "../store.ts";
+import { PROBE, SINCE, takenChannel } from "./keys.ts";
+import { HUNG_UP, openPair, type Pair } from "./pair.ts";
+import { takeOver } from "./predecessor.ts";
+import { ValkeyRefusal } from "./refusal.ts";
+import type { Run } from "./script.ts";
 
 /** The way to the server, for as long as the stores are open. Connections come and go; it comes back by itself. */
 export type Link = {
   /** Sends one command. @throws {StoreUnavailable} at once while the server is away, and after 2 s without an answer. */
-  run(command: string, args: string[]): Promise<unknown>;
+  readonly run: Run;
   /** Sees that the server takes writes, or did so within the last second. @throws {StoreUnavailable} */
   ready(): Promise<void>;
   /**
@@ -15,8 +21,9 @@ export type Link = {
    * monotonic clock, set by the server's once for each connection.
    */
   sharedNow(): number;
-  /** The channel on which it is told what was taken. */
+  /** The channel on which it is told what was taken, and by which of all links. */
   readonly channel: string;
+  readonly name: string;
   /** Tells of each message on the channel. */
   onMessage(listener: (message: string) => void): void;
   /** Tells when the channel can be heard again, after some may have been missed. */
@@ -30,6 +37,9 @@ const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 2_000;
 /** Often enough that nothing on the way takes a silent connection for a dead one, and that a dead one is noticed. */
 const CHECK_EVERY_MS = 10_000;
+const CLOSED = "The store has been closed.";
+/** Refuses writes, and still answers questions: who is signed in may stay so. */
+const READ_ONLY_FOR_NOW: ReadonlySet<string> = new Set(["OOM", "MISCONF", "NOREPLICAS"]);
 
 /**
  * Opens the way to a server, once it has been tried. That the server is away is no error: everything throws until it is
@@ -38,47 +48,93 @@ const CHECK_EVERY_MS = 10_000;
 export async function openLink({ url, clock, log }: LinkSettings): Promise<Link> {
   const { host: server, pathname } = new URL(url);
   const channel = takenChannel(pathname.slice(1));
+  const name = crypto.randomUUID();
   const messageListeners: Array<(message: string) => void> = [];
   const missedListeners: Array<() => void> = [];
   const closing = new AbortController();
+  const { signal } = closing;
+  /** The pair that is in use. */
   let pair: Pair | undefined;
-  /** Why there is no pair. */
+  /** Why there is none. */
   let reason = "";
   let ahead = 0;
   let pause = 0;
   let openedAt = 0;
+  let readyUntil = Number.NEGATIVE_INFINITY;
+  let probing: Promise<void> | undefined;
 
-  /** @returns why it failed, or undefined. */
-  async function attempt(): Promise<string | undefined> {
+  async function run(command: string, args: string[], by = pair): Promise<unknown> {
+    if (by === undefined) throw new StoreUnavailable(reason);
     try {
-      pair = await openPair({
-        url,
-        channel,
-        clock,
-        log,
-        signal: closing.signal,
-        onMessage(message) {
-          for (const listener of messageListeners) listener(message);
-        },
-        onLost,
-      });
+      return await by.run(command, args);
     } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
-      pause = longer(pause);
-      return error.message;
+      readyUntil = Number.NEGATIVE_INFINITY;
+      throw error;
     }
-    ahead = pair.ahead;
-    openedAt = performance.now();
-    for (const listener of missedListeners) listener();
-    await warnOfForgetting(pair, log);
-    return undefined;
   }
 
-  function onLost(lost: Pair, why: string): void {
-    if (lost !== pair) return;
+  const probe = async (by = pair) => void (await run("SET", [PROBE, "", "PX", "60000"], by));
+
+  /** Before the first ticket is issued that it may be asked about, and again soon after a server has been emptied. */
+  async function keepUp(by: Pair): Promise<void> {
+    await by.run("SET", [SINCE, String(clock.now()), "NX"]);
+    await takeOver({ run: by.run, channel }, { clock, log });
+  }
+
+  /** Milliseconds by which the server's clock is ahead of the monotonic one. */
+  async function measureClock(by: Pair): Promise<number> {
+    const before = clock.monotonic();
+    const [seconds, micros] = (await by.run("TIME", [])) as [string, string];
+    const middle = (before + clock.monotonic()) / 2;
+    return Math.round(Number(seconds) * 1000 + Number(micros) / 1000 - middle);
+  }
+
+  /** Makes a pair that can be used the one that is. @throws {StoreUnavailable} */
+  async function connect(): Promise<Pair> {
+    const opened = await openPair({
+      ...{ url, channel, log, signal },
+      onMessage(message) {
+        for (const listener of messageListeners) listener(message);
+      },
+      onLost: (why) => pair !== undefined && onLost(why),
+    });
+    try {
+      ahead = await measureClock(opened);
+      await Promise.all([probe(opened), keepUp(opened)]).catch((error: unknown) => {
+        if (!(error instanceof ValkeyRefusal && READ_ONLY_FOR_NOW.has(error.word))) throw error;
+      });
+      await opened.ping();
+      if (opened.isLost()) throw new StoreUnavailable(HUNG_UP);
+      pair = opened;
+      return opened;
+    } catch (error) {
+      opened.lose(messageOf(error));
+      throw error;
+    }
+  }
+
+  /** @returns whether there is a pair now. */
+  async function attempt(): Promise<boolean> {
+    try {
+      const opened = await connect();
+      openedAt = performance.now();
+      for (const listener of missedListeners) listener();
+      await warnOfForgetting(opened, log);
+      return true;
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+      if (reason !== "" && error.message !== reason)
+        log.debug("the store is still away", { reason: error.message, server });
+      reason = error.message;
+      pause = longer(pause);
+      return false;
+    }
+  }
+
+  function onLost(why: string): void {
     pair = undefined;
     reason = why;
-    if (closing.signal.aborted) return;
+    if (signal.aborted) return;
     log.warn("lost the store", { reason, server });
     // At once, unless the one before did not last either.
     pause = performance.now() - openedAt > MAX_PAUSE_MS ? 0 : longer(pause);
@@ -86,65 +142,48 @@ export async function openLink({ url, clock, log }: LinkSettings): Promise<Link>
   }
 
   async function comeBack(): Promise<void> {
-    for (;;) {
-      await sleep(pause, closing.signal);
-      if (closing.signal.aborted) return;
-      const failure = await attempt();
-      if (failure === undefined) break;
-      if (failure !== reason) log.debug("the store is still away", { reason: failure, server });
-      reason = failure;
-    }
+    do {
+      await sleep(pause, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+    } while (!(await attempt()));
     log.info("the store is back", { server });
   }
 
-  function present(): Pair {
-    if (pair === undefined) throw new StoreUnavailable(reason);
-    return pair;
-  }
-
-  const failure = await attempt();
-  if (failure !== undefined) {
-    reason = failure;
+  if (!(await attempt())) {
     log.warn("the store cannot be reached yet", { reason, server });
     void comeBack();
   }
   const checks = setInterval(() => {
     // It hangs up if need be, and that is all there is to do.
-    pair?.check().catch(() => {});
+    if (pair !== undefined) Promise.all([probe(), pair.ping(), keepUp(pair)]).catch(() => {});
   }, CHECK_EVERY_MS);
   checks.unref();
 
   return {
-    run: async (command, args) => present().run(command, args),
-    ready: async () => present().ready(),
+    run: (command, args) => run(command, args),
+    async ready() {
+      if (pair !== undefined && clock.monotonic() < readyUntil) return;
+      // One question at a time, however many ask: the endpoint is open to everybody.
+      probing ??= probe().finally(() => {
+        probing = undefined;
+      });
+      await probing;
+      readyUntil = clock.monotonic() + READY_FOR_MS;
+    },
     sharedNow: () => Math.floor(clock.monotonic() + ahead),
     channel,
-    onMessage: (listener) => {
-      messageListeners.push(listener);
-    },
-    onMissed: (listener) => {
-      missedListeners.push(listener);
-    },
+    name,
+    onMessage: (listener) => void messageListeners.push(listener),
+    onMissed: (listener) => void missedListeners.push(listener),
     close() {
       clearInterval(checks);
-      closing.abort();
+      reason = CLOSED;
+      closing.abort(CLOSED);
     },
   };
 }
 
 const longer = (pause: number) => Math.min(Math.max(FIRST_PAUSE_MS, 2 * pause), MAX_PAUSE_MS);
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-  });
-}
 
 /** A server that makes room by forgetting keys, or starts anew without them, can forget that a link was used. */
 async function warnOfForgetting(pair: Pair, log: Logger): Promise<void> {

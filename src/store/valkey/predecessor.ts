@@ -34,7 +34,7 @@ export async function takeOver(
   { run, channel }: { readonly run: Run; readonly channel: string },
   { clock, log }: { readonly clock: Clock; readonly log: Logger },
 ): Promise<void> {
-  const link = { run, channel, onMessage() {} };
+  const link = { run, channel, name: "", onMessage() {} };
   const sessions = createValkeyRecords(SESSIONS, { link, clock, log });
   const mails = createValkeyRecords(MAILS, { link, clock, log });
   const exists = async (key: string) => Number(await run("EXISTS", [key])) === 1;

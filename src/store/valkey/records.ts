@@ -13,7 +13,6 @@ import {
 } from "../records.ts";
 import { recordKeys } from "./keys.ts";
 import { KEEP, MARGIN_MS, type Run, runScript, script } from "./script.ts";
-import { createToldOnce } from "./told-once.ts";
 
 /**
  * Records of one kind. A hash: id → `version LF expiry LF the record as JSON`. Sorted sets: ids by expiry, which decides whether
@@ -48,6 +47,9 @@ local function remove(id, value)
   redis.call("ZREM", order, id)
   local _, _, body = parts(value)
   index(id, body, "remove")
+end
+local function tell(id)
+  redis.call("PUBLISH", fields.channel, fields.name .. "\\n" .. id .. "\\n" .. fields.link)
 end
 local function live(id)
   local value = redis.call("HGET", records, id)
@@ -88,19 +90,19 @@ return 1
 `);
 
 const TAKE = script(`${COMMON}
-local id, channel = ARGV[3], ARGV[4]
+local id = ARGV[3]
 local there = redis.call("HGET", records, id)
 -- What writes nothing may still be refused by a server that is full.
 if not there and not redis.call("ZSCORE", expiry, id) then return false end
 local value = live(id)
 remove(id, there or "")
 if not value then return false end
-redis.call("PUBLISH", channel, fields.name .. "\\n" .. id)
+tell(id)
 return value
 `);
 
 const TAKE_ALL = script(`${COMMON}
-local which, value, channel = tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local which, value = tonumber(ARGV[3]), ARGV[4]
 local ids, values = {}, {}
 -- A vertical tab is what comes after a line feed.
 for _, member in ipairs(redis.call("ZRANGEBYLEX", KEYS[3 + which], "[" .. value .. "\\n", "(" .. value .. "\\v")) do
@@ -108,7 +110,7 @@ for _, member in ipairs(redis.call("ZRANGEBYLEX", KEYS[3 + which], "[" .. value 
   local alive = live(id)
   if alive then
     ids[#ids + 1], values[#values + 1] = id, alive
-    redis.call("PUBLISH", channel, fields.name .. "\\n" .. id)
+    tell(id)
   end
   remove(id, redis.call("HGET", records, id) or "")
   redis.call("ZREM", KEYS[3 + which], member)
@@ -152,6 +154,7 @@ export function createValkeyRecords<T extends object>(
     readonly link: {
       readonly run: Run;
       readonly channel: string;
+      readonly name: string;
       onMessage(listener: (message: string) => void): void;
     };
     readonly clock: Clock;
@@ -161,11 +164,13 @@ export function createValkeyRecords<T extends object>(
   const { link, clock, log } = settings;
   const { name, by = [], order, capacity = -1 } = kind;
   const keys = recordKeys(name, by);
-  const fields = JSON.stringify({ name, by, order });
-  const taken = createToldOnce(createListeners());
+  const fields = JSON.stringify({ name, by, order, channel: link.channel, link: link.name });
+  const taken = createListeners();
 
   link.onMessage((message) => {
-    if (message.startsWith(`${name}\n`)) taken.tell(message.slice(name.length + 1));
+    const [kind, id = "", by] = message.split("\n");
+    // What was taken by way of this link was told with the answer.
+    if (kind === name && by !== link.name) taken.tell(id);
   });
 
   const run = (what: typeof ADD, ...args: (string | number)[]) =>
@@ -242,7 +247,6 @@ export function createValkeyRecords<T extends object>(
       const added = Number(await run(ADD, id, jsonOf(record), expires, ttl, capacity));
       if (added === -1)
         throw new StoreFull(`The Valkey server holds ${capacity} of ${name} and takes no more.`);
-      if (added === 1) taken.forget(id);
       return added === 1;
     },
 
@@ -258,7 +262,7 @@ export function createValkeyRecords<T extends object>(
     },
 
     async take(id) {
-      const value = (await run(TAKE, id, link.channel)) as string | null;
+      const value = (await run(TAKE, id)) as string | null;
       if (value !== null) taken.tell(id);
       return seenOfAll([id], [value])[0]?.record;
     },
@@ -266,7 +270,7 @@ export function createValkeyRecords<T extends object>(
     async takeAll(field, value) {
       conditionOf(kind, { [field]: value } as Record<keyof T & string, string>);
       if (isNowhere(value)) return [];
-      const all = await run(TAKE_ALL, 1 + by.indexOf(field), value, link.channel);
+      const all = await run(TAKE_ALL, 1 + by.indexOf(field), value);
       const [ids, values] = all as [string[], string[]];
       for (const id of ids) taken.tell(id);
       return seenOfAll(ids, values);
