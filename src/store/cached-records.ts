@@ -13,10 +13,13 @@ export type CachedRecords<T> = Records<T> & {
   forgetAll(): void;
 };
 
-/** A question to the store that is under way. */
-type Fetch<T> = {
+/** What the store has said of a record, or is being asked. */
+type Entry<T> = {
   readonly id: string;
+  readonly askedAt: number;
+  /** Until it has said so. */
   answer: Promise<Seen<T> | undefined> | undefined;
+  seen: Seen<T> | undefined;
   /** The record was taken meanwhile: whatever the store says, it is not there. */
   taken: boolean;
 };
@@ -31,60 +34,49 @@ export function cacheRecords<T extends object>(
   store: Records<T>,
   { clock, capacity = 10_000 }: { readonly clock: Clock; readonly capacity?: number },
 ): CachedRecords<T> {
-  const entries = createRecencyMap<{ seen: Seen<T>; readonly askedAt: number }>();
-  /** Fetches that nothing has happened to since: others may share them, and their answers may be kept. */
-  const shared = new Map<string, Fetch<T>>();
-  const underWay = new Set<Fetch<T>>();
-
-  /** For whoever asks from now on, neither what is kept nor what is being fetched will do. */
-  function drop(id: string): void {
-    entries.delete(id);
-    shared.delete(id);
-  }
+  /** What whoever asks from now on is answered with. */
+  let entries = createRecencyMap<Entry<T>>();
+  const underWay = new Set<Entry<T>>();
+  const drop = (id: string) => entries.delete(id);
 
   function forgetAll(): void {
-    shared.clear();
-    for (let oldest = entries.oldest(); oldest !== undefined; oldest = entries.oldest()) {
-      entries.delete(oldest[0]);
-    }
+    entries = createRecencyMap();
   }
 
   store.onTaken((id) => {
     drop(id);
-    for (const fetch of underWay) if (fetch.id === id) fetch.taken = true;
+    for (const entry of underWay) if (entry.id === id) entry.taken = true;
   });
 
   function alive(seen: Seen<T> | undefined): Seen<T> | undefined {
     return seen !== undefined && seen.expiresAt > clock.now() ? seen : undefined;
   }
 
-  async function ask(fetch: Fetch<T>): Promise<Seen<T> | undefined> {
-    const { id } = fetch;
-    const askedAt = clock.monotonic();
+  async function answerOf(entry: Entry<T>): Promise<Seen<T> | undefined> {
+    const { id } = entry;
     try {
       const seen = await store.get(id);
-      if (fetch.taken) return undefined;
-      if (seen !== undefined && shared.get(id) === fetch) keep(seen, askedAt);
-      return alive(seen);
+      if (!entry.taken) entry.seen = seen;
+      return alive(entry.seen);
     } finally {
-      underWay.delete(fetch);
-      if (shared.get(id) === fetch) shared.delete(id);
+      underWay.delete(entry);
+      entry.answer = undefined;
+      if (entry.seen === undefined && entries.get(id) === entry) drop(id);
     }
   }
 
-  function fetchOne(id: string): Promise<Seen<T> | undefined> {
-    const fetch: Fetch<T> = { id, answer: undefined, taken: false };
-    underWay.add(fetch);
-    shared.set(id, fetch);
-    const answer = ask(fetch);
-    fetch.answer = answer;
-    return answer;
-  }
-
-  function keep(seen: Seen<T>, askedAt: number): void {
-    entries.set(seen.id, { seen, askedAt });
+  function ask(id: string): Promise<Seen<T> | undefined> {
+    const entry: Entry<T> = {
+      ...{ id, askedAt: clock.monotonic(), taken: false },
+      ...{ answer: undefined, seen: undefined },
+    };
+    underWay.add(entry);
+    entries.set(id, entry);
     const oldest = entries.oldest();
-    if (entries.size > capacity && oldest !== undefined) entries.delete(oldest[0]);
+    if (entries.size > capacity && oldest !== undefined) drop(oldest[0]);
+    const answer = answerOf(entry);
+    entry.answer = answer;
+    return answer;
   }
 
   return {
@@ -98,20 +90,16 @@ export function cacheRecords<T extends object>(
 
     get(id) {
       const entry = entries.get(id);
-      if (entry !== undefined) {
-        if (clock.monotonic() - entry.askedAt < CACHE_MS) return alive(entry.seen);
-        entries.delete(id);
-      }
-      return shared.get(id)?.answer ?? fetchOne(id);
+      if (entry === undefined || clock.monotonic() - entry.askedAt >= CACHE_MS) return ask(id);
+      return entry.answer ?? alive(entry.seen);
     },
 
     async replace(seen, record, write) {
-      // Before the store has answered: otherwise every request until then would write the same again.
       const entry = entries.get(seen.id);
-      if (entry?.seen.version === seen.version) {
-        entry.seen = { ...seen, version: seen.version + 1, record };
-      }
-      shared.delete(seen.id);
+      // Before the store has answered: otherwise every request until then would write the same again.
+      if (entry?.seen?.version === seen.version) entry.seen = { ...seen, version: seen.version + 1, record };
+      // What is being asked may have been answered before.
+      else if (entry?.answer !== undefined) drop(seen.id);
       const replaced = await store.replace(seen, record, write);
       if (!replaced) drop(seen.id);
       return replaced;
