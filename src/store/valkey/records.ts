@@ -6,7 +6,6 @@ import {
   createListeners,
   jsonOf,
   type Kind,
-  type Query,
   type Records,
   type Seen,
   StoreFull,
@@ -126,27 +125,26 @@ remove(id, value)
 return 1
 `);
 
-/** A page of members with their scores and records, from one of the sorted sets. */
-const PAGE = script(`${COMMON}
-local key, command, from, till, skip, most = KEYS[tonumber(ARGV[3])], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local members, ids, places = {}, {}, {}
-if command == "ZRANGEBYLEX" then
-  members = redis.call(command, key, from, till, "LIMIT", skip, most)
-  for i, member in ipairs(members) do ids[i], places[i] = string.match(member, "[^\\n]*$"), "[" .. member end
-else
-  members = redis.call(command, key, from, till, "WITHSCORES", "LIMIT", skip, most)
-  for i = 1, #members, 2 do ids[#ids + 1], places[#places + 1] = members[i], members[i + 1] end
-end
-if #ids == 0 then return {{}, {}, {}} end
-return {ids, redis.call("HMGET", records, unpack(ids)), places}
+/** As many as are asked for of those that live and can be read, in the order of one of the sorted sets. */
+const FIND = script(`${COMMON}
+local key, command, from, till, most = KEYS[tonumber(ARGV[3])], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+local ids, values, looked = {}, {}, 0
+repeat
+  local members = redis.call(command, key, from, till, "LIMIT", looked, 1000)
+  for _, member in ipairs(members) do
+    local id = string.match(member, "[^\\n]*$")
+    local value, _, _, body = live(id)
+    if value and #ids < most and pcall(cjson.decode, body) then
+      ids[#ids + 1], values[#values + 1] = id, value
+    end
+  end
+  looked = looked + #members
+until #members == 0 or #ids == most
+return {ids, values}
 `);
 
 /** So many at a time: a list of everything at once would keep the server from everybody else. */
-const PAGE_SIZE = 1_000;
-
-/** A sorted set, by its place among the keys, and what to ask of it. */
-type Range = { readonly key: number; readonly command: string; readonly bounds: readonly [string, string] };
-type Page = [ids: string[], values: (string | null)[], places: string[]];
+const PAGE_SIZE = "1000";
 
 export function createValkeyRecords<T extends object>(
   kind: Kind<T>,
@@ -203,37 +201,24 @@ export function createValkeyRecords<T extends object>(
 
   const numberOf = (seen: Seen<T>) => (order === undefined ? 0 : (seen.record[order] as number));
 
-  /** Which sorted set to look through, how, and between which bounds. */
-  function rangeOf({ where, from = -Infinity, until = Infinity, newestFirst }: Query<T>): Range {
-    const condition = conditionOf(kind, where);
-    if (condition !== undefined) {
-      const [field, value] = condition;
-      const key = 4 + by.indexOf(field as keyof T & string);
-      return { key, command: "ZRANGEBYLEX", bounds: [`[${value}\n`, `(${value}\v`] };
-    }
-    if (order === undefined)
-      return { key: 2, command: "ZRANGEBYSCORE", bounds: [`(${clock.now()}`, scoreOf(Infinity)] };
-    const [low, high] = [scoreOf(from), scoreOf(until)];
-    if (newestFirst) return { key: 3, command: "ZREVRANGEBYSCORE", bounds: [high, low] };
-    return { key: 3, command: "ZRANGEBYSCORE", bounds: [low, high] };
+  async function findIn(set: number, command: string, bounds: [string, string], most: number) {
+    const [ids, values] = (await run(FIND, set, command, ...bounds, most)) as [string[], string[]];
+    return seenOfAll(ids, values);
   }
 
-  /** Page by page, each from where the one before ended, past those of its last place: others come and go meanwhile. */
-  async function look(query: Query<T>, most: number): Promise<Seen<T>[]> {
+  /** Whatever is there from beginning to end is among them, while others come and go. */
+  async function findAny(most: number): Promise<Seen<T>[]> {
     const found = new Map<string, Seen<T>>();
-    const { key, command, bounds } = rangeOf(query);
-    const size = Math.min(most, PAGE_SIZE);
-    let [from, till] = bounds;
-    for (let skip = 0; found.size < most; ) {
-      const page = (await run(PAGE, key, command, from, till, skip, size)) as Page;
-      const [ids, values, places] = page;
-      for (const seen of seenOfAll(ids, values)) found.set(seen.id, seen);
-      const last = places.at(-1);
-      if (last === undefined || ids.length < size) break;
-      const alike = places.length - places.indexOf(last);
-      skip = from === last ? skip + alike : alike;
-      from = last;
-    }
+    let cursor = "0";
+    do {
+      const page = await link.run("HSCAN", [keys[0], cursor, "COUNT", PAGE_SIZE]);
+      const [next, flat] = page as [string, string[]];
+      cursor = next;
+      for (let i = 0; i < flat.length; i += 2) {
+        const seen = seenOf(flat[i] ?? "", flat[i + 1]);
+        if (seen !== undefined && seen !== "broken") found.set(seen.id, seen);
+      }
+    } while (cursor !== "0" && found.size < most);
     return [...found.values()];
   }
 
@@ -276,15 +261,23 @@ export function createValkeyRecords<T extends object>(
       return seenOfAll(ids, values);
     },
 
-    async find(query) {
-      if (isNowhere(conditionOf(kind, query.where)?.[1])) return [];
-      const { where, from = -Infinity, until = Infinity, newestFirst, most } = query;
-      if (where === undefined) return (await look(query, most)).slice(0, most);
-      // Those of one value are put in order here, so all of them are looked at.
-      const all = await look(query, Number.MAX_SAFE_INTEGER);
-      const matching = all.filter((seen) => numberOf(seen) >= from && numberOf(seen) <= until);
-      if (order !== undefined) matching.sort((a, b) => numberOf(a) - numberOf(b) || (a.id < b.id ? -1 : 1));
-      return (newestFirst ? matching.reverse() : matching).slice(0, most);
+    async find({ where, from = -Infinity, until = Infinity, newestFirst, most }) {
+      const [field, value] = conditionOf(kind, where) ?? [];
+      if (isNowhere(value)) return [];
+      let found: Seen<T>[];
+      if (field !== undefined) {
+        const set = 4 + by.indexOf(field as keyof T & string);
+        found = await findIn(set, "ZRANGEBYLEX", [`[${value}\n`, `(${value}\v`], Number.MAX_SAFE_INTEGER);
+      } else if (order === undefined) found = await findAny(most);
+      else if (newestFirst)
+        found = await findIn(3, "ZREVRANGEBYSCORE", [scoreOf(until), scoreOf(from)], most);
+      else found = await findIn(3, "ZRANGEBYSCORE", [scoreOf(from), scoreOf(until)], most);
+      // Those of one value are in no order yet.
+      if (order !== undefined) {
+        found = found.filter((seen) => numberOf(seen) >= from && numberOf(seen) <= until);
+        found.sort((a, b) => numberOf(a) - numberOf(b) || (a.id < b.id ? -1 : 1));
+      }
+      return (newestFirst ? found.reverse() : found).slice(0, most);
     },
 
     onTaken: taken.add,
