@@ -13,12 +13,13 @@ export function createSpentTickets(store: RecordStore, clock: Clock) {
   const marks = store.records(MARKS);
   return {
     /**
-     * Marks a ticket used. Of all callers, ever and together, one gets true.
+     * Marks a ticket used. Of all callers, ever and together, one gets true. The mark survives a power cut with
+     * the session that begins on it: before that nobody is told anything.
      * @param expiresAt when the ticket itself stops being valid.
      * @throws {StoreUnavailable} which never counts as permission: the mark may have been made all the same.
      */
     spend: async (jti: string, expiresAt: number): Promise<boolean> =>
-      expiresAt > clock.now() && marks.add(jti, {}, expiresAt + MARGIN_MS, "grouped"),
+      expiresAt > clock.now() && marks.add(jti, {}, expiresAt + MARGIN_MS, "light"),
 
     /** For telling so early. A false is no promise: only `spend` decides. @throws {StoreUnavailable} */
     has: async (jti: string): Promise<boolean> => (await marks.get(jti)) !== undefined,

@@ -73,7 +73,7 @@ export function cacheRecords<T extends object>(
     underWay.add(entry);
     entries.set(id, entry);
     const oldest = entries.oldest();
-    if (entries.size > capacity && oldest !== undefined) drop(oldest[0]);
+    if (entries.size > capacity && oldest !== undefined) drop(oldest.key);
     const answer = answerOf(entry);
     entry.answer = answer;
     return answer;

@@ -23,29 +23,34 @@ export type Limits = {
   release(key: string): Awaitable<void>;
 };
 
-/**
- * How hits are counted, in every back-end: an exact sliding log. Kept are the times of the last hits on a key that were allowed,
- * oldest first, as many as its rule looks at. A hit is allowed when the one `limit` hits before it is a whole window old, so
- * that no window whatever holds more than `limit`, at its edges either.
- */
-export type Hits = readonly number[];
+// How hits are counted, in every back-end: an exact sliding log. Kept are the times of the last hits on a key that were allowed,
+// oldest first, as many as its rule looks at. A hit is allowed when the one `limit` hits before it is a whole window old, so
+// that no window whatever holds more than `limit`, at its edges either.
 
 /** What a hit counts on. */
-export function countsOf(key: string, rule: LimitRule, wider: readonly LimitCount[] = []): LimitCount[] {
-  return [{ key, rule }, ...wider].filter((one) => one.rule.limit > 0);
+export function countsOf(key: string, rule: LimitRule, wider?: readonly LimitCount[]): LimitCount[] {
+  const counts = wider === undefined ? [{ key, rule }] : [{ key, rule }, ...wider];
+  return counts.filter((one) => one.rule.limit > 0);
 }
 
 /** How long a hit at `now` has to wait, in milliseconds; 0 if it is allowed. */
-export function longestWait(counts: readonly LimitCount[], hitsOf: (key: string) => Hits, now: number) {
-  return counts.reduce((longest, { key, rule }) => {
+export function longestWait(
+  counts: readonly LimitCount[],
+  hitsOf: (key: string) => readonly number[],
+  now: number,
+): number {
+  let longest = 0;
+  for (const { key, rule } of counts) {
     const decisive = hitsOf(key).at(-rule.limit);
-    return decisive === undefined ? longest : Math.max(longest, decisive + rule.windowMs - now);
-  }, 0);
+    if (decisive !== undefined) longest = Math.max(longest, decisive + rule.windowMs - now);
+  }
+  return longest;
 }
 
-/** Those that count from now on, after one more. */
-export function withHit(hits: Hits, { limit }: LimitRule, now: number): Hits {
-  return [...hits, now].slice(-limit);
+/** Adds one more, and lets go of what the rule looks at no longer. */
+export function addHit(hits: number[], { limit }: LimitRule, now: number): void {
+  hits.push(now);
+  if (hits.length > limit) hits.splice(0, hits.length - limit);
 }
 
 const ALLOWED: LimitOutcome = { allowed: true };

@@ -59,7 +59,8 @@ export type Query<T> = {
 /**
  * `light` survives the end of the process and may be lost with the machine: for what can be lost or done again, and must be
  * cheap. Everything else survives a power cut where the back-end can: `durable` at once, if need be while the process waits for
- * the disk, and `grouped` a moment later, together with what others write, while it goes on: for what a crowd may cause.
+ * the disk, and `grouped` a moment later, together with what others write, while it goes on: for what a crowd may cause. With
+ * what survives, so does everything that was written before it.
  */
 export type Write = "light" | "durable" | "grouped";
 

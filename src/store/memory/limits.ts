@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import { countsOf, type Hits, type Limits, longestWait, outcomeOf, withHit } from "../limits.ts";
+import { addHit, countsOf, type Limits, longestWait, outcomeOf } from "../limits.ts";
 import { createRecencyMap } from "./recency-map.ts";
 
 /**
@@ -9,7 +9,7 @@ import { createRecencyMap } from "./recency-map.ts";
  * what a limit by address stops.
  */
 export function createMemoryLimits(clock: Clock, capacity = 262_144): Limits & { readonly size: number } {
-  const keys = createRecencyMap<{ readonly hits: Hits; readonly idleAt: number }>();
+  const keys = createRecencyMap<{ readonly hits: number[]; idleAt: number }>();
   const hitsOf = (key: string) => keys.get(key)?.hits ?? [];
 
   /**
@@ -19,8 +19,8 @@ export function createMemoryLimits(clock: Clock, capacity = 262_144): Limits & {
   function forgetSome(now: number): void {
     for (let i = 0; i < 2; i++) {
       const oldest = keys.oldest();
-      if (oldest === undefined || (oldest[1].idleAt > now && keys.size <= capacity)) return;
-      keys.delete(oldest[0]);
+      if (oldest === undefined || (oldest.value.idleAt > now && keys.size <= capacity)) return;
+      keys.delete(oldest.key);
     }
   }
 
@@ -31,7 +31,10 @@ export function createMemoryLimits(clock: Clock, capacity = 262_144): Limits & {
       const wait = longestWait(counts, hitsOf, now);
       if (wait > 0) return outcomeOf(wait);
       for (const { key, rule } of counts) {
-        keys.set(key, { hits: withHit(hitsOf(key), rule, now), idleAt: now + rule.windowMs });
+        const counted = keys.get(key) ?? { hits: [], idleAt: 0 };
+        addHit(counted.hits, rule, now);
+        counted.idleAt = now + rule.windowMs;
+        keys.set(key, counted);
         forgetSome(now);
       }
       return outcomeOf(0);

@@ -5,8 +5,8 @@ export type RecencyMap<V> = {
   /** Makes the key the most recent one. */
   set(key: string, value: V): void;
   delete(key: string): void;
-  /** The least recent key, which stays so. */
-  oldest(): readonly [key: string, value: V] | undefined;
+  /** The least recent one, which stays so. */
+  oldest(): { readonly key: string; readonly value: V } | undefined;
   readonly size: number;
 };
 
@@ -14,18 +14,21 @@ export function createRecencyMap<V>(): RecencyMap<V> {
   /** In the order in which they were last used. */
   const values = new Map<string, V>();
   // To begin anew for each oldest one would be quadratic: JavaScriptCore walks over all that were deleted at the beginning.
-  const inOrder = values.entries();
+  const inOrder = values.keys();
   /** What the iterator came to last, if it is still there. All others are ahead of it. */
-  let oldest: [string, V] | undefined;
+  let oldest: string | undefined;
+  let newest: string | undefined;
 
   function remove(key: string): void {
     values.delete(key);
-    if (key === oldest?.[0]) oldest = undefined;
+    if (key === oldest) oldest = undefined;
+    if (key === newest) newest = undefined;
   }
 
   function set(key: string, value: V): void {
-    remove(key);
+    if (key !== newest) remove(key);
     values.set(key, value);
+    newest = key;
   }
 
   return {
@@ -41,7 +44,7 @@ export function createRecencyMap<V>(): RecencyMap<V> {
     oldest() {
       // At its end an iterator would stay there.
       if (oldest === undefined && values.size > 0) oldest = inOrder.next().value;
-      return oldest;
+      return oldest === undefined ? undefined : { key: oldest, value: values.get(oldest) as V };
     },
 
     get size() {

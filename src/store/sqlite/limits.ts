@@ -1,12 +1,4 @@
-import {
-  countsOf,
-  type Hits,
-  type LimitCount,
-  type Limits,
-  longestWait,
-  outcomeOf,
-  withHit,
-} from "../limits.ts";
+import { addHit, countsOf, type LimitCount, type Limits, longestWait, outcomeOf } from "../limits.ts";
 import type { SqliteHandle } from "./handle.ts";
 
 /**
@@ -25,9 +17,10 @@ export function createSqliteLimits(
     INSERT INTO limits (key, hits, last_at, idle_at) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET hits = excluded.hits, last_at = excluded.last_at, idle_at = excluded.idle_at`);
   const remove = database.prepare<never, [string]>("DELETE FROM limits WHERE key = ?");
-  const removeFirst = database.prepare<never, [number]>(`
-    DELETE FROM limits WHERE key IN (SELECT key FROM limits ORDER BY last_at
-      LIMIT max(0, (SELECT value FROM state WHERE name = 'limit_keys') - ?))`);
+  const keys = database.prepare<{ value: number }, []>("SELECT value FROM state WHERE name = 'limit_keys'");
+  const removeFirst = database.prepare<never, [number]>(
+    "DELETE FROM limits WHERE key IN (SELECT key FROM limits ORDER BY last_at LIMIT ?)",
+  );
   const removeIdle = database.prepare<never, [number, number]>(`
     DELETE FROM limits WHERE key IN
       (SELECT key FROM limits WHERE idle_at <= ?1 ORDER BY idle_at LIMIT ?2)`);
@@ -35,9 +28,9 @@ export function createSqliteLimits(
     "SELECT 1 AS found FROM limits WHERE idle_at <= ? LIMIT 1",
   );
 
-  function hitsOf(key: string): Hits {
+  function hitsOf(key: string): number[] {
     const row = select.get(key);
-    return row === null ? [] : (JSON.parse(row.hits) as Hits);
+    return row === null ? [] : (JSON.parse(row.hits) as number[]);
   }
 
   const hitOnce = database.transaction((counts: readonly LimitCount[]): number => {
@@ -47,9 +40,11 @@ export function createSqliteLimits(
     if (wait > 0) return wait;
     for (const { key, rule } of counts) {
       const hits = hitsOf(key);
-      put.run(key, JSON.stringify(withHit(hits, rule, now)), now, now + rule.windowMs);
-      if (hits.length === 0) removeFirst.run(capacity);
+      addHit(hits, rule, now);
+      put.run(key, JSON.stringify(hits), now, now + rule.windowMs);
     }
+    const over = (keys.get()?.value ?? 0) - capacity;
+    if (over > 0) removeFirst.run(over);
     return 0;
   });
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Clock } from "../../clock.ts";
+import { type Clock, systemRandom } from "../../clock.ts";
 import type { Logger } from "../../observe/logger.ts";
 import { messageOf } from "../../observe/message-of.ts";
 import { StoreUnavailable } from "../records.ts";
@@ -48,7 +48,7 @@ const READ_ONLY_FOR_NOW: ReadonlySet<string> = new Set(["OOM", "MISCONF", "NOREP
 export async function openLink({ url, clock, log }: LinkSettings): Promise<Link> {
   const { host: server, pathname } = new URL(url);
   const channel = takenChannel(pathname.slice(1));
-  const name = crypto.randomUUID();
+  const name = Buffer.from(systemRandom.bytes(16)).toString("hex");
   const messageListeners: Array<(message: string) => void> = [];
   const missedListeners: Array<() => void> = [];
   const closing = new AbortController();
