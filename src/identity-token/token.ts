@@ -96,7 +96,7 @@ export function createIdentityTokens(settings: IdentityTokenSettings): IdentityT
     }
     if (!own.has(route)) count++;
     own.set(route, { token, groups: principal.groups, madeAt: now });
-    while (count > MOST_TOKENS) forget(kept.oldest()?.[0] ?? "");
+    while (count > MOST_TOKENS) forget(kept.oldest()?.key ?? "");
     return token;
   }
 
