@@ -14,7 +14,9 @@ const GROUND = ["clock", "exit", "version", "rights", "option", "net", "identity
  */
 const ROOMS = ["api", "applications", "limits", "mail", "health", "session", "login", "proxy", "brand", "debug"];
 const ABOVE = [
+  "challenge",
   "inline",
+  "forward-auth",
   "door",
   "config",
   "house",
@@ -34,8 +36,8 @@ const ONLY_IN: readonly { readonly what: string; readonly pattern: RegExp; reado
   { what: "a database", pattern: /"bun:sqlite"|\bRedisClient\b/, places: ["store/"] },
   {
     what: "forwarding headers",
-    pattern: /headers(?:\.get\(|\.has\(|\[)["'](?:x-forwarded-|forwarded|x-real-ip|via)/i,
-    places: ["edge/client.ts", "sample/"],
+    pattern: /headers(?:\.get\(|\.has\(|\[)["'](?:x-forwarded-|x-original-|forwarded|x-real-ip|via)/i,
+    places: ["edge/client.ts", "edge/described.ts", "sample/"],
   },
   { what: "escapes of HTML", pattern: /&(?:amp|lt|quot|#)|\bescapeHTML\b/, places: ["pages/template.ts"] },
   { what: "the wall clock", pattern: /\bDate\.now\b|\bnew Date\(\)/, places: ["clock.ts", "sample/"] },

@@ -8,7 +8,7 @@ import { readTree } from "./imports.ts";
  */
 
 /** What an audit reads. Folders end in a slash. */
-const CORE = ["identity/", "secret/", "edge/", "access/", "session/", "login/", "limits/", "inline/", "proxy/headers.ts"];
+const CORE = ["identity/", "secret/", "edge/", "access/", "session/", "login/", "limits/", "challenge/", "inline/", "forward-auth/", "proxy/headers.ts"];
 
 const src = join(import.meta.dir, "../src");
 

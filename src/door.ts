@@ -2,13 +2,21 @@ import type { Server } from "bun";
 import type { Admit } from "./access/admit.ts";
 import { type Routes, routeFor, type Site } from "./access/routes.ts";
 import type { Clock } from "./clock.ts";
-import { announcedLength, type Failure, failure, NOT_FOUND, whenBroken } from "./edge/answer.ts";
+import {
+  announcedLength,
+  type Failure,
+  failure,
+  NOT_FOUND,
+  NOT_UNDERSTOOD,
+  whenBroken,
+} from "./edge/answer.ts";
 import type { Arrival } from "./edge/arrival.ts";
 import type { ClientReader } from "./edge/client.ts";
 import type { CookieReader } from "./edge/cookies.ts";
 import type { AnswerOwn } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import { isBelow, parseTarget, placeOf, type Target, withoutPrefix } from "./edge/target.ts";
+import type { CheckRequest, ForwardAuth } from "./forward-auth/forward-auth.ts";
 import type { Identified } from "./identity/principal.ts";
 import type { Answer, Inline, InlineSettings } from "./inline/inline.ts";
 import { atMostEvery } from "./observe/at-most-every.ts";
@@ -16,10 +24,11 @@ import type { Logger } from "./observe/logger.ts";
 import type { RequestLog } from "./observe/request-log.ts";
 import type { Ended } from "./proxy/forward.ts";
 import type { TunnelData } from "./proxy/tunnel.ts";
+import type { Awaitable } from "./store/records.ts";
 
 /**
  * What every request meets: it is understood once, then goes to one of Runegate's own rooms or to the application. Nothing goes
- * back up.
+ * back up. An edge's question about a request of somebody else is answered before all that.
  */
 export type DoorSettings = {
   readonly rooms: AnswerOwn;
@@ -30,14 +39,21 @@ export type DoorSettings = {
   /** What lies below these is answered by whatever host it is asked. */
   readonly anyHost: readonly string[];
   readonly inline: (log: Pick<InlineSettings, "answered" | "ended">) => Inline;
+  readonly forwardAuth: ForwardAuth;
   readonly readClient: ClientReader;
+  /** The same, where checks alone are answered. */
+  readonly readCheckClient: ClientReader;
   readonly readCookies: CookieReader;
   readonly clock: Clock;
   readonly requestLog: RequestLog;
   readonly log: Logger;
 };
 
-export type Door = (request: Request, server: Server<TunnelData>) => Promise<Response | undefined>;
+export type Door = {
+  enter(request: Request, server: Server<TunnelData>): Awaitable<Response | undefined>;
+  /** Answers checks, and nothing else. */
+  check(request: Request, server: Server<TunnelData>): Awaitable<Response>;
+};
 
 /** Reaches the application with this prefix removed, for paths that Runegate answers itself at the root. */
 const PROXY_PREFIX = "/proxy";
@@ -46,7 +62,7 @@ const PROXY_PREFIX = "/proxy";
 const AMBIGUOUS_EVERY_MS = 60_000;
 
 export function createDoor(settings: DoorSettings): Door {
-  const { rooms, rootPaths, routes, admit, anyHost, clock, log } = settings;
+  const { rooms, rootPaths, routes, admit, anyHost, forwardAuth, clock, log } = settings;
   const nextId = createIds();
   const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
   const inline = settings.inline({ answered: logAnswer, ended: logRequest });
@@ -125,39 +141,38 @@ export function createDoor(settings: DoorSettings): Door {
     return inner === undefined ? refuse(arrival, NOT_FOUND) : toInline(arrival, site, inner, server);
   }
 
-  return async (request, server) => {
+  /** @returns the answer to a request that names no host, or something that is none. */
+  function understand(
+    request: Request,
+    server: Server<TunnelData>,
+    readClient: ClientReader,
+  ): CheckRequest | Response {
     const startedAt = clock.monotonic();
     const headers: Readonly<Record<string, string>> = request.headers.toJSON();
+    const { method } = request;
     const id = nextId();
     const target = parseTarget(request.url);
-    const client = settings.readClient(headers, server.requestIP(request)?.address);
+    const client = readClient(headers, server.requestIP(request)?.address);
     if (target === undefined || client === undefined) {
       log.debug("refused a request without a usable Host", { id });
       return failure({ request, id }, BAD_HOST);
     }
-    const site = routes.siteOf(client.host);
     const cookies = settings.readCookies(headers.cookie ?? null);
-    const arrival: Arrival = {
-      id,
-      request,
-      method: request.method,
-      headers,
-      target,
-      client,
-      origin: (site ?? routes.home).origin,
-      cookies,
-      isOwn,
-      identify,
-      startedAt,
-    };
     if (log.enabled("trace")) {
       // Names only: values are other people's secrets as often as not.
       const names = Object.keys(headers).join(" ");
-      log.trace("arrived", { method: arrival.method, path: target.path, host: client.host, names, id });
+      log.trace("arrived", { method, path: target.path, host: client.host, names, id });
     }
     if (cookies.ambiguous && mayWarnOfCookies(startedAt)) {
       log.warn("two cookies of one name", { client: client.ip, id });
     }
+    return { id, request, method, headers, target, client, cookies, startedAt };
+  }
+
+  async function admitted(asked: CheckRequest, server: Server<TunnelData>): Promise<Response | undefined> {
+    const site = routes.siteOf(asked.client.host);
+    const { origin } = site ?? routes.home;
+    const arrival: Arrival = { ...asked, origin, isOwn, identify };
     try {
       return await route(arrival, site, server);
     } catch (error) {
@@ -165,6 +180,22 @@ export function createDoor(settings: DoorSettings): Door {
       logAnswer(arrival, response, undefined);
       return response;
     }
+  }
+
+  return {
+    enter(request, server) {
+      const asked = understand(request, server, settings.readClient);
+      if (asked instanceof Response) return asked;
+      const check = forwardAuth.find(asked.target.path, false);
+      return check === undefined ? admitted(asked, server) : check(asked);
+    },
+
+    check(request, server) {
+      const asked = understand(request, server, settings.readCheckClient);
+      if (asked instanceof Response) return asked;
+      const check = forwardAuth.find(asked.target.path, true);
+      return check === undefined ? failure(asked, NO_CHECK) : check(asked);
+    },
   };
 }
 
@@ -176,8 +207,15 @@ function withOneSlash(path: string): string {
 const BAD_HOST = {
   status: 400,
   error: "bad_request",
-  title: "This request cannot be understood",
+  title: NOT_UNDERSTOOD,
   message: "It names no host, or something that is none.",
+} as const;
+
+const NO_CHECK = {
+  status: 400,
+  error: "bad_check",
+  title: NOT_UNDERSTOOD,
+  message: "Checks alone are answered here.",
 } as const;
 
 /** RFC 9110 §15.5.20: of several applications, none is the one for whoever asks for none of them. */

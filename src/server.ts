@@ -17,6 +17,7 @@ import { createCookieReader } from "./edge/cookies.ts";
 import { type AnswerOwn, answerByElysia, answerFrom, arrivalOf } from "./edge/own.ts";
 import { CLAIM_ALL, type Claim, type RootPaths } from "./edge/root-paths.ts";
 import { API_PREFIX, isBelow } from "./edge/target.ts";
+import { createForwardAuth } from "./forward-auth/forward-auth.ts";
 import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
@@ -106,11 +107,22 @@ export function createGateway(settings: GatewaySettings): Gateway {
   }
   const tunnel = createTunnel({ ...options, live, clock, log });
 
+  const requestLog = options.requestLogs
+    ? createRequestLog(loggers("request"), options.logFormat)
+    : () => undefined;
+  const readClientOf = ({ kind }: ListenAddress) => createClientReader(options.trustedProxies, kind);
+
   const door = createDoor({
     rooms: answer,
     rootPaths,
     routes: house.routes,
     admit,
+    forwardAuth: createForwardAuth({
+      ...options,
+      ...{ routes: house.routes, admit, clock, audit, requestLog },
+      closedBecause: house.closures.textOf,
+      log: loggers("edge"),
+    }),
     anyHost: rooms.flatMap((room) => room.anyHost ?? []),
     inline: (requests) =>
       createInline({
@@ -126,12 +138,11 @@ export function createGateway(settings: GatewaySettings): Gateway {
         audit,
         log: loggers("edge"),
       }),
-    readClient: createClientReader(options.trustedProxies, options.listen.kind),
+    readClient: readClientOf(options.listen),
+    readCheckClient: readClientOf(options.checkListen ?? options.listen),
     readCookies: createCookieReader(cookies),
     clock,
-    requestLog: options.requestLogs
-      ? createRequestLog(loggers("request"), options.logFormat)
-      : () => undefined,
+    requestLog,
     log: loggers("edge"),
   });
 
@@ -213,17 +224,25 @@ function reasonOf(error: unknown): unknown {
  */
 const IDLE_SECONDS = 75;
 
+/** What is answered at an address: all there is, or the checks of edges alone. */
+export type Answering = "all" | "checks";
+
 /**
- * Binds the gateway to its address.
+ * Binds the gateway to one of its addresses.
  * @param shared whether other processes may listen there too, each getting some of the connections.
  * @throws if the address is in use or may not be bound.
  */
-export function listen(gateway: Gateway, address: ListenAddress, shared = false): Server<TunnelData> {
+export function listen(
+  gateway: Gateway,
+  address: ListenAddress,
+  shared = false,
+  answering: Answering = "all",
+): Server<TunnelData> {
   return Bun.serve<TunnelData>({
     ...(address.kind === "unix"
       ? { unix: address.path }
       : { hostname: address.hostname, port: address.port }),
-    ...handlersOf(gateway),
+    ...handlersOf(gateway, answering),
     idleTimeout: gateway.idleSeconds,
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     development: false,
@@ -233,10 +252,10 @@ export function listen(gateway: Gateway, address: ListenAddress, shared = false)
 }
 
 /** What `Bun.serve` calls, and what a reload replaces. */
-export function handlersOf(gateway: Gateway) {
+export function handlersOf({ door, tunnel }: Gateway, answering: Answering) {
   return {
-    fetch: (request: Request, server: Server<TunnelData>) => gateway.door(request, server),
-    websocket: gateway.tunnel.handler,
+    fetch: answering === "all" ? door.enter : door.check,
+    websocket: tunnel.handler,
     // What breaks behind the handler's back, such as a small body before its head has gone. Bun's own page would do, but
     // for its words.
     error: () =>

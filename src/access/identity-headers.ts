@@ -70,3 +70,36 @@ export function identityHeaderName(written: string): string {
     "Write letters, digits and hyphens, such as X-WEBAUTH-USER.",
   );
 }
+
+const OWN: ReadonlySet<string> = new Set([
+  ...["user", "email", "name", "groups", "role", "sub"].map((fact) => `remote-${fact}`),
+  ...["user", "email", "groups", "preferred-username", "access-token"].map((fact) => `x-forwarded-${fact}`),
+]);
+const OWN_PREFIXES = ["x-runegate-", "x-auth-request-", "x-authenticated-", "x-webauth-"] as const;
+
+/**
+ * What a request may carry all the same, in this spelling: a credential, what an edge asks for, and a name in which ingress-nginx tells
+ * oauth2-proxy where the visitor was going.
+ */
+const INNOCENT: ReadonlySet<string> = new Set([
+  "x-runegate-key",
+  "x-runegate-cache",
+  "x-auth-request-redirect",
+]);
+
+/**
+ * Whether a header's name is one in which applications are told who is asking, in a spelling that one of them might take for it:
+ * gateway interfaces fold every separator into one (`Remote_User`, `Remote.User`).
+ * @param name in lower case.
+ */
+export function namesIdentity(name: string, route: Pick<Route, "identityNames">): boolean {
+  const first = name.charCodeAt(0);
+  const isCandidate = first === 120 /* x */ || first === 114; /* r */
+  if (!isCandidate && route.identityNames.size === 0) return false;
+  const plain = folded(name);
+  if (OWN.has(plain)) return true;
+  if (OWN_PREFIXES.some((prefix) => plain.startsWith(prefix))) return !INNOCENT.has(name);
+  for (const renamed of route.identityNames.values())
+    if (folded(renamed.toLowerCase()) === plain) return true;
+  return false;
+}

@@ -2,6 +2,7 @@ import { ACCESS_OPTIONS } from "../access/options.ts";
 import { BRAND_OPTIONS } from "../brand/options.ts";
 import { DEBUG_OPTIONS } from "../debug/options.ts";
 import { EDGE_OPTIONS } from "../edge/options.ts";
+import { FORWARD_AUTH_OPTIONS } from "../forward-auth/options.ts";
 import { IDENTITY_TOKEN_OPTIONS } from "../identity-token/options.ts";
 import { LIMITS_OPTIONS } from "../limits/options.ts";
 import { LOGIN_OPTIONS } from "../login/options.ts";
@@ -31,6 +32,7 @@ export const ROOMS = {
   Mail: MAIL_OPTIONS,
   "The application": PROXY_OPTIONS,
   "Identity tokens": IDENTITY_TOKEN_OPTIONS,
+  "Other proxies that ask": FORWARD_AUTH_OPTIONS,
   "What is kept": STORE_OPTIONS,
   "What users see": BRAND_OPTIONS,
   Log: LOG_OPTIONS,

@@ -1,5 +1,6 @@
 import { ROOT_PATHS } from "../edge/root-paths.ts";
 import { loginCookieName } from "../login/cookie.ts";
+import type { ListenAddress } from "../net/endpoint.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { readableByOthers } from "../option/files.ts";
 import { OPTIONS, type OptionKey, type Options } from "./options.ts";
@@ -49,6 +50,8 @@ const isLoopback = (baseUrl: string) => isLoopbackHost(hostOf(baseUrl));
 
 /** Not so where routes say who may use them. */
 export const NOBODY_MAY = "is not set, and neither are the other two, so nobody may sign in";
+
+const isAnyPort = (address: ListenAddress | undefined) => address?.kind === "tcp" && address.port === 0;
 
 const MAKE_SECRETS = "Add one with `runegate secrets --env-file /etc/runegate/runegate.env`.";
 
@@ -303,9 +306,10 @@ export const RULES: readonly Rule[] = [
         );
   }),
 
-  rule(["listen", "listenMode", "listenGroup"], ({ listen, listenMode }, given) => {
+  rule(["listen", "checkListen", "listenMode", "listenGroup"], (options, given) => {
+    const { listen, checkListen, listenMode } = options;
     const key = given("listenMode") ? "listenMode" : "listenGroup";
-    if (listen.kind === "tcp") {
+    if (listen.kind === "tcp" && checkListen?.kind !== "unix") {
       return given(key)
         ? warning(key, "has no effect on an address and port", `Leave it out, or listen on unix:/path.`)
         : undefined;
@@ -336,6 +340,16 @@ export const RULES: readonly Rule[] = [
       : undefined;
   }),
 
+  rule(["listen", "checkListen"], ({ listen, checkListen }) =>
+    checkListen !== undefined && Bun.deepEquals(listen, checkListen) && !isAnyPort(listen)
+      ? error(
+          "checkListen",
+          `is that of ${OPTIONS.listen.name}`,
+          "Write another one, or leave it out: checks are answered there too.",
+        )
+      : undefined,
+  ),
+
   rule(["production", "debugEndpoints"], ({ production, debugEndpoints }) =>
     production && debugEndpoints
       ? warning("debugEndpoints", "is on in production", "Turn it off when you are done.")
@@ -352,23 +366,25 @@ export const RULES: readonly Rule[] = [
       : undefined,
   ),
 
-  rule(["workers", "listen"], ({ workers, listen }) =>
-    workers > 1 && listen.kind === "unix"
-      ? error(
-          "workers",
-          `is ${workers}, and a unix socket cannot be shared by several processes`,
-          `Write 1, or let ${OPTIONS.listen.name} be an address and a port.`,
-        )
-      : undefined,
-  ),
+  ...(["listen", "checkListen"] as const).flatMap((key) => [
+    rule(["workers", key], (options) =>
+      options.workers > 1 && options[key]?.kind === "unix"
+        ? error(
+            "workers",
+            `is ${options.workers}, and a unix socket cannot be shared by several processes`,
+            `Write 1, or let ${OPTIONS[key].name} be an address and a port.`,
+          )
+        : undefined,
+    ),
 
-  rule(["workers", "listen"], ({ workers, listen }) =>
-    workers > 1 && listen.kind === "tcp" && listen.port === 0
-      ? error(
-          "workers",
-          `is ${workers}, and the system would give each process another port`,
-          `Let ${OPTIONS.listen.name} name a port.`,
-        )
-      : undefined,
-  ),
+    rule(["workers", key], (options) =>
+      options.workers > 1 && isAnyPort(options[key])
+        ? error(
+            "workers",
+            `is ${options.workers}, and the system would give each process another port`,
+            `Let ${OPTIONS[key].name} name a port.`,
+          )
+        : undefined,
+    ),
+  ]),
 ];

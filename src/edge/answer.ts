@@ -132,7 +132,7 @@ export function announcedLength({ headers }: Response): number | undefined {
 }
 
 /** The request as far as it was understood. */
-type Asked = Pick<Arrival, "request" | "id"> & Partial<Pick<Arrival, "target">>;
+export type Asked = Pick<Arrival, "request" | "id"> & Partial<Pick<Arrival, "target">>;
 
 export function failure(arrival: Asked, what: Failure): Response {
   const { target } = arrival;

@@ -21,7 +21,11 @@ export type Target = { readonly path: string; readonly search: string };
 export function parseTarget(url: string): Target | undefined {
   if (!url.startsWith("http")) return undefined;
   const start = url.indexOf("/", "https://".length);
-  if (start === -1) return undefined;
+  return start === -1 ? undefined : cutTarget(url, start);
+}
+
+/** @param start where the path begins, in what is an URL or the end of one. */
+export function cutTarget(url: string, start: number): Target {
   // A fragment has no place in a request target (RFC 9110 §7.1); Bun keeps one that is sent.
   const hash = url.indexOf("#", start);
   const end = hash === -1 ? url.length : hash;

@@ -1,13 +1,14 @@
 import type { Server } from "bun";
 import type { Admit } from "../access/admit.ts";
-import { challengeFor, type RequestKind } from "../access/decision.ts";
+import type { RequestKind } from "../access/decision.ts";
 import type { CloseReason, LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
+import { challengeAnswer, refusal, requestKindOf } from "../challenge/challenge.ts";
 import type { Clock } from "../clock.ts";
 import { failure, NOT_FOUND, redirect, whenBroken } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ACCESS_REFUSED } from "../edge/audit.ts";
-import { isNavigation, isPreflight } from "../edge/navigation.ts";
+import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
 import { withoutPrefix } from "../edge/target.ts";
 import { type Identified, nameOf, type Principal } from "../identity/principal.ts";
@@ -17,11 +18,12 @@ import type { Application } from "../proxy/application.ts";
 import type { Ended } from "../proxy/forward.ts";
 import type { Tunnel, TunnelData } from "../proxy/tunnel.ts";
 import { type Awaitable, StoreUnavailable } from "../store/records.ts";
-import { type ChallengeSettings, challengeAnswer, refusal } from "./challenge.ts";
 
 /** Requests for the application that come straight to us: asks whether they may, and carries the verdict out. */
 
-export type InlineSettings = ChallengeSettings & {
+export type InlineSettings = {
+  readonly baseUrl: string;
+  readonly landingPath: string;
   readonly admit: Admit;
   /** Without those that another proxy passes on. */
   readonly applications: ReadonlyMap<Route, Application>;
@@ -104,15 +106,16 @@ export function createInline(settings: InlineSettings): Inline {
       audit(ACCESS_REFUSED, { client: arrival.client.ip, reason: verdict.reason, path });
       response = refusal(arrival, verdict.reason, { methods: route.methods, closed });
     } else {
-      response = challenge(arrival, verdict.refused ? "other" : requestKindOf(arrival, upgrade));
+      const kind = verdict.refused ? "other" : requestKindOf(arrival, upgrade);
+      response = challenge(arrival, kind, verdict.again);
     }
     answered(arrival, response, who === "refused" ? undefined : userOf(who));
     return response;
   }
 
-  function challenge(arrival: Arrival, kind: RequestKind): Response {
-    const repeatable = arrival.method === "GET" || arrival.method === "HEAD";
-    return challengeAnswer(arrival, challengeFor(kind, repeatable), settings);
+  function challenge(arrival: Arrival, kind: RequestKind, again = false): Response {
+    const { baseUrl, landingPath } = settings;
+    return challengeAnswer(arrival, kind, { origin: baseUrl, landingPath, before: "", again });
   }
 
   /** For an application that is not reached this way. */
@@ -169,8 +172,3 @@ function userOf(principal: Principal | undefined): string | undefined {
 }
 
 const UNVERIFIED = "The session could not be verified for too long.";
-
-function requestKindOf({ request }: Arrival, upgrade: boolean): RequestKind {
-  if (upgrade) return "upgrade";
-  return isNavigation(request.headers) ? "navigation" : "other";
-}

@@ -19,7 +19,7 @@ import { type Address, AddressError, parseAddress } from "../identity/address.ts
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
 import { mayReadMailbox } from "../mail/routes.ts";
 import { confirmPage, loginPage, sentPage } from "../pages/pages.ts";
-import { LOGIN_PATH } from "../pages/paths.ts";
+import { AGAIN, LOGIN_PATH } from "../pages/paths.ts";
 import { loginApi } from "./api.ts";
 import { LOGIN_REFUSED, REDEMPTION_REFUSED } from "./audit.ts";
 import { describeDevice } from "./device.ts";
@@ -59,9 +59,11 @@ export function loginRoom(house: House): Room {
   const showsMailbox = (arrival: Arrival) => house.mailbox !== undefined && mayReadMailbox(arrival);
 
   async function showLogin(arrival: Arrival): Promise<Response> {
-    const wanted = new URLSearchParams(arrival.target.search).get("next");
+    const query = new URLSearchParams(arrival.target.search);
+    const wanted = query.get("next");
     const next = nextOf(arrival, wanted);
-    if ((await sessions.find(sessionCookie.read(arrival))) !== undefined) return redirect(302, next);
+    const isSignedIn = (await sessions.find(sessionCookie.read(arrival))) !== undefined;
+    if (isSignedIn && !query.has(AGAIN)) return redirect(302, next);
     return page(loginPage({ next: wanted === null ? "" : next }));
   }
 

@@ -10,10 +10,19 @@ export function keepStarted(
   next: Configuration,
   log: { warn(message: string): void },
 ): Configuration {
-  const { listen, listenMode, listenGroup, store, controlSocket, workers, jwtSecret, sessionKey } =
-    before.options;
+  const {
+    listen,
+    checkListen,
+    listenMode,
+    listenGroup,
+    store,
+    controlSocket,
+    workers,
+    jwtSecret,
+    sessionKey,
+  } = before.options;
   const started = {
-    ...{ listen, listenMode, listenGroup },
+    ...{ listen, checkListen, listenMode, listenGroup },
     store,
     controlSocket,
     ...(workers === 1 || next.options.workers === 1 ? { workers } : {}),

@@ -30,7 +30,7 @@ export function createLifecycle(
   },
 ) {
   const { stores, serving, notifier } = opened;
-  const { listen, store } = first.options;
+  const { listen, checkListen, store } = first.options;
   const { promise: stopped, resolve } = Promise.withResolvers<ExitCode>();
   let { log } = opened;
   let configuration = first;
@@ -82,7 +82,7 @@ export function createLifecycle(
   }
 
   async function succeed(): Promise<void> {
-    if (store.kind === "memory" || listen.kind === "unix") {
+    if (store.kind === "memory" || listen.kind === "unix" || checkListen?.kind === "unix") {
       logger().warn("a new executable needs a restart here: memory and a unix socket cannot be handed over");
       return reread();
     }
@@ -111,11 +111,13 @@ export function createLifecycle(
     async begin(): Promise<void> {
       if (!stopping) await reopenControl();
       if (stopping) return;
-      const { baseUrl, workers } = first.options;
+      const { baseUrl, checkListen, workers } = first.options;
       for (const warning of first.warnings) logger().warn(describe(warning));
       const address = describeListen(listen);
       logger().info("listening", {
-        ...{ address, url: baseUrl, pid: process.pid },
+        address,
+        ...(checkListen === undefined ? {} : { checks: describeListen(checkListen) }),
+        ...{ url: baseUrl, pid: process.pid },
         ...(workers > 1 ? { workers } : {}),
       });
       log.flush();

@@ -3,15 +3,52 @@ import type { Options } from "../config/options.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { bindUnixSocket, removeStaleSocket } from "../net/unix-socket.ts";
 import type { TunnelData } from "../proxy/tunnel.ts";
-import { type Gateway, listen } from "../server.ts";
+import { type Answering, type Gateway, listen } from "../server.ts";
 
-/** Binds a gateway to its address, where other processes may listen too: workers, and a successor for a moment. */
-export function bind(
+export type Bound = {
+  readonly server: Server<TunnelData>;
+  readonly answering: Answering;
+  release(): void;
+};
+
+/**
+ * Binds a gateway to its addresses, where other processes may listen too: workers, and a successor for a moment.
+ * @throws if one of them may not be bound; then it listens at none.
+ */
+export function bindAll(gateway: Gateway, options: Options): readonly Bound[] {
+  const bound: Bound[] = [];
+  try {
+    for (const [address, answering] of addressesOf(options)) {
+      bound.push({ answering, ...bind(gateway, address, answering, options) });
+    }
+    return bound;
+  } catch (error) {
+    for (const { server, release } of bound) {
+      release();
+      void server.stop(true);
+    }
+    throw error;
+  }
+}
+
+/** Where it listens, and what for. */
+export function addressesOf({
+  listen,
+  checkListen,
+}: Pick<Options, "listen" | "checkListen">): (readonly [ListenAddress, Answering])[] {
+  return [[listen, "all"], ...(checkListen === undefined ? [] : [[checkListen, "checks"] as const])];
+}
+
+function bind(
   gateway: Gateway,
-  { listen: address, listenMode: mode, listenGroup: group }: Options,
-): { readonly server: Server<TunnelData>; release(): void } {
-  if (address.kind === "tcp") return { server: listen(gateway, address, true), release() {} };
-  return bindUnixSocket(address.path, { mode, group }, (path) => listen(gateway, { kind: "unix", path }));
+  address: ListenAddress,
+  answering: Answering,
+  { listenMode: mode, listenGroup: group }: Options,
+): Pick<Bound, "server" | "release"> {
+  if (address.kind === "tcp") return { server: listen(gateway, address, true, answering), release() {} };
+  return bindUnixSocket(address.path, { mode, group }, (path) =>
+    listen(gateway, { kind: "unix", path }, false, answering),
+  );
 }
 
 /**

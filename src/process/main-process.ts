@@ -13,7 +13,7 @@ import { takeOver } from "./handover.ts";
 import type { Io } from "./io.ts";
 import { openLibc } from "./libc.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
-import { claimAddress, describeListen } from "./listener.ts";
+import { addressesOf, claimAddress, describeListen } from "./listener.ts";
 import { type Log, openLog } from "./log.ts";
 import { createNotifier } from "./notify.ts";
 import { createSerially } from "./serially.ts";
@@ -100,7 +100,9 @@ async function open(
   settings: MainSettings,
   log: Log,
 ): Promise<{ readonly stores: Store; readonly serving: Serving } | ExitCode> {
-  const { listen, store, workers } = configuration.options;
+  const { store, workers } = configuration.options;
+  const addresses = addressesOf(configuration.options).map(([address]) => address);
+  let at = addresses;
   let stores: Store;
   try {
     stores = await openStore(store, { clock: systemClock, log: log.loggers("store") });
@@ -112,7 +114,11 @@ async function open(
   }
   const resources = { stores, mailbox: terminalMailbox(io), loggers: log.loggers };
   try {
-    if (!settings.successor) await claimAddress(listen);
+    for (const address of settings.successor ? [] : addresses) {
+      at = [address];
+      await claimAddress(address);
+    }
+    at = addresses;
     const serving =
       workers === 1
         ? serveSingle(configuration, resources)
@@ -123,7 +129,10 @@ async function open(
     await stores.close();
     const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
     if (code === undefined) io.err(`Runegate cannot start: ${messageOf(error)}`);
-    else io.err(`Cannot listen on ${describeListen(listen)}: ${code}. Is something else listening there?`);
+    else {
+      const where = at.map(describeListen).join(" and ");
+      io.err(`Cannot listen on ${where}: ${code}. Is something else listening there?`);
+    }
     return EXIT.failed;
   }
 }

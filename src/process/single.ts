@@ -2,7 +2,7 @@ import type { Configuration } from "../config/configuration.ts";
 import { handlersOf } from "../server.ts";
 import { composeGateway, type Resources } from "./compose.ts";
 import { guardDescriptors } from "./descriptors.ts";
-import { bind } from "./listener.ts";
+import { bindAll } from "./listener.ts";
 import type { Serving } from "./serving.ts";
 
 /** For whoever has connected and is about to send a request. */
@@ -17,24 +17,29 @@ const LOOK_MS = 50;
 export function serveSingle(configuration: Configuration, resources: Resources): Serving {
   const { options } = configuration;
   let gateway = composeGateway(configuration, resources);
-  const { server, release } = bind(gateway, options);
-  const descriptors = guardDescriptors(server, resources.loggers("main"));
+  const bound = bindAll(gateway, options);
+  const closeIdleConnections = () =>
+    bound.reduce((sum, { server }) => sum + server.closeIdleConnections(), 0);
+  const descriptors = guardDescriptors({ closeIdleConnections }, resources.loggers("main"));
   gateway.start();
   const { promise: cut, resolve: cutOff } = Promise.withResolvers<void>();
   let ended: Promise<void> | undefined;
 
-  function use(handlers: ReturnType<typeof handlersOf>): void {
-    server.reload(handlers as Parameters<typeof server.reload>[0]);
+  type Handlers = ReturnType<typeof handlersOf>;
+  function use(made = (handlers: Handlers) => handlers): void {
+    for (const { server, answering } of bound) {
+      server.reload(made(handlersOf(gateway, answering)) as Parameters<typeof server.reload>[0]);
+    }
   }
 
   async function drain(): Promise<void> {
-    release();
+    for (const { release } of bound) release();
     descriptors.stop();
-    const drained = server.stop();
+    const drained = Promise.all(bound.map(({ server }) => server.stop()));
     // WebSockets and event streams have no end of their own to wait for.
     gateway.live.closeAll("shutdown");
     await Promise.race([drained, cut, answered()]);
-    await server.stop(true);
+    await Promise.all(bound.map(({ server }) => server.stop(true)));
     await gateway.stop();
   }
 
@@ -45,7 +50,7 @@ export function serveSingle(configuration: Configuration, resources: Resources):
   async function answered(): Promise<void> {
     for (let quiet = 0; quiet < QUIET_MS; quiet += LOOK_MS) {
       await Bun.sleep(LOOK_MS);
-      if (server.pendingRequests + server.pendingWebSockets > 0) quiet = 0;
+      if (bound.some(({ server }) => server.pendingRequests + server.pendingWebSockets > 0)) quiet = 0;
     }
   }
 
@@ -57,15 +62,14 @@ export function serveSingle(configuration: Configuration, resources: Resources):
     async reload(next, compose, loggers) {
       const before = gateway;
       gateway = compose(next, { ...resources, loggers, live: before.live });
-      use(handlersOf(gateway));
+      use();
       gateway.start();
       // Not all of it: its requests under way have their deadlines, and what is open is the next one's by now.
       await before.outbox.stop();
     },
 
     retire() {
-      const { fetch, ...others } = handlersOf(gateway);
-      use({
+      use(({ fetch, ...others }) => ({
         ...others,
         async fetch(request, socket) {
           const response = await fetch(request, socket);
@@ -73,13 +77,13 @@ export function serveSingle(configuration: Configuration, resources: Resources):
           response?.headers.set("Connection", "close");
           return response;
         },
-      });
+      }));
       // Mail is left to who takes over.
       void gateway.outbox.stop();
     },
 
     resume() {
-      use(handlersOf(gateway));
+      use();
       gateway.outbox.start();
     },
 

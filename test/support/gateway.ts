@@ -17,6 +17,8 @@ export type TestGateway = {
   /** `http://127.0.0.1:port`, no trailing slash. */
   readonly url: string;
   readonly port: number;
+  /** Of the listener for checks, where `RUNEGATE_CHECK_LISTEN` is an address and a port. */
+  readonly checkUrl: string;
   readonly gateway: Gateway;
   readonly mailbox: LocalMailbox;
   readonly stores: Store;
@@ -103,6 +105,8 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
     }),
   });
   const server: Server<TunnelData> = listen(gateway, options.listen);
+  const { checkListen } = options;
+  const checkServer = checkListen && listen(gateway, checkListen, false, "checks");
   gateway.start();
   const url = `http://127.0.0.1:${server.port}`;
 
@@ -131,13 +135,14 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
   return {
     url,
     port: server.port ?? 0,
+    checkUrl: `http://127.0.0.1:${checkServer?.port}`,
     gateway,
     mailbox,
     stores,
     lines,
     signIn,
     async stop() {
-      await server.stop(true);
+      await Promise.all([server.stop(true), checkServer?.stop(true)]);
       await gateway.stop();
     },
   };

@@ -1,32 +1,47 @@
-import type { Challenge, Refused } from "../access/decision.ts";
+import { type Challenge, challengeFor, type Refused, type RequestKind } from "../access/decision.ts";
 import type { Route } from "../access/route.ts";
-import { type Failure, failure, redirect, unauthenticated } from "../edge/answer.ts";
-import type { Arrival } from "../edge/arrival.ts";
+import { type Asked, type Failure, failure, redirect, unauthenticated } from "../edge/answer.ts";
+import { isNavigation } from "../edge/navigation.ts";
+import type { Target } from "../edge/target.ts";
 import { loginHref, OWN_PREFIX } from "../pages/paths.ts";
 
-/** Carries a verdict other than "allow" out as an HTTP answer to whoever came straight to us. */
+/** Carries a verdict other than "allow" out as an HTTP answer: to whoever came straight to us, or by way of an edge. */
 
-export type ChallengeSettings = { readonly baseUrl: string; readonly landingPath: string };
+export type SignIn = {
+  /** The public origin to sign in at. */
+  readonly origin: string;
+  readonly landingPath: string;
+  /** Written before the path of a redirect: the origin, for an edge that would put its own there; else nothing. */
+  readonly before: string;
+  /** Who is signed in has to do it once more. */
+  readonly again: boolean;
+};
+
+type Wanted = Asked & { readonly method: string; readonly target: Target };
 
 /** Asks to sign in, in the way that the caller understands. */
-export function challengeAnswer(
-  arrival: Arrival,
-  challenge: Challenge,
-  settings: ChallengeSettings,
-): Response {
+export function challengeAnswer(wanted: Wanted, kind: RequestKind, signIn: SignIn): Response {
+  const { before, again } = signIn;
+  const repeatable = wanted.method === "GET" || wanted.method === "HEAD";
+  const challenge: Challenge = challengeFor(kind, repeatable);
   switch (challenge) {
     case "status":
-      return failure(arrival, unauthenticated(settings.baseUrl));
+      return failure(wanted, unauthenticated(signIn.origin));
     case "login_page":
-      return redirect(302, loginHref(arrival.target.path + arrival.target.search));
+      return redirect(302, before + loginHref(wanted.target.path + wanted.target.search, again));
     case "login_page_without_return":
-      return redirect(303, loginHref(settings.landingPath));
+      return redirect(303, before + loginHref(signIn.landingPath, again));
   }
 }
 
+export function requestKindOf({ request }: Asked, upgrade: boolean): RequestKind {
+  if (upgrade) return "upgrade";
+  return isNavigation(request.headers) ? "navigation" : "other";
+}
+
 /** For what is not to be had here, or not by them. */
-export function refusal(arrival: Arrival, reason: Refused, about: About): Response {
-  return failure(arrival, refusalOf(reason, about));
+export function refusal(asked: Asked, reason: Refused, about: About): Response {
+  return failure(asked, refusalOf(reason, about));
 }
 
 type About = Pick<Route, "methods"> & { readonly closed: string | undefined };

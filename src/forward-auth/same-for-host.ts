@@ -1,0 +1,40 @@
+import type { Route } from "../access/route.ts";
+import type { Site } from "../access/routes.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import type { Principal } from "../identity/principal.ts";
+
+/**
+ * Whether an edge may answer by itself, for two seconds, what it has asked here once. It does not look at the path then: its key is the
+ * host, the method, the session cookie, `Authorization` and `X-Runegate-Key`. So this is said only where whatever else a request for
+ * the host may say, path, headers and all, changes nothing about the verdict on this credential:
+ *
+ * - It is a session, and the only cookie of its name in any spelling: an edge might have another one of them in its key.
+ * - The host has one route, for all of its paths.
+ * - That has no rule by path, by method, or by how long ago somebody signed in.
+ * - It takes no WebSocket, or takes them from the pages of any site. Whether a request opens one, and from where, is not in the key; so
+ *   where none is taken, the edge passes no `Upgrade` on.
+ */
+export function isSameForHost(
+  asked: Pick<Arrival, "headers">,
+  site: Site,
+  route: Route,
+  principal: Principal | undefined,
+  sessionCookieName: string,
+): boolean {
+  return (
+    principal?.proof.kind === "session" &&
+    standsOnce(sessionCookieName.toLowerCase(), (asked.headers.cookie ?? "").toLowerCase()) &&
+    site.routes.length === 1 &&
+    route.path === "/" &&
+    route.publicPaths.length === 0 &&
+    route.methods === undefined &&
+    !route.corsPreflight &&
+    route.maxAge === undefined &&
+    (!route.webSocket || route.webSocketOrigins === "*")
+  );
+}
+
+function standsOnce(word: string, text: string): boolean {
+  const at = text.indexOf(word);
+  return at !== -1 && at === text.lastIndexOf(word);
+}
