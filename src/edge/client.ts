@@ -27,7 +27,6 @@ type Peer = { readonly ip: string; readonly trusted: boolean };
 /** Peers and names are few (the edge's) or come once (scanners'): a small cache keeps parsing off the hot path. */
 const REMEMBERED = 512;
 
-const TOLD_BY_PROXIES = ["forwarded", "via", "x-real-ip"] as const;
 /**
  * Without the client's address, these tell of a proxy alone. So does `Connection: close`, which no browser sends: with nothing but
  * `proxy_pass`, nginx before 1.29.7 names nobody, calls itself by our own address in `Host`, and sends this.
@@ -91,7 +90,9 @@ export function createClientReader(
     if (peer === undefined) return undefined;
     const forwardedFor = headers["x-forwarded-for"];
     const hasOtherSign =
-      TOLD_BY_PROXIES.some((name) => headers[name] !== undefined) ||
+      headers.forwarded !== undefined ||
+      headers.via !== undefined ||
+      headers["x-real-ip"] !== undefined ||
       headers.connection?.toLowerCase() === "close" ||
       (forwardedFor === undefined && FORWARDED_BESIDE.some((name) => headers[name] !== undefined));
     if (!peer.trusted) {

@@ -5,7 +5,7 @@ import { BenchError, type Stage } from "./stage.ts";
 
 /** Load on one URL over kept-alive connections, each of which sends its next request when it has its answer. */
 export type Load = {
-  /** Requests that were answered with 200. */
+  /** Requests that were answered with success. */
   readonly requests: number;
   readonly perSecond: number;
   /** Milliseconds. */
@@ -18,6 +18,8 @@ export type LoadSettings = {
   readonly cookie: string;
   readonly connections: number;
   readonly seconds: number;
+  /** Further lines of the head of each request. */
+  readonly headers?: readonly string[];
   /** Each request sends a body of this many bytes, by POST. */
   readonly upload?: number;
 };
@@ -36,10 +38,11 @@ export function createLoadGenerator(stage: Stage): LoadGenerator {
 }
 
 async function runWrk(stage: Stage, wrk: string, settings: LoadSettings): Promise<Load> {
-  const { url, cookie, connections, seconds, upload } = settings;
+  const { url, cookie, connections, seconds, upload, headers = [] } = settings;
   const command = [
     ...[wrk, "--threads", "1", "--connections", String(connections), "--duration", `${seconds}s`],
     ...["--timeout", "5s", "--latency", "--header", `Cookie: ${cookie}`],
+    ...headers.flatMap((line) => ["--header", line]),
     ...(upload === undefined ? [] : ["--script", postScript(stage, upload)]),
     url,
   ];
@@ -72,12 +75,13 @@ export function readWrk(output: string): Load {
 }
 
 /** Slower than wrk by far: for machines that have no wrk. */
-async function runBuiltIn({ url, cookie, connections, seconds, upload }: LoadSettings): Promise<Load> {
+async function runBuiltIn(settings: LoadSettings): Promise<Load> {
+  const { url, cookie, connections, seconds, upload, headers = [] } = settings;
   const taken: number[] = [];
   const begin = performance.now();
   const end = begin + seconds * 1000;
   const request: RequestInit = {
-    headers: { Cookie: cookie },
+    headers: [["Cookie", cookie], ...headers.map((line) => line.split(/: (.*)/, 2) as [string, string])],
     redirect: "manual",
     ...(upload === undefined ? {} : { method: "POST", body: new Uint8Array(upload) }),
   };
@@ -86,7 +90,8 @@ async function runBuiltIn({ url, cookie, connections, seconds, upload }: LoadSet
     for (let now = performance.now(); now < end; ) {
       const response = await fetch(url, request);
       await response.arrayBuffer();
-      if (response.status !== 200) throw new BenchError(`A request was answered with ${response.status}.`);
+      if (response.status < 200 || response.status > 204)
+        throw new BenchError(`A request was answered with ${response.status}.`);
       const then = performance.now();
       taken.push(then - now);
       now = then;

@@ -4,6 +4,7 @@ import { type BenchOptions, HELP, readOptions } from "./options.ts";
 import { type Circumstances, circumstancesOf, render } from "./report.ts";
 import type { Report, Section } from "./section.ts";
 import { bodiesSection } from "./sections/bodies.ts";
+import { checkSection } from "./sections/check.ts";
 import { floodSection } from "./sections/flood.ts";
 import { loginSection } from "./sections/login.ts";
 import { lookupSection } from "./sections/lookup.ts";
@@ -17,6 +18,7 @@ import { BenchError, createStage, type Stage } from "./stage.ts";
 
 const SECTIONS: readonly Section[] = [
   proxySection,
+  checkSection,
   bodiesSection,
   streamsSection,
   loginSection,

@@ -39,6 +39,12 @@ export type NginxProxySettings = {
   readonly unbuffered?: boolean;
   /** Asks this port about every request first. */
   readonly authenticatorPort?: number;
+  /** What it asks there, with what else, and which headers of the answer, in variables, the application is told. */
+  readonly question?: {
+    readonly path: string;
+    readonly lines: readonly string[];
+    readonly told: readonly (readonly [string, string])[];
+  };
   readonly webSockets?: boolean;
   /** Clients that it may have at the same time. */
   readonly clients?: number;
@@ -56,6 +62,7 @@ export function prepareNginxProxy(stage: Stage, settings: NginxProxySettings): P
     workers = 1,
     unbuffered,
     authenticatorPort,
+    question = { path: "/authenticate", lines: [], told: [] },
     webSockets,
     clients = 900,
   } = settings;
@@ -80,14 +87,20 @@ export function prepareNginxProxy(stage: Stage, settings: NginxProxySettings): P
     server: `
       client_max_body_size 0;
       location / {
-        ${authenticatorPort === undefined ? "" : "auth_request /authenticate;"}
+        ${authenticatorPort === undefined ? "" : `auth_request ${question.path};`}
+        ${question.told
+          .map(
+            ([header, value], at) =>
+              `auth_request_set $told_${at} ${value}; proxy_set_header ${header} $told_${at};`,
+          )
+          .join("\n")}
         ${unbuffered ? "proxy_buffering off; proxy_request_buffering off;" : ""}
         proxy_pass http://application;
         proxy_http_version 1.1;
         proxy_read_timeout 1h;
         ${connection}
       }
-      location = /authenticate {
+      location = ${question.path} {
         internal;
         ${
           authenticatorPort === undefined
@@ -96,7 +109,8 @@ export function prepareNginxProxy(stage: Stage, settings: NginxProxySettings): P
                proxy_http_version 1.1;
                proxy_pass_request_body off;
                proxy_set_header Content-Length "";
-               proxy_set_header Connection "";`
+               proxy_set_header Connection "";
+               ${question.lines.join("\n")}`
         }
       }`,
   });
@@ -110,7 +124,7 @@ type NginxSettings = {
   readonly accessLog?: boolean;
 };
 
-function prepareNginx(stage: Stage, name: string, settings: NginxSettings): Prepared {
+export function prepareNginx(stage: Stage, name: string, settings: NginxSettings): Prepared {
   const { server, http = "", workers = 1, connections = 2000, accessLog = false } = settings;
   const port = freePort();
   const at = (file: string) => join(stage.directory, `${name}-${file}`);
