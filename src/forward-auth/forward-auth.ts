@@ -63,6 +63,8 @@ export type ForwardAuth = {
 const SAY_EVERY_MS = 60_000;
 
 const MOST_HOSTS = 512;
+/** With a dot at its end and a port (RFC 1035 §2.3.4). */
+const LONGEST_HOST = 260;
 
 export function createForwardAuth(settings: ForwardAuthSettings): ForwardAuth {
   const { routes, admit, clock, audit, log, landingPath } = settings;
@@ -86,12 +88,12 @@ export function createForwardAuth(settings: ForwardAuthSettings): ForwardAuth {
   function siteOf(host: string): Site | "unknown" | "no host" {
     const known = sites.get(host);
     if (known !== undefined) return known;
-    const normal = isHost(host) ? normalHost(host, scheme) : undefined;
+    const normal = host.length <= LONGEST_HOST && isHost(host) ? normalHost(host, scheme) : undefined;
     const port = base.port === "" || /:\d+$/.test(host) ? "" : `:${base.port}`;
     const site =
       normal === undefined ? "no host" : (routes.siteAt(`${scheme}://${normal}${port}`) ?? "unknown");
     if (sites.size >= MOST_HOSTS) sites.clear();
-    sites.set(host, site);
+    if (host.length <= LONGEST_HOST) sites.set(host, site);
     return site;
   }
 
