@@ -121,6 +121,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       ...options,
       ...{ routes: house.routes, admit, clock, audit, requestLog },
       closedBecause: house.closures.textOf,
+      identityToken: house.identityToken,
       log: loggers("edge"),
     }),
     anyHost: rooms.flatMap((room) => room.anyHost ?? []),

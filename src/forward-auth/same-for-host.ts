@@ -30,6 +30,7 @@ export function isSameForHost(
     route.methods === undefined &&
     !route.corsPreflight &&
     route.maxAge === undefined &&
+    route.idle === undefined &&
     (!route.webSocket || route.webSocketOrigins === "*")
   );
 }

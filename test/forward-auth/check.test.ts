@@ -587,6 +587,7 @@ describe("a check is a question alone", () => {
       expect((await exchange(gateway.port, `${method} /_runegate/check/nginx`, fields)).status).toBe(200);
       const challenge = await exchange(gateway.port, `${method} /_runegate/challenge`, fields);
       expect([method, challenge.status]).toEqual([method, method === "GET" || method === "HEAD" ? 200 : 405]);
+      if (challenge.status === 405) expect(challenge.one("allow")).toBe("GET, HEAD");
     }
   });
 
