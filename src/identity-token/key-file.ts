@@ -1,5 +1,6 @@
-import { createPrivateKey, type KeyObject, type webcrypto } from "node:crypto";
+import type { createPrivateKey, KeyObject, webcrypto } from "node:crypto";
 import { ValueError } from "../option/value-error.ts";
+import { nodeCrypto } from "../secret/node-crypto.ts";
 
 /** Reading private keys that an operator brings. No error text here contains any part of one. */
 
@@ -46,7 +47,7 @@ function jwksIn(text: string): Source[] {
 
 function read(source: Source): KeyObject {
   try {
-    return createPrivateKey(source);
+    return nodeCrypto().createPrivateKey(source);
   } catch {
     throw new ValueError("holds something that is no private key, or is encrypted", REMEDY);
   }

@@ -1,7 +1,8 @@
-import { createECDH, createHmac, createPrivateKey, sign, type webcrypto } from "node:crypto";
+import type { webcrypto } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { MINUTE } from "../option/values.ts";
 import type { Keys } from "../secret/keys.ts";
+import { nodeCrypto } from "../secret/node-crypto.ts";
 import type { PrivateJwk } from "./key-file.ts";
 import type { IdentityTokenOptions } from "./options.ts";
 
@@ -68,7 +69,7 @@ export function createIdentityKeys(settings: Settings, secrets: Keys, clock: Clo
 type Published = { readonly signing: SigningKey; readonly jwk: PublicJwk };
 
 function publish({ alg, jwk }: PrivateJwk): Published {
-  const key = createPrivateKey({ key: jwk, format: "jwk" });
+  const key = nodeCrypto().createPrivateKey({ key: jwk, format: "jwk" });
   // Not all that is not private: only what is known to be public.
   const members = jwk.kty === "RSA" ? (["e", "kty", "n"] as const) : (["crv", "kty", "x", "y"] as const);
   const shown = Object.fromEntries(
@@ -84,7 +85,7 @@ function publish({ alg, jwk }: PrivateJwk): Published {
       alg,
       kid,
       sign: (input) =>
-        sign(hash, Buffer.from(input), { key, dsaEncoding: "ieee-p1363" }).toString("base64url"),
+        nodeCrypto().sign(hash, Buffer.from(input), { key, dsaEncoding: "ieee-p1363" }).toString("base64url"),
     },
     jwk: { ...shown, use: "sig", alg, kid },
   };
@@ -92,7 +93,7 @@ function publish({ alg, jwk }: PrivateJwk): Published {
 
 function hs256(secret: Uint8Array | undefined): SigningKey {
   if (secret === undefined) throw new Error("there is no secret to sign with");
-  const sign = (input: string) => createHmac("sha256", secret).update(input).digest("base64url");
+  const sign = (input: string) => nodeCrypto().createHmac("sha256", secret).update(input).digest("base64url");
   return { alg: "HS256", kid: undefined, sign };
 }
 
@@ -113,7 +114,7 @@ const N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 function p256(bits: Uint8Array): webcrypto.JsonWebKey {
   const scalar = (BigInt(`0x${Buffer.from(bits).toString("hex")}`) % (N - 1n)) + 1n;
   const d = Buffer.from(scalar.toString(16).padStart(64, "0"), "hex");
-  const pair = createECDH("prime256v1");
+  const pair = nodeCrypto().createECDH("prime256v1");
   pair.setPrivateKey(d);
   const point = pair.getPublicKey();
   const text = (bytes: Buffer) => bytes.toString("base64url");
@@ -125,5 +126,5 @@ const ED25519_PKCS8 = Buffer.from("302e020100300506032b657004220420", "hex");
 
 function ed25519(seed: Uint8Array): webcrypto.JsonWebKey {
   const der = Buffer.concat([ED25519_PKCS8, seed]);
-  return createPrivateKey({ key: der, format: "der", type: "pkcs8" }).export({ format: "jwk" });
+  return nodeCrypto().createPrivateKey({ key: der, format: "der", type: "pkcs8" }).export({ format: "jwk" });
 }

@@ -210,7 +210,7 @@ test("A16: a key in Authorization decides alone, and is cut out; the identity to
     const answer = await ask("caddy");
     return named.map((name) => answer?.headers.get(name));
   };
-  expect(await said()).toEqual(["", "k1", "backup", "backup", "t1"]);
+  expect(await said()).toEqual(["", "k1", "service:backup", "", "t1"]);
   token = "t2";
   expect((await said()).at(-1)).toBe("t2");
   isGood = false;
