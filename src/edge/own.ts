@@ -29,7 +29,6 @@ export type OwnPaths = ReadonlyMap<string, OwnHandlers>;
 export type OwnRoutes = {
   readonly name: string;
   readonly paths: OwnPaths;
-  /** The root paths that belong to this room. */
   readonly rootPaths: RootPaths;
   readonly chosenPaths: readonly string[];
 };

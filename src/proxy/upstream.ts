@@ -105,10 +105,10 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
             probing = undefined;
           });
           void probing.then((yes) => {
-            if (!yes && heads === before) finish("connect");
+            if (!yes && heads === before && settle()) expired("connect");
           });
         });
-        response = deadline(() => finish("response"));
+        response = deadline(() => settle() && expired("response"));
         lists.probe.add(connect);
         lists.response.add(response);
         slow();
@@ -121,10 +121,6 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
         if (connect !== undefined) lists.probe.remove(connect);
         if (response !== undefined) lists.response.remove(response);
         return true;
-      }
-
-      function finish(what: UpstreamDelay): void {
-        if (settle()) expired(what);
       }
 
       lists.slow.add(begun);

@@ -6,8 +6,7 @@ import type { SessionRecord } from "./record.ts";
  *
  * A seal is `seenAt.MAC`. The MAC (HMAC-SHA256 under a key of its own) covers everything that decides: id, address, beginning,
  * absolute end and last use. The last use counts as it is in the seal: who moves it in the store alone prolongs nothing, and
- * an older Runegate, which moves it there alone, breaks no seal. What has been checked is remembered with all that its seal
- * covers, since the check costs as much as the rest of a look-up.
+ * an older Runegate, which moves it there alone, breaks no seal. What was checked is remembered, with all that it covers.
  *
  * What remains: whoever can write to the store and has the cookie of a session that was ended can put its record back as it
  * was, and use it until it runs out.
@@ -24,10 +23,10 @@ export type Seals = {
   verify(signed: string): string | undefined;
 };
 
+export type Unsealed = Omit<SessionRecord, "seal">;
+
 /** Records whose seal is remembered to be good; when there are more, seals are checked again. */
 const MOST_OPENED = 10_000;
-
-export type Unsealed = Omit<SessionRecord, "seal">;
 
 export function createSeals({ current, previous }: KeyPair): Seals {
   // Copied for each record: setting the key up costs as much as the rest.
