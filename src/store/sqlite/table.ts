@@ -7,8 +7,8 @@ export function expression(field: string): string {
 }
 
 /**
- * Without row numbers: one search finds everything. With an index to rows that are elsewhere, to add among a million would be a
- * third cheaper, and to look up dearer by as much.
+ * Without row numbers: one search finds everything. Rows that are found by way of an index would be cheaper to add by a third,
+ * and dearer by a third to look up among a million.
  */
 export const tableOf = (kind: string) =>
   `CREATE TABLE IF NOT EXISTS records_${kind} (id TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL,
