@@ -36,18 +36,26 @@ export function createMemoryRecords<T extends object>(
     numberOf(a) - numberOf(b) || (a.id < b.id ? -1 : Number(a.id > b.id));
 
   /** Index of the first that does not come before: a binary search, and one move of memory to insert there. */
-  function placeOf(isBefore: (other: Seen<T>) => boolean): number {
+  function placeIn(ordered: readonly Seen<T>[], isBefore: (other: Seen<T>) => boolean): number {
     let low = 0;
-    let high = sorted.length;
+    let high = ordered.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const other = sorted[middle];
+      const other = ordered[middle];
       if (other !== undefined && isBefore(other)) low = middle + 1;
       else high = middle;
     }
     return low;
   }
-  const place = (seen: Seen<T>) => placeOf((other) => compare(other, seen) < 0);
+  const place = (seen: Seen<T>) => placeIn(sorted, (other) => compare(other, seen) < 0);
+
+  /** Those of one value, or all; in order, if there is one. */
+  function candidates(condition: [field: string, value: string] | undefined): readonly Seen<T>[] {
+    if (condition === undefined) return order === undefined ? [...records.values()] : sorted;
+    const ids = [...(indexes.get(condition[0])?.get(condition[1]) ?? [])];
+    const all = ids.map((id) => records.get(id)).filter((seen) => seen !== undefined);
+    return order === undefined ? all : all.toSorted(compare);
+  }
 
   function keep(seen: Seen<T>): void {
     records.set(seen.id, seen);
@@ -136,32 +144,16 @@ export function createMemoryRecords<T extends object>(
       return all;
     },
 
-    find({ where, from, until, newestFirst, most }) {
+    find({ where, from = -Infinity, until = Infinity, newestFirst, most }) {
       const now = clock.now();
       expiry.sweep(now, drop);
-      const condition = conditionOf(kind, where);
-      const inRange = (seen: Seen<T>) =>
-        !(numberOf(seen) < (from ?? -Infinity) || numberOf(seen) > (until ?? Infinity));
-      let all: readonly Seen<T>[] = sorted;
-      let first = 0;
-      let end = sorted.length;
-      if (condition !== undefined) {
-        const ids = [...(indexes.get(condition[0])?.get(condition[1]) ?? [])];
-        all = ids.map((id) => records.get(id)).filter((seen) => seen !== undefined);
-        all = all.filter(inRange);
-        if (order !== undefined) all = all.toSorted(compare);
-        end = all.length;
-      } else if (order !== undefined) {
-        if (from !== undefined) first = placeOf((other) => numberOf(other) < from);
-        if (until !== undefined) end = placeOf((other) => numberOf(other) <= until);
-      } else {
-        all = [...records.values()];
-        end = all.length;
-      }
+      const among = candidates(conditionOf(kind, where));
+      const first = order === undefined ? 0 : placeIn(among, (other) => numberOf(other) < from);
+      const end = order === undefined ? among.length : placeIn(among, (other) => numberOf(other) <= until);
       // No more than is asked for is looked at: thousands may be due.
       const found: Seen<T>[] = [];
       for (let i = first; i < end && found.length < most; i++) {
-        const seen = all[newestFirst ? first + end - 1 - i : i];
+        const seen = among[newestFirst ? first + end - 1 - i : i];
         if (seen !== undefined && seen.expiresAt > now) found.push(seen);
       }
       return found;
