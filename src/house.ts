@@ -9,6 +9,8 @@ import type { OwnCookie } from "./edge/cookies.ts";
 import type { PostGuard } from "./edge/origin.ts";
 import type { OwnPaths } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
+import type { SignIn } from "./edge/sign-in.ts";
+import type { BindingCookie } from "./hand-off/cookie.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
 import type { IdentityTokens } from "./identity-token/token.ts";
 import type { Limiter } from "./limits/limiter.ts";
@@ -47,6 +49,8 @@ export type House = {
   readonly sessionCookie: SessionCookie;
   readonly login: LoginService;
   readonly loginCookie: LoginCookie;
+  readonly bindingCookie: BindingCookie;
+  readonly signIn: SignIn;
   readonly outbox: Outbox;
   /** The development mailbox to show, if mail goes there. */
   readonly mailbox: Pick<Mailbox, "mails"> | undefined;

@@ -18,6 +18,7 @@ import { type AnswerOwn, answerByElysia, answerFrom, arrivalOf } from "./edge/ow
 import { CLAIM_ALL, type Claim, type RootPaths } from "./edge/root-paths.ts";
 import { API_PREFIX, isBelow } from "./edge/target.ts";
 import { createForwardAuth } from "./forward-auth/forward-auth.ts";
+import { handOffRoom } from "./hand-off/routes.ts";
 import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
@@ -45,6 +46,7 @@ function roomsOf(house: House): readonly Room[] {
     applicationsRoom(house),
     loginRoom(house),
     logoutRoom(house),
+    handOffRoom(house),
     healthRoom(house),
     identityTokenRoom(house),
     limitRoom(house),
@@ -129,6 +131,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       createInline({
         ...options,
         ...requests,
+        signIn: house.signIn,
         admit,
         applications,
         closedBecause: house.closures.textOf,

@@ -6,6 +6,8 @@ import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import { routesOf } from "./config/routes.ts";
 import { createPostGuard } from "./edge/origin.ts";
+import { createSignIn } from "./hand-off/begin.ts";
+import { createBindingCookie } from "./hand-off/cookie.ts";
 import type { House } from "./house.ts";
 import { createIdentityKeys } from "./identity-token/keys.ts";
 import { createIdentityTokens } from "./identity-token/token.ts";
@@ -24,6 +26,7 @@ import { createWaitingMails } from "./mail/waiting.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { createKeys } from "./secret/keys.ts";
+import { createTickets } from "./secret/ticket.ts";
 import { createSessionCookie } from "./session/cookie.ts";
 import { createSessions } from "./session/session.ts";
 import type { Store } from "./store/store.ts";
@@ -83,6 +86,9 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
       if (entry.cooldownKey !== undefined && !refused && !over) await limiter.release(entry.cooldownKey);
     },
   });
+  const tickets = createTickets(keys, { audience: options.baseUrl, clock });
+  const sessionCookie = createSessionCookie(options);
+  const bindingCookie = createBindingCookie(options.secureCookie);
   const login = createLoginService({
     ...options,
     keys,
@@ -106,9 +112,11 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     guardPost: createPostGuard(mayPost, audit),
     closures: createClosures(stores, clock, loggers("edge")),
     sessions,
-    sessionCookie: createSessionCookie(options),
+    sessionCookie,
     login,
     loginCookie: createLoginCookie(options.secureCookie),
+    bindingCookie,
+    signIn: createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random }),
     outbox,
     mailbox,
     flushAudit: flush,

@@ -27,10 +27,10 @@ if (code instanceof HTMLInputElement) {
 
 const waiting = document.querySelector("form[data-wait-minutes]");
 if (waiting instanceof HTMLFormElement) {
-  const { waitMinutes, next = "" } = waiting.dataset;
+  const { waitMinutes, next = "", before } = waiting.dataset;
   // The server has checked `next`; a second look costs nothing: `//host` and `/\host` lead to other hosts.
   const target = /^\/(?![/\\])/.test(next) ? next : "/";
-  waitForSession(target, Date.now() + Number(waitMinutes) * 60_000);
+  waitForSession(target, Date.now() + Number(waitMinutes) * 60_000, before);
 }
 
 /**
@@ -54,27 +54,31 @@ function formatCode(input) {
  * Goes on to `target` once this browser is signed in, which the link does in another tab.
  * @param {string} target
  * @param {number} deadline after which the link is dead, milliseconds since the Unix epoch
+ * @param {string | undefined} before when the session began that is to be replaced
  */
-function waitForSession(target, deadline) {
+function waitForSession(target, deadline, before) {
   const timer = setInterval(look, POLL_MS);
   document.addEventListener("visibilitychange", look);
   async function look() {
     if (Date.now() > deadline) {
       clearInterval(timer);
       document.removeEventListener("visibilitychange", look);
-    } else if (!document.hidden && (await isSignedIn())) {
+    } else if (!document.hidden && (await isSignedIn(before))) {
       location.replace(target);
     }
   }
 }
 
-async function isSignedIn() {
+/** @param {string | undefined} before */
+async function isSignedIn(before) {
   try {
     const response = await fetch("/_runegate/session", {
       headers: { accept: "application/json" },
       cache: "no-store",
     });
-    return response.ok && (await response.json()).authenticated === true;
+    if (!response.ok) return false;
+    const { authenticated, created_at } = await response.json();
+    return authenticated === true && (before === undefined || created_at !== before);
   } catch {
     // Offline or restarting: the next look will tell.
     return false;

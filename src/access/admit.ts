@@ -9,6 +9,8 @@ export type Credentials = {
   readonly cookies: { valuesOf(name: string): readonly string[] };
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
+  /** The public origin of the host that was asked, as configuration has it. */
+  readonly origin: string;
 };
 
 /** One way of proving who one is, added by the room that knows it. */

@@ -1,7 +1,7 @@
 import { isPlain } from "../edge/target.ts";
 import type { Identified, Principal } from "../identity/principal.ts";
 import { ADMINS, includes } from "./people.ts";
-import type { Route } from "./route.ts";
+import { isTooOld, type Route } from "./route.ts";
 
 /**
  * The one decision about a request for an application. Adapters (inline proxying, WebSocket upgrades, forward-auth) state
@@ -71,10 +71,6 @@ function refuse(reason: Refused): Verdict {
 export function mayGoOn(route: Route | undefined, who: Principal, closed: boolean, now: number): boolean {
   if (route === undefined || (closed && !who.groups.has(ADMINS))) return false;
   return isAllowed(route, who) && !isTooOld(route, who, now);
-}
-
-function isTooOld({ maxAge }: Route, { provenAt }: Principal, now: number): boolean {
-  return maxAge !== undefined && now - provenAt >= maxAge;
 }
 
 /** Whether somebody who has signed in may use it. */

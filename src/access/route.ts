@@ -1,4 +1,4 @@
-import type { Proof } from "../identity/principal.ts";
+import type { Principal, Proof } from "../identity/principal.ts";
 import type { BasedTarget } from "../net/endpoint.ts";
 import type { HostHeader } from "../net/host.ts";
 import type { People } from "./people.ts";
@@ -63,6 +63,11 @@ export type Route = {
   readonly icon: string | undefined;
   readonly hidden: boolean;
 };
+
+/** Whether they signed in too long ago for it. @param now wall clock, in milliseconds. */
+export function isTooOld({ maxAge }: Route, { provenAt }: Principal, now: number): boolean {
+  return maxAge !== undefined && now - provenAt >= maxAge;
+}
 
 export type IdentityFact = "user" | "email" | "groups" | "name";
 

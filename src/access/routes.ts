@@ -20,6 +20,8 @@ export type Routes = {
   siteOf(host: string): Site | undefined;
   /** The site that has exactly this origin. */
   siteAt(origin: string): Site | undefined;
+  /** Where an application begins, as browsers see it; undefined for one that has many hosts. */
+  urlOf(route: Route): string | undefined;
 };
 
 /** Whoever asks chooses the host where one is a wildcard. */
@@ -67,6 +69,10 @@ export function createRoutes(all: readonly Route[], baseUrl: string): Routes {
     siteAt(origin) {
       const site = origin.startsWith(`${scheme}://`) ? siteOf(origin.slice(scheme.length + 3)) : undefined;
       return site?.origin === origin ? site : undefined;
+    },
+    urlOf({ host, path }) {
+      if (host === undefined) return home.origin + path;
+      return host.startsWith("*.") ? undefined : `${scheme}://${host}${port}${path}`;
     },
   };
 }

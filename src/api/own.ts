@@ -26,13 +26,13 @@ export type ApiHouse = Pick<House, "options" | "guardPost">;
  * An Elysia application below the API's prefix. A route says `own: { needs, by? }` and gets `arrival` and `principal`; what it
  * returns is checked against its `response` and sent as JSON. Declare the routes, then call {@link closeApi}.
  */
-export function openApi(name: string, { options, guardPost }: ApiHouse) {
+export function openApi(name: string, { guardPost }: ApiHouse) {
   const principals = new WeakMap<Request, Principal>();
 
   /** Before anything that was sent is looked at. @throws {Refusal} */
   async function admit(arrival: Arrival, rule: Rule): Promise<Principal> {
     const who = await arrival.identify(arrival);
-    if (who === undefined || who === "refused") throw new Refusal(unauthenticated(options.baseUrl));
+    if (who === undefined || who === "refused") throw new Refusal(unauthenticated(arrival.origin));
     const { kind } = who.proof;
     if (isAdmin(who) || (rule.needs === "user" && (rule.by ?? kind) === kind)) return who;
     throw notAllowed();

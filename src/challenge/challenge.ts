@@ -1,36 +1,33 @@
 import { type Challenge, challengeFor, type Refused, type RequestKind } from "../access/decision.ts";
 import type { Route } from "../access/route.ts";
-import { type Asked, type Failure, failure, redirect, unauthenticated } from "../edge/answer.ts";
+import { type Asked, type Failure, failure, unauthenticated } from "../edge/answer.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import type { Target } from "../edge/target.ts";
-import { loginHref, OWN_PREFIX } from "../pages/paths.ts";
+import { OWN_PREFIX } from "../pages/paths.ts";
 
 /** Carries a verdict other than "allow" out as an HTTP answer: to whoever came straight to us, or by way of an edge. */
 
-export type SignIn = {
-  /** The public origin to sign in at. */
+export type ToSignIn = {
+  /** The public origin of the host that was asked: the login page there knows the way. */
   readonly origin: string;
   readonly landingPath: string;
-  /** Written before the path of a redirect: the origin, for an edge that would put its own there; else nothing. */
-  readonly before: string;
-  /** Who is signed in has to do it once more. */
-  readonly again: boolean;
+  /** Sends a person to where they sign in, and from there to `next`. */
+  send(status: 302 | 303, next: string): Response;
 };
 
 type Wanted = Asked & { readonly method: string; readonly target: Target };
 
 /** Asks to sign in, in the way that the caller understands. */
-export function challengeAnswer(wanted: Wanted, kind: RequestKind, signIn: SignIn): Response {
-  const { before, again } = signIn;
+export function challengeAnswer(wanted: Wanted, kind: RequestKind, toSignIn: ToSignIn): Response {
   const repeatable = wanted.method === "GET" || wanted.method === "HEAD";
   const challenge: Challenge = challengeFor(kind, repeatable);
   switch (challenge) {
     case "status":
-      return failure(wanted, unauthenticated(signIn.origin));
+      return failure(wanted, unauthenticated(toSignIn.origin));
     case "login_page":
-      return redirect(302, before + loginHref(wanted.target.path + wanted.target.search, again));
+      return toSignIn.send(302, wanted.target.path + wanted.target.search);
     case "login_page_without_return":
-      return redirect(303, before + loginHref(signIn.landingPath, again));
+      return toSignIn.send(303, toSignIn.landingPath);
   }
 }
 

@@ -120,7 +120,10 @@ function answer(
   const headers = new Headers();
   if (type !== undefined) headers.set("Content-Type", type);
   for (const [name, value] of OWN_HEADERS) headers.set(name, value);
-  for (const [name, value] of extra) headers.append(name, value);
+  for (const [name, value] of extra) {
+    if (name === "Set-Cookie") headers.append(name, value);
+    else headers.set(name, value);
+  }
   if (body !== null) headers.set("Content-Length", String(Buffer.byteLength(body)));
   return new Response(body || null, { status, headers });
 }

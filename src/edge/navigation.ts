@@ -28,6 +28,13 @@ export function isPrefetch(headers: Headers): boolean {
   );
 }
 
+/** Not a scanner's HEAD, a preview, a prefetch, or something that a page fetches or puts into a frame. */
+export function isDeliberate(method: string, headers: Headers): boolean {
+  const mode = headers.get("sec-fetch-mode") ?? "navigate";
+  const destination = headers.get("sec-fetch-dest") ?? "document";
+  return method === "GET" && !isPrefetch(headers) && mode === "navigate" && destination === "document";
+}
+
 /** RFC 9110 §12.5.1, as far as needed: HTML named with a quality no lower than JSON's. A bare wildcard prefers nothing. */
 function prefersHtml(accept: string): boolean {
   let html = 0;

@@ -23,16 +23,16 @@ export function mayOpenWebSocket(headers: Headers, allowed: "*" | ReadonlySet<st
 export type PostGuard = (arrival: Arrival) => void;
 
 export function createPostGuard(allowed: ReadonlySet<string>, audit: Audit): PostGuard {
-  function isOurs(headers: Headers): boolean {
+  function isOurs(headers: Headers, here: string): boolean {
     const origin = headers.get("origin");
-    if (origin !== null && allowed.has(origin)) return true;
+    if (origin !== null && (origin === here || allowed.has(origin))) return true;
     const site = headers.get("sec-fetch-site");
     if (site !== null) return site === "same-origin" || (site === "none" && origin === null);
     return origin === null;
   }
 
-  return ({ request, client, target }) => {
-    if (isOurs(request.headers)) return;
+  return ({ request, client, target, origin }) => {
+    if (isOurs(request.headers, origin)) return;
     audit(ACCESS_REFUSED, { client: client.ip, reason: "cross_site", path: target.path });
     throw new Refusal({
       status: 403,

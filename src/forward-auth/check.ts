@@ -4,7 +4,7 @@ import type { Route } from "../access/route.ts";
 import { routeFor, type Site } from "../access/routes.ts";
 import { challengeAnswer, refusal, requestKindOf } from "../challenge/challenge.ts";
 import type { Clock } from "../clock.ts";
-import { type ExtraHeaders, json, whenBroken } from "../edge/answer.ts";
+import { type ExtraHeaders, json, redirect, whenBroken } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ACCESS_REFUSED } from "../edge/audit.ts";
 import type { Described } from "../edge/described.ts";
@@ -15,6 +15,7 @@ import { type Identified, nameOf } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Fields, Logger } from "../observe/logger.ts";
 import type { RequestLog } from "../observe/request-log.ts";
+import { loginHref } from "../pages/paths.ts";
 import type { Awaitable } from "../store/records.ts";
 import type { Adapter } from "./adapters.ts";
 import type { Allowed } from "./allowed.ts";
@@ -163,14 +164,19 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     if (adapter.bare) return answered(asked, bareAnswer(401), about, user);
     const kind = verdict.refused ? "other" : requestKindOf(asked, upgrade);
     const { origin } = site;
-    const signIn = { origin, landingPath: settings.landingPath, before: origin, again: verdict.again };
-    return answered(asked, challengeAnswer({ ...asked, method, target }, kind, signIn), about, user);
+    const response = challengeAnswer({ ...asked, method, target }, kind, {
+      ...{ origin, landingPath: settings.landingPath },
+      // Absolute: an edge would put its own origin before a path.
+      send: (status, next) => redirect(status, origin + loginHref(next, verdict.again)),
+    });
+    return answered(asked, response, about, user);
   }
 
   function check(asked: CheckRequest): Awaitable<Response> {
     const wanted = understand(asked);
     if (wanted instanceof Response) return wanted;
-    const who = admit.identify(wanted.route, asked);
+    const { headers, cookies } = asked;
+    const who = admit.identify(wanted.route, { headers, cookies, origin: wanted.site.origin });
     return who instanceof Promise
       ? who.then((later) => carryOut(asked, wanted, later))
       : carryOut(asked, wanted, who);

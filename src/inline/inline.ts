@@ -10,6 +10,7 @@ import type { Arrival } from "../edge/arrival.ts";
 import { ACCESS_REFUSED } from "../edge/audit.ts";
 import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
+import type { SignIn } from "../edge/sign-in.ts";
 import { withoutPrefix } from "../edge/target.ts";
 import { type Identified, nameOf, type Principal } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
@@ -22,7 +23,7 @@ import { type Awaitable, StoreUnavailable } from "../store/records.ts";
 /** Requests for the application that come straight to us: asks whether they may, and carries the verdict out. */
 
 export type InlineSettings = {
-  readonly baseUrl: string;
+  readonly signIn: SignIn;
   readonly landingPath: string;
   readonly admit: Admit;
   /** Without those that another proxy passes on. */
@@ -114,8 +115,11 @@ export function createInline(settings: InlineSettings): Inline {
   }
 
   function challenge(arrival: Arrival, kind: RequestKind, again = false): Response {
-    const { baseUrl, landingPath } = settings;
-    return challengeAnswer(arrival, kind, { origin: baseUrl, landingPath, before: "", again });
+    const { landingPath } = settings;
+    return challengeAnswer(arrival, kind, {
+      ...{ origin: arrival.origin, landingPath },
+      send: (status, next) => settings.signIn(arrival, status, next, again),
+    });
   }
 
   /** For an application that is not reached this way. */
@@ -128,7 +132,7 @@ export function createInline(settings: InlineSettings): Inline {
   /** For a request that was allowed, and whose proof has ended while it waited for the application. */
   function whenEnded(arrival: Arrival, reason: CloseReason, upgrade: boolean): Response {
     if (reason === "unverified") return whenBroken(arrival, new StoreUnavailable(UNVERIFIED), log);
-    return challenge(arrival, requestKindOf(arrival, upgrade));
+    return challenge(arrival, requestKindOf(arrival, upgrade), false);
   }
 
   async function upgradeTo(

@@ -16,6 +16,11 @@ export type Limiter = {
    * @param lifetimeMs the whole lifetime of the ticket, the same at every try, so that no try is forgotten before its end.
    */
   code(jti: string, lifetimeMs: number): Awaitable<LimitOutcome>;
+  /**
+   * Of one session, to further hosts. Not a rate that can be turned off either: each takes room in the store for a day, and whoever
+   * is signed in must not fill it.
+   */
+  handOff(session: string): Awaitable<LimitOutcome>;
   /** The key `mail` counted on, for whoever has to give the cooldown back. */
   mailKey(email: Address): string;
   release(key: string): Awaitable<void>;
@@ -24,6 +29,8 @@ export type Limiter = {
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const CODE_TRIES = 5;
+/** A session needs one for each host; nobody has so many. */
+const HAND_OFFS = 100;
 /**
  * A /56 has four times the limit of a /64, and a /48 four times that of a /56: few households use more than four networks, and
  * no more than some sixteen people of one company sign in during one minute, but whoever has a /48 has 65,536 of a /64.
@@ -59,6 +66,7 @@ export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
     // because each of them takes room in the store.
     code: (jti, lifetimeMs) =>
       store.hit(`code:${jti}`, { limit: CODE_TRIES, windowMs: lifetimeMs + HOUR_MS }),
+    handOff: (session) => store.hit(`handoff:${session}`, { limit: HAND_OFFS, windowMs: HOUR_MS }),
     mailKey,
     release: (key) => store.release(key),
   };

@@ -16,7 +16,7 @@ export function logoutRoom({
   audit,
 }: Pick<House, "sessions" | "sessionCookie" | "loginCookie" | "guardPost" | "audit">): Room {
   async function show(arrival: Arrival): Promise<Response> {
-    const found = await sessions.find(sessionCookie.read(arrival));
+    const found = await sessions.find(sessionCookie.read(arrival), arrival.origin);
     return page(logoutPage(found === undefined ? {} : { email: found.record.email }));
   }
 
@@ -25,7 +25,7 @@ export function logoutRoom({
     guardPost(arrival);
     if (hasBody(arrival)) await readFields(arrival.request);
     // All of them: whoever signs out means to be signed out, whichever cookie was planted beside theirs.
-    for (const { record } of await sessions.findAll(sessionCookie.read(arrival))) {
+    for (const { record } of await sessions.findAll(sessionCookie.read(arrival), arrival.origin)) {
       await sessions.end(record.id);
       audit(LOGGED_OUT, { subject: record.email, session: record.id });
     }

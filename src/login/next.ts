@@ -1,7 +1,10 @@
+import { type Routes, routeFor } from "../access/routes.ts";
 import { placeOf, type Target } from "../edge/target.ts";
+import { loginHref, START_PATH } from "../pages/paths.ts";
 
 /**
- * Where to go after signing in. The only place that decides whether a `next` stays on this host.
+ * Where to go after signing in. The only place that decides whether a `next` stays on this host, or on another that configuration
+ * names.
  *
  * What is returned has been taken apart and put together again by a URL parser; the text that was sent is never echoed.
  */
@@ -37,6 +40,45 @@ export function safeNext(
   if (next.length > MAX_NEXT) return landing;
   const target = { path: url.pathname, search: url.search };
   return placeOf(target.path) !== "application" || isOwn(target) ? landing : next;
+}
+
+/**
+ * The same, and an absolute URL whose origin is exactly that of a site.
+ * @param here the origin of the host that was asked.
+ * @returns a path on this host, or an absolute URL on another: to be followed by way of {@link onwardFrom}.
+ */
+export function safeDestination(
+  input: string | undefined | null,
+  here: string,
+  landing: string,
+  isOwn: (target: Target) => boolean,
+  siteAt: Routes["siteAt"],
+): string {
+  if (!input || input.startsWith("/")) return safeNext(input, landing, isOwn);
+  if (input.length > MAX_NEXT || /[\p{Cc}\\]/u.test(input)) return landing;
+  const url = URL.parse(input);
+  if (url === null || url.username !== "" || url.password !== "") return landing;
+  const path = safeNext(url.pathname + url.search + url.hash, "", isOwn);
+  if (path === "" || siteAt(url.origin) === undefined) return landing;
+  return url.origin === here ? path : url.origin + path;
+}
+
+/** Origin and path of what {@link safeDestination} gave. */
+export function partsOf(destination: string, here: string): { origin: string; path: string } {
+  const start = destination.startsWith("/") ? 0 : destination.indexOf("/", "https://".length);
+  return { origin: destination.slice(0, start) || here, path: destination.slice(start) };
+}
+
+/** Where to send the browser of somebody who is signed in here: to another host by its login page, so that they are there too. */
+export function onwardFrom(here: string, destination: string): string {
+  const { origin, path } = partsOf(destination, here);
+  return origin === here ? path : origin + loginHref(path);
+}
+
+/** Where a login ends that began nowhere in particular. */
+export function landingAt(routes: Pick<Routes, "siteAt" | "home">, origin: string, landing: string): string {
+  const path = landing.split(/[?#]/, 1)[0] ?? "";
+  return routeFor(routes.siteAt(origin) ?? routes.home, path) === undefined ? START_PATH : landing;
 }
 
 /** `//host`, and whatever a further decoding by some later hop could turn into it. */

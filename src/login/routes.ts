@@ -1,3 +1,6 @@
+import { isTooOld } from "../access/route.ts";
+import { routeFor } from "../access/routes.ts";
+import { timeOf } from "../api/list.ts";
 import {
   type ExtraHeaders,
   type Failure,
@@ -8,23 +11,26 @@ import {
   Refusal,
   redirect,
   SIGN_IN,
+  unauthenticated,
 } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { readFields } from "../edge/body.ts";
-import { isNavigation, isPrefetch } from "../edge/navigation.ts";
+import { isDeliberate, isNavigation } from "../edge/navigation.ts";
 import { ownRoutes } from "../edge/own.ts";
 import type { Target } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
 import { mayReadMailbox } from "../mail/routes.ts";
-import { confirmPage, loginPage, sentPage } from "../pages/pages.ts";
+import { confirmPage, goOnPage, loginPage, sentPage, startPage } from "../pages/pages.ts";
 import { AGAIN, LOGIN_PATH } from "../pages/paths.ts";
+import type { Found } from "../session/session.ts";
 import { loginApi } from "./api.ts";
 import { LOGIN_REFUSED, REDEMPTION_REFUSED } from "./audit.ts";
 import { describeDevice } from "./device.ts";
-import { safeNext } from "./next.ts";
+import { landingAt, onwardFrom, partsOf, safeDestination } from "./next.ts";
 import type { Redeemed, Redeemer } from "./service.ts";
+import { applicationsOf } from "./start.ts";
 import { isLoginToken } from "./ticket.ts";
 
 /** `/login` and `/auth`: from a visitor's address to a session (CONTRACT section 2). */
@@ -33,6 +39,8 @@ const INVALID_CODE = "That code is not right, or it has expired. Check it, or as
 const SAME_BROWSER = "A code works only in the browser that asked for it.";
 const NEW_LINK = { href: LOGIN_PATH, label: "Ask for a new link" };
 const ASKED = "If this address may sign in, a mail with a link is on its way.";
+
+const LATER = "It has been too long since you signed in. Do so again to go on.";
 
 const INVALID_LINK: Failure = {
   status: 401,
@@ -51,24 +59,70 @@ const MISSING_TOKEN: Failure = {
 };
 
 export function loginRoom(house: House): Room {
-  const { options, login: service, loginCookie, sessions, sessionCookie, limiter, audit, clock } = house;
+  const { options, routes, login: service, loginCookie, sessions, sessionCookie } = house;
+  const { limiter, audit, clock } = house;
   const expiryMinutes = Math.round(options.magicLinkExpiry / 60_000);
+  const landingOf = ({ origin }: Arrival) => landingAt(routes, origin, options.landingPath);
+  /** A path here, or a URL on another host. */
   const nextOf = (arrival: Arrival, input: string | undefined | null) =>
-    safeNext(input, options.landingPath, arrival.isOwn);
+    safeDestination(input, arrival.origin, landingOf(arrival), arrival.isOwn, routes.siteAt);
+  const isHome = ({ origin }: Arrival) => origin === routes.home.origin;
+  const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival.origin);
   /** Whether mail is in the development mailbox, for whoever asks to read. */
   const showsMailbox = (arrival: Arrival) => house.mailbox !== undefined && mayReadMailbox(arrival);
 
+  /** Whether the application that `next` is in wants a later sign-in than this one. */
+  function isTooOldFor(next: string, arrival: Arrival, found: Found): boolean {
+    const { origin, path } = partsOf(next, arrival.origin);
+    const site = routes.siteAt(origin);
+    const route = site && routeFor(site, path.split(/[?#]/, 1)[0] ?? "");
+    return route !== undefined && isTooOld(route, found.principal, clock.now());
+  }
+
   async function showLogin(arrival: Arrival): Promise<Response> {
+    // A proxy may send everybody here; a script must never get a page in place of data.
+    if ((arrival.headers["sec-fetch-mode"] ?? "navigate") !== "navigate") {
+      return failure(arrival, unauthenticated(arrival.origin));
+    }
     const query = new URLSearchParams(arrival.target.search);
-    const wanted = query.get("next");
+    // `rd` is what ingress-nginx calls it.
+    const wanted = query.get("next") ?? (arrival.target.path === LOGIN_PATH ? query.get("rd") : null);
     const next = nextOf(arrival, wanted);
-    const isSignedIn = (await sessions.find(sessionCookie.read(arrival))) !== undefined;
-    if (isSignedIn && !query.has(AGAIN)) return redirect(302, next);
-    return page(loginPage({ next: wanted === null ? "" : next }));
+    const found = await findSession(arrival);
+    const again = found !== undefined && (query.get(AGAIN) === "1" || isTooOldFor(next, arrival, found));
+    if (found !== undefined && !again) return redirect(302, onwardFrom(arrival.origin, next));
+    if (isHome(arrival)) {
+      return page(loginPage({ next: wanted === null ? "" : next, notice: again ? LATER : undefined }));
+    }
+    const { origin, path } = partsOf(next, arrival.origin);
+    if (origin !== arrival.origin) return redirect(302, onwardFrom(arrival.origin, next));
+    return house.signIn(arrival, 302, path, again);
+  }
+
+  async function showStart(arrival: Arrival): Promise<Response> {
+    const found = await findSession(arrival);
+    if (found === undefined) return showLogin(arrival);
+    const applications = applicationsOf(routes, found.principal, options.landingPath);
+    const [only, ...others] = applications;
+    if (only !== undefined && others.length === 0) return redirect(302, only.href);
+    return page(startPage({ email: found.record.email, applications }));
+  }
+
+  /** What signs in is for the host where people do so: what it gives is good on every host. @throws {Refusal} */
+  function stayHome(arrival: Arrival): void {
+    if (isHome(arrival)) return;
+    throw new Refusal({
+      status: 421,
+      error: "wrong_host",
+      title: "Sign in elsewhere",
+      message: `People sign in at ${routes.home.origin}, and come back here from there.`,
+      action: SIGN_IN,
+    });
   }
 
   async function ask(arrival: Arrival): Promise<Response> {
     house.guardPost(arrival);
+    stayHome(arrival);
     const { email: typed = "", next: wanted = "" } = await readFields(arrival.request);
     const next = nextOf(arrival, wanted);
     const shown = wanted === "" ? "" : next;
@@ -97,13 +151,19 @@ export function loginRoom(house: House): Room {
     const cookie = loginCookie.line(asked.loginCookie, asked.expiresAt - clock.now());
     const headers: ExtraHeaders = [["Set-Cookie", cookie]];
     if (!person) return json({ message: ASKED }, 200, headers);
-    return page(sent(arrival, { email, next: shown }), 200, headers);
+    return sent(arrival, { email, next: shown }, 200, headers);
   }
 
-  function sent(arrival: Arrival, shown: { email: Address; next: string; error?: string }): string {
-    // To the development mailbox, if mail goes there, for whoever may read it.
-    const mailbox = house.mailbox !== undefined && mayReadMailbox(arrival);
-    return sentPage({ ...shown, expiryMinutes, mailbox });
+  async function sent(
+    arrival: Arrival,
+    shown: { readonly email: Address; readonly next: string; readonly error?: string },
+    status: number,
+    headers: ExtraHeaders = [],
+  ): Promise<Response> {
+    const found = await findSession(arrival);
+    const before = found && timeOf(found.record.createdAt);
+    const mailbox = showsMailbox(arrival);
+    return page(sentPage({ ...shown, expiryMinutes, before, mailbox }), status, headers);
   }
 
   /** @throws {Refusal} if no further attempt may be made. */
@@ -116,7 +176,8 @@ export function loginRoom(house: House): Room {
 
   async function openLink(arrival: Arrival): Promise<Response> {
     // Only what could redeem is an attempt: a page elsewhere must not use up its visitor's with images or frames of links.
-    const deliberate = isDeliberate(arrival);
+    stayHome(arrival);
+    const deliberate = isDeliberate(arrival.method, arrival.request.headers);
     if (deliberate) await countAttempt(arrival);
     const token = new URLSearchParams(arrival.target.search).get("token") ?? "";
     if (token === "") throw new Refusal(MISSING_TOKEN);
@@ -128,6 +189,7 @@ export function loginRoom(house: House): Room {
 
   async function redeem(arrival: Arrival): Promise<Response> {
     house.guardPost(arrival);
+    stayHome(arrival);
     await countAttempt(arrival);
     const { token = "", code = "" } = await readFields(arrival.request);
     if (token === "" && code === "") throw new Refusal(MISSING_TOKEN);
@@ -136,17 +198,15 @@ export function loginRoom(house: House): Room {
       token === "" ? await service.redeemCode(code, by) : valid(await service.redeemLink(token, by));
     if (redeemed === undefined) return wrongCode(arrival);
     if (isNavigation(arrival.request.headers)) return signedIn(303, arrival, redeemed);
-    const next = nextOf(arrival, redeemed.next);
+    const next = onwardFrom(arrival.origin, nextOf(arrival, redeemed.next));
     return json({ message: "Signed in.", next }, 200, sessionHeaders(redeemed));
   }
 
   async function wrongCode(arrival: Arrival): Promise<Response> {
     const pending = await service.pending(loginCookie.read(arrival));
     if (pending !== undefined && isNavigation(arrival.request.headers)) {
-      const { email } = pending;
-      const next = nextOf(arrival, pending.next);
-      const mailbox = showsMailbox(arrival);
-      return page(sentPage({ email, expiryMinutes, error: INVALID_CODE, next, mailbox }), 401);
+      const { email, next } = pending;
+      return sent(arrival, { email, next: nextOf(arrival, next), error: INVALID_CODE }, 401);
     }
     return failure(arrival, {
       status: 401,
@@ -163,6 +223,7 @@ export function loginRoom(house: House): Room {
       userAgent: arrival.request.headers.get("user-agent") ?? "",
       loginCookie: loginCookie.read(arrival),
       oldSessions: sessionCookie.read(arrival),
+      origin: arrival.origin,
     };
   }
 
@@ -171,16 +232,20 @@ export function loginRoom(house: House): Room {
   }
 
   function signedIn(status: 302 | 303, arrival: Arrival, redeemed: Redeemed): Response {
-    return redirect(status, nextOf(arrival, redeemed.next), sessionHeaders(redeemed));
+    const href = onwardFrom(arrival.origin, nextOf(arrival, redeemed.next));
+    const cookies = sessionHeaders(redeemed);
+    if (status === 302 || href.startsWith("/")) return redirect(status, href, cookies);
+    // A form of ours may lead to this host only (`form-action`), and browsers hold redirects to that too.
+    return page(goOnPage({ href }), 200, [...cookies, ["Refresh", `0; url=${href}`]]);
   }
 
-  const routes = ownRoutes("login", [
-    { path: "", handlers: { GET: showLogin } },
+  const own = ownRoutes("login", [
+    { path: "", handlers: { GET: showStart } },
     { path: "/login", also: ["/login"], handlers: { GET: showLogin, POST: ask } },
     { also: ["/login.html"], handlers: { GET: showLogin } },
     { path: "/auth", also: ["/auth"], claim: holdsLoginToken, handlers: { GET: openLink, POST: redeem } },
   ]);
-  return { ...routes, api: () => loginApi(house), cookies: [loginCookie] };
+  return { ...own, api: () => loginApi(house), cookies: [loginCookie] };
 }
 
 /** An application's own `/auth?token=` holds something else. What the link is worth is seen when it is opened. */
@@ -193,11 +258,4 @@ function holdsLoginToken({ search }: Target): boolean {
 function valid<T>(worth: T | undefined): T {
   if (worth === undefined) throw new Refusal(INVALID_LINK);
   return worth;
-}
-
-/** Not a scanner's HEAD, a preview, a prefetch, or something that a page fetches or puts into a frame: those never redeem. */
-function isDeliberate({ method, request: { headers } }: Arrival): boolean {
-  const mode = headers.get("sec-fetch-mode") ?? "navigate";
-  const destination = headers.get("sec-fetch-dest") ?? "document";
-  return method === "GET" && !isPrefetch(headers) && mode === "navigate" && destination === "document";
 }

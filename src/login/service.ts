@@ -58,7 +58,7 @@ export type LoginService = {
 
 export type Ask = {
   readonly email: Address;
-  /** Already through `safeNext`. */
+  /** Already through `safeDestination`. */
   readonly next: string;
   readonly client: Client;
   readonly device: string;
@@ -75,8 +75,9 @@ export type Redeemer = {
   readonly client: Client;
   readonly userAgent: string;
   readonly loginCookie: string | undefined;
-  /** Cookies of the sessions it had before, which end. */
+  /** Cookies of the sessions it had before, which end, and the origin of the host that got them. */
   readonly oldSessions: readonly string[];
+  readonly origin: string;
 };
 
 export type Redeemed = { readonly cookie: string; readonly next: string };
@@ -221,7 +222,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     const { email, next, jti, issuedAt, expiresAt } = ticket;
     if (!policy.allows(email)) return refuse("not_allowed", by, email);
     // Everything that can be asked before is, so that a store that stumbles costs nobody their link.
-    const old = await sessions.findAll(by.oldSessions);
+    const old = await sessions.findAll(by.oldSessions, by.origin);
     if (!(await spent.spend(jti, expiresAt))) return refuse("spent", by, email);
     // Asked when the mark is made: whatever the store forgets before, it has begun anew by now.
     if (isBefore(await store.since(), issuedAt)) return refuse("before_store", by, email);

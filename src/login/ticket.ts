@@ -4,7 +4,7 @@ import { address, type Grant, type TicketKind, text, typOf } from "../secret/tic
 /** Whom to sign in, and where they go then. */
 export type Login = Grant & {
   readonly email: Address;
-  /** Already checked by `safeNext`; checked again when it is used. */
+  /** Already checked by `safeDestination`; checked again when it is used. */
   readonly next: string;
 };
 

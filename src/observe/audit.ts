@@ -27,6 +27,8 @@ export type AuditFacts = {
   readonly route?: string | undefined;
   /** Without the query. */
   readonly path?: string | undefined;
+  /** The one that was asked. */
+  readonly host?: string | undefined;
   /** By what means. */
   readonly by?: string | undefined;
 };

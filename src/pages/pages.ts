@@ -1,5 +1,7 @@
+import applicationSource from "../../static/application.html" with { type: "text" };
 import confirmSource from "../../static/confirm.html" with { type: "text" };
 import errorSource from "../../static/error.html" with { type: "text" };
+import goOnSource from "../../static/go-on.html" with { type: "text" };
 import layoutSource from "../../static/layout.html" with { type: "text" };
 import loggedOutSource from "../../static/logged-out.html" with { type: "text" };
 import loginSource from "../../static/login.html" with { type: "text" };
@@ -7,6 +9,7 @@ import logoutSource from "../../static/logout.html" with { type: "text" };
 import mailSource from "../../static/mail.html" with { type: "text" };
 import mailboxSource from "../../static/mailbox.html" with { type: "text" };
 import sentSource from "../../static/sent.html" with { type: "text" };
+import startSource from "../../static/start.html" with { type: "text" };
 import { assetPath } from "./assets.ts";
 import { loginHref } from "./paths.ts";
 import { concat, type Html, template, toText } from "./template.ts";
@@ -18,8 +21,13 @@ import { concat, type Html, template, toText } from "./template.ts";
 
 const layout = template(layoutSource, ["title", "content", "wide", "style", "script", "logo", "icon"]);
 const login = template(loginSource, ["next", "email", "error", "notice"]);
-const sent = template(sentSource, ["email", "expiry", "minutes", "error", "next", "again", "mailbox"]);
+const sent = template(sentSource, [
+  ...(["email", "expiry", "minutes", "error", "goOn", "again", "mailbox", "before"] as const),
+]);
 const confirm = template(confirmSource, ["email", "token", "isoTime", "utcTime", "from", "again"]);
+const goOn = template(goOnSource, ["href", "host"]);
+const start = template(startSource, ["email", "applications"]);
+const application = template(applicationSource, ["href", "title", "icon", "host"]);
 const logout = template(logoutSource, ["email"]);
 const loggedOut = template(loggedOutSource, []);
 const failure = template(errorSource, [
@@ -48,6 +56,7 @@ export function loginPage(shown: {
  * Says that a mail may be on its way, without telling whether it is, and takes its code. With script, it goes on to
  * `next` by itself once the link was opened in another tab.
  * @param shown.mailbox whether mail is in the development mailbox, to which the page then leads.
+ * @param shown.before when whoever signs in again did so before, as `/session` says it.
  */
 export function sentPage(shown: {
   email: string;
@@ -55,14 +64,32 @@ export function sentPage(shown: {
   error?: string | undefined;
   next: string;
   mailbox?: boolean | undefined;
+  before?: string | undefined;
 }): string {
   const minutes = `${shown.expiryMinutes}`;
   const expiry = minutes === "1" ? "1 minute" : `${minutes} minutes`;
-  const again = loginHref(shown.next);
+  const { next, before } = shown;
+  const again = loginHref(next, before !== undefined);
+  // The login page knows the way to other hosts, and to the landing path.
+  const goOn = next.startsWith("/") ? next : loginHref(next);
   return documentOf(
     "Check your mail",
-    sent({ error: "", ...shown, minutes, expiry, again, mailbox: flag(shown.mailbox) }),
+    sent({ error: "", before, ...shown, minutes, expiry, again, goOn, mailbox: flag(shown.mailbox) }),
   );
+}
+
+/** After a form, for what is on another host. The page goes on by itself, if it may. */
+export function goOnPage({ href }: { href: string }): string {
+  return documentOf("Signed in", goOn({ href, host: new URL(href).host }));
+}
+
+/** @param host where it is, for telling applications of one name apart */
+export type ApplicationTile = { href: string; title: string; icon: string | undefined; host: string };
+
+/** The applications that somebody may use. */
+export function startPage(shown: { email: string; applications: readonly ApplicationTile[] }): string {
+  const applications = concat(shown.applications.map(application));
+  return documentOf("Applications", start({ email: shown.email, applications }), "wide");
 }
 
 /**

@@ -1,20 +1,24 @@
 /** The prefix under which Runegate answers itself. The application never sees a request below it. */
 export const OWN_PREFIX = "/_runegate";
 export const LOGIN_PATH = `${OWN_PREFIX}/login`;
+/** The applications that somebody may use. */
+export const START_PATH = `${OWN_PREFIX}/`;
 
-/** A longer `next` would not be honored (`login/next.ts`), so it is not sent. */
 const MAX_NEXT = 2000;
+
+/** A longer one would not be honored (`login/next.ts`), so it is not sent. */
+export function nextToSend(next: string): string {
+  return next.length > MAX_NEXT ? "" : next;
+}
 
 /**
  * The login page, and where to go from there: the landing path if `next` is empty.
- * @param again whether who is signed in has to do it once more.
+ * @param again for whoever is signed in, and has been for too long.
  */
 export function loginHref(next: string, again = false): string {
-  const parameters = [
-    ...(next === "" || next.length > MAX_NEXT ? [] : [`next=${encodeURIComponent(next)}`]),
-    ...(again ? [`${AGAIN}=1`] : []),
-  ];
-  return parameters.length === 0 ? LOGIN_PATH : `${LOGIN_PATH}?${parameters.join("&")}`;
+  const sent = nextToSend(next);
+  const query = [sent === "" ? [] : `next=${encodeURIComponent(sent)}`, again ? `${AGAIN}=1` : []].flat();
+  return query.length === 0 ? LOGIN_PATH : `${LOGIN_PATH}?${query.join("&")}`;
 }
 
 /** The query's word for that. */

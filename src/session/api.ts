@@ -96,7 +96,8 @@ export function sessionApi(house: SessionHouse): Elysia {
       async ({ arrival, principal }) => {
         const { kind, id } = principal.proof;
         const { subject } = principal;
-        const found = kind === "session" ? await sessions.find(sessionCookie.read(arrival)) : undefined;
+        const cookies = sessionCookie.read(arrival);
+        const found = kind === "session" ? await sessions.find(cookies, arrival.origin) : undefined;
         return {
           email: "email" in subject ? subject.email : null,
           proof: { kind, id: id.slice(0, SHORT_ID) },

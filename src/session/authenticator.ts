@@ -8,7 +8,7 @@ export function sessionAuthenticator(sessions: Sessions, cookie: SessionCookie):
   return {
     kind: "session",
     authenticate(shown) {
-      const found = sessions.find(cookie.read(shown));
+      const found = sessions.find(cookie.read(shown), shown.origin);
       return found instanceof Promise ? found.then(principalOf) : principalOf(found);
     },
     alive: sessions.alive,

@@ -10,6 +10,8 @@ export type SessionCookie = OwnCookie & {
   read(shown: Pick<Credentials, "cookies">): readonly string[];
   /** `Set-Cookie` lines. */
   issue(value: string): string[];
+  /** The same for what is worth something on this host alone (`host-cookie.ts`). */
+  issueHere(value: string): string[];
   expire(): string[];
 };
 
@@ -17,16 +19,18 @@ export function createSessionCookie(
   options: Pick<SessionOptions, "sessionCookieName" | "sessionTtl" | "cookieDomain"> &
     Pick<EdgeOptions, "secureCookie">,
 ): SessionCookie {
-  const { sessionCookieName: name, secureCookie: secure, cookieDomain: domain } = options;
-  const line = (value: string, maxAgeSeconds: number) =>
+  const { sessionCookieName: name, secureCookie: secure, cookieDomain } = options;
+  const lifetime = Math.floor(options.sessionTtl / 1000);
+  const line = (value: string, maxAgeSeconds: number, domain: string | undefined) =>
     setCookieLine(name, value, { maxAgeSeconds, secure, domain });
   // Left from before a domain was configured, it would be sent beside the one for the domain.
-  const hostOnly = domain === undefined ? [] : [setCookieLine(name, "", { maxAgeSeconds: 0, secure })];
+  const hostOnly = cookieDomain === undefined ? [] : [line("", 0, undefined)];
   return {
     name,
     accepts: isSessionCookie,
     read: ({ cookies }) => cookies.valuesOf(name),
-    issue: (value) => [...hostOnly, line(value, Math.floor(options.sessionTtl / 1000))],
-    expire: () => [...hostOnly, line("", 0)],
+    issue: (value) => [...hostOnly, line(value, lifetime, cookieDomain)],
+    issueHere: (value) => [line(value, lifetime, undefined)],
+    expire: () => [...hostOnly, line("", 0, cookieDomain)],
   };
 }

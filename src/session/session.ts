@@ -8,6 +8,7 @@ import type { Keys } from "../secret/keys.ts";
 import type { Awaitable, RecordStore, Seen } from "../store/records.ts";
 import { createAdoption } from "./adoption.ts";
 import { SESSION_REVOKED } from "./audit.ts";
+import { createHostCookies } from "./host-cookie.ts";
 import type { SessionOptions } from "./options.ts";
 import { type KeptSession, keptOf, readSession, SESSIONS, type SessionRecord } from "./record.ts";
 import { createSeals } from "./seal.ts";
@@ -20,13 +21,15 @@ export type Sessions = {
   /** Starts a session and gives the cookie's value, which is not kept anywhere. */
   start(who: NewSession): Promise<{ readonly cookie: string; readonly record: SessionRecord }>;
   /**
-   * Who holds these cookies, all of one name: nobody if none names a live session, or more than one does. Answers at once
-   * when the store does.
+   * Who holds these cookies, all of one name: nobody if none names a live session, or they name more than one. Answers at once
+   * when the store does. `origin` is that of the host that got them.
    * @throws {StoreUnavailable}
    */
-  find(cookies: readonly string[]): Awaitable<Found | undefined>;
-  /** Every live session that these cookies name, to end them all. @throws {StoreUnavailable} */
-  findAll(cookies: readonly string[]): Promise<Found[]>;
+  find(cookies: readonly string[], origin: string): Awaitable<Found | undefined>;
+  /** Every live session that these cookies name, once. @throws {StoreUnavailable} */
+  findAll(cookies: readonly string[], origin: string): Promise<Found[]>;
+  /** A cookie that opens a session on one further host, for as long as the session lasts. */
+  cookieFor(id: string, origin: string): string;
   end(id: string): Promise<boolean>;
   /** Ends every session of an address, @returns their ids. */
   endAll(email: Address): Promise<string[]>;
@@ -48,7 +51,7 @@ export type Sessions = {
 export type NewSession = { readonly email: Address; readonly ip: string; readonly userAgent: string };
 
 export type Found = {
-  readonly principal: Principal;
+  readonly principal: Principal & { readonly subject: { readonly email: Address } };
   readonly record: SessionRecord;
   readonly idleExpiresAt: number;
 };
@@ -65,7 +68,8 @@ export type SessionSettings = Pick<SessionOptions, "sessionTtl" | "sessionIdle">
 
 /** 256 bits in base64url without padding. */
 const COOKIE_BYTES = 32;
-const COOKIE_FORM = /^[A-Za-z0-9_-]{43}$/;
+const COOKIE_LENGTH = 43;
+const COOKIE_FORM = /^[A-Za-z0-9_-]{43}(?:\.[A-Za-z0-9_-]{43})?$/;
 /** The last use is written at most this often. */
 const TOUCH_EVERY_MS = 60_000;
 /** Cookies whose id is remembered; when there are more, they are worked out again. */
@@ -73,16 +77,15 @@ const MOST_IDS = 10_000;
 /** A user agent is kept for the operator's list, not for anything that is decided. */
 const MAX_USER_AGENT = 200;
 
-/** Whether a cookie's value could be one that `start` gave. */
-export function isSessionCookie(value: string): boolean {
-  return COOKIE_FORM.test(value);
-}
+/** Whether a cookie's value could be one that `start` or `cookieFor` gave. */
+export const isSessionCookie = (value: string): boolean => COOKIE_FORM.test(value);
 
 export function createSessions(settings: SessionSettings): Sessions {
   const { store, clock, policy, audit, log } = settings;
   const records = store.records(SESSIONS);
   const key = settings.keys.for("session id", "session");
   const seals = createSeals(settings.keys.for("session record", "session"));
+  const hostCookies = createHostCookies(settings.keys.for("session on a host", "session"));
   const adoption = createAdoption({ store, seals, clock, log });
   const touchEvery = Math.min(TOUCH_EVERY_MS, settings.sessionIdle / 2);
 
@@ -187,16 +190,21 @@ export function createSessions(settings: SessionSettings): Sessions {
     return judge(await records.get(idUnder(previous, cookie)));
   }
 
-  function findOne(cookie: string): Awaitable<Found | undefined> {
+  function findOne(cookie: string, origin: string): Awaitable<Found | undefined> {
+    if (cookie.length > COOKIE_LENGTH) {
+      const id = hostCookies.idIn(cookie, origin);
+      const kept = id === undefined ? undefined : records.get(id);
+      return kept instanceof Promise ? kept.then(judge) : judge(kept);
+    }
     const look = (kept: Seen<KeptSession> | undefined) =>
       kept === undefined && previous !== undefined ? findUnderPrevious(previous, cookie) : judge(kept);
     const kept = records.get(idOf(cookie));
     return kept instanceof Promise ? kept.then(look) : look(kept);
   }
 
-  async function findAll(cookies: readonly string[]): Promise<Found[]> {
-    const all = await Promise.all(cookies.map(async (cookie) => findOne(cookie)));
-    return all.filter((one) => one !== undefined);
+  async function findAll(cookies: readonly string[], origin: string): Promise<Found[]> {
+    const all = await Promise.all(cookies.map(async (cookie) => findOne(cookie, origin)));
+    return [...new Map(all.flatMap((one) => (one === undefined ? [] : [[one.record.id, one]]))).values()];
   }
 
   return {
@@ -217,14 +225,14 @@ export function createSessions(settings: SessionSettings): Sessions {
       return { cookie, record };
     },
 
-    find(cookies) {
+    find(cookies, origin) {
       const [cookie] = cookies;
-      if (cookie === undefined) return undefined;
-      if (cookies.length === 1) return findOne(cookie);
-      return findAll(cookies).then((all) => (all.length === 1 ? all[0] : undefined));
+      if (cookies.length < 2) return cookie === undefined ? undefined : findOne(cookie, origin);
+      return findAll(cookies, origin).then((all) => (all.length === 1 ? all[0] : undefined));
     },
 
     findAll,
+    cookieFor: hostCookies.make,
 
     end,
 

@@ -210,11 +210,13 @@ describe.each(FULL)("refused, asked by %s: the whole answer", (edge) => {
       302,
       "https://lab.example.org/_runegate/login?next=%2Flab%2Fx&again=1",
     ]);
-    // And gets the page there, session or not.
+    // Which sends them on to where people sign in, session or not.
     const host = ["Host: lab.example.org", ...as(cookie)];
-    expect((await exchange(gateway.port, "GET /_runegate/login?next=%2Flab%2Fx&again=1", host)).status).toBe(
-      200,
-    );
+    const login = await exchange(gateway.port, "GET /_runegate/login?next=%2Flab%2Fx&again=1", host);
+    expect([login.status, login.one("location")]).toEqual([
+      302,
+      expect.stringMatching(/^https:\/\/app\.example\.org\/_runegate\/handoff\?request=/),
+    ]);
     clock.advance(-3_600_000);
   });
 

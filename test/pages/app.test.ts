@@ -20,12 +20,14 @@ const PAGES: Record<string, string> = {
   "/sent": sent("/wanted?a=1"),
   "/sent-elsewhere": sent("//evil.example/"),
   "/sent-backslash": sent("/\\evil.example/"),
+  "/sent-again": sentPage({ email: "a@b", expiryMinutes: 15, next: "/wanted", before: "yesterday" }),
   "/sent-dead": sent("/wanted", -1),
   "/mailbox": mailboxPage({ mails: [{ to: "ada@example.org", subject: "s", text: "t", at: AT }] }),
 };
 
 describe.skipIf(chromium === undefined)("the script", () => {
   let authenticated = false;
+  let createdAt = "today";
   let looks = 0;
   let server: ReturnType<typeof serve>;
   let view: Bun.WebView;
@@ -37,7 +39,10 @@ describe.skipIf(chromium === undefined)("the script", () => {
       routes: {
         "/_runegate/session": () => {
           looks++;
-          return Response.json({ authenticated }, { status: authenticated ? 200 : 401 });
+          return Response.json(
+            { authenticated, created_at: createdAt },
+            { status: authenticated ? 200 : 401 },
+          );
         },
         // Leaves the page where it is.
         "/_runegate/login": () => new Response(null, { status: 204 }),
@@ -68,8 +73,11 @@ describe.skipIf(chromium === undefined)("the script", () => {
   async function open(path: string): Promise<void> {
     authenticated = false;
     looks = 0;
-    await view.navigate(new URL(path, server.url).href);
-    // The load event that ends `navigate` may be that of the page before.
+    // Not `navigate`, which ends with the load event of the page before, or fails, where that page has just come by itself.
+    const before = await view.evaluate("performance.timeOrigin").catch(() => 0);
+    await view.cdp("Page.navigate", { url: new URL(path, server.url).href });
+    const isAnother = `performance.timeOrigin !== ${before}`;
+    await until(async () => (await view.evaluate(isAnother).catch(() => false)) === true);
     await arrival(path);
   }
 
@@ -133,6 +141,19 @@ describe.skipIf(chromium === undefined)("the script", () => {
     authenticated = true;
     await comeToFront();
     await arrival("/wanted?a=1");
+  });
+
+  test("waits for a new session where there is one that is too old", async () => {
+    await open("/sent-again");
+    [authenticated, createdAt] = [true, "yesterday"];
+    await comeToFront();
+    await until(() => looks > 0);
+    // Whatever the page has made of that is over.
+    await view.evaluate(`fetch("/_runegate/session")`);
+    expect(await view.evaluate("location.pathname")).toBe("/sent-again");
+    createdAt = "today";
+    await comeToFront();
+    await arrival("/wanted");
   });
 
   test.each(["/sent-elsewhere", "/sent-backslash"])("goes to no other host: %s", async (path) => {

@@ -3,11 +3,13 @@ import { findAsset } from "../../src/pages/assets.ts";
 import {
   confirmPage,
   errorPage,
+  goOnPage,
   loggedOutPage,
   loginPage,
   logoutPage,
   mailboxPage,
   sentPage,
+  startPage,
 } from "../../src/pages/pages.ts";
 
 const EVIL = `"><script>alert('x')</script>&amp; onclick=x`;
@@ -27,6 +29,17 @@ const PAGES: Record<string, string> = {
   sent: sentPage({ email: EMAIL, expiryMinutes: 15, next: "/a?b=1&c" }),
   "sent, to the mailbox": sentPage({ email: EMAIL, expiryMinutes: 15, next: "/", mailbox: true }),
   "sent, everything": sentPage({ email: EVIL, expiryMinutes: 1, next: EVIL, error: EVIL }),
+  "sent, for whoever is signed in": sentPage({ email: EMAIL, expiryMinutes: 15, next: "/", before: EVIL }),
+  start: startPage({
+    email: EMAIL,
+    applications: [{ href: "/", title: "Grafana", icon: "📈", host: "grafana.example.org" }],
+  }),
+  "start, nothing to use": startPage({ email: EMAIL, applications: [] }),
+  "start, everything": startPage({
+    email: EVIL,
+    applications: [{ href: EVIL, title: EVIL, icon: EVIL, host: EVIL }],
+  }),
+  "go on": goOnPage({ href: "https://grafana.example.org/a?b=1&c" }),
   confirm: confirmPage({ email: EMAIL, token: "a.b.c", requestedAt: AT, from: "203.0.113.4" }),
   "confirm, everything": confirmPage({ email: EVIL, token: EVIL, requestedAt: AT, from: EVIL, next: EVIL }),
   logout: logoutPage({ email: EMAIL }),
@@ -283,12 +296,14 @@ describe("what is said", () => {
       name === "error, everything" ? [] : (/<title>(.*)<\/title>/.exec(html)?.[1] ?? ""),
     );
     expect([...new Set(titles)].toSorted()).toEqual([
+      "Applications · Runegate",
       "Check your mail · Runegate",
       "Confirm sign-in · Runegate",
       "Mailbox · Runegate",
       "No answer · Runegate",
       "Sign in · Runegate",
       "Sign out · Runegate",
+      "Signed in · Runegate",
       "Signed out · Runegate",
     ]);
   });

@@ -1,0 +1,7 @@
+import type { Arrival } from "./arrival.ts";
+
+/**
+ * Sends a person to where they sign in, which may be another host, and from there to `next` on the host that was asked.
+ * @param again for whoever is signed in, and has been for too long.
+ */
+export type SignIn = (arrival: Arrival, status: 302 | 303, next: string, again: boolean) => Response;
