@@ -15,7 +15,7 @@ import type { ClientReader } from "./edge/client.ts";
 import type { CookieReader } from "./edge/cookies.ts";
 import type { AnswerOwn } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
-import { isBelow, parseTarget, placeOf, type Target, withoutPrefix } from "./edge/target.ts";
+import { applicationPath, isBelow, parseTarget, placeOf, type Target } from "./edge/target.ts";
 import type { CheckRequest } from "./forward-auth/check.ts";
 import type { ForwardAuth } from "./forward-auth/forward-auth.ts";
 import type { Identified } from "./identity/principal.ts";
@@ -56,9 +56,6 @@ export type Door = {
   check(request: Request, server: Server<TunnelData>): Awaitable<Response>;
 };
 
-/** Reaches the application with this prefix removed, for paths that Runegate answers itself at the root. */
-const PROXY_PREFIX = "/proxy";
-
 /** Anybody may send two cookies with every request, which must not fill the disk with lines about it. */
 const AMBIGUOUS_EVERY_MS = 60_000;
 
@@ -95,13 +92,6 @@ export function createDoor(settings: DoorSettings): Door {
     return response;
   }
 
-  /** Path as the application gets it; undefined if it would be one that no application gets. */
-  function applicationPath(path: string): string | undefined {
-    if (!isBelow(path, PROXY_PREFIX)) return withOneSlash(path);
-    const inner = withoutPrefix(path, PROXY_PREFIX);
-    return placeOf(inner) === "application" ? withOneSlash(inner) : undefined;
-  }
-
   /** @param otherwise for whoever shows nothing that could let them in. @throws {StoreUnavailable} */
   function toInline(
     arrival: Arrival,
@@ -136,9 +126,8 @@ export function createDoor(settings: DoorSettings): Door {
       // Where the application has a page of the same name, it is the application's for those who may see it.
       return claim(arrival.target) ? toRooms(arrival) : toInline(arrival, site, path, server, toRooms);
     }
-    const place = placeOf(path);
-    if (place === "own") return toRooms(arrival);
-    const inner = place === "application" ? applicationPath(path) : undefined;
+    if (placeOf(path) === "own") return toRooms(arrival);
+    const inner = applicationPath(path);
     return inner === undefined ? refuse(arrival, NOT_FOUND) : toInline(arrival, site, inner, server);
   }
 
@@ -198,11 +187,6 @@ export function createDoor(settings: DoorSettings): Door {
       return check === undefined ? failure(asked, NO_CHECK) : check(asked);
     },
   };
-}
-
-/** `fetch` folds leading slashes into one; done here, so that what is decided on is what the application receives. */
-function withOneSlash(path: string): string {
-  return path.startsWith("//") ? path.replace(/^\/+/, "/") : path;
 }
 
 const BAD_HOST = {

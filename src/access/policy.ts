@@ -1,6 +1,6 @@
 import { type Address, domainOf } from "../identity/address.ts";
 import type { AccessOptions } from "./options.ts";
-import { createGroupsOf, type Groups, includes, NOBODY, type People } from "./people.ts";
+import { ADMINS, createGroupsOf, type Groups, includes, NOBODY, type People } from "./people.ts";
 
 /** Which addresses may sign in, and stay signed in (CONTRACT section 4), and which groups they are in. */
 export type Policy = {
@@ -16,7 +16,7 @@ export function listedIn(options: Omit<AccessOptions, "routes">): People {
 }
 
 /**
- * @param routes who may use one of several applications may also sign in.
+ * @param routes who may use one of several applications may also sign in, and administrators may.
  */
 export function createPolicy(
   options: Omit<AccessOptions, "routes">,
@@ -37,7 +37,9 @@ export function createPolicy(
       listed.anyone ||
       listed.addresses.has(address) ||
       listed.domains.has(domainOf(address)) ||
-      (anyList && inList(address)),
+      (anyList && inList(address)) ||
+      // Not every group: one may be named to be kept out.
+      groupsOf(address).has(ADMINS),
     groupsOf,
   };
 }

@@ -1,5 +1,5 @@
 import { systemRandom } from "../clock.ts";
-import { loadOptions } from "../config/load.ts";
+import { loadAccess } from "../config/configuration.ts";
 import { EXIT } from "../exit.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import { backUp } from "../store/sqlite/backup.ts";
@@ -37,7 +37,7 @@ Example: runegate backup /var/backups/runegate-$(date +%F).db`,
 
   async run({ words: [file = ""] }, io) {
     if (file === "") throw new UsageError("backup takes one file.");
-    const { store } = loadOptions(io).options;
+    const { store } = loadAccess(io).options;
     if (store.kind !== "sqlite") return failed(io, NOT_HERE[store.kind]);
     try {
       const { bytes, schema, records } = backUp(store.path, file, systemRandom);

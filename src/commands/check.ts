@@ -7,11 +7,11 @@ import type { Io } from "../process/io.ts";
 import type { Command } from "./command.ts";
 import { kernelNote } from "./kernel-note.ts";
 import type { Probe, ProbeResult } from "./probe.ts";
-import { probeApplication } from "./probe-application.ts";
+import { probeApplications } from "./probe-application.ts";
 import { probeStore } from "./probe-store.ts";
 
 const PROBES: readonly Probe[] = [
-  { name: "application", run: ({ options }) => probeApplication(options) },
+  { name: "application", run: probeApplications },
   { name: "store", run: ({ options }) => probeStore(options.store) },
   {
     name: "mail",
@@ -36,11 +36,11 @@ export function createCheckCommand(
     summary: "validate the configuration and report",
     help: `Usage: runegate check [--online]
 
-Reads the whole configuration, email.toml included, and prints every problem
-and warning. The exit code is ${EXIT.done} if Runegate would start, ${EXIT.config} if not.
+Reads the whole configuration, email.toml and routes.toml included, and prints
+every problem and warning. The exit code is ${EXIT.done} if Runegate would start, ${EXIT.config} if not.
 
-  --online    also try to reach the application, the store and the mail server,
-              and whether the application answers to its public name; the exit
+  --online    also try to reach every target of every application, the store and
+              the mail server, and whether they answer to their public name; the exit
               code is ${EXIT.failed} if one of them does not answer, or refuses the name
 
 Example: runegate check --online`,
@@ -65,6 +65,8 @@ Example: runegate check --online`,
           ? "The configuration is good."
           : `The configuration is good, with ${count(remarks, "warning")}.`,
       );
+      const { routesFile } = configuration;
+      if (routesFile !== undefined) io.out(`It has ${count(routesFile.routes.length, "application")}.`);
       const note = kernelNote(configuration.options);
       if (note !== undefined) io.out(`note: ${note}`);
       const reached = values.online ? await runProbes(probes, configuration, io) : [];

@@ -1,5 +1,6 @@
+import { readAccess } from "../config/configuration.ts";
 import { EXAMPLES } from "../config/examples.ts";
-import { readOptions, type Sourced } from "../config/load.ts";
+import type { Sourced } from "../config/load.ts";
 import { ENV_FILE, OPTION_LIST } from "../config/options.ts";
 import { type Given, type Surroundings, SYSTEM } from "../config/surroundings.ts";
 import { EXIT } from "../exit.ts";
@@ -22,7 +23,7 @@ export function createConfigCommand(surroundings: Surroundings): Command<typeof 
     name: "config",
     summary: "print every option with its value, source and help",
     help: `Usage: runegate config [NAME] [--changed]
-       runegate config --example env|email
+       runegate config --example env|email|routes
 
 Prints every option, or the one of this name, with its value, where the value
 comes from, and what the option is for. Secrets are masked. Wrong values are
@@ -30,7 +31,7 @@ shown all the same, and then the exit code is ${EXIT.config}.
 
   --changed        only what is not left to its default
   --example NAME   print a file to start from instead: env for runegate.env,
-                   email for email.toml
+                   email for email.toml, routes for routes.toml
 
 Example: runegate config --example email > config/email.toml`,
 
@@ -45,7 +46,7 @@ Example: runegate config --example email > config/email.toml`,
         io.out(exampleOf(values.example));
         return EXIT.done;
       }
-      const { sources, problems, warnings } = readOptions(io, surroundings);
+      const { sources, problems, warnings } = readAccess(io, surroundings);
       const all = [envFileRow(io), ...OPTION_LIST.map(([key, option]) => optionRow(option, sources[key]))];
       const wanted = name === undefined ? all : [rowOf(name, all)];
       const rows = values.changed ? wanted.filter(({ source }) => !source.startsWith("default")) : wanted;

@@ -1,5 +1,5 @@
-import { createPolicy } from "../access/policy.ts";
-import { loadOptions } from "../config/load.ts";
+import { loadAccess } from "../config/configuration.ts";
+import { policyOf } from "../config/routes.ts";
 import { ControlError, connectControl } from "../control/client.ts";
 import { EXIT } from "../exit.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
@@ -25,10 +25,11 @@ Example: runegate link ada@example.org`,
 
   async run({ words: [name = ""] }, io) {
     const address = addressIn(name);
-    const { options } = loadOptions(io);
-    if (!createPolicy(options).allows(address)) {
-      const remedy =
-        "add it to RUNEGATE_ALLOWED_EMAILS or its domain to\nRUNEGATE_ALLOWED_DOMAINS, and restart Runegate.";
+    const { options, routesFile } = loadAccess(io);
+    if (!policyOf(options, routesFile).allows(address)) {
+      const where =
+        routesFile === undefined ? "" : ", or either to allow of a route in routes.toml or to a group there";
+      const remedy = `add it to RUNEGATE_ALLOWED_EMAILS or its domain to\nRUNEGATE_ALLOWED_DOMAINS${where}, and reload Runegate.`;
       return failed(io, `${address} may not sign in: ${remedy}`);
     }
     if (options.controlSocket === undefined)

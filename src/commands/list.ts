@@ -11,6 +11,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["token", async () => (await import("./token.ts")).token],
   ["send-email", async () => (await import("./send-email.ts")).sendEmail],
   ["sessions", async () => (await import("./sessions.ts")).sessions],
+  ["routes", async () => (await import("./routes.ts")).routes],
   ["users", async () => (await import("./users.ts")).users],
   ["backup", async () => (await import("./backup.ts")).backup],
   ["secrets", async () => (await import("./secrets.ts")).secrets],

@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
-import { loadOptions } from "../config/load.ts";
+import { loadAccess } from "../config/configuration.ts";
 import { ControlError, connectControl, type Operator } from "../control/client.ts";
 import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
+import type { StoreLocation } from "../store/location.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import { failed, type Outcome } from "./command.ts";
 
@@ -11,27 +12,36 @@ export const REACH_HELP = `Asks the running instance over its control socket (RU
 run it on the same machine, as root or as the service's user. If no instance
 runs here, it works on the store itself, where RUNEGATE_STORE is not memory.`;
 
-/** Does something as the operator, in the running instance if there is one here, on its store if there is not. */
-export async function operate(io: Io, work: (operator: Operator) => Promise<Outcome>): Promise<Outcome> {
-  const { options } = loadOptions(io);
+/**
+ * Does something as the operator, in the running instance if there is one here, on its store if there is not.
+ * @param fromConfiguration for what can be said of the configuration alone, where nothing is kept either.
+ */
+export async function operate(
+  io: Io,
+  work: (operator: Operator) => Promise<Outcome>,
+  fromConfiguration = false,
+): Promise<Outcome> {
+  const access = loadAccess(io);
+  const { store, controlSocket } = access.options;
+  const isKept = store.kind !== "memory" || fromConfiguration;
   try {
-    if (options.controlSocket !== undefined) {
+    if (controlSocket !== undefined) {
       try {
-        return await work(connectControl(options.controlSocket));
+        return await work(connectControl(controlSocket));
       } catch (error) {
-        if (!isNotRunning(error) || options.store.kind === "memory") throw error;
+        if (!isNotRunning(error) || !isKept) throw error;
       }
-    } else if (options.store.kind === "memory") {
+    } else if (!isKept) {
       return failed(io, "RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be reached.");
     }
     // Loaded before any rights are given up: the program's own files need not be the service's to read.
     const { withStore } = await import("../control/on-store.ts");
-    const { store } = options;
-    const onStore = () => withStore(options, io.err, work);
-    if (store.kind !== "sqlite") return await onStore();
+    const on = (location: StoreLocation) => withStore(access, location, io.err, work);
+    if (store.kind !== "sqlite") return await on(store);
     return await asOwnerOf(store.path, () => {
       // Made by whoever looks first, it would not be the service's.
-      if (existsSync(store.path)) return onStore();
+      if (existsSync(store.path)) return on(store);
+      if (fromConfiguration) return on({ kind: "memory" });
       throw new StoreUnavailable(`Nothing is kept yet: there is no ${store.path}.`);
     });
   } catch (error) {

@@ -1,20 +1,49 @@
+import type { TargetTls } from "../access/route.ts";
+import type { Access } from "../config/configuration.ts";
 import type { Options } from "../config/options.ts";
+import { routesOf } from "../config/routes.ts";
 import { ROOT_PATHS } from "../edge/root-paths.ts";
 import { isBelow } from "../edge/target.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import { createToUpstream } from "../proxy/headers.ts";
 import { NOTHING_TOLD } from "../proxy/telling.ts";
+import { fetchTls } from "../proxy/upstream.ts";
 import { originOf, translateLocation, type UpstreamName, upstreamName } from "../proxy/upstream-name.ts";
 import type { ProbeResult } from "./probe.ts";
 import { probeTarget } from "./probe-target.ts";
 
+/** Every target of every application; where there are several, each line says which it is about. */
+export async function probeApplications({ options, routesFile }: Access): Promise<ProbeResult> {
+  const { origin } = new URL(options.baseUrl);
+  const asked = routesOf(options, routesFile).flatMap((route) =>
+    route.targets.map(async (target): Promise<ProbeResult> => {
+      const inner = route.stripPath || route.path === "/" ? "/" : `${route.path}/`;
+      const probed = await probeApplication({
+        ...{ ...route, rootPaths: options.rootPaths, target: target.address, path: target.basePath + inner },
+        baseUrl: route.host === undefined ? options.baseUrl : withHost(origin, route.host),
+      });
+      if (routesFile === undefined) return probed;
+      return { ok: probed.ok, lines: probed.lines.map((line) => `${route.name}: ${line}`) };
+    }),
+  );
+  const results = await Promise.all(asked);
+  return { ok: results.every(({ ok }) => ok), lines: results.flatMap(({ lines }) => lines) };
+}
+
+/** @param host a route's; of a wildcard, one of its names. */
+function withHost(origin: string, host: string): string {
+  const url = new URL(origin);
+  url.hostname = host.replace("*", "www");
+  return url.origin;
+}
+
 /**
- * Asks the application for `/` as Runegate would for somebody who is signed in, and says what would keep its users out: a name
+ * Asks the application for its first page as Runegate would for somebody who is signed in, and says what would keep its users out: a name
  * that it does not know, or a redirect that comes back to Runegate. It is told of nobody, so no account is made for anybody.
  */
 export async function probeApplication(options: ProbedOptions): Promise<ProbeResult> {
-  const reached = await probeTarget(options.target, options.connectTimeout);
+  const reached = await probeTarget(options.target, options.connectTimeout, options.tls);
   if (!reached.ok) return reached;
   const name = upstreamName(options);
   let answer: Answer;
@@ -22,18 +51,27 @@ export async function probeApplication(options: ProbedOptions): Promise<ProbeRes
     answer = await ask(options, name);
     const lines = [
       ...reached.lines,
-      `GET / for ${hostOf(options, name)} is answered with ${inWords(answer)}.`,
+      `GET ${pathOf(options)} for ${hostOf(options, name)} is answered with ${inWords(answer)}.`,
     ];
     if (answer.status === 400 || answer.status === 403 || answer.status === 421) {
       return await aboutRefusal(options, name, answer, lines);
     }
     return { ok: true, lines: [...lines, ...aboutRedirect(options, answer.path)] };
   } catch (error) {
-    return { ok: false, lines: [...reached.lines, `GET / is not answered: ${messageOf(error)}`] };
+    return {
+      ok: false,
+      lines: [...reached.lines, `GET ${pathOf(options)} is not answered: ${messageOf(error)}`],
+    };
   }
 }
 
-type ProbedOptions = Pick<Options, "baseUrl" | "connectTimeout" | "hostHeader" | "rootPaths" | "target">;
+type ProbedOptions = Pick<Options, "baseUrl" | "connectTimeout" | "hostHeader" | "rootPaths" | "target"> & {
+  readonly tls?: TargetTls | undefined;
+  /** What is asked for; `/` unless it says something else. */
+  readonly path?: string;
+};
+
+const pathOf = ({ path = "/" }: ProbedOptions) => path;
 
 /** `path` is where a redirect leads on the public origin, without its query, which may hold a secret. */
 type Answer = { readonly status: number; readonly path: string | undefined };
@@ -55,20 +93,21 @@ async function ask(options: ProbedOptions, name: UpstreamName | undefined): Prom
     ipIsCertain: true,
   } as const;
   const asked = { accept: "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
-  const response = await fetch(`${originOf(target)}/`, {
+  const response = await fetch(originOf(target) + pathOf(options), {
     headers: createToUpstream(name, NOTHING_TOLD)(asked, { client, cookie: undefined, principal: undefined }),
     redirect: "manual",
     decompress: false,
     proxy: false,
     signal: AbortSignal.timeout(connectTimeout),
     ...(target.kind === "unix" ? { unix: target.path } : {}),
+    ...(options.tls === undefined ? {} : { tls: fetchTls(options.tls) }),
   } as RequestInit);
   await response.body?.cancel();
   const { status, headers } = response;
   const location = status >= 300 && status <= 399 ? headers.get("location") : null;
   if (location === null) return { status, path: undefined };
   const translated = name === undefined ? undefined : translateLocation(location, name);
-  const to = URL.parse(translated ?? location, `${baseUrl}/`);
+  const to = URL.parse(translated ?? location, baseUrl + pathOf(options));
   return { status, path: to?.origin === baseUrl ? to.pathname : undefined };
 }
 
@@ -87,7 +126,7 @@ async function aboutRefusal(
         ok: false,
         lines: [
           ...lines,
-          `GET / for ${target.host} is answered with ${inWords(again)}: it refuses the other name.`,
+          `GET ${pathOf(options)} for ${target.host} is answered with ${inWords(again)}: it refuses the other name.`,
           "Set RUNEGATE_HOST_HEADER=target, or make the name known to the application.",
         ],
       };

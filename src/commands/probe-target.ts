@@ -1,19 +1,22 @@
 import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import type { TargetTls } from "../access/route.ts";
 import type { TargetAddress } from "../net/endpoint.ts";
 import { formatDuration } from "../option/values.ts";
 
 /**
  * Opens a connection to the application, TLS handshake included, and closes it again without a request.
  * @param timeout milliseconds for the whole attempt.
+ * @param tls how the two prove themselves, where that is said.
  */
 export async function probeTarget(
   target: TargetAddress,
   timeout: number,
+  tls?: TargetTls,
 ): Promise<{ ok: boolean; lines: string[] }> {
   const where = target.kind === "unix" ? `unix:${target.path}` : target.origin;
   const { promise, resolve } = Promise.withResolvers<{ ok: boolean; lines: string[] }>();
-  const socket = open(target);
+  const socket = open(target, tls);
   const timer = setTimeout(
     () =>
       resolve({ ok: false, lines: [`${where} did not answer within ${formatDuration(timeout)}.`, ADVICE] }),
@@ -34,14 +37,20 @@ export async function probeTarget(
   }
 }
 
-const ADVICE = "Check that the application is running and that RUNEGATE_TARGET_SERVICE names its address.";
+const ADVICE =
+  "Check that the application is running, and its address: RUNEGATE_TARGET_SERVICE, or target in routes.toml.";
 
-function open(target: TargetAddress): Socket {
+function open(target: TargetAddress, tls: TargetTls | undefined): Socket {
   if (target.kind === "unix") return connect({ path: target.path });
   const { hostname, port } = target;
   if (!target.tls) return connect({ host: hostname, port });
   // An IP address is no server name (RFC 6066 §3).
-  return connectTls({ host: hostname, port, ...(isIP(hostname) === 0 ? { servername: hostname } : {}) });
+  const servername = tls?.serverName ?? (isIP(hostname) === 0 ? hostname : undefined);
+  return connectTls({
+    ...{ host: hostname, port, ca: tls?.ca, cert: tls?.clientCert, key: tls?.clientKey },
+    rejectUnauthorized: tls?.verify ?? true,
+    ...(servername === undefined ? {} : { servername }),
+  });
 }
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { systemClock } from "../clock.ts";
-import { loadOptions } from "../config/load.ts";
+import { loadAccess } from "../config/configuration.ts";
 import { EXIT } from "../exit.ts";
 import { identityProblem } from "../identity-token/explain.ts";
 import { IDENTITY_TYP } from "../identity-token/token.ts";
@@ -36,7 +36,7 @@ Exit codes: ${EXIT.done} accepted, ${EXIT.failed} not accepted.`,
     for (const [name, part] of Object.entries(parts)) {
       io.out(`${name}: ${typeof part === "string" ? part : JSON.stringify(part, undefined, 2)}`);
     }
-    const { options } = loadOptions(io);
+    const { options } = loadAccess(io);
     const keys = createKeys(options);
     const typ = typOf(text);
     if (typ === IDENTITY_TYP) {

@@ -11,10 +11,14 @@ import { type Given, type Surroundings, SYSTEM } from "./surroundings.ts";
 
 /** Options, `email.toml` and `routes.toml` together: what a gateway needs to start. */
 
-export type Configuration = {
-  readonly options: Options;
+export type Configuration = Access & {
   /** Undefined in development without an `email.toml`: mail then goes to the mailbox. */
   readonly email: EmailConfig | undefined;
+};
+
+/** The same without mail: who may use which application, for the command line. */
+export type Access = {
+  readonly options: Options;
   /** Undefined where there is none, and so one application, the options'. */
   readonly routesFile: RoutesFile | undefined;
   readonly warnings: readonly Finding[];
@@ -26,23 +30,48 @@ export type Configuration = {
  * @throws {ConfigError} with all problems of options and both files in one report.
  */
 export function loadConfiguration(given: Given, surroundings: Surroundings = SYSTEM): Configuration {
+  const access = readAccess(given, surroundings);
+  const email = readEmail(access.options, surroundings);
+  const problems = [...access.problems, ...email.problems, ...mailProblems(access.options, email)];
+  return { ...whole({ ...access, problems }, email.warnings), email: email.config };
+}
+
+/**
+ * Loads the options and `routes.toml`. Mail that is set up wrong is no reason not to revoke a session.
+ * @throws {ConfigError} with all problems of both.
+ */
+export function loadAccess(given: Given, surroundings: Surroundings = SYSTEM): Access {
+  return whole(readAccess(given, surroundings));
+}
+
+/** As {@link Access}, before anything is decided about the problems. `options` has the good values only. */
+export type ReadAccess = Omit<Access, "options"> & {
+  readonly options: Partial<Options>;
+  readonly problems: readonly Finding[];
+};
+
+/** Reads what can be read and reports the rest; for showing a configuration that may be broken. */
+export function readAccess(given: Given, surroundings: Surroundings = SYSTEM): ReadAccess {
   const { options, problems, warnings, sources } = readOptions(given, surroundings);
-  const email = readEmail(options, surroundings);
   const routes = readRoutes(options, sources, surroundings);
   // Where a file says who may use what, the options need not.
-  const others =
-    routes.file === undefined ? problems : problems.filter(({ problem }) => problem !== NOBODY_MAY);
-  const allProblems = [...others, ...email.problems, ...mailProblems(options, email), ...routes.problems];
-  const allWarnings = [...warnings, ...email.warnings, ...routes.warnings];
-  if (allProblems.length > 0) throw new ConfigError(allProblems, allWarnings);
-  // No problem means that every option was read; see `loadOptions`.
+  const isSaid = routes.file !== undefined || routes.problems.length > 0;
+  const needless = ({ problem }: Finding) => isSaid && problem === NOBODY_MAY;
   return {
-    options: options as Options,
-    email: email.config,
+    options,
     routesFile: routes.file,
-    warnings: allWarnings,
+    problems: [...problems.filter((one) => !needless(one)), ...routes.problems],
+    warnings: [...warnings.filter((one) => !needless(one)), ...routes.warnings],
     sources,
   };
+}
+
+/** @throws {ConfigError} */
+function whole({ problems, ...access }: ReadAccess, more: readonly Finding[] = []): Access {
+  const warnings = [...access.warnings, ...more];
+  if (problems.length > 0) throw new ConfigError(problems, warnings);
+  // No problem means that every option was read; see `loadOptions`.
+  return { ...access, options: access.options as Options, warnings };
 }
 
 /** Mail that is kept in the mailbox reaches nobody who is not at this machine, and whoever is there could read it. */

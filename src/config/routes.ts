@@ -1,4 +1,4 @@
-import { listedIn } from "../access/policy.ts";
+import { createPolicy, listedIn, type Policy } from "../access/policy.ts";
 import type { IdentityFact, Route, TargetTls } from "../access/route.ts";
 import { ROUTES_TABLE, type RouteEntry, type RoutesFile } from "../access/routes-file.ts";
 import { isPrivate } from "../net/ip.ts";
@@ -113,6 +113,11 @@ export type RouteOptions = Pick<Options, (typeof ROUTE_OPTIONS)[number]>;
 /** The applications: those of the file or, without one, the one of the options, which is there by whatever name it is asked. */
 export function routesOf(options: RouteOptions, file: RoutesFile | undefined): readonly Route[] {
   return file === undefined ? [onlyRoute(options)] : file.routes.map((entry) => routeOf(entry, options));
+}
+
+/** Who may sign in: whom the options list, and whom a route names. */
+export function policyOf(options: RouteOptions, file: RoutesFile | undefined): Policy {
+  return createPolicy(options, file?.groups, routesOf(options, file));
 }
 
 function routeOf(entry: RouteEntry, options: RouteOptions): Route {

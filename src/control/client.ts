@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
+import type { ListedApplication } from "../applications/api.ts";
 import { API_PREFIX } from "../edge/target.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -28,6 +29,11 @@ export type Operator = {
   revoke(which: Revocation): Promise<number>;
   /** @returns a login link. */
   link(email: string): Promise<string>;
+  routes(): Promise<ListedApplication[]>;
+  /** Closes an application for maintenance. @param message what visitors are told; undefined for the usual. */
+  close(route: string, message: string | undefined): Promise<void>;
+  /** Opens it again. */
+  open(route: string): Promise<void>;
 };
 
 export type Revocation =
@@ -91,6 +97,14 @@ export function createOperator(send: Send): Operator {
       const query = new URLSearchParams("all" in which ? { all: "true" } : which);
       return (await ask<{ revoked: number }>("DELETE", `/sessions?${query}`))?.revoked ?? 0;
     },
+    routes: () => list<ListedApplication>("/routes"),
+    close: async (route, message) =>
+      void (await ask(
+        "PUT",
+        `/routes/${encodeURIComponent(route)}/closed`,
+        message === undefined ? {} : { message },
+      )),
+    open: async (route) => void (await ask("DELETE", `/routes/${encodeURIComponent(route)}/closed`)),
     link: async (email) => (await ask<{ link: string }>("POST", "/links", { email }))?.link ?? "",
   };
 }

@@ -49,6 +49,18 @@ export function placeOf(path: string): Place {
   return isBelow(plainest(path).toLowerCase(), OWN_PREFIX) ? "disguised" : "application";
 }
 
+/** Reaches the application with this prefix removed, for paths that Runegate answers itself at the root. */
+const PROXY_PREFIX = "/proxy";
+
+/** Path as applications are asked for it; undefined if it is one that none gets. */
+export function applicationPath(path: string): string | undefined {
+  if (placeOf(path) !== "application") return undefined;
+  const inner = isBelow(path, PROXY_PREFIX) ? withoutPrefix(path, PROXY_PREFIX) : path;
+  if (inner !== path && placeOf(inner) !== "application") return undefined;
+  // `fetch` folds leading slashes into one; done here, so that what is decided on is what the application receives.
+  return inner.startsWith("//") ? inner.replace(/^\/+/, "/") : inner;
+}
+
 /**
  * Whether a path has one reading only, whatever the server behind us decodes: what is decided by paths (which of several
  * applications, what is public) goes by such paths alone, so that an odd spelling never gains anything.

@@ -64,7 +64,7 @@ const LONGEST_WAIT_MS = 30_000;
 export function createUpstream(settings: UpstreamSettings): Upstream {
   const { connectTimeout } = settings;
   const { address: target, basePath } = settings.target;
-  const tls = settings.tls && tlsOf(settings.tls);
+  const tls = settings.tls && fetchTls(settings.tls);
   /**
    * `fetch` does not tell when it is connected. An exchange that has waited for half the time a connection may take
    * makes a connection of its own to see whether the server takes any; one such probe serves all that wait.
@@ -152,7 +152,14 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
   };
 }
 
-function tlsOf({ ca, serverName, clientCert, clientKey, verify }: TargetTls): BunFetchRequestInitTLS {
+/** As `fetch` and `WebSocket` take it. */
+export function fetchTls({
+  ca,
+  serverName,
+  clientCert,
+  clientKey,
+  verify,
+}: TargetTls): BunFetchRequestInitTLS {
   return {
     rejectUnauthorized: verify,
     ...(ca === undefined ? {} : { ca }),

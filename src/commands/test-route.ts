@@ -1,0 +1,78 @@
+import { decide } from "../access/decision.ts";
+import { explain } from "../access/explain.ts";
+import { createRoutes, routeFor } from "../access/routes.ts";
+import { systemClock } from "../clock.ts";
+import { loadAccess } from "../config/configuration.ts";
+import { policyOf, routesOf } from "../config/routes.ts";
+import { ROOT_PATHS } from "../edge/root-paths.ts";
+import { applicationPath, placeOf } from "../edge/target.ts";
+import { EXIT } from "../exit.ts";
+import type { Address } from "../identity/address.ts";
+import type { Principal } from "../identity/principal.ts";
+import type { Io } from "../process/io.ts";
+import { type Outcome, UsageError } from "./command.ts";
+import { addressIn } from "./link.ts";
+
+/** `runegate routes test`: what would become of a request, and why, in a sentence. */
+
+type Answer = {
+  readonly route: string | null;
+  readonly verdict: "allow" | "challenge" | "refuse" | "own" | "unknown_host" | "not_found";
+  readonly why: string;
+};
+
+type Asked = { readonly as?: string; readonly method?: string };
+
+/** @throws {UsageError} if it is no URL, or no address. */
+export async function testRoute(written: string, asked: Asked, io: Io): Promise<Outcome> {
+  const url = urlIn(written);
+  const email = asked.as === undefined ? undefined : addressIn(asked.as);
+  const access = loadAccess(io);
+  const { options, routesFile } = access;
+  const routes = createRoutes(routesOf(options, routesFile), options.baseUrl);
+  const site = routes.siteOf(url.host);
+  const path = applicationPath(url.pathname);
+  const route = site && path !== undefined ? routeFor(site, path) : undefined;
+  const policy = policyOf(options, routesFile);
+  const answer = ((): Answer => {
+    const nowhere = (verdict: Answer["verdict"], why: string): Answer => ({ route: null, verdict, why });
+    if (site === undefined) return nowhere("unknown_host", `No application is at ${url.host}.`);
+    const isRoot = options.rootPaths !== false && ROOT_PATHS.some((root) => root === url.pathname);
+    if (placeOf(url.pathname) === "own" || (isRoot && (options.rootPaths === true || email === undefined)))
+      return nowhere("own", "This is one of Runegate's own pages.");
+    if (route === undefined || path === undefined)
+      return nowhere("not_found", "No application has this path.");
+    if (email !== undefined && !policy.allows(email))
+      return { route: route.name, verdict: "refuse", why: "They may not sign in: nothing names them." };
+    const question = {
+      ...{ route, path, originAllowed: true, preflight: false },
+      who: email && somebody(email, policy.groupsOf(email)),
+      method: (asked.method ?? "GET").toUpperCase(),
+      upgrade: url.protocol.startsWith("ws"),
+      closed: route.maintenance !== undefined,
+      now: systemClock.now(),
+    };
+    const verdict = decide(question);
+    return { route: route.name, verdict: verdict.verdict, why: explain(question, verdict) };
+  })();
+  io.out(answer.route === null ? answer.why : `${answer.route}: ${IN_WORDS[answer.verdict]}. ${answer.why}`);
+  const allowed = answer.verdict === "allow" || answer.verdict === "own";
+  return { code: allowed ? EXIT.done : EXIT.failed, data: { allowed, ...answer } };
+}
+
+const IN_WORDS: Readonly<Record<string, string>> = {
+  allow: "allowed",
+  challenge: "has to sign in",
+  refuse: "refused",
+};
+
+/** Who has just signed in. */
+function somebody(email: Address, groups: ReadonlySet<string>): Principal {
+  return { subject: { email }, groups, proof: { kind: "session", id: "" }, provenAt: systemClock.now() };
+}
+
+function urlIn(written: string): URL {
+  const url = URL.parse(written);
+  if (url !== null && /^(?:https?|wss?):$/.test(url.protocol)) return url;
+  throw new UsageError(`${JSON.stringify(written)} is no URL such as https://app.example.org/lab.`);
+}
