@@ -90,11 +90,8 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const rootPaths = rootPathsOf(rooms, options.rootPaths);
   const mayStay: MayGoOn = (principal, name) => {
     const route = house.routes.all.find((one) => one.name === name);
-    const { subject } = principal;
-    // As they are now: a reload may have changed them.
-    const groups = "email" in subject ? house.policy.groupsOf(subject.email) : principal.groups;
     const closed = route !== undefined && house.closures.textOf(route) !== undefined;
-    return mayGoOn(route, { ...principal, groups }, closed, clock.now());
+    return mayGoOn(route, principal, closed, clock.now());
   };
   const live = settings.live ?? createLiveConnections(authenticators, mayStay, clock, loggers("session"));
   const admit = createAdmit(authenticators);

@@ -58,6 +58,10 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const sessions = createSessions({
     ...options,
     keys,
+    leastRest: routes.all.reduce<number | undefined>(
+      (least, { idle }) => (idle === undefined || (least !== undefined && least < idle) ? least : idle),
+      undefined,
+    ),
     store: stores,
     policy,
     audit,

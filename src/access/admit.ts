@@ -23,11 +23,11 @@ export type Authenticator = {
    */
   authenticate(shown: Credentials): Awaitable<Principal | "refused" | undefined>;
   /**
-   * Whether a proof is still good, for what it opened.
+   * Who holds a proof, as they are now, for what it opened; undefined once it is no longer good.
    * @param used whether its user did something meanwhile.
    * @throws {StoreUnavailable}
    */
-  alive(id: string, used: boolean): Awaitable<boolean>;
+  alive(id: string, used: boolean): Awaitable<Principal | undefined>;
   /** Tells of proofs that end by an order, as soon as this process learns of it. Called once in the life of a process. */
   onEnded(listener: (id: string) => void): void;
 };

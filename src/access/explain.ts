@@ -9,7 +9,7 @@ export function explain(question: Question, verdict: Verdict): string {
   if (verdict.verdict === "challenge") {
     if (verdict.refused) return "What was shown as proof is worth nothing.";
     if (verdict.again)
-      return "They signed in too long ago for this route (max_age), and have to do so again.";
+      return "They signed in, or did something last, too long ago for this route (max_age, idle), and have to sign in again.";
     return "They are not signed in, and nothing makes this open to everybody.";
   }
   if (verdict.verdict === "refuse") {

@@ -47,7 +47,8 @@ export type LiveConnection = {
 
 /** What is open of one proof. */
 type Open = {
-  readonly connections: Map<LiveConnection, { readonly principal: Principal; readonly route: string }>;
+  /** Each with the name of the application that it leads to. */
+  readonly connections: Map<LiveConnection, string>;
   /** When the store last said that the proof is good, on the monotonic clock. */
   answeredAt: number;
 };
@@ -119,10 +120,11 @@ export function createLiveConnections(
     const colon = key.indexOf(":");
     const authenticator = byKind.get(key.slice(0, colon));
     try {
-      const isAlive = (await authenticator?.alive(key.slice(colon + 1), used)) ?? false;
-      if (!isAlive) close(key, "session_ended");
+      const principal = await authenticator?.alive(key.slice(colon + 1), used);
       // An application may have been closed to them, or want them to sign in again.
-      const lost = [...one.connections].filter(([, { principal, route }]) => !mayGoOn(principal, route));
+      const lost = [...one.connections].filter(
+        ([, route]) => principal === undefined || !mayGoOn(principal, route),
+      );
       const closing = new Set(lost.map(([connection]) => connection));
       if (closing.size > 0) close(key, "session_ended", (connection) => closing.has(connection));
       one.answeredAt = clock.monotonic();
@@ -144,7 +146,7 @@ export function createLiveConnections(
         one = { connections: new Map(), answeredAt: clock.monotonic() };
         open.set(key, one);
       }
-      one.connections.set(connection, { principal, route });
+      one.connections.set(connection, route);
       size++;
       return () => remove(key, connection);
     },

@@ -29,7 +29,7 @@ export type Route = {
   readonly corsPreflight: boolean;
   /** Milliseconds since signing in, after which it has to be done again for this route. */
   readonly maxAge: number | undefined;
-  /** Milliseconds since last use. */
+  /** The same for milliseconds in which the session was not used, whenever that was. */
   readonly idle: number | undefined;
   /** Which proofs count here; undefined for all there are. */
   readonly proofs: ReadonlySet<Proof["kind"]> | undefined;
@@ -64,9 +64,12 @@ export type Route = {
   readonly hidden: boolean;
 };
 
-/** Whether they signed in too long ago for it. @param now wall clock, in milliseconds. */
-export function isTooOld({ maxAge }: Route, { provenAt }: Principal, now: number): boolean {
-  return maxAge !== undefined && now - provenAt >= maxAge;
+/**
+ * Whether it takes a new sign-in: the last one is too long ago, or its session has been left alone for too long since.
+ * @param now wall clock, in milliseconds.
+ */
+export function isTooOld({ maxAge, idle }: Route, { provenAt, rested = 0 }: Principal, now: number): boolean {
+  return (maxAge !== undefined && now - provenAt >= maxAge) || (idle !== undefined && rested >= idle);
 }
 
 export type IdentityFact = "user" | "email" | "groups" | "name";

@@ -154,7 +154,7 @@ const ROUTE_KEYS = {
     name: "idle",
     parse: plain(duration("s", 5 * MINUTE, 365 * DAY)),
     example: "1h",
-    help: "The same, after the last use. Shorter than `RUNEGATE_SESSION_IDLE`.",
+    help: "The same, once the session has not been used for so long, here or elsewhere, to within a minute. Shorter than `RUNEGATE_SESSION_IDLE`.",
     optional: true,
   },
   apiKeys: {

@@ -70,6 +70,13 @@ export function parseRoutes(text: string, path: string, options: RouteOptions): 
     if (route.allow?.anyone === false && !namesAnybody(route)) {
       problems.push(about(at, "is open to nobody", `Add allow, or set ${OPTIONS.allowedEmails.name}.`));
     }
+    // The shorter one holds, and nobody gets in who should not: no reason not to start.
+    if (route.idle !== undefined && route.idle > options.sessionIdle) {
+      const remedy = `Shorten it, or set ${OPTIONS.sessionIdle.name} to more.`;
+      remarks.push(
+        about(at, `has an idle longer than ${OPTIONS.sessionIdle.name}, which ends sessions before`, remedy),
+      );
+    }
     if (route.tls?.verify === false) {
       if (route.targets.every(({ address }) => address.kind === "tcp" && isNear(address.hostname))) {
         remarks.push(
@@ -107,6 +114,7 @@ export const ROUTE_OPTIONS = [
   "allowedEmails",
   "allowedDomains",
   "allowAnyEmail",
+  "sessionIdle",
 ] as const satisfies readonly (keyof Options)[];
 export type RouteOptions = Pick<Options, (typeof ROUTE_OPTIONS)[number]>;
 

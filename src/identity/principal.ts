@@ -20,6 +20,8 @@ export type Principal = {
   readonly provenAt: number;
   /** The operator who acts in their name. */
   readonly actor?: Address;
+  /** Longest time since then, up to now, in which they did nothing, in milliseconds; undefined where that does not count. */
+  readonly rested?: number;
 };
 
 export const NO_GROUPS: ReadonlySet<string> = new Set();

@@ -10,6 +10,11 @@ export type SessionRecord = {
   readonly expiresAt: number;
   /** Last use; written at most once a minute. */
   readonly seenAt: number;
+  /**
+   * The longest time between two uses, in milliseconds, where that is long enough for some application to ask for a new
+   * sign-in; else 0.
+   */
+  readonly rested: number;
   /** Where it was made from, for the list an operator reads. */
   readonly ip: string;
   readonly userAgent: string;
@@ -18,17 +23,20 @@ export type SessionRecord = {
 };
 
 /** As the store keeps it, which knows id and end by itself. */
-export type KeptSession = Omit<SessionRecord, "id" | "expiresAt">;
+export type KeptSession = Omit<SessionRecord, "id" | "expiresAt" | "rested"> & {
+  /** Absent in records of an older version. */
+  readonly rested?: number;
+};
 
 export const SESSIONS: Kind<KeptSession> = { name: "session", by: ["email"], cached: true };
 
 /** Undefined for what has another form: somebody else has written it. */
 export function readSession({ id, expiresAt, record }: Seen<KeptSession>): SessionRecord | undefined {
-  const { email, createdAt, seenAt, ip, userAgent, seal } = record;
-  if (!isTime(createdAt) || !isTime(seenAt) || !isTime(expiresAt)) return undefined;
+  const { email, createdAt, seenAt, rested = 0, ip, userAgent, seal } = record;
+  if (!isTime(createdAt) || !isTime(seenAt) || !isTime(expiresAt) || !isTime(rested)) return undefined;
   if (typeof email !== "string" || typeof seal !== "string") return undefined;
   if (typeof ip !== "string" || typeof userAgent !== "string") return undefined;
-  return { id, email, createdAt, expiresAt, seenAt, ip, userAgent, seal };
+  return { id, email, createdAt, expiresAt, seenAt, rested, ip, userAgent, seal };
 }
 
 export function keptOf({ id: _, expiresAt: __, ...kept }: SessionRecord): KeptSession {

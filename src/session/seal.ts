@@ -5,7 +5,7 @@ import type { SessionRecord } from "./record.ts";
  * Seals on session records: a store is asked who is signed in, and whoever can write to it must not be able to answer.
  *
  * A seal is `seenAt.MAC`. The MAC (HMAC-SHA256 under a key of its own) covers everything that decides: id, address, beginning,
- * absolute end and last use. The last use counts as it is in the seal: who moves it in the store alone prolongs nothing, and
+ * absolute end, last use and longest rest. The last use counts as it is in the seal: who moves it in the store alone prolongs nothing, and
  * an older Runegate, which moves it there alone, breaks no seal. What was checked is remembered, with all that it covers.
  *
  * What remains: whoever can write to the store and has the cookie of a session that was ended can put its record back as it
@@ -15,8 +15,8 @@ export type Seals = {
   seal(record: Unsealed): SessionRecord;
   /** The record as it was sealed; undefined for one that was not, or has been changed. */
   open(record: SessionRecord): SessionRecord | undefined;
-  /** The record, used at another time. It stays under its key, for instances that know no other yet. */
-  renew(record: SessionRecord, seenAt: number): SessionRecord;
+  /** The record, used at another time, after it may have rested for longer than before. It stays under its key, for instances that know no other yet. */
+  renew(record: SessionRecord, seenAt: number, rested: number): SessionRecord;
   /** A note for the store to keep that nobody else can write. */
   sign(note: string): string;
   /** What was signed; undefined for anything else. */
@@ -66,7 +66,8 @@ export function createSeals({ current, previous }: KeyPair): Seals {
       return seenAt === record.seenAt ? record : { ...record, seenAt };
     },
 
-    renew: (record, seenAt) => sealWith(keyOfRecord(record) ?? issuing, record, seenAt),
+    renew: (record, seenAt, rested) =>
+      sealWith(keyOfRecord(record) ?? issuing, { ...record, rested }, seenAt),
 
     sign: (note) => signWith(issuing, note, noteText(note)),
     verify: (signed) =>
@@ -77,12 +78,20 @@ export function createSeals({ current, previous }: KeyPair): Seals {
 /** Whether the same was sealed under one id: of what a seal covers, the last use is in the seal itself. */
 function sealsTheSame(known: SessionRecord | undefined, record: SessionRecord): boolean {
   if (known?.email !== record.email || known.seal !== record.seal) return false;
-  return known.createdAt === record.createdAt && known.expiresAt === record.expiresAt;
+  return (
+    known.createdAt === record.createdAt &&
+    known.expiresAt === record.expiresAt &&
+    known.rested === record.rested
+  );
 }
 
-/** Read from the left it can only be one record: numbers have no blanks, and the id is as long as is said before it. */
-function recordText({ id, email, createdAt, expiresAt }: Unsealed, seenAt: number): string {
-  return `${createdAt} ${expiresAt} ${seenAt} ${id.length} ${id}${email}`;
+/**
+ * Read from the left it can only be one record: numbers have no blanks, and the id is as long as is said before it. Without a
+ * rest worth keeping, as an older Runegate reads it.
+ */
+function recordText({ id, email, createdAt, expiresAt, rested }: Unsealed, seenAt: number): string {
+  const rest = rested === 0 ? "" : `+${rested}`;
+  return `${createdAt} ${expiresAt} ${seenAt}${rest} ${id.length} ${id}${email}`;
 }
 
 /** No record's text begins so. */

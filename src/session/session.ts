@@ -42,8 +42,8 @@ export type Sessions = {
   adopt(): Promise<void>;
   /** Whether what an older version leaves in the store is still taken over. @throws {StoreUnavailable} */
   adopts(): Promise<boolean>;
-  /** Whether the session with this id is still good; marks it used when `used`. */
-  alive(id: string, used: boolean): Promise<boolean>;
+  /** Whose the session with this id is, if it is still good; marks it used when `used`. */
+  alive(id: string, used: boolean): Promise<Principal | undefined>;
   /** Tells of every session that is ended, as soon as the store tells of it (`store/records.ts`). */
   onEnded(listener: (id: string) => void): void;
 };
@@ -57,6 +57,8 @@ export type Found = {
 };
 
 export type SessionSettings = Pick<SessionOptions, "sessionTtl" | "sessionIdle"> & {
+  /** Rests as long as this are kept in mind, in milliseconds; undefined where no application asks for them. */
+  readonly leastRest: number | undefined;
   readonly keys: Keys;
   readonly store: RecordStore;
   readonly policy: Policy;
@@ -87,6 +89,7 @@ export function createSessions(settings: SessionSettings): Sessions {
   const seals = createSeals(settings.keys.for("session record", "session"));
   const hostCookies = createHostCookies(settings.keys.for("session on a host", "session"));
   const adoption = createAdoption({ store, seals, clock, log });
+  const { leastRest = Number.POSITIVE_INFINITY } = settings;
   const touchEvery = Math.min(TOUCH_EVERY_MS, settings.sessionIdle / 2);
 
   // Copied for each cookie: setting the key up costs as much as the rest.
@@ -139,7 +142,8 @@ export function createSessions(settings: SessionSettings): Sessions {
   function noteUse(kept: Seen<KeptSession>, record: SessionRecord, now: number): boolean {
     const due = now - record.seenAt >= touchEvery;
     if (due) {
-      const used = keptOf(seals.renew(record, now));
+      const rested = restOf(record, now);
+      const used = keptOf(seals.renew(record, now, rested >= leastRest ? rested : record.rested));
       void (async () => records.replace(kept, used, "light"))().catch(() => {});
     }
     return due;
@@ -153,6 +157,22 @@ export function createSessions(settings: SessionSettings): Sessions {
     if (record !== undefined) return record;
     if (read.seal !== "") return retire(read, "broken_seal");
     return adoption.adopt(kept, read).then((adopted) => adopted ?? retire(read, "broken_seal"));
+  }
+
+  /** Told by each rest that ever was: a request that is refused for it may count as use, and opens nothing to the next. */
+  function restOf({ rested, seenAt }: SessionRecord, now: number): number {
+    return Math.max(rested, now - seenAt);
+  }
+
+  function principalOf(record: SessionRecord, now: number): Found["principal"] {
+    const email = record.email as Address;
+    return {
+      subject: { email },
+      groups: policy.groupsOf(email),
+      proof: { kind: "session", id: record.id },
+      provenAt: record.createdAt,
+      rested: restOf(record, now),
+    };
   }
 
   /** Both clocks, and the allow-list. */
@@ -175,12 +195,7 @@ export function createSessions(settings: SessionSettings): Sessions {
     if (record === undefined || !mayGoOn(record, now)) return undefined;
     const touched = noteUse(kept, record, now);
     return {
-      principal: {
-        subject: { email: record.email as Address },
-        groups: policy.groupsOf(record.email as Address),
-        proof: { kind: "session", id: record.id },
-        provenAt: record.createdAt,
-      },
+      principal: principalOf(record, now),
       record,
       idleExpiresAt: Math.min(record.expiresAt, (touched ? now : record.seenAt) + settings.sessionIdle),
     };
@@ -217,6 +232,7 @@ export function createSessions(settings: SessionSettings): Sessions {
         createdAt: now,
         expiresAt: now + settings.sessionTtl,
         seenAt: now,
+        rested: 0,
         ip,
         userAgent: userAgent.slice(0, MAX_USER_AGENT),
       });
@@ -255,9 +271,9 @@ export function createSessions(settings: SessionSettings): Sessions {
       const kept = await records.get(id);
       const record = kept && (await genuine(kept));
       const now = clock.now();
-      if (kept === undefined || record === undefined || !mayGoOn(record, now)) return false;
+      if (kept === undefined || record === undefined || !mayGoOn(record, now)) return undefined;
       if (used) noteUse(kept, record, now);
-      return true;
+      return principalOf(record, now);
     },
 
     onEnded: (listener) => records.onTaken(listener),

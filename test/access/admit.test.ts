@@ -4,7 +4,7 @@ import { type Authenticator, createAdmit } from "../../src/access/admit.ts";
 const of = (kind: string): Authenticator => ({
   kind,
   authenticate: () => undefined,
-  alive: () => true,
+  alive: () => undefined,
   onEnded() {},
 });
 

@@ -28,7 +28,7 @@ function setUp() {
   const store = { away: false };
   const sessions = authenticator(async () => {
     if (store.away) throw new StoreUnavailable("away");
-    return true;
+    return signedIn("s");
   });
   const live = createLiveConnections([sessions], EVERYBODY, clock, SILENT);
   const closed: CloseReason[] = [];
@@ -56,7 +56,7 @@ describe("while the store does not answer", () => {
     const { clock, live, closed } = setUp();
     const stumbles = authenticator(async (id) => {
       if (id === "broken") throw new StoreUnavailable("it cannot be written");
-      return true;
+      return signedIn(id);
     });
     live.follow([stumbles], EVERYBODY, SILENT);
     const broken: CloseReason[] = [];
@@ -82,8 +82,8 @@ describe("while the store does not answer", () => {
 });
 
 test("a sweep asks about all sessions at once, so that a slow store keeps none of them open", async () => {
-  const asked: Array<(alive: boolean) => void> = [];
-  const sessions = authenticator(() => new Promise<boolean>((resolve) => asked.push(resolve)));
+  const asked: Array<(holder: Principal | undefined) => void> = [];
+  const sessions = authenticator(() => new Promise((resolve) => asked.push(resolve)));
   const live = createLiveConnections([sessions], EVERYBODY, testClock(), SILENT);
   const closed: string[] = [];
   for (const id of ["a", "b", "c"]) {
@@ -91,10 +91,10 @@ test("a sweep asks about all sessions at once, so that a slow store keeps none o
   }
   const swept = live.sweep();
   expect(asked).toHaveLength(3);
-  asked[2]?.(false);
+  asked[2]?.(undefined);
   await Bun.sleep(0);
   expect(closed).toEqual(["c"]);
-  for (const answer of asked) answer(true);
+  for (const answer of asked) answer(signedIn("s"));
   await swept;
   expect(live.size).toBe(2);
 });
@@ -104,6 +104,7 @@ test("a store that cannot be written costs a session that is over its streams, a
   const sessions = createSessions({
     sessionTtl: 3_600_000,
     sessionIdle: 60_000,
+    leastRest: undefined,
     keys: keysOf(0),
     store: intercepted(createMemoryStore({ clock }), ({ verb, go }) => {
       if (verb === "take") throw new StoreUnavailable("The disk that the database is on is full.");
@@ -137,7 +138,7 @@ test("what is open closes where its application is no longer open to them, and n
   const clock = testClock();
   const closedRoutes = new Set<string>();
   const mayGoOn = (_: Principal, route: string) => !closedRoutes.has(route);
-  const live = createLiveConnections([authenticator(() => true)], mayGoOn, clock, SILENT);
+  const live = createLiveConnections([authenticator(() => signedIn("s"))], mayGoOn, clock, SILENT);
   const closed: string[] = [];
   for (const route of ["lab", "grafana"]) {
     live.add(signedIn("s"), route, {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { loadConfiguration } from "../../src/config/configuration.ts";
+import { loadAccess, loadConfiguration } from "../../src/config/configuration.ts";
 import { ConfigError, describe as inWords } from "../../src/option/finding.ts";
 import { routeOf, routesIn } from "../support/routes.ts";
 import { testMachine } from "../support/surroundings.ts";
@@ -101,6 +101,19 @@ test("what a route leaves out is the default of the file, then that of the envir
 test("a host is kept in its normal form", () => {
   expect(routeOf(`host = "BÜCHER.example.org."`).host).toBe("xn--bcher-kva.example.org");
   expect(routeOf(`host = "*.Example.org"`).host).toBe("*.example.org");
+});
+
+test("an idle that is longer than a session lasts without use is a warning: the shorter one holds", () => {
+  using machine = testMachine();
+  const warnings = (idle: string) => {
+    machine.write("routes.toml", one(`idle = "${idle}"`));
+    const env = { ...LISTED, RUNEGATE_SESSION_IDLE: "1d" };
+    return loadAccess({ env }, machine).warnings.map(inWords);
+  };
+  expect(warnings("24h")).toEqual([]);
+  expect(warnings("25h")).toEqual([
+    expect.stringMatching(/route lab has an idle longer than RUNEGATE_SESSION_IDLE/),
+  ]);
 });
 
 describe("beside the options", () => {

@@ -11,6 +11,7 @@ const RECORD: Unsealed = {
   createdAt: 1_800_000_012_345,
   expiresAt: 1_800_600_012_345,
   seenAt: 1_800_000_100_000,
+  rested: 0,
   ip: "192.0.2.7",
   userAgent: "test",
 };
@@ -27,6 +28,7 @@ describe("a record is not opened", () => {
   const [seenAt, mac = ""] = sealed.seal.split(".");
   test.each<[string, Partial<SessionRecord>]>([
     ["of another address", { email: "boss@example.org" }],
+    ["with a rest it never had", { rested: 1 }],
     ["under another id", { id: "j".repeat(43) }],
     ["with a later end", { expiresAt: RECORD.expiresAt + 1 }],
     ["with another beginning", { createdAt: RECORD.createdAt - 1 }],
@@ -73,8 +75,19 @@ test("the last use is the one that was sealed, whatever the store says of it", (
   for (const seenAt of [0, RECORD.seenAt - 1, RECORD.seenAt + 1, 2e12]) {
     expect(seals.open({ ...sealed, seenAt })).toEqual(sealed);
   }
-  const used = seals.renew(sealed, RECORD.seenAt + 5);
+  const used = seals.renew(sealed, RECORD.seenAt + 5, 0);
   expect(seals.open(used)).toEqual({ ...sealed, seenAt: RECORD.seenAt + 5, seal: used.seal });
+});
+
+test("a rest is sealed with the use that ended it, and without one the seal is what it was before there were any", () => {
+  const sealed = seals.seal(RECORD);
+  const rested = seals.renew(sealed, RECORD.seenAt + 3_600_000, 3_600_000);
+  expect(seals.open(rested)).toEqual(rested);
+  expect(seals.open({ ...rested, rested: 0 })).toBeUndefined();
+  expect(seals.open({ ...rested, rested: 60_000 })).toBeUndefined();
+  const text = `${RECORD.createdAt} ${RECORD.expiresAt} ${RECORD.seenAt} 43 ${RECORD.id}${RECORD.email}`;
+  const mac = new Bun.CryptoHasher("sha256", key(1)).update(text).digest("base64url");
+  expect(sealed.seal).toBe(`${RECORD.seenAt}.${mac}`);
 });
 
 test("where it came from is shown only, and may be anything", () => {
@@ -92,7 +105,7 @@ describe("when the key has changed", () => {
   test("what the previous one sealed is opened, and stays under it for those who have no other", () => {
     const old = before.seal(RECORD);
     expect(both.open(old)).toEqual(old);
-    const used = both.renew(old, RECORD.seenAt + 5);
+    const used = both.renew(old, RECORD.seenAt + 5, 0);
     expect(before.open(used)).toEqual(used);
     expect(both.open(used)).toEqual(used);
   });
