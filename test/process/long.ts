@@ -36,8 +36,9 @@ export type OpenSocket = {
   close(): void;
 };
 
-export async function openSocket({ port }: Front, cookie: string): Promise<OpenSocket> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/socket`, {
+/** @param below the path of one of several applications. */
+export async function openSocket({ port }: Front, cookie: string, below = ""): Promise<OpenSocket> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${below}/socket`, {
     headers: { Cookie: cookie, Origin: `http://127.0.0.1:${port}` },
   } as unknown as string);
   const closed = Promise.withResolvers<number>();
@@ -69,9 +70,10 @@ export type OpenEvents = {
   close(): void;
 };
 
-export async function openEvents({ port }: Front, cookie: string): Promise<OpenEvents> {
+export async function openEvents({ port }: Front, cookie: string, below = ""): Promise<OpenEvents> {
   const wire = await dial(port);
-  await wire.write(requestHead("GET /events", [`Cookie: ${cookie}`, "Accept: text/event-stream"]));
+  const fields = [`Host: 127.0.0.1:${port}`, `Cookie: ${cookie}`, "Accept: text/event-stream"];
+  await wire.write(requestHead(`GET ${below}/events`, fields));
   await wire.readUntil("data: hello");
   return { ended: wire.readToEnd().then(() => {}), close: () => wire.destroy() };
 }
