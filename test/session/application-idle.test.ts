@@ -126,11 +126,20 @@ describe.each([
   test("a browser is sent to sign in once more, sees the form though it is signed in, and then gets in", async () => {
     clock.advance(HOUR);
     const refused = await ask(name, "/x?y=1", NAVIGATION);
-    const form = refused.headers.get("location") ?? "";
-    expect([refused.status, form]).toEqual([302, "/_runegate/login?next=%2Fx%3Fy%3D1&again=1"]);
-    const shown = await ask(name, form, NAVIGATION);
+    // By way of the host where people sign in.
+    const request = refused.headers.get("location") ?? "";
+    const home = "https://app.example.org";
+    expect([refused.status, request]).toEqual([
+      302,
+      expect.stringMatching(/^https:\/\/app\.example\.org\/_runegate\/handoff\?/),
+    ]);
+    const taken = await ask("lax", request.slice(home.length), NAVIGATION);
+    const form = taken.headers.get("location") ?? "";
+    const next = encodeURIComponent(`https://${name}.example.org/x?y=1`);
+    expect([taken.status, form]).toEqual([302, `/_runegate/login?next=${next}&again=1`]);
+    const shown = await ask("lax", form, NAVIGATION);
     expect([shown.status, await shown.text()]).toEqual([200, expect.stringContaining('name="email"')]);
-    const known = await ask(name, "/_runegate/login?next=%2Fx", NAVIGATION);
+    const known = await ask("lax", "/_runegate/login?next=%2Fx", NAVIGATION);
     expect([known.status, known.headers.get("location")]).toEqual([302, "/x"]);
     cookie = await gateway.signIn(`${crypto.randomUUID()}@example.org`);
     expect(await statusAt(name)).toBe(200);
