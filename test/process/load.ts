@@ -22,11 +22,19 @@ export type LoadSettings = {
   readonly connections: "kept" | "fresh";
   readonly perSecond: number;
   readonly parallel?: number;
+  /** Further lines of each head. */
+  readonly fields?: readonly string[];
 };
 
 export function startLoad(settings: LoadSettings): Load {
-  const { port, perSecond, parallel = 16 } = settings;
-  const request = `GET ${settings.path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nCookie: ${settings.cookie}\r\n\r\n`;
+  const { port, perSecond, parallel = 16, fields = [] } = settings;
+  const lines = [
+    `GET ${settings.path} HTTP/1.1`,
+    `Host: 127.0.0.1:${port}`,
+    `Cookie: ${settings.cookie}`,
+    ...fields,
+  ];
+  const request = `${lines.join("\r\n")}\r\n\r\n`;
   const errors: string[] = [];
   const begun = performance.now();
   let running = true;

@@ -1,4 +1,6 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { forwarded } from "../forward-auth/support.ts";
+import { freePort } from "../support/process.ts";
 import { exchange } from "../support/raw.ts";
 import { startLoad } from "./load.ts";
 import { dripped, openSocket } from "./long.ts";
@@ -16,10 +18,25 @@ inNamespace(import.meta.path, () => {
     test("nothing is refused, reset, cut or answered wrongly, time and again", async () => {
       const name = `@runegate-handover/${process.pid}/${workers}`;
       const systemd = openNotifySocket(name);
-      await using stage = await openStage({ workers, sqlite: true, env: { NOTIFY_SOCKET: name } });
+      const checks = freePort();
+      await using stage = await openStage({
+        workers,
+        sqlite: true,
+        env: { NOTIFY_SOCKET: name },
+        options: { RUNEGATE_CHECK_LISTEN: `127.0.0.1:${checks}` },
+      });
       const cookie = await stage.signIn();
       const kept = startLoad({ ...stage, path: "/", cookie, connections: "kept", perSecond: 800 });
       const fresh = startLoad({ ...stage, path: "/", cookie, connections: "fresh", perSecond: 800 });
+      const checked = startLoad({
+        ...{
+          port: checks,
+          path: "/_runegate/check/caddy",
+          cookie,
+          fields: forwarded({ url: `${stage.url}/x` }),
+        },
+        ...{ connections: "fresh", perSecond: 200 },
+      });
       const socket = await openSocket(stage, cookie);
       const download = dripped(stage, cookie, 4_000);
       await until("there is a load", () => kept.answered > 200 && fresh.answered > 200);
@@ -34,7 +51,7 @@ inNamespace(import.meta.path, () => {
         if (turn === 1) expect(await socket.closed).toBe(1001);
         predecessor = Number(successor);
       }
-      const results = await Promise.all([kept.stop(), fresh.stop()]);
+      const results = await Promise.all([kept.stop(), fresh.stop(), checked.stop()]);
       for (const { perSecond, ...result } of results)
         expect(result).toEqual({ answered: expect.any(Number), errors: [] });
       expect(await download).toBe("whole");
