@@ -35,8 +35,9 @@ export function createApplication(route: Route, settings: ApplicationSettings): 
   const { baseUrl, clock, log } = settings;
   const { hostHeader, maxBody } = route;
   const telling = createTelling(route, settings);
+  const publicOrigin = originOf(route, baseUrl);
   const upstreams = route.targets.map((target) => {
-    const name = upstreamName({ hostHeader, target: target.address, baseUrl });
+    const name = upstreamName({ hostHeader, target: target.address, baseUrl: publicOrigin });
     return createUpstream({ ...route, target, name, telling, clock });
   });
   const [first, ...others] = upstreams;
@@ -53,4 +54,10 @@ export function createApplication(route: Route, settings: ApplicationSettings): 
       for (const upstream of upstreams) upstream.stop();
     },
   };
+}
+
+/** As browsers see it; of a wildcard, nothing that any page could have. */
+function originOf({ host }: Route, baseUrl: string): string {
+  const { origin, hostname } = new URL(baseUrl);
+  return host === undefined ? origin : origin.replace(hostname, host);
 }

@@ -123,7 +123,7 @@ export function createForward(settings: ForwardSettings): Forward {
           return failed(exchange, new Error(`status ${response.status}`));
         }
         const { upstream } = exchange;
-        const fields = fromUpstream(response.headers, ownCookies, upstream.name);
+        const fields = fromUpstream(response.headers, ownCookies, upstream.name, arrival.origin);
         rewriting?.response(response.headers, arrival.origin);
         if (log.enabled("debug")) log.debug("answered", { status: response.status, path, id: arrival.id });
         return handOver(exchange, response, fields);

@@ -173,12 +173,14 @@ function isDropped(name: string, peerTrusted: boolean, reserved: ReadonlySet<str
  * Turns the application's response headers into those the browser gets, in place.
  * @param ownCookies cookie names the application may not set.
  * @param upstreamName undefined where the application is addressed by its public name.
+ * @param publicOrigin of the host that was asked, where that may be another than the base URL's.
  * @returns what is left, by lower-case name: cheaper to read than `Headers`. `set-cookie` is not to be read here.
  */
 export function fromUpstream(
   headers: Headers,
   ownCookies: ReadonlySet<string>,
   upstreamName: UpstreamName | undefined,
+  publicOrigin?: string,
 ): Readonly<Record<string, string>> {
   const fields: Record<string, string> = headers.toJSON();
   const named = fields.connection === undefined ? NOTHING_NAMED : namedIn(fields.connection);
@@ -189,7 +191,7 @@ export function fromUpstream(
   }
   if ("set-cookie" in fields) keepOwnCookies(headers, ownCookies);
   if (upstreamName !== undefined && fields.location !== undefined) {
-    const location = translateLocation(fields.location, upstreamName);
+    const location = translateLocation(fields.location, upstreamName, publicOrigin);
     if (location !== undefined) headers.set("location", location);
   }
   return fields;

@@ -56,10 +56,15 @@ function isUnderName(url: string, { host, origin }: UpstreamName): boolean {
 
 /**
  * A redirect (or the place of something new, RFC 9110 §10.2.2) under the application's name becomes one under the public one.
+ * @param publicOrigin of the host that was asked.
  * @returns what to send, or undefined if it can go as it is.
  */
-export function translateLocation(location: string, name: UpstreamName): string | undefined {
+export function translateLocation(
+  location: string,
+  name: UpstreamName,
+  publicOrigin = name.publicOrigin,
+): string | undefined {
   const [, host, rest = ""] = /^(?:https?:)?\/\/([^/?#\\]*)(.*)$/is.exec(location) ?? [];
   // The path is never sent alone: one that begins with two slashes would lead to another host.
-  return host?.toLowerCase() === name.host.toLowerCase() ? name.publicOrigin + rest : undefined;
+  return host?.toLowerCase() === name.host.toLowerCase() ? publicOrigin + rest : undefined;
 }
