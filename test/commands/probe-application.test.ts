@@ -2,10 +2,13 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { probeApplication } from "../../src/commands/probe-application.ts";
+import { probeApplication, probeApplications } from "../../src/commands/probe-application.ts";
+import { loadAccess } from "../../src/config/configuration.ts";
 import type { RootPathsOption } from "../../src/edge/root-paths.ts";
 import { targetAddress } from "../../src/net/endpoint.ts";
 import type { HostHeader } from "../../src/net/host.ts";
+import { makeCertificate } from "../support/certificate.ts";
+import { testMachine } from "../support/surroundings.ts";
 import { type Exchange, type Received, startUpstream, type Upstream } from "../support/upstream.ts";
 
 /** `runegate check --online`: what the application says to the name that its users will ask for. */
@@ -167,4 +170,49 @@ test("one that is not there is asked for nothing", async () => {
   upstream.stop();
   const { ok, lines } = await probe();
   expect([ok, lines[0]]).toEqual([false, `${upstream.url} cannot be reached: nothing listens there.`]);
+});
+
+test("of several applications every target is asked, with its certificates, for the path and the name it will be asked for", async () => {
+  const certificate = makeCertificate();
+  const secure = await startUpstream({ tls: certificate });
+  const dead = await startUpstream();
+  dead.stop();
+  using machine = testMachine();
+  machine.write(
+    "routes.toml",
+    `[defaults]
+    allow = ["ada@example.org"]
+    [[routes]]
+    name = "lab"
+    path = "/lab"
+    targets = ["${upstream.url}/base", "${dead.url}"]
+    [[routes]]
+    name = "wiki"
+    host = "*.wiki.example.org"
+    target = "${secure.url}"
+    tls_ca_file = "${machine.write("ca.pem", certificate.cert)}"
+    [[routes]]
+    name = "stranger"
+    path = "/stranger"
+    strip_path = true
+    target = "${secure.url}"
+    [[routes]]
+    name = "elsewhere"
+    path = "/elsewhere"
+    external = true`,
+  );
+  const env = { RUNEGATE_BASE_URL: "https://app.example.org:8443" };
+  const { ok, lines } = await probeApplications(loadAccess({ env }, machine));
+  expect(ok).toBe(false);
+  expect(lines).toEqual([
+    `lab: ${upstream.url} accepts connections.`,
+    "lab: GET /base/lab/ for app.example.org:8443 is answered with 200.",
+    `lab: ${dead.url} cannot be reached: nothing listens there.`,
+    expect.stringContaining("target in routes.toml"),
+    `wiki: ${secure.url} accepts connections.`,
+    "wiki: GET / for www.wiki.example.org:8443 is answered with 200.",
+    expect.stringMatching(/^stranger: .*self.signed certificate/i),
+    expect.stringContaining("target in routes.toml"),
+  ]);
+  secure.stop();
 });

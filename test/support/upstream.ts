@@ -45,7 +45,8 @@ export type UpstreamSettings = {
   readonly unix?: string;
   /** That of one which has been stopped; by default a free one. */
   readonly port?: number;
-  readonly tls?: { readonly key: string; readonly cert: string };
+  /** With an authority, clients have to show a certificate of it. */
+  readonly tls?: { readonly key: string; readonly cert: string; readonly ca?: string };
 };
 
 export async function startUpstream(settings: UpstreamSettings = {}): Promise<Upstream> {
@@ -85,7 +86,10 @@ export async function startUpstream(settings: UpstreamSettings = {}): Promise<Up
   const server: Server =
     settings.tls === undefined
       ? createServer({ allowHalfOpen: true }, accept)
-      : createTlsServer({ ...settings.tls, allowHalfOpen: true }, accept);
+      : createTlsServer(
+          { ...settings.tls, requestCert: settings.tls.ca !== undefined, allowHalfOpen: true },
+          accept,
+        );
   const where =
     settings.unix === undefined ? { port: settings.port ?? 0, host: "127.0.0.1" } : { path: settings.unix };
   await new Promise<void>((resolve) => server.listen(where, resolve));
