@@ -55,6 +55,23 @@ describe("runegate check", () => {
       ...["smtp_host", "smtp_user", "smtp_pass", "from_address"].map((key) => `error: email.toml: ${key}`),
     ]);
   });
+  test("several applications are counted, and what is wrong with them is said", async () => {
+    const route = (name: string, keys: string) =>
+      `[[routes]]\nname = "${name}"\npath = "/${name}"\ntarget = "https://127.0.0.1:1"\n${keys}\n`;
+    using machine = testMachine();
+    const good = machine.write("good.toml", route("a", "") + route("b", "tls_verify = false"));
+    const { code, lines } = await check({ ...LISTED, RUNEGATE_ROUTES: good });
+    expect([code, lines]).toEqual([
+      0,
+      [
+        expect.stringMatching(/^warning: .*route b believes any certificate/),
+        "The configuration is good, with 1 warning.",
+        "It has 2 applications.",
+      ],
+    ]);
+    const bad = machine.write("bad.toml", route("a", "") + route("a", ""));
+    expect((await check({ ...LISTED, RUNEGATE_ROUTES: bad })).code).toBe(78);
+  });
   test("reaches nothing unless asked", async () => {
     const probe: Probe = {
       name: "application",
