@@ -5,7 +5,7 @@ import { exchange } from "../support/raw.ts";
 import { type Application, startApplication } from "./application.ts";
 import { startLoad } from "./load.ts";
 import { openEvents, openSocket } from "./long.ts";
-import { openStage, type Stage } from "./stage.ts";
+import { openStage, type Stage, until } from "./stage.ts";
 
 /** SIGHUP where `routes.toml` names several applications: all of a new file or nothing, and nobody's connection is lost. */
 
@@ -123,5 +123,25 @@ describe.each([1, 2])("with %d processes", (workers) => {
     expect(await his.echo("here")).toBe("here");
     hers.elsewhere.close();
     his.close();
+  });
+
+  test("what the command line closes is closed in every process within seconds, and what was open there ends", async () => {
+    await using opened = await openRoutes(workers);
+    const { stage } = opened;
+    const cookie = await stage.signIn();
+    const [socket, elsewhere] = [await openSocket(stage, cookie, "/lab"), await openSocket(stage, cookie)];
+    expect((await stage.command("routes", "down", "lab")).code).toBe(0);
+    await until("it is closed everywhere", async () => {
+      const seen = await versions(stage, cookie);
+      return seen.size === 1 && seen.has("503 undefined");
+    });
+    expect(await socket.closed).toBe(1008);
+    expect(await elsewhere.echo("here")).toBe("here");
+    elsewhere.close();
+    expect((await stage.command("routes", "up", "lab")).code).toBe(0);
+    await until("it is open everywhere", async () => {
+      const seen = await versions(stage, cookie);
+      return seen.size === 1 && seen.has("200 one");
+    });
   });
 });

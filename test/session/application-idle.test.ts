@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { NAVIGATION } from "../login/support.ts";
+import { until } from "../proxy/support.ts";
+import { acceptWebSocket, openWebSocket } from "../proxy/websocket.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { startUpstream, type Upstream } from "../support/upstream.ts";
@@ -98,25 +100,6 @@ describe("idle", () => {
     clock.advance(40 * MINUTE);
     expect([await statusAt("lax"), await statusAt("strict")]).toEqual([200, 200]);
   });
-
-  test("what is open there ends, and what is open elsewhere goes on", async () => {
-    for (const path of ["/strict-events", "/lax-events"]) {
-      upstream.on(path, async ({ wire }) => {
-        await wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
-        await wire.ended;
-      });
-    }
-    const [strict, lax] = await Promise.all([ask("strict", "/strict-events"), ask("lax", "/lax-events")]);
-    const reading = [strict, lax].map((response) => response.body?.getReader());
-    for (const reader of reading) expect((await reader?.read())?.done).toBe(false);
-    clock.advance(30 * MINUTE);
-    await gateway.gateway.live.sweep();
-    expect(gateway.gateway.live.size).toBe(2);
-    clock.advance(31 * MINUTE);
-    await gateway.gateway.live.sweep();
-    expect(gateway.gateway.live.size).toBe(1);
-    await reading[1]?.cancel();
-  });
 });
 
 describe.each([
@@ -143,5 +126,35 @@ describe.each([
     expect([known.status, known.headers.get("location")]).toEqual([302, "/x"]);
     cookie = await gateway.signIn(`${crypto.randomUUID()}@example.org`);
     expect(await statusAt(name)).toBe(200);
+  });
+
+  test("C12: what is open there ends, a stream and a WebSocket, and what is open elsewhere goes on", async () => {
+    upstream.on("/ws", async (exchange) => void (await acceptWebSocket(exchange)));
+    const open = async (at: string) => {
+      const path = `/events-${at}`;
+      upstream.on(path, async ({ wire }) => {
+        await wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+        await wire.ended;
+      });
+      const events = (await ask(at, path)).body?.getReader();
+      expect((await events?.read())?.done).toBe(false);
+      const host = `${at === "lax" ? "app" : at}.example.org`;
+      const fields = [`Host: ${host}`, `Origin: https://${host}`, `Cookie: ${cookie}`];
+      const { head, peer } = await openWebSocket(gateway.port, "/ws", fields);
+      expect(head.status).toBe(101);
+      return { events, peer };
+    };
+    const [there, elsewhere] = [await open(name), await open("lax")];
+    const { live } = gateway.gateway;
+    clock.advance(30 * MINUTE);
+    await live.sweep();
+    expect(live.size).toBe(4);
+    clock.advance(30 * MINUTE);
+    await live.sweep();
+    expect(live.size).toBe(2);
+    expect(await there.peer.next()).toMatchObject({ kind: "close", code: 1008 });
+    await elsewhere.events?.cancel();
+    elsewhere.peer.wire.destroy();
+    await until(() => live.size === 0);
   });
 });
