@@ -22,6 +22,7 @@ const MOST_WITH_NGINX = 2.3;
 
 const RUNEGATE = "Runegate";
 const COMPILED = "Runegate, compiled";
+const LOGGED = `${COMPILED}, with the request log`;
 const BROWSER = `${COMPILED}, with a browser's headers`;
 const PLAIN = "nginx, plain proxy";
 const WITH_CHECK = "nginx + Runegate, compiled";
@@ -97,8 +98,12 @@ async function run(bench: Bench): Promise<Report> {
 
 async function startContestants({ stage, executable }: Bench): Promise<Asked[]> {
   const { port: upstreamPort } = await startSmallApplication(stage);
-  const source = await startRunegate(stage, { name: "runegate", upstreamPort });
-  const compiled = await startRunegate(stage, { name: "compiled", command: [executable()], upstreamPort });
+  // As production has it, where nobody asks for a line a request.
+  const options = { RUNEGATE_REQUEST_LOGS: "false" };
+  const command = [executable()];
+  const source = await startRunegate(stage, { name: "runegate", upstreamPort, options });
+  const compiled = await startRunegate(stage, { name: "compiled", command, upstreamPort, options });
+  const logged = await startRunegate(stage, { name: "logged", command, upstreamPort });
   const { cookie } = source;
   const nothing = await begin(
     stage,
@@ -126,6 +131,7 @@ async function startContestants({ stage, executable }: Bench): Promise<Asked[]> 
     visit(contestant("`Bun.serve`, answering 204", cookie, authenticator)),
     check(RUNEGATE, source),
     check(COMPILED, compiled),
+    check(LOGGED, logged),
     check(BROWSER, compiled, VISITOR),
     ...(rival === undefined ? [] : [visit(contestant("oauth2-proxy", rival.cookie, rival), "/oauth2/auth")]),
     visit(contestant(PLAIN, cookie, plain)),
