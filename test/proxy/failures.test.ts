@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { deafListener } from "../support/deaf-listener.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { dial, exchange, readResponse, requestHead } from "../support/raw.ts";
 import { chunk, deadPort, responseHead, type Script } from "../support/upstream.ts";
@@ -148,28 +149,18 @@ describe("an application that does not answer in time is a 504", () => {
 });
 
 describe("an application that takes no connection", () => {
-  let stopped: ReturnType<typeof Bun.spawn> | undefined;
+  let deaf: Awaited<ReturnType<typeof deafListener>> | undefined;
   let gateway: TestGateway | undefined;
 
   afterEach(async () => {
     await gateway?.stop();
-    stopped?.kill("SIGKILL");
+    deaf?.stop();
   });
 
   test("is a 502 when the connect timeout is over", async () => {
-    // A process that is stopped while it listens: its queue fills up, and then the system answers nobody.
-    const listen = `console.log(Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }).port)`;
-    const child = Bun.spawn([process.execPath, "-e", listen], { stdout: "pipe" });
-    stopped = child;
-    const { value } = await child.stdout.getReader().read();
-    const port = Number(new TextDecoder().decode(value));
-    child.kill("SIGSTOP");
-    let queued = 0;
-    const taken = () => dial(port).then(() => ++queued);
-    while ((await Promise.race([taken(), Bun.sleep(300)])) !== undefined);
-    expect(queued).toBeGreaterThan(0);
+    deaf = await deafListener();
     gateway = await startGateway({
-      target: `http://127.0.0.1:${port}`,
+      target: `http://127.0.0.1:${deaf.port}`,
       env: { RUNEGATE_CONNECT_TIMEOUT: "200ms", RUNEGATE_RESPONSE_TIMEOUT: "60s" },
     });
     const cookie = `Cookie: ${await gateway.signIn()}`;

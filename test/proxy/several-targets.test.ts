@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createTargets, type InOrder } from "../../src/proxy/targets.ts";
 import { NOTHING_TOLD } from "../../src/proxy/telling.ts";
 import { createUpstream } from "../../src/proxy/upstream.ts";
 import { testClock } from "../support/clock.ts";
+import { deafListener } from "../support/deaf-listener.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { routeOf } from "../support/routes.ts";
 import { SILENT } from "../support/silent.ts";
@@ -156,4 +157,76 @@ test("round robin takes turns", () => {
   const taken = Array.from({ length: 6 }, () => targets.inOrder("same")[0].where);
   expect(new Set(taken.slice(0, 3)).size).toBe(3);
   expect(taken.slice(3)).toEqual(taken.slice(0, 3));
+});
+
+describe("a server that neither takes nor refuses a connection", () => {
+  let deaf: Awaited<ReturnType<typeof deafListener>>;
+  let front: TestGateway;
+  let cookie: string;
+  /** Added to what the clock says: one that has failed is passed over for a while. */
+  let passed = 0;
+  beforeEach(() => {
+    passed += 2_500;
+  });
+  const paths = { alone: "", patient: "/patient", several: "/several" };
+  beforeAll(async () => {
+    deaf = await deafListener();
+    const route = (name: keyof typeof paths, keys: string) =>
+      `[[routes]]\nname = "${name}"\npath = "${paths[name] || "/"}"\nbalance = "first"\n${keys}\n`;
+    const [there, other] = [`"http://127.0.0.1:${deaf.port}"`, `"${servers[1].url}"`];
+    front = await startGateway({
+      clock: { now: Date.now, monotonic: () => performance.now() + passed },
+      env: { RUNEGATE_BASE_URL: `https://${HOST}` },
+      routes: [
+        route("alone", `targets = [${there}]\nconnect_timeout = "300ms"`),
+        route("patient", `targets = [${there}]\nconnect_timeout = "1m"`),
+        route("several", `targets = [${there}, ${other}]\nconnect_timeout = "300ms"`),
+      ].join("\n"),
+    });
+    cookie = await front.signIn();
+  });
+  afterAll(async () => {
+    await front.stop();
+    deaf.stop();
+  });
+
+  const send = (path: string, init: RequestInit = {}) =>
+    fetch(front.url + path, { ...init, headers: { Host: HOST, Cookie: cookie } });
+
+  test("is given up after the route's own connect_timeout", async () => {
+    const leaving = new AbortController();
+    let answered = false;
+    const patient = send("/patient/x", { signal: leaving.signal }).then(
+      () => {
+        answered = true;
+      },
+      () => {},
+    );
+    expect((await send("/x")).status).toBe(502);
+    expect(answered).toBe(false);
+    leaving.abort();
+    await patient;
+  });
+
+  test.each([["GET"], ["POST"]])("and where there is another, that gets the %s", async (method) => {
+    expect((await send("/several/x", { method })).status).toBe(200);
+  });
+
+  test("a body that waits for it goes whole to the other", async () => {
+    let received = 0;
+    servers[1].on("/several/post", async (exchange) => {
+      received = (await exchange.body()).byteLength;
+      await exchange.reply(200);
+    });
+    expect((await send("/several/post", { method: "POST", body: new Uint8Array(300_000) })).status).toBe(200);
+    expect(received).toBe(300_000);
+  });
+
+  test("a WebSocket too", async () => {
+    servers[1].on("/several/ws", async (exchange) => void (await acceptWebSocket(exchange)));
+    const fields = [`Host: ${HOST}`, `Origin: https://${HOST}`, `Cookie: ${cookie}`];
+    const { head, peer } = await openWebSocket(front.port, "/several/ws", fields);
+    expect(head.status).toBe(101);
+    peer.wire.destroy();
+  });
 });
