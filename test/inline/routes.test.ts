@@ -69,6 +69,24 @@ test("C2: a host of no application is answered with 421, whoever asks", async ()
   expect((await ask("10.0.0.1", "/_runegate/health")).status).toBe(200);
 });
 
+describe("C3: the host that a forwarding header names", () => {
+  test.each([
+    ["is believed of a trusted proxy", "127.0.0.0/8", "grafana"],
+    ["is nothing from anybody else", "192.0.2.1", "lab"],
+  ])("%s", async (_, trusted, name) => {
+    const target = (upstream: Upstream) => `target = "${upstream.url}"\nallow = ["public"]`;
+    const other = await startGateway({
+      env: { RUNEGATE_BASE_URL: `https://${HOME}`, RUNEGATE_TRUSTED_PROXIES: trusted },
+      routes: `[[routes]]\nname = "lab"\n${target(lab)}\n[[routes]]\nname = "grafana"\nhost = "grafana.example.org"\n${target(grafana)}`,
+    });
+    const headers = { Host: HOME, "X-Forwarded-Host": "grafana.example.org" };
+    expect((await fetch(`${other.url}/c3-${name}`, { headers })).status).toBe(200);
+    const asked = [grafana.to(`/c3-${name}`).length, lab.to(`/c3-${name}`).length];
+    expect(asked).toEqual(name === "grafana" ? [1, 0] : [0, 1]);
+    await other.stop();
+  });
+});
+
 describe("C4: what is not the lab's", () => {
   test.each(["/labx", "/lab%2f..", "/LAB", "/lab/..%2fx", "/x/..%2flab/y", "/"])("%s", async (path) => {
     const before = lab.requests.length;
