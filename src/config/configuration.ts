@@ -55,8 +55,7 @@ export function readAccess(given: Given, surroundings: Surroundings = SYSTEM): R
   const { options, problems, warnings, sources } = readOptions(given, surroundings);
   const routes = readRoutes(options, sources, surroundings);
   // Where a file says who may use what, the options need not.
-  const isSaid = routes.file !== undefined || routes.problems.length > 0;
-  const needless = ({ problem }: Finding) => isSaid && problem === NOBODY_MAY;
+  const needless = ({ problem }: Finding) => routes.isThere && problem === NOBODY_MAY;
   return {
     options,
     routesFile: routes.file,
@@ -109,24 +108,26 @@ function readEmail(options: Partial<Options>, surroundings: Surroundings): ReadE
 }
 
 type ReadRoutes = {
+  /** Whether a file is named or found, good or not. */
+  readonly isThere: boolean;
   readonly file: RoutesFile | undefined;
   readonly problems: readonly Finding[];
   readonly warnings: readonly Finding[];
 };
 
 function readRoutes(options: Partial<Options>, sources: Sources, surroundings: Surroundings): ReadRoutes {
-  const none: ReadRoutes = { file: undefined, problems: [], warnings: [] };
+  const none: ReadRoutes = { isThere: false, file: undefined, problems: [], warnings: [] };
   if (!("routes" in options)) return none;
   try {
     const found = findRoutes({ routes: options.routes }, surroundings);
     if (found === undefined) return none;
     // What options the routes go by has been said to be wrong; the file is looked at once they are right.
-    if (ROUTE_OPTIONS.some((key) => !(key in options))) return none;
+    if (ROUTE_OPTIONS.some((key) => !(key in options))) return { ...none, isThere: true };
     const read = parseRoutes(found.text, found.path, options as RouteOptions);
-    return { ...none, ...read, problems: sources.target.given ? [targetBesideRoutes(found.path)] : [] };
+    return { ...read, isThere: true, problems: sources.target.given ? [targetBesideRoutes(found.path)] : [] };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return { file: undefined, problems: error.problems, warnings: error.warnings };
+    return { isThere: true, file: undefined, problems: error.problems, warnings: error.warnings };
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { loadAccess, loadConfiguration } from "../../src/config/configuration.ts";
+import { loadAccess, loadConfiguration, readAccess } from "../../src/config/configuration.ts";
 import { ConfigError, describe as inWords } from "../../src/option/finding.ts";
 import { routeOf, routesIn } from "../support/routes.ts";
 import { testMachine } from "../support/surroundings.ts";
@@ -149,6 +149,15 @@ describe("beside the options", () => {
     expect(loadConfiguration({ env }, machine).routesFile?.routes).toHaveLength(1);
     using open = files(one(""));
     expect(() => loadConfiguration({ env }, open)).toThrow(ConfigError);
+    // What is wrong elsewhere does not bring that back.
+    for (const [toml, more] of [
+      ["[[routes", {}],
+      [one(`allow = ["ada@example.org"]`), { RUNEGATE_MAX_BODY: "much" }],
+    ] as const) {
+      using broken = files(toml);
+      const { problems } = readAccess({ env: { ...env, ...more } }, broken);
+      expect(problems.map(inWords)).toEqual([expect.not.stringContaining("nobody may sign in")]);
+    }
   });
 
   test("a file that is named has to be there", () => {

@@ -111,6 +111,9 @@ const handshake = async (name: string, origin: string, cookie = ada) => {
   return head.status;
 };
 
+/** To the host where people sign in. */
+const HAND_OFF = expect.stringMatching(/^https:\/\/app\.example\.org\/_runegate\/handoff\?request=/);
+
 describe("methods", () => {
   test.each([
     ["GET", 200],
@@ -262,7 +265,8 @@ describe("maintenance", () => {
 
   test("whoever is not signed in as well, and may still sign in", async () => {
     expect((await ask("shut", "/x", { headers: { Cookie: "" } })).status).toBe(503);
-    expect((await ask("shut", "/_runegate/login", { headers: { Cookie: "" } })).status).toBe(200);
+    const login = await ask("shut", "/_runegate/login", { headers: { Cookie: "" } });
+    expect([login.status, login.headers.get("location")]).toEqual([302, HAND_OFF]);
   });
 
   test("administrators go through, by WebSocket too", async () => {
@@ -341,9 +345,8 @@ describe("a wildcard host", () => {
   });
 
   test("has Runegate's own pages, and its own origin for WebSockets", async () => {
-    expect((await ask("a.wild.example.org", "/_runegate/login", { headers: { Cookie: "" } })).status).toBe(
-      200,
-    );
+    const login = await ask("a.wild.example.org", "/_runegate/login", { headers: { Cookie: "" } });
+    expect([login.status, login.headers.get("location")]).toEqual([302, HAND_OFF]);
     expect(await handshake("a.wild", "https://a.wild.example.org")).toBe(101);
     expect(await handshake("a.wild", "https://b.wild.example.org")).toBe(403);
   });
