@@ -13,7 +13,7 @@ export type SinkSettings = {
   readonly fd: number;
   /**
    * Whether other processes write there too. Each write is then of whole lines and no longer than what is taken in one
-   * piece, so that no line is torn by another's: files and sockets, as journald's, take a batch so, a pipe a page.
+   * piece, so that no line is torn by another's: files and sockets, as journald's, take 16 KiB so, a pipe a page.
    */
   readonly shared?: boolean;
   /** Called once the output takes lines again after `lines` of them were lost; writes a line that says so. */
@@ -22,8 +22,8 @@ export type SinkSettings = {
 
 /** Characters that are worth a write of their own; fewer wait for company. */
 const BATCH = 64 * KIB;
-/** `PIPE_BUF` of Linux, in bytes (pipe(7)). */
-const ATOMIC = 4096;
+/** `PIPE_BUF` of Linux, in bytes (pipe(7)), and what a unix socket takes before it makes pieces of it. */
+const ATOMIC = { pipe: 4096, other: 16 * KIB };
 const GATHER_MS = 100;
 /** Characters kept while the output does not take them. */
 const MAX_PENDING = MIB;
@@ -43,7 +43,8 @@ type Batch = { bytes: Uint8Array; readonly lines: number; begun: boolean };
  * unhandled errors.) While the output stalls, lines are kept up to a bound, and dropped and counted beyond it.
  */
 export function createSink({ fd, shared = false, onDropped }: SinkSettings): Sink {
-  const worthAWrite = shared && fs.fstatSync(fd).isFIFO() ? ATOMIC : BATCH;
+  const atomic = () => (fs.fstatSync(fd).isFIFO() ? ATOMIC.pipe : ATOMIC.other);
+  const worthAWrite = shared ? atomic() : BATCH;
   let pending = "";
   let pendingLines = 0;
   let dropped = 0;
