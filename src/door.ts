@@ -1,5 +1,6 @@
 import type { Server } from "bun";
 import type { Admit } from "./access/admit.ts";
+import { loggedName, type Route } from "./access/route.ts";
 import { type Routes, routeFor, type Site } from "./access/routes.ts";
 import type { Clock } from "./clock.ts";
 import {
@@ -67,7 +68,13 @@ export function createDoor(settings: DoorSettings): Door {
   const identify = (arrival: Arrival) => admit.identify(undefined, arrival);
   const mayWarnOfCookies = atMostEvery(AMBIGUOUS_EVERY_MS);
 
-  function logRequest(arrival: Arrival, status: number, user: string | undefined, end?: Ended): void {
+  function logRequest(
+    arrival: Arrival,
+    status: number,
+    user: string | undefined,
+    route: Route | undefined,
+    end?: Ended,
+  ): void {
     settings.requestLog({
       id: arrival.id,
       method: arrival.method,
@@ -77,13 +84,14 @@ export function createDoor(settings: DoorSettings): Door {
       ms: clock.monotonic() - arrival.startedAt,
       client: arrival.client.ip,
       user,
+      route: route && loggedName(route),
       aborted: end !== undefined && ("left" in end || "broken" in end) ? true : undefined,
     });
   }
 
-  function logAnswer(arrival: Arrival, response: Response, user: string | undefined): void {
+  function logAnswer(arrival: Arrival, response: Response, user: string | undefined, route?: Route): void {
     const bytes = arrival.method === "HEAD" ? 0 : announcedLength(response);
-    logRequest(arrival, response.status, user, { bytes });
+    logRequest(arrival, response.status, user, route, { bytes });
   }
 
   async function toRooms(arrival: Arrival): Promise<Response> {

@@ -72,6 +72,11 @@ export function isTooOld({ maxAge, idle }: Route, { provenAt, rested = 0 }: Prin
   return (maxAge !== undefined && now - provenAt >= maxAge) || (idle !== undefined && rested >= idle);
 }
 
+/** Its name for the log: one alone needs none. */
+export function loggedName({ host, name }: Route): string | undefined {
+  return host === undefined ? undefined : name;
+}
+
 export type IdentityFact = "user" | "email" | "groups" | "name";
 
 export type HealthCheck = {

@@ -1,6 +1,6 @@
 import type { Admit } from "../access/admit.ts";
 import { namesIdentity } from "../access/identity-headers.ts";
-import type { Route } from "../access/route.ts";
+import { loggedName, type Route } from "../access/route.ts";
 import { routeFor, type Site } from "../access/routes.ts";
 import { challengeAnswer, refusal, requestKindOf } from "../challenge/challenge.ts";
 import type { Clock } from "../clock.ts";
@@ -58,7 +58,13 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
   const { admit, warn } = settings;
   const edge = adapter.name;
 
-  function answered(asked: CheckRequest, response: Response, about?: Described, user?: string): Response {
+  function answered(
+    asked: CheckRequest,
+    response: Response,
+    about?: Described,
+    user?: string,
+    route?: Route,
+  ): Response {
     settings.requestLog({
       id: asked.id,
       method: about?.method ?? asked.method,
@@ -68,6 +74,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       ms: settings.clock.monotonic() - asked.startedAt,
       client: asked.client.ip,
       user,
+      route: route && loggedName(route),
     });
     return response;
   }
@@ -150,7 +157,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
         headers["x-runegate-cache"] === "host" &&
         isSameForHost(asked, site, route, principal, settings.sessionCookieName);
       const response = settings.allowed(asked, route, principal, mayKeep ? "max-age=2" : "no-store");
-      return answered(asked, response, about, user);
+      return answered(asked, response, about, user, route);
     }
     if (verdict.verdict === "refuse") {
       const { reason } = verdict;
@@ -159,9 +166,9 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       const response = adapter.bare
         ? bareAnswer(403)
         : refusal({ ...asked, target }, reason, { methods: route.methods, closed: because });
-      return answered(asked, response, about, user);
+      return answered(asked, response, about, user, route);
     }
-    if (adapter.bare) return answered(asked, bareAnswer(401), about, user);
+    if (adapter.bare) return answered(asked, bareAnswer(401), about, user, route);
     const kind = verdict.refused ? "other" : requestKindOf(asked, upgrade);
     const { origin } = site;
     const response = challengeAnswer({ ...asked, method, target }, kind, {
@@ -169,7 +176,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       // Absolute: an edge would put its own origin before a path.
       send: (status, next) => redirect(status, origin + loginHref(next, verdict.again)),
     });
-    return answered(asked, response, about, user);
+    return answered(asked, response, about, user, route);
   }
 
   function check(asked: CheckRequest): Awaitable<Response> {

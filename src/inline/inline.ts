@@ -38,9 +38,15 @@ export type InlineSettings = {
   readonly audit: Audit;
   readonly log: Logger;
   /** Called once for each request, when it has been answered. */
-  readonly answered: (arrival: Arrival, response: Response, user: string | undefined) => void;
+  readonly answered: (arrival: Arrival, response: Response, user: string | undefined, route?: Route) => void;
   /** The same for what ends later than it is answered. */
-  readonly ended: (arrival: Arrival, status: number, user: string | undefined, end?: Ended) => void;
+  readonly ended: (
+    arrival: Arrival,
+    status: number,
+    user: string | undefined,
+    route: Route,
+    end?: Ended,
+  ) => void;
 };
 
 /** Undefined once the connection is a WebSocket. */
@@ -87,17 +93,17 @@ export function createInline(settings: InlineSettings): Inline {
     if (verdict.verdict === "allow") {
       const { principal } = verdict;
       const application = applications.get(route);
-      if (application === undefined) return notHere(arrival, principal);
+      if (application === undefined) return notHere(arrival, principal, route);
       if (route.stripPath && path === route.path && (method === "GET" || method === "HEAD")) {
         // Relative links on its first page would otherwise lead beside it.
         const response = redirect(308, `${path}/${arrival.target.search}`);
-        answered(arrival, response, userOf(principal));
+        answered(arrival, response, userOf(principal), route);
         return response;
       }
       const inner = route.stripPath ? withoutPrefix(path, route.path) : path;
       if (upgrade) return upgradeTo(arrival, application, principal, inner, server);
       return application.forward(arrival, principal, inner, {
-        finished: (status, end) => ended(arrival, status, userOf(principal), end),
+        finished: (status, end) => ended(arrival, status, userOf(principal), route, end),
         rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
         ended: (reason) => whenEnded(arrival, reason, false),
       });
@@ -110,7 +116,7 @@ export function createInline(settings: InlineSettings): Inline {
       const kind = verdict.refused ? "other" : requestKindOf(arrival, upgrade);
       response = challenge(arrival, kind, verdict.again);
     }
-    answered(arrival, response, who === "refused" ? undefined : userOf(who));
+    answered(arrival, response, who === "refused" ? undefined : userOf(who), route);
     return response;
   }
 
@@ -123,9 +129,9 @@ export function createInline(settings: InlineSettings): Inline {
   }
 
   /** For an application that is not reached this way. */
-  function notHere(arrival: Arrival, principal: Principal | undefined): Response {
+  function notHere(arrival: Arrival, principal: Principal | undefined, route: Route): Response {
     const response = failure(arrival, NOT_FOUND);
-    answered(arrival, response, userOf(principal));
+    answered(arrival, response, userOf(principal), route);
     return response;
   }
 
@@ -159,12 +165,14 @@ export function createInline(settings: InlineSettings): Inline {
       });
     const signal = AbortSignal.any([request.signal, gone.signal]);
     const answer = await settings.tunnel
-      .open(server, arrival, application, principal, path, signal, () => ended(arrival, 101, user))
+      .open(server, arrival, application, principal, path, signal, () =>
+        ended(arrival, 101, user, application.route),
+      )
       .finally(() => forget?.());
     if (answer === undefined) return undefined;
     const response = reason === undefined ? answer : whenEnded(arrival, reason, true);
     server.timeout(request, settings.idleSeconds);
-    answered(arrival, response, user);
+    answered(arrival, response, user, application.route);
     return response;
   }
 

@@ -14,6 +14,8 @@ export type RequestLine = {
   readonly client: string;
   /** The canonical address of whoever is signed in. */
   readonly user: string | undefined;
+  /** Name of the application, where there are several. */
+  readonly route: string | undefined;
   /** The client left before the response was complete. */
   readonly aborted?: boolean | undefined;
 };
@@ -28,11 +30,12 @@ export function createRequestLog(log: Logger, format: LogFormat): RequestLog {
   if (!log.enabled("info")) return () => {};
   const split = format === "json";
 
-  return ({ id, method, path, status, bytes, ms, client, user, aborted }) => {
+  return ({ id, method, path, status, bytes, ms, client, user, route, aborted }) => {
     const message = `${method} ${path} ${status}`;
     const tenths = Math.round(ms * 10) / 10;
     // Written out twice: objects of one shape, made in one go, are the cheapest there are.
-    if (split) log.info(message, { method, path, status, bytes, ms: tenths, client, user, aborted, id });
-    else log.info(message, { bytes, ms: tenths, client, user, aborted, id });
+    if (split)
+      log.info(message, { method, path, status, bytes, ms: tenths, client, user, route, aborted, id });
+    else log.info(message, { bytes, ms: tenths, client, user, route, aborted, id });
   };
 }

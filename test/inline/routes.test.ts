@@ -134,3 +134,13 @@ describe("a public path", () => {
     expect(sent.filter(([name]) => /runegate|remote/i.test(name))).toEqual([]);
   });
 });
+
+test("the log says which application a request was for", async () => {
+  await ask("grafana.example.org", "/logged");
+  await ask(HOME, "/lab/logged", bob);
+  const lines = gateway.lines.filter((line) => / request GET .*logged /.test(line));
+  expect(lines).toEqual([
+    expect.stringMatching(/GET \/logged 200 .* user=ada@example\.org route=grafana /),
+    expect.stringMatching(/GET \/lab\/logged 403 .* user=bob@partner\.example route=lab /),
+  ]);
+});

@@ -16,6 +16,7 @@ const REQUEST: RequestLine = {
   ms: 1.2345,
   client: "192.0.2.7",
   user: "ann@example.org",
+  route: undefined,
 };
 
 function logged(format: LogFormat, request: RequestLine, level: Level | "off" = "info"): string[] {
@@ -33,6 +34,7 @@ function logged(format: LogFormat, request: RequestLine, level: Level | "off" = 
 
 test.each<[Partial<RequestLine>, string]>([
   [{}, "GET /a/b 200  bytes=512 ms=1.2 client=192.0.2.7 user=ann@example.org id=r1"],
+  [{ route: "lab" }, "GET /a/b 200  bytes=512 ms=1.2 client=192.0.2.7 user=ann@example.org route=lab id=r1"],
   [{ bytes: undefined, user: undefined }, "GET /a/b 200  ms=1.2 client=192.0.2.7 id=r1"],
   [{ bytes: 0, ms: 0, user: undefined }, "GET /a/b 200  bytes=0 ms=0 client=192.0.2.7 id=r1"],
   [
