@@ -1,9 +1,8 @@
 import { type Challenge, challengeFor, type Refused, type RequestKind } from "../access/decision.ts";
 import type { Route } from "../access/route.ts";
-import { type Asked, type Failure, failure, unauthenticated } from "../edge/answer.ts";
+import { type Asked, type Failure, failure, NOT_ALLOWED, unauthenticated } from "../edge/answer.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import type { Target } from "../edge/target.ts";
-import { OWN_PREFIX } from "../pages/paths.ts";
 
 /** Carries a verdict other than "allow" out as an HTTP answer: to whoever came straight to us, or by way of an edge. */
 
@@ -77,11 +76,3 @@ function refusalOf(reason: Refused, { methods, closed }: About): Failure {
       };
   }
 }
-
-const NOT_ALLOWED = {
-  status: 403,
-  error: "not_allowed",
-  title: "Not allowed",
-  message: "You are signed in, but this application is not open to you.",
-  action: { href: `${OWN_PREFIX}/logout`, label: "Sign out" },
-} as const;

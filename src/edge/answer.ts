@@ -57,6 +57,15 @@ export function badRequest(message: string): Refusal {
 
 export const NOT_UNDERSTOOD = "This request cannot be understood";
 
+/** For somebody who is signed in, and may not. */
+export const NOT_ALLOWED: Failure = {
+  status: 403,
+  error: "not_allowed",
+  title: "Not allowed",
+  message: "You are signed in, but this application is not open to you.",
+  action: { href: `${OWN_PREFIX}/logout`, label: "Sign out" },
+};
+
 export const NOT_FOUND: Failure = {
   status: 404,
   error: "not_found",

@@ -1,7 +1,7 @@
 import { isAllowed } from "../access/decision.ts";
 import { isTooOld } from "../access/route.ts";
 import { routeFor, type Site } from "../access/routes.ts";
-import { type ExtraHeaders, type Failure, failure, redirect } from "../edge/answer.ts";
+import { type ExtraHeaders, type Failure, failure, NOT_ALLOWED, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { isDeliberate } from "../edge/navigation.ts";
 import { ownRoutes } from "../edge/own.ts";
@@ -183,14 +183,6 @@ const AMBIGUOUS: Failure = {
   ...NOT_FINISHED,
   title: "Two sign-ins at once",
   message: "This browser sends two sign-ins for this site, of which only one can be yours. Sign out of both.",
-  action: { href: `${OWN_PREFIX}/logout`, label: "Sign out" },
-};
-
-const NOT_ALLOWED: Failure = {
-  status: 403,
-  error: "not_allowed",
-  title: "Not allowed",
-  message: "You are signed in, but this application is not open to you.",
   action: { href: `${OWN_PREFIX}/logout`, label: "Sign out" },
 };
 
