@@ -3,6 +3,7 @@ import type { Admit } from "./access/admit.ts";
 import { loggedName, type Route } from "./access/route.ts";
 import { type Routes, routeFor, type Site } from "./access/routes.ts";
 import type { Clock } from "./clock.ts";
+import { isProbe, type Probes } from "./doctor/probes.ts";
 import {
   announcedLength,
   type Failure,
@@ -17,6 +18,7 @@ import type { CookieReader } from "./edge/cookies.ts";
 import type { AnswerOwn } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import { applicationPath, isBelow, parseTarget, placeOf, type Target } from "./edge/target.ts";
+import { adapterOf } from "./forward-auth/adapters.ts";
 import type { CheckRequest } from "./forward-auth/check.ts";
 import type { ForwardAuth } from "./forward-auth/forward-auth.ts";
 import type { Identified } from "./identity/principal.ts";
@@ -42,6 +44,7 @@ export type DoorSettings = {
   readonly anyHost: readonly string[];
   readonly inline: (log: Pick<InlineSettings, "answered" | "ended">) => Inline;
   readonly forwardAuth: ForwardAuth;
+  readonly probes: Pick<Probes, "note">;
   readonly readClient: ClientReader;
   /** The same, where checks alone are answered. */
   readonly readCheckClient: ClientReader;
@@ -180,19 +183,35 @@ export function createDoor(settings: DoorSettings): Door {
     }
   }
 
+  /** What an operator has sent is noted before it is answered: who has the answer may ask what arrived. */
+  async function note(asked: CheckRequest, checksAlone: boolean): Promise<void> {
+    const adapter = adapterOf(asked.target.path, checksAlone);
+    await settings.probes.note(asked, adapter && { edge: adapter.name, about: adapter.describe(asked) });
+  }
+
+  function answer(asked: CheckRequest, server: Server<TunnelData>): Awaitable<Response | undefined> {
+    const check = forwardAuth.find(asked.target.path, false);
+    return check === undefined ? admitted(asked, server) : check(asked);
+  }
+
+  function answerCheck(asked: CheckRequest): Awaitable<Response> {
+    const check = forwardAuth.find(asked.target.path, true);
+    return check === undefined ? failure(asked, NO_CHECK) : check(asked);
+  }
+
   return {
     enter(request, server) {
       const asked = understand(request, server, settings.readClient);
       if (asked instanceof Response) return asked;
-      const check = forwardAuth.find(asked.target.path, false);
-      return check === undefined ? admitted(asked, server) : check(asked);
+      if (!isProbe(asked.headers)) return answer(asked, server);
+      return note(asked, false).then(() => answer(asked, server));
     },
 
     check(request, server) {
       const asked = understand(request, server, settings.readCheckClient);
       if (asked instanceof Response) return asked;
-      const check = forwardAuth.find(asked.target.path, true);
-      return check === undefined ? failure(asked, NO_CHECK) : check(asked);
+      if (!isProbe(asked.headers)) return answerCheck(asked);
+      return note(asked, true).then(() => answerCheck(asked));
     },
   };
 }

@@ -5,6 +5,7 @@ import type { Routes } from "./access/routes.ts";
 import type { Closures } from "./applications/closures.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { Options } from "./config/options.ts";
+import type { Probes } from "./doctor/probes.ts";
 import type { OwnCookie } from "./edge/cookies.ts";
 import type { PostGuard } from "./edge/origin.ts";
 import type { OwnPaths } from "./edge/own.ts";
@@ -52,6 +53,7 @@ export type House = {
   readonly bindingCookie: BindingCookie;
   readonly signIn: SignIn;
   readonly outbox: Outbox;
+  readonly probes: Probes;
   /** The development mailbox to show, if mail goes there. */
   readonly mailbox: Pick<Mailbox, "mails"> | undefined;
 };

@@ -8,6 +8,7 @@ import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
 import { debugRoom } from "./debug/routes.ts";
+import { doctorRoom } from "./doctor/routes.ts";
 import { createDoor, type Door } from "./door.ts";
 import { badRequest, failure, NOT_FOUND, whenBroken } from "./edge/answer.ts";
 import { assetRoom } from "./edge/assets.ts";
@@ -53,6 +54,7 @@ function roomsOf(house: House): readonly Room[] {
     assetRoom(),
     brandRoom(house),
     debugRoom(house),
+    doctorRoom(house),
     mailboxRoom(house),
   ];
 }
@@ -123,6 +125,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       identityToken: house.identityToken,
       log: loggers("edge"),
     }),
+    probes: house.probes,
     anyHost: rooms.flatMap((room) => room.anyHost ?? []),
     inline: (requests) =>
       createInline({

@@ -4,6 +4,7 @@ import { createClosures } from "./applications/closures.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import { policyOf, routesOf } from "./config/routes.ts";
+import { createProbes } from "./doctor/probes.ts";
 import { createPostGuard } from "./edge/origin.ts";
 import { createSignIn } from "./hand-off/begin.ts";
 import { createBindingCookie } from "./hand-off/cookie.ts";
@@ -121,6 +122,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     bindingCookie,
     signIn: createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random }),
     outbox,
+    probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,
     flushAudit: flush,
   };

@@ -4,7 +4,7 @@ import { EXIT } from "../exit.ts";
 import { verifySmtp } from "../mail/smtp.ts";
 import { ConfigError, describe, type Finding } from "../option/finding.ts";
 import type { Io } from "../process/io.ts";
-import type { Command } from "./command.ts";
+import { type Command, UsageError } from "./command.ts";
 import { kernelNote } from "./kernel-note.ts";
 import type { Probe, ProbeResult } from "./probe.ts";
 import { probeApplications } from "./probe-application.ts";
@@ -22,7 +22,7 @@ const PROBES: readonly Probe[] = [
   },
 ];
 
-const FLAGS = { online: { type: "boolean" } } as const;
+const FLAGS = { online: { type: "boolean" }, edge: { type: "string" } } as const;
 
 export const check: Command<typeof FLAGS> = createCheckCommand(PROBES, SYSTEM);
 
@@ -34,7 +34,7 @@ export function createCheckCommand(
   return {
     name: "check",
     summary: "validate the configuration and report",
-    help: `Usage: runegate check [--online]
+    help: `Usage: runegate check [--online | --edge URL]
 
 Reads the whole configuration, email.toml and routes.toml included, and prints
 every problem and warning. The exit code is ${EXIT.done} if Runegate would start, ${EXIT.config} if not.
@@ -42,13 +42,26 @@ every problem and warning. The exit code is ${EXIT.done} if Runegate would start
   --online    also try to reach every target of every application, the store and
               the mail server, and whether they answer to their public name; the exit
               code is ${EXIT.failed} if one of them does not answer, or refuses the name
+  --edge URL  in place of all that: sends some twenty requests to a page of yours
+              at its public address, forged headers among them, and says what
+              the proxy in front makes of them. The page is one that takes a
+              sign-in; nobody is signed in for it. The exit code is
+              ${EXIT.failed} if something is wrong. What came through is seen by the
+              running instance, which is asked over its control socket or its
+              store; where that cannot be, by the answers alone.
 
-Example: runegate check --online`,
+Examples: runegate check --online
+          runegate check --edge https://app.example.org`,
 
     readsOptions: true,
     flags: FLAGS,
 
     async run({ values }, io) {
+      if (values.edge !== undefined) {
+        if (values.online) throw new UsageError("check takes --online or --edge, not both.");
+        const { checkEdge } = await import("./check-edge.ts");
+        return checkEdge(values.edge, io);
+      }
       let configuration: Configuration;
       try {
         configuration = loadConfiguration(io, surroundings);

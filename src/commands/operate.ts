@@ -12,42 +12,56 @@ export const REACH_HELP = `Asks the running instance over its control socket (RU
 run it on the same machine, as root or as the service's user. If no instance
 runs here, it works on the store itself, where RUNEGATE_STORE is not memory.`;
 
-/**
- * Does something as the operator, in the running instance if there is one here, on its store if there is not.
- * @param fromConfiguration for what can be said of the configuration alone, where nothing is kept either.
- */
+/** As {@link reach}, with what goes wrong in reaching it said to the operator. */
 export async function operate(
   io: Io,
   work: (operator: Operator) => Promise<Outcome>,
   fromConfiguration = false,
 ): Promise<Outcome> {
+  try {
+    return await reach(io, work, fromConfiguration);
+  } catch (error) {
+    if (!isUnreached(error)) throw error;
+    return failed(io, error.message);
+  }
+}
+
+export function isUnreached(error: unknown): error is ControlError | StoreUnavailable {
+  return error instanceof ControlError || error instanceof StoreUnavailable;
+}
+
+/**
+ * Does something as the operator, in the running instance if there is one here, on its store if there is not.
+ * @param fromConfiguration for what can be said of the configuration alone, where nothing is kept either.
+ * @throws {ControlError} or {StoreUnavailable} with what to do; or {ConfigError}.
+ */
+export async function reach<T>(
+  io: Io,
+  work: (operator: Operator) => Promise<T>,
+  fromConfiguration = false,
+): Promise<T> {
   const access = loadAccess(io);
   const { store, controlSocket } = access.options;
   const isKept = store.kind !== "memory" || fromConfiguration;
-  try {
-    if (controlSocket !== undefined) {
-      try {
-        return await work(connectControl(controlSocket));
-      } catch (error) {
-        if (!isNotRunning(error) || !isKept) throw error;
-      }
-    } else if (!isKept) {
-      return failed(io, "RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be reached.");
+  if (controlSocket !== undefined) {
+    try {
+      return await work(connectControl(controlSocket));
+    } catch (error) {
+      if (!isNotRunning(error) || !isKept) throw error;
     }
-    // Loaded before any rights are given up: the program's own files need not be the service's to read.
-    const { withStore } = await import("../control/on-store.ts");
-    const on = (location: StoreLocation) => withStore(access, location, io.err, work);
-    if (store.kind !== "sqlite") return await on(store);
-    return await asOwnerOf(store.path, () => {
-      // Made by whoever looks first, it would not be the service's.
-      if (existsSync(store.path)) return on(store);
-      if (fromConfiguration) return on({ kind: "memory" });
-      throw new StoreUnavailable(`Nothing is kept yet: there is no ${store.path}.`);
-    });
-  } catch (error) {
-    if (!(error instanceof ControlError || error instanceof StoreUnavailable)) throw error;
-    return failed(io, error.message);
+  } else if (!isKept) {
+    throw new ControlError("RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be reached.");
   }
+  // Loaded before any rights are given up: the program's own files need not be the service's to read.
+  const { withStore } = await import("../control/on-store.ts");
+  const on = (location: StoreLocation) => withStore(access, location, io.err, work);
+  if (store.kind !== "sqlite") return await on(store);
+  return await asOwnerOf(store.path, () => {
+    // Made by whoever looks first, it would not be the service's.
+    if (existsSync(store.path)) return on(store);
+    if (fromConfiguration) return on({ kind: "memory" });
+    throw new StoreUnavailable(`Nothing is kept yet: there is no ${store.path}.`);
+  });
 }
 
 function isNotRunning(error: unknown): boolean {

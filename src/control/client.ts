@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import type { ListedApplication } from "../applications/api.ts";
+import type { BegunProbe } from "../doctor/api.ts";
+import type { ArrivedProbe } from "../doctor/probes.ts";
 import { API_PREFIX } from "../edge/target.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -34,6 +36,9 @@ export type Operator = {
   close(route: string, message: string | undefined): Promise<void>;
   /** Opens it again. */
   open(route: string): Promise<void>;
+  beginProbe(): Promise<BegunProbe>;
+  /** What has arrived with a nonce. */
+  arrivedWith(nonce: string): Promise<readonly ArrivedProbe[]>;
 };
 
 export type Revocation =
@@ -105,6 +110,13 @@ export function createOperator(send: Send): Operator {
         message === undefined ? {} : { message },
       )),
     open: async (route) => void (await ask("DELETE", `/routes/${encodeURIComponent(route)}/closed`)),
+    async beginProbe() {
+      const begun = await ask<BegunProbe>("POST", "/doctor/probes");
+      if (begun === undefined) throw new ControlError("The running instance gave no nonce.");
+      return begun;
+    },
+    arrivedWith: async (nonce) =>
+      (await ask<{ arrived: ArrivedProbe[] }>("GET", `/doctor/probes/${nonce}`))?.arrived ?? [],
     link: async (email) => (await ask<{ link: string }>("POST", "/links", { email }))?.link ?? "",
   };
 }

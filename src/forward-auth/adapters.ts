@@ -1,4 +1,5 @@
 import { type Describe, forwardedRequest, originalRequest, prefixedRequest } from "../edge/described.ts";
+import { isBelow } from "../edge/target.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 
 /** The edges there are, told apart by the path they ask. What differs is where they describe a request, and what they take for an answer. */
@@ -38,3 +39,12 @@ export const PREFIXED: Adapter = {
   path: ENVOY,
   describe: prefixedRequest(ENVOY),
 };
+
+/**
+ * Which of them asks on a path.
+ * @param checksAlone whether that came where nothing else is answered.
+ */
+export function adapterOf(path: string, checksAlone: boolean): Adapter | undefined {
+  const adapter = ADAPTERS.find((one) => one.path === path);
+  return adapter ?? (checksAlone && isBelow(path, PREFIXED.path) ? PREFIXED : undefined);
+}
