@@ -49,12 +49,14 @@ export function decide(question: Question): Verdict {
   if (route.methods !== undefined && !route.methods.has(method)) return refuse("method");
   if (question.upgrade && !route.webSocket) return refuse("websocket");
   if (question.preflight && route.corsPreflight) return ALLOW_NOBODY;
-  if (openBecause(question) === undefined) {
+  const isKnown = who !== undefined && isAllowed(route, who) && !isTooOld(route, who, question.now);
+  if (!isKnown && openBecause(question) === undefined) {
     if (who === undefined) return { verdict: "challenge", refused: question.who === "refused", again: false };
-    if (!isAllowed(route, who)) return refuse("not_allowed");
-    if (isTooOld(route, who, question.now)) return AGAIN;
+    return isAllowed(route, who) ? AGAIN : refuse("not_allowed");
   }
-  return question.originAllowed ? { verdict: "allow", principal: who } : refuse("origin");
+  if (!question.originAllowed) return refuse("origin");
+  // What is open to everybody is so for whoever may not use the rest too, and the application takes them for nobody.
+  return isKnown ? { verdict: "allow", principal: who } : ALLOW_NOBODY;
 }
 
 const AGAIN: Verdict = { verdict: "challenge", refused: false, again: true };
@@ -81,7 +83,11 @@ export function isAllowed(route: Route, who: Principal): boolean {
 }
 
 /** @returns in a sentence why it is open to whoever comes; undefined where it is not. */
-export function openBecause({ route, method, path }: Question): string | undefined {
+export function openBecause({
+  route,
+  method,
+  path,
+}: Pick<Question, "route" | "method" | "path">): string | undefined {
   if (route.allow?.everybody === true) return "The route is open to everybody (public is in allow).";
   const { publicPaths, publicMethods } = route;
   if (publicPaths.length === 0 || !publicMethods.has(method) || !isPlain(path)) return undefined;
