@@ -116,6 +116,12 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     }
     const site = settings.siteNamed(about.host);
     if (site === "no host") return bad(asked, "it names no host, or something that is none");
+    // A page of one application may ask here too, where an edge lets it, and gets nothing that is meant for another: the edge
+    // says what host it was asked for with every request.
+    const asking = settings.siteNamed(client.host);
+    if (typeof asking !== "string" && asking !== site) {
+      return bad(asked, `it came for ${client.host}, and asks about ${about.host}`);
+    }
     const { path } = about.target;
     const route = site === "unknown" || !isApplications(path) ? undefined : routeFor(site, path);
     if (site === "unknown" || route === undefined) {

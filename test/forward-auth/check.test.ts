@@ -128,6 +128,12 @@ describe.each(EDGES)("allowed, asked by %s", (edge) => {
     expect((await ask(edge, { url, fields: as(ada) })).one("remote-user")).toBe("ada@example.org");
   });
 
+  test("a public path: nobody is told of who may not use the rest", async () => {
+    const answer = await ask(edge, { url: "https://app.example.org/public/x", fields: as(bob) });
+    expect(answer.status).toBe(200);
+    for (const name of IDENTITY) expect([name, answer.one(name)]).toEqual([name, ""]);
+  });
+
   test("nobody is told of where the route says so", async () => {
     const answer = await ask(edge, { url: "https://silent.example.org/", fields: as(ada) });
     expect(answer.status).toBe(200);
@@ -322,6 +328,27 @@ describe("A2: a description that is not clear", () => {
     expect(said[0]).toContain("X-Original-URL is missing");
     expect(said[0]).toContain("nginx");
   });
+});
+
+describe("a page of one application that gets to the checks", () => {
+  const asked = (from: string, url: string) =>
+    exchange(gateway.port, "GET /_runegate/check/nginx", [
+      `Host: ${from}`,
+      ...original({ url, fields: as(ada) }),
+    ]);
+
+  test("is told nothing that is meant for another", async () => {
+    const answer = await asked("app.example.org", "https://lab.example.org/lab/");
+    expect([answer.status, answer.one("remote-user")]).toEqual([400, undefined]);
+  });
+
+  test.each(["lab.example.org", "LAB.example.org.:443", "runegate:7870"])(
+    "an edge that asks as %s is answered",
+    async (from) => {
+      const answer = await asked(from, "https://lab.example.org/lab/");
+      expect([answer.status, answer.one("remote-user")]).toEqual([200, "ada@example.org"]);
+    },
+  );
 });
 
 test("A23: a comma is as good as any character of a path", async () => {
