@@ -1,4 +1,5 @@
 import type { Route } from "../access/route.ts";
+import { setCookieName } from "../edge/cookies.ts";
 import { isBelow } from "../edge/target.ts";
 import { nameOf, type Principal } from "../identity/principal.ts";
 
@@ -28,7 +29,8 @@ export function createRewriting(route: Route): Rewriting | undefined {
   /** A path of the application's, as browsers have to ask for it. */
   function outside(path: string): string {
     const base = basePaths.find((one) => isBelow(cut(path), one));
-    const inner = base === undefined ? path : path.slice(base.length);
+    // Two slashes at its beginning would lead to another host.
+    const inner = base === undefined ? path : path.slice(base.length).replace(/^[/\\]+/, "/");
     if (!route.stripPath || prefix === undefined || isBelow(cut(inner), prefix))
       return inner === "" ? "/" : inner;
     return prefix + (inner.startsWith("/") ? inner : `/${inner}`);
@@ -80,12 +82,14 @@ function cut(path: string): string {
 /** `Path` with the prefix, and no `Domain` that is the target's. Without a path, the browser's default is right. */
 function cookieOutside(line: string, outside: (path: string) => string, hosts: readonly string[]): string {
   const [pair = "", ...attributes] = line.split(";");
+  // Browsers refuse it with any other path than `/` (RFC 6265bis §4.1.3.2).
+  const isForWholeHost = /^__host-/i.test(setCookieName(line));
   const kept = attributes.flatMap((attribute) => {
     const [, name = "", value = ""] = /^\s*([^=\s]*)\s*=?\s*(.*?)\s*$/.exec(attribute) ?? [];
     if (name.toLowerCase() === "domain") {
       return hosts.includes(value.toLowerCase().replace(/^\./, "")) ? [] : attribute;
     }
-    if (name.toLowerCase() !== "path" || !value.startsWith("/")) return attribute;
+    if (name.toLowerCase() !== "path" || !value.startsWith("/") || isForWholeHost) return attribute;
     const path = outside(value);
     return ` Path=${path.length > 1 ? path.replace(/\/$/, "") : path}`;
   });

@@ -64,6 +64,23 @@ test("a target's own path is taken off before the prefix is put in front", () =>
   expect([headers.get("location"), headers.get("content-location")]).toEqual(["/lab/tree", "/lab/jupyters"]);
 });
 
+test.each(["/jupyter//evil.example/", "/jupyter/\\evil.example/", "/jupyter///evil.example/"])(
+  "where a target's own path is taken off, what is left leads to no other host: %s",
+  (location) => {
+    const route = routeOf("");
+    const [target] = route.targets;
+    if (target === undefined) throw new Error("no target");
+    const headers = new Headers({ location });
+    // As in a file, where each route has a host.
+    createRewriting({
+      ...route,
+      host: "app.example.org",
+      targets: [{ ...target, basePath: "/jupyter" }],
+    })?.response(headers, ORIGIN);
+    expect(headers.get("location")).toBe("/evil.example/");
+  },
+);
+
 describe("Set-Cookie with strip_path", () => {
   test.each([
     ["a=b; Path=/x; HttpOnly", "a=b; Path=/lab/x; HttpOnly"],
@@ -73,6 +90,7 @@ describe("Set-Cookie with strip_path", () => {
     ["a=b; Domain=10.0.0.2; Path=/", "a=b; Path=/lab"],
     ["a=b; Domain=.example.org; Path=/", "a=b; Domain=.example.org; Path=/lab"],
     ["a=Path=/x; Max-Age=1", "a=Path=/x; Max-Age=1"],
+    ["__Host-a=b; Secure; Path=/", "__Host-a=b; Secure; Path=/"],
   ])("%s → %s", (said, sent) => {
     expect(answered(STRIPPED, { "set-cookie": said }).getSetCookie()).toEqual([sent]);
     expect(answered(`path = "/lab"`, { "set-cookie": said }).getSetCookie()).toEqual([said]);
