@@ -1,5 +1,6 @@
 import type { Server } from "bun";
 import type { Admit } from "./access/admit.ts";
+import { openBecause } from "./access/decision.ts";
 import { loggedName, type Route } from "./access/route.ts";
 import { type Routes, routeFor, type Site } from "./access/routes.ts";
 import type { Clock } from "./clock.ts";
@@ -103,7 +104,7 @@ export function createDoor(settings: DoorSettings): Door {
     return response;
   }
 
-  /** @param otherwise for whoever shows nothing that could let them in. @throws {StoreUnavailable} */
+  /** @param otherwise for whoever shows nothing that could let them in, where that is needed. @throws {StoreUnavailable} */
   function toInline(
     arrival: Arrival,
     site: Site,
@@ -113,8 +114,9 @@ export function createDoor(settings: DoorSettings): Door {
   ): Answer {
     const route = routeFor(site, path);
     if (route === undefined) return otherwise?.(arrival) ?? refuse(arrival, NOT_FOUND);
+    const { method } = arrival;
     const go = (who: Identified) =>
-      who === undefined && otherwise !== undefined
+      who === undefined && otherwise !== undefined && openBecause({ route, method, path }) === undefined
         ? otherwise(arrival)
         : inline.serve(arrival, route, path, who, server);
     const who = admit.identify(route, arrival);
@@ -134,7 +136,8 @@ export function createDoor(settings: DoorSettings): Door {
     }
     const claim = rootPaths.get(path);
     if (claim !== undefined) {
-      // Where the application has a page of the same name, it is the application's for those who may see it.
+      // Where the application has a page of the same name, it is the application's for those who may see it: also for
+      // whoever comes, where it is open to everybody.
       return claim(arrival.target) ? toRooms(arrival) : toInline(arrival, site, path, server, toRooms);
     }
     if (placeOf(path) === "own") return toRooms(arrival);

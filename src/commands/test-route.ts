@@ -1,4 +1,4 @@
-import { decide } from "../access/decision.ts";
+import { decide, openBecause } from "../access/decision.ts";
 import { explain } from "../access/explain.ts";
 import { createRoutes, routeFor } from "../access/routes.ts";
 import { systemClock } from "../clock.ts";
@@ -38,7 +38,11 @@ export async function testRoute(written: string, asked: Asked, io: Io): Promise<
     const nowhere = (verdict: Answer["verdict"], why: string): Answer => ({ route: null, verdict, why });
     if (site === undefined) return nowhere("unknown_host", `No application is at ${url.host}.`);
     const isRoot = options.rootPaths !== false && ROOT_PATHS.some((root) => root === url.pathname);
-    if (placeOf(url.pathname) === "own" || (isRoot && (options.rootPaths === true || email === undefined)))
+    const method = (asked.method ?? "GET").toUpperCase();
+    const isOpen =
+      route !== undefined && path !== undefined && openBecause({ route, method, path }) !== undefined;
+    const isRootOurs = isRoot && (options.rootPaths === true || (email === undefined && !isOpen));
+    if (placeOf(url.pathname) === "own" || isRootOurs)
       return nowhere("own", "This is one of Runegate's own pages.");
     if (route === undefined || path === undefined)
       return nowhere("not_found", "No application has this path.");
@@ -47,7 +51,7 @@ export async function testRoute(written: string, asked: Asked, io: Io): Promise<
     const question = {
       ...{ route, path, originAllowed: true, preflight: false },
       who: email && somebody(email, policy.groupsOf(email)),
-      method: (asked.method ?? "GET").toUpperCase(),
+      method,
       upgrade: url.protocol.startsWith("ws"),
       closed: route.maintenance !== undefined,
       now: systemClock.now(),

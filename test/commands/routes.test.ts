@@ -37,6 +37,12 @@ beforeAll(async () => {
     public_paths = ["/lab/static/*"]
 
     [[routes]]
+    name = "site"
+    host = "site.example.org"
+    target = "${upstream.url}"
+    public_paths = ["/health"]
+
+    [[routes]]
     name = "wiki"
     host = "*.wiki.example.org"
     target = "${upstream.url}"
@@ -124,6 +130,7 @@ describe("test", () => {
       "This is one of Runegate's own pages.",
     ],
     ["https://app.example.org/login", undefined, "GET", 200, "This is one of Runegate's own pages."],
+    ["https://site.example.org/health", undefined, "GET", 200, "site: allowed. /health is open to everybody"],
     ["https://a.wiki.example.org/", ADA, "GET", 200, "wiki: allowed. anyone is in allow."],
     ["https://a.wiki.example.org/", BOB, "GET", 403, "wiki: refused. bob@partner.example is in deny."],
     ["https://a.b.wiki.example.org/", ADA, "GET", 421, "No application is at a.b.wiki.example.org."],
@@ -169,7 +176,7 @@ test("a list without an instance or a store is of the configuration", async () =
     ["NAME", "AT", "TARGETS", "CLOSED"],
     ["shut", "shut.example.org/", upstream.url, "Back at noon."],
   ]);
-  expect(lines).toHaveLength(5);
+  expect(lines).toHaveLength(6);
 });
 
 test.each([

@@ -56,6 +56,31 @@ describe("by default, a root path", () => {
     },
   );
 
+  test("is the application's for everybody where a route has it open to everybody", async () => {
+    const open = await startGateway({
+      target: upstream.url,
+      env: { RUNEGATE_BASE_URL: "https://app.example.org" },
+      routes: `
+        [[routes]]
+        name = "app"
+        target = "${upstream.url}"
+        public_paths = ["/health"]
+
+        [[routes]]
+        name = "site"
+        host = "site.example.org"
+        target = "${upstream.url}"
+        allow = ["public"]
+      `,
+    });
+    const gets = (line: string, host: string) =>
+      applicationGets(line, undefined, open, [`Host: ${host}`, "Accept: text/html"]);
+    expect(await gets("GET /health", "app.example.org")).toMatchObject({ target: "/health" });
+    expect(await gets("GET /login", "site.example.org")).toMatchObject({ target: "/login" });
+    expect(await gets("GET /login", "app.example.org")).toBeUndefined();
+    await open.stop();
+  });
+
   test("is Runegate's again once the session has ended", async () => {
     const cookie = await gateway.signIn("grace@example.org");
     expect(await applicationGets("GET /login", cookie)).toMatchObject({ target: "/login" });
