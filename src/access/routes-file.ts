@@ -1,4 +1,4 @@
-import { isPlain, placeOf } from "../edge/target.ts";
+import { applicationPath, isPlain, placeOf } from "../edge/target.ts";
 import { type Address, type Domain, parseAddress, parseDomain } from "../identity/address.ts";
 import { explained } from "../identity/values.ts";
 import { basedTarget, originUrl } from "../net/endpoint.ts";
@@ -336,6 +336,12 @@ const ROUTE_KEYS = {
   },
 } as const;
 
+/** The application is asked for `/x` by `/proxy/x`, so that nothing would ever fit. */
+const NEVER_ASKED = [
+  "is below /proxy, which is taken off before routes are looked for",
+  "Choose another, or leave /proxy out.",
+] as const;
+
 const ROUTE = table(
   ROUTE_KEYS,
   (route, report) => {
@@ -348,6 +354,9 @@ const ROUTE = table(
     if (route.targets?.length === 0) report("error", "targets", "is empty", "Name one target at least.");
     if (route.stripPath && route.path === "/")
       report("error", "stripPath", "has no path to take off", "Give the route a path, or leave this out.");
+    const isReached = (one: string) => route.external === true || applicationPath(one) === one;
+    if (route.path !== undefined && !isReached(route.path)) report("error", "path", ...NEVER_ASKED);
+    if (route.publicPaths?.every(isReached) === false) report("error", "publicPaths", ...NEVER_ASKED);
     if (route.tlsClientKey === undefined && route.tlsClientCert !== undefined && "tlsClientKey" in route)
       report("error", "tlsClientKey", "is missing beside the certificate", "Name the file of its key.");
     if (route.tlsClientCert === undefined && route.tlsClientKey !== undefined && "tlsClientCert" in route)

@@ -41,6 +41,12 @@ describe("a route is refused", () => {
     ["a public path with a pattern", one(`public_paths = ["/x/*/y"]`), /has a \* in it/],
     ["Runegate's own path", one(`path = "/_runegate"`), /is one of Runegate's own/],
     ["Runegate's own path, disguised", one(`path = "/_RUNEGATE/x"`), /is one of Runegate's own/],
+    ["a path that is taken off before", one(`path = "/proxy/lab"`), /path is below \/proxy/],
+    [
+      "a public path that is taken off before",
+      one(`public_paths = ["/x", "/proxy/*"]`),
+      /public_paths is below \/proxy/,
+    ],
     ["a host with a port", one(`host = "a.example.org:8080"`), /is not a host name/],
     ["a host with a scheme", one(`host = "https://a.example.org"`), /is not a host name/],
     ["a wildcard in the middle", one(`host = "a.*.example.org"`), /is not a host name/],
