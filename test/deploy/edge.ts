@@ -178,6 +178,21 @@ export function describeEdge(
       expect(request.one("host")).toBe(DOMAIN);
     });
 
+    test.each([
+      "/_runegate/check/nginx",
+      "/_runegate/check/caddy",
+      "/_runegate/challenge",
+      "/_runegate/./check/nginx",
+      "/_runegate/%63heck/nginx",
+    ])("A20: nobody outside asks %s", async (path) => {
+      const described = [
+        ...[`X-Original-URL: ${ORIGIN}/`, "X-Original-Method: GET"],
+        ...["X-Forwarded-Uri: /", "X-Forwarded-Method: GET", "Cookie: application=secret"],
+      ].flatMap((field) => ["-H", field]);
+      const { status, head } = await ask(path, "--path-as-is", ...signedIn(), ...described);
+      expect([status, head]).toEqual([404, expect.not.stringContaining("secret")]);
+    });
+
     test("nothing of what a browser forges gets through", async () => {
       const forged = [
         "X-Forwarded-For: 203.0.113.66",
