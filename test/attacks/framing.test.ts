@@ -150,12 +150,12 @@ const REFUSED: ReadonlyArray<readonly [name: string, bytes: () => string]> = [
     () => request("POST /a", ["Transfer-Encoding: chunked"], `2\r\nhiXX0\r\n\r\n${second()}`),
   ],
   [
-    "identity smuggled in a trailer",
+    "A22: identity smuggled in a trailer",
     () =>
       request(
         "POST /a",
         ["Transfer-Encoding: chunked"],
-        `2\r\nhi\r\n0\r\nX-Forwarded-User: eve@example.org\r\n\r\n`,
+        `2\r\nhi\r\n0\r\nRemote-User: eve@example.org\r\nX-Forwarded-User: eve@example.org\r\n\r\n`,
       ),
   ],
   ["HTTP/0.9", () => "GET /a\r\n\r\n"],
