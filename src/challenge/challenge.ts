@@ -1,6 +1,13 @@
 import { type Challenge, challengeFor, type Refused, type RequestKind } from "../access/decision.ts";
 import type { Route } from "../access/route.ts";
-import { type Asked, type Failure, failure, NOT_ALLOWED, unauthenticated } from "../edge/answer.ts";
+import {
+  type Asked,
+  type Failure,
+  failure,
+  NOT_ALLOWED,
+  NOT_ALLOWED_HERE,
+  unauthenticated,
+} from "../edge/answer.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import type { Target } from "../edge/target.ts";
 
@@ -40,9 +47,9 @@ export function refusal(asked: Asked, reason: Refused, about: About): Response {
   return failure(asked, refusalOf(reason, about));
 }
 
-type About = Pick<Route, "methods"> & { readonly closed: string | undefined };
+type About = Pick<Route, "host" | "methods"> & { readonly closed: string | undefined };
 
-function refusalOf(reason: Refused, { methods, closed }: About): Failure {
+function refusalOf(reason: Refused, { host, methods, closed }: About): Failure {
   switch (reason) {
     case "origin":
       return {
@@ -51,7 +58,7 @@ function refusalOf(reason: Refused, { methods, closed }: About): Failure {
         message: "The page that opened this connection may not do that.",
       };
     case "not_allowed":
-      return NOT_ALLOWED;
+      return host === undefined ? NOT_ALLOWED : NOT_ALLOWED_HERE;
     case "websocket":
       return {
         ...NOT_ALLOWED,

@@ -1,7 +1,7 @@
 import type { Logger } from "../observe/logger.ts";
 import { traceOf } from "../observe/message-of.ts";
 import { errorPage } from "../pages/pages.ts";
-import { LOGIN_PATH, OWN_PREFIX } from "../pages/paths.ts";
+import { LOGIN_PATH, OWN_PREFIX, START_PATH } from "../pages/paths.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Arrival } from "./arrival.ts";
 import { isNavigation } from "./navigation.ts";
@@ -57,13 +57,19 @@ export function badRequest(message: string): Refusal {
 
 export const NOT_UNDERSTOOD = "This request cannot be understood";
 
-/** For somebody who is signed in, and may not. */
+/** For somebody who is signed in, and may not use the one application there is. */
 export const NOT_ALLOWED: Failure = {
   status: 403,
   error: "not_allowed",
   title: "Not allowed",
   message: "You are signed in, but this application is not open to you.",
   action: { href: `${OWN_PREFIX}/logout`, label: "Sign out" },
+};
+
+/** The same where others may be open to them. */
+export const NOT_ALLOWED_HERE: Failure = {
+  ...NOT_ALLOWED,
+  action: { href: START_PATH, label: "Show what is open to you" },
 };
 
 export const NOT_FOUND: Failure = {

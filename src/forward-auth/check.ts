@@ -171,7 +171,11 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       // nginx makes 500 of any other status, and asks for the right one itself.
       const response = adapter.bare
         ? bareAnswer(403)
-        : refusal({ ...asked, target }, reason, { methods: route.methods, closed: because });
+        : refusal({ ...asked, target }, reason, {
+            host: route.host,
+            methods: route.methods,
+            closed: because,
+          });
       return answered(asked, response, about, user, route);
     }
     if (adapter.bare) return answered(asked, bareAnswer(401), about, user, route);

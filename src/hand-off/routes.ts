@@ -1,7 +1,7 @@
 import { isAllowed } from "../access/decision.ts";
 import { isTooOld } from "../access/route.ts";
 import { routeFor, type Site } from "../access/routes.ts";
-import { type ExtraHeaders, type Failure, failure, NOT_ALLOWED, redirect } from "../edge/answer.ts";
+import { type ExtraHeaders, type Failure, failure, NOT_ALLOWED_HERE, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { isDeliberate } from "../edge/navigation.ts";
 import { ownRoutes } from "../edge/own.ts";
@@ -94,7 +94,7 @@ export function handOffRoom(
       const back = nextToSend(site.origin + path) || `${site.origin}/`;
       return redirect(302, loginHref(back, isOld), [NO_REFERRER]);
     }
-    if (!mayUse(site, pathOf(path), found.principal)) return refuse(arrival, "not_allowed", NOT_ALLOWED);
+    if (!mayUse(site, pathOf(path), found.principal)) return refuse(arrival, "not_allowed", NOT_ALLOWED_HERE);
     const ticket = ticketsFor(site.origin).sign(HAND_OFF, {
       email: found.principal.subject.email,
       session: found.record.id,
@@ -136,7 +136,7 @@ export function handOffRoom(
       return refuse(arrival, "ended", NOT_FINISHED);
     }
     if (site === undefined || !mayUse(site, pathOf(next), found.principal)) {
-      return refuse(arrival, "not_allowed", NOT_ALLOWED);
+      return refuse(arrival, "not_allowed", NOT_ALLOWED_HERE);
     }
     const rate = await limiter.handOff(ticket.session);
     if (!rate.allowed) return refuse(arrival, "rate_limited", limitRefusal("IP", rate.retryAfterMs));

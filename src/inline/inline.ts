@@ -111,7 +111,7 @@ export function createInline(settings: InlineSettings): Inline {
     let response: Response;
     if (verdict.verdict === "refuse") {
       audit(ACCESS_REFUSED, { client: arrival.client.ip, reason: verdict.reason, path });
-      response = refusal(arrival, verdict.reason, { methods: route.methods, closed });
+      response = refusal(arrival, verdict.reason, { host: route.host, methods: route.methods, closed });
     } else {
       const kind = verdict.refused ? "other" : requestKindOf(arrival, upgrade);
       response = challenge(arrival, kind, verdict.again);
