@@ -10,13 +10,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect } from "node:tls";
 import { acceptWebSocket, HANDSHAKE, type Peer, peerOf } from "../proxy/websocket.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { needs } from "../support/needs.ts";
 import { freePort, type RunningProcess, startProcess } from "../support/process.ts";
-import { readResponseHead, requestHead, type Wire, wireOf } from "../support/raw.ts";
+import { dialTls, readResponseHead, requestHead } from "../support/raw.ts";
 import { type Exchange, responseHead, startUpstream, type Upstream } from "../support/upstream.ts";
 
 /** What every TLS proxy in front of Runegate has to do, with the real program and the configuration that is shipped for it. */
@@ -317,7 +316,7 @@ export function describeEdge(
           else await peer.text(`echo ${came.data}`);
         }
       });
-      const wire = await dialTls(place);
+      const wire = await dialTls(place.https, DOMAIN, readFileSync(place.certificate, "utf8"));
       await wire.write(requestHead("GET /socket", [...HANDSHAKE, `Cookie: ${cookie}`, `Origin: ${ORIGIN}`]));
       expect((await readResponseHead(wire)).status).toBe(101);
       const peer = peerOf(wire, "client");
@@ -334,7 +333,7 @@ export function describeEdge(
     });
 
     test("an upgrade to anything but a WebSocket is not passed on", async () => {
-      const wire = await dialTls(place);
+      const wire = await dialTls(place.https, DOMAIN, readFileSync(place.certificate, "utf8"));
       await wire.write(
         requestHead("GET /h2c", [
           `Cookie: ${cookie}`,
@@ -409,23 +408,6 @@ async function listening(edge: RunningProcess, port: number): Promise<void> {
   };
   gone.catch(() => {});
   await Promise.race([opened(), gone]);
-}
-
-function dialTls({ https, certificate }: Place): Promise<Wire> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      host: "127.0.0.1",
-      port: https,
-      servername: DOMAIN,
-      ca: readFileSync(certificate),
-      ALPNProtocols: ["http/1.1"],
-    });
-    socket.once("error", reject);
-    socket.once("secureConnect", () => {
-      socket.off("error", reject);
-      resolve(wireOf(socket));
-    });
-  });
 }
 
 function readerOf(command: readonly string[]) {

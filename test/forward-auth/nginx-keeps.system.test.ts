@@ -7,7 +7,7 @@ import { needs } from "../support/needs.ts";
 import { freePort, type RunningProcess, startProcess } from "../support/process.ts";
 import { exchange } from "../support/raw.ts";
 import { startUpstream, type Upstream } from "../support/upstream.ts";
-import { configureNginx, listening } from "./real-edges.ts";
+import { configureNginxCache, listening } from "./real-edges.ts";
 
 /** nginx that answers a check by itself for two seconds: what that may not change. Its cache is where no disk is. */
 
@@ -53,7 +53,7 @@ describe.skipIf(program === undefined)("nginx keeps what a check says it may", (
       `,
     });
     const place = { folder, port, gateway: gateway.port, application: upstream.port };
-    nginx = startProcess([program ?? "nginx", ...configureNginx(place, true)]);
+    nginx = startProcess([program ?? "nginx", ...configureNginxCache(place)]);
     await listening(nginx, port);
   });
   afterAll(async () => {

@@ -1,16 +1,24 @@
-import { writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fillIn } from "../deploy/edge.ts";
 import type { RunningProcess } from "../support/process.ts";
 import { dial } from "../support/raw.ts";
 
-/** nginx and Caddy, set up to ask before each request. */
+/** The edges of deploy/edges, set up to ask before each request. What is shipped is what runs; the addresses alone are a test's. */
 
 export type Place = {
   readonly folder: string;
   readonly port: number;
   readonly gateway: number;
   readonly application: number;
+  /** Files: a certificate chain, its key, and both in one. */
+  readonly certificate: string;
+  readonly key: string;
+  readonly pair: string;
 };
+
+const SHIPPED = join(import.meta.dir, "../../deploy/edges");
+const read = (path: string) => readFileSync(join(SHIPPED, path), "utf8");
 
 export async function listening(edge: RunningProcess, port: number): Promise<void> {
   let gone: number | undefined;
@@ -26,37 +34,48 @@ export async function listening(edge: RunningProcess, port: number): Promise<voi
   }
 }
 
-/** @param keeping whether nginx keeps what a check says it may, in memory. */
-export function configureNginx(
-  { folder, port, gateway, application }: Place,
-  keeping = false,
+/** @returns the arguments of the program. */
+export type Configure = (place: Place) => readonly string[];
+
+export const configureNginx: Configure = (place) => {
+  const { folder, port, application, certificate, key } = place;
+  const site = fillIn(read("nginx/sites-available/runegate-app.conf"), [
+    ["listen 80;", `listen unix:${folder}/plain.sock;`],
+    ["listen 443 ", `listen 127.0.0.1:${port} `],
+    ["/etc/letsencrypt/live/app.example.org/fullchain.pem", certificate],
+    ["/etc/letsencrypt/live/app.example.org/privkey.pem", key],
+    ["127.0.0.1:7860", `127.0.0.1:${application}`],
+  ]);
+  return nginxWith(place, site);
+};
+
+/** With what a check says may be kept, on a plain port, for any host. */
+export const configureNginxCache = (place: Pick<Place, "folder" | "port" | "gateway" | "application">) =>
+  nginxWith(
+    place,
+    `
+      server {
+        listen 127.0.0.1:${place.port};
+        server_name _;
+        include snippets/runegate-server.conf;
+        include snippets/runegate-cached-server.conf;
+        location / {
+          include snippets/runegate-cached-protected.conf;
+          proxy_pass http://127.0.0.1:${place.application};
+        }
+      }`,
+    "nginx-cache",
+  );
+
+/** What Debian's nginx.conf says around a site, as far as it matters here, in a copy of what is to be copied to /etc/nginx. */
+function nginxWith(
+  { folder, gateway }: Pick<Place, "folder" | "gateway">,
+  site: string,
+  ...more: readonly string[]
 ): readonly string[] {
-  const forwarding = `
-    proxy_http_version 1.1;
-    proxy_set_header Host $http_host;
-    proxy_set_header X-Forwarded-For $remote_addr;
-    proxy_set_header X-Forwarded-Proto $scheme;
-    proxy_set_header X-Forwarded-Host $http_host;`;
-  const question = `
-    internal;
-    ${forwarding}
-    proxy_set_header Connection "";
-    proxy_pass_request_body off;
-    proxy_set_header Content-Length "";
-    proxy_set_header Upgrade "";
-    proxy_set_header X-Original-URL $scheme://$host$request_uri;
-    proxy_set_header X-Original-Method $asked_method;
-    proxy_set_header X-Runegate-Cache ${keeping ? "host" : '""'};
-    ${
-      keeping
-        ? `proxy_cache checks;
-           proxy_cache_key "$host $request_method $http_cookie $http_authorization $http_x_runegate_key";`
-        : ""
-    }
-    proxy_buffer_size 32k;
-    proxy_buffers 4 32k;
-    proxy_pass http://runegate;`;
-  const told = ["remote_user", "remote_groups", "x_runegate_user", "cookie", "authorization"];
+  for (const part of ["nginx", ...more]) cpSync(join(SHIPPED, part), folder, { recursive: true });
+  rewrite(join(folder, "conf.d/runegate.conf"), [["127.0.0.1:7870", `127.0.0.1:${gateway}`]]);
+  if (more.length > 0) rewrite(join(folder, "conf.d/runegate-cache.conf"), [["/run/", `${folder}/`]]);
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   const path = join(folder, "nginx.conf");
   writeFileSync(
@@ -70,76 +89,80 @@ export function configureNginx(
     events { worker_connections 256; }
     http {
       access_log off;
-      large_client_header_buffers 4 32k;
       ${temporary.map((kind) => `${kind}_temp_path ${folder}/${kind};`).join("\n")}
-      map $http_upgrade $asked_upgrade { default ""; ~*^websocket$ websocket; }
-      map $http_upgrade $asked_connection { default ""; ~*^websocket$ upgrade; }
-      ${keeping ? `proxy_cache_path ${folder}/kept keys_zone=checks:1m inactive=3s use_temp_path=off;` : ""}
-      upstream runegate { server 127.0.0.1:${gateway}; keepalive 16; }
-      server {
-        listen 127.0.0.1:${port};
-        server_name _;
-        location ^~ /_runegate/ { ${forwarding} proxy_set_header Connection ""; proxy_pass http://runegate; }
-        location ^~ /_runegate/check/ { return 404; }
-        location = /_runegate/check/nginx { ${question} }
-        location = /_runegate/challenge { ${question} }
-        location / {
-          set $asked_method $request_method;
-          auth_request /_runegate/check/nginx;
-          error_page 401 403 = /_runegate/challenge;
-          ${told.map((name) => `auth_request_set $told_${name} $upstream_http_${name};`).join("\n")}
-          ${forwarding}
-          ${
-            // Whether a request opens a WebSocket is not in the key.
-            keeping
-              ? 'proxy_set_header Upgrade ""; proxy_set_header Connection "";'
-              : "proxy_set_header Upgrade $asked_upgrade; proxy_set_header Connection $asked_connection;"
-          }
-          ${told.map((name) => `proxy_set_header ${name.replaceAll("_", "-")} $told_${name};`).join("\n")}
-          proxy_set_header X-Runegate-Key "";
-          proxy_pass http://127.0.0.1:${application};
-        }
-      }
+      include conf.d/*.conf;
+      ${site}
     }`,
   );
   return ["-e", "stderr", "-p", folder, "-c", path];
 }
 
-export function configureCaddy({ folder, port, gateway, application }: Place): readonly string[] {
-  const path = join(folder, "Caddyfile");
-  writeFileSync(
-    path,
-    `
-{
-	admin off
-	auto_https off
-	default_bind 127.0.0.1
+export const configureCaddy: Configure = ({ folder, port, gateway, application, certificate, key }) => {
+  const site = fillIn(read("Caddyfile"), [
+    [/# tls .*/g, `tls ${certificate} ${key}`],
+    ["127.0.0.1:7870", `127.0.0.1:${gateway}`],
+    ["127.0.0.1:7860", `127.0.0.1:${application}`],
+  ]);
+  const everywhere = [
+    "admin off",
+    "auto_https disable_redirects",
+    `https_port ${port}`,
+    "default_bind 127.0.0.1",
+  ];
+  return [
+    "run",
+    "--adapter",
+    "caddyfile",
+    "--config",
+    written(folder, "Caddyfile", `{\n${everywhere.join("\n")}\n}\n${site}`),
+  ];
+};
+
+export const configureHaproxy: Configure = ({ folder, port, gateway, application, pair }) => {
+  const script = written(folder, "runegate.lua", read("haproxy/runegate.lua"));
+  const configuration = fillIn(read("haproxy/haproxy.cfg"), [
+    ["/etc/haproxy/runegate.lua", script],
+    ["bind :443", `bind 127.0.0.1:${port}`],
+    ["/etc/haproxy/app.example.org.pem", pair],
+    ["127.0.0.1:7870", `127.0.0.1:${gateway}`],
+    ["127.0.0.1:7860", `127.0.0.1:${application}`],
+  ]);
+  return ["-db", "-f", written(folder, "haproxy.cfg", configuration)];
+};
+
+export const configureTraefik: Configure = ({ folder, port, gateway, application, certificate, key }) => {
+  const dynamic = fillIn(read("traefik/runegate.yaml"), [
+    ["127.0.0.1:7870", `127.0.0.1:${gateway}`],
+    ["127.0.0.1:7860", `127.0.0.1:${application}`],
+    ["/etc/traefik/app.example.org.crt", certificate],
+    ["/etc/traefik/app.example.org.key", key],
+  ]);
+  const fixed = fillIn(read("traefik/traefik.yaml"), [
+    ['":443"', `"127.0.0.1:${port}"`],
+    ["/etc/traefik/runegate.yaml", written(folder, "runegate.yaml", dynamic)],
+  ]);
+  return [`--configFile=${written(folder, "traefik.yaml", fixed)}`];
+};
+
+export const configureEnvoy: Configure = ({ folder, port, gateway, application, certificate, key }) => {
+  const configuration = fillIn(read("envoy.yaml"), [
+    ["address: 0.0.0.0, port_value: 443", `address: 127.0.0.1, port_value: ${port}`],
+    ["port_value: 7870", `port_value: ${gateway}`],
+    ["port_value: 7860", `port_value: ${application}`],
+    ["/etc/envoy/app.example.org.crt", certificate],
+    ["/etc/envoy/app.example.org.key", key],
+  ]);
+  const path = written(folder, "envoy.yaml", configuration);
+  return ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning", "-c", path];
+};
+
+function written(folder: string, name: string, text: string): string {
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
 }
-http://localhost:${port} {
-	handle /_runegate/check/* {
-		respond 404
-	}
-	handle /_runegate/* {
-		reverse_proxy 127.0.0.1:${gateway}
-	}
-	handle {
-		route {
-			request_header -Remote*
-			request_header -X-Runegate*
-			request_header -X_Runegate*
-			request_header -X.Runegate*
-			request_header -X-Forwarded-User
-			forward_auth 127.0.0.1:${gateway} {
-				uri /_runegate/check/caddy
-				header_up -Connection
-				header_up -Upgrade
-				copy_headers Remote-User Remote-Email Remote-Groups Remote-Name X-Runegate-User X-Runegate-Actor X-Runegate-JWT Authorization Cookie
-			}
-			reverse_proxy 127.0.0.1:${application}
-		}
-	}
-}
-`,
-  );
-  return ["run", "--adapter", "caddyfile", "--config", path];
+
+function rewrite(path: string, values: Parameters<typeof fillIn>[1]): void {
+  writeFileSync(path, fillIn(readFileSync(path, "utf8"), values));
 }

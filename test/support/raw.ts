@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 
 /**
  * A TCP connection whose bytes are in the test's hands: what is sent is exactly what was written, what is read is exactly
@@ -170,6 +171,21 @@ export function dial(address: number | string, hostname = "127.0.0.1"): Promise<
   });
 }
 
+/** HTTP/1.1 within TLS. @param name whom the certificate must be for. */
+export function dialTls(port: number, name: string, authority: string): Promise<Wire> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({
+      ...{ host: "127.0.0.1", port, servername: name, ca: authority },
+      ALPNProtocols: ["http/1.1"],
+    });
+    socket.once("error", reject);
+    socket.once("secureConnect", () => {
+      socket.off("error", reject);
+      resolve(wireOf(socket));
+    });
+  });
+}
+
 /** A message head as it was on the wire. */
 export type Head = {
   /** All of it, without the empty line. */
@@ -288,7 +304,16 @@ export async function exchange(
   fields: readonly string[] = [],
   body: string | Uint8Array = "",
 ): Promise<RawResponse> {
-  const wire = await dial(address);
+  return exchangeOver(await dial(address), line, fields, body);
+}
+
+/** One request over a connection, which is closed then. */
+export async function exchangeOver(
+  wire: Wire,
+  line: string,
+  fields: readonly string[] = [],
+  body: string | Uint8Array = "",
+): Promise<RawResponse> {
   try {
     const sending = wire.write(Buffer.concat([bytesOf(requestHead(line, fields)), bytesOf(body)]));
     const response = await readResponse(wire, line.split(" ", 1)[0]);
