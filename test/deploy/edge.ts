@@ -241,6 +241,19 @@ export function describeEdge(
       expect(gateway.lines.slice(before).join()).not.toContain("/elsewhere");
     });
 
+    test("nobody outside asks what an edge asks, in any spelling", async () => {
+      for (const path of ["check/nginx", "check/caddy", "challenge", "%63heck/caddy", "x/../check/caddy"]) {
+        const answer = await ask(
+          `/_runegate/${path}`,
+          "--path-as-is",
+          ...["-H", `Cookie: ${cookie}; secret=cookie`],
+          ...["-H", `X-Original-URL: ${ORIGIN}/`, "-H", "X-Original-Method: GET"],
+          ...["-H", "X-Forwarded-Uri: /", "-H", "X-Forwarded-Method: GET"],
+        );
+        expect([path, answer.status, answer.head.includes("secret=cookie")]).toEqual([path, 404, false]);
+      }
+    });
+
     test("an event stream arrives event by event", async () => {
       const opened = Promise.withResolvers<Exchange>();
       upstream.on("/stream", async (exchange) => {

@@ -79,7 +79,8 @@ export function describeAskingEdge(program: string, edge: RealEdge): void {
       writeFileSync(place.key, key);
       writeFileSync(place.pair, cert + key);
       running = startProcess([program, ...edge.configure(place)], { HOME: folder, XDG_DATA_HOME: folder });
-      await listening(running, place.port);
+      // Some listen before they have read all of their configuration.
+      await listening(running, place.port, dial);
       [ada, bob] = await Promise.all([gateway.signIn("ada@example.org"), gateway.signIn("bob@example.org")]);
     });
     afterAll(async () => {

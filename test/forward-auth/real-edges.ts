@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fillIn } from "../deploy/edge.ts";
 import type { RunningProcess } from "../support/process.ts";
-import { dial } from "../support/raw.ts";
+import { dial, type Wire } from "../support/raw.ts";
 
 /** The edges of deploy/edges, set up to ask before each request. What is shipped is what runs; the addresses alone are a test's. */
 
@@ -20,14 +20,19 @@ export type Place = {
 const SHIPPED = join(import.meta.dir, "../../deploy/edges");
 const read = (path: string) => readFileSync(join(SHIPPED, path), "utf8");
 
-export async function listening(edge: RunningProcess, port: number): Promise<void> {
+/** Waits until it takes a connection: of TCP, or of whatever `open` makes. @throws where it ends before. */
+export async function listening(
+  edge: RunningProcess,
+  port: number,
+  open: () => Promise<Wire> = () => dial(port),
+): Promise<void> {
   let gone: number | undefined;
   void edge.exited.then((code) => {
     gone = code;
   });
   for (;;) {
     if (gone !== undefined) throw new Error(`it ended: ${edge.output()}`);
-    const wire = await dial(port).catch(() => undefined);
+    const wire = await open().catch(() => undefined);
     wire?.destroy();
     if (wire !== undefined) return;
     await Bun.sleep(20);
