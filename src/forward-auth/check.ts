@@ -237,9 +237,10 @@ function forgedIn(headers: Readonly<Record<string, string>>, route: Route): stri
   return undefined;
 }
 
-/** Edges take `Upgrade` out of a check, as a rule. */
-function opensWebSocket(headers: Readonly<Record<string, string>>, { proto }: Described): boolean {
+/** Edges take `Upgrade` out of a check, as a rule. By HTTP/2 it is CONNECT, without a key (RFC 8441 §4). */
+function opensWebSocket(headers: Readonly<Record<string, string>>, { method, proto }: Described): boolean {
   return (
+    method === "CONNECT" ||
     headers["sec-websocket-key"] !== undefined ||
     headers.upgrade?.toLowerCase() === "websocket" ||
     proto === "wss" ||

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Address } from "../../src/identity/address.ts";
@@ -146,6 +147,27 @@ export function describeAskingEdge(program: string, edge: RealEdge): void {
       for (const one of upstream.to("/told")) expect(one.one("x-runegate-key")).toBeUndefined();
     });
 
+    test("over HTTP/2 too, where a browser sends each cookie by itself", async () => {
+      const session = connect(`https://127.0.0.1:${place.port}`, { ca: authority, servername: DOMAIN });
+      const request = session.request({
+        ":path": "/two?a=1",
+        ":authority": DOMAIN,
+        cookie: ["a=1", ada, "b=2"] as unknown as string,
+      });
+      const status = await new Promise((resolve, reject) => {
+        request.on("response", (headers) => resolve(headers[":status"]));
+        request.on("error", reject);
+        request.end();
+      });
+      session.destroy();
+      expect(status).toBe(200);
+      const [received] = upstream.to("/two");
+      expect([received?.one("remote-user"), received?.one("cookie")]).toEqual([
+        "ada@example.org",
+        "a=1; b=2",
+      ]);
+    });
+
     test("whoever comes to a public path is nobody, and gets in", async () => {
       expect((await ask("GET /public/nobody", ["Cookie: a=1"])).status).toBe(200);
       const [request] = upstream.to("/public/nobody");
@@ -239,6 +261,28 @@ export function describeAskingEdge(program: string, edge: RealEdge): void {
       wire.destroy();
       const elsewhere = await ask("GET /socket", as(ada, "Origin: https://evil.example", ...HANDSHAKE));
       expect(elsewhere.status).toBe(403);
+    });
+
+    test("by HTTP/2 a WebSocket opens for pages of this origin only, where the edge has that", async () => {
+      upstream.on("/socket-by-two", async (one) => {
+        const peer = await acceptWebSocket(one);
+        await peer.nextMessage();
+      });
+      const statusOf = async (origin: string) => {
+        const script = join(import.meta.dir, "websocket-by-http2.cjs");
+        const child = Bun.spawn(
+          ["node", script, String(place.port), DOMAIN, ada, origin, place.certificate],
+          {
+            stdout: "pipe",
+          },
+        );
+        return (await new Response(child.stdout).text()).trim();
+      };
+      const own = await statusOf(ORIGIN);
+      // Some do not offer it (RFC 8441 §3), or refuse it.
+      expect(["200", "400", "403", "not offered"]).toContain(own);
+      expect(["400", "403", "not offered"]).toContain(await statusOf("https://evil.example"));
+      expect(upstream.to("/socket-by-two")).toHaveLength(own === "200" ? 1 : 0);
     });
 
     test("nobody gets to talk another protocol past the check", async () => {

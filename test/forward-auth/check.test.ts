@@ -494,6 +494,15 @@ describe("A9: WebSockets, however an edge says so", () => {
     expect(await statusOf(...as(ada))).toBe(200);
   });
 
+  test("by the method, as over HTTP/2", async () => {
+    const url = "https://app.example.org/socket";
+    const statusOf = async (...fields: string[]) =>
+      (await ask("caddy", { method: "CONNECT", url, fields })).status;
+    expect(await statusOf(...as(ada, own))).toBe(200);
+    expect(await statusOf(...NAVIGATION)).toBe(401);
+    expect(await statusOf(...as(ada, "Origin: https://evil.example"))).toBe(403);
+  });
+
   test("are refused where the route takes none", async () => {
     const fields = as(ada, ...HANDSHAKE);
     const answer = await ask("caddy", { url: "https://silent.example.org/", fields });

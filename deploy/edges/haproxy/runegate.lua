@@ -40,6 +40,10 @@ local function question(txn)
       asked[name] = values(list)
     end
   end
+  -- A WebSocket by HTTP/2 has no key to be known by, and whose page opens it is to be looked at.
+  if txn.f:req_hdr("upgrade") ~= "" then
+    asked["x-forwarded-proto"] = { "wss" }
+  end
   return asked
 end
 
