@@ -41,7 +41,7 @@ local function question(txn)
     end
   end
   -- A WebSocket by HTTP/2 has no key to be known by, and whose page opens it is to be looked at.
-  if txn.f:req_hdr("upgrade") ~= "" then
+  if txn.sf:req_hdr("upgrade") ~= "" then
     asked["x-forwarded-proto"] = { "wss" }
   end
   return asked
@@ -65,7 +65,7 @@ local function refuse(txn, answer)
       end
     end
   end
-  if txn.f:method() ~= "HEAD" then
+  if txn.sf:method() ~= "HEAD" then
     reply:set_body(answer.body or "")
   end
   txn:done(reply)
