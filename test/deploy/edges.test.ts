@@ -92,6 +92,15 @@ test("no edge that picks what it asks with picks a description", () => {
   }
 });
 
+test("what nginx keeps is where no disk is, by a key with all cookies, and opens no WebSocket", () => {
+  expect(read("nginx-cache/conf.d/runegate-cache.conf")).toMatch(/^proxy_cache_path \/run\//m);
+  const key = '"$host\\n$request_method\\n$http_cookie\\n$http_authorization\\n$http_x_runegate_key"';
+  expect(read("nginx-cache/snippets/runegate-cached-server.conf")).toContain(`proxy_cache_key ${key};`);
+  expect(read("nginx-cache/snippets/runegate-cached-protected.conf")).toContain(
+    'proxy_set_header Upgrade "";',
+  );
+});
+
 test("each closes to visitors what edges ask", () => {
   const files = [
     ...["nginx/snippets/runegate-server.conf", "Caddyfile", "haproxy/haproxy.cfg", "envoy.yaml"],

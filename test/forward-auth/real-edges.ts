@@ -131,6 +131,8 @@ export const configureHaproxy: Configure = ({ folder, port, gateway, application
     ["/etc/haproxy/app.example.org.pem", pair],
     ["127.0.0.1:7870", `127.0.0.1:${gateway}`],
     ["127.0.0.1:7860", `127.0.0.1:${application}`],
+    // Root alone can become somebody else.
+    ...(process.getuid?.() === 0 ? [] : ([[/^ +(user|group|chroot) .*$/gm, ""]] as const)),
   ]);
   return ["-db", "-f", written(folder, "haproxy.cfg", configuration)];
 };
