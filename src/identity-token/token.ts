@@ -43,8 +43,11 @@ export const IDENTITY_TYP = "JWT";
 const MOST_TOKENS = 10_000;
 const JTI_BYTES = 16;
 
-/** How whoever is asking proved it (RFC 8176), where that has another name than the proof. */
-const METHODS: Readonly<Record<string, string>> = { session: "email" };
+/** How whoever is asking proved it (RFC 8176): how a session was begun, or what the proof is called. */
+function methodOf({ proof, method }: Principal): string {
+  if (proof.kind !== "session") return proof.kind;
+  return method === "code" ? "code" : "email";
+}
 
 export function createIdentityTokens(settings: IdentityTokenSettings): IdentityTokens {
   const { baseUrl, downstreamJwtTtl: ttl, keys, clock, random } = settings;
@@ -73,7 +76,7 @@ export function createIdentityTokens(settings: IdentityTokenSettings): IdentityT
       jti: Buffer.from(random.bytes(JTI_BYTES)).toString("base64url"),
       sid: sidOf(proof),
       auth_time: seconds(provenAt),
-      amr: [METHODS[proof.kind] ?? proof.kind],
+      amr: [methodOf(principal)],
       ...(groups.size === 0 ? {} : { groups: [...groups] }),
       // RFC 8693 §4.1.
       ...(actor === undefined ? {} : { act: { sub: actor } }),

@@ -22,6 +22,8 @@ export type Principal = {
   readonly actor?: Address;
   /** Longest time since then, up to now, in which they did nothing, in milliseconds; undefined where that does not count. */
   readonly rested?: number;
+  /** By what they signed in, of several ways that a proof may have begun. */
+  readonly method?: "link" | "code";
 };
 
 export const NO_GROUPS: ReadonlySet<string> = new Set();

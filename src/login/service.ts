@@ -227,7 +227,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     // Asked when the mark is made: whatever the store forgets before, it has begun anew by now.
     if (isBefore(await store.since(), issuedAt)) return refuse("before_store", by, email);
     const { client, userAgent } = by;
-    const { cookie, record } = await sessions.start({ email, ip: client.ip, userAgent });
+    const { cookie, record } = await sessions.start({ email, ip: client.ip, userAgent, method: how });
     await known.add(email);
     for (const { record: before } of old) {
       // The new session stands; the old one, if it cannot be ended now, runs out by itself.

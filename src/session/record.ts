@@ -15,6 +15,8 @@ export type SessionRecord = {
    * sign-in; else 0.
    */
   readonly rested: number;
+  /** How it was begun. */
+  readonly method: "link" | "code";
   /** Where it was made from, for the list an operator reads. */
   readonly ip: string;
   readonly userAgent: string;
@@ -23,20 +25,22 @@ export type SessionRecord = {
 };
 
 /** As the store keeps it, which knows id and end by itself. */
-export type KeptSession = Omit<SessionRecord, "id" | "expiresAt" | "rested"> & {
-  /** Absent in records of an older version. */
+export type KeptSession = Omit<SessionRecord, "id" | "expiresAt" | "rested" | "method"> & {
+  /** Both absent in records of an older version. */
   readonly rested?: number;
+  readonly method?: SessionRecord["method"];
 };
 
 export const SESSIONS: Kind<KeptSession> = { name: "session", by: ["email"], cached: true };
 
 /** Undefined for what has another form: somebody else has written it. */
 export function readSession({ id, expiresAt, record }: Seen<KeptSession>): SessionRecord | undefined {
-  const { email, createdAt, seenAt, rested = 0, ip, userAgent, seal } = record;
+  const { email, createdAt, seenAt, rested = 0, method = "link", ip, userAgent, seal } = record;
   if (!isTime(createdAt) || !isTime(seenAt) || !isTime(expiresAt) || !isTime(rested)) return undefined;
   if (typeof email !== "string" || typeof seal !== "string") return undefined;
+  if (method !== "link" && method !== "code") return undefined;
   if (typeof ip !== "string" || typeof userAgent !== "string") return undefined;
-  return { id, email, createdAt, expiresAt, seenAt, rested, ip, userAgent, seal };
+  return { id, email, createdAt, expiresAt, seenAt, rested, method, ip, userAgent, seal };
 }
 
 export function keptOf({ id: _, expiresAt: __, ...kept }: SessionRecord): KeptSession {

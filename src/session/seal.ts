@@ -5,7 +5,7 @@ import type { SessionRecord } from "./record.ts";
  * Seals on session records: a store is asked who is signed in, and whoever can write to it must not be able to answer.
  *
  * A seal is `seenAt.MAC`. The MAC (HMAC-SHA256 under a key of its own) covers everything that decides: id, address, beginning,
- * absolute end, last use and longest rest. The last use counts as it is in the seal: who moves it in the store alone prolongs nothing, and
+ * absolute end, last use, longest rest and method. The last use counts as it is in the seal: who moves it in the store alone prolongs nothing, and
  * an older Runegate, which moves it there alone, breaks no seal. What was checked is remembered, with all that it covers.
  *
  * What remains: whoever can write to the store and has the cookie of a session that was ended can put its record back as it
@@ -81,7 +81,8 @@ function sealsTheSame(known: SessionRecord | undefined, record: SessionRecord): 
   return (
     known.createdAt === record.createdAt &&
     known.expiresAt === record.expiresAt &&
-    known.rested === record.rested
+    known.rested === record.rested &&
+    known.method === record.method
   );
 }
 
@@ -89,9 +90,11 @@ function sealsTheSame(known: SessionRecord | undefined, record: SessionRecord): 
  * Read from the left it can only be one record: numbers have no blanks, and the id is as long as is said before it. Without a
  * rest worth keeping, as an older Runegate reads it.
  */
-function recordText({ id, email, createdAt, expiresAt, rested }: Unsealed, seenAt: number): string {
+function recordText(record: Unsealed, seenAt: number): string {
+  const { id, email, createdAt, expiresAt, rested, method } = record;
   const rest = rested === 0 ? "" : `+${rested}`;
-  return `${createdAt} ${expiresAt} ${seenAt}${rest} ${id.length} ${id}${email}`;
+  const how = method === "link" ? "" : `:${method}`;
+  return `${createdAt} ${expiresAt} ${seenAt}${rest}${how} ${id.length} ${id}${email}`;
 }
 
 /** No record's text begins so. */

@@ -48,7 +48,12 @@ export type Sessions = {
   onEnded(listener: (id: string) => void): void;
 };
 
-export type NewSession = { readonly email: Address; readonly ip: string; readonly userAgent: string };
+export type NewSession = {
+  readonly email: Address;
+  readonly ip: string;
+  readonly userAgent: string;
+  readonly method?: SessionRecord["method"];
+};
 
 export type Found = {
   readonly principal: Principal & { readonly subject: { readonly email: Address } };
@@ -172,6 +177,7 @@ export function createSessions(settings: SessionSettings): Sessions {
       proof: { kind: "session", id: record.id },
       provenAt: record.createdAt,
       rested: restOf(record, now),
+      method: record.method,
     };
   }
 
@@ -223,7 +229,7 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   return {
-    async start({ email, ip, userAgent }) {
+    async start({ email, ip, userAgent, method = "link" }) {
       const cookie = Buffer.from(settings.random.bytes(COOKIE_BYTES)).toString("base64url");
       const now = clock.now();
       const record = seals.seal({
@@ -233,6 +239,7 @@ export function createSessions(settings: SessionSettings): Sessions {
         expiresAt: now + settings.sessionTtl,
         seenAt: now,
         rested: 0,
+        method,
         ip,
         userAgent: userAgent.slice(0, MAX_USER_AGENT),
       });

@@ -10,6 +10,7 @@ import { createMemoryStore } from "../../src/store/memory.ts";
 import { frontOfEach } from "../process/front.ts";
 import { openStage } from "../process/stage.ts";
 import { testClock } from "../support/clock.ts";
+import { cookieHeader } from "../support/gateway.ts";
 import { runegate, startProcess } from "../support/process.ts";
 import { exchange } from "../support/raw.ts";
 import { testMachine } from "../support/surroundings.ts";
@@ -66,6 +67,22 @@ describe("what is in a token", () => {
     const [session] = await house.gateway.gateway.sessions.list();
     expect(session?.id).toHaveLength(43);
     expect([claims.sid === session?.id, token.includes(ada)]).toEqual([false, false]);
+  });
+
+  test("how they signed in, where that was by a code", async () => {
+    const { url, gateway, mailbox } = house.gateway;
+    const post = (path: string, body: object, cookie = "") =>
+      fetch(`${url}/_runegate/${path}`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", Host: new URL(HOME).host, Cookie: cookie },
+        body: JSON.stringify(body),
+      });
+    const asked = await post("login", { email: "grace@example.org" });
+    await gateway.outbox.runDue();
+    const code = mailbox.mails().find(({ to }) => to === "grace@example.org")?.code;
+    const redeemed = await post("auth", { code }, cookieHeader(asked));
+    const token = await house.tokenTo(GRAFANA, "/code", cookieHeader(redeemed));
+    expect((await verify(token, jwks, GRAFANA, clock.now())).amr).toEqual(["code"]);
   });
 
   test("the audience is the route's own, else its public origin and path", async () => {

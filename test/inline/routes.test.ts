@@ -30,6 +30,11 @@ beforeAll(async () => {
       allow = ["group:partners", "ada@example.org"]
 
       [[routes]]
+      name = "books"
+      host = "Bücher.example.org"
+      target = "${grafana.url}"
+
+      [[routes]]
       name = "lab"
       path = "/lab"
       strip_path = true
@@ -50,6 +55,10 @@ function ask(host: string, path: string, cookie = ada): Promise<Response> {
 }
 
 describe("C1: one host in any spelling", () => {
+  test("IDNA, however the file writes it", async () => {
+    expect((await ask("xn--bcher-kva.example.org", "/c1")).status).toBe(200);
+  });
+
   test.each([
     "grafana.example.org",
     "GRAFANA.Example.ORG",

@@ -12,6 +12,7 @@ const RECORD: Unsealed = {
   expiresAt: 1_800_600_012_345,
   seenAt: 1_800_000_100_000,
   rested: 0,
+  method: "link",
   ip: "192.0.2.7",
   userAgent: "test",
 };
@@ -29,6 +30,7 @@ describe("a record is not opened", () => {
   test.each<[string, Partial<SessionRecord>]>([
     ["of another address", { email: "boss@example.org" }],
     ["with a rest it never had", { rested: 1 }],
+    ["begun in another way", { method: "code" }],
     ["under another id", { id: "j".repeat(43) }],
     ["with a later end", { expiresAt: RECORD.expiresAt + 1 }],
     ["with another beginning", { createdAt: RECORD.createdAt - 1 }],
