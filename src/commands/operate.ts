@@ -4,6 +4,7 @@ import { ControlError, connectControl, type Operator } from "../control/client.t
 import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
 import type { StoreLocation } from "../store/location.ts";
+import { loadBackEnd } from "../store/open.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import { failed, type Outcome } from "./command.ts";
 
@@ -53,7 +54,7 @@ export async function reach<T>(
     throw new ControlError("RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be reached.");
   }
   // Loaded before any rights are given up: the program's own files need not be the service's to read.
-  const { withStore } = await import("../control/on-store.ts");
+  const [{ withStore }] = await Promise.all([import("../control/on-store.ts"), loadBackEnd(store)]);
   const on = (location: StoreLocation) => withStore(access, location, io.err, work);
   if (store.kind !== "sqlite") return await on(store);
   return await asOwnerOf(store.path, () => {

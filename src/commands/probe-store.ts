@@ -4,7 +4,7 @@ import { systemClock } from "../clock.ts";
 import { createLoggers } from "../observe/log.ts";
 import { asOwnerOf } from "../rights.ts";
 import type { StoreLocation } from "../store/location.ts";
-import { openStore } from "../store/open.ts";
+import { loadBackEnd, openStore } from "../store/open.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { ProbeResult } from "./probe.ts";
 
@@ -14,6 +14,8 @@ export async function probeStore(location: StoreLocation): Promise<ProbeResult> 
     case "memory":
       return { ok: true, lines: ["The memory store is part of Runegate: nothing to reach."] };
     case "sqlite":
+      // Before any rights are given up: the program's own files need not be the service's to read.
+      await loadBackEnd(location);
       return asOwnerOf(location.path, async () =>
         existsSync(location.path) ? reach(location, location.path) : probeFolder(location.path),
       );

@@ -17,8 +17,19 @@ export async function openStore(
     case "memory":
       return createMemoryStore(settings);
     case "sqlite":
-      return (await import("./sqlite.ts")).openSqliteStore({ ...settings, path: location.path });
+      return (await BACK_ENDS.sqlite()).openSqliteStore({ ...settings, path: location.path });
     case "valkey":
-      return (await import("./valkey.ts")).openValkeyStore({ ...settings, url: location.url });
+      return (await BACK_ENDS.valkey()).openValkeyStore({ ...settings, url: location.url });
   }
 }
+
+/** Loads what opening a store takes, for whoever may not read the program's files by then. */
+export async function loadBackEnd({ kind }: StoreLocation): Promise<void> {
+  if (kind !== "memory") await BACK_ENDS[kind]();
+}
+
+/** Each when it is needed: most of a start would be spent on what it does not use. */
+const BACK_ENDS = {
+  sqlite: () => import("./sqlite.ts"),
+  valkey: () => import("./valkey.ts"),
+};
