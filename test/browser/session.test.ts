@@ -8,6 +8,7 @@ const IDLE = 3 * 24 * 60 * 60_000;
 /** Both of the sample page's kinds of stream are up. */
 const RUNNING = `document.getElementById("clock-state")?.innerText === "live" &&
   document.getElementById("chat-state").innerText === "chat.v1" &&
+  document.getElementById("echo-state").innerText === "open" &&
   document.getElementById("time").dateTime !== ""`;
 const STOPPED = `["clock-state", "chat-state", "echo-state"]
   .every((id) => document.getElementById(id).innerText === "session ended")`;
