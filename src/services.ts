@@ -1,9 +1,10 @@
+import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import type { RoutesFile } from "./access/routes-file.ts";
 import { createClosures } from "./applications/closures.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
-import { policyOf, routesOf } from "./config/routes.ts";
+import { routesOf } from "./config/routes.ts";
 import { createProbes } from "./doctor/probes.ts";
 import { createPostGuard } from "./edge/origin.ts";
 import { createSignIn } from "./hand-off/begin.ts";
@@ -52,7 +53,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const { options, email, mailer, mailbox, stores, clock, random, loggers } = settings;
   const keys = createKeys(options);
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
-  const policy = policyOf(options, settings.routesFile);
+  const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
   const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = createLimiter(options, stores.limits);

@@ -60,20 +60,19 @@ export function sameGroups(some: Principal["groups"], others: Principal["groups"
 export function createGroupsOf(groups: Groups): (address: Address) => ReadonlySet<string> {
   if (groups.size === 0) return () => NO_GROUPS;
   const all = [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
-  const ofDomain = (domain: Domain) =>
-    all.flatMap(([name, { domains }]) => (domains.has(domain) ? name : []));
-  const known = new Map<Address, ReadonlySet<string>>();
-  for (const address of new Set(all.flatMap(([, { addresses }]) => [...addresses]))) {
-    const own = all.flatMap(([name, { addresses, domains }]) =>
-      addresses.has(address) || domains.has(domainOf(address)) ? name : [],
+  const namesOf = (isIn: (group: Pick<People, "addresses" | "domains">) => boolean): ReadonlySet<string> =>
+    new Set(all.flatMap(([name, group]) => (isIn(group) ? name : [])).slice(0, MOST_GROUPS));
+  const byAddress = new Map<Address, ReadonlySet<string>>();
+  for (const address of new Set(all.flatMap(([, { addresses }]) => [...addresses])))
+    byAddress.set(
+      address,
+      namesOf(({ addresses, domains }) => addresses.has(address) || domains.has(domainOf(address))),
     );
-    known.set(address, new Set(own.slice(0, MOST_GROUPS)));
-  }
-  const byDomain = new Map(
-    [...new Set(all.flatMap(([, { domains }]) => [...domains]))].map((domain) => [
+  const byDomain = new Map<Domain, ReadonlySet<string>>();
+  for (const domain of new Set(all.flatMap(([, { domains }]) => [...domains])))
+    byDomain.set(
       domain,
-      new Set(ofDomain(domain).slice(0, MOST_GROUPS)),
-    ]),
-  );
-  return (address) => known.get(address) ?? byDomain.get(domainOf(address)) ?? NO_GROUPS;
+      namesOf(({ domains }) => domains.has(domain)),
+    );
+  return (address) => byAddress.get(address) ?? byDomain.get(domainOf(address)) ?? NO_GROUPS;
 }

@@ -1,36 +1,29 @@
 import { type Elysia, type Static, t } from "elysia";
 import type { Route } from "../access/route.ts";
-import { CURSOR, NO_CONTENT, pageOf, takePage } from "../api/list.ts";
+import { CURSOR, closed, NO_CONTENT, pageOf, takePage } from "../api/list.ts";
 import { type ApiHouse, closeApi, openApi } from "../api/own.ts";
 import { NOT_FOUND, noContent, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
+import { describeTarget } from "../net/endpoint.ts";
 import { ROUTE_CLOSED, ROUTE_OPENED } from "./audit.ts";
 
 /** Applications, for the operator: which there are, and closing one for a while. */
 
-const Application = t.Object(
-  {
-    name: t.String(),
-    host: t.Union([t.String(), t.Null()], { description: "null for whatever host asks" }),
-    path: t.String(),
-    targets: t.Array(t.String(), { description: "none where another proxy passes requests on" }),
-    closed: t.Union([t.String(), t.Null()], {
-      description: "what is said while it is closed for maintenance",
-    }),
-  },
-  { additionalProperties: false },
-);
+const Application = closed({
+  name: t.String(),
+  host: t.Union([t.String(), t.Null()], { description: "null for whatever host asks" }),
+  path: t.String(),
+  targets: t.Array(t.String(), { description: "none where another proxy passes requests on" }),
+  closed: t.Union([t.String(), t.Null()], {
+    description: "what is said while it is closed for maintenance",
+  }),
+});
 export type ListedApplication = Static<typeof Application>;
 
 const NAME = t.Object({ name: t.String({ pattern: "^[a-z0-9-]{1,32}$" }) });
-const Closing = t.Object(
-  {
-    message: t.Optional(
-      t.String({ minLength: 1, maxLength: 500, description: "for whoever comes meanwhile" }),
-    ),
-  },
-  { additionalProperties: false },
-);
+const Closing = closed({
+  message: t.Optional(t.String({ minLength: 1, maxLength: 500, description: "for whoever comes meanwhile" })),
+});
 
 const CLOSED = "It is being worked on. Come back a little later.";
 
@@ -53,14 +46,14 @@ export function applicationsApi(house: ApiHouse & Pick<House, "routes" | "closur
           name: route.name,
           host: route.host ?? null,
           path: route.path,
-          targets: route.targets.map(textOf),
+          targets: route.targets.map(({ address, basePath }) => describeTarget(address) + basePath),
           closed: closures.textOf(route) ?? null,
         }));
         return takePage(all, ({ name }) => name, query.cursor, principal);
       },
       {
         own: { needs: "admin" },
-        query: t.Object({ cursor: CURSOR }, { additionalProperties: false }),
+        query: closed({ cursor: CURSOR }),
         response: { 200: pageOf(Application) },
         detail: { summary: "Applications, by name" },
       },
@@ -95,8 +88,4 @@ export function applicationsApi(house: ApiHouse & Pick<House, "routes" | "closur
       },
     );
   return closeApi(app);
-}
-
-function textOf({ address, basePath }: Route["targets"][number]): string {
-  return (address.kind === "tcp" ? address.origin : `unix:${address.path}`) + basePath;
 }

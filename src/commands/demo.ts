@@ -1,6 +1,6 @@
 import { type Environment, SYSTEM } from "../config/surroundings.ts";
 import { EXIT } from "../exit.ts";
-import { targetAddress } from "../net/endpoint.ts";
+import { describeTarget, targetAddress } from "../net/endpoint.ts";
 import { flagOf } from "../option/option.ts";
 import { ValueError } from "../option/value-error.ts";
 import { claimAddress } from "../process/listener.ts";
@@ -108,8 +108,7 @@ declare global {
 function parseApplication(text: string): string {
   if (text === "") return "";
   try {
-    const address = targetAddress(text);
-    return address.kind === "unix" ? `unix:${address.path}` : address.origin;
+    return describeTarget(targetAddress(text));
   } catch (error) {
     if (!(error instanceof ValueError)) throw error;
     throw new UsageError(`--target ${error.problem}. Write http://127.0.0.1:8501, :8501 or 8501.`);

@@ -1,7 +1,7 @@
 import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { TargetTls } from "../access/route.ts";
-import type { TargetAddress } from "../net/endpoint.ts";
+import { describeTarget, type TargetAddress } from "../net/endpoint.ts";
 import { formatDuration } from "../option/values.ts";
 
 /**
@@ -14,7 +14,7 @@ export async function probeTarget(
   timeout: number,
   tls?: TargetTls,
 ): Promise<{ ok: boolean; lines: string[] }> {
-  const where = target.kind === "unix" ? `unix:${target.path}` : target.origin;
+  const where = describeTarget(target);
   const { promise, resolve } = Promise.withResolvers<{ ok: boolean; lines: string[] }>();
   const socket = open(target, tls);
   const timer = setTimeout(

@@ -1,9 +1,10 @@
 import { decide, openBecause } from "../access/decision.ts";
 import { explain } from "../access/explain.ts";
+import { createPolicy } from "../access/policy.ts";
 import { createRoutes, routeFor } from "../access/routes.ts";
 import { systemClock } from "../clock.ts";
 import { loadAccess } from "../config/configuration.ts";
-import { policyOf, routesOf } from "../config/routes.ts";
+import { routesOf } from "../config/routes.ts";
 import { ROOT_PATHS } from "../edge/root-paths.ts";
 import { applicationPath, placeOf } from "../edge/target.ts";
 import { EXIT } from "../exit.ts";
@@ -33,7 +34,7 @@ export async function testRoute(written: string, asked: Asked, io: Io): Promise<
   const site = routes.siteOf(url.host);
   const path = applicationPath(url.pathname);
   const route = site && path !== undefined ? routeFor(site, path) : undefined;
-  const policy = policyOf(options, routesFile);
+  const policy = createPolicy(options, routesFile?.groups, routes.all);
   const answer = ((): Answer => {
     const nowhere = (verdict: Answer["verdict"], why: string): Answer => ({ route: null, verdict, why });
     if (site === undefined) return nowhere("unknown_host", `No application is at ${url.host}.`);

@@ -1,4 +1,5 @@
 import { ROOT_PATHS } from "../edge/root-paths.ts";
+import { cutTarget } from "../edge/target.ts";
 import { loginCookieName } from "../login/cookie.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
@@ -267,7 +268,7 @@ export const RULES: readonly Rule[] = [
   ),
 
   rule(["landingPath", "rootPaths", "debugEndpoints"], ({ landingPath, rootPaths, debugEndpoints }) => {
-    const path = landingPath.split(/[?#]/, 1)[0] ?? "";
+    const { path } = cutTarget(landingPath, 0);
     if (rootPaths === false || !ROOT_PATHS.some((root) => root === path)) return undefined;
     const forDebugging = path.startsWith("/debug/");
     // With `auto`, whoever has just signed in gets the application's page of that name.

@@ -1,4 +1,4 @@
-import { identityHeaders } from "../access/identity-headers.ts";
+import { identityHeaders, tellsByHeaders } from "../access/identity-headers.ts";
 import type { Route } from "../access/route.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { nameOf, type Principal } from "../identity/principal.ts";
@@ -75,7 +75,7 @@ export function createAllowed({ identityToken, isOwnCredential }: AllowedSetting
     for (const name of route.identityNames.values()) result.set(name, "");
     if (principal !== undefined) {
       for (const [name, value] of identityHeaders(principal, route)) result.set(name, value);
-      if (route.identity === "headers" || route.identity === "both") {
+      if (tellsByHeaders(route)) {
         result.set("x-authenticated-user", made.name);
         if (principal.proof.kind === "key") result.set("x-authenticated-token-id", principal.proof.id);
       }

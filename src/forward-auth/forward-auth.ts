@@ -1,6 +1,7 @@
 import type { Routes } from "../access/routes.ts";
 import { isBelow } from "../edge/target.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
+import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Fields } from "../observe/logger.ts";
 import { ADAPTERS, PREFIXED } from "./adapters.ts";
 import { type AllowedSettings, createAllowed } from "./allowed.ts";
@@ -31,17 +32,15 @@ const SAY_EVERY_MS = 60_000;
 
 export function createForwardAuth(settings: ForwardAuthSettings): ForwardAuth {
   const { baseUrl, routes, clock, log } = settings;
-  const nextSaid = new Map<string, number>();
+  const mayWarn = new Map<string, (now: number) => boolean>();
   const shared: CheckSettings = {
     ...settings,
     siteNamed: createSiteNamed(routes, baseUrl),
     takesHttp: baseUrl.startsWith("http:") || isLoopbackHost(new URL(baseUrl).hostname),
     allowed: createAllowed(settings),
     warn(message: string, fields: Fields) {
-      const now = clock.monotonic();
-      if (now < (nextSaid.get(message) ?? Number.NEGATIVE_INFINITY)) return;
-      nextSaid.set(message, now + SAY_EVERY_MS);
-      log.warn(message, fields);
+      const isDue = mayWarn.getOrInsertComputed(message, () => atMostEvery(SAY_EVERY_MS));
+      if (isDue(clock.monotonic())) log.warn(message, fields);
     },
   };
   const checks = new Map(ADAPTERS.map((adapter) => [adapter.path, createCheck(adapter, shared)]));

@@ -5,6 +5,7 @@ import { type ExtraHeaders, type Failure, failure, NOT_ALLOWED_HERE, redirect } 
 import type { Arrival } from "../edge/arrival.ts";
 import { isDeliberate } from "../edge/navigation.ts";
 import { ownRoutes } from "../edge/own.ts";
+import { cutTarget } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
 import type { Principal } from "../identity/principal.ts";
 import { limitRefusal } from "../limits/answer.ts";
@@ -84,7 +85,7 @@ export function handOffRoom(
     const path = safeNext(asked.next, landingAt(routes, site.origin, options.landingPath), arrival.isOwn);
     const found = await sessions.find(sessionCookie.read(arrival), arrival.origin);
     const now = clock.now();
-    const route = routeFor(site, pathOf(path));
+    const route = routeFor(site, cutTarget(path, 0).path);
     const isOld =
       found !== undefined &&
       ((asked.again && found.principal.provenAt < asked.issuedAt) ||
@@ -94,7 +95,8 @@ export function handOffRoom(
       const back = nextToSend(site.origin + path) || `${site.origin}/`;
       return redirect(302, loginHref(back, isOld), [NO_REFERRER]);
     }
-    if (!mayUse(site, pathOf(path), found.principal)) return refuse(arrival, "not_allowed", NOT_ALLOWED_HERE);
+    if (!mayUse(site, cutTarget(path, 0).path, found.principal))
+      return refuse(arrival, "not_allowed", NOT_ALLOWED_HERE);
     const ticket = ticketsFor(site.origin).sign(HAND_OFF, {
       email: found.principal.subject.email,
       session: found.record.id,
@@ -135,7 +137,7 @@ export function handOffRoom(
     if (found === undefined || found.record.email !== ticket.email) {
       return refuse(arrival, "ended", NOT_FINISHED);
     }
-    if (site === undefined || !mayUse(site, pathOf(next), found.principal)) {
+    if (site === undefined || !mayUse(site, cutTarget(next, 0).path, found.principal)) {
       return refuse(arrival, "not_allowed", NOT_ALLOWED_HERE);
     }
     const rate = await limiter.handOff(ticket.session);
@@ -157,10 +159,6 @@ export function handOffRoom(
     { path: FINISH_PATH.slice(OWN_PREFIX.length), handlers: { GET: finish } },
   ]);
   return { ...own, cookies: [bindingCookie] };
-}
-
-function pathOf(next: string): string {
-  return next.split(/[?#]/, 1)[0] ?? "";
 }
 
 const NOT_FINISHED: Failure = {

@@ -1,5 +1,5 @@
 import { type Routes, routeFor } from "../access/routes.ts";
-import { placeOf, type Target } from "../edge/target.ts";
+import { cutTarget, placeOf, type Target } from "../edge/target.ts";
 import { loginHref, START_PATH } from "../pages/paths.ts";
 
 /**
@@ -77,13 +77,13 @@ export function onwardFrom(here: string, destination: string): string {
 
 /** Where a login ends that began nowhere in particular. */
 export function landingAt(routes: Pick<Routes, "siteAt" | "home">, origin: string, landing: string): string {
-  const path = landing.split(/[?#]/, 1)[0] ?? "";
+  const { path } = cutTarget(landing, 0);
   return routeFor(routes.siteAt(origin) ?? routes.home, path) === undefined ? START_PATH : landing;
 }
 
 /** `//host`, and whatever a further decoding by some later hop could turn into it. */
 function leavesHost(path: string): boolean {
-  let text = path.split(/[?#]/, 1)[0] ?? "";
+  let text = cutTarget(path, 0).path;
   for (let round = 0; round < 4; round++) {
     // Slashes and blanks of other scripts are folded by some parsers (UTS #46 maps U+FF0F to a slash).
     const folded = text.normalize("NFKC").replace(/[\p{Cc}\p{Z}]/gu, "");

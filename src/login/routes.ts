@@ -17,7 +17,7 @@ import type { Arrival } from "../edge/arrival.ts";
 import { readFields } from "../edge/body.ts";
 import { isDeliberate, isNavigation } from "../edge/navigation.ts";
 import { ownRoutes } from "../edge/own.ts";
-import type { Target } from "../edge/target.ts";
+import { cutTarget, type Target } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
@@ -75,7 +75,7 @@ export function loginRoom(house: House): Room {
   function isTooOldFor(next: string, arrival: Arrival, found: Found): boolean {
     const { origin, path } = partsOf(next, arrival.origin);
     const site = routes.siteAt(origin);
-    const route = site && routeFor(site, path.split(/[?#]/, 1)[0] ?? "");
+    const route = site && routeFor(site, cutTarget(path, 0).path);
     return route !== undefined && isTooOld(route, found.principal, clock.now());
   }
 

@@ -58,6 +58,11 @@ export function targetAddress(text: string): TargetAddress {
   return { kind: "tcp", origin: url.origin, hostname: url.hostname.replace(/^\[|\]$/g, ""), port, tls };
 }
 
+/** As people write it. */
+export function describeTarget(address: TargetAddress): string {
+  return address.kind === "unix" ? `unix:${address.path}` : address.origin;
+}
+
 /** A target of a route, and the path that is put before those of requests: empty, or without a slash at its end. */
 export type BasedTarget = { readonly address: TargetAddress; readonly basePath: string };
 

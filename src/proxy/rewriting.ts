@@ -1,6 +1,6 @@
 import type { Route } from "../access/route.ts";
 import { setCookieName } from "../edge/cookies.ts";
-import { isBelow } from "../edge/target.ts";
+import { cutTarget, isBelow } from "../edge/target.ts";
 import { nameOf, type Principal } from "../identity/principal.ts";
 
 /** What a route changes in the headers of what it passes on: its own headers, and paths where it takes a prefix off. */
@@ -28,10 +28,10 @@ export function createRewriting(route: Route): Rewriting | undefined {
 
   /** A path of the application's, as browsers have to ask for it. */
   function outside(path: string): string {
-    const base = basePaths.find((one) => isBelow(cut(path), one));
+    const base = basePaths.find((one) => isBelow(cutTarget(path, 0).path, one));
     // Two slashes at its beginning would lead to another host.
     const inner = base === undefined ? path : path.slice(base.length).replace(/^[/\\]+/, "/");
-    if (!route.stripPath || prefix === undefined || isBelow(cut(inner), prefix))
+    if (!route.stripPath || prefix === undefined || isBelow(cutTarget(inner, 0).path, prefix))
       return inner === "" ? "/" : inner;
     return prefix + (inner.startsWith("/") ? inner : `/${inner}`);
   }
@@ -72,11 +72,6 @@ export function createRewriting(route: Route): Rewriting | undefined {
       for (const [name, value] of setResponseHeaders) headers.set(name, value);
     },
   };
-}
-
-/** Path without query and fragment. */
-function cut(path: string): string {
-  return path.split(/[?#]/, 1)[0] ?? "";
 }
 
 /** `Path` with the prefix, and no `Domain` that is the target's. Without a path, the browser's default is right. */

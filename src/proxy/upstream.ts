@@ -1,6 +1,6 @@
 import type { TargetTls } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
-import type { BasedTarget, TargetAddress } from "../net/endpoint.ts";
+import { type BasedTarget, describeTarget, type TargetAddress } from "../net/endpoint.ts";
 import { createDeadlines, type Deadline, deadline } from "./deadlines.ts";
 import { createToUpstream, type ToUpstream } from "./headers.ts";
 import type { Telling } from "./telling.ts";
@@ -81,7 +81,7 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
   let probing: Promise<boolean> | undefined;
 
   return {
-    where: (target.kind === "tcp" ? target.origin : `unix:${target.path}`) + basePath,
+    where: describeTarget(target) + basePath,
     origin: originOf(target) + basePath,
     webSocketOrigin:
       (target.kind === "tcp" ? target.origin.replace(/^http/, "ws") : `ws+unix://${target.path}:`) + basePath,
