@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { writeNginx } from "../support/nginx.ts";
 
 /** nginx and Caddy on plain ports, set up well and in few words, so that a test can change one of them. */
 
@@ -31,20 +32,9 @@ export const configureNginx: Configure = ({ folder, port, gateway, application }
     proxy_set_header X-Original-Method $asked_method;
     proxy_buffers 4 32k;
     proxy_pass http://runegate;`;
-  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-  const path = join(folder, "nginx.conf");
-  writeFileSync(
-    path,
+  return writeNginx(
+    folder,
     `
-    ${process.getuid?.() === 0 ? "user root;" : ""}
-    daemon off;
-    worker_processes 1;
-    pid ${folder}/nginx.pid;
-    error_log stderr error;
-    events { worker_connections 256; }
-    http {
-      access_log off;
-      ${temporary.map((kind) => `${kind}_temp_path ${folder}/${kind};`).join("\n")}
       map $http_upgrade $asked_upgrade { default ""; ~*^websocket$ websocket; }
       map $http_upgrade $asked_connection { default ""; ~*^websocket$ upgrade; }
       upstream runegate { server 127.0.0.1:${gateway}; keepalive 16; }
@@ -63,10 +53,8 @@ export const configureNginx: Configure = ({ folder, port, gateway, application }
           proxy_set_header Connection $asked_connection;
           proxy_pass http://127.0.0.1:${application};
         }
-      }
-    }`,
+      }`,
   );
-  return ["-e", "stderr", "-p", folder, "-c", path];
 };
 
 export const configureCaddy: Configure = ({ folder, port, gateway, application }) => {

@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fillIn } from "../deploy/edge.ts";
+import { writeNginx } from "../support/nginx.ts";
 import type { RunningProcess } from "../support/process.ts";
 import { dial, type Wire } from "../support/raw.ts";
 
@@ -72,7 +73,7 @@ export const configureNginxCache = (place: Pick<Place, "folder" | "port" | "gate
     "nginx-cache",
   );
 
-/** What Debian's nginx.conf says around a site, as far as it matters here, in a copy of what is to be copied to /etc/nginx. */
+/** A site in a copy of what is to be copied to /etc/nginx. */
 function nginxWith(
   { folder, gateway }: Pick<Place, "folder" | "gateway">,
   site: string,
@@ -81,25 +82,7 @@ function nginxWith(
   for (const part of ["nginx", ...more]) cpSync(join(SHIPPED, part), folder, { recursive: true });
   rewrite(join(folder, "conf.d/runegate.conf"), [["127.0.0.1:7870", `127.0.0.1:${gateway}`]]);
   if (more.length > 0) rewrite(join(folder, "conf.d/runegate-cache.conf"), [["/run/", `${folder}/`]]);
-  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-  const path = join(folder, "nginx.conf");
-  writeFileSync(
-    path,
-    `
-    ${process.getuid?.() === 0 ? "user root;" : ""}
-    daemon off;
-    worker_processes 1;
-    pid ${folder}/nginx.pid;
-    error_log stderr error;
-    events { worker_connections 256; }
-    http {
-      access_log off;
-      ${temporary.map((kind) => `${kind}_temp_path ${folder}/${kind};`).join("\n")}
-      include conf.d/*.conf;
-      ${site}
-    }`,
-  );
-  return ["-e", "stderr", "-p", folder, "-c", path];
+  return writeNginx(folder, `include conf.d/*.conf;\n${site}`);
 }
 
 export const configureCaddy: Configure = ({ folder, port, gateway, application, certificate, key }) => {
