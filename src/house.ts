@@ -2,6 +2,7 @@ import type { Elysia } from "elysia";
 import type { Authenticator } from "./access/admit.ts";
 import type { Policy } from "./access/policy.ts";
 import type { Routes } from "./access/routes.ts";
+import type { AccountSection } from "./account/section.ts";
 import type { Closures } from "./applications/closures.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { Options } from "./config/options.ts";
@@ -73,6 +74,8 @@ export type Room = {
   readonly authenticators?: readonly Authenticator[];
   /** Cut out of what the application receives, and not for it to set. */
   readonly cookies?: readonly OwnCookie[];
+  /** Its part of the page of one's account. */
+  readonly account?: AccountSection;
   start?(): void;
   stop?(): Promise<void>;
 };

@@ -4,6 +4,7 @@ import { createAdmit } from "./access/admit.ts";
 import { mayGoOn } from "./access/decision.ts";
 import { createLiveConnections, type LiveConnections, type MayGoOn } from "./access/live.ts";
 import type { Route } from "./access/route.ts";
+import { accountRoom } from "./account/routes.ts";
 import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
@@ -41,7 +42,7 @@ import { sessionRoom } from "./session/routes.ts";
 
 /** The product's table of contents: a capability is one line. */
 function roomsOf(house: House): readonly Room[] {
-  return [
+  const rooms: readonly Room[] = [
     apiRoom(house),
     sessionRoom(house),
     applicationsRoom(house),
@@ -56,7 +57,9 @@ function roomsOf(house: House): readonly Room[] {
     debugRoom(house),
     doctorRoom(house),
     mailboxRoom(house),
+    accountRoom(house, () => rooms),
   ];
+  return rooms;
 }
 
 export type GatewaySettings = ServiceSettings & {

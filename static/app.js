@@ -4,7 +4,8 @@ const POLL_MS = 3000;
 const CODE_HALF = 4;
 
 for (const time of document.querySelectorAll("time")) {
-  const local = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "long" });
+  const [date, clock] = time.classList.contains("short") ? ["medium", "short"] : ["long", "long"];
+  const local = new Intl.DateTimeFormat(undefined, { dateStyle: date, timeStyle: clock });
   time.title = time.textContent;
   time.textContent = local.format(new Date(time.dateTime));
 }

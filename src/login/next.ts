@@ -1,6 +1,6 @@
 import { type Routes, routeFor } from "../access/routes.ts";
 import { cutTarget, placeOf, type Target } from "../edge/target.ts";
-import { loginHref, START_PATH } from "../pages/paths.ts";
+import { loginHref, PERSONAL_PATHS, START_PATH } from "../pages/paths.ts";
 
 /**
  * Where to go after signing in. The only place that decides whether a `next` stays on this host, or on another that configuration
@@ -39,6 +39,7 @@ export function safeNext(
   // Percent-encoding can make it nine times as long, and it has to fit into a cookie.
   if (next.length > MAX_NEXT) return landing;
   const target = { path: url.pathname, search: url.search };
+  if (PERSONAL_PATHS.has(target.path)) return next;
   return placeOf(target.path) !== "application" || isOwn(target) ? landing : next;
 }
 

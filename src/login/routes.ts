@@ -22,15 +22,14 @@ import type { House, Room } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
 import { mayReadMailbox } from "../mail/routes.ts";
-import { confirmPage, goOnPage, loginPage, sentPage, startPage } from "../pages/pages.ts";
+import { confirmPage, goOnPage, loginPage, sentPage } from "../pages/pages.ts";
 import { AGAIN, LOGIN_PATH } from "../pages/paths.ts";
+import { describeDevice } from "../session/device.ts";
 import type { Found } from "../session/session.ts";
 import { loginApi } from "./api.ts";
 import { LOGIN_REFUSED, REDEMPTION_REFUSED } from "./audit.ts";
-import { describeDevice } from "./device.ts";
 import { landingAt, onwardFrom, partsOf, safeDestination } from "./next.ts";
 import type { Redeemed, Redeemer } from "./service.ts";
-import { applicationsOf } from "./start.ts";
 import { isLoginToken } from "./ticket.ts";
 
 /** `/login` and `/auth`: from a visitor's address to a session (CONTRACT section 2). */
@@ -97,15 +96,6 @@ export function loginRoom(house: House): Room {
     const { origin, path } = partsOf(next, arrival.origin);
     if (origin !== arrival.origin) return redirect(302, onwardFrom(arrival.origin, next));
     return house.signIn(arrival, 302, path, again);
-  }
-
-  async function showStart(arrival: Arrival): Promise<Response> {
-    const found = await findSession(arrival);
-    if (found === undefined) return showLogin(arrival);
-    const applications = applicationsOf(routes, found.principal, options.landingPath);
-    const [only, ...others] = applications;
-    if (only !== undefined && others.length === 0) return redirect(302, only.href);
-    return page(startPage({ email: found.record.email, applications }));
   }
 
   /** What signs in is for the host where people do so: what it gives is good on every host. @throws {Refusal} */
@@ -240,7 +230,6 @@ export function loginRoom(house: House): Room {
   }
 
   const own = ownRoutes("login", [
-    { path: "", handlers: { GET: showStart } },
     { path: "/login", also: ["/login"], handlers: { GET: showLogin, POST: ask } },
     { also: ["/login.html"], handlers: { GET: showLogin } },
     { path: "/auth", also: ["/auth"], claim: holdsLoginToken, handlers: { GET: openLink, POST: redeem } },

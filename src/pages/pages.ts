@@ -1,4 +1,3 @@
-import applicationSource from "../../static/application.html" with { type: "text" };
 import confirmSource from "../../static/confirm.html" with { type: "text" };
 import errorSource from "../../static/error.html" with { type: "text" };
 import goOnSource from "../../static/go-on.html" with { type: "text" };
@@ -9,7 +8,6 @@ import logoutSource from "../../static/logout.html" with { type: "text" };
 import mailSource from "../../static/mail.html" with { type: "text" };
 import mailboxSource from "../../static/mailbox.html" with { type: "text" };
 import sentSource from "../../static/sent.html" with { type: "text" };
-import startSource from "../../static/start.html" with { type: "text" };
 import { assetPath } from "./assets.ts";
 import { loginHref } from "./paths.ts";
 import { concat, type Html, template, toText } from "./template.ts";
@@ -26,8 +24,6 @@ const sent = template(sentSource, [
 ]);
 const confirm = template(confirmSource, ["email", "token", "isoTime", "utcTime", "from", "again"]);
 const goOn = template(goOnSource, ["href", "host"]);
-const start = template(startSource, ["email", "applications"]);
-const application = template(applicationSource, ["href", "title", "icon", "host"]);
 const logout = template(logoutSource, ["email"]);
 const loggedOut = template(loggedOutSource, []);
 const failure = template(errorSource, [
@@ -81,15 +77,6 @@ export function sentPage(shown: {
 /** After a form, for what is on another host. The page goes on by itself, if it may. */
 export function goOnPage({ href }: { href: string }): string {
   return documentOf("Signed in", goOn({ href, host: new URL(href).host }));
-}
-
-/** @param host where it is, for telling applications of one name apart */
-export type ApplicationTile = { href: string; title: string; icon: string | undefined; host: string };
-
-/** The applications that somebody may use. */
-export function startPage(shown: { email: string; applications: readonly ApplicationTile[] }): string {
-  const applications = concat(shown.applications.map(application));
-  return documentOf("Applications", start({ email: shown.email, applications }), "wide");
 }
 
 /**
@@ -188,7 +175,8 @@ export function documentOf(title: string, content: Html, wide?: "wide"): string 
   return toText(document);
 }
 
-function moment(at: number): { isoTime: string; utcTime: string } {
+/** A time for a template: it is shown in the browser's own zone where script runs. */
+export function moment(at: number): { isoTime: string; utcTime: string } {
   const date = new Date(at);
   return { isoTime: date.toISOString(), utcTime: date.toUTCString().replace("GMT", "UTC") };
 }

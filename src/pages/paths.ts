@@ -3,6 +3,11 @@ export const OWN_PREFIX = "/_runegate";
 export const LOGIN_PATH = `${OWN_PREFIX}/login`;
 /** The applications that somebody may use. */
 export const START_PATH = `${OWN_PREFIX}/`;
+/** Who one is, and what there is of one: sessions, and what rooms add. */
+export const ACCOUNT_PATH = `${OWN_PREFIX}/account`;
+
+/** Pages of ours for whoever is signed in, to which a login may lead back. */
+export const PERSONAL_PATHS: ReadonlySet<string> = new Set([ACCOUNT_PATH]);
 
 const MAX_NEXT = 2000;
 

@@ -5,8 +5,8 @@ import { badRequest, NOT_FOUND, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
-import { SESSION_REVOKED } from "./audit.ts";
-import type { SessionRecord } from "./record.ts";
+import { type SessionRecord, shortId } from "./record.ts";
+import { revoke, revokeAll } from "./revoke.ts";
 
 /** Sessions and whose they are: everybody's own for a user, all of them for an admin. */
 
@@ -46,34 +46,15 @@ const ID = t.String({ description: "as listed, or its beginning", pattern: "^[A-
 const EMAIL = t.Optional(t.String({ description: "of one address only", maxLength: 1000 }));
 const ALL = t.Optional(t.Literal("true", { description: "every one, the one that is used included" }));
 
-/** Enough of the store's id to name a session, not enough to be it. */
-const SHORT_ID = 12;
-
 export type SessionHouse = ApiHouse & Pick<House, "policy" | "sessions" | "sessionCookie" | "audit">;
 
 export function sessionApi(house: SessionHouse): Elysia {
-  const { options, policy, sessions, sessionCookie, audit } = house;
+  const { options, policy, sessions, sessionCookie } = house;
 
-  function tell(email: string, session: string, principal: Principal): void {
-    audit(SESSION_REVOKED, { subject: email, session, actor: isAdmin(principal) ? "operator" : "user" });
-  }
+  const actorOf = (principal: Principal) => (isAdmin(principal) ? "operator" : "user");
 
-  async function end(records: readonly SessionRecord[], principal: Principal): Promise<number> {
-    let ended = 0;
-    for (const { id, email } of records) {
-      if (!(await sessions.end(id))) continue;
-      ended++;
-      tell(email, id, principal);
-    }
-    return ended;
-  }
-
-  /** In one step, those that begin meanwhile included. */
-  async function endAll(owner: Address, principal: Principal): Promise<number> {
-    const ended = await sessions.endAll(owner);
-    for (const id of ended) tell(owner, id, principal);
-    return ended.length;
-  }
+  const end = (records: readonly SessionRecord[], principal: Principal) =>
+    revoke(house, records, actorOf(principal));
 
   function usersOf(records: readonly SessionRecord[]): ListedUser[] {
     const signedIn = Map.groupBy(records, ({ email }) => email);
@@ -100,7 +81,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         const found = kind === "session" ? await sessions.find(cookies, arrival.origin) : undefined;
         return {
           email: "email" in subject ? subject.email : null,
-          proof: { kind, id: id.slice(0, SHORT_ID) },
+          proof: { kind, id: shortId(id) },
           created_at: isAdmin(principal) ? null : timeOf(principal.provenAt),
           expires_at: found === undefined ? null : timeOf(found.record.expiresAt),
           idle_expires_at: found === undefined ? null : timeOf(found.idleExpiresAt),
@@ -128,7 +109,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         const isAll = query.all !== undefined;
         if (isAdmin(principal) && isAll === (owner !== undefined)) throw badRequest(ALL_OR_ONE);
         if (owner !== undefined && (isAll || isAdmin(principal))) {
-          return { revoked: await endAll(owner, principal) };
+          return { revoked: await revokeAll(house, owner, actorOf(principal)) };
         }
         const records = await sessions.list(owner);
         const others = isAll ? records : records.filter(({ id }) => id !== principal.proof.id);
@@ -200,7 +181,7 @@ function ownerOf(principal: Principal, email?: string): Address | undefined {
 
 function listed(record: SessionRecord): ListedSession {
   return {
-    id: record.id.slice(0, SHORT_ID),
+    id: shortId(record.id),
     email: record.email,
     created_at: timeOf(record.createdAt),
     seen_at: timeOf(record.seenAt),

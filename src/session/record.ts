@@ -47,6 +47,11 @@ export function keptOf({ id: _, expiresAt: __, ...kept }: SessionRecord): KeptSe
   return kept;
 }
 
+/** Enough of the store's id to name a session, not enough to be it. */
+export function shortId(id: string): string {
+  return id.slice(0, 12);
+}
+
 /** One that a `Date` can say. */
 function isTime(value: number): boolean {
   return Number.isInteger(value) && Math.abs(value) <= FOREVER;

@@ -16,7 +16,7 @@ import { startUpstream, type Upstream } from "../support/upstream.ts";
 
 /**
  * A capability is one folder, one line in `server.ts` and one in `config/options.ts`: a room that is in `guestbook/` beside this
- * file, with an option, a kind of record, a route and a way to prove who one is, is added to a copy of the source, which then
+ * file, with an option, a kind of record, a route, a part of the account page and a way to prove who one is, is added to a copy of the source, which then
  * runs. If it needs a third place, a wall stands wrong.
  */
 
@@ -50,7 +50,7 @@ beforeAll(async () => {
     "server.ts",
     'import { guestbookRoom } from "./guestbook/routes.ts";',
     "    guestbookRoom(house),",
-    "  ];\n}\n\nexport type GatewaySettings",
+    "  ];\n  return rooms;\n}\n\nexport type GatewaySettings",
   );
   addLine(
     "config/options.ts",
@@ -149,6 +149,21 @@ test("its route answers and keeps what it is told, restarts included", async () 
   const entries = [{ author: "service:guest", text: "What a nice house", writtenAt: expect.any(Number) }];
   expect(await (await fetch(first, { headers: asGuest })).json()).toEqual({ entries });
   expect(await (await fetch(await guestbook(), { headers: asGuest })).json()).toEqual({ entries });
+});
+
+test("its part of the account page is shown to whoever has a session", async () => {
+  const url = await serve();
+  const json = { "Content-Type": "application/json" };
+  const body = JSON.stringify({ email: "ada@example.org" });
+  const asked = await fetch(`${url}/_runegate/login`, { method: "POST", headers: json, body });
+  const cookie = asked.headers.getSetCookie()[0]?.split(";", 1)[0] ?? "";
+  // Without a mail server, mail is shown in the terminal.
+  const [link = ""] = (await running?.waitFor(/https?:\/\/\S+token=\S+/)) ?? [];
+  const signedIn = await fetch(link, { redirect: "manual", headers: { Cookie: cookie } });
+  const headers = { Cookie: signedIn.headers.getSetCookie()[0]?.split(";", 1)[0] ?? "" };
+  const html = await (await fetch(`${url}/_runegate/account`, { headers })).text();
+  expect(html).toContain('<h2 id="guestbook-heading">Guestbook</h2>');
+  expect(html).toContain("<p>1 entries, ada@example.org</p>");
 });
 
 test("its proof lets a request through to the application, and a wrong one does not", async () => {

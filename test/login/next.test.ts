@@ -339,6 +339,21 @@ describe("a next on this host survives", () => {
   });
 });
 
+describe("of our own pages", () => {
+  test.each([
+    ["/_runegate/account", "/_runegate/account"],
+    ["/_runegate/x/../account?a=b#sessions", "/_runegate/account?a=b#sessions"],
+    ["/_runegate/account/", LANDING],
+    ["/_runegate/account/sessions/end-others", LANDING],
+    ["/_runegate/Account", LANDING],
+    ["/_runegate%2faccount", LANDING],
+    ["/_runegate/logout", LANDING],
+    ["/_runegate/login", LANDING],
+  ])("a next of %s becomes %s", (input, result) => {
+    expect(next(input)).toBe(result);
+  });
+});
+
 /** What holds for whatever comes out, judged by the parser that browsers use. */
 function expectOnThisHost(result: string): void {
   if (result === LANDING) return;

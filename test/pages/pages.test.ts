@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { startPage } from "../../src/account/pages.ts";
 import { findAsset } from "../../src/pages/assets.ts";
 import {
   confirmPage,
@@ -9,7 +10,6 @@ import {
   logoutPage,
   mailboxPage,
   sentPage,
-  startPage,
 } from "../../src/pages/pages.ts";
 
 const EVIL = `"><script>alert('x')</script>&amp; onclick=x`;

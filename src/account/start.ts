@@ -1,7 +1,7 @@
 import { isAllowed } from "../access/decision.ts";
 import type { Routes } from "../access/routes.ts";
 import type { Principal } from "../identity/principal.ts";
-import type { ApplicationTile } from "../pages/pages.ts";
+import type { ApplicationTile } from "./pages.ts";
 
 /**
  * The applications that somebody may use and that are shown, in the order of configuration.

@@ -1,0 +1,37 @@
+import type { House } from "../house.ts";
+import type { Address } from "../identity/address.ts";
+import { SESSION_REVOKED } from "./audit.ts";
+import type { SessionRecord } from "./record.ts";
+
+type Actor = "operator" | "user";
+
+/**
+ * Ends sessions, and tells of each that was still there to be ended.
+ * @param actor who wanted it
+ * @returns how many there were
+ * @throws {StoreUnavailable}
+ */
+export async function revoke(
+  { sessions, audit }: Pick<House, "sessions" | "audit">,
+  records: readonly Pick<SessionRecord, "id" | "email">[],
+  actor: Actor,
+): Promise<number> {
+  let ended = 0;
+  for (const { id, email } of records) {
+    if (!(await sessions.end(id))) continue;
+    ended++;
+    audit(SESSION_REVOKED, { subject: email, session: id, actor });
+  }
+  return ended;
+}
+
+/** Ends all of an address in one step, those that begin meanwhile included. @returns how many there were */
+export async function revokeAll(
+  { sessions, audit }: Pick<House, "sessions" | "audit">,
+  email: Address,
+  actor: Actor,
+): Promise<number> {
+  const ended = await sessions.endAll(email);
+  for (const id of ended) audit(SESSION_REVOKED, { subject: email, session: id, actor });
+  return ended.length;
+}
