@@ -13,7 +13,7 @@ import {
   NOT_UNDERSTOOD,
   whenBroken,
 } from "./edge/answer.ts";
-import type { Arrival } from "./edge/arrival.ts";
+import type { Arrival, LookOf } from "./edge/arrival.ts";
 import type { ClientReader } from "./edge/client.ts";
 import type { CookieReader } from "./edge/cookies.ts";
 import type { AnswerOwn } from "./edge/own.ts";
@@ -27,6 +27,7 @@ import type { Answer, Inline, InlineSettings } from "./inline/inline.ts";
 import { atMostEvery } from "./observe/at-most-every.ts";
 import type { Logger } from "./observe/logger.ts";
 import type { RequestLog } from "./observe/request-log.ts";
+import { said } from "./pages/language.ts";
 import type { Ended } from "./proxy/forward.ts";
 import type { TunnelData } from "./proxy/tunnel.ts";
 import type { Awaitable } from "./store/records.ts";
@@ -45,6 +46,7 @@ export type DoorSettings = {
   readonly anyHost: readonly string[];
   readonly inline: (log: Pick<InlineSettings, "answered" | "ended">) => Inline;
   readonly forwardAuth: ForwardAuth;
+  readonly lookOf: LookOf;
   readonly probes: Pick<Probes, "note">;
   readonly readClient: ClientReader;
   /** The same, where checks alone are answered. */
@@ -65,7 +67,7 @@ export type Door = {
 const AMBIGUOUS_EVERY_MS = 60_000;
 
 export function createDoor(settings: DoorSettings): Door {
-  const { rooms, rootPaths, routes, admit, anyHost, forwardAuth, clock, log } = settings;
+  const { rooms, rootPaths, routes, admit, anyHost, forwardAuth, lookOf, clock, log } = settings;
   const nextId = createIds();
   const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
   const inline = settings.inline({ answered: logAnswer, ended: logRequest });
@@ -159,7 +161,7 @@ export function createDoor(settings: DoorSettings): Door {
     const client = readClient(headers, server.requestIP(request)?.address);
     if (target === undefined || client === undefined) {
       log.debug("refused a request without a usable Host", { id });
-      return failure({ request, id }, BAD_HOST);
+      return failure({ request, id, lookOf }, BAD_HOST);
     }
     const cookies = settings.readCookies(headers.cookie ?? null);
     if (log.enabled("trace")) {
@@ -170,7 +172,7 @@ export function createDoor(settings: DoorSettings): Door {
     if (cookies.ambiguous && mayWarnOfCookies(startedAt)) {
       log.warn("two cookies of one name", { client: client.ip, id });
     }
-    return { id, request, method, headers, target, client, cookies, startedAt };
+    return { id, request, method, headers, target, client, cookies, lookOf, startedAt };
   }
 
   async function admitted(asked: CheckRequest, server: Server<TunnelData>): Promise<Response | undefined> {
@@ -223,7 +225,7 @@ const BAD_HOST = {
   status: 400,
   error: "bad_request",
   title: NOT_UNDERSTOOD,
-  message: "It names no host, or something that is none.",
+  message: said("request.host"),
 } as const;
 
 const NO_CHECK = {
@@ -237,8 +239,8 @@ const NO_CHECK = {
 const UNKNOWN_HOST = {
   status: 421,
   error: "unknown_host",
-  title: "Nothing here goes by this name",
-  message: "Check the address. If it is right, it has not been set up yet.",
+  title: said("unknownHost.title"),
+  message: said("unknownHost.message"),
 } as const;
 
 /** Request ids: short, unlike those of the run before, and cheaper than drawing random ones. */

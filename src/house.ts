@@ -7,6 +7,7 @@ import type { Closures } from "./applications/closures.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import type { Probes } from "./doctor/probes.ts";
+import type { LookOf } from "./edge/arrival.ts";
 import type { OwnCookie } from "./edge/cookies.ts";
 import type { PostGuard } from "./edge/origin.ts";
 import type { OwnPaths } from "./edge/own.ts";
@@ -46,6 +47,7 @@ export type House = {
   readonly identityToken: IdentityTokens["identityToken"];
   readonly forgetIdentity: IdentityTokens["forgetIdentity"];
   readonly limiter: Limiter;
+  readonly lookOf: LookOf;
   readonly guardPost: PostGuard;
   readonly sessions: Sessions;
   readonly sessionCookie: SessionCookie;

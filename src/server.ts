@@ -128,6 +128,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       identityToken: house.identityToken,
       log: loggers("edge"),
     }),
+    lookOf: house.lookOf,
     probes: house.probes,
     anyHost: rooms.flatMap((room) => room.anyHost ?? []),
     inline: (requests) =>

@@ -19,13 +19,13 @@ import { MAIL_GIVEN_UP } from "./mail/audit.ts";
 import { createCeiling } from "./mail/ceiling.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
 import type { Mailer } from "./mail/mailer.ts";
-import { DEFAULT_TEMPLATE } from "./mail/message.ts";
 import { createOutbox } from "./mail/outbox.ts";
 import { createSeal } from "./mail/seal.ts";
 import type { EmailConfig } from "./mail/settings.ts";
 import { createWaitingMails } from "./mail/waiting.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
+import { PLAIN } from "./pages/look.ts";
 import { createKeys } from "./secret/keys.ts";
 import { createTickets } from "./secret/ticket.ts";
 import { createSessionCookie } from "./session/cookie.ts";
@@ -97,7 +97,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const login = createLoginService({
     ...options,
     keys,
-    template: email ?? DEFAULT_TEMPLATE,
+    template: email,
     store: stores,
     sessions,
     limiter,
@@ -113,6 +113,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   return {
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
     identityKeys,
+    lookOf: () => PLAIN,
     ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),
     guardPost: createPostGuard(mayPost, audit),
     closures: createClosures(stores, clock, loggers("edge")),

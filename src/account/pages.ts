@@ -4,8 +4,10 @@ import sessionSource from "../../static/account-session.html" with { type: "text
 import sessionsSource from "../../static/account-sessions.html" with { type: "text" };
 import applicationSource from "../../static/application.html" with { type: "text" };
 import startSource from "../../static/start.html" with { type: "text" };
+import { type Said, said, say, type Text } from "../pages/language.ts";
+import type { Look } from "../pages/look.ts";
 import { documentOf, moment } from "../pages/pages.ts";
-import { concat, type Html, template } from "../pages/template.ts";
+import { concat, type Html, plain, template } from "../pages/template.ts";
 import { describeDevice } from "../session/device.ts";
 import { type SessionRecord, shortId } from "../session/record.ts";
 import type { Found } from "../session/session.ts";
@@ -13,17 +15,14 @@ import type { Found } from "../session/session.ts";
 /** The pages of whoever is signed in. */
 
 const start = template(startSource, ["email", "applications"]);
-const application = template(applicationSource, ["href", "title", "icon", "host"]);
+const application = plain(applicationSource, ["href", "title", "icon", "host"]);
 const account = template(accountSource, [
   ...(["email", "groups", "since", "until", "idleUntil", "notice", "sections"] as const),
 ]);
 const section = template(sectionSource, ["id", "heading", "content"]);
 const sessions = template(sessionsSource, ["rows", "more", "others"]);
 const session = template(sessionSource, ["id", "device", "place", "since", "seen", "isThis"]);
-const time = template('<time class="short" datetime="{{isoTime}}">{{utcTime}}</time>', [
-  "isoTime",
-  "utcTime",
-]);
+const time = plain('<time class="short" datetime="{{isoTime}}">{{utcTime}}</time>', ["isoTime", "utcTime"]);
 
 const timeAt = (at: number) => time(moment(at));
 
@@ -31,57 +30,71 @@ const timeAt = (at: number) => time(moment(at));
 export type ApplicationTile = { href: string; title: string; icon: string | undefined; host: string };
 
 /** The applications that somebody may use. */
-export function startPage(shown: { email: string; applications: readonly ApplicationTile[] }): string {
-  const applications = concat(shown.applications.map(application));
-  return documentOf("Applications", start({ email: shown.email, applications }), "wide");
+export function startPage(
+  look: Look,
+  shown: { email: string; applications: readonly ApplicationTile[] },
+): string {
+  const applications = concat(shown.applications.map((one) => application(one)));
+  const content = start(look.language, { email: shown.email, applications });
+  return documentOf(look, said("start.title"), content, "wide");
 }
 
-export type ShownSection = { readonly id: string; readonly heading: string; readonly content: Html };
+export type ShownSection = { readonly id: string; readonly heading: Text; readonly content: Html };
 
 /** @param shown.done what was done by a form of the page before this one, by a name that anybody may have put there */
-export function accountPage(shown: {
-  found: Found;
-  sections: readonly ShownSection[];
-  done: string | null;
-}): string {
+export function accountPage(
+  look: Look,
+  shown: { found: Found; sections: readonly ShownSection[]; done: string | null },
+): string {
+  const { language } = look;
   const { record, principal, idleExpiresAt } = shown.found;
-  const content = account({
+  const notice = NOTICES.get(shown.done ?? "");
+  const parts = shown.sections.map(({ id, heading, content }) =>
+    section(language, { id, heading: say(language, heading), content }),
+  );
+  const content = account(language, {
     email: record.email,
     groups: [...principal.groups].join(", "),
     since: timeAt(record.createdAt),
     until: timeAt(record.expiresAt),
     idleUntil: idleExpiresAt < record.expiresAt ? timeAt(idleExpiresAt) : undefined,
-    notice: NOTICES.get(shown.done ?? ""),
-    sections: concat(shown.sections.map(section)),
+    notice: notice && say(language, notice),
+    sections: concat(parts),
   });
-  return documentOf("Your account", content, "wide");
+  return documentOf(look, said("account.title"), content, "wide");
 }
 
-const NOTICES: ReadonlyMap<string, string> = new Map([
-  ["none", "There was nothing left to sign out."],
-  ["one", "Signed out there."],
-  ["several", "Signed out everywhere else."],
+const NOTICES: ReadonlyMap<string, Said> = new Map([
+  ["none", said("account.endedNone")],
+  ["one", said("account.endedOne")],
+  ["several", said("account.endedSeveral")],
 ]);
 
 /** @param count how many others there are, shown or not */
-export function sessionsPart(own: SessionRecord, others: readonly SessionRecord[], count: number) {
+export function sessionsPart(
+  look: Look,
+  own: SessionRecord,
+  others: readonly SessionRecord[],
+  count: number,
+): { heading: Text; content: Html } {
+  const { language } = look;
   const hidden = count - others.length;
-  const rows = [rowOf(own, true), ...others.map((one) => rowOf(one, false))];
-  const content = sessions({
+  const rows = [rowOf(look, own, true), ...others.map((one) => rowOf(look, one, false))];
+  const content = sessions(language, {
     rows: concat(rows),
-    more: hidden === 0 ? undefined : `And ${hidden} more.`,
+    more: hidden === 0 ? undefined : say(language, said("sessions.more", { count: `${hidden}` })),
     others: count === 0 ? undefined : "yes",
   });
-  return { heading: "Where you are signed in", content };
+  return { heading: said("sessions.heading"), content };
 }
 
-function rowOf({ id, userAgent, ip, createdAt, seenAt }: SessionRecord, isThis: boolean): Html {
-  return session({
-    id: shortId(id),
-    device: describeDevice(userAgent),
-    place: ip,
-    since: timeAt(createdAt),
-    seen: isThis ? undefined : timeAt(seenAt),
+function rowOf({ language }: Look, one: SessionRecord, isThis: boolean): Html {
+  return session(language, {
+    id: shortId(one.id),
+    device: describeDevice(language, one.userAgent),
+    place: one.ip,
+    since: timeAt(one.createdAt),
+    seen: isThis ? undefined : timeAt(one.seenAt),
     isThis: isThis ? "yes" : undefined,
   });
 }

@@ -1,7 +1,8 @@
-import { failure, page, Refusal, redirect, SIGN_IN, unauthenticated } from "../edge/answer.ts";
+import { type Failure, failure, page, Refusal, redirect, SIGN_IN, unauthenticated } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { type OwnHandler, ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
+import { said } from "../pages/language.ts";
 import { ACCOUNT_PATH, loginHref, OWN_PREFIX } from "../pages/paths.ts";
 import type { Found } from "../session/session.ts";
 import { accountPage, startPage } from "./pages.ts";
@@ -15,6 +16,14 @@ type AccountHouse = Pick<House, "options" | "routes" | "sessions" | "sessionCook
 /** @param rooms all there are, asked when the page is: what each of them shows on it follows one's sessions. */
 export function accountRoom(house: AccountHouse, rooms: () => readonly Pick<Room, "account">[]): Room {
   const { options, routes, sessions, sessionCookie } = house;
+  const { origin } = routes.home;
+  const elsewhere: Failure = {
+    status: 421,
+    error: "wrong_host",
+    title: said("account.elsewhereTitle"),
+    message: said("account.elsewhere", { origin }),
+    action: SIGN_IN,
+  };
   const own = sessionSection(house);
   const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival.origin);
 
@@ -24,23 +33,24 @@ export function accountRoom(house: AccountHouse, rooms: () => readonly Pick<Room
     const applications = applicationsOf(routes, found.principal, options.landingPath);
     const [only, ...more] = applications;
     if (only !== undefined && more.length === 0) return redirect(302, only.href);
-    return page(startPage({ email: found.record.email, applications }));
+    return page(startPage(arrival.lookOf(arrival), { email: found.record.email, applications }));
   }
 
   async function showAccount(arrival: Arrival): Promise<Response> {
     // What runs on a further host is no place from which to look after all of one's sign-ins.
-    if (arrival.origin !== routes.home.origin) return redirect(302, routes.home.origin + ACCOUNT_PATH);
+    if (arrival.origin !== origin) return redirect(302, origin + ACCOUNT_PATH);
     const found = await findSession(arrival);
     if (found === undefined) return toLogin(arrival, 302);
+    const look = arrival.lookOf(arrival);
     const sections = [own.section, ...rooms().flatMap(({ account }) => account ?? [])];
     const shown = await Promise.all(
       sections.map(async (one) => {
-        const part = await one.show({ arrival, found });
+        const part = await one.show({ arrival, found, look });
         return part === undefined ? [] : [{ id: one.id, ...part }];
       }),
     );
     const done = new URLSearchParams(arrival.target.search).get("done");
-    return page(accountPage({ found, sections: shown.flat(), done }));
+    return page(accountPage(look, { found, sections: shown.flat(), done }));
   }
 
   /** A script must never get a page in place of data. */
@@ -53,7 +63,7 @@ export function accountRoom(house: AccountHouse, rooms: () => readonly Pick<Room
   function form(act: (arrival: Arrival, found: Found) => Promise<string>): OwnHandler {
     return async (arrival) => {
       house.guardPost(arrival);
-      if (arrival.origin !== routes.home.origin) throw new Refusal(ELSEWHERE);
+      if (arrival.origin !== origin) throw new Refusal(elsewhere);
       const found = await findSession(arrival);
       if (found === undefined) return toLogin(arrival, 303);
       return redirect(303, `${ACCOUNT_PATH}?done=${await act(arrival, found)}`);
@@ -68,11 +78,3 @@ export function accountRoom(house: AccountHouse, rooms: () => readonly Pick<Room
     { path: `${below}/sessions/end-others`, handlers: { POST: form(own.endOthers) } },
   ]);
 }
-
-const ELSEWHERE = {
-  status: 421,
-  error: "wrong_host",
-  title: "Not here",
-  message: "People look after their account on the host where they sign in.",
-  action: SIGN_IN,
-} as const;

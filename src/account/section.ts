@@ -1,4 +1,6 @@
 import type { Arrival } from "../edge/arrival.ts";
+import type { Text } from "../pages/language.ts";
+import type { Look } from "../pages/look.ts";
 import type { Html } from "../pages/template.ts";
 import type { Found } from "../session/session.ts";
 import type { Awaitable } from "../store/records.ts";
@@ -8,8 +10,13 @@ export type AccountSection = {
   /** Its anchor on the page, for links that lead there: lower-case letters and hyphens. */
   readonly id: string;
   /** What the visitor sees; undefined where there is nothing for them. @throws {StoreUnavailable} */
-  show(visitor: AccountVisitor): Awaitable<{ readonly heading: string; readonly content: Html } | undefined>;
+  show(visitor: AccountVisitor): Awaitable<{ readonly heading: Text; readonly content: Html } | undefined>;
 };
 
 /** Whoever looks at their account: they have a session, on the host where people sign in. */
-export type AccountVisitor = { readonly arrival: Arrival; readonly found: Found };
+export type AccountVisitor = {
+  readonly arrival: Arrival;
+  readonly found: Found;
+  /** How the page is to look to them. */
+  readonly look: Look;
+};

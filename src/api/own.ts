@@ -7,6 +7,7 @@ import { API_PREFIX } from "../edge/target.ts";
 import type { House } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import type { Principal, Proof } from "../identity/principal.ts";
+import { said } from "../pages/language.ts";
 
 /**
  * What the routes of the management API have in common, for a browser with a session and for the command line on the control
@@ -93,7 +94,7 @@ export function isAdmin({ proof }: Principal): boolean {
 }
 
 export function notAllowed(message = "You are signed in, but this is not open to you."): Refusal {
-  return new Refusal({ status: 403, error: "not_allowed", title: "Not allowed", message });
+  return new Refusal({ status: 403, error: "not_allowed", title: said("notAllowed.title"), message });
 }
 
 /** @throws {Refusal} */

@@ -4,9 +4,10 @@ import { jsonText, page, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { arrivalOf } from "../edge/own.ts";
 import type { Room } from "../house.ts";
+import { said } from "../pages/language.ts";
 import { documentOf } from "../pages/pages.ts";
 import { LOGIN_PATH } from "../pages/paths.ts";
-import { template } from "../pages/template.ts";
+import { plain } from "../pages/template.ts";
 import { type ApiHouse, closeApi, openApi } from "./own.ts";
 
 /** Imported as text, which the compiler, seeing JSON, does not know. */
@@ -17,7 +18,9 @@ export function apiRoom(house: ApiHouse): Room {
   async function show(arrival: Arrival): Promise<Response> {
     const who = await arrival.identify(arrival);
     if (who === undefined || who === "refused") return redirect(302, LOGIN_PATH);
-    return page(documentOf("Management API", template(pageSource, [])({}), "wide"));
+    const look = arrival.lookOf(arrival);
+    const content = plain(pageSource, [])({});
+    return page(documentOf(look, said("api.title"), content, "wide"));
   }
 
   return {

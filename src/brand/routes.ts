@@ -38,8 +38,8 @@ export function brandRoom({ options: { brand } }: Pick<House, "options">): Room 
     silent: true,
   });
 
-  async function serve({ request, id, target }: Arrival): Promise<Response> {
-    if (!paths.has(target.path)) return failure({ request, id }, NOT_FOUND);
+  async function serve({ request, id, lookOf, target }: Arrival): Promise<Response> {
+    if (!paths.has(target.path)) return failure({ request, id, lookOf }, NOT_FOUND);
     const known = request.headers.get("if-none-match");
     const headers = known === null ? {} : { "If-None-Match": known };
     return (await files).handle(new Request(ORIGIN + target.path, { headers }));

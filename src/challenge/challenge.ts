@@ -10,6 +10,7 @@ import {
 } from "../edge/answer.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import type { Target } from "../edge/target.ts";
+import { said } from "../pages/language.ts";
 
 /** Carries a verdict other than "allow" out as an HTTP answer: to whoever came straight to us, or by way of an edge. */
 
@@ -55,7 +56,7 @@ function refusalOf(reason: Refused, { host, methods, closed }: About): Failure {
       return {
         ...NOT_ALLOWED,
         error: "origin_not_allowed",
-        message: "The page that opened this connection may not do that.",
+        message: said("notAllowed.page"),
       };
     case "not_allowed":
       return host === undefined ? NOT_ALLOWED : NOT_ALLOWED_HERE;
@@ -63,22 +64,22 @@ function refusalOf(reason: Refused, { host, methods, closed }: About): Failure {
       return {
         ...NOT_ALLOWED,
         error: "websocket_not_allowed",
-        message: "This application takes no WebSockets.",
+        message: said("notAllowed.webSocket"),
       };
     case "method":
       return {
         status: 405,
         error: "method_not_allowed",
-        title: "Not possible here",
-        message: "This application does not take requests of this kind.",
+        title: said("request.methodTitle"),
+        message: said("notAllowed.method"),
         headers: [["Allow", [...(methods ?? [])].join(", ")]],
       };
     case "maintenance":
       return {
         status: 503,
         error: "maintenance",
-        title: "Closed for maintenance",
-        message: closed ?? "Come back a little later.",
+        title: said("maintenance.title"),
+        message: closed ?? said("maintenance.message"),
         headers: [["Retry-After", "120"]],
       };
   }

@@ -4,6 +4,7 @@ import { createCookieReader } from "../edge/cookies.ts";
 import type { AnswerOwn } from "../edge/own.ts";
 import { API_PREFIX, isBelow, parseTarget } from "../edge/target.ts";
 import { NO_GROUPS, type Principal } from "../identity/principal.ts";
+import { PLAIN } from "../pages/look.ts";
 
 /** The management API for whoever has come to it by the rights of the machine: the operator, whatever a request shows. */
 export function serveOperator(answer: AnswerOwn): (request: Request) => Promise<Response> {
@@ -13,7 +14,8 @@ export function serveOperator(answer: AnswerOwn): (request: Request) => Promise<
   return async (request) => {
     const id = `operator-${++count}`;
     const target = parseTarget(request.url);
-    if (target === undefined || !isBelow(target.path, API_PREFIX)) return failure({ request, id }, NOT_FOUND);
+    if (target === undefined || !isBelow(target.path, API_PREFIX))
+      return failure({ request, id, lookOf }, NOT_FOUND);
     const arrival: Arrival = {
       id,
       request,
@@ -25,11 +27,14 @@ export function serveOperator(answer: AnswerOwn): (request: Request) => Promise<
       cookies: noCookies,
       isOwn: () => false,
       identify: () => OPERATOR,
+      lookOf,
       startedAt: performance.now(),
     };
     return answer(arrival);
   };
 }
+
+const lookOf = () => PLAIN;
 
 const CLIENT: Arrival["client"] = {
   ip: "unix",

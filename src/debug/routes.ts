@@ -3,6 +3,7 @@ import type { Arrival } from "../edge/arrival.ts";
 import { type OwnHandler, type OwnRoute, ownRoutes } from "../edge/own.ts";
 import { CLAIM_ALL, type RootPath } from "../edge/root-paths.ts";
 import type { House, Room } from "../house.ts";
+import { said } from "../pages/language.ts";
 
 /** For whoever sets Runegate up: what arrived and what was made of it. Names, lengths and verdicts, never a value. */
 export function debugRoom({
@@ -51,8 +52,8 @@ export function debugRoom({
     return failure(arrival, {
       status: 401,
       error: "unauthenticated",
-      title: "Not signed in",
-      message: "You are not signed in.",
+      title: said("notSignedIn.title"),
+      message: said("notSignedIn.message"),
       action: SIGN_IN,
     });
   }

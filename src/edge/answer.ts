@@ -1,5 +1,6 @@
 import type { Logger } from "../observe/logger.ts";
 import { traceOf } from "../observe/message-of.ts";
+import { ENGLISH, said, say, type Text } from "../pages/language.ts";
 import { errorPage } from "../pages/pages.ts";
 import { LOGIN_PATH, OWN_PREFIX, START_PATH } from "../pages/paths.ts";
 import { StoreUnavailable } from "../store/records.ts";
@@ -32,10 +33,10 @@ export type Failure = {
   readonly status: number;
   /** Stable, for programs. */
   readonly error: string;
-  readonly message: string;
-  readonly title: string;
+  readonly message: Text;
+  readonly title: Text;
   readonly headers?: ExtraHeaders;
-  readonly action?: { readonly href: string; readonly label: string };
+  readonly action?: { readonly href: string; readonly label: Text };
   /** It will pass: a page that was asked for by GET offers to try again, and does so by itself. */
   readonly passing?: true;
   /** Further fields of the JSON answer. */
@@ -46,51 +47,51 @@ export type Failure = {
 export class Refusal extends Error {
   readonly failure: Failure;
   constructor(failure: Failure) {
-    super(failure.message);
+    super(say(ENGLISH, failure.message));
     this.failure = failure;
   }
 }
 
-export function badRequest(message: string): Refusal {
+export function badRequest(message: Text): Refusal {
   return new Refusal({ status: 400, error: "bad_request", title: NOT_UNDERSTOOD, message });
 }
 
-export const NOT_UNDERSTOOD = "This request cannot be understood";
+export const NOT_UNDERSTOOD = said("request.title");
 
 /** For somebody who is signed in, and may not use the one application there is. */
 export const NOT_ALLOWED: Failure = {
   status: 403,
   error: "not_allowed",
-  title: "Not allowed",
-  message: "You are signed in, but this application is not open to you.",
-  action: { href: `${OWN_PREFIX}/logout`, label: "Sign out" },
+  title: said("notAllowed.title"),
+  message: said("notAllowed.message"),
+  action: { href: `${OWN_PREFIX}/logout`, label: said("error.signOut") },
 };
 
 /** The same where others may be open to them. */
 export const NOT_ALLOWED_HERE: Failure = {
   ...NOT_ALLOWED,
-  action: { href: START_PATH, label: "Show what is open to you" },
+  action: { href: START_PATH, label: said("error.open") },
 };
 
 export const NOT_FOUND: Failure = {
   status: 404,
   error: "not_found",
-  title: "Not found",
-  message: "There is nothing at this address.",
-  action: { href: `${OWN_PREFIX}/`, label: "Go to the start page" },
+  title: said("notFound.title"),
+  message: said("notFound.message"),
+  action: { href: `${OWN_PREFIX}/`, label: said("error.start") },
 };
 
 /** For {@link Failure.action}. */
-export const SIGN_IN = { href: LOGIN_PATH, label: "Sign in" };
+export const SIGN_IN = { href: LOGIN_PATH, label: said("error.signIn") };
 
 /** What somebody who is not signed in is told, with the way to sign in. */
 export function unauthenticated(baseUrl: string): Failure {
   return {
     status: 401,
     error: "unauthenticated",
-    title: "Not signed in",
+    title: said("notSignedIn.title"),
     // Applications show it to their users as it is.
-    message: "Your session has ended. Reload this page to sign in.",
+    message: said("notSignedIn.ended"),
     fields: { login_url: baseUrl + LOGIN_PATH },
     // RFC 9110 §11.6.1 demands a challenge with every 401; this scheme only says where to go.
     headers: [["WWW-Authenticate", `Runegate realm="${baseUrl}"`]],
@@ -100,7 +101,7 @@ export function unauthenticated(baseUrl: string): Failure {
 /** As often as a person would, and seldom enough for an application that is just starting. */
 const RETRY_SECONDS = 10;
 /** An empty reference is the page's own address (RFC 3986 §4.4), query included. */
-const TRY_AGAIN = { href: "", label: "Try again" };
+const TRY_AGAIN = { href: "", label: said("error.tryAgain") };
 
 export function page(html: string, status = 200, extra: ExtraHeaders = [], policy = PAGE_POLICY): Response {
   const vary = "Accept, Sec-Fetch-Mode, Cookie";
@@ -150,21 +151,27 @@ export function announcedLength({ headers }: Response): number | undefined {
 }
 
 /** The request as far as it was understood. */
-export type Asked = Pick<Arrival, "request" | "id"> & Partial<Pick<Arrival, "target">>;
+export type Asked = Pick<Arrival, "request" | "id" | "lookOf"> & Partial<Pick<Arrival, "target" | "origin">>;
 
 export function failure(arrival: Asked, what: Failure): Response {
   const { target } = arrival;
   const isProgram = target !== undefined && isBelow(target.path, API_PREFIX);
   if (isProgram || !isNavigation(arrival.request.headers)) {
-    const body = { error: what.error, message: what.message, ...what.fields, request_id: arrival.id };
+    const body = {
+      error: what.error,
+      message: say(ENGLISH, what.message),
+      ...what.fields,
+      request_id: arrival.id,
+    };
     return json(body, what.status, what.headers);
   }
   const { status, title, message, headers = [] } = what;
+  const look = arrival.lookOf(arrival);
   const shown = { status, title, message, requestId: arrival.id };
   if (what.passing !== true || arrival.request.method !== "GET") {
-    return page(errorPage({ ...shown, action: what.action }), status, headers);
+    return page(errorPage(look, { ...shown, action: what.action }), status, headers);
   }
-  const html = errorPage({ ...shown, action: TRY_AGAIN, retrySeconds: RETRY_SECONDS });
+  const html = errorPage(look, { ...shown, action: TRY_AGAIN, retrySeconds: RETRY_SECONDS });
   // HTML Standard, "the Refresh header": without a URL, it is the page's own.
   return page(html, status, [...headers, ["Refresh", `${RETRY_SECONDS}`]]);
 }
@@ -183,10 +190,8 @@ export function whenBroken(arrival: Asked, error: unknown, log: Logger): Respons
     return failure(arrival, {
       status: 503,
       error: error.code,
-      title: "Not available right now",
-      message:
-        "Runegate cannot check who you are at the moment. Try again in a minute; if the link you have no longer " +
-        "works then, ask for a new one.",
+      title: said("unavailable.title"),
+      message: said("unavailable.message"),
       headers: [["Retry-After", "10"]],
     });
   }
@@ -194,7 +199,7 @@ export function whenBroken(arrival: Asked, error: unknown, log: Logger): Respons
   return failure(arrival, {
     status: 500,
     error: "internal",
-    title: "Something went wrong",
-    message: "That is our fault. Tell the person who runs this server the number below.",
+    title: said("broken.title"),
+    message: said("broken.message"),
   });
 }

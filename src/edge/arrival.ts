@@ -1,4 +1,5 @@
 import type { Identified } from "../identity/principal.ts";
+import type { Look } from "../pages/look.ts";
 import type { Awaitable } from "../store/records.ts";
 import type { Client } from "./client.ts";
 import type { Cookies } from "./cookies.ts";
@@ -21,6 +22,10 @@ export type Arrival = {
   readonly isOwn: (target: Target) => boolean;
   /** Who sent it. @throws {StoreUnavailable} */
   readonly identify: (arrival: Arrival) => Awaitable<Identified>;
+  readonly lookOf: LookOf;
   /** Monotonic milliseconds. */
   readonly startedAt: number;
 };
+
+/** How a page is to look to whoever sent a request, as far as that was understood. */
+export type LookOf = (asked: Pick<Arrival, "request"> & Partial<Pick<Arrival, "origin" | "target">>) => Look;

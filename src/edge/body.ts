@@ -1,4 +1,5 @@
 import { KIB } from "../option/values.ts";
+import { type Said, said } from "../pages/language.ts";
 import { badRequest, type ExtraHeaders, NOT_UNDERSTOOD, Refusal } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
 
@@ -8,7 +9,7 @@ const MAX_OWN_BODY = 64 * KIB;
 const BODY_TIMEOUT_MS = 10_000;
 
 /** Why a body is not taken, with the connection closed where the rest of it may still come. */
-function refusal(status: 408 | 413 | 415, message: string): Refusal {
+function refusal(status: 408 | 413 | 415, message: Said): Refusal {
   const headers: ExtraHeaders = status === 415 ? [] : [["Connection", "close"]];
   return new Refusal({ status, error: CODES[status], title: NOT_UNDERSTOOD, message, headers });
 }
@@ -30,15 +31,14 @@ export type Fields = Readonly<Record<string, string>>;
  * cannot be understood.
  */
 export async function readFields(request: Request): Promise<Fields> {
-  const text = await readText(request, [JSON_TYPE, FORM_TYPE], "Send JSON or a URL-encoded form.");
+  const text = await readText(request, [JSON_TYPE, FORM_TYPE], said("request.sendForm"));
   return typeOf(request) === JSON_TYPE ? jsonFields(parseJson(text)) : formFields(text);
 }
 
 /** Reads JSON that is no deeper than anybody needs. @throws {Refusal} as {@link readFields}. */
 export async function readJson(request: Request): Promise<unknown> {
-  const value = parseJson(await readText(request, [JSON_TYPE], "Send JSON."));
-  if (!isPlain(value, MAX_DEPTH))
-    throw badRequest("The request body is nested too deep, or has a name that is reserved.");
+  const value = parseJson(await readText(request, [JSON_TYPE], said("request.sendJson")));
+  if (!isPlain(value, MAX_DEPTH)) throw badRequest(said("request.tooDeep"));
   return value;
 }
 
@@ -63,11 +63,11 @@ function typeOf({ headers }: Request): string {
   return headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase() ?? "";
 }
 
-async function readText(request: Request, types: readonly string[], advice: string): Promise<string> {
+async function readText(request: Request, types: readonly string[], advice: Said): Promise<string> {
   if (!types.includes(typeOf(request))) throw refusal(415, advice);
   const encoding = request.headers.get("content-encoding");
   if (encoding !== null && encoding.toLowerCase() !== "identity") {
-    throw refusal(415, "A compressed body is not accepted here.");
+    throw refusal(415, said("request.compressed"));
   }
   if (Number(request.headers.get("content-length") ?? 0) > MAX_OWN_BODY) throw tooLarge();
   const body = request.body;
@@ -77,7 +77,7 @@ async function readText(request: Request, types: readonly string[], advice: stri
   let size = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(refusal(408, "The request did not arrive in time.")), BODY_TIMEOUT_MS);
+    timer = setTimeout(() => reject(refusal(408, said("request.late"))), BODY_TIMEOUT_MS);
   });
   try {
     for (;;) {
@@ -89,37 +89,37 @@ async function readText(request: Request, types: readonly string[], advice: stri
     }
   } catch (error) {
     reader.cancel().catch(() => {});
-    throw error instanceof Refusal ? error : badRequest("The request body broke off.");
+    throw error instanceof Refusal ? error : badRequest(said("request.brokenOff"));
   } finally {
     clearTimeout(timer);
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
   } catch {
-    throw badRequest("The request body is not UTF-8.");
+    throw badRequest(said("request.notUtf8"));
   }
 }
 
 function tooLarge(): Refusal {
-  return refusal(413, "The request body is too large.");
+  return refusal(413, said("request.tooLarge"));
 }
 
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw badRequest("The request body is not valid JSON.");
+    throw badRequest(said("request.notJson"));
   }
 }
 
 function jsonFields(value: unknown): Fields {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw badRequest("The request body must be a JSON object.");
+    throw badRequest(said("request.notObject"));
   }
   const fields: Record<string, string> = Object.create(null);
   for (const [name, field] of Object.entries(value)) {
     if (field === null) continue;
-    if (typeof field !== "string") throw badRequest(`The field "${printable(name)}" must be a string.`);
+    if (typeof field !== "string") throw badRequest(said("request.fieldType", { name: printable(name) }));
     fields[name] = field;
   }
   return fields;
@@ -128,7 +128,7 @@ function jsonFields(value: unknown): Fields {
 function formFields(text: string): Fields {
   const fields: Record<string, string> = Object.create(null);
   for (const [name, value] of new URLSearchParams(text)) {
-    if (name in fields) throw badRequest(`The field "${printable(name)}" was sent twice.`);
+    if (name in fields) throw badRequest(said("request.fieldTwice", { name: printable(name) }));
     fields[name] = value;
   }
   return fields;

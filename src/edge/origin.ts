@@ -1,4 +1,5 @@
 import type { Audit } from "../observe/audit.ts";
+import { said } from "../pages/language.ts";
 import { Refusal, SIGN_IN } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
 import { ACCESS_REFUSED } from "./audit.ts";
@@ -37,8 +38,8 @@ export function createPostGuard(allowed: ReadonlySet<string>, audit: Audit): Pos
     throw new Refusal({
       status: 403,
       error: "cross_site",
-      title: "Sent from another site",
-      message: "This was sent from a page that may not do that. Open the page here and try again.",
+      title: said("request.otherSiteTitle"),
+      message: said("request.otherSite"),
       action: SIGN_IN,
     });
   };

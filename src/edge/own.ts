@@ -1,4 +1,5 @@
 import type { AnyElysia, Elysia } from "elysia";
+import { said } from "../pages/language.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import type { Awaitable } from "../store/records.ts";
 import { failure, NOT_FOUND } from "./answer.ts";
@@ -95,8 +96,8 @@ function methodNotAllowed(arrival: Arrival, methods: readonly string[]): Respons
   return failure(arrival, {
     status: 405,
     error: "method_not_allowed",
-    title: "Not possible here",
-    message: `This address answers ${allowed} only.`,
+    title: said("request.methodTitle"),
+    message: said("request.method", { allowed }),
     headers: [["Allow", allowed]],
   });
 }

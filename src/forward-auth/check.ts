@@ -28,7 +28,7 @@ import { isSameForHost } from "./same-for-host.ts";
 /** A request as far as it is understood without a look at the host it was sent to, which is not the visitor's. */
 export type CheckRequest = Pick<
   Arrival,
-  "id" | "request" | "method" | "headers" | "target" | "client" | "cookies" | "startedAt"
+  "id" | "request" | "method" | "headers" | "target" | "client" | "cookies" | "lookOf" | "startedAt"
 >;
 
 export type Check = (asked: CheckRequest) => Awaitable<Response>;

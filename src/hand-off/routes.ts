@@ -12,6 +12,7 @@ import { limitRefusal } from "../limits/answer.ts";
 import { landingAt, safeNext } from "../login/next.ts";
 import { createSpentTickets } from "../login/spent.ts";
 import { bindingOf } from "../login/ticket.ts";
+import { said } from "../pages/language.ts";
 import { loginHref, nextToSend, OWN_PREFIX, START_PATH } from "../pages/paths.ts";
 import { sameSecret } from "../secret/compare.ts";
 import { createTickets, TicketError, type TicketKind } from "../secret/ticket.ts";
@@ -164,29 +165,28 @@ export function handOffRoom(
 const NOT_FINISHED: Failure = {
   status: 401,
   error: "hand_off_refused",
-  title: "This sign-in cannot be finished here",
-  message:
-    "It was begun in another browser or too long ago, or this browser keeps no cookies. You are not signed in here.",
-  action: { href: "/", label: "Try again" },
+  title: said("handOff.title"),
+  message: said("handOff.message"),
+  action: { href: "/", label: said("error.tryAgain") },
 };
 
 const NOT_ASKED: Failure = {
   ...NOT_FINISHED,
-  title: "This sign-in is no longer good",
-  message: "Go back to the page that you wanted, and open it again.",
-  action: { href: START_PATH, label: "Go to the start page" },
+  title: said("handOff.oldTitle"),
+  message: said("handOff.old"),
+  action: { href: START_PATH, label: said("error.start") },
 };
 
 const AMBIGUOUS: Failure = {
   ...NOT_FINISHED,
-  title: "Two sign-ins at once",
-  message: "This browser sends two sign-ins for this site, of which only one can be yours. Sign out of both.",
-  action: { href: `${OWN_PREFIX}/logout`, label: "Sign out" },
+  title: said("handOff.twoTitle"),
+  message: said("handOff.two"),
+  action: { href: `${OWN_PREFIX}/logout`, label: said("error.signOut") },
 };
 
 const NOT_A_NAVIGATION: Failure = {
   status: 400,
   error: "not_a_navigation",
-  title: "Open this in a tab of its own",
-  message: "This address is for people who follow a link, in a page of its own.",
+  title: said("handOff.ownTabTitle"),
+  message: said("handOff.ownTab"),
 };

@@ -1,4 +1,5 @@
 import { domainToASCII, domainToUnicode } from "node:url";
+import { EN } from "../pages/languages/en.ts";
 
 /**
  * The one parser for e-mail addresses. What it returns is what is mailed, limited, allowed, stored and forwarded;
@@ -18,25 +19,22 @@ export class AddressError extends Error {
   readonly code = "invalid_email";
   readonly problem: AddressProblem;
   constructor(problem: AddressProblem) {
-    super(PROBLEMS[problem]);
+    super(EN[`address.${problem}`]);
     this.problem = problem;
   }
 }
 
-const PROBLEMS = {
-  empty: "Enter an e-mail address.",
-  too_long: "That e-mail address is too long.",
-  control_character: "An e-mail address cannot contain control characters.",
-  not_one_at: "An e-mail address has exactly one @.",
-  display_name: "Enter only the address, without a name or angle brackets.",
-  several: "Enter one e-mail address only.",
-  quoted: "E-mail addresses with a quoted part are not supported.",
-  local_part: "The part before the @ has a character that is not allowed.",
-  domain: "The part after the @ is not a valid domain.",
-  mixed_script: "The part after the @ mixes letters of different alphabets.",
-} as const;
-
-export type AddressProblem = keyof typeof PROBLEMS;
+export type AddressProblem =
+  | "empty"
+  | "too_long"
+  | "control_character"
+  | "not_one_at"
+  | "display_name"
+  | "several"
+  | "quoted"
+  | "local_part"
+  | "domain"
+  | "mixed_script";
 
 /** RFC 5321 §4.5.3.1: a path is at most 256 octets with its angle brackets, a local part at most 64. */
 const MAX_ADDRESS = 254;

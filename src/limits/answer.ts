@@ -1,4 +1,5 @@
 import type { Failure } from "../edge/answer.ts";
+import { type Amount, said } from "../pages/language.ts";
 
 /** Whose limit was reached. */
 export type LimitScope = "IP" | "Email";
@@ -6,13 +7,12 @@ export type LimitScope = "IP" | "Email";
 /** What a 429 says, on a page and in JSON alike (CONTRACT section 5). */
 export function limitRefusal(scope: LimitScope, retryAfterMs: number): Failure {
   const seconds = retryAfterSeconds(retryAfterMs);
-  const what =
-    scope === "Email" ? "A link was asked for this address a short while ago." : "Too many requests.";
+  const time = inWords(seconds);
   return {
     status: 429,
     error: "rate_limited",
-    title: "Please wait",
-    message: `${what} Try again in ${inWords(seconds)}.`,
+    title: said("limit.title"),
+    message: scope === "Email" ? said("limit.address", { time }) : said("limit.client", { time }),
     headers: [
       ["X-RateLimit-Exceeded", scope],
       ["X-RateLimit-Reset", String(seconds)],
@@ -28,8 +28,8 @@ export function busyRefusal(retryAfterMs: number): Failure {
   return {
     status: 503,
     error: "busy",
-    title: "Please wait",
-    message: `Too many people are asking for a link at the moment. Try again in ${inWords(seconds)}.`,
+    title: said("limit.title"),
+    message: said("limit.busy", { time: inWords(seconds) }),
     headers: [["Retry-After", String(seconds)]],
     fields: { retry_after: seconds },
   };
@@ -40,7 +40,8 @@ function retryAfterSeconds(retryAfterMs: number): number {
   return Math.max(1, Math.ceil(retryAfterMs / 1000));
 }
 
-function inWords(seconds: number): string {
-  if (seconds < 100) return seconds === 1 ? "1 second" : `${seconds} seconds`;
-  return `${Math.ceil(seconds / 60)} minutes`;
+function inWords(seconds: number): Amount {
+  return seconds < 100
+    ? { amount: seconds, unit: "second" }
+    : { amount: Math.ceil(seconds / 60), unit: "minute" };
 }

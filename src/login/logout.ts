@@ -17,7 +17,9 @@ export function logoutRoom({
 }: Pick<House, "sessions" | "sessionCookie" | "loginCookie" | "guardPost" | "audit">): Room {
   async function show(arrival: Arrival): Promise<Response> {
     const found = await sessions.find(sessionCookie.read(arrival), arrival.origin);
-    return page(logoutPage(found === undefined ? {} : { email: found.record.email }));
+    return page(
+      logoutPage(arrival.lookOf(arrival), found === undefined ? {} : { email: found.record.email }),
+    );
   }
 
   async function logout(arrival: Arrival): Promise<Response> {
@@ -31,7 +33,8 @@ export function logoutRoom({
     }
     const lines = [...sessionCookie.expire(), loginCookie.line("", 0)];
     const headers = lines.map((line) => ["Set-Cookie", line] as const);
-    if (isNavigation(arrival.request.headers)) return page(loggedOutPage(), 200, headers);
+    if (isNavigation(arrival.request.headers))
+      return page(loggedOutPage(arrival.lookOf(arrival)), 200, headers);
     return json({ message: "Signed out." }, 200, headers);
   }
 

@@ -22,6 +22,7 @@ import type { House, Room } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
 import { mayReadMailbox } from "../mail/routes.ts";
+import { type Said, said } from "../pages/language.ts";
 import { confirmPage, goOnPage, loginPage, sentPage } from "../pages/pages.ts";
 import { AGAIN, LOGIN_PATH } from "../pages/paths.ts";
 import { describeDevice } from "../session/device.ts";
@@ -34,26 +35,22 @@ import { isLoginToken } from "./ticket.ts";
 
 /** `/login` and `/auth`: from a visitor's address to a session (CONTRACT section 2). */
 
-const INVALID_CODE = "That code is not right, or it has expired. Check it, or ask for a new link.";
-const SAME_BROWSER = "A code works only in the browser that asked for it.";
-const NEW_LINK = { href: LOGIN_PATH, label: "Ask for a new link" };
+const NEW_LINK = { href: LOGIN_PATH, label: said("error.newLink") };
 const ASKED = "If this address may sign in, a mail with a link is on its way.";
-
-const LATER = "It has been too long since you signed in. Do so again to go on.";
 
 const INVALID_LINK: Failure = {
   status: 401,
   error: "invalid_token",
-  title: "That link does not work",
-  message: "This login link is invalid or has expired.",
+  title: said("link.failed"),
+  message: said("link.invalid"),
   action: NEW_LINK,
 };
 
 const MISSING_TOKEN: Failure = {
   status: 400,
   error: "missing_token",
-  title: "Something is missing",
-  message: "A login link or a code is needed here. Open the link from the mail as a whole.",
+  title: said("link.missingTitle"),
+  message: said("link.missing"),
   action: SIGN_IN,
 };
 
@@ -91,7 +88,12 @@ export function loginRoom(house: House): Room {
     const again = found !== undefined && (query.get(AGAIN) === "1" || isTooOldFor(next, arrival, found));
     if (found !== undefined && !again) return redirect(302, onwardFrom(arrival.origin, next));
     if (isHome(arrival)) {
-      return page(loginPage({ next: wanted === null ? "" : next, notice: again ? LATER : undefined }));
+      return page(
+        loginPage(arrival.lookOf(arrival), {
+          next: wanted === null ? "" : next,
+          notice: again ? said("login.tooOld") : undefined,
+        }),
+      );
     }
     const { origin, path } = partsOf(next, arrival.origin);
     if (origin !== arrival.origin) return redirect(302, onwardFrom(arrival.origin, next));
@@ -104,8 +106,8 @@ export function loginRoom(house: House): Room {
     throw new Refusal({
       status: 421,
       error: "wrong_host",
-      title: "Sign in elsewhere",
-      message: `People sign in at ${routes.home.origin}, and come back here from there.`,
+      title: said("link.elsewhereTitle"),
+      message: said("link.elsewhere", { origin: routes.home.origin }),
       action: SIGN_IN,
     });
   }
@@ -117,11 +119,12 @@ export function loginRoom(house: House): Room {
     const next = nextOf(arrival, wanted);
     const shown = wanted === "" ? "" : next;
     const person = isNavigation(arrival.request.headers);
+    const look = arrival.lookOf(arrival);
     /** A person gets the form once more, with what is wrong. */
     function refuse(refusal: Failure): Response {
       if (!person) return failure(arrival, refusal);
       const { status, message, headers } = refusal;
-      return page(loginPage({ next: shown, email: typed, error: message }), status, headers);
+      return page(loginPage(look, { next: shown, email: typed, error: message }), status, headers);
     }
 
     let email: Address;
@@ -130,12 +133,12 @@ export function loginRoom(house: House): Room {
     } catch (error) {
       if (!(error instanceof AddressError)) throw error;
       audit(LOGIN_REFUSED, { client: arrival.client.ip, reason: error.problem });
-      const { code, message } = error;
-      return refuse({ status: 400, error: code, title: NOT_UNDERSTOOD, message });
+      const { code, problem } = error;
+      return refuse({ status: 400, error: code, title: NOT_UNDERSTOOD, message: said(`address.${problem}`) });
     }
 
-    const device = describeDevice(arrival.request.headers.get("user-agent"));
-    const asked = await service.ask({ email, next, client: arrival.client, device });
+    const device = describeDevice(look.language, arrival.request.headers.get("user-agent"));
+    const asked = await service.ask({ email, next, client: arrival.client, device, look });
     if (asked.outcome === "busy") return refuse(busyRefusal(asked.retryAfterMs));
     if (asked.outcome === "limited") return refuse(limitRefusal(asked.scope, asked.retryAfterMs));
     const cookie = loginCookie.line(asked.loginCookie, asked.expiresAt - clock.now());
@@ -146,14 +149,18 @@ export function loginRoom(house: House): Room {
 
   async function sent(
     arrival: Arrival,
-    shown: { readonly email: Address; readonly next: string; readonly error?: string },
+    shown: { readonly email: Address; readonly next: string; readonly error?: Said },
     status: number,
     headers: ExtraHeaders = [],
   ): Promise<Response> {
     const found = await findSession(arrival);
     const before = found && timeOf(found.record.createdAt);
     const mailbox = showsMailbox(arrival);
-    return page(sentPage({ ...shown, expiryMinutes, before, mailbox }), status, headers);
+    return page(
+      sentPage(arrival.lookOf(arrival), { ...shown, expiryMinutes, before, mailbox }),
+      status,
+      headers,
+    );
   }
 
   /** @throws {Refusal} if no further attempt may be made. */
@@ -174,7 +181,7 @@ export function loginRoom(house: House): Room {
     const worth = valid(await service.openLink(token, redeemerOf(arrival), deliberate));
     if ("cookie" in worth) return signedIn(302, arrival, worth);
     const { email, issuedAt: requestedAt, from, next } = worth;
-    return page(confirmPage({ email, token, requestedAt, from, next }));
+    return page(confirmPage(arrival.lookOf(arrival), { email, token, requestedAt, from, next }));
   }
 
   async function redeem(arrival: Arrival): Promise<Response> {
@@ -196,13 +203,13 @@ export function loginRoom(house: House): Room {
     const pending = await service.pending(loginCookie.read(arrival));
     if (pending !== undefined && isNavigation(arrival.request.headers)) {
       const { email, next } = pending;
-      return sent(arrival, { email, next: nextOf(arrival, next), error: INVALID_CODE }, 401);
+      return sent(arrival, { email, next: nextOf(arrival, next), error: said("code.wrong") }, 401);
     }
     return failure(arrival, {
       status: 401,
       error: "invalid_code",
-      title: "That code does not work",
-      message: pending === undefined ? `${INVALID_CODE} ${SAME_BROWSER}` : INVALID_CODE,
+      title: said("code.wrongTitle"),
+      message: said(pending === undefined ? "code.wrongElsewhere" : "code.wrong"),
       action: NEW_LINK,
     });
   }
@@ -226,7 +233,10 @@ export function loginRoom(house: House): Room {
     const cookies = sessionHeaders(redeemed);
     if (status === 302 || href.startsWith("/")) return redirect(status, href, cookies);
     // A form of ours may lead to this host only (`form-action`), and browsers hold redirects to that too.
-    return page(goOnPage({ href }), 200, [...cookies, ["Refresh", `0; url=${href}`]]);
+    return page(goOnPage(arrival.lookOf(arrival), { href }), 200, [
+      ...cookies,
+      ["Refresh", `0; url=${href}`],
+    ]);
   }
 
   const own = ownRoutes("login", [

@@ -9,6 +9,8 @@ import type { MailTemplate } from "../mail/message.ts";
 import { renderLoginMail } from "../mail/message.ts";
 import { NEVER_SENT, type Outbox } from "../mail/outbox.ts";
 import type { Audit } from "../observe/audit.ts";
+import { ENGLISH, said, say } from "../pages/language.ts";
+import type { Look } from "../pages/look.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import { sameSecret } from "../secret/compare.ts";
 import type { Keys } from "../secret/keys.ts";
@@ -62,6 +64,8 @@ export type Ask = {
   readonly next: string;
   readonly client: Client;
   readonly device: string;
+  /** Of the mail. */
+  readonly look: Look;
 };
 
 export type Asked =
@@ -98,7 +102,7 @@ export type LoginSettings = Pick<LoginOptions, "magicLinkExpiry" | "linkConfirm"
   readonly baseUrl: string;
   readonly allowedEmails: ReadonlySet<Address>;
   readonly keys: Keys;
-  readonly template: MailTemplate;
+  readonly template: MailTemplate | undefined;
   readonly store: Pick<Store, "records" | "since">;
   readonly sessions: Sessions;
   readonly limiter: Limiter;
@@ -154,7 +158,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
   }
 
   /** What an ask costs, in steps between which others are served. */
-  async function prepare({ email, next, client, device }: Ask): Promise<Asked> {
+  async function prepare({ email, next, client, device, look }: Ask): Promise<Asked> {
     await setImmediate();
     const perAddress = await limiter.mail(email);
     if (!perAddress.allowed) {
@@ -172,7 +176,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     const token = tickets.sign(LOGIN_LINK, { ...grant, from, binding: bindingOf(secret) });
     const loginCookie = tickets.sign(LOGIN_REQUEST, { ...grant, secret, codeHash });
     // Written and queued for every address, and thrown away later for some: the time it takes must not tell which.
-    const mail = renderLoginMail(settings.template, {
+    const mail = renderLoginMail(look, settings.template, {
       to: email,
       loginUrl: linkOf(token),
       code,
@@ -285,7 +289,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
 
     mintLink(email, next) {
       audit(LINK_PRINTED, { subject: email, actor: "operator" });
-      const from = "the operator of this server";
+      const from = say(ENGLISH, said("device.operator"));
       const ticket = { jti: randomText(), email, next, ...lifetime(), from, binding: undefined };
       return linkOf(tickets.sign(LOGIN_LINK, ticket));
     },

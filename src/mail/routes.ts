@@ -29,7 +29,7 @@ export function mailboxRoom({ mailbox, clock }: Pick<House, "mailbox" | "clock">
     const still = new URLSearchParams(arrival.target.search).has("still");
     const fresh = mails.some(({ at }) => clock.now() - at < READING_MS);
     const headers: ExtraHeaders = still ? [] : [["Refresh", fresh ? REFRESH.reading : REFRESH.waiting]];
-    return page(mailboxPage({ mails, still }), 200, headers, MAILBOX_POLICY);
+    return page(mailboxPage(arrival.lookOf(arrival), { mails, still }), 200, headers, MAILBOX_POLICY);
   }
 
   return ownRoutes("mailbox", [{ path: "/mailbox", handlers: { GET: show } }]);

@@ -9,6 +9,8 @@ import mailSource from "../../static/mail.html" with { type: "text" };
 import mailboxSource from "../../static/mailbox.html" with { type: "text" };
 import sentSource from "../../static/sent.html" with { type: "text" };
 import { assetPath } from "./assets.ts";
+import { said, say, spoken, type Text } from "./language.ts";
+import type { Look } from "./look.ts";
 import { loginHref } from "./paths.ts";
 import { concat, type Html, template, toText } from "./template.ts";
 
@@ -17,10 +19,12 @@ import { concat, type Html, template, toText } from "./template.ts";
  * script and under a Content-Security-Policy that allows nothing but this origin's own files.
  */
 
-const layout = template(layoutSource, ["title", "content", "wide", "style", "script", "logo", "icon"]);
+const layout = template(layoutSource, [
+  ...(["title", "content", "wide", "style", "script", "logo", "icon", "tag", "direction"] as const),
+]);
 const login = template(loginSource, ["next", "email", "error", "notice"]);
 const sent = template(sentSource, [
-  ...(["email", "expiry", "minutes", "error", "goOn", "again", "mailbox", "before"] as const),
+  ...(["email", "lifetime", "minutes", "error", "goOn", "again", "mailbox", "before"] as const),
 ]);
 const confirm = template(confirmSource, ["email", "token", "isoTime", "utcTime", "from", "again"]);
 const goOn = template(goOnSource, ["href", "host"]);
@@ -33,19 +37,24 @@ const failure = template(errorSource, [
   "requestId",
   "actionHref",
   "actionLabel",
-  "retrySeconds",
+  "seconds",
 ]);
 const mailbox = template(mailboxSource, ["mails", "still"]);
 const mail = template(mailSource, ["to", "subject", "text", "html", "isoTime", "utcTime", "link", "code"]);
 
 /** Asks for an address. `next` is left out of the form when empty. */
-export function loginPage(shown: {
-  next: string;
-  email?: string | undefined;
-  error?: string | undefined;
-  notice?: string | undefined;
-}): string {
-  return documentOf("Sign in", login({ email: "", error: "", notice: "", ...shown }));
+export function loginPage(
+  look: Look,
+  shown: {
+    next: string;
+    email?: string | undefined;
+    error?: Text | undefined;
+    notice?: Text | undefined;
+  },
+): string {
+  const { language } = look;
+  const [error, notice] = [say(language, shown.error ?? ""), say(language, shown.notice ?? "")];
+  return documentOf(look, said("login.title"), login(language, { email: "", ...shown, error, notice }));
 }
 
 /**
@@ -54,29 +63,32 @@ export function loginPage(shown: {
  * @param shown.mailbox whether mail is in the development mailbox, to which the page then leads.
  * @param shown.before when whoever signs in again did so before, as `/session` says it.
  */
-export function sentPage(shown: {
-  email: string;
-  expiryMinutes: number;
-  error?: string | undefined;
-  next: string;
-  mailbox?: boolean | undefined;
-  before?: string | undefined;
-}): string {
+export function sentPage(
+  look: Look,
+  shown: {
+    email: string;
+    expiryMinutes: number;
+    error?: Text | undefined;
+    next: string;
+    mailbox?: boolean | undefined;
+    before?: string | undefined;
+  },
+): string {
+  const { language } = look;
   const minutes = `${shown.expiryMinutes}`;
-  const expiry = minutes === "1" ? "1 minute" : `${minutes} minutes`;
+  const lifetime = spoken(language, { amount: shown.expiryMinutes, unit: "minute" });
+  const error = say(language, shown.error ?? "");
   const { next, before } = shown;
   const again = loginHref(next, before !== undefined);
   // The login page knows the way to other hosts, and to the landing path.
   const goOn = next.startsWith("/") ? next : loginHref(next);
-  return documentOf(
-    "Check your mail",
-    sent({ error: "", before, ...shown, minutes, expiry, again, goOn, mailbox: flag(shown.mailbox) }),
-  );
+  const values = { before, ...shown, error, minutes, lifetime, again, goOn, mailbox: flag(shown.mailbox) };
+  return documentOf(look, said("code.title"), sent(language, values));
 }
 
 /** After a form, for what is on another host. The page goes on by itself, if it may. */
-export function goOnPage({ href }: { href: string }): string {
-  return documentOf("Signed in", goOn({ href, host: new URL(href).host }));
+export function goOnPage(look: Look, { href }: { href: string }): string {
+  return documentOf(look, said("goOn.title"), goOn(look.language, { href, host: new URL(href).host }));
 }
 
 /**
@@ -84,46 +96,56 @@ export function goOnPage({ href }: { href: string }): string {
  * @param shown.requestedAt milliseconds since the Unix epoch
  * @param shown.from where the link was asked for, in words
  */
-export function confirmPage(shown: {
-  email: string;
-  token: string;
-  requestedAt: number;
-  from: string;
-  next?: string | undefined;
-}): string {
+export function confirmPage(
+  look: Look,
+  shown: {
+    email: string;
+    token: string;
+    requestedAt: number;
+    from: string;
+    next?: string | undefined;
+  },
+): string {
   const again = loginHref(shown.next ?? "");
-  return documentOf("Confirm sign-in", confirm({ ...shown, ...moment(shown.requestedAt), again }));
+  const content = confirm(look.language, { ...shown, ...moment(shown.requestedAt), again });
+  return documentOf(look, said("confirm.title"), content);
 }
 
 /** The button that signs out; without `email`, word that nobody is signed in. */
-export function logoutPage({ email }: { email?: string | undefined }): string {
-  return documentOf("Sign out", logout({ email }));
+export function logoutPage(look: Look, { email }: { email?: string | undefined }): string {
+  return documentOf(look, said("logout.title"), logout(look.language, { email }));
 }
 
-export function loggedOutPage(): string {
-  return documentOf("Signed out", loggedOut({}));
+export function loggedOutPage(look: Look): string {
+  return documentOf(look, said("loggedOut.title"), loggedOut(look.language, {}));
 }
 
 /**
  * @param shown.requestId what a visitor can quote and an operator find in the log
  * @param shown.retrySeconds after how long the page is asked for again by itself, which its `message` advises to do
  */
-export function errorPage(shown: {
-  status: number;
-  title: string;
-  message: string;
-  requestId: string;
-  action?: { href: string; label: string } | undefined;
-  retrySeconds?: number | undefined;
-}): string {
-  const content = failure({
-    ...shown,
+export function errorPage(
+  look: Look,
+  shown: {
+    status: number;
+    title: Text;
+    message: Text;
+    requestId: string;
+    action?: { href: string; label: Text } | undefined;
+    retrySeconds?: number | undefined;
+  },
+): string {
+  const { language } = look;
+  const content = failure(language, {
+    title: say(language, shown.title),
+    message: say(language, shown.message),
+    requestId: shown.requestId,
     status: `${shown.status}`,
     actionHref: shown.action?.href,
-    actionLabel: shown.action?.label,
-    retrySeconds: shown.retrySeconds?.toString(),
+    actionLabel: say(language, shown.action?.label ?? ""),
+    seconds: shown.retrySeconds?.toString(),
   });
-  return documentOf(shown.title, content);
+  return documentOf(look, shown.title, content);
 }
 
 /** One mail of the development mailbox. */
@@ -145,12 +167,17 @@ export type MailboxMail = {
  * The development mailbox, newest mail first, in whatever order they are given.
  * @param still whether it is loaded again only when asked to.
  */
-export function mailboxPage({ mails, still }: { mails: readonly MailboxMail[]; still?: boolean }): string {
+export function mailboxPage(
+  look: Look,
+  { mails, still }: { mails: readonly MailboxMail[]; still?: boolean },
+): string {
+  const { language } = look;
   const newestFirst = mails.toSorted((a, b) => b.at - a.at);
   const articles = newestFirst.map(({ to, subject, text, html, at, link, code }) =>
-    mail({ to, subject, text, html: html && LEAVE_FRAME + html, ...moment(at), link, code }),
+    mail(language, { to, subject, text, html: html && LEAVE_FRAME + html, ...moment(at), link, code }),
   );
-  return documentOf("Mailbox", mailbox({ mails: concat(articles), still: flag(still) }), "wide");
+  const content = mailbox(language, { mails: concat(articles), still: flag(still) });
+  return documentOf(look, said("mailbox.title"), content, "wide");
 }
 
 /** The link in a mail leads out of the frame that the mail is shown in. */
@@ -162,9 +189,12 @@ function flag(value: boolean | undefined): string {
 }
 
 /** A page of its own content in the frame that all have. */
-export function documentOf(title: string, content: Html, wide?: "wide"): string {
-  const document = layout({
-    title,
+export function documentOf(look: Look, title: Text, content: Html, wide?: "wide"): string {
+  const { language } = look;
+  const document = layout(language, {
+    title: say(language, title),
+    tag: language.tag,
+    direction: language.direction,
     content,
     wide,
     style: assetPath("style.css"),

@@ -1,6 +1,9 @@
+import { ENGLISH, fillIn, holesIn, type Language, sentenceOf, type WordKey } from "./language.ts";
+
 /**
- * HTML with holes: `{{name}}`, `{{#if name}}…{{/if}}`, `{{#unless name}}…{{/unless}}`, the last two nestable.
- * Everything that can be wrong with a template is found when it is loaded or type-checked, never at a visitor.
+ * HTML with holes: `{{name}}`, `{{@word}}` (a text in the language of whoever reads it, with values of the template in it),
+ * `{{#if name}}…{{/if}}`, `{{#unless name}}…{{/unless}}`, the last two nestable. Everything that can be wrong with a template is
+ * found when it is loaded or type-checked, never at a visitor.
  */
 
 const markup: unique symbol = Symbol("markup");
@@ -14,6 +17,7 @@ export type Value = string | Html | undefined;
 type Part =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "value"; readonly name: string }
+  | { readonly kind: "word"; readonly word: WordKey }
   | { readonly kind: "if" | "unless"; readonly name: string; readonly parts: Part[] };
 
 /**
@@ -24,7 +28,7 @@ type Part =
 export function template<Name extends string>(
   source: string,
   names: readonly Name[],
-): (values: Readonly<Record<Name, Value>>) => Html {
+): (language: Language, values: Readonly<Record<Name, Value>>) => Html {
   const unused = new Set<string>(names);
   const stack: { readonly kind: string; readonly parts: Part[] }[] = [{ kind: "template", parts: [] }];
   // Splitting on a capture group gives text and tags in turn.
@@ -36,6 +40,16 @@ export function template<Name extends string>(
     }
     if (piece.startsWith("/")) {
       if (stack.pop()?.kind !== piece.slice(1)) throw new SyntaxError(`{{${piece}}} closes nothing`);
+      continue;
+    }
+    if (piece.startsWith("@")) {
+      const word = piece.slice(1);
+      if (!isWord(word)) throw new SyntaxError(`{{${piece}}} is no text there is`);
+      for (const hole of holesIn(ENGLISH.words[word])) {
+        if (!names.some((known) => known === hole)) throw new SyntaxError(`{{${piece}}} needs {${hole}}`);
+        unused.delete(hole);
+      }
+      parts.push({ kind: "word", word });
       continue;
     }
     const [, keyword, name] = /^(?:#(if|unless) )?(\w+)$/.exec(piece) ?? [];
@@ -58,7 +72,20 @@ export function template<Name extends string>(
   const [root] = stack;
   if (root === undefined || stack.length !== 1) throw new SyntaxError("a block is left open");
   if (unused.size > 0) throw new SyntaxError(`the template has no {{${[...unused].join("}}, {{")}}}`);
-  return (values) => ({ [markup]: render(root.parts, values) });
+  return (language, values) => ({ [markup]: render(root.parts, language, values) });
+}
+
+function isWord(word: string): word is WordKey {
+  return Object.hasOwn(ENGLISH.words, word);
+}
+
+/** Compiles a template without texts, which is the same in every language. */
+export function plain<Name extends string>(
+  source: string,
+  names: readonly Name[],
+): (values: Readonly<Record<Name, Value>>) => Html {
+  const rendered = template(source, names);
+  return (values) => rendered(ENGLISH, values);
 }
 
 /** Puts what templates made one after another. */
@@ -72,13 +99,23 @@ export function toText(value: Value): string {
   return (value ?? "").replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }
 
-function render(parts: readonly Part[], values: Readonly<Record<string, Value>>): string {
+/** A text as markup, with values that are escaped unless they are markup. */
+export function marked(language: Language, word: WordKey, values: Readonly<Record<string, Value>>): Html {
+  const sentence = toText(sentenceOf(language, word, values.count));
+  const text = fillIn(sentence.replace(/\*\*(.*?)\*\*/g, "<strong>$1</strong>"), (name) =>
+    toText(values[name]),
+  );
+  return { [markup]: text };
+}
+
+function render(parts: readonly Part[], language: Language, values: Readonly<Record<string, Value>>): string {
   return parts
     .map((part) => {
       if (part.kind === "text") return part.text;
+      if (part.kind === "word") return toText(marked(language, part.word, values));
       const text = toText(values[part.name]);
       if (part.kind === "value") return text;
-      return (part.kind === "if") === (text !== "") ? render(part.parts, values) : "";
+      return (part.kind === "if") === (text !== "") ? render(part.parts, language, values) : "";
     })
     .join("");
 }

@@ -1,5 +1,6 @@
 import { failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
+import { said } from "../pages/language.ts";
 import type { UpstreamDelay } from "./upstream.ts";
 
 /** What a visitor is told when the application does not answer: nothing about where it is or what it is. */
@@ -9,16 +10,16 @@ export function upstreamFailed(arrival: Arrival, delay: UpstreamDelay | undefine
     return failure(arrival, {
       status: 504,
       error: "upstream_timeout",
-      title: "The application takes too long to answer",
-      message: "It is there, but it may have too much to do. Try again in a moment.",
+      title: said("application.slowTitle"),
+      message: said("application.slow"),
       passing: true,
     });
   }
   return failure(arrival, {
     status: 502,
     error: "upstream_unreachable",
-    title: "The application is not answering",
-    message: "It may be starting or stopped. Try again in a moment.",
+    title: said("application.awayTitle"),
+    message: said("application.away"),
     passing: true,
   });
 }

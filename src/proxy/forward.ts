@@ -1,11 +1,12 @@
 import type { CloseReason, LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
-import { announcedLength, failure } from "../edge/answer.ts";
+import { announcedLength, failure, NOT_UNDERSTOOD } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody } from "../edge/body.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Logger } from "../observe/logger.ts";
 import { KIB, MIB } from "../option/values.ts";
+import { said } from "../pages/language.ts";
 import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
 import { isUnreachable, reasonOf, upstreamFailed } from "./failure.ts";
@@ -267,8 +268,8 @@ export function createForward(settings: ForwardSettings): Forward {
       return failure(arrival, {
         status: 405,
         error: "method_not_allowed",
-        title: "Not possible here",
-        message: `${method} is not passed on.`,
+        title: said("request.methodTitle"),
+        message: said("application.methodPassed", { method }),
         headers: [["Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]],
       });
     }
@@ -278,8 +279,8 @@ export function createForward(settings: ForwardSettings): Forward {
       return failure(arrival, {
         status: 400,
         error: "bad_request",
-        title: "This request cannot be understood",
-        message: "It says its length more than once.",
+        title: NOT_UNDERSTOOD,
+        message: said("request.lengths"),
       });
     }
     if (maxBody !== undefined && length !== undefined && Number(length) > maxBody) {
@@ -289,8 +290,8 @@ export function createForward(settings: ForwardSettings): Forward {
       return failure(arrival, {
         status: 400,
         error: "bad_request",
-        title: "This request cannot be passed on",
-        message: `A ${method} request with a body is not passed on. Send the body with POST.`,
+        title: said("application.bodyTitle"),
+        message: said("application.body", { method }),
       });
     }
     return undefined;
@@ -402,12 +403,12 @@ export function createForward(settings: ForwardSettings): Forward {
     );
   }
 
-  function bodyTooLarge(arrival: Pick<Arrival, "request" | "id">): Response {
+  function bodyTooLarge(arrival: Arrival): Response {
     return failure(arrival, {
       status: 413,
       error: "body_too_large",
-      title: "Too large",
-      message: "What you sent is larger than this server passes on.",
+      title: said("application.tooLargeTitle"),
+      message: said("application.tooLarge"),
     });
   }
 }

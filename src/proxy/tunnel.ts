@@ -7,6 +7,7 @@ import type { Arrival } from "../edge/arrival.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Logger } from "../observe/logger.ts";
 import { MIB } from "../option/values.ts";
+import { said } from "../pages/language.ts";
 import { createSendToBrowser } from "./compression.ts";
 import { upstreamFailed } from "./failure.ts";
 import { createFlows, type Flow } from "./flow.ts";
@@ -263,8 +264,8 @@ function holderOf({ client }: Arrival, principal: Principal | undefined): string
 const TOO_MANY: Failure = {
   status: 429,
   error: "too_many_websockets",
-  title: "Too many connections",
-  message: "This session has too many WebSockets open. Close some tabs.",
+  title: said("webSockets.title"),
+  message: said("webSockets.message"),
 };
 
 /** Closes the browser's side after what waits for it, which could not be cut off any more once it is closed. */

@@ -1,11 +1,11 @@
 import indexSource from "../../static/sample/index.html" with { type: "text" };
 import messageSource from "../../static/sample/message.html" with { type: "text" };
-import { concat, type Html, template, toText } from "../pages/template.ts";
+import { concat, type Html, plain, toText } from "../pages/template.ts";
 
 /** What a visitor sees: the one big page, and small ones with a message. Programs get the same as JSON. */
 
 // Bun's types make of every .html import a bundle for its own server; imported as text it is a string.
-const INDEX = template(indexSource as unknown as string, [
+const INDEX = plain(indexSource as unknown as string, [
   "greeting",
   "name",
   "lead",
@@ -18,13 +18,13 @@ const INDEX = template(indexSource as unknown as string, [
   "headerCount",
   "headers",
 ]);
-const MESSAGE = template(messageSource as unknown as string, ["title", "body"]);
-const PAIR = template("<div><dt>{{name}}</dt><dd>{{value}}</dd></div>", ["name", "value"]);
-const PAIRS = template('<dl class="pairs">{{pairs}}</dl>', ["pairs"]);
-const ABSENT = template('<span class="absent">{{text}}</span>', ["text"]);
-const PARAGRAPH = template("<p>{{text}}</p>", ["text"]);
-const VERDICT = template('<p class="verdict {{kind}}">{{text}}</p>', ["kind", "text"]);
-const ROW = template(
+const MESSAGE = plain(messageSource as unknown as string, ["title", "body"]);
+const PAIR = plain("<div><dt>{{name}}</dt><dd>{{value}}</dd></div>", ["name", "value"]);
+const PAIRS = plain('<dl class="pairs">{{pairs}}</dl>', ["pairs"]);
+const ABSENT = plain('<span class="absent">{{text}}</span>', ["text"]);
+const PARAGRAPH = plain("<p>{{text}}</p>", ["text"]);
+const VERDICT = plain('<p class="verdict {{kind}}">{{text}}</p>', ["kind", "text"]);
+const ROW = plain(
   '<tr{{#if vouched}} class="vouched"{{/if}}><th scope="row">{{name}}</th><td>{{value}}</td></tr>',
   ["vouched", "name", "value"],
 );

@@ -1,9 +1,12 @@
+import { type Language, said, say } from "../pages/language.ts";
+
 /** A browser's name in words, so that somebody reading a mail can tell whether it was them. Never used to decide. */
-export function describeDevice(userAgent: string | null): string {
-  if (userAgent === null || userAgent === "") return "an unnamed program";
-  const browser = BROWSERS.find(([pattern]) => pattern.test(userAgent))?.[1] ?? "another browser";
+export function describeDevice(language: Language, userAgent: string | null): string {
+  if (userAgent === null || userAgent === "") return say(language, said("device.program"));
+  const known = BROWSERS.find(([pattern]) => pattern.test(userAgent))?.[1];
+  const browser = known ?? say(language, said("device.otherBrowser"));
   const system = SYSTEMS.find(([pattern]) => pattern.test(userAgent))?.[1];
-  return system === undefined ? browser : `${browser} on ${system}`;
+  return system === undefined ? browser : say(language, said("device.both", { browser, system }));
 }
 
 /** In this order: most browsers also claim to be the ones further down. */

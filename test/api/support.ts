@@ -1,5 +1,6 @@
 import { serveOperator } from "../../src/control/serve.ts";
 import type { Identified } from "../../src/identity/principal.ts";
+import { PLAIN } from "../../src/pages/look.ts";
 import type { TestGateway } from "../support/gateway.ts";
 
 /** The two ways to the management API: with a session through the front door, and as the operator. */
@@ -68,6 +69,7 @@ export function asProved({ gateway }: TestGateway, who: Identified): Asker {
         origin: "https://app.example.org",
         isOwn: () => false,
         identify: () => who,
+        lookOf: () => PLAIN,
         startedAt: 0,
       }),
     );

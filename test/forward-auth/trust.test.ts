@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createForwardAuth } from "../../src/forward-auth/forward-auth.ts";
 import type { Principal } from "../../src/identity/principal.ts";
+import { PLAIN } from "../../src/pages/look.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
 import { testClock } from "../support/clock.ts";
@@ -196,6 +197,7 @@ test("A16: a key in Authorization decides alone, and is cut out; the identity to
         ipIsCertain: true,
       },
       cookies: { valuesOf: () => [], ambiguous: false, rest: undefined },
+      lookOf: () => PLAIN,
       startedAt: 0,
     });
   };

@@ -1,13 +1,14 @@
 import { expect, test } from "bun:test";
 import { parseAddress } from "../../src/identity/address.ts";
 import { createMailbox } from "../../src/mail/mailbox.ts";
-import { DEFAULT_TEMPLATE, renderLoginMail } from "../../src/mail/message.ts";
+import { renderLoginMail } from "../../src/mail/message.ts";
+import { PLAIN } from "../../src/pages/look.ts";
 import { mailOf, NOW } from "./support.ts";
 
 test("finds link and code in the mail as it is really written", async () => {
   const arrived: unknown[] = [];
   const mailbox = createMailbox({ onMail: (mail) => arrived.push(mail) });
-  const mail = renderLoginMail(DEFAULT_TEMPLATE, {
+  const mail = renderLoginMail(PLAIN, undefined, {
     to: parseAddress("ann@example.org"),
     loginUrl: "http://localhost:7870/auth?token=eyJ.a_b-c.WXYZ-6789-d",
     code: "ABCD2345",

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { parseAddress } from "../../src/identity/address.ts";
-import { DEFAULT_TEMPLATE, type LoginMailFacts, renderLoginMail } from "../../src/mail/message.ts";
+import { type LoginMailFacts, type MailTemplate, renderLoginMail } from "../../src/mail/message.ts";
+import { PLAIN } from "../../src/pages/look.ts";
 
 const facts: LoginMailFacts = {
   to: parseAddress("ann@example.org"),
@@ -10,10 +11,13 @@ const facts: LoginMailFacts = {
   requestedFrom: "203.0.113.7, Firefox on Linux",
 };
 
-const template = (changes: Partial<typeof DEFAULT_TEMPLATE>) => ({ ...DEFAULT_TEMPLATE, ...changes });
+const template = (changes: Partial<MailTemplate>): MailTemplate => ({
+  ...{ subject: "Your sign-in link", bodyTemplate: "{login_url} {code}", htmlTemplate: undefined },
+  ...changes,
+});
 
 describe("the built-in mail", () => {
-  const mail = renderLoginMail(DEFAULT_TEMPLATE, facts);
+  const mail = renderLoginMail(PLAIN, undefined, facts);
 
   test("says in the text what it is, the link on a line of its own, the code, its life and its origin", () => {
     expect(mail.subject).toBe("Your sign-in link");
@@ -55,12 +59,12 @@ describe("templates", () => {
     ["{{code}}", "{ABCD-2345}"],
     ["$& $1 $$", "$& $1 $$"],
   ])("%s", (bodyTemplate, text) => {
-    expect(renderLoginMail(template({ bodyTemplate }), facts).text).toBe(text);
+    expect(renderLoginMail(PLAIN, template({ bodyTemplate }), facts).text).toBe(text);
   });
 
   test("an HTML template keeps its style sheet and gets escaped values", () => {
     const htmlTemplate = '<style>p{color:red}</style><a href="{login_url}">{requested_from}</a>';
-    const mail = renderLoginMail(template({ htmlTemplate }), {
+    const mail = renderLoginMail(PLAIN, template({ htmlTemplate }), {
       ...facts,
       requestedFrom: `<b>"me" & 'you'</b>`,
     });
@@ -76,7 +80,7 @@ describe("templates", () => {
       to: parseAddress("{code}@example.org"),
       requestedFrom: "{login_url} $& $`",
     };
-    const mail = renderLoginMail(template({ bodyTemplate: "{email} {requested_from}" }), tricky);
+    const mail = renderLoginMail(PLAIN, template({ bodyTemplate: "{email} {requested_from}" }), tricky);
     expect(mail.text).toBe("{code}@example.org {login_url} $& $`");
   });
 
@@ -85,11 +89,11 @@ describe("templates", () => {
     ["A\nB\rC\u2028D\u0000E", "A B C D E"],
     ["{code} as it stands\r\n\r\nbody", "{code} as it stands body"],
   ])("the subject %j is one line", (subject, expected) => {
-    expect(renderLoginMail(template({ subject }), facts).subject).toBe(expected);
+    expect(renderLoginMail(PLAIN, template({ subject }), facts).subject).toBe(expected);
   });
 
   test("where it was asked from is one line of bounded length", () => {
-    const mail = renderLoginMail(template({ bodyTemplate: "{requested_from}" }), {
+    const mail = renderLoginMail(PLAIN, template({ bodyTemplate: "{requested_from}" }), {
       ...facts,
       requestedFrom: `a\r\n\r\nb${"x".repeat(500)}`,
     });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { findAsset } from "../../src/pages/assets.ts";
+import { PLAIN } from "../../src/pages/look.ts";
 import { loginPage, mailboxPage, sentPage } from "../../src/pages/pages.ts";
 import { needs } from "../support/needs.ts";
 
@@ -14,15 +15,15 @@ const CSP =
 const AT = Date.UTC(2026, 2, 14, 9, 26, 53);
 
 const sent = (next: string, expiryMinutes = 15) =>
-  sentPage({ email: "ada@example.org", expiryMinutes, next });
+  sentPage(PLAIN, { email: "ada@example.org", expiryMinutes, next });
 const PAGES: Record<string, string> = {
-  "/login": loginPage({ next: "/" }),
+  "/login": loginPage(PLAIN, { next: "/" }),
   "/sent": sent("/wanted?a=1"),
   "/sent-elsewhere": sent("//evil.example/"),
   "/sent-backslash": sent("/\\evil.example/"),
-  "/sent-again": sentPage({ email: "a@b", expiryMinutes: 15, next: "/wanted", before: "yesterday" }),
+  "/sent-again": sentPage(PLAIN, { email: "a@b", expiryMinutes: 15, next: "/wanted", before: "yesterday" }),
   "/sent-dead": sent("/wanted", -1),
-  "/mailbox": mailboxPage({ mails: [{ to: "ada@example.org", subject: "s", text: "t", at: AT }] }),
+  "/mailbox": mailboxPage(PLAIN, { mails: [{ to: "ada@example.org", subject: "s", text: "t", at: AT }] }),
 };
 
 describe.skipIf(chromium === undefined)("the script", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { startPage } from "../../src/account/pages.ts";
 import { findAsset } from "../../src/pages/assets.ts";
+import { PLAIN } from "../../src/pages/look.ts";
 import {
   confirmPage,
   errorPage,
@@ -23,31 +24,42 @@ const mails = [
 const evilMail = { to: EVIL, subject: EVIL, text: EVIL, html: EVIL, at: AT, link: EVIL, code: EVIL };
 
 const PAGES: Record<string, string> = {
-  login: loginPage({ next: "/a?b=1&c" }),
-  "login, nothing filled in": loginPage({ next: "" }),
-  "login, everything": loginPage({ next: EVIL, email: EVIL, error: EVIL, notice: EVIL }),
-  sent: sentPage({ email: EMAIL, expiryMinutes: 15, next: "/a?b=1&c" }),
-  "sent, to the mailbox": sentPage({ email: EMAIL, expiryMinutes: 15, next: "/", mailbox: true }),
-  "sent, everything": sentPage({ email: EVIL, expiryMinutes: 1, next: EVIL, error: EVIL }),
-  "sent, for whoever is signed in": sentPage({ email: EMAIL, expiryMinutes: 15, next: "/", before: EVIL }),
-  start: startPage({
+  login: loginPage(PLAIN, { next: "/a?b=1&c" }),
+  "login, nothing filled in": loginPage(PLAIN, { next: "" }),
+  "login, everything": loginPage(PLAIN, { next: EVIL, email: EVIL, error: EVIL, notice: EVIL }),
+  sent: sentPage(PLAIN, { email: EMAIL, expiryMinutes: 15, next: "/a?b=1&c" }),
+  "sent, to the mailbox": sentPage(PLAIN, { email: EMAIL, expiryMinutes: 15, next: "/", mailbox: true }),
+  "sent, everything": sentPage(PLAIN, { email: EVIL, expiryMinutes: 1, next: EVIL, error: EVIL }),
+  "sent, for whoever is signed in": sentPage(PLAIN, {
+    email: EMAIL,
+    expiryMinutes: 15,
+    next: "/",
+    before: EVIL,
+  }),
+  start: startPage(PLAIN, {
     email: EMAIL,
     applications: [{ href: "/", title: "Grafana", icon: "📈", host: "grafana.example.org" }],
   }),
-  "start, nothing to use": startPage({ email: EMAIL, applications: [] }),
-  "start, everything": startPage({
+  "start, nothing to use": startPage(PLAIN, { email: EMAIL, applications: [] }),
+  "start, everything": startPage(PLAIN, {
     email: EVIL,
     applications: [{ href: EVIL, title: EVIL, icon: EVIL, host: EVIL }],
   }),
-  "go on": goOnPage({ href: "https://grafana.example.org/a?b=1&c" }),
-  confirm: confirmPage({ email: EMAIL, token: "a.b.c", requestedAt: AT, from: "203.0.113.4" }),
-  "confirm, everything": confirmPage({ email: EVIL, token: EVIL, requestedAt: AT, from: EVIL, next: EVIL }),
-  logout: logoutPage({ email: EMAIL }),
-  "logout, everything": logoutPage({ email: EVIL }),
-  "logout, signed out": logoutPage({}),
-  "logged out": loggedOutPage(),
-  error: errorPage({ status: 404, title: "No answer", message: "Nothing.", requestId: "r1" }),
-  "error, everything": errorPage({
+  "go on": goOnPage(PLAIN, { href: "https://grafana.example.org/a?b=1&c" }),
+  confirm: confirmPage(PLAIN, { email: EMAIL, token: "a.b.c", requestedAt: AT, from: "203.0.113.4" }),
+  "confirm, everything": confirmPage(PLAIN, {
+    email: EVIL,
+    token: EVIL,
+    requestedAt: AT,
+    from: EVIL,
+    next: EVIL,
+  }),
+  logout: logoutPage(PLAIN, { email: EMAIL }),
+  "logout, everything": logoutPage(PLAIN, { email: EVIL }),
+  "logout, signed out": logoutPage(PLAIN, {}),
+  "logged out": loggedOutPage(PLAIN),
+  error: errorPage(PLAIN, { status: 404, title: "No answer", message: "Nothing.", requestId: "r1" }),
+  "error, everything": errorPage(PLAIN, {
     status: 400,
     title: EVIL,
     message: EVIL,
@@ -55,9 +67,9 @@ const PAGES: Record<string, string> = {
     action: { href: EVIL, label: EVIL },
     retrySeconds: 10,
   }),
-  mailbox: mailboxPage({ mails }),
-  "mailbox, empty": mailboxPage({ mails: [] }),
-  "mailbox, everything": mailboxPage({ mails: [evilMail] }),
+  mailbox: mailboxPage(PLAIN, { mails }),
+  "mailbox, empty": mailboxPage(PLAIN, { mails: [] }),
+  "mailbox, everything": mailboxPage(PLAIN, { mails: [evilMail] }),
 };
 
 type Element = { readonly tag: string; readonly attributes: Readonly<Record<string, string>> };
@@ -97,7 +109,7 @@ describe.each(Object.entries(PAGES))("%s", (_name, html) => {
   test("is a whole document with one heading, a title and a language", () => {
     expect(html).toStartWith("<!doctype html>\n");
     expect(html).not.toContain("{{");
-    expect(all(html, "html")).toEqual([{ lang: "en" }]);
+    expect(all(html, "html")).toEqual([{ lang: "en", dir: "ltr" }]);
     for (const tag of ["h1", "title", "main"])
       expect([tag, all(html, tag)]).toEqual([tag, [expect.anything()]]);
   });
@@ -179,8 +191,8 @@ describe("forms", () => {
 describe("what is said", () => {
   test("an error is announced and belongs to its field", () => {
     for (const html of [
-      loginPage({ next: "/", email: "x", error: "Not that." }),
-      sentPage({ email: EMAIL, expiryMinutes: 15, error: "Not that.", next: "/" }),
+      loginPage(PLAIN, { next: "/", email: "x", error: "Not that." }),
+      sentPage(PLAIN, { email: EMAIL, expiryMinutes: 15, error: "Not that.", next: "/" }),
     ]) {
       expect(html).toContain(`id="problem" role="alert">Not that.</p>`);
       expect(all(html, "input")[0]).toMatchObject({
@@ -188,14 +200,19 @@ describe("what is said", () => {
         "aria-describedby": "problem how",
       });
     }
-    for (const html of [loginPage({ next: "/" }), sentPage({ email: EMAIL, expiryMinutes: 15, next: "/" })]) {
+    for (const html of [
+      loginPage(PLAIN, { next: "/" }),
+      sentPage(PLAIN, { email: EMAIL, expiryMinutes: 15, next: "/" }),
+    ]) {
       expect(html).not.toContain(`role="alert"`);
       expect(all(html, "input")[0]).not.toHaveProperty("aria-invalid");
     }
   });
 
   test("a notice is a status", () => {
-    expect(loginPage({ next: "/", notice: "Sign in again." })).toContain(`role="status">Sign in again.</p>`);
+    expect(loginPage(PLAIN, { next: "/", notice: "Sign in again." })).toContain(
+      `role="status">Sign in again.</p>`,
+    );
   });
 
   test("the sent page names the address, the link's life and the way back", () => {
@@ -224,7 +241,7 @@ describe("what is said", () => {
 
   test("an error page says what happened, then the way on, and its numbers last", () => {
     const action = { href: "/_runegate/login", label: "Ask for a new link" };
-    const html = errorPage({ status: 401, title: "No", message: "Invalid.", requestId: "r1", action });
+    const html = errorPage(PLAIN, { status: 401, title: "No", message: "Invalid.", requestId: "r1", action });
     const order = [
       "<h1>No</h1>",
       "Invalid.",
@@ -241,7 +258,7 @@ describe("what is said", () => {
 
   test("an error page that will pass leads to itself", () => {
     const action = { href: "", label: "Try again" };
-    const html = errorPage({
+    const html = errorPage(PLAIN, {
       status: 502,
       title: "No",
       message: "Wait.",
@@ -264,7 +281,9 @@ describe("what is said", () => {
   });
 
   test("a mail's HTML is in a frame without script, forms and an origin, and its link leads out of it", () => {
-    const html = mailboxPage({ mails: [{ to: EMAIL, subject: "S", text: "T", html: "<b>H</b>", at: AT }] });
+    const html = mailboxPage(PLAIN, {
+      mails: [{ to: EMAIL, subject: "S", text: "T", html: "<b>H</b>", at: AT }],
+    });
     expect(all(html, "iframe")).toEqual([
       {
         title: expect.stringContaining(EMAIL),
@@ -278,7 +297,7 @@ describe("what is said", () => {
   });
 
   test("the mailbox can be told not to load itself again, and to do so again", () => {
-    const links = (still: boolean) => all(mailboxPage({ mails, still }), "a").map(({ href }) => href);
+    const links = (still: boolean) => all(mailboxPage(PLAIN, { mails, still }), "a").map(({ href }) => href);
     expect(links(false)).toContain("/_runegate/mailbox?still");
     expect(links(true)).toContain("/_runegate/mailbox");
   });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { ENGLISH } from "../../src/pages/language.ts";
 import { concat, template, toText } from "../../src/pages/template.ts";
 
 describe("values", () => {
@@ -17,14 +18,14 @@ describe("values", () => {
   ];
   test.each(cases)("%p shows as %p, in text and in an attribute", (value, shown) => {
     const render = template(`<i title="{{value}}">{{value}}</i>`, ["value"]);
-    expect(toText(render({ value }))).toBe(`<i title="${shown}">${shown}</i>`);
+    expect(toText(render(ENGLISH, { value }))).toBe(`<i title="${shown}">${shown}</i>`);
   });
 
   test("markup of another template is not escaped again", () => {
     const inner = template("<b>{{name}}</b>", ["name"]);
     const outer = template("<p>{{content}}</p>", ["content"]);
-    const content = concat([inner({ name: "<" }), inner({ name: ">" })]);
-    expect(toText(outer({ content }))).toBe("<p><b>&#60;</b><b>&#62;</b></p>");
+    const content = concat([inner(ENGLISH, { name: "<" }), inner(ENGLISH, { name: ">" })]);
+    expect(toText(outer(ENGLISH, { content }))).toBe("<p><b>&#60;</b><b>&#62;</b></p>");
   });
 
   test("an HTML parser reads back what was put in, and nothing else", async () => {
@@ -37,7 +38,7 @@ describe("values", () => {
             attributes.push(...([...element.attributes] as [string, string][]));
           },
         });
-        const html = toText(render({ value }));
+        const html = toText(render(ENGLISH, { value }));
         await rewriter.transform(new Response(html)).text();
         expect(attributes).toEqual([["title", toText(value)]]);
         expect(decode(toText(value))).toBe(value);
@@ -59,7 +60,25 @@ describe("blocks", () => {
     ["{{#if x}}a{{#if x}}b{{/if}}c{{/if}}d", "", "d"],
   ];
   test.each(cases)("%p with %p gives %p", (source, x, shown) => {
-    expect(toText(template(source, ["x"])({ x }))).toBe(shown);
+    expect(toText(template(source, ["x"])(ENGLISH, { x }))).toBe(shown);
+  });
+});
+
+describe("texts", () => {
+  test("stand where they are named, with values that are escaped, and emphasis", () => {
+    const render = template("<p>{{@start.who}}</p>", ["email"]);
+    expect(toText(render(ENGLISH, { email: "<b>" }))).toBe(
+      "<p>You are signed in as <strong>&#60;b&#62;</strong>.</p>",
+    );
+  });
+
+  test("come from the language that is handed in", () => {
+    const german = {
+      ...{ tag: "de", direction: "ltr" as const },
+      words: { ...ENGLISH.words, "start.who": "Sie sind **{email}**." },
+    };
+    const render = template("{{@start.who}}", ["email"]);
+    expect(toText(render(german, { email: "{email}" }))).toBe("Sie sind <strong>{email}</strong>.");
   });
 });
 
@@ -75,6 +94,8 @@ describe("refused when loaded", () => {
     ["a block closed twice", "{{#if x}}{{/if}}{{/if}}", ["x"]],
     ["a block closed by another's end", "{{#if x}}{{/unless}}", ["x"]],
     ["blocks that cross", "{{#if x}}{{#unless x}}{{/if}}{{/unless}}", ["x"]],
+    ["a text there is not", "{{@no.such}}{{x}}", ["x"]],
+    ["a text that needs what is not there", "{{@start.who}}{{x}}", ["x"]],
     ["the end of the whole template", "{{x}}{{/template}}", ["x"]],
   ];
   test.each(cases)("%s", (_why, source, names) => {

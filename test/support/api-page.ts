@@ -1,4 +1,4 @@
-import { concat, type Html, template, toText } from "../../src/pages/template.ts";
+import { concat, type Html, plain as template, toText } from "../../src/pages/template.ts";
 
 /** The OpenAPI document for people: what stands in the frame that all pages have. */
 
