@@ -62,6 +62,8 @@ export function loginRoom(house: House): Room {
   /** A path here, or a URL on another host. */
   const nextOf = (arrival: Arrival, input: string | undefined | null) =>
     safeDestination(input, arrival.origin, landingOf(arrival), arrival.isOwn, routes.siteAt);
+  /** What to show of being kept signed in, if that is asked here. */
+  const keepOf = (answered: boolean) => (options.remember === "ask" ? answered : undefined);
   const isHome = ({ origin }: Arrival) => origin === routes.home.origin;
   const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival.origin);
   /** Whether mail is in the development mailbox, for whoever asks to read. */
@@ -92,6 +94,7 @@ export function loginRoom(house: House): Room {
         loginPage(arrival.lookOf(arrival), {
           next: wanted === null ? "" : next,
           notice: again ? said("login.tooOld") : undefined,
+          keep: keepOf(false),
         }),
       );
     }
@@ -115,7 +118,8 @@ export function loginRoom(house: House): Room {
   async function ask(arrival: Arrival): Promise<Response> {
     house.guardPost(arrival);
     stayHome(arrival);
-    const { email: typed = "", next: wanted = "" } = await readFields(arrival.request);
+    const { email: typed = "", next: wanted = "", remember } = await readFields(arrival.request);
+    const keep = remember === "true";
     const next = nextOf(arrival, wanted);
     const shown = wanted === "" ? "" : next;
     const person = isNavigation(arrival.request.headers);
@@ -124,7 +128,8 @@ export function loginRoom(house: House): Room {
     function refuse(refusal: Failure): Response {
       if (!person) return failure(arrival, refusal);
       const { status, message, headers } = refusal;
-      return page(loginPage(look, { next: shown, email: typed, error: message }), status, headers);
+      const html = loginPage(look, { next: shown, email: typed, error: message, keep: keepOf(keep) });
+      return page(html, status, headers);
     }
 
     let email: Address;
@@ -138,7 +143,7 @@ export function loginRoom(house: House): Room {
     }
 
     const device = describeDevice(look.language, arrival.request.headers.get("user-agent"));
-    const asked = await service.ask({ email, next, client: arrival.client, device, look });
+    const asked = await service.ask({ email, next, keep, client: arrival.client, device, look });
     if (asked.outcome === "busy") return refuse(busyRefusal(asked.retryAfterMs));
     if (asked.outcome === "limited") return refuse(limitRefusal(asked.scope, asked.retryAfterMs));
     const cookie = loginCookie.line(asked.loginCookie, asked.expiresAt - clock.now());
@@ -181,20 +186,27 @@ export function loginRoom(house: House): Room {
     const worth = valid(await service.openLink(token, redeemerOf(arrival), deliberate));
     if ("cookie" in worth) return signedIn(302, arrival, worth);
     const { email, issuedAt: requestedAt, from, next } = worth;
-    return page(confirmPage(arrival.lookOf(arrival), { email, token, requestedAt, from, next }));
+    const shown = { email, token, requestedAt, from, next, keep: keepOf(false) };
+    return page(confirmPage(arrival.lookOf(arrival), shown));
   }
 
   async function redeem(arrival: Arrival): Promise<Response> {
     house.guardPost(arrival);
     stayHome(arrival);
     await countAttempt(arrival);
-    const { token = "", code = "" } = await readFields(arrival.request);
+    const { token = "", code = "", remember } = await readFields(arrival.request);
     if (token === "" && code === "") throw new Refusal(MISSING_TOKEN);
-    const by = redeemerOf(arrival);
+    const person = isNavigation(arrival.request.headers);
+    // A page that shows the link asks anew: it may be open in another browser than the one that asked for it.
+    const isAsked = person && token !== "";
+    const by = {
+      ...redeemerOf(arrival),
+      keep: isAsked || remember !== undefined ? remember === "true" : undefined,
+    };
     const redeemed =
       token === "" ? await service.redeemCode(code, by) : valid(await service.redeemLink(token, by));
     if (redeemed === undefined) return wrongCode(arrival);
-    if (isNavigation(arrival.request.headers)) return signedIn(303, arrival, redeemed);
+    if (person) return signedIn(303, arrival, redeemed);
     const next = onwardFrom(arrival.origin, nextOf(arrival, redeemed.next));
     return json({ message: "Signed in.", next }, 200, sessionHeaders(redeemed));
   }
@@ -225,7 +237,7 @@ export function loginRoom(house: House): Room {
   }
 
   function sessionHeaders(redeemed: Redeemed): ExtraHeaders {
-    return sessionCookie.issue(redeemed.cookie).map((line) => ["Set-Cookie", line]);
+    return sessionCookie.issue(redeemed.cookie, redeemed.record.brief).map((line) => ["Set-Cookie", line]);
   }
 
   function signedIn(status: 302 | 303, arrival: Arrival, redeemed: Redeemed): Response {

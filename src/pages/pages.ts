@@ -1,6 +1,7 @@
 import confirmSource from "../../static/confirm.html" with { type: "text" };
 import errorSource from "../../static/error.html" with { type: "text" };
 import goOnSource from "../../static/go-on.html" with { type: "text" };
+import keepSource from "../../static/keep.html" with { type: "text" };
 import layoutSource from "../../static/layout.html" with { type: "text" };
 import loggedOutSource from "../../static/logged-out.html" with { type: "text" };
 import loginSource from "../../static/login.html" with { type: "text" };
@@ -22,11 +23,12 @@ import { concat, type Html, template, toText } from "./template.ts";
 const layout = template(layoutSource, [
   ...(["title", "content", "wide", "style", "script", "logo", "icon", "tag", "direction"] as const),
 ]);
-const login = template(loginSource, ["next", "email", "error", "notice"]);
+const login = template(loginSource, ["next", "email", "error", "notice", "keep"]);
+const keepTemplate = template(keepSource, ["checked"]);
 const sent = template(sentSource, [
   ...(["email", "lifetime", "minutes", "error", "goOn", "again", "mailbox", "before"] as const),
 ]);
-const confirm = template(confirmSource, ["email", "token", "isoTime", "utcTime", "from", "again"]);
+const confirm = template(confirmSource, ["email", "token", "isoTime", "utcTime", "from", "again", "keep"]);
 const goOn = template(goOnSource, ["href", "host"]);
 const logout = template(logoutSource, ["email"]);
 const loggedOut = template(loggedOutSource, []);
@@ -42,7 +44,10 @@ const failure = template(errorSource, [
 const mailbox = template(mailboxSource, ["mails", "still"]);
 const mail = template(mailSource, ["to", "subject", "text", "html", "isoTime", "utcTime", "link", "code"]);
 
-/** Asks for an address. `next` is left out of the form when empty. */
+/**
+ * Asks for an address. `next` is left out of the form when empty.
+ * @param shown.keep whether the browser is to be kept signed in, as it was answered; undefined where that is not asked.
+ */
 export function loginPage(
   look: Look,
   shown: {
@@ -50,11 +55,17 @@ export function loginPage(
     email?: string | undefined;
     error?: Text | undefined;
     notice?: Text | undefined;
+    keep?: boolean | undefined;
   },
 ): string {
   const { language } = look;
   const [error, notice] = [say(language, shown.error ?? ""), say(language, shown.notice ?? "")];
-  return documentOf(look, said("login.title"), login(language, { email: "", ...shown, error, notice }));
+  const keep = keepBox(look, shown.keep);
+  return documentOf(look, said("login.title"), login(language, { email: "", ...shown, error, notice, keep }));
+}
+
+function keepBox({ language }: Look, checked: boolean | undefined): Html | undefined {
+  return checked === undefined ? undefined : keepTemplate(language, { checked: flag(checked) });
 }
 
 /**
@@ -104,10 +115,12 @@ export function confirmPage(
     requestedAt: number;
     from: string;
     next?: string | undefined;
+    keep?: boolean | undefined;
   },
 ): string {
   const again = loginHref(shown.next ?? "");
-  const content = confirm(look.language, { ...shown, ...moment(shown.requestedAt), again });
+  const keep = keepBox(look, shown.keep);
+  const content = confirm(look.language, { ...shown, ...moment(shown.requestedAt), again, keep });
   return documentOf(look, said("confirm.title"), content);
 }
 

@@ -53,6 +53,8 @@ export type NewSession = {
   readonly ip: string;
   readonly userAgent: string;
   readonly method?: SessionRecord["method"];
+  /** False: for as long as the browser is open, and {@link BRIEF_MS} at most. */
+  readonly keep?: boolean;
 };
 
 export type Found = {
@@ -79,6 +81,8 @@ const COOKIE_LENGTH = 43;
 const COOKIE_FORM = /^[A-Za-z0-9_-]{43}(?:\.[A-Za-z0-9_-]{43})?$/;
 /** The last use is written at most this often. */
 const TOUCH_EVERY_MS = 60_000;
+/** Nobody leaves a borrowed browser open for longer, or so whoever signs in there hopes. */
+const BRIEF_MS = 12 * 60 * 60_000;
 /** Cookies whose id is remembered; when there are more, they are worked out again. */
 const MOST_IDS = 10_000;
 /** A user agent is kept for the operator's list, not for anything that is decided. */
@@ -229,17 +233,18 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   return {
-    async start({ email, ip, userAgent, method = "link" }) {
+    async start({ email, ip, userAgent, method = "link", keep = true }) {
       const cookie = Buffer.from(settings.random.bytes(COOKIE_BYTES)).toString("base64url");
       const now = clock.now();
       const record = seals.seal({
         id: idUnder(current, cookie),
         email: parseAddress(email),
         createdAt: now,
-        expiresAt: now + settings.sessionTtl,
+        expiresAt: now + (keep ? settings.sessionTtl : Math.min(settings.sessionTtl, BRIEF_MS)),
         seenAt: now,
         rested: 0,
         method,
+        brief: !keep,
         ip,
         userAgent: userAgent.slice(0, MAX_USER_AGENT),
       });

@@ -14,6 +14,9 @@ export const EN = {
   "login.email": "E-mail address",
   "login.example": "you@example.org",
   "login.send": "Send me a link",
+  "login.keep": "Keep me signed in on this browser",
+  "login.keepHow":
+    "Leave it open on a computer that is not yours: you are then signed out when the browser is closed.",
   "login.tooOld": "It has been too long since you signed in. Do so again to go on.",
 
   "code.title": "Check your mail",
