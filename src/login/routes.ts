@@ -93,6 +93,7 @@ export function loginRoom(house: House): Room {
       return page(
         loginPage(arrival.lookOf(arrival), {
           next: wanted === null ? "" : next,
+          email: await house.devices.lastAddress(arrival),
           notice: again ? said("login.tooOld") : undefined,
           keep: keepOf(false),
         }),
@@ -208,7 +209,7 @@ export function loginRoom(house: House): Room {
     if (redeemed === undefined) return wrongCode(arrival);
     if (person) return signedIn(303, arrival, redeemed);
     const next = onwardFrom(arrival.origin, nextOf(arrival, redeemed.next));
-    return json({ message: "Signed in.", next }, 200, sessionHeaders(redeemed));
+    return json({ message: "Signed in.", next }, 200, await sessionHeaders(arrival, redeemed));
   }
 
   async function wrongCode(arrival: Arrival): Promise<Response> {
@@ -236,13 +237,17 @@ export function loginRoom(house: House): Room {
     };
   }
 
-  function sessionHeaders(redeemed: Redeemed): ExtraHeaders {
-    return sessionCookie.issue(redeemed.cookie, redeemed.record.brief).map((line) => ["Set-Cookie", line]);
+  async function sessionHeaders(arrival: Arrival, { cookie, record }: Redeemed): Promise<ExtraHeaders> {
+    const lines = [
+      ...sessionCookie.issue(cookie, record.brief),
+      ...(await house.devices.signedIn(arrival, record)),
+    ];
+    return lines.map((line) => ["Set-Cookie", line]);
   }
 
-  function signedIn(status: 302 | 303, arrival: Arrival, redeemed: Redeemed): Response {
+  async function signedIn(status: 302 | 303, arrival: Arrival, redeemed: Redeemed): Promise<Response> {
     const href = onwardFrom(arrival.origin, nextOf(arrival, redeemed.next));
-    const cookies = sessionHeaders(redeemed);
+    const cookies = await sessionHeaders(arrival, redeemed);
     if (status === 302 || href.startsWith("/")) return redirect(status, href, cookies);
     // A form of ours may lead to this host only (`form-action`), and browsers hold redirects to that too.
     return page(goOnPage(arrival.lookOf(arrival), { href }), 200, [

@@ -15,6 +15,7 @@ import { OWN_PREFIX } from "../pages/paths.ts";
 import { sameSecret } from "../secret/compare.ts";
 import type { Keys } from "../secret/keys.ts";
 import { createTickets, TicketError, type TicketProblem } from "../secret/ticket.ts";
+import { OnHold } from "../session/hold.ts";
 import type { SessionOptions } from "../session/options.ts";
 import type { SessionRecord } from "../session/record.ts";
 import type { Sessions } from "../session/session.ts";
@@ -106,6 +107,7 @@ type RefusedReason =
   | "no_login_cookie"
   | "wrong_code"
   | "too_many_tries"
+  | "on_hold"
   | "store_unavailable";
 
 export type LoginSettings = Pick<LoginOptions, "magicLinkExpiry" | "linkConfirm"> &
@@ -194,12 +196,14 @@ export function createLoginService(settings: LoginSettings): LoginService {
       expiryMinutes: Math.round(settings.magicLinkExpiry / 60_000),
       requestedFrom: from,
     });
-    const allowed = policy.allows(email);
     const cooldownKey = limiter.mailKey(email);
     await setImmediate();
     let queued: boolean;
+    let refusal: "not_allowed" | "on_hold" | undefined;
     try {
-      const isKnown = await known.has(email);
+      const [isKnown, until] = await Promise.all([known.has(email), sessions.holds.until(email)]);
+      refusal = !policy.allows(email) ? "not_allowed" : until === undefined ? undefined : "on_hold";
+      const allowed = refusal === undefined;
       queued = await outbox.queue({
         to: email,
         content: mail,
@@ -213,7 +217,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
       throw error;
     }
     if (!queued) await limiter.release(cooldownKey);
-    const reason = !allowed ? "not_allowed" : queued ? "queued" : "queue_full";
+    const reason = refusal ?? (queued ? "queued" : "queue_full");
     audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason });
     if (!queued) return { outcome: "busy", retryAfterMs: FULL_RETRY_MS };
     return { outcome: "accepted", loginCookie, expiresAt };
@@ -229,6 +233,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     } catch (error) {
       // A redemption that the store kept from happening is an event too.
       if (error instanceof StoreUnavailable) refuse("store_unavailable", by, ticket.email);
+      if (error instanceof OnHold) refuse("on_hold", by, ticket.email);
       throw error;
     }
   }

@@ -13,7 +13,7 @@ import { assetPath } from "./assets.ts";
 import { said, say, spoken, type Text } from "./language.ts";
 import type { Look } from "./look.ts";
 import { loginHref } from "./paths.ts";
-import { concat, type Html, template, toText } from "./template.ts";
+import { concat, type Html, plain, template, toText } from "./template.ts";
 
 /**
  * Runegate's own pages. Each function gives a complete document; all text is escaped on its way in. They work without
@@ -218,8 +218,14 @@ export function documentOf(look: Look, title: Text, content: Html, wide?: "wide"
   return toText(document);
 }
 
-/** A time for a template: it is shown in the browser's own zone where script runs. */
-export function moment(at: number): { isoTime: string; utcTime: string } {
+const time = plain('<time class="short" datetime="{{isoTime}}">{{utcTime}}</time>', ["isoTime", "utcTime"]);
+
+/** A time, milliseconds since the Unix epoch, that is shown in the browser's own zone where script runs. */
+export function timeAt(at: number): Html {
+  return time(moment(at));
+}
+
+function moment(at: number): { isoTime: string; utcTime: string } {
   const date = new Date(at);
   return { isoTime: date.toISOString(), utcTime: date.toUTCString().replace("GMT", "UTC") };
 }
