@@ -146,11 +146,19 @@ export async function openStage(settings: StageSettings = {}): Promise<Stage> {
   return stage;
 }
 
+/** By the threads that started them (proc(5)): to look at every process there is, many times a second, takes long. */
 export function childrenOf(pid: number): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((one) => parentOf(one) === pid)
+  let lists: string[];
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    lists = threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8"));
+  } catch {
+    // It has ended, or a thread of it has just now.
+    return isAlive(pid) ? childrenOf(pid) : [];
+  }
+  return lists
+    .flatMap((list) => list.split(" ").filter(Boolean).map(Number))
+    .filter(isAlive)
     .sort((a, b) => a - b);
 }
 
