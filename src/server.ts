@@ -108,7 +108,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     options.rootPaths === true ? (one: Application) => warnOfOwnPaths(one, rootPaths, log) : undefined;
   const applications = new Map<Route, Application>();
   for (const route of house.routes.all) {
-    const application = createApplication(route, { ...house, ...options, live, ownCookies, log });
+    const application = createApplication(route, { ...options, ...house, live, ownCookies, log });
     if (application !== undefined) applications.set(route, warnOf?.(application) ?? application);
   }
   const tunnel = createTunnel({ ...options, live, clock, log });

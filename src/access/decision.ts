@@ -49,7 +49,7 @@ export function decide(question: Question): Verdict {
   if (route.methods !== undefined && !route.methods.has(method)) return refuse("method");
   if (question.upgrade && !route.webSocket) return refuse("websocket");
   if (question.preflight && route.corsPreflight) return ALLOW_NOBODY;
-  const isKnown = who !== undefined && isAllowed(route, who) && !isTooOld(route, who, question.now);
+  const isKnown = who !== undefined && mayGoOn(route, who, question.closed, question.now);
   if (!isKnown && openBecause(question) === undefined) {
     if (who === undefined) return { verdict: "challenge", refused: question.who === "refused", again: false };
     return isAllowed(route, who) ? AGAIN : refuse("not_allowed");
@@ -67,7 +67,8 @@ function refuse(reason: Refused): Verdict {
 }
 
 /**
- * Whether what somebody has open may go on: a stream or a WebSocket is no better than the next request would be.
+ * Whether somebody may use it now, and what they have open may go on: a stream or a WebSocket is no better than the next
+ * request would be.
  * @param route undefined for one that is no more.
  */
 export function mayGoOn(route: Route | undefined, who: Principal, closed: boolean, now: number): boolean {
