@@ -12,6 +12,8 @@ import { createBindingCookie } from "./hand-off/cookie.ts";
 import type { House } from "./house.ts";
 import { createIdentityKeys } from "./identity-token/keys.ts";
 import { createIdentityTokens } from "./identity-token/token.ts";
+import { isOwnCredential } from "./keys/presented.ts";
+import { createApiKeys } from "./keys/service.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { createLoginCookie } from "./login/cookie.ts";
 import { createLoginService } from "./login/service.ts";
@@ -112,6 +114,11 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
   return {
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
+    apiKeys: createApiKeys({
+      ...{ ...options, secrets: keys, store: stores, policy, routes: routes.all, accounts: new Map() },
+      ...{ audit, log: loggers("keys"), clock, random },
+    }),
+    isOwnCredential: (authorization) => options.apiKeys && isOwnCredential(authorization),
     identityKeys,
     ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),
     guardPost: createPostGuard(mayPost, audit),

@@ -1,12 +1,12 @@
 import { Elysia } from "elysia";
-import { badRequest, json, noContent, Refusal, unauthenticated } from "../edge/answer.ts";
+import { badRequest, type Failure, json, noContent, Refusal, unauthenticated } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody, readJson } from "../edge/body.ts";
 import { arrivalOf, refuseOtherMethods } from "../edge/own.ts";
 import { API_PREFIX } from "../edge/target.ts";
 import type { House } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
-import type { Principal, Proof } from "../identity/principal.ts";
+import { isPrincipal, isRejected, type Principal, type Proof } from "../identity/principal.ts";
 
 /**
  * What the routes of the management API have in common, for a browser with a session and for the command line on the control
@@ -32,7 +32,7 @@ export function openApi(name: string, { guardPost }: ApiHouse) {
   /** Before anything that was sent is looked at. @throws {Refusal} */
   async function admit(arrival: Arrival, rule: Rule): Promise<Principal> {
     const who = await arrival.identify(arrival);
-    if (who === undefined || who === "refused") throw new Refusal(unauthenticated(arrival.origin));
+    if (!isPrincipal(who)) throw new Refusal(isRejected(who) ? KEY_HERE : unauthenticated(arrival.origin));
     const { kind } = who.proof;
     if (isAdmin(who) || (rule.needs === "user" && (rule.by ?? kind) === kind)) return who;
     throw notAllowed();
@@ -87,6 +87,14 @@ export function closeApi(app: { readonly routes: readonly { method: string; path
   }
   return app as unknown as Elysia;
 }
+
+const KEY_HERE: Failure = {
+  status: 401,
+  error: "invalid_key",
+  title: "Not with a key",
+  message: "An API key opens applications, and nothing here.",
+  headers: [["WWW-Authenticate", 'Bearer realm="runegate", error="invalid_token"']],
+};
 
 export function isAdmin({ proof }: Principal): boolean {
   return proof.kind === "operator";

@@ -1,7 +1,7 @@
 import type { Failure } from "../edge/answer.ts";
 
 /** Whose limit was reached. */
-export type LimitScope = "IP" | "Email";
+export type LimitScope = "IP" | "Email" | "Key";
 
 /** What a 429 says, on a page and in JSON alike (CONTRACT section 5). */
 export function limitRefusal(scope: LimitScope, retryAfterMs: number): Failure {
