@@ -47,6 +47,7 @@ export type House = {
   readonly forgetIdentity: IdentityTokens["forgetIdentity"];
   readonly limiter: Limiter;
   readonly apiKeys: ApiKeys;
+  readonly keyAuthenticator: Authenticator;
   /** Whether an `Authorization` is a credential of Runegate's own, which applications never see. */
   readonly isOwnCredential: (authorization: string) => boolean;
   readonly guardPost: PostGuard;

@@ -1,5 +1,5 @@
 import { Elysia } from "elysia";
-import { badRequest, type Failure, json, noContent, Refusal, unauthenticated } from "../edge/answer.ts";
+import { badRequest, INVALID_KEY, json, noContent, Refusal, unauthenticated } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody, readJson } from "../edge/body.ts";
 import { arrivalOf, refuseOtherMethods } from "../edge/own.ts";
@@ -32,7 +32,7 @@ export function openApi(name: string, { guardPost }: ApiHouse) {
   /** Before anything that was sent is looked at. @throws {Refusal} */
   async function admit(arrival: Arrival, rule: Rule): Promise<Principal> {
     const who = await arrival.identify(arrival);
-    if (!isPrincipal(who)) throw new Refusal(isRejected(who) ? KEY_HERE : unauthenticated(arrival.origin));
+    if (!isPrincipal(who)) throw new Refusal(isRejected(who) ? INVALID_KEY : unauthenticated(arrival.origin));
     const { kind } = who.proof;
     if (isAdmin(who) || (rule.needs === "user" && (rule.by ?? kind) === kind)) return who;
     throw notAllowed();
@@ -87,14 +87,6 @@ export function closeApi(app: { readonly routes: readonly { method: string; path
   }
   return app as unknown as Elysia;
 }
-
-const KEY_HERE: Failure = {
-  status: 401,
-  error: "invalid_key",
-  title: "Not with a key",
-  message: "An API key opens applications, and nothing here.",
-  headers: [["WWW-Authenticate", 'Bearer realm="runegate", error="invalid_token"']],
-};
 
 export function isAdmin({ proof }: Principal): boolean {
   return proof.kind === "operator";

@@ -2,17 +2,16 @@ import { type Challenge, challengeFor, type Refused, type RequestKind } from "..
 import type { Route } from "../access/route.ts";
 import {
   type Asked,
-  type ExtraHeaders,
   type Failure,
   failure,
+  KEY_SCOPE,
   NOT_ALLOWED,
   NOT_ALLOWED_HERE,
-  NOT_UNDERSTOOD,
   unauthenticated,
 } from "../edge/answer.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import type { Target } from "../edge/target.ts";
-import { limitRefusal } from "../limits/answer.ts";
+import { rejection } from "../limits/answer.ts";
 
 /** Carries a verdict other than "allow" out as an HTTP answer: to whoever came straight to us, or by way of an edge. */
 
@@ -22,19 +21,6 @@ export type ToSignIn = {
   readonly landingPath: string;
   /** Sends a person to where they sign in, and from there to `next`. */
   send(status: 302 | 303, next: string): Response;
-};
-
-/** RFC 6750 §3: a challenge that browsers do not ask their user about. */
-function bearer(error: string): ExtraHeaders {
-  return [["WWW-Authenticate", `Bearer realm="runegate", error="${error}"`]];
-}
-
-export const INVALID_KEY: Failure = {
-  status: 401,
-  error: "invalid_key",
-  title: "This key does not work",
-  message: "The API key is wrong, or has ended.",
-  headers: bearer("invalid_token"),
 };
 
 type Wanted = Asked & { readonly method: string; readonly target: Target };
@@ -69,23 +55,11 @@ type About = Pick<Route, "host" | "methods"> & { readonly closed: string | undef
 function refusalOf({ reason, retryAfterMs = 0 }: Why, { host, methods, closed }: About): Failure {
   switch (reason) {
     case "invalid_key":
-      return INVALID_KEY;
     case "several_keys":
-      return {
-        status: 400,
-        error: "several_keys",
-        title: NOT_UNDERSTOOD,
-        message: "More than one API key was sent. Send one.",
-      };
-    case "key_scope":
-      return {
-        ...NOT_ALLOWED,
-        error: "key_scope",
-        message: "This API key is not good for this application, method, path or network.",
-        headers: bearer("insufficient_scope"),
-      };
     case "rate_limited":
-      return limitRefusal("Key", retryAfterMs);
+      return rejection({ rejected: reason, retryAfterMs });
+    case "key_scope":
+      return KEY_SCOPE;
     case "origin":
       return {
         ...NOT_ALLOWED,

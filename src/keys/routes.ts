@@ -1,12 +1,7 @@
 import type { House, Room } from "../house.ts";
-import { keyAuthenticator } from "./authenticator.ts";
 
 /** API keys, by which programs come to applications. */
-export function keyRoom(house: House): Room {
-  const { options, apiKeys, limiter, audit } = house;
+export function keyRoom({ options, keyAuthenticator }: House): Room {
   if (!options.apiKeys) return { name: "keys" };
-  return {
-    name: "keys",
-    authenticators: [keyAuthenticator(apiKeys, limiter, audit)],
-  };
+  return { name: "keys", authenticators: [keyAuthenticator] };
 }
