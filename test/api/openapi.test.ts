@@ -21,7 +21,9 @@ const document = JSON.parse(readFileSync(OPENAPI, "utf8")) as Document;
 
 let gateway: TestGateway;
 beforeAll(async () => {
-  gateway = await startGateway({ env: { RUNEGATE_ALLOWED_EMAILS: "ada@example.org", RUNEGATE_API_KEYS: "true" } });
+  gateway = await startGateway({
+    env: { RUNEGATE_ALLOWED_EMAILS: "ada@example.org", RUNEGATE_API_KEYS: "true" },
+  });
 });
 afterAll(() => gateway.stop());
 
