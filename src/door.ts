@@ -42,6 +42,8 @@ export type DoorSettings = {
   readonly rootPaths: RootPaths;
   readonly routes: Routes;
   readonly admit: Admit;
+  /** Which of Runegate's own paths one at the root stands for; undefined where none does. */
+  readonly ownPathOf: ((path: string) => string | undefined) | undefined;
   /** What lies below these is answered by whatever host it is asked. */
   readonly anyHost: readonly string[];
   readonly inline: (log: Pick<InlineSettings, "answered" | "ended">) => Inline;
@@ -157,7 +159,9 @@ export function createDoor(settings: DoorSettings): Door {
     const headers: Readonly<Record<string, string>> = request.headers.toJSON();
     const { method } = request;
     const id = nextId();
-    const target = parseTarget(request.url);
+    const sent = parseTarget(request.url);
+    const ownPath = sent && settings.ownPathOf?.(sent.path);
+    const target = sent && ownPath !== undefined ? { ...sent, path: ownPath } : sent;
     const client = readClient(headers, server.requestIP(request)?.address);
     if (target === undefined || client === undefined) {
       log.debug("refused a request without a usable Host", { id });

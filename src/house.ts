@@ -18,6 +18,8 @@ import type { SignIn } from "./edge/sign-in.ts";
 import type { BindingCookie } from "./hand-off/cookie.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
 import type { IdentityTokens } from "./identity-token/token.ts";
+import type { KeyProof } from "./keys/authenticator.ts";
+import type { ApiKeys } from "./keys/service.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import type { LoginCookie } from "./login/cookie.ts";
 import type { LoginService } from "./login/service.ts";
@@ -50,6 +52,10 @@ export type House = {
   readonly forgetIdentity: IdentityTokens["forgetIdentity"];
   readonly limiter: Limiter;
   readonly lookOf: LookOf;
+  readonly apiKeys: ApiKeys;
+  readonly keyProof: KeyProof;
+  /** Whether an `Authorization` is a credential of Runegate's own, which applications never see. */
+  readonly isOwnCredential: (authorization: string) => boolean;
   readonly guardPost: PostGuard;
   readonly sessions: Sessions;
   readonly sessionCookie: SessionCookie;
@@ -75,6 +81,8 @@ export type Room = {
   readonly rootPaths?: RootPaths;
   /** Paths at the root that the operator chose for it, whatever `RUNEGATE_ROOT_PATHS` says. */
   readonly chosenPaths?: readonly string[];
+  /** Which of its own paths one at the root stands for, by the operator's choice. Asked with every request. */
+  ownPathOf?(path: string): string | undefined;
   /** What it answers below these paths it answers by whatever host it is asked, known or not. */
   readonly anyHost?: readonly string[];
   readonly authenticators?: readonly Authenticator[];

@@ -26,6 +26,7 @@ import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
 import { createInline } from "./inline/inline.ts";
+import { keyRoom } from "./keys/routes.ts";
 import { limitRoom } from "./limits/routes.ts";
 import { logoutRoom } from "./login/logout.ts";
 import { loginRoom } from "./login/routes.ts";
@@ -45,6 +46,8 @@ import { sessionRoom } from "./session/routes.ts";
 function roomsOf(house: House): readonly Room[] {
   const rooms: readonly Room[] = [
     apiRoom(house),
+    // What it recognizes decides alone, so it is asked first.
+    keyRoom(house),
     sessionRoom(house),
     applicationsRoom(house),
     loginRoom(house),
@@ -125,13 +128,15 @@ export function createGateway(settings: GatewaySettings): Gateway {
     admit,
     forwardAuth: createForwardAuth({
       ...options,
+      isOwnCredential: house.isOwnCredential,
+      identityToken: house.identityToken,
       ...{ routes: house.routes, admit, clock, audit, requestLog },
       closedBecause: house.closures.textOf,
-      identityToken: house.identityToken,
       log: loggers("edge"),
     }),
     lookOf: house.lookOf,
     probes: house.probes,
+    ownPathOf: rooms.find((room) => room.ownPathOf)?.ownPathOf,
     anyHost: rooms.flatMap((room) => room.anyHost ?? []),
     inline: (requests) =>
       createInline({

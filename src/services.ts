@@ -14,6 +14,9 @@ import { createBindingCookie } from "./hand-off/cookie.ts";
 import type { House } from "./house.ts";
 import { createIdentityKeys } from "./identity-token/keys.ts";
 import { createIdentityTokens } from "./identity-token/token.ts";
+import { createKeyProof } from "./keys/authenticator.ts";
+import { isOwnCredential } from "./keys/presented.ts";
+import { createApiKeys } from "./keys/service.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { createLoginCookie } from "./login/cookie.ts";
 import { createLoginService } from "./login/service.ts";
@@ -55,6 +58,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const { options, email, mailer, mailbox, stores, clock, random, loggers } = settings;
   const keys = createKeys(options);
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
+  const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
   const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
   const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
   const identityKeys = createIdentityKeys(options, keys, clock);
@@ -102,6 +106,10 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     ...{ cookie: deviceCookie, keys, store: stores, policy, outbox, audit, clock, random },
     log: loggers("session"),
   });
+  const apiKeys = createApiKeys({
+    ...{ ...options, secrets: keys, store: stores, policy, routes: routes.all, accounts },
+    ...{ audit, log: loggers("keys"), clock, random },
+  });
   const login = createLoginService({
     ...options,
     keys,
@@ -120,6 +128,9 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
   return {
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
+    apiKeys,
+    keyProof: createKeyProof(apiKeys, limiter, audit),
+    isOwnCredential: (authorization) => options.apiKeys && isOwnCredential(authorization),
     identityKeys,
     lookOf: () => PLAIN,
     ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),

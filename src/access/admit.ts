@@ -1,4 +1,4 @@
-import type { Identified, Principal, Proof } from "../identity/principal.ts";
+import type { Identified, Principal, Proof, Rejected } from "../identity/principal.ts";
 import type { Awaitable } from "../store/records.ts";
 import { decide, type Question, type Verdict } from "./decision.ts";
 import type { Route } from "./route.ts";
@@ -11,17 +11,24 @@ export type Credentials = {
   readonly headers: Readonly<Record<string, string>>;
   /** The public origin of the host that was asked, as configuration has it. */
   readonly origin: string;
+  readonly client: { readonly ip: string };
 };
 
 /** One way of proving who one is, added by the room that knows it. */
 export type Authenticator = {
   readonly kind: Proof["kind"];
+  /** What it recognizes decides alone on every route, those that take no such proof included. */
+  readonly strict?: true;
   /**
    * Undefined: nothing of this kind was shown. `refused` is final: a credential that is recognized decides alone. Answers at
    * once when the store does.
+   * @param route undefined for what is Runegate's own.
    * @throws {StoreUnavailable}
    */
-  authenticate(shown: Credentials): Awaitable<Principal | "refused" | undefined>;
+  authenticate(
+    shown: Credentials,
+    route: Route | undefined,
+  ): Awaitable<Principal | Rejected | "refused" | undefined>;
   /**
    * Who holds a proof, as they are now, for what it opened; undefined once it is no longer good.
    * @param used whether its user did something meanwhile.
@@ -50,8 +57,9 @@ export function createAdmit(authenticators: readonly Authenticator[]): Admit {
   function identifyFrom(first: number, route: Route | undefined, shown: Credentials): Awaitable<Identified> {
     for (let i = first; i < authenticators.length; i++) {
       const authenticator = authenticators[i];
-      if (authenticator === undefined || route?.proofs?.has(authenticator.kind) === false) continue;
-      const who = authenticator.authenticate(shown);
+      if (authenticator === undefined) continue;
+      if (route?.proofs?.has(authenticator.kind) === false && authenticator.strict !== true) continue;
+      const who = authenticator.authenticate(shown, route);
       // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
       if (who instanceof Promise) {
         return who.then((later) => later ?? identifyFrom(i + 1, route, shown));

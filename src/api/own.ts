@@ -1,42 +1,65 @@
 import { Elysia } from "elysia";
-import { badRequest, json, noContent, Refusal, unauthenticated } from "../edge/answer.ts";
+import { ADMINS } from "../access/people.ts";
+import {
+  badRequest,
+  type Failure,
+  INVALID_KEY,
+  json,
+  noContent,
+  Refusal,
+  unauthenticated,
+} from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody, readJson } from "../edge/body.ts";
 import { arrivalOf, refuseOtherMethods } from "../edge/own.ts";
 import { API_PREFIX } from "../edge/target.ts";
 import type { House } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
-import type { Principal, Proof } from "../identity/principal.ts";
+import { isPrincipal, isRejected, type Principal, type Proof } from "../identity/principal.ts";
+import { MINUTE } from "../option/values.ts";
 import { said } from "../pages/language.ts";
+import { loginHref } from "../pages/paths.ts";
 
 /**
  * What the routes of the management API have in common, for a browser with a session and for the command line on the control
  * socket alike: who may, what was sent, and how it is answered. Each room declares its own.
  */
 
-/** Who may ask: a `user` is anybody who is let through, an `admin` whoever may open the control socket. */
+/**
+ * Who may ask: a `user` is anybody who is let through, an `administrator` one in the group of that name, and an `admin` whoever may
+ * open the control socket, who may do all that the others may.
+ */
 export type Rule = {
-  readonly needs: "user" | "admin";
-  /** How a user must have proved it: a key that leaks should not open everything that its owner may do. */
-  readonly by?: Proof["kind"];
+  readonly needs: "user" | "administrator" | "admin";
+  /** How they must have proved it: a key that leaks should not open everything that its owner may do. */
+  readonly by?: Proof["kind"] | readonly Proof["kind"][];
+  /** Whether whoever has a session must have begun it a short while ago: it may have been left open somewhere. */
+  readonly recent?: true;
 };
 
-export type ApiHouse = Pick<House, "options" | "guardPost">;
+export type ApiHouse = Pick<House, "options" | "guardPost" | "clock">;
+
+const RECENT_MS = 15 * MINUTE;
 
 /**
  * An Elysia application below the API's prefix. A route says `own: { needs, by? }` and gets `arrival` and `principal`; what it
  * returns is checked against its `response` and sent as JSON. Declare the routes, then call {@link closeApi}.
  */
-export function openApi(name: string, { guardPost }: ApiHouse) {
+export function openApi(name: string, { guardPost, clock }: ApiHouse) {
   const principals = new WeakMap<Request, Principal>();
 
   /** Before anything that was sent is looked at. @throws {Refusal} */
   async function admit(arrival: Arrival, rule: Rule): Promise<Principal> {
     const who = await arrival.identify(arrival);
-    if (who === undefined || who === "refused") throw new Refusal(unauthenticated(arrival.origin));
+    if (!isPrincipal(who)) throw new Refusal(isRejected(who) ? INVALID_KEY : unauthenticated(arrival.origin));
+    if (isAdmin(who)) return who;
     const { kind } = who.proof;
-    if (isAdmin(who) || (rule.needs === "user" && (rule.by ?? kind) === kind)) return who;
-    throw notAllowed();
+    if (rule.by !== undefined && ![rule.by].flat().includes(kind)) throw notAllowed();
+    if (rule.needs === "administrator" && !isAdministrator(who)) throw notAllowed(ADMINISTRATORS_ONLY);
+    if (rule.needs === "admin") throw notAllowed();
+    if (rule.recent && kind === "session" && clock.now() - who.provenAt >= RECENT_MS)
+      throw new Refusal(signInAgain(arrival.origin));
+    return who;
   }
 
   async function arrive(request: Request, rule: Rule): Promise<void> {
@@ -45,7 +68,9 @@ export function openApi(name: string, { guardPost }: ApiHouse) {
 
   return new Elysia({ name: `api/${name}`, prefix: API_PREFIX }).macro({
     own: (rule: Rule) => ({
-      detail: { "x-needs": rule.by === undefined ? rule.needs : `${rule.needs}, by ${rule.by}` } as object,
+      detail: {
+        "x-needs": rule.by === undefined ? rule.needs : `${rule.needs}, by ${[rule.by].flat().join(" or ")}`,
+      } as object,
       /** Runs first for methods that may have a body, whether or not the route takes one. */
       async parse({ request }) {
         await arrive(request, rule);
@@ -91,6 +116,25 @@ export function closeApi(app: { readonly routes: readonly { method: string; path
 
 export function isAdmin({ proof }: Principal): boolean {
   return proof.kind === "operator";
+}
+
+export function isAdministrator(who: Principal): boolean {
+  return isAdmin(who) || who.groups.has(ADMINS);
+}
+
+/** The words that rusty-valkey-forward-auth says it in. */
+const ADMINISTRATORS_ONLY = "admin privileges required";
+
+/** RFC 9470 has a challenge for that, which programs with a cookie do not look for. */
+function signInAgain(origin: string): Failure {
+  return {
+    status: 401,
+    error: "sign_in_again",
+    title: "Sign in again",
+    message: "This takes a sign-in of the last 15 minutes. Sign in again to go on.",
+    fields: { login_url: origin + loginHref("", true) },
+    headers: [["WWW-Authenticate", `Runegate realm="${origin}"`]],
+  };
 }
 
 export function notAllowed(message = "You are signed in, but this is not open to you."): Refusal {

@@ -9,6 +9,9 @@ export const ACCOUNT_PATH = `${OWN_PREFIX}/account`;
 /** Pages of ours for whoever is signed in, to which a login may lead back. */
 export const PERSONAL_PATHS: ReadonlySet<string> = new Set([ACCOUNT_PATH]);
 
+/** The API keys of whoever is signed in. */
+export const KEYS_PATH = `${OWN_PREFIX}/keys`;
+
 const MAX_NEXT = 2000;
 
 /** A longer one would not be honored (`login/next.ts`), so it is not sent. */
