@@ -4,9 +4,12 @@ import { createAdmit } from "./access/admit.ts";
 import { mayGoOn } from "./access/decision.ts";
 import { createLiveConnections, type LiveConnections, type MayGoOn } from "./access/live.ts";
 import type { Route } from "./access/route.ts";
+import { withCors } from "./api/cors.ts";
 import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
+import { bearerRoom } from "./bearer/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
+import type { Options } from "./config/options.ts";
 import { debugRoom } from "./debug/routes.ts";
 import { doctorRoom } from "./doctor/routes.ts";
 import { createDoor, type Door } from "./door.ts";
@@ -43,6 +46,7 @@ import { sessionRoom } from "./session/routes.ts";
 function roomsOf(house: House): readonly Room[] {
   return [
     apiRoom(house),
+    bearerRoom(house),
     sessionRoom(house),
     applicationsRoom(house),
     loginRoom(house),
@@ -86,7 +90,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const { options, clock, loggers, audit, sessions, outbox } = house;
   const { idleSeconds = IDLE_SECONDS } = settings;
   const rooms = roomsOf(house);
-  const answer = answerBy(rooms, loggers);
+  const answer = answerBy(rooms, options, loggers);
   const authenticators = rooms.flatMap((room) => room.authenticators ?? []);
   const cookies = rooms.flatMap((room) => room.cookies ?? []);
   const rootPaths = rootPathsOf(rooms, options.rootPaths);
@@ -97,6 +101,8 @@ export function createGateway(settings: GatewaySettings): Gateway {
   };
   const live = settings.live ?? createLiveConnections(authenticators, mayStay, clock, loggers("session"));
   const admit = createAdmit(authenticators);
+  const apiAuthenticators = rooms.flatMap((room) => room.apiAuthenticators ?? []);
+  const admitToApi = createAdmit([...apiAuthenticators, ...authenticators]);
   const log = loggers("proxy");
   const ownCookies = new Set(cookies.map(({ name }) => name));
   const warnOf =
@@ -118,6 +124,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     rootPaths,
     routes: house.routes,
     admit,
+    admitToApi,
     forwardAuth: createForwardAuth({
       ...options,
       ...{ routes: house.routes, admit, clock, audit, requestLog },
@@ -187,14 +194,18 @@ function rootPathsOf(rooms: readonly Room[], option: boolean | "auto"): RootPath
   return all;
 }
 
-function answerBy(rooms: readonly Room[], loggers: LoggerFor): AnswerOwn {
+function answerBy(
+  rooms: readonly Room[],
+  { apiOrigins }: Pick<Options, "apiOrigins">,
+  loggers: LoggerFor,
+): AnswerOwn {
   const answer = answerFrom(new Map(rooms.flatMap(({ paths }) => [...(paths ?? [])])));
   let api: Elysia | undefined;
-  return (arrival) => {
-    if (!isBelow(arrival.target.path, API_PREFIX)) return answer(arrival);
+  const answerApi = withCors(apiOrigins, (arrival) => {
     api ??= apiOf(rooms, loggers);
     return answerByElysia(api, arrival);
-  };
+  });
+  return (arrival) => (isBelow(arrival.target.path, API_PREFIX) ? answerApi(arrival) : answer(arrival));
 }
 
 /** The rooms' parts as one, with one place for what they do not answer or cannot. */
