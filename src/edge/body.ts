@@ -34,9 +34,9 @@ export async function readFields(request: Request): Promise<Fields> {
   return typeOf(request) === JSON_TYPE ? jsonFields(parseJson(text)) : formFields(text);
 }
 
-/** Reads JSON that is no deeper than anybody needs. @throws {Refusal} as {@link readFields}. */
-export async function readJson(request: Request): Promise<unknown> {
-  const value = parseJson(await readText(request, [JSON_TYPE], "Send JSON."));
+/** Reads a JSON object that is no deeper than anybody needs. @throws {Refusal} as {@link readFields}. */
+export async function readJson(request: Request): Promise<object> {
+  const value = objectOf(parseJson(await readText(request, [JSON_TYPE], "Send JSON.")));
   if (!isPlain(value, MAX_DEPTH))
     throw badRequest("The request body is nested too deep, or has a name that is reserved.");
   return value;
@@ -112,12 +112,14 @@ function parseJson(text: string): unknown {
   }
 }
 
+function objectOf(value: unknown): object {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw badRequest("The request body must be a JSON object.");
+}
+
 function jsonFields(value: unknown): Fields {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw badRequest("The request body must be a JSON object.");
-  }
   const fields: Record<string, string> = Object.create(null);
-  for (const [name, field] of Object.entries(value)) {
+  for (const [name, field] of Object.entries(objectOf(value))) {
     if (field === null) continue;
     if (typeof field !== "string") throw badRequest(`The field "${printable(name)}" must be a string.`);
     fields[name] = field;

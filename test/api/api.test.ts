@@ -286,6 +286,14 @@ describe("an administrator", () => {
     expect(actors()).toEqual(["root@example.org", "root@example.org", "user", "user"]);
   });
 
+  test.each(['"AAA"', "[]", "7", "null", '""', "true", '[{"message":"x"}]'])(
+    "closes nothing by a body that is no object, though it may be left out: %s",
+    async (body) => {
+      const answer = await root("PUT", "/routes/lab/closed", { headers: JSON_BODY, body });
+      expect(failureOf(answer)).toEqual([400, "bad_request"]);
+    },
+  );
+
   test("closes an application and opens it, and the log says who", async () => {
     expect((await root("PUT", "/routes/lab/closed", { headers: JSON_BODY, body: "{}" })).status).toBe(204);
     expect((await root("DELETE", "/routes/lab/closed")).status).toBe(204);

@@ -37,7 +37,7 @@ export function renderOpenApi(): string {
       ...detail,
       ...(detail["x-needs"] === "operator" ? {} : { security: ANY_PROOF }),
       ...(parameters.length === 0 ? {} : { parameters }),
-      ...(body === undefined ? {} : { requestBody: { required: true, ...contentOf(body) } }),
+      ...(body === undefined ? {} : { requestBody: { required: !isOptional(body), ...contentOf(body) } }),
       responses: {
         ...Object.fromEntries(Object.entries(response).map(([status, schema]) => [status, answerOf(schema)])),
         default: { $ref: "#/components/responses/Failure" },
@@ -94,6 +94,11 @@ function declaredRoutes() {
     }),
   );
   return app.routes;
+}
+
+/** As TypeBox marks what `t.Optional` makes. */
+function isOptional(schema: TSchema): boolean {
+  return Symbol.for("TypeBox.Optional") in schema;
 }
 
 function contentOf(schema: object): { content: object } {
