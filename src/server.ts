@@ -27,6 +27,7 @@ import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
 import { createInline } from "./inline/inline.ts";
+import { keyRoom } from "./keys/routes.ts";
 import { limitRoom } from "./limits/routes.ts";
 import { logoutRoom } from "./login/logout.ts";
 import { loginRoom } from "./login/routes.ts";
@@ -47,6 +48,8 @@ function roomsOf(house: House): readonly Room[] {
   return [
     apiRoom(house),
     bearerRoom(house),
+    // What it recognizes decides alone, so it is asked first.
+    keyRoom(house),
     sessionRoom(house),
     applicationsRoom(house),
     loginRoom(house),
@@ -127,9 +130,10 @@ export function createGateway(settings: GatewaySettings): Gateway {
     admitToApi,
     forwardAuth: createForwardAuth({
       ...options,
+      isOwnCredential: house.isOwnCredential,
+      identityToken: house.identityToken,
       ...{ routes: house.routes, admit, clock, audit, requestLog },
       closedBecause: house.closures.textOf,
-      identityToken: house.identityToken,
       log: loggers("edge"),
     }),
     probes: house.probes,

@@ -13,6 +13,9 @@ import { createBindingCookie } from "./hand-off/cookie.ts";
 import type { House } from "./house.ts";
 import { createIdentityKeys } from "./identity-token/keys.ts";
 import { createIdentityTokens } from "./identity-token/token.ts";
+import { keyAuthenticator } from "./keys/authenticator.ts";
+import { isOwnCredential } from "./keys/presented.ts";
+import { createApiKeys } from "./keys/service.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { createLoginCookie } from "./login/cookie.ts";
 import { createLoginService } from "./login/service.ts";
@@ -56,6 +59,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const { options, email, mailer, mailbox, stores, clock, random, loggers } = settings;
   const keys = createKeys(options);
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
+  const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
   const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
   const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
   const identityKeys = createIdentityKeys(options, keys, clock);
@@ -97,6 +101,10 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const tickets = createTickets(keys, { audience: options.baseUrl, clock });
   const sessionCookie = createSessionCookie(options);
   const bindingCookie = createBindingCookie(options.secureCookie);
+  const apiKeys = createApiKeys({
+    ...{ ...options, secrets: keys, store: stores, policy, routes: routes.all, accounts },
+    ...{ audit, log: loggers("keys"), clock, random },
+  });
   const login = createLoginService({
     ...options,
     keys,
@@ -116,6 +124,9 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   return {
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
     fetch: settings.fetch ?? fetch,
+    apiKeys,
+    keyAuthenticator: keyAuthenticator(apiKeys, limiter, audit),
+    isOwnCredential: (authorization) => options.apiKeys && isOwnCredential(authorization),
     identityKeys,
     ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),
     guardPost: createPostGuard(mayPost, audit),

@@ -1,4 +1,10 @@
-import type { Identified, Principal, Proof } from "../identity/principal.ts";
+import {
+  type Identified,
+  isPrincipal,
+  type Principal,
+  type Proof,
+  type Rejected,
+} from "../identity/principal.ts";
 import type { Awaitable } from "../store/records.ts";
 import { decide, type Question, type Verdict } from "./decision.ts";
 import type { Route } from "./route.ts";
@@ -11,17 +17,23 @@ export type Credentials = {
   readonly headers: Readonly<Record<string, string>>;
   /** The public origin of the host that was asked, as configuration has it. */
   readonly origin: string;
+  readonly client: { readonly ip: string };
 };
 
 /** One way of proving who one is, added by the room that knows it. */
 export type Authenticator = {
   readonly kind: Proof["kind"];
   /**
+   * What it recognizes decides alone on every route, those that take no such proof included, and opens applications only: nothing
+   * of Runegate's own.
+   */
+  readonly strict?: true;
+  /**
    * Undefined: nothing of this kind was shown. `refused` is final: a credential that is recognized decides alone. Answers at
    * once when the store does.
    * @throws {StoreUnavailable}
    */
-  authenticate(shown: Credentials): Awaitable<Principal | "refused" | undefined>;
+  authenticate(shown: Credentials): Awaitable<Principal | Rejected | "refused" | undefined>;
   /**
    * Who holds a proof, as they are now, for what it opened; undefined once it is no longer good.
    * @param used whether its user did something meanwhile.
@@ -33,7 +45,7 @@ export type Authenticator = {
 };
 
 /** One that opens nothing that lasts: each request of the management API is answered at once. */
-export type ApiAuthenticator = Pick<Authenticator, "kind" | "authenticate">;
+export type ApiAuthenticator = Omit<Authenticator, "alive" | "onEnded">;
 
 /** The question that inline proxying, WebSockets and every edge ask. */
 export type Admit = {
@@ -53,15 +65,24 @@ export function createAdmit(authenticators: readonly ApiAuthenticator[]): Admit 
   function identifyFrom(first: number, route: Route | undefined, shown: Credentials): Awaitable<Identified> {
     for (let i = first; i < authenticators.length; i++) {
       const authenticator = authenticators[i];
-      if (authenticator === undefined || route?.proofs?.has(authenticator.kind) === false) continue;
+      if (authenticator === undefined) continue;
+      if (route?.proofs?.has(authenticator.kind) === false && authenticator.strict !== true) continue;
       const who = authenticator.authenticate(shown);
+      const isOwn = route === undefined && authenticator.strict === true;
       // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
       if (who instanceof Promise) {
-        return who.then((later) => later ?? identifyFrom(i + 1, route, shown));
+        return who.then((later) => {
+          if (later === undefined) return identifyFrom(i + 1, route, shown);
+          return isOwn ? worthless(later) : later;
+        });
       }
-      if (who !== undefined) return who;
+      if (who !== undefined) return isOwn ? worthless(who) : who;
     }
     return undefined;
+  }
+
+  function worthless(who: Principal | Rejected | "refused"): Rejected | "refused" {
+    return isPrincipal(who) ? { rejected: "invalid_key" } : who;
   }
 
   return {

@@ -43,12 +43,21 @@ export function identityHeaders(
   const said = FACTS.flatMap((fact) =>
     [...NAMES[fact], route.identityNames.get(fact) ?? ""].map((name): IdentityHeader => [name, facts[fact]]),
   );
+  const key = keyIdOf(principal);
   const all: readonly IdentityHeader[] = [
     ["x-runegate-authenticated", "true"],
     ["x-runegate-actor", actor ?? ""],
+    ["x-runegate-key-id", key],
+    ["x-authenticated-user", key === "" ? "" : nameOf(principal)],
+    ["x-authenticated-token-id", key],
     ...said,
   ];
   return all.filter(([name, value]) => name !== "" && value !== "");
+}
+
+/** The public id of the API key that they came with; else nothing. */
+export function keyIdOf({ proof }: Pick<Principal, "proof">): string {
+  return proof.kind === "key" ? proof.id : "";
 }
 
 /** A header's name as gateway interfaces fold it (CGI: HTTP_X_FORWARDED_USER), in which all spellings are one. */

@@ -1,13 +1,21 @@
 import { Elysia } from "elysia";
 import { ADMINS } from "../access/people.ts";
-import { badRequest, type ExtraHeaders, json, noContent, Refusal, unauthenticated } from "../edge/answer.ts";
+import {
+  badRequest,
+  type ExtraHeaders,
+  INVALID_KEY,
+  json,
+  noContent,
+  Refusal,
+  unauthenticated,
+} from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody, readJson } from "../edge/body.ts";
 import { arrivalOf, refuseOtherMethods } from "../edge/own.ts";
 import { API_PREFIX } from "../edge/target.ts";
 import type { House } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
-import { nameOf, type Principal } from "../identity/principal.ts";
+import { isPrincipal, isRejected, nameOf, type Principal } from "../identity/principal.ts";
 import { MINUTE, SECOND } from "../option/values.ts";
 import { loginHref } from "../pages/paths.ts";
 
@@ -19,8 +27,7 @@ import { loginHref } from "../pages/paths.ts";
 /** Who may ask, each of these being one of those before. */
 export type Rule = {
   /**
-   * - `anybody` who is let through, by whatever proof
-   * - `user`: a person or program that may manage what is theirs; never by a key, which would let one that leaks make others
+   * - `user`: a person or program that may manage what is theirs
    * - `admin`: a user among the administrators
    * - `operator`: whoever may open the control socket
    */
@@ -29,7 +36,7 @@ export type Rule = {
   readonly recent?: true;
 };
 
-const RANKS = ["anybody", "user", "admin", "operator"] as const;
+const RANKS = ["user", "admin", "operator"] as const;
 
 export type ApiHouse = Pick<House, "options" | "guardPost" | "clock">;
 
@@ -43,11 +50,13 @@ export function openApi(name: string, { guardPost, clock }: ApiHouse) {
   /** Before anything that was sent is looked at. @throws {Refusal} */
   async function admit(arrival: Arrival, rule: Rule): Promise<Principal> {
     const who = await arrival.identify(arrival, "api");
-    if (who === undefined || who === "refused" || (rankOf(who) === "anybody" && rule.needs !== "anybody")) {
+    if (isRejected(who)) throw new Refusal(INVALID_KEY);
+    const rank = isPrincipal(who) ? rankOf(who) : undefined;
+    if (!isPrincipal(who) || rank === undefined) {
       const headers: ExtraHeaders = [["WWW-Authenticate", `Bearer realm="${arrival.origin}"`]];
       throw new Refusal({ ...unauthenticated(arrival.origin), headers });
     }
-    if (RANKS.indexOf(rankOf(who)) < RANKS.indexOf(rule.needs)) throw notAllowed();
+    if (RANKS.indexOf(rank) < RANKS.indexOf(rule.needs)) throw notAllowed();
     if (rule.recent === true) mustBeRecent(who, arrival, clock.now());
     return who;
   }
@@ -102,10 +111,10 @@ export function closeApi(app: { readonly routes: readonly { method: string; path
   return app as unknown as Elysia;
 }
 
-function rankOf({ proof: { kind }, groups }: Principal): Rule["needs"] {
+/** @returns undefined for whoever proved it by something else, such as a key: one that leaks must not make others. */
+function rankOf({ proof: { kind }, groups }: Principal): Rule["needs"] | undefined {
   if (kind === "operator") return "operator";
-  // By name: whatever proof is added must be thought about.
-  if (kind !== "session" && kind !== "bearer") return "anybody";
+  if (kind !== "session" && kind !== "bearer") return undefined;
   return groups.has(ADMINS) ? "admin" : "user";
 }
 

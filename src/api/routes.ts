@@ -4,6 +4,7 @@ import { jsonText, page, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { arrivalOf } from "../edge/own.ts";
 import type { Room } from "../house.ts";
+import { isPrincipal } from "../identity/principal.ts";
 import { documentOf } from "../pages/pages.ts";
 import { LOGIN_PATH } from "../pages/paths.ts";
 import { template } from "../pages/template.ts";
@@ -16,7 +17,7 @@ const openapi = openapiText as unknown as string;
 export function apiRoom(house: ApiHouse): Room {
   async function show(arrival: Arrival): Promise<Response> {
     const who = await arrival.identify(arrival, "api");
-    if (who === undefined || who === "refused") return redirect(302, LOGIN_PATH);
+    if (!isPrincipal(who)) return redirect(302, LOGIN_PATH);
     return page(documentOf("Management API", template(pageSource, [])({}), "wide"));
   }
 

@@ -1,5 +1,5 @@
 import { decodeProtectedHeader, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
-import type { Authenticator } from "../access/admit.ts";
+import type { ApiAuthenticator } from "../access/admit.ts";
 import { ADMINS } from "../access/people.ts";
 import type { Policy } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
@@ -32,7 +32,7 @@ const LEEWAY_SECONDS = 30;
 const KEY_PREFIX = "rg_";
 
 /** What is shown decides alone: with a bearer, no cookie is looked at. */
-export function bearerAuthenticator(settings: BearerSettings): Pick<Authenticator, "kind" | "authenticate"> {
+export function bearerAuthenticator(settings: BearerSettings): ApiAuthenticator {
   const { options, issuer, keys, policy, clock, log } = settings;
   const mayTell = atMostEvery(SECOND);
 

@@ -4,12 +4,14 @@ import {
   type Asked,
   type Failure,
   failure,
+  KEY_SCOPE,
   NOT_ALLOWED,
   NOT_ALLOWED_HERE,
   unauthenticated,
 } from "../edge/answer.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import type { Target } from "../edge/target.ts";
+import { rejection } from "../limits/answer.ts";
 
 /** Carries a verdict other than "allow" out as an HTTP answer: to whoever came straight to us, or by way of an edge. */
 
@@ -43,14 +45,21 @@ export function requestKindOf({ request }: Asked, upgrade: boolean): RequestKind
 }
 
 /** For what is not to be had here, or not by them. */
-export function refusal(asked: Asked, reason: Refused, about: About): Response {
-  return failure(asked, refusalOf(reason, about));
+export function refusal(asked: Asked, why: Why, about: About): Response {
+  return failure(asked, refusalOf(why, about));
 }
 
+type Why = { readonly reason: Refused; readonly retryAfterMs?: number };
 type About = Pick<Route, "host" | "methods"> & { readonly closed: string | undefined };
 
-function refusalOf(reason: Refused, { host, methods, closed }: About): Failure {
+function refusalOf({ reason, retryAfterMs = 0 }: Why, { host, methods, closed }: About): Failure {
   switch (reason) {
+    case "invalid_key":
+    case "several_keys":
+    case "rate_limited":
+      return rejection({ rejected: reason, retryAfterMs });
+    case "key_scope":
+      return KEY_SCOPE;
     case "origin":
       return {
         ...NOT_ALLOWED,

@@ -6,6 +6,7 @@ import { DEBUG_OPTIONS } from "../debug/options.ts";
 import { EDGE_OPTIONS } from "../edge/options.ts";
 import { FORWARD_AUTH_OPTIONS } from "../forward-auth/options.ts";
 import { IDENTITY_TOKEN_OPTIONS } from "../identity-token/options.ts";
+import { KEY_OPTIONS } from "../keys/options.ts";
 import { LIMITS_OPTIONS } from "../limits/options.ts";
 import { LOGIN_OPTIONS } from "../login/options.ts";
 import { MAIL_OPTIONS } from "../mail/options.ts";
@@ -30,6 +31,7 @@ export const ROOMS = {
   "Who may sign in": ACCESS_OPTIONS,
   Login: LOGIN_OPTIONS,
   Sessions: SESSION_OPTIONS,
+  "API keys": KEY_OPTIONS,
   Limits: LIMITS_OPTIONS,
   Mail: MAIL_OPTIONS,
   "The application": PROXY_OPTIONS,

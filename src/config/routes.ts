@@ -120,12 +120,20 @@ export type RouteOptions = Pick<Options, (typeof ROUTE_OPTIONS)[number]>;
 
 /** The applications: those of the file or, without one, the one of the options, which is there by whatever name it is asked. */
 export function routesOf(options: RouteOptions, file: RoutesFile | undefined): readonly Route[] {
-  return file === undefined ? [onlyRoute(options)] : file.routes.map((entry) => routeOf(entry, options));
+  if (file === undefined) return [onlyRoute(options)];
+  return file.routes.map((entry) => withServices(routeOf(entry, options), file));
 }
 
 /** Who may sign in: whom the options list, and whom a route names. */
 export function policyOf(options: RouteOptions, file: RoutesFile | undefined): Policy {
   return createPolicy(options, file?.groups, routesOf(options, file));
+}
+
+/** A service account may use what names it, and what it names. */
+function withServices(route: Route, { serviceAccounts }: RoutesFile): Route {
+  const named = serviceAccounts.filter(({ routes }) => routes.includes(route.name)).map(({ name }) => name);
+  if (named.length === 0 || route.allow === undefined) return route;
+  return { ...route, allow: { ...route.allow, services: new Set([...route.allow.services, ...named]) } };
 }
 
 function routeOf(entry: RouteEntry, options: RouteOptions): Route {

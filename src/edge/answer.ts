@@ -80,6 +80,35 @@ export const NOT_FOUND: Failure = {
   action: { href: `${OWN_PREFIX}/`, label: "Go to the start page" },
 };
 
+/** RFC 6750 §3: a challenge about which browsers do not ask their user. */
+function keyChallenge(error: string): ExtraHeaders {
+  return [["WWW-Authenticate", `Bearer realm="runegate", error="${error}"`]];
+}
+
+/** For an API key that is none, or where none opens anything. */
+export const INVALID_KEY: Failure = {
+  status: 401,
+  error: "invalid_key",
+  title: "This key does not work",
+  message: "The API key is wrong or has ended, or none opens this.",
+  headers: keyChallenge("invalid_token"),
+};
+
+export const SEVERAL_KEYS: Failure = {
+  status: 400,
+  error: "several_keys",
+  title: NOT_UNDERSTOOD,
+  message: "More than one API key was sent. Send one.",
+};
+
+export const KEY_SCOPE: Failure = {
+  status: 403,
+  error: "key_scope",
+  title: "Not allowed",
+  message: "This API key is not good for this application, method, path or network.",
+  headers: keyChallenge("insufficient_scope"),
+};
+
 /** For {@link Failure.action}. */
 export const SIGN_IN = { href: LOGIN_PATH, label: "Sign in" };
 

@@ -14,7 +14,7 @@ const ALWAYS = [
   ...["x-runegate-user", "x-runegate-authenticated", "x-runegate-actor", "x-runegate-jwt"],
   ...["x-forwarded-user", "x-forwarded-email", "x-forwarded-groups"],
   ...["x-auth-request-user", "x-auth-request-email", "x-auth-request-groups"],
-  ...["x-authenticated-user", "x-authenticated-token-id"],
+  ...["x-authenticated-user", "x-authenticated-token-id", "x-runegate-key-id"],
 ] as const;
 
 export type AllowedSettings = {
@@ -77,7 +77,6 @@ export function createAllowed({ identityToken, isOwnCredential }: AllowedSetting
       for (const [name, value] of identityHeaders(principal, route)) result.set(name, value);
       if (tellsByHeaders(route)) {
         result.set("x-authenticated-user", made.name);
-        if (principal.proof.kind === "key") result.set("x-authenticated-token-id", principal.proof.id);
       }
     }
     result.set("x-runegate-jwt", made.token ?? "");

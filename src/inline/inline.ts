@@ -12,7 +12,7 @@ import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
 import type { SignIn } from "../edge/sign-in.ts";
 import { withoutPrefix } from "../edge/target.ts";
-import { type Identified, nameOf, type Principal } from "../identity/principal.ts";
+import { type Identified, isPrincipal, nameOf, type Principal } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Application } from "../proxy/application.ts";
@@ -79,6 +79,7 @@ export function createInline(settings: InlineSettings): Inline {
       route,
       who,
       method,
+      client: arrival.client,
       path,
       upgrade,
       originAllowed,
@@ -111,12 +112,12 @@ export function createInline(settings: InlineSettings): Inline {
     let response: Response;
     if (verdict.verdict === "refuse") {
       audit(ACCESS_REFUSED, { client: arrival.client.ip, reason: verdict.reason, path });
-      response = refusal(arrival, verdict.reason, { host: route.host, methods: route.methods, closed });
+      response = refusal(arrival, verdict, { host: route.host, methods: route.methods, closed });
     } else {
       const kind = verdict.refused ? "other" : requestKindOf(arrival, upgrade);
       response = challenge(arrival, kind, verdict.again);
     }
-    answered(arrival, response, who === "refused" ? undefined : userOf(who), route);
+    answered(arrival, response, isPrincipal(who) ? nameOf(who) : undefined, route);
     return response;
   }
 

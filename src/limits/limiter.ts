@@ -21,6 +21,10 @@ export type Limiter = {
    * is signed in must not fill it.
    */
   handOff(session: string): Awaitable<LimitOutcome>;
+  /** API keys that are none. */
+  failedKey(client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
+  /** Requests by one API key. @param rate a minute. */
+  keyUse(id: string, rate: number): Awaitable<LimitOutcome>;
   /** The key `mail` counted on, for whoever has to give the cooldown back. */
   mailKey(email: Address): string;
   release(key: string): Awaitable<void>;
@@ -31,6 +35,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 const CODE_TRIES = 5;
 /** A session needs one for each host; nobody has so many. */
 const HAND_OFFS = 100;
+const FAILED_KEYS = 20;
 /**
  * A /56 has four times the limit of a /64, and a /48 four times that of a /56: few households use more than four networks, and
  * no more than some sixteen people of one company sign in during one minute, but whoever has a /48 has 65,536 of a /64.
@@ -48,7 +53,7 @@ export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
     return !settings.rateLimitEnabled || limit === 0 || windowMs === 0;
   }
 
-  function perClient(kind: string, { ip }: Client, rule: LimitRule): Awaitable<LimitOutcome> {
+  function perClient(kind: string, { ip }: Pick<Client, "ip">, rule: LimitRule): Awaitable<LimitOutcome> {
     if (isOff(rule)) return ALLOWED;
     const [narrowest, ...networks] = limitKeysOf(ip);
     const wider = networks.map((network, index) => ({
@@ -67,6 +72,9 @@ export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
     code: (jti, lifetimeMs) =>
       store.hit(`code:${jti}`, { limit: CODE_TRIES, windowMs: lifetimeMs + HOUR_MS }),
     handOff: (session) => store.hit(`handoff:${session}`, { limit: HAND_OFFS, windowMs: HOUR_MS }),
+    failedKey: (client) => perClient("key", client, { limit: FAILED_KEYS, windowMs: MINUTE_MS }),
+    // Its owner's limit, whatever limits visitors.
+    keyUse: (id, rate) => store.hit(`keyuse:${id}`, { limit: rate, windowMs: MINUTE_MS }),
     mailKey,
     release: (key) => store.release(key),
   };

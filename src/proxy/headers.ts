@@ -1,4 +1,4 @@
-import { folded } from "../access/identity-headers.ts";
+import { folded, keyIdOf } from "../access/identity-headers.ts";
 import { sameGroups } from "../access/people.ts";
 import type { Client } from "../edge/client.ts";
 import { setCookieName } from "../edge/cookies.ts";
@@ -91,7 +91,8 @@ export function createToUpstream(name: UpstreamName | undefined, telling: Tellin
 
   function ownHeadersFor({ client, principal }: Forwarded): Headers {
     // A line feed is in none of them.
-    const user = principal === undefined ? "" : `${nameOf(principal)}\n${principal.actor ?? ""}`;
+    const user =
+      principal === undefined ? "" : `${nameOf(principal)}\n${principal.actor ?? ""}\n${keyIdOf(principal)}`;
     const groups = principal?.groups ?? NO_GROUPS;
     const key = `${client.host}\n${client.forwardedFor}\n${client.proto}\n${client.ip}\n${user}`;
     const known = visitors.get(key);
@@ -114,7 +115,9 @@ export function createToUpstream(name: UpstreamName | undefined, telling: Tellin
     for (const field in headers) {
       if (field === "host" || field === "cookie" || named.has(field)) continue;
       if (isDropped(field, peerTrusted, telling.reserved)) continue;
-      result.set(field, headers[field] ?? "");
+      const value = headers[field] ?? "";
+      if (field === "authorization" && telling.isOwnCredential(value)) continue;
+      result.set(field, value);
     }
     if (name !== undefined) translateOrigin(result, forwarded.client, name);
     return result;

@@ -125,7 +125,7 @@ export function sessionApi(house: SessionHouse): Elysia {
           idle_expires_at: found === undefined ? null : timeOf(found.idleExpiresAt),
         };
       },
-      { own: { needs: "anybody" }, response: { 200: Who }, detail: { summary: "Who is asking" } },
+      { own: { needs: "user" }, response: { 200: Who }, detail: { summary: "Who is asking" } },
     )
     .get(
       "/sessions",

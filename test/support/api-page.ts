@@ -79,7 +79,6 @@ const code = template("<code>{{text}}</code>", ["text"]);
 
 /** Whom the values of `x-needs` mean. */
 const NEEDS: Readonly<Record<string, string>> = {
-  anybody: "whoever shows who they are, by whatever proof",
   user: "whoever is signed in or shows a bearer, and the operator on the control socket",
   admin: "administrators, and the operator on the control socket",
   operator: "the operator, on the control socket",
