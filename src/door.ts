@@ -43,6 +43,8 @@ export type DoorSettings = {
   readonly admit: Admit;
   /** The same for the management API, which knows some more proofs. */
   readonly admitToApi: Admit;
+  /** Which of Runegate's own paths one at the root stands for; undefined where none does. */
+  readonly ownPathOf: ((path: string) => string | undefined) | undefined;
   /** What lies below these is answered by whatever host it is asked. */
   readonly anyHost: readonly string[];
   readonly inline: (log: Pick<InlineSettings, "answered" | "ended">) => Inline;
@@ -158,7 +160,9 @@ export function createDoor(settings: DoorSettings): Door {
     const headers: Readonly<Record<string, string>> = request.headers.toJSON();
     const { method } = request;
     const id = nextId();
-    const target = parseTarget(request.url);
+    const sent = parseTarget(request.url);
+    const ownPath = sent && settings.ownPathOf?.(sent.path);
+    const target = sent && ownPath !== undefined ? { ...sent, path: ownPath } : sent;
     const client = readClient(headers, server.requestIP(request)?.address);
     if (target === undefined || client === undefined) {
       log.debug("refused a request without a usable Host", { id });

@@ -75,6 +75,8 @@ export type Room = {
   readonly rootPaths?: RootPaths;
   /** Paths at the root that the operator chose for it, whatever `RUNEGATE_ROOT_PATHS` says. */
   readonly chosenPaths?: readonly string[];
+  /** Which of its own paths one at the root stands for, by the operator's choice. Asked with every request. */
+  ownPathOf?(path: string): string | undefined;
   /** What it answers below these paths it answers by whatever host it is asked, known or not. */
   readonly anyHost?: readonly string[];
   readonly authenticators?: readonly Authenticator[];

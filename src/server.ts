@@ -137,6 +137,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       log: loggers("edge"),
     }),
     probes: house.probes,
+    ownPathOf: rooms.find((room) => room.ownPathOf)?.ownPathOf,
     anyHost: rooms.flatMap((room) => room.anyHost ?? []),
     inline: (requests) =>
       createInline({

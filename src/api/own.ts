@@ -56,7 +56,9 @@ export function openApi(name: string, { guardPost, clock }: ApiHouse) {
       const headers: ExtraHeaders = [["WWW-Authenticate", `Bearer realm="${arrival.origin}"`]];
       throw new Refusal({ ...unauthenticated(arrival.origin), headers });
     }
-    if (RANKS.indexOf(rank) < RANKS.indexOf(rule.needs)) throw notAllowed();
+    if (RANKS.indexOf(rank) < RANKS.indexOf(rule.needs)) {
+      throw notAllowed(rule.needs === "admin" ? ADMINS_ONLY : undefined);
+    }
     if (rule.recent === true) mustBeRecent(who, arrival, clock.now());
     return who;
   }
@@ -110,6 +112,9 @@ export function closeApi(app: { readonly routes: readonly { method: string; path
   }
   return app as unknown as Elysia;
 }
+
+/** The words that rusty-valkey-forward-auth says it in. */
+const ADMINS_ONLY = "admin privileges required";
 
 /** @returns undefined for whoever proved it by something else, such as a key: one that leaks must not make others. */
 function rankOf({ proof: { kind }, groups }: Principal): Rule["needs"] | undefined {

@@ -10,7 +10,7 @@ import { ACCESS_REFUSED } from "../edge/audit.ts";
 import type { Described } from "../edge/described.ts";
 import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
-import { isPlain, placeOf, plainest } from "../edge/target.ts";
+import { isApplications } from "../edge/target.ts";
 import { type Identified, isPrincipal, nameOf } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Fields, Logger } from "../observe/logger.ts";
@@ -246,12 +246,6 @@ function opensWebSocket(headers: Readonly<Record<string, string>>, { method, pro
     proto === "wss" ||
     proto === "ws"
   );
-}
-
-/** Whether a path, in the visitor's spelling, could be none of Runegate's own. */
-function isApplications(path: string): boolean {
-  if (placeOf(path) !== "application") return false;
-  return isPlain(path) || placeOf(plainest(path)) === "application";
 }
 
 function bareAnswer(status: number): Response {

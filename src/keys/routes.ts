@@ -1,7 +1,36 @@
+import { json } from "../edge/answer.ts";
+import { ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
+import { OWN_PREFIX } from "../pages/paths.ts";
+import { keyApi } from "./api.ts";
+import { keyCheck } from "./check.ts";
+import { CHECK_PATH, CONFIG_PATH, ownPathOf } from "./root-paths.ts";
 
 /** API keys, by which programs come to applications. */
-export function keyRoom({ options, keyAuthenticator }: House): Room {
+export function keyRoom(house: House): Room {
+  const { options } = house;
   if (!options.apiKeys) return { name: "keys" };
-  return { name: "keys", authenticators: [keyAuthenticator] };
+  const room = {
+    api: () => keyApi(house),
+    authenticators: [house.keyAuthenticator],
+  };
+  if (!options.tokenRootPaths) return { name: "keys", ...room };
+  return {
+    ...ownRoutes("keys", [
+      { path: CHECK_PATH, handlers: { GET: keyCheck(house) } },
+      { path: CONFIG_PATH, handlers: { GET: () => json(frontendConfig(options.baseUrl)) } },
+    ]),
+    ...room,
+    ownPathOf,
+    // The edge asks by whatever name it reaches Runegate.
+    anyHost: [OWN_PREFIX + CHECK_PATH],
+  };
+}
+
+/** What its page reads. People sign in here, and not by way of an identity provider. */
+function frontendConfig(baseUrl: string) {
+  return {
+    ...{ app_name: "Runegate", api_base_url: baseUrl, api_docs_path: "/docs", docs_html: null },
+    ...{ oidc_authority: null, oidc_client_id: null, oidc_redirect_uri: null },
+  };
 }

@@ -80,7 +80,7 @@ const FAILURE = {
 };
 
 function declaredRoutes() {
-  const { options } = loadOptions({ env: {} });
+  const { options } = loadOptions({ env: { RUNEGATE_API_KEYS: "true" } });
   const app = createApi(
     createServices({
       options,

@@ -1,0 +1,16 @@
+import { API_PREFIX, isBelow } from "../edge/target.ts";
+import { OWN_PREFIX } from "../pages/paths.ts";
+
+/** Where rusty-valkey-forward-auth answers at the root, so that what was written for it works unchanged. */
+
+export const CHECK_PATH = "/forward-auth";
+export const CONFIG_PATH = "/frontend/config";
+const ANYBODYS_TOKENS = /^\/api\/users\/[^/]+\/tokens(?:\/|$)/;
+
+/** Which of Runegate's own paths one at the root stands for. */
+export function ownPathOf(path: string): string | undefined {
+  if (path === CHECK_PATH || path === CONFIG_PATH) return OWN_PREFIX + path;
+  if (path === "/docs") return `${API_PREFIX}${path}`;
+  if (isBelow(path, "/api/me/tokens") || ANYBODYS_TOKENS.test(path)) return OWN_PREFIX + path;
+  return undefined;
+}
