@@ -15,6 +15,7 @@ import type { SignIn } from "./edge/sign-in.ts";
 import type { BindingCookie } from "./hand-off/cookie.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
 import type { IdentityTokens } from "./identity-token/token.ts";
+import type { KeyProof } from "./keys/authenticator.ts";
 import type { ApiKeys } from "./keys/service.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import type { LoginCookie } from "./login/cookie.ts";
@@ -49,7 +50,7 @@ export type House = {
   readonly forgetIdentity: IdentityTokens["forgetIdentity"];
   readonly limiter: Limiter;
   readonly apiKeys: ApiKeys;
-  readonly keyAuthenticator: Authenticator;
+  readonly keyProof: KeyProof;
   /** Whether an `Authorization` is a credential of Runegate's own, which applications never see. */
   readonly isOwnCredential: (authorization: string) => boolean;
   readonly guardPost: PostGuard;

@@ -13,7 +13,7 @@ import { createBindingCookie } from "./hand-off/cookie.ts";
 import type { House } from "./house.ts";
 import { createIdentityKeys } from "./identity-token/keys.ts";
 import { createIdentityTokens } from "./identity-token/token.ts";
-import { keyAuthenticator } from "./keys/authenticator.ts";
+import { createKeyProof } from "./keys/authenticator.ts";
 import { isOwnCredential } from "./keys/presented.ts";
 import { createApiKeys } from "./keys/service.ts";
 import { createLimiter } from "./limits/limiter.ts";
@@ -125,7 +125,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
     fetch: settings.fetch ?? fetch,
     apiKeys,
-    keyAuthenticator: keyAuthenticator(apiKeys, limiter, audit),
+    keyProof: createKeyProof(apiKeys, limiter, audit),
     isOwnCredential: (authorization) => options.apiKeys && isOwnCredential(authorization),
     identityKeys,
     ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),

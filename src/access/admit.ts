@@ -1,10 +1,4 @@
-import {
-  type Identified,
-  isPrincipal,
-  type Principal,
-  type Proof,
-  type Rejected,
-} from "../identity/principal.ts";
+import type { Identified, Principal, Proof, Rejected } from "../identity/principal.ts";
 import type { Awaitable } from "../store/records.ts";
 import { decide, type Question, type Verdict } from "./decision.ts";
 import type { Route } from "./route.ts";
@@ -23,17 +17,18 @@ export type Credentials = {
 /** One way of proving who one is, added by the room that knows it. */
 export type Authenticator = {
   readonly kind: Proof["kind"];
-  /**
-   * What it recognizes decides alone on every route, those that take no such proof included, and opens applications only: nothing
-   * of Runegate's own.
-   */
+  /** What it recognizes decides alone on every route, those that take no such proof included. */
   readonly strict?: true;
   /**
    * Undefined: nothing of this kind was shown. `refused` is final: a credential that is recognized decides alone. Answers at
    * once when the store does.
+   * @param route undefined for what is Runegate's own.
    * @throws {StoreUnavailable}
    */
-  authenticate(shown: Credentials): Awaitable<Principal | Rejected | "refused" | undefined>;
+  authenticate(
+    shown: Credentials,
+    route: Route | undefined,
+  ): Awaitable<Principal | Rejected | "refused" | undefined>;
   /**
    * Who holds a proof, as they are now, for what it opened; undefined once it is no longer good.
    * @param used whether its user did something meanwhile.
@@ -67,22 +62,14 @@ export function createAdmit(authenticators: readonly ApiAuthenticator[]): Admit 
       const authenticator = authenticators[i];
       if (authenticator === undefined) continue;
       if (route?.proofs?.has(authenticator.kind) === false && authenticator.strict !== true) continue;
-      const who = authenticator.authenticate(shown);
-      const isOwn = route === undefined && authenticator.strict === true;
+      const who = authenticator.authenticate(shown, route);
       // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
       if (who instanceof Promise) {
-        return who.then((later) => {
-          if (later === undefined) return identifyFrom(i + 1, route, shown);
-          return isOwn ? worthless(later) : later;
-        });
+        return who.then((later) => later ?? identifyFrom(i + 1, route, shown));
       }
-      if (who !== undefined) return isOwn ? worthless(who) : who;
+      if (who !== undefined) return who;
     }
     return undefined;
-  }
-
-  function worthless(who: Principal | Rejected | "refused"): Rejected | "refused" {
-    return isPrincipal(who) ? { rejected: "invalid_key" } : who;
   }
 
   return {

@@ -52,11 +52,6 @@ export type Refused =
   | "websocket"
   | "maintenance";
 
-/** What the caller could make of a challenge. */
-export type RequestKind = "upgrade" | "navigation" | "other";
-
-export type Challenge = "login_page" | "login_page_without_return" | "status";
-
 export function decide(question: Question): Verdict {
   const { route, method } = question;
   if (isRejected(question.who)) {
@@ -114,11 +109,4 @@ export function openBecause({
   if (publicPaths.length === 0 || !publicMethods.has(method)) return undefined;
   const open = covers(publicPaths, path);
   return open === undefined ? undefined : `${open} is open to everybody (public_paths).`;
-}
-
-/** @param repeatable GET or HEAD: repeating it after signing in does what was meant. */
-export function challengeFor(kind: RequestKind, repeatable: boolean): Challenge {
-  // A WebSocket cannot follow a redirect, and a script must never get a login page in place of data (CONTRACT section 4).
-  if (kind !== "navigation") return "status";
-  return repeatable ? "login_page" : "login_page_without_return";
 }

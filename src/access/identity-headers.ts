@@ -1,6 +1,5 @@
-import { nameOf, type Principal } from "../identity/principal.ts";
+import { groupsText, nameOf, type Principal } from "../identity/principal.ts";
 import { quote, ValueError } from "../option/value-error.ts";
-import { groupsText } from "./people.ts";
 import type { IdentityFact, Route } from "./route.ts";
 
 /** What an application is told of who is asking, and by which headers. All names are in lower case. */

@@ -1,4 +1,4 @@
-import { type Challenge, challengeFor, type Refused, type RequestKind } from "../access/decision.ts";
+import type { Refused } from "../access/decision.ts";
 import type { Route } from "../access/route.ts";
 import {
   type Asked,
@@ -23,7 +23,19 @@ export type ToSignIn = {
   send(status: 302 | 303, next: string): Response;
 };
 
+/** What the caller could make of a challenge. */
+export type RequestKind = "upgrade" | "navigation" | "other";
+
+type Challenge = "login_page" | "login_page_without_return" | "status";
+
 type Wanted = Asked & { readonly method: string; readonly target: Target };
+
+/** @param repeatable GET or HEAD: repeating it after signing in does what was meant. */
+function challengeFor(kind: RequestKind, repeatable: boolean): Challenge {
+  // A WebSocket cannot follow a redirect, and a script must never get a login page in place of data (CONTRACT section 4).
+  if (kind !== "navigation") return "status";
+  return repeatable ? "login_page" : "login_page_without_return";
+}
 
 /** Asks to sign in, in the way that the caller understands. */
 export function challengeAnswer(wanted: Wanted, kind: RequestKind, toSignIn: ToSignIn): Response {

@@ -67,3 +67,14 @@ export function isRejected(who: Identified): who is Rejected {
 export function nameOf({ subject }: Pick<Principal, "subject">): string {
   return "email" in subject ? subject.email : `service:${subject.service}`;
 }
+
+/** As headers list them. */
+export function groupsText(groups: Principal["groups"]): string {
+  return groups.size === 0 ? "" : [...groups].join(",");
+}
+
+/** Whether what was made for some groups is right for others. */
+export function sameGroups(some: Principal["groups"], others: Principal["groups"]): boolean {
+  // Mostly they are the very same set.
+  return some === others || groupsText(some) === groupsText(others);
+}

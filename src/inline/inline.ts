@@ -1,9 +1,8 @@
 import type { Server } from "bun";
 import type { Admit } from "../access/admit.ts";
-import type { RequestKind } from "../access/decision.ts";
 import type { CloseReason, LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
-import { challengeAnswer, refusal, requestKindOf } from "../challenge/challenge.ts";
+import { challengeAnswer, type RequestKind, refusal, requestKindOf } from "../challenge/challenge.ts";
 import type { Clock } from "../clock.ts";
 import { failure, NOT_FOUND, redirect, whenBroken } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";

@@ -1,5 +1,5 @@
 import type { Authenticator, Credentials } from "../access/admit.ts";
-import type { Principal, Rejected } from "../identity/principal.ts";
+import { isPrincipal, type Principal, type Rejected } from "../identity/principal.ts";
 import type { Limiter } from "../limits/limiter.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { LimitOutcome } from "../store/limits.ts";
@@ -9,14 +9,16 @@ import { presentedKey } from "./presented.ts";
 import type { ApiKeys } from "./service.ts";
 import type { Verified } from "./verify.ts";
 
-/** Whoever shows a key is who it is from, or nobody: a cookie that comes with it is not looked at. */
-export function keyAuthenticator(
-  apiKeys: Pick<ApiKeys, "verify" | "alive" | "onEnded">,
+/** Who the key is from that a request shows; undefined where it shows none. @throws {StoreUnavailable} */
+export type KeyProof = (shown: Credentials) => Awaitable<Answer | undefined>;
+
+type Answer = Principal | Rejected;
+
+export function createKeyProof(
+  apiKeys: Pick<ApiKeys, "verify">,
   limiter: Pick<Limiter, "failedKey" | "keyUse">,
   audit: Audit,
-): Authenticator {
-  type Answer = Principal | Rejected;
-
+): KeyProof {
   function judge(verified: Verified, { client }: Credentials): Awaitable<Answer> {
     if ("principal" in verified) {
       const { principal, rate } = verified;
@@ -28,17 +30,33 @@ export function keyAuthenticator(
     return problem === "malformed" ? INVALID : orLimited(limiter.failedKey(client), INVALID);
   }
 
+  return (shown) => {
+    const presented = presentedKey(shown.headers);
+    if (presented === undefined) return undefined;
+    if (presented === "several") return SEVERAL;
+    const verified = apiKeys.verify(presented.key, shown.client.ip);
+    return verified instanceof Promise
+      ? verified.then((later) => judge(later, shown))
+      : judge(verified, shown);
+  };
+}
+
+/**
+ * Whoever shows a key is who it is from, or nobody: a cookie that comes with it is not looked at. It opens applications, and nothing of
+ * Runegate's own.
+ */
+export function keyAuthenticator(
+  proof: KeyProof,
+  apiKeys: Pick<ApiKeys, "alive" | "onEnded">,
+): Authenticator {
+  const onOwnPage = (who: Answer | undefined) => (isPrincipal(who) ? INVALID : who);
   return {
     kind: "key",
     strict: true,
-    authenticate(shown) {
-      const presented = presentedKey(shown.headers);
-      if (presented === undefined) return undefined;
-      if (presented === "several") return SEVERAL;
-      const verified = apiKeys.verify(presented.key, shown.client.ip);
-      return verified instanceof Promise
-        ? verified.then((later) => judge(later, shown))
-        : judge(verified, shown);
+    authenticate(shown, route) {
+      const who = proof(shown);
+      if (route !== undefined) return who;
+      return who instanceof Promise ? who.then(onOwnPage) : onOwnPage(who);
     },
     alive: apiKeys.alive,
     onEnded: apiKeys.onEnded,

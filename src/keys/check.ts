@@ -14,11 +14,11 @@ import { isPrincipal, isRejected, nameOf, type Principal } from "../identity/pri
  * will do that opens every application that takes keys.
  */
 export function keyCheck({
-  keyAuthenticator,
+  keyProof,
   routes,
   closures,
   clock,
-}: Pick<House, "keyAuthenticator" | "routes" | "closures" | "clock">) {
+}: Pick<House, "keyProof" | "routes" | "closures" | "clock">) {
   const takingKeys = routes.all.filter(({ proofs }) => proofs === undefined || proofs.has("key"));
 
   function mayPass(arrival: Arrival, who: Principal): boolean {
@@ -43,7 +43,7 @@ export function keyCheck({
   }
 
   return async (arrival: Arrival): Promise<Response> => {
-    const who = await keyAuthenticator.authenticate(arrival);
+    const who = await keyProof(arrival);
     if (who === undefined) return refuse("missing token");
     if (isRejected(who) && who.rejected === "rate_limited") {
       const wait: ExtraHeaders = [["Retry-After", String(Math.ceil((who.retryAfterMs ?? 0) / 1000))]];

@@ -3,16 +3,23 @@ import { ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import { keyApi } from "./api.ts";
+import { keyAuthenticator } from "./authenticator.ts";
 import { keyCheck } from "./check.ts";
 import { CHECK_PATH, CONFIG_PATH, ownPathOf } from "./root-paths.ts";
+import { createUpkeep } from "./upkeep.ts";
 
 /** API keys, by which programs come to applications. */
 export function keyRoom(house: House): Room {
   const { options } = house;
   if (!options.apiKeys) return { name: "keys" };
+  const upkeep = createUpkeep(house);
   const room = {
     api: () => keyApi(house),
-    authenticators: [house.keyAuthenticator],
+    start: upkeep.start,
+    async stop() {
+      upkeep.stop();
+    },
+    authenticators: [keyAuthenticator(house.keyProof, house.apiKeys)],
   };
   if (!options.tokenRootPaths) return { name: "keys", ...room };
   return {

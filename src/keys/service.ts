@@ -37,6 +37,10 @@ export type ApiKeys = {
   /** Every one of somebody's. @returns how many there were. */
   revokeAll(owner: string, by: Caller): Promise<number>;
   statusOf(key: ApiKey): KeyStatus;
+  /** Those that end within a week and were not among these before, anywhere. */
+  takeEndingSoon(): Promise<ApiKey[]>;
+  /** Forgets those that ended more than a month ago. */
+  removeLongEnded(): Promise<void>;
   /** Names of the applications that an owner may make keys for. */
   routesFor(owner: string): string[];
   /** Who a key is from. Answers at once when the store does. @throws {StoreUnavailable} */
@@ -98,6 +102,10 @@ export const DEFAULT_OVERLAP = DAY;
 export const LONGEST_OVERLAP = 30 * DAY;
 const MOST_KEYS = 20;
 const UNUSED_AFTER = 90 * DAY;
+const SOON = 7 * DAY;
+/** Whoever makes one for so short a time knows when it ends. */
+const SHORT_LIFE = SOON + DAY;
+const KEPT_AFTER = 30 * DAY;
 
 const NOT_FOUND = refusal("not_found", "token not found");
 const ENDED = refusal("bad_request", "The key has ended. Make a new one.");
@@ -273,6 +281,28 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
       if (key.disabledAt !== null) return "disabled";
       if (isOver(key, now)) return "expired";
       return now - (key.usedAt ?? key.createdAt) >= UNUSED_AFTER ? "unused" : "active";
+    },
+
+    async takeEndingSoon() {
+      const now = clock.now();
+      const taken: ApiKey[] = [];
+      for (const { seen } of await book.find({ from: now, until: now + SOON })) {
+        const done = await book.change<undefined>(seen.id, (one) => {
+          const { record } = one.seen;
+          const isShort = record.expiresAt - record.createdAt <= SHORT_LIFE;
+          if (record.warned || isShort || record.disabledAt !== null || !isKnown(one.subject))
+            return undefined;
+          return new Changed({ ...record, warned: true });
+        });
+        if (done !== undefined) taken.push(shown(done));
+      }
+      return taken;
+    },
+
+    async removeLongEnded() {
+      const before = clock.now() - KEPT_AFTER;
+      const where = idle === 0 ? { until: before } : {};
+      for (const one of await book.find(where)) if (isOver(shown(one), before)) await book.take(one.seen.id);
     },
 
     routesFor(owner) {

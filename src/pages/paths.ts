@@ -4,6 +4,9 @@ export const LOGIN_PATH = `${OWN_PREFIX}/login`;
 /** The applications that somebody may use. */
 export const START_PATH = `${OWN_PREFIX}/`;
 
+/** The API keys of whoever is signed in. */
+export const KEYS_PATH = `${OWN_PREFIX}/keys`;
+
 const MAX_NEXT = 2000;
 
 /** A longer one would not be honored (`login/next.ts`), so it is not sent. */

@@ -1,8 +1,7 @@
 import { folded, keyIdOf } from "../access/identity-headers.ts";
-import { sameGroups } from "../access/people.ts";
 import type { Client } from "../edge/client.ts";
 import { setCookieName } from "../edge/cookies.ts";
-import { NO_GROUPS, nameOf, type Principal } from "../identity/principal.ts";
+import { NO_GROUPS, nameOf, type Principal, sameGroups } from "../identity/principal.ts";
 import type { Telling } from "./telling.ts";
 import { translateLocation, translateOrigin, type UpstreamName } from "./upstream-name.ts";
 

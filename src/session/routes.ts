@@ -9,12 +9,12 @@ import { type SessionHouse, sessionApi } from "./api.ts";
 import { sessionAuthenticator } from "./authenticator.ts";
 
 /** Sessions as a proof of who one is, and `/session`, which tells a page who that is. */
-export function sessionRoom(house: SessionHouse & Pick<House, "keyAuthenticator">): Room {
-  const { options, sessions, sessionCookie, keyAuthenticator } = house;
+export function sessionRoom(house: SessionHouse & Pick<House, "keyProof">): Room {
+  const { options, sessions, sessionCookie, keyProof } = house;
 
   /** A key opens nothing else of Runegate's own, and decides alone here too. */
   async function whoseKey(arrival: Arrival): Promise<Response | undefined> {
-    const who = options.apiKeys ? await keyAuthenticator.authenticate(arrival) : undefined;
+    const who = options.apiKeys ? await keyProof(arrival) : undefined;
     if (isRejected(who)) return failure(arrival, rejection(who));
     if (!isPrincipal(who)) return undefined;
     const { subject, proof } = who;

@@ -8,7 +8,7 @@ const PARTS = { id: "abc123def456", secret: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef" }
 
 test("a key is its id, its secret and a check, and one word to a double click", () => {
   const key = writeKey(PARTS);
-  expect(key).toBe("rg_abc123def456_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef" + key.slice(-6));
+  expect(key).toBe(`rg_abc123def456_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef${key.slice(-6)}`);
   expect(key).toHaveLength(54);
   expect(key).toMatch(/^\w+$/);
   expect(key).toMatch(new RegExp(`^${KEY_PATTERN}$`));

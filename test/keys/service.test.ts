@@ -310,6 +310,29 @@ describe.each(STORES)("in %s, API keys", (_, open) => {
     expect(await worth(token)).toBe(OWNER);
   });
 
+  test("those that end within a week are taken once, and what ended a month ago is forgotten", async () => {
+    const { key } = await make({ expiresIn: 60 * DAY });
+    const short = await make({ expiresIn: 7 * DAY });
+    const disabled = await make({ expiresIn: 60 * DAY });
+    await keys.update(disabled.key.id, { disabled: true }, ADA, OWNER);
+    const machines = [keys, others(), others()];
+    const take = async () => (await Promise.all(machines.map((one) => one.takeEndingSoon()))).flat();
+    expect(await take()).toEqual([]);
+    clock.advance(53 * DAY);
+    expect((await take()).map(({ id }) => id)).toEqual([key.id]);
+    expect(await take()).toEqual([]);
+    await keys.removeLongEnded();
+    // The short one ended 46 days ago.
+    expect((await keys.list()).map(({ id }) => id)).not.toContain(short.key.id);
+    expect(await keys.list()).toHaveLength(2);
+    clock.advance(36 * DAY);
+    await keys.removeLongEnded();
+    expect(await keys.list()).toHaveLength(2);
+    clock.advance(DAY);
+    await keys.removeLongEnded();
+    expect(await keys.list()).toEqual([]);
+  });
+
   test("a changed session key: what was made under the one before goes on, and is hashed anew when it is used", async () => {
     const { token, key } = await make();
     const rotated = made(await keys.rotate(key.id, 30 * DAY, ADA, OWNER));
