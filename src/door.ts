@@ -42,6 +42,8 @@ export type DoorSettings = {
   readonly rootPaths: RootPaths;
   readonly routes: Routes;
   readonly admit: Admit;
+  /** The same for the management API, which knows some more proofs. */
+  readonly admitToApi: Admit;
   /** Which of Runegate's own paths one at the root stands for; undefined where none does. */
   readonly ownPathOf: ((path: string) => string | undefined) | undefined;
   /** What lies below these is answered by whatever host it is asked. */
@@ -73,7 +75,8 @@ export function createDoor(settings: DoorSettings): Door {
   const nextId = createIds();
   const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
   const inline = settings.inline({ answered: logAnswer, ended: logRequest });
-  const identify = (arrival: Arrival) => admit.identify(undefined, arrival);
+  const identify: Arrival["identify"] = (arrival, at) =>
+    (at === "api" ? settings.admitToApi : admit).identify(undefined, arrival);
   const mayWarnOfCookies = atMostEvery(AMBIGUOUS_EVERY_MS);
 
   function logRequest(

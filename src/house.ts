@@ -1,9 +1,10 @@
 import type { Elysia } from "elysia";
-import type { Authenticator } from "./access/admit.ts";
+import type { ApiAuthenticator, Authenticator } from "./access/admit.ts";
 import type { Policy } from "./access/policy.ts";
 import type { Routes } from "./access/routes.ts";
 import type { AccountSection } from "./account/section.ts";
 import type { Closures } from "./applications/closures.ts";
+import type { Fetch } from "./bearer/provider-keys.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import type { DeviceCookie } from "./devices/cookie.ts";
@@ -41,6 +42,7 @@ export type House = {
   readonly stores: Store;
   readonly clock: Clock;
   readonly random: Random;
+  readonly fetch: Fetch;
   readonly loggers: LoggerFor;
   readonly audit: Audit;
   readonly keys: Keys;
@@ -86,6 +88,8 @@ export type Room = {
   /** What it answers below these paths it answers by whatever host it is asked, known or not. */
   readonly anyHost?: readonly string[];
   readonly authenticators?: readonly Authenticator[];
+  /** What proves who one is to the management API alone, asked before all others. */
+  readonly apiAuthenticators?: readonly ApiAuthenticator[];
   /** Cut out of what the application receives, and not for it to set. */
   readonly cookies?: readonly OwnCookie[];
   /** Its part of the page of one's account. */

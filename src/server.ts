@@ -5,9 +5,12 @@ import { mayGoOn } from "./access/decision.ts";
 import { createLiveConnections, type LiveConnections, type MayGoOn } from "./access/live.ts";
 import type { Route } from "./access/route.ts";
 import { accountRoom } from "./account/routes.ts";
+import { withCors } from "./api/cors.ts";
 import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
+import { bearerRoom } from "./bearer/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
+import type { Options } from "./config/options.ts";
 import { debugRoom } from "./debug/routes.ts";
 import { deviceRoom } from "./devices/routes.ts";
 import { doctorRoom } from "./doctor/routes.ts";
@@ -46,6 +49,7 @@ import { sessionRoom } from "./session/routes.ts";
 function roomsOf(house: House): readonly Room[] {
   const rooms: readonly Room[] = [
     apiRoom(house),
+    bearerRoom(house),
     // What it recognizes decides alone, so it is asked first.
     keyRoom(house),
     sessionRoom(house),
@@ -94,7 +98,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const { options, clock, loggers, audit, sessions, outbox } = house;
   const { idleSeconds = IDLE_SECONDS } = settings;
   const rooms = roomsOf(house);
-  const answer = answerBy(rooms, loggers);
+  const answer = answerBy(rooms, options, loggers);
   const authenticators = rooms.flatMap((room) => room.authenticators ?? []);
   const cookies = rooms.flatMap((room) => room.cookies ?? []);
   const rootPaths = rootPathsOf(rooms, options.rootPaths);
@@ -105,6 +109,8 @@ export function createGateway(settings: GatewaySettings): Gateway {
   };
   const live = settings.live ?? createLiveConnections(authenticators, mayStay, clock, loggers("session"));
   const admit = createAdmit(authenticators);
+  const apiAuthenticators = rooms.flatMap((room) => room.apiAuthenticators ?? []);
+  const admitToApi = createAdmit([...apiAuthenticators, ...authenticators]);
   const log = loggers("proxy");
   const ownCookies = new Set(cookies.map(({ name }) => name));
   const warnOf =
@@ -126,6 +132,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     rootPaths,
     routes: house.routes,
     admit,
+    admitToApi,
     forwardAuth: createForwardAuth({
       ...options,
       isOwnCredential: house.isOwnCredential,
@@ -198,14 +205,18 @@ function rootPathsOf(rooms: readonly Room[], option: boolean | "auto"): RootPath
   return all;
 }
 
-function answerBy(rooms: readonly Room[], loggers: LoggerFor): AnswerOwn {
+function answerBy(
+  rooms: readonly Room[],
+  { apiOrigins }: Pick<Options, "apiOrigins">,
+  loggers: LoggerFor,
+): AnswerOwn {
   const answer = answerFrom(new Map(rooms.flatMap(({ paths }) => [...(paths ?? [])])));
   let api: Elysia | undefined;
-  return (arrival) => {
-    if (!isBelow(arrival.target.path, API_PREFIX)) return answer(arrival);
+  const answerApi = withCors(apiOrigins, (arrival) => {
     api ??= apiOf(rooms, loggers);
     return answerByElysia(api, arrival);
-  };
+  });
+  return (arrival) => (isBelow(arrival.target.path, API_PREFIX) ? answerApi(arrival) : answer(arrival));
 }
 
 /** The rooms' parts as one, with one place for what they do not answer or cannot. */

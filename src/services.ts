@@ -2,6 +2,7 @@ import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import type { RoutesFile } from "./access/routes-file.ts";
 import { createClosures } from "./applications/closures.ts";
+import type { Fetch } from "./bearer/provider-keys.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import { routesOf } from "./config/routes.ts";
@@ -49,6 +50,8 @@ export type ServiceSettings = {
   readonly stores: Store;
   readonly clock: Clock;
   readonly random: Random;
+  /** How servers of others are asked. */
+  readonly fetch?: Fetch;
   readonly loggers: LoggerFor;
   /** How login requests wait for their turn, and for being turned away. */
   readonly pause?: Pause;
@@ -128,6 +131,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
   return {
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
+    fetch: settings.fetch ?? fetch,
     apiKeys,
     keyProof: createKeyProof(apiKeys, limiter, audit),
     isOwnCredential: (authorization) => options.apiKeys && isOwnCredential(authorization),

@@ -39,6 +39,9 @@ export type Authenticator = {
   onEnded(listener: (id: string) => void): void;
 };
 
+/** One that opens nothing that lasts: each request of the management API is answered at once. */
+export type ApiAuthenticator = Omit<Authenticator, "alive" | "onEnded">;
+
 /** The question that inline proxying, WebSockets and every edge ask. */
 export type Admit = {
   /**
@@ -50,7 +53,7 @@ export type Admit = {
 };
 
 /** @throws if two go by one name, or one by the operator's: what they open could not be told apart. */
-export function createAdmit(authenticators: readonly Authenticator[]): Admit {
+export function createAdmit(authenticators: readonly ApiAuthenticator[]): Admit {
   const kinds = new Set(["operator", ...authenticators.map(({ kind }) => kind)]);
   if (kinds.size <= authenticators.length) throw new Error("a kind of proof belongs to one room");
 

@@ -2,7 +2,7 @@ import { Elysia } from "elysia";
 import { ADMINS } from "../access/people.ts";
 import {
   badRequest,
-  type Failure,
+  type ExtraHeaders,
   INVALID_KEY,
   json,
   noContent,
@@ -15,34 +15,34 @@ import { arrivalOf, refuseOtherMethods } from "../edge/own.ts";
 import { API_PREFIX } from "../edge/target.ts";
 import type { House } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
-import { isPrincipal, isRejected, type Principal, type Proof } from "../identity/principal.ts";
-import { MINUTE } from "../option/values.ts";
+import { isPrincipal, isRejected, nameOf, type Principal } from "../identity/principal.ts";
+import { MINUTE, SECOND } from "../option/values.ts";
 import { said } from "../pages/language.ts";
 import { loginHref } from "../pages/paths.ts";
 
 /**
- * What the routes of the management API have in common, for a browser with a session and for the command line on the control
- * socket alike: who may, what was sent, and how it is answered. Each room declares its own.
+ * What the routes of the management API have in common, for a browser with a session, a program with a bearer and the command
+ * line on the control socket alike: who may, what was sent, and how it is answered. Each room declares its own.
  */
 
-/**
- * Who may ask: a `user` is anybody who is let through, an `administrator` one in the group of that name, and an `admin` whoever may
- * open the control socket, who may do all that the others may.
- */
+/** Who may ask, each of these being one of those before. */
 export type Rule = {
-  readonly needs: "user" | "administrator" | "admin";
-  /** How they must have proved it: a key that leaks should not open everything that its owner may do. */
-  readonly by?: Proof["kind"] | readonly Proof["kind"][];
-  /** Whether whoever has a session must have begun it a short while ago: it may have been left open somewhere. */
+  /**
+   * - `user`: a person or program that may manage what is theirs
+   * - `admin`: a user among the administrators
+   * - `operator`: whoever may open the control socket
+   */
+  readonly needs: (typeof RANKS)[number];
+  /** Whoever comes with a session must have begun it lately. */
   readonly recent?: true;
 };
 
+const RANKS = ["user", "admin", "operator"] as const;
+
 export type ApiHouse = Pick<House, "options" | "guardPost" | "clock">;
 
-const RECENT_MS = 15 * MINUTE;
-
 /**
- * An Elysia application below the API's prefix. A route says `own: { needs, by? }` and gets `arrival` and `principal`; what it
+ * An Elysia application below the API's prefix. A route says `own: { needs, recent? }` and gets `arrival` and `principal`; what it
  * returns is checked against its `response` and sent as JSON. Declare the routes, then call {@link closeApi}.
  */
 export function openApi(name: string, { guardPost, clock }: ApiHouse) {
@@ -50,15 +50,17 @@ export function openApi(name: string, { guardPost, clock }: ApiHouse) {
 
   /** Before anything that was sent is looked at. @throws {Refusal} */
   async function admit(arrival: Arrival, rule: Rule): Promise<Principal> {
-    const who = await arrival.identify(arrival);
-    if (!isPrincipal(who)) throw new Refusal(isRejected(who) ? INVALID_KEY : unauthenticated(arrival.origin));
-    if (isAdmin(who)) return who;
-    const { kind } = who.proof;
-    if (rule.by !== undefined && ![rule.by].flat().includes(kind)) throw notAllowed();
-    if (rule.needs === "administrator" && !isAdministrator(who)) throw notAllowed(ADMINISTRATORS_ONLY);
-    if (rule.needs === "admin") throw notAllowed();
-    if (rule.recent && kind === "session" && clock.now() - who.provenAt >= RECENT_MS)
-      throw new Refusal(signInAgain(arrival.origin));
+    const who = await arrival.identify(arrival, "api");
+    if (isRejected(who)) throw new Refusal(INVALID_KEY);
+    const rank = isPrincipal(who) ? rankOf(who) : undefined;
+    if (!isPrincipal(who) || rank === undefined) {
+      const headers: ExtraHeaders = [["WWW-Authenticate", `Bearer realm="${arrival.origin}"`]];
+      throw new Refusal({ ...unauthenticated(arrival.origin), headers });
+    }
+    if (RANKS.indexOf(rank) < RANKS.indexOf(rule.needs)) {
+      throw notAllowed(rule.needs === "admin" ? ADMINS_ONLY : undefined);
+    }
+    if (rule.recent === true) mustBeRecent(who, arrival, clock.now());
     return who;
   }
 
@@ -68,9 +70,7 @@ export function openApi(name: string, { guardPost, clock }: ApiHouse) {
 
   return new Elysia({ name: `api/${name}`, prefix: API_PREFIX }).macro({
     own: (rule: Rule) => ({
-      detail: {
-        "x-needs": rule.by === undefined ? rule.needs : `${rule.needs}, by ${[rule.by].flat().join(" or ")}`,
-      } as object,
+      detail: { "x-needs": rule.needs, "x-recent": rule.recent } as object,
       /** Runs first for methods that may have a body, whether or not the route takes one. */
       async parse({ request }) {
         await arrive(request, rule);
@@ -114,27 +114,42 @@ export function closeApi(app: { readonly routes: readonly { method: string; path
   return app as unknown as Elysia;
 }
 
-export function isAdmin({ proof }: Principal): boolean {
-  return proof.kind === "operator";
-}
-
-export function isAdministrator(who: Principal): boolean {
-  return isAdmin(who) || who.groups.has(ADMINS);
-}
-
 /** The words that rusty-valkey-forward-auth says it in. */
-const ADMINISTRATORS_ONLY = "admin privileges required";
+const ADMINS_ONLY = "admin privileges required";
 
-/** RFC 9470 has a challenge for that, which programs with a cookie do not look for. */
-function signInAgain(origin: string): Failure {
-  return {
-    status: 401,
+/** @returns undefined for whoever proved it by something else, such as a key: one that leaks must not make others. */
+function rankOf({ proof: { kind }, groups }: Principal): Rule["needs"] | undefined {
+  if (kind === "operator") return "operator";
+  if (kind !== "session" && kind !== "bearer") return undefined;
+  return groups.has(ADMINS) ? "admin" : "user";
+}
+
+export function isAdmin(who: Principal): boolean {
+  return rankOf(who) === "admin" || isOperator(who);
+}
+
+export function isOperator(who: Principal): boolean {
+  return rankOf(who) === "operator";
+}
+
+/** What the audit calls whoever did it. */
+export function actorOf(who: Principal): string {
+  return isOperator(who) ? "operator" : nameOf(who);
+}
+
+const RECENT_MS = 15 * MINUTE;
+
+/** A session that was left open is not enough for what would outlast it (RFC 9470). @throws {Refusal} */
+export function mustBeRecent({ proof, provenAt }: Principal, { origin }: Arrival, now: number): void {
+  if (proof.kind !== "session" || now - provenAt < RECENT_MS) return;
+  const challenge = `Bearer realm="${origin}", error="insufficient_user_authentication", max_age=${RECENT_MS / SECOND}`;
+  throw new Refusal({
+    ...unauthenticated(origin),
     error: "sign_in_again",
-    title: "Sign in again",
-    message: "This takes a sign-in of the last 15 minutes. Sign in again to go on.",
     fields: { login_url: origin + loginHref("", true) },
-    headers: [["WWW-Authenticate", `Runegate realm="${origin}"`]],
-  };
+    message: "You signed in some time ago. Sign in again for this.",
+    headers: [["WWW-Authenticate", challenge]],
+  });
 }
 
 export function notAllowed(message = "You are signed in, but this is not open to you."): Refusal {

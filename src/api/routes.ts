@@ -17,7 +17,7 @@ const openapi = openapiText as unknown as string;
 /** What the management API says of itself: a document for programs, and a page made of it (`npm run docs`). */
 export function apiRoom(house: ApiHouse): Room {
   async function show(arrival: Arrival): Promise<Response> {
-    const who = await arrival.identify(arrival);
+    const who = await arrival.identify(arrival, "api");
     if (!isPrincipal(who)) return redirect(302, LOGIN_PATH);
     const look = arrival.lookOf(arrival);
     const content = plain(pageSource, [])({});

@@ -1,4 +1,6 @@
 import { ACCESS_OPTIONS } from "../access/options.ts";
+import { API_OPTIONS } from "../api/options.ts";
+import { BEARER_OPTIONS } from "../bearer/options.ts";
 import { BRAND_OPTIONS } from "../brand/options.ts";
 import { DEBUG_OPTIONS } from "../debug/options.ts";
 import { DEVICE_OPTIONS } from "../devices/options.ts";
@@ -37,6 +39,7 @@ export const ROOMS = {
   "The application": PROXY_OPTIONS,
   "Identity tokens": IDENTITY_TOKEN_OPTIONS,
   "Other proxies that ask": FORWARD_AUTH_OPTIONS,
+  "Programs that manage it": { ...API_OPTIONS, ...BEARER_OPTIONS },
   "What is kept": STORE_OPTIONS,
   "What users see": BRAND_OPTIONS,
   Log: LOG_OPTIONS,

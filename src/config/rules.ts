@@ -367,6 +367,16 @@ export const RULES: readonly Rule[] = [
       : undefined,
   ),
 
+  rule(["oidcIssuer", "oidcAudiences"], ({ oidcIssuer, oidcAudiences }) =>
+    oidcIssuer !== undefined && oidcAudiences.length === 0
+      ? error(
+          "oidcAudiences",
+          `is empty, so a token that ${OPTIONS.oidcIssuer.name} signed for somebody else would be good here`,
+          "Write what stands in the `aud` of tokens for Runegate.",
+        )
+      : undefined,
+  ),
+
   ...(["listen", "checkListen"] as const).flatMap((key) => [
     rule(["workers", key], (options) =>
       options.workers > 1 && options[key]?.kind === "unix"

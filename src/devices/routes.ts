@@ -46,7 +46,7 @@ export function deviceRoom(house: House): Room {
     const { token = "" } = await readFields(arrival.request);
     const { email, device, jti, expiresAt } = await verified(token);
     await sessions.holds.put(email);
-    await revokeAll(house, email, "user");
+    await revokeAll(house, email, () => "user");
     await devices.forget(device);
     await spent.spend(jti, expiresAt);
     audit(NOT_ME, { subject: email, client: arrival.client.ip });

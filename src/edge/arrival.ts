@@ -20,8 +20,8 @@ export type Arrival = {
   readonly cookies: Cookies;
   /** Whether Runegate, besides the reserved prefix, answers this itself to somebody who is signed in. */
   readonly isOwn: (target: Target) => boolean;
-  /** Who sent it. @throws {StoreUnavailable} */
-  readonly identify: (arrival: Arrival) => Awaitable<Identified>;
+  /** Who sent it: as Runegate's pages see it, or as the management API does. @throws {StoreUnavailable} */
+  readonly identify: (arrival: Arrival, at: "pages" | "api") => Awaitable<Identified>;
   readonly lookOf: LookOf;
   /** Monotonic milliseconds. */
   readonly startedAt: number;

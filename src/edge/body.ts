@@ -35,9 +35,9 @@ export async function readFields(request: Request): Promise<Fields> {
   return typeOf(request) === JSON_TYPE ? jsonFields(parseJson(text)) : formFields(text);
 }
 
-/** Reads JSON that is no deeper than anybody needs. @throws {Refusal} as {@link readFields}. */
-export async function readJson(request: Request): Promise<unknown> {
-  const value = parseJson(await readText(request, [JSON_TYPE], said("request.sendJson")));
+/** Reads a JSON object that is no deeper than anybody needs. @throws {Refusal} as {@link readFields}. */
+export async function readJson(request: Request): Promise<object> {
+  const value = objectOf(parseJson(await readText(request, [JSON_TYPE], said("request.sendJson"))));
   if (!isPlain(value, MAX_DEPTH)) throw badRequest(said("request.tooDeep"));
   return value;
 }
@@ -112,12 +112,14 @@ function parseJson(text: string): unknown {
   }
 }
 
+function objectOf(value: unknown): object {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw badRequest(said("request.notObject"));
+}
+
 function jsonFields(value: unknown): Fields {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw badRequest(said("request.notObject"));
-  }
   const fields: Record<string, string> = Object.create(null);
-  for (const [name, field] of Object.entries(value)) {
+  for (const [name, field] of Object.entries(objectOf(value))) {
     if (field === null) continue;
     if (typeof field !== "string") throw badRequest(said("request.fieldType", { name: printable(name) }));
     fields[name] = field;

@@ -1,6 +1,6 @@
 import { type Elysia, type Static, t } from "elysia";
 import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../api/list.ts";
-import { type ApiHouse, closeApi, isAdministrator, openApi } from "../api/own.ts";
+import { type ApiHouse, closeApi, isAdmin, openApi } from "../api/own.ts";
 import { badRequest, type Failure, NOT_FOUND, NOT_UNDERSTOOD, noContent, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
 import { nameOf, type Principal } from "../identity/principal.ts";
@@ -64,9 +64,8 @@ const OF_ME = t.Object({ id: ID });
 const OF_USER = t.Object({ sub: SUB });
 const OF_THEIRS = t.Object({ sub: SUB, id: ID });
 
-/** Not a key: a leaked one must not make others. */
-const PERSON = { needs: "user", by: ["session", "bearer"] } as const;
-const ADMINISTRATOR = { needs: "administrator", by: ["session", "bearer"] } as const;
+const PERSON = { needs: "user" } as const;
+const ADMINISTRATOR = { needs: "admin" } as const;
 const RECENT = { recent: true } as const;
 
 export type KeyHouse = ApiHouse & Pick<House, "apiKeys">;
@@ -209,7 +208,7 @@ const OVERLAP =
 
 /** @param asAdmin only where an administrator acts on somebody's keys: one's own are changed as anybody's. */
 function callerOf(principal: Principal, asAdmin: boolean): Caller {
-  return { name: nameOf(principal), isAdmin: asAdmin && isAdministrator(principal) };
+  return { name: nameOf(principal), isAdmin: asAdmin && isAdmin(principal) };
 }
 
 /** What every route of both kinds does. */

@@ -223,7 +223,7 @@ test("a bearer of an identity provider is as good as a session, and needs no rec
     message: "admin privileges required",
   });
   for (const kind of ["key", "impersonation"])
-    expect((await ask(kind)("GET", "/me/tokens")).status).toBe(403);
+    expect((await ask(kind)("GET", "/me/tokens")).status).toBe(401);
 });
 
 test("switched off, there is nothing of it, and what begins like a key is the application's", async () => {
