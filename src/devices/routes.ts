@@ -76,7 +76,7 @@ export function deviceRoom(house: House): Room {
       if (all.length === 0) return undefined;
       return {
         heading: said("devices.heading"),
-        content: devicesPart(look, all, devices.markOf(arrival)),
+        content: devicesPart(look, all, devices.markOf(arrival), options.newDeviceMail),
         notice,
       };
     },

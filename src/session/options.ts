@@ -31,7 +31,7 @@ export const SESSION_OPTIONS = {
     parse: choice(...REMEMBER),
     default: "always",
     help:
-      "Whether browsers are kept signed in: `always`, or `ask` by a check box. Where it is left open, a session ends with " +
+      "Whether browsers are kept signed in: `always`, or `ask` by a check box. Where it is left unchecked, a session ends with " +
       "the browser, and after 12 hours at the latest.",
     words: REMEMBER,
   },

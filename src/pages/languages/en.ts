@@ -16,7 +16,7 @@ export const EN = {
   "login.send": "Send me a link",
   "login.keep": "Keep me signed in on this browser",
   "login.keepHow":
-    "Leave it open on a computer that is not yours: you are then signed out when the browser is closed.",
+    "Leave it unchecked on a computer that is not yours: you are then signed out when the browser is closed.",
   "login.tooOld": "It has been too long since you signed in. Do so again to go on.",
 
   "code.title": "Check your mail",
@@ -90,11 +90,11 @@ export const EN = {
   "devices.forgetNamed": "Forget {device}",
   "devices.forgotten": "Forgotten. The next sign-in with it counts as one with a new browser.",
 
-  "notMe.title": "Was it not you?",
-  "notMe.heading": "Was it not you?",
+  "notMe.title": "Was this you?",
+  "notMe.heading": "Was this you?",
   "notMe.how":
     "Somebody signed in as **{email}**. If that was not you, end every sign-in of this address. For an hour after that, nobody can sign in with it.",
-  "notMe.submit": "It was not me: end every sign-in",
+  "notMe.submit": "This was not me: end every sign-in",
   "notMe.leave": "If it was you, close this page. Nothing has been changed.",
   "notMe.doneTitle": "Every sign-in has ended",
   "notMe.done": "Nobody is signed in as **{email}** any more, and for an hour nobody can sign in.",
