@@ -11,6 +11,7 @@ export type Credentials = {
   readonly headers: Readonly<Record<string, string>>;
   /** The public origin of the host that was asked, as configuration has it. */
   readonly origin: string;
+  /** Of whom it came from: an IP address in normal form, or `unix`. */
   readonly client: { readonly ip: string };
 };
 
@@ -22,7 +23,7 @@ export type Authenticator = {
   /**
    * Undefined: nothing of this kind was shown. `refused` is final: a credential that is recognized decides alone. Answers at
    * once when the store does.
-   * @param route undefined for what is Runegate's own.
+   * @param route that it is for; undefined for what is Runegate's own.
    * @throws {StoreUnavailable}
    */
   authenticate(

@@ -55,7 +55,7 @@ export function deviceRoom(house: House): Room {
 
   async function forget(arrival: Arrival): Promise<Response> {
     guardPost(arrival);
-    const found = await sessions.find(sessionCookie.read(arrival), arrival.origin);
+    const found = await sessions.find(sessionCookie.read(arrival), arrival);
     if (found === undefined || arrival.origin !== routes.home.origin) {
       return redirect(303, loginHref(ACCOUNT_PATH));
     }
@@ -76,7 +76,7 @@ export function deviceRoom(house: House): Room {
       if (all.length === 0) return undefined;
       return {
         heading: said("devices.heading"),
-        content: devicesPart(look, all, devices.markOf(arrival)),
+        content: devicesPart(look, all, devices.markOf(arrival), options.newDeviceMail),
         notice,
       };
     },

@@ -193,7 +193,8 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     const wanted = understand(asked);
     if (wanted instanceof Response) return wanted;
     const { headers, cookies, client } = asked;
-    const who = admit.identify(wanted.route, { headers, cookies, client, origin: wanted.site.origin });
+    const shown = { headers, cookies, client, origin: wanted.site.origin };
+    const who = admit.identify(wanted.route, shown);
     return who instanceof Promise
       ? who.then((later) => carryOut(asked, wanted, later))
       : carryOut(asked, wanted, who);

@@ -1,3 +1,4 @@
+import { BINDINGS, binding } from "../access/binding.ts";
 import { type Domain, parseDomain } from "../identity/address.ts";
 import { explained } from "../identity/values.ts";
 import { type Declaration, type OptionsOf, unset } from "../option/option.ts";
@@ -26,12 +27,21 @@ export const SESSION_OPTIONS = {
     default: "3d",
     help: "How long a session lasts without use; a plain number is seconds.",
   },
+  sessionBind: {
+    name: "RUNEGATE_SESSION_BIND",
+    parse: binding,
+    default: "none",
+    help:
+      "Where a session must come from to count: `agent` from the same browser and system, `network` from the same /24 (IPv6: " +
+      "/48), or both. Phones change networks all the time.",
+    words: BINDINGS,
+  },
   remember: {
     name: "RUNEGATE_REMEMBER",
     parse: choice(...REMEMBER),
     default: "always",
     help:
-      "Whether browsers are kept signed in: `always`, or `ask` by a check box. Where it is left open, a session ends with " +
+      "Whether browsers are kept signed in: `always`, or `ask` by a check box. Where it is left unchecked, a session ends with " +
       "the browser, and after 12 hours at the latest.",
     words: REMEMBER,
   },

@@ -16,7 +16,8 @@ export const EN = {
   "login.send": "Send me a link",
   "login.keep": "Keep me signed in on this browser",
   "login.keepHow":
-    "Leave it open on a computer that is not yours: you are then signed out when the browser is closed.",
+    "Leave it unchecked on a computer that is not yours: you are then signed out when the browser is closed.",
+  "login.strayed": "You signed in from another network or with another browser. Do so again to go on.",
   "login.tooOld": "It has been too long since you signed in. Do so again to go on.",
 
   "code.title": "Check your mail",
@@ -90,11 +91,11 @@ export const EN = {
   "devices.forgetNamed": "Forget {device}",
   "devices.forgotten": "Forgotten. The next sign-in with it counts as one with a new browser.",
 
-  "notMe.title": "Was it not you?",
-  "notMe.heading": "Was it not you?",
+  "notMe.title": "Was this you?",
+  "notMe.heading": "Was this you?",
   "notMe.how":
     "Somebody signed in as **{email}**. If that was not you, end every sign-in of this address. For an hour after that, nobody can sign in with it.",
-  "notMe.submit": "It was not me: end every sign-in",
+  "notMe.submit": "This was not me: end every sign-in",
   "notMe.leave": "If it was you, close this page. Nothing has been changed.",
   "notMe.doneTitle": "Every sign-in has ended",
   "notMe.done": "Nobody is signed in as **{email}** any more, and for an hour nobody can sign in.",
@@ -167,6 +168,13 @@ export const EN = {
   "newDevice.closing":
     "If that was you, there is nothing to do. If it was not, open this page, which lets you end every sign-in of this address:",
   "newDevice.button": "This was not me",
+
+  "ended.subject": "A sign-in to {host} was ended",
+  "ended.heading": "A sign-in was ended",
+  "ended.opening":
+    "A sign-in of {email} was used from another network or browser than it was begun with, three times within an hour, last:",
+  "ended.closing":
+    "It was ended. If that was you, sign in again where you are now. If it was not, somebody has got hold of it: tell the person who runs the server.",
 
   "device.both": "{browser} on {system}",
   "device.otherBrowser": "another browser",
