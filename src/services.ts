@@ -2,6 +2,7 @@ import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import type { RoutesFile } from "./access/routes-file.ts";
 import { createClosures } from "./applications/closures.ts";
+import { createLookOf } from "./brand/look.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import { routesOf } from "./config/routes.ts";
@@ -25,7 +26,6 @@ import type { EmailConfig } from "./mail/settings.ts";
 import { createWaitingMails } from "./mail/waiting.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
-import { PLAIN } from "./pages/look.ts";
 import { createKeys } from "./secret/keys.ts";
 import { createTickets } from "./secret/ticket.ts";
 import { createSessionCookie } from "./session/cookie.ts";
@@ -113,7 +113,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   return {
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
     identityKeys,
-    lookOf: () => PLAIN,
+    lookOf: createLookOf(options, routes),
     ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),
     guardPost: createPostGuard(mayPost, audit),
     closures: createClosures(stores, clock, loggers("edge")),

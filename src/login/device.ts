@@ -1,11 +1,20 @@
 import { type Language, said, say } from "../pages/language.ts";
 
-/** A browser's name in words, so that somebody reading a mail can tell whether it was them. Never used to decide. */
-export function describeDevice(language: Language, userAgent: string | null): string {
-  if (userAgent === null || userAgent === "") return say(language, said("device.program"));
-  const known = BROWSERS.find(([pattern]) => pattern.test(userAgent))?.[1];
-  const browser = known ?? say(language, said("device.otherBrowser"));
+/** A browser, so that somebody reading a mail can tell whether it was them. Names, in no language; never used to decide. */
+export type Device = { readonly browser?: string; readonly system?: string };
+
+/** Empty for a program that gives no name. */
+export function recognizeDevice(userAgent: string | null): Device {
+  if (userAgent === null || userAgent === "") return {};
+  const browser = BROWSERS.find(([pattern]) => pattern.test(userAgent))?.[1] ?? "";
   const system = SYSTEMS.find(([pattern]) => pattern.test(userAgent))?.[1];
+  return system === undefined ? { browser } : { browser, system };
+}
+
+export function describeDevice(language: Language, device: Device): string {
+  if (device.browser === undefined) return say(language, said("device.program"));
+  const browser = device.browser === "" ? say(language, said("device.otherBrowser")) : device.browser;
+  const { system } = device;
   return system === undefined ? browser : say(language, said("device.both", { browser, system }));
 }
 
