@@ -3,6 +3,7 @@ import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import type { RoutesFile } from "./access/routes-file.ts";
 import { createClosures } from "./applications/closures.ts";
+import { createLookOf } from "./brand/look.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import { routesOf } from "./config/routes.ts";
@@ -28,7 +29,6 @@ import type { EmailConfig } from "./mail/settings.ts";
 import { createWaitingMails } from "./mail/waiting.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
-import { PLAIN } from "./pages/look.ts";
 import { createKeys } from "./secret/keys.ts";
 import { createTickets } from "./secret/ticket.ts";
 import { createBindings } from "./session/binding.ts";
@@ -62,6 +62,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = createLimiter(options, stores.limits);
+  const lookOf = createLookOf(options, routes);
   const isBound = [options.sessionBind, ...routes.all.map(({ bind }) => bind)].some(isBinding);
   const sessions = createSessions({
     ...options,
@@ -69,7 +70,9 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     bindings: createBindings({
       ...{ isUsed: isBound, limits: stores.limits, audit },
       tellOwner: async (record, from) =>
-        void (await outbox.queue(endedMail(options.baseUrl, record, from, clock))),
+        void (await outbox.queue(
+          endedMail(lookOf({ request: new Request(options.baseUrl) }), record, from, clock),
+        )),
     }),
     leastRest: routes.all.reduce<number | undefined>(
       (least, { idle }) => (idle === undefined || (least !== undefined && least < idle) ? least : idle),
@@ -130,7 +133,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   return {
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
     identityKeys,
-    lookOf: () => PLAIN,
+    lookOf,
     ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),
     guardPost: createPostGuard(mayPost, audit),
     closures: createClosures(stores, clock, loggers("edge")),

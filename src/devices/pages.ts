@@ -6,7 +6,7 @@ import { said } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
 import { documentOf, timeAt } from "../pages/pages.ts";
 import { concat, type Html, template } from "../pages/template.ts";
-import { describeDevice } from "../session/device.ts";
+import { describeDevice, recognizeDevice } from "../session/device.ts";
 import { shortId } from "../session/record.ts";
 import type { Seen } from "../store/records.ts";
 import type { DeviceRecord } from "./record.ts";
@@ -35,7 +35,7 @@ export function devicesPart(
   const rows = all.map(({ id, record }) =>
     device(language, {
       id: shortId(id),
-      device: describeDevice(language, record.userAgent),
+      device: describeDevice(language, recognizeDevice(record.userAgent)),
       seen: timeAt(record.seenAt),
       isThis: record.device === own ? "yes" : undefined,
     }),

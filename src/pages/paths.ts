@@ -1,6 +1,8 @@
 /** The prefix under which Runegate answers itself. The application never sees a request below it. */
 export const OWN_PREFIX = "/_runegate";
 export const LOGIN_PATH = `${OWN_PREFIX}/login`;
+/** A login under way: its state, and the field for its code. */
+export const CODE_PATH = `${OWN_PREFIX}/code`;
 /** The applications that somebody may use. */
 export const START_PATH = `${OWN_PREFIX}/`;
 /** Who one is, and what there is of one: sessions, and what rooms add. */
