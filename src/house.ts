@@ -15,6 +15,7 @@ import type { SignIn } from "./edge/sign-in.ts";
 import type { BindingCookie } from "./hand-off/cookie.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
 import type { IdentityTokens } from "./identity-token/token.ts";
+import type { KeptPostDesk } from "./kept-post/desk.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import type { LoginCookie } from "./login/cookie.ts";
 import type { LoginService } from "./login/service.ts";
@@ -54,6 +55,7 @@ export type House = {
   readonly loginCookie: LoginCookie;
   readonly bindingCookie: BindingCookie;
   readonly signIn: SignIn;
+  readonly keptPosts: KeptPostDesk;
   readonly outbox: Outbox;
   readonly probes: Probes;
   /** The development mailbox to show, if mail goes there. */

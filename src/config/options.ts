@@ -4,6 +4,7 @@ import { DEBUG_OPTIONS } from "../debug/options.ts";
 import { EDGE_OPTIONS } from "../edge/options.ts";
 import { FORWARD_AUTH_OPTIONS } from "../forward-auth/options.ts";
 import { IDENTITY_TOKEN_OPTIONS } from "../identity-token/options.ts";
+import { KEPT_POST_OPTIONS } from "../kept-post/options.ts";
 import { LIMITS_OPTIONS } from "../limits/options.ts";
 import { LOGIN_OPTIONS } from "../login/options.ts";
 import { MAIL_OPTIONS } from "../mail/options.ts";
@@ -27,6 +28,7 @@ export const ROOMS = {
   Secrets: SECRET_OPTIONS,
   "Who may sign in": ACCESS_OPTIONS,
   Login: LOGIN_OPTIONS,
+  "Forms of those who have to sign in": KEPT_POST_OPTIONS,
   Sessions: SESSION_OPTIONS,
   Limits: LIMITS_OPTIONS,
   Mail: MAIL_OPTIONS,

@@ -171,7 +171,8 @@ export function createRedemption(house: House, visits: Visits, underWayPages: Un
   }
 
   function sessionHeaders(redeemed: Redeemed): ExtraHeaders {
-    return sessionCookie.issue(redeemed.cookie).map((line) => ["Set-Cookie", line]);
+    const session: ExtraHeaders = sessionCookie.issue(redeemed.cookie).map((line) => ["Set-Cookie", line]);
+    return [...session, ...house.keptPosts.remember(redeemed.email)];
   }
 
   function signedIn(status: 302 | 303, arrival: Arrival, redeemed: Redeemed): Response {

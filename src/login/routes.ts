@@ -15,9 +15,9 @@ import type { Target } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
-import { said } from "../pages/language.ts";
+import { type Said, said } from "../pages/language.ts";
 import { loginPage, startPage } from "../pages/pages.ts";
-import { AGAIN, LOGIN_PATH } from "../pages/paths.ts";
+import { AGAIN, type Kept, keptIn, LOGIN_PATH } from "../pages/paths.ts";
 import { loginApi } from "./api.ts";
 import { LOGIN_REFUSED } from "./audit.ts";
 import { onwardFrom, partsOf } from "./next.ts";
@@ -50,13 +50,14 @@ export function loginRoom(house: House): Room {
     const found = await findSession(arrival);
     const again =
       found !== undefined && (query.get(AGAIN) === "1" || visits.isTooOldFor(next, arrival, found));
-    if (found !== undefined && !again) return redirect(302, onwardFrom(arrival.origin, next));
+    if (found !== undefined && !again) return redirect(302, visits.onward(arrival, next));
     if (visits.isHome(arrival)) {
       const underWay = await underWayPages.find(arrival);
       const goesOn = underWay?.state === "waiting" || underWay?.state === "used_up";
       const shown = {
         next: wanted === null ? "" : next,
         notice: again ? said("login.tooOld") : undefined,
+        kept: keptNotice(keptIn(query), options.magicLinkExpiry),
         underWay: goesOn ? masked(underWay.request.email) : undefined,
       };
       return page(loginPage(arrival.lookOf(arrival, next), shown));
@@ -134,6 +135,13 @@ export function loginRoom(house: House): Room {
 function holdsLoginToken({ search }: Target): boolean {
   const token = new URLSearchParams(search).get("token");
   return token !== null && isLoginToken(token);
+}
+
+/** What the login page says to whoever was about to send something. @param lifetime of what is kept, in milliseconds. */
+function keptNotice(kept: Kept | undefined, lifetime: number): Said | undefined {
+  if (kept === undefined) return undefined;
+  if (kept !== "yes") return said(kept === "large" ? "login.keptLarge" : "login.keptFull");
+  return said("login.kept", { lifetime: { amount: Math.round(lifetime / 60_000), unit: "minute" } });
 }
 
 /** `a…@example.org`: whose it is, for whoever knows. */

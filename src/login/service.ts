@@ -111,7 +111,12 @@ export type Redeemer = {
   readonly origin: string;
 };
 
-export type Redeemed = { readonly outcome: "signed_in"; readonly cookie: string; readonly next: string };
+export type Redeemed = {
+  readonly outcome: "signed_in";
+  readonly email: Address;
+  readonly cookie: string;
+  readonly next: string;
+};
 
 /** Why a link does not sign in, as visitors are told. With its ticket, where it is ours. */
 export type LinkRefused =
@@ -353,7 +358,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     // Whoever has the mailbox may ask again for their next device. That it cannot be given back costs nobody the login.
     await (async () => limiter.release(limiter.mailKey(email)))().catch(() => {});
     audit(REDEEMED, { subject: email, client: client.ip, by: how, session: record.id });
-    return { outcome: "signed_in", cookie, next };
+    return { outcome: "signed_in", email, cookie, next };
   }
 
   /** Where it leads in this browser; empty where nobody knows. */
