@@ -26,6 +26,7 @@ import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
 import { createInline } from "./inline/inline.ts";
+import { keptPostRoom } from "./kept-post/routes.ts";
 import { limitRoom } from "./limits/routes.ts";
 import { logoutRoom } from "./login/logout.ts";
 import { loginRoom } from "./login/routes.ts";
@@ -50,6 +51,7 @@ function roomsOf(house: House): readonly Room[] {
     loginRoom(house),
     logoutRoom(house),
     handOffRoom(house),
+    keptPostRoom(house),
     healthRoom(house),
     identityTokenRoom(house),
     limitRoom(house),
@@ -138,6 +140,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
         ...options,
         ...requests,
         signIn: house.signIn,
+        keptPosts: house.keptPosts,
         admit,
         applications,
         closedBecause: house.closures.textOf,

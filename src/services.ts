@@ -16,6 +16,7 @@ import { createBindingCookie } from "./hand-off/cookie.ts";
 import type { House } from "./house.ts";
 import { createIdentityKeys } from "./identity-token/keys.ts";
 import { createIdentityTokens } from "./identity-token/token.ts";
+import { createKeptPostDesk } from "./kept-post/desk.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { createLoginCookie } from "./login/cookie.ts";
 import { createLoginService } from "./login/service.ts";
@@ -128,6 +129,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     random,
     pause: settings.pause ?? systemPause,
   });
+  const signIn = createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random });
   // `*` lets any page open WebSockets, never post to Runegate's own paths.
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
   return {
@@ -144,7 +146,8 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     bindingCookie,
     devices,
     deviceCookie,
-    signIn: createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random }),
+    signIn,
+    keptPosts: createKeptPostDesk({ options, store: stores, keys, signIn, clock, random }),
     outbox,
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,

@@ -5,6 +5,7 @@ import { DEVICE_OPTIONS } from "../devices/options.ts";
 import { EDGE_OPTIONS } from "../edge/options.ts";
 import { FORWARD_AUTH_OPTIONS } from "../forward-auth/options.ts";
 import { IDENTITY_TOKEN_OPTIONS } from "../identity-token/options.ts";
+import { KEPT_POST_OPTIONS } from "../kept-post/options.ts";
 import { LIMITS_OPTIONS } from "../limits/options.ts";
 import { LOGIN_OPTIONS } from "../login/options.ts";
 import { MAIL_OPTIONS } from "../mail/options.ts";
@@ -28,6 +29,7 @@ export const ROOMS = {
   Secrets: SECRET_OPTIONS,
   "Who may sign in": ACCESS_OPTIONS,
   Login: LOGIN_OPTIONS,
+  "Forms of those who have to sign in": KEPT_POST_OPTIONS,
   Sessions: SESSION_OPTIONS,
   Devices: DEVICE_OPTIONS,
   Limits: LIMITS_OPTIONS,

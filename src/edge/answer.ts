@@ -78,10 +78,12 @@ export const NOT_FOUND: Failure = {
   error: "not_found",
   title: said("notFound.title"),
   message: said("notFound.message"),
-  action: { href: `${OWN_PREFIX}/`, label: said("error.start") },
+  action: { href: START_PATH, label: said("error.start") },
 };
 
-/** For {@link Failure.action}. */
+/** For {@link Failure.action}, as is the next. */
+export const START = { href: START_PATH, label: said("error.start") };
+
 export const SIGN_IN = { href: LOGIN_PATH, label: said("error.signIn") };
 
 /** What somebody who is not signed in is told, with the way to sign in. */

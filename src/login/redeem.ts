@@ -12,6 +12,7 @@ import type { Arrival } from "../edge/arrival.ts";
 import { readFields } from "../edge/body.ts";
 import { isDeliberate, isNavigation } from "../edge/navigation.ts";
 import type { House } from "../house.ts";
+import type { Address } from "../identity/address.ts";
 import { limitRefusal } from "../limits/answer.ts";
 import { said } from "../pages/language.ts";
 import { confirmPage, goOnPage, linkPage } from "../pages/pages.ts";
@@ -188,7 +189,8 @@ export function createRedemption(house: House, visits: Visits, underWayPages: Un
       ...sessionCookie.issue(cookie, record.brief),
       ...(await house.devices.signedIn(arrival, record)),
     ];
-    return lines.map((line) => ["Set-Cookie", line]);
+    const session: ExtraHeaders = lines.map((line) => ["Set-Cookie", line]);
+    return [...session, ...house.keptPosts.remember(record.email as Address)];
   }
 
   async function signedIn(status: 302 | 303, arrival: Arrival, redeemed: Redeemed): Promise<Response> {

@@ -15,9 +15,9 @@ import type { Target } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
-import { said } from "../pages/language.ts";
+import { type Said, said } from "../pages/language.ts";
 import { loginPage } from "../pages/pages.ts";
-import { AGAIN, LOGIN_PATH } from "../pages/paths.ts";
+import { AGAIN, type Kept, keptIn, LOGIN_PATH } from "../pages/paths.ts";
 import { loginApi } from "./api.ts";
 import { LOGIN_REFUSED } from "./audit.ts";
 import { onwardFrom, partsOf } from "./next.ts";
@@ -31,7 +31,7 @@ import { askerOf, createVisits } from "./visit.ts";
 const ASKED = "If this address may sign in, a mail with a link is on its way.";
 
 export function loginRoom(house: House): Room {
-  const { login: service, loginCookie, audit } = house;
+  const { options, login: service, loginCookie, audit } = house;
   const visits = createVisits(house);
   const underWayPages = createUnderWay(house, visits);
   const redemption = createRedemption(house, visits, underWayPages);
@@ -50,7 +50,7 @@ export function loginRoom(house: House): Room {
     const asked = query.get(AGAIN) === "1" ? said("login.tooOld") : undefined;
     const notice = found && (asked ?? (await visits.problemWith(found, next, arrival)));
     const again = notice !== undefined;
-    if (found !== undefined && !again) return redirect(302, onwardFrom(arrival.origin, next));
+    if (found !== undefined && !again) return redirect(302, visits.onward(arrival, next));
     if (visits.isHome(arrival)) {
       const underWay = await underWayPages.find(arrival);
       const goesOn = underWay?.state === "waiting" || underWay?.state === "used_up";
@@ -59,6 +59,7 @@ export function loginRoom(house: House): Room {
         email: await house.devices.lastAddress(arrival),
         notice,
         keep: visits.keepOf(),
+        kept: keptNotice(keptIn(query), options.magicLinkExpiry),
         underWay: goesOn ? masked(underWay.request.email) : undefined,
       };
       return page(loginPage(arrival.lookOf(arrival, next), shown));
@@ -127,6 +128,13 @@ export function loginRoom(house: House): Room {
 function holdsLoginToken({ search }: Target): boolean {
   const token = new URLSearchParams(search).get("token");
   return token !== null && isLoginToken(token);
+}
+
+/** What the login page says to whoever was about to send something. @param lifetime of what is kept, in milliseconds. */
+function keptNotice(kept: Kept | undefined, lifetime: number): Said | undefined {
+  if (kept === undefined) return undefined;
+  if (kept !== "yes") return said(kept === "large" ? "login.keptLarge" : "login.keptFull");
+  return said("login.kept", { lifetime: { amount: Math.round(lifetime / 60_000), unit: "minute" } });
 }
 
 /** `a…@example.org`: whose it is, for whoever knows. */

@@ -17,14 +17,18 @@ export function createVisits({
   routes,
   sessions,
   sessionCookie,
+  keptPosts,
   clock,
-}: Pick<House, "options" | "routes" | "sessions" | "sessionCookie" | "clock">) {
+}: Pick<House, "options" | "routes" | "sessions" | "sessionCookie" | "keptPosts" | "clock">) {
   const landingOf = ({ origin }: Arrival) => landingAt(routes, origin, options.landingPath);
   const isHome = ({ origin }: Arrival) => origin === routes.home.origin;
 
   /** A path here, or a URL on another host. */
   const nextOf = (arrival: Arrival, input: string | undefined | null) =>
     safeDestination(input, arrival.origin, landingOf(arrival), arrival.isOwn, routes.siteAt);
+
+  const destination = (arrival: Arrival, next: string | undefined | null) =>
+    onwardFrom(arrival.origin, nextOf(arrival, next));
 
   return {
     isHome,
@@ -33,7 +37,11 @@ export function createVisits({
     findSession: async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival),
 
     /** Where to send the browser of somebody who is signed in here. */
-    onward: (arrival: Arrival, next: string | undefined) => onwardFrom(arrival.origin, nextOf(arrival, next)),
+    destination,
+
+    /** The same for whoever has just signed in, by way of what they were about to send. */
+    onward: (arrival: Arrival, next: string | undefined) =>
+      keptPosts.onward(arrival, destination(arrival, next)),
 
     /** What to show of being kept signed in, as it was answered, if that is asked here. */
     keepOf: (answered = false) => (options.remember === "ask" ? answered : undefined),

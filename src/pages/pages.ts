@@ -3,6 +3,7 @@ import confirmSource from "../../static/confirm.html" with { type: "text" };
 import errorSource from "../../static/error.html" with { type: "text" };
 import goOnSource from "../../static/go-on.html" with { type: "text" };
 import keepSource from "../../static/keep.html" with { type: "text" };
+import keptSource from "../../static/kept.html" with { type: "text" };
 import layoutSource from "../../static/layout.html" with { type: "text" };
 import linkSource from "../../static/link.html" with { type: "text" };
 import loggedOutSource from "../../static/logged-out.html" with { type: "text" };
@@ -26,7 +27,7 @@ const layout = template(layoutSource, [
   ...(["title", "content", "wide", "style", "script", "logo", "icon", "tag", "direction"] as const),
   ...(["app", "host", "sign", "signingIn", "contact", "styles"] as const),
 ]);
-const login = template(loginSource, ["next", "email", "error", "notice", "underWay", "keep"]);
+const login = template(loginSource, ["next", "email", "error", "notice", "kept", "underWay", "keep"]);
 const keepTemplate = template(keepSource, ["checked"]);
 const code = template(codeSource, [
   ...([
@@ -69,6 +70,8 @@ const confirm = template(confirmSource, [
   ...(["email", "token", "isoTime", "utcTime", "from", "again", "who", "error", "keep"] as const),
 ]);
 const goOn = template(goOnSource, ["href", "host"]);
+const kept = template(keptSource, ["target", "fields", "id", "next"]);
+const field = plain("<li>{{name}}</li>\n", ["name"]);
 const logout = template(logoutSource, ["email"]);
 const loggedOut = template(loggedOutSource, []);
 const failure = template(errorSource, [
@@ -94,14 +97,16 @@ export function loginPage(
     email?: string | undefined;
     error?: Text | undefined;
     notice?: Text | undefined;
+    kept?: Text | undefined;
     underWay?: string | undefined;
     keep?: boolean | undefined;
   },
 ): string {
   const { language } = look;
   const [error, notice] = [say(language, shown.error ?? ""), say(language, shown.notice ?? "")];
+  const kept = say(language, shown.kept ?? "");
   const content = login(language, {
-    ...{ email: "", underWay: "", ...shown, error, notice },
+    ...{ email: "", underWay: "", ...shown, error, notice, kept },
     keep: keepBox(look, shown.keep),
   });
   return documentOf(look, said("login.title"), content, { signingIn: true });
@@ -262,6 +267,25 @@ export function confirmPage(
     keep: keepBox(look, shown.keep),
   });
   return documentOf(look, said("confirm.title"), content, { signingIn: true });
+}
+
+/**
+ * What somebody was about to send, and the two things to do with it.
+ * @param shown.post undefined where it was somebody else's.
+ */
+export function keptPage(
+  look: Look,
+  shown: {
+    readonly post:
+      | { readonly id: string; readonly target: string; readonly fields: readonly string[] }
+      | undefined;
+    readonly next: string;
+  },
+): string {
+  const { post, next } = shown;
+  const fields = concat((post?.fields ?? []).map((name) => field({ name })));
+  const content = kept(look.language, { target: post?.target, id: post?.id, fields, next });
+  return documentOf(look, said("kept.title"), content);
 }
 
 /** The button that signs out; without `email`, word that nobody is signed in. */

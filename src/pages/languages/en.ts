@@ -24,6 +24,22 @@ export const EN = {
   "login.continue": "Continue with the code sent to {underWay}",
   "login.tooOld": "It has been too long since you signed in. Do so again to go on.",
 
+  "login.kept": "What you wrote is kept for {lifetime}. You can send it once you have signed in.",
+  "login.keptLarge":
+    "What you wrote is too large to be kept. Go back to it in your browser, and send it once you have signed in.",
+  "login.keptFull":
+    "What you wrote could not be kept. Go back to it in your browser, and send it once you have signed in.",
+
+  "kept.title": "Send what you wrote?",
+  "kept.heading": "What you wrote",
+  "kept.what": "You were about to send this to **{target}** when your session had ended:",
+  "kept.send": "Send it now",
+  "kept.drop": "Do not send",
+  "kept.dropped":
+    "It was written by somebody who was signed in with another address, so it has been dropped and is not sent.",
+  "kept.goneTitle": "Nothing to send",
+  "kept.gone": "This was sent already, or it is no longer kept.",
+
   "code.title": "Check your mail",
   "code.heading": "Check your mail",
   "code.sent": "If **{email}** may sign in, we sent a link there. Open it in this browser. It works once.",
