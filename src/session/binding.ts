@@ -49,10 +49,11 @@ export function createBindings(settings: {
 
   /** Without blanks, so that seals are read in one way only. */
   function summaryOf(ip: string, userAgent: string): string {
-    const key = `${ip} ${userAgent}`;
+    const name = userAgent.slice(0, MAX_USER_AGENT);
+    const key = `${ip} ${name}`;
     const known = summaries.get(key);
     if (known !== undefined) return known;
-    const { browser = "", system = "" } = recognizeDevice(userAgent.slice(0, MAX_USER_AGENT));
+    const { browser = "", system = "" } = recognizeDevice(name);
     const summary = `${networkOfClient(ip)}@${browser}/${system}`;
     if (summaries.size >= MOST_SUMMARIES) summaries.clear();
     summaries.set(key, summary);
