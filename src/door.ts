@@ -9,6 +9,7 @@ import {
   announcedLength,
   type Failure,
   failure,
+  isQuiet,
   NOT_FOUND,
   NOT_UNDERSTOOD,
   whenBroken,
@@ -85,6 +86,7 @@ export function createDoor(settings: DoorSettings): Door {
     user: string | undefined,
     route: Route | undefined,
     end?: Ended,
+    quiet?: boolean,
   ): void {
     settings.requestLog({
       id: arrival.id,
@@ -97,12 +99,13 @@ export function createDoor(settings: DoorSettings): Door {
       user,
       route: route && loggedName(route),
       aborted: end !== undefined && ("left" in end || "broken" in end) ? true : undefined,
+      quiet,
     });
   }
 
   function logAnswer(arrival: Arrival, response: Response, user: string | undefined, route?: Route): void {
     const bytes = arrival.method === "HEAD" ? 0 : announcedLength(response);
-    logRequest(arrival, response.status, user, route, { bytes });
+    logRequest(arrival, response.status, user, route, { bytes }, isQuiet(response));
   }
 
   async function toRooms(arrival: Arrival): Promise<Response> {

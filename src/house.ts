@@ -19,6 +19,7 @@ import type { SignIn } from "./edge/sign-in.ts";
 import type { BindingCookie } from "./hand-off/cookie.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
 import type { IdentityTokens } from "./identity-token/token.ts";
+import type { KeptPostDesk } from "./kept-post/desk.ts";
 import type { KeyProof } from "./keys/authenticator.ts";
 import type { ApiKeys } from "./keys/service.ts";
 import type { Limiter } from "./limits/limiter.ts";
@@ -67,6 +68,7 @@ export type House = {
   readonly devices: Devices;
   readonly deviceCookie: DeviceCookie;
   readonly signIn: SignIn;
+  readonly keptPosts: KeptPostDesk;
   readonly outbox: Outbox;
   readonly probes: Probes;
   /** The development mailbox to show, if mail goes there. */

@@ -29,6 +29,7 @@ import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
 import { createInline } from "./inline/inline.ts";
+import { keptPostRoom } from "./kept-post/routes.ts";
 import { keyRoom } from "./keys/routes.ts";
 import { limitRoom } from "./limits/routes.ts";
 import { logoutRoom } from "./login/logout.ts";
@@ -57,6 +58,7 @@ function roomsOf(house: House): readonly Room[] {
     loginRoom(house),
     logoutRoom(house),
     handOffRoom(house),
+    keptPostRoom(house),
     healthRoom(house),
     identityTokenRoom(house),
     limitRoom(house),
@@ -150,6 +152,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
         ...options,
         ...requests,
         signIn: house.signIn,
+        keptPosts: house.keptPosts,
         admit,
         applications,
         closedBecause: house.closures.textOf,

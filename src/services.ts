@@ -4,6 +4,7 @@ import { createRoutes } from "./access/routes.ts";
 import type { RoutesFile } from "./access/routes-file.ts";
 import { createClosures } from "./applications/closures.ts";
 import type { Fetch } from "./bearer/provider-keys.ts";
+import { createLookOf } from "./brand/look.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import { routesOf } from "./config/routes.ts";
@@ -16,6 +17,7 @@ import { createBindingCookie } from "./hand-off/cookie.ts";
 import type { House } from "./house.ts";
 import { createIdentityKeys } from "./identity-token/keys.ts";
 import { createIdentityTokens } from "./identity-token/token.ts";
+import { createKeptPostDesk } from "./kept-post/desk.ts";
 import { createKeyProof } from "./keys/authenticator.ts";
 import { isOwnCredential } from "./keys/presented.ts";
 import { createApiKeys } from "./keys/service.ts";
@@ -32,7 +34,6 @@ import type { EmailConfig } from "./mail/settings.ts";
 import { createWaitingMails } from "./mail/waiting.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
-import { PLAIN } from "./pages/look.ts";
 import { createKeys } from "./secret/keys.ts";
 import { createTickets } from "./secret/ticket.ts";
 import { createBindings } from "./session/binding.ts";
@@ -69,6 +70,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = createLimiter(options, stores.limits);
+  const lookOf = createLookOf(options, routes);
   const isBound = [options.sessionBind, ...routes.all.map(({ bind }) => bind)].some(isBinding);
   const sessions = createSessions({
     ...options,
@@ -76,7 +78,9 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     bindings: createBindings({
       ...{ isUsed: isBound, limits: stores.limits, audit },
       tellOwner: async (record, from) =>
-        void (await outbox.queue(endedMail(options.baseUrl, record, from, clock))),
+        void (await outbox.queue(
+          endedMail(lookOf({ request: new Request(options.baseUrl) }), record, from, clock),
+        )),
     }),
     leastRest: routes.all.reduce<number | undefined>(
       (least, { idle }) => (idle === undefined || (least !== undefined && least < idle) ? least : idle),
@@ -136,6 +140,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     random,
     pause: settings.pause ?? systemPause,
   });
+  const signIn = createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random });
   // `*` lets any page open WebSockets, never post to Runegate's own paths.
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
   return {
@@ -145,7 +150,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     keyProof: createKeyProof(apiKeys, limiter, audit),
     isOwnCredential: (authorization) => options.apiKeys && isOwnCredential(authorization),
     identityKeys,
-    lookOf: () => PLAIN,
+    lookOf,
     ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),
     guardPost: createPostGuard(mayPost, audit),
     closures: createClosures(stores, clock, loggers("edge")),
@@ -156,7 +161,8 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     bindingCookie,
     devices,
     deviceCookie,
-    signIn: createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random }),
+    signIn,
+    keptPosts: createKeptPostDesk({ options, store: stores, keys, signIn, clock, random }),
     outbox,
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,

@@ -21,7 +21,7 @@ export function apiRoom(house: ApiHouse): Room {
     if (!isPrincipal(who)) return redirect(302, LOGIN_PATH);
     const look = arrival.lookOf(arrival);
     const content = plain(pageSource, [])({});
-    return page(documentOf(look, said("api.title"), content, "wide"));
+    return page(documentOf(look, said("api.title"), content, { wide: true }));
   }
 
   return {

@@ -7,6 +7,7 @@ import { DEVICE_OPTIONS } from "../devices/options.ts";
 import { EDGE_OPTIONS } from "../edge/options.ts";
 import { FORWARD_AUTH_OPTIONS } from "../forward-auth/options.ts";
 import { IDENTITY_TOKEN_OPTIONS } from "../identity-token/options.ts";
+import { KEPT_POST_OPTIONS } from "../kept-post/options.ts";
 import { KEY_OPTIONS } from "../keys/options.ts";
 import { LIMITS_OPTIONS } from "../limits/options.ts";
 import { LOGIN_OPTIONS } from "../login/options.ts";
@@ -31,6 +32,7 @@ export const ROOMS = {
   Secrets: SECRET_OPTIONS,
   "Who may sign in": ACCESS_OPTIONS,
   Login: LOGIN_OPTIONS,
+  "Forms of those who have to sign in": KEPT_POST_OPTIONS,
   Sessions: SESSION_OPTIONS,
   Devices: DEVICE_OPTIONS,
   "API keys": KEY_OPTIONS,

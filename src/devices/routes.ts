@@ -29,7 +29,7 @@ export function deviceRoom(house: House): Room {
     } catch (error) {
       throw error instanceof TicketError ? new Refusal(NOT_GOOD) : error;
     }
-    if (await spent.has(ticket.jti)) throw new Refusal(USED);
+    if ((await spent.useOf(ticket.jti)) !== undefined) throw new Refusal(USED);
     return ticket;
   }
 

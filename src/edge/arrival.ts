@@ -27,5 +27,11 @@ export type Arrival = {
   readonly startedAt: number;
 };
 
-/** How a page is to look to whoever sent a request, as far as that was understood. */
-export type LookOf = (asked: Pick<Arrival, "request"> & Partial<Pick<Arrival, "origin" | "target">>) => Look;
+/**
+ * How a page is to look to whoever sent a request, as far as that was understood.
+ * @param next where they are going, if that is somewhere else: a path on the host that was asked, or an absolute URL.
+ */
+export type LookOf = (
+  asked: Pick<Arrival, "request"> & Partial<Pick<Arrival, "origin" | "target">>,
+  next?: string,
+) => Look;

@@ -12,6 +12,7 @@ import { mayOpenWebSocket } from "../edge/origin.ts";
 import type { SignIn } from "../edge/sign-in.ts";
 import { withoutPrefix } from "../edge/target.ts";
 import { type Identified, isPrincipal, nameOf, type Principal } from "../identity/principal.ts";
+import type { KeptPostDesk } from "../kept-post/desk.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Application } from "../proxy/application.ts";
@@ -23,6 +24,7 @@ import { type Awaitable, StoreUnavailable } from "../store/records.ts";
 
 export type InlineSettings = {
   readonly signIn: SignIn;
+  readonly keptPosts: Pick<KeptPostDesk, "challenge" | "substitute">;
   readonly landingPath: string;
   readonly admit: Admit;
   /** Without those that another proxy passes on. */
@@ -102,11 +104,29 @@ export function createInline(settings: InlineSettings): Inline {
       }
       const inner = route.stripPath ? withoutPrefix(path, route.path) : path;
       if (upgrade) return upgradeTo(arrival, application, principal, inner, server);
-      return application.forward(arrival, principal, inner, {
-        finished: (status, end) => ended(arrival, status, userOf(principal), route, end),
-        rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
-        ended: (reason) => whenEnded(arrival, reason, false),
+      const forward = (what: Arrival) =>
+        application.forward(what, principal, inner, {
+          finished: (status, end) => ended(arrival, status, userOf(principal), route, end),
+          rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
+          ended: (reason) => whenEnded(arrival, reason, false),
+        });
+      const substituted = settings.keptPosts.substitute(arrival, principal);
+      if (substituted === undefined) return forward(arrival);
+      return substituted.then((what) => {
+        if (!(what instanceof Response)) return forward(what);
+        answered(arrival, what, userOf(principal), route);
+        return what;
       });
+    }
+    const user = isPrincipal(who) ? who : undefined;
+    if (verdict.verdict === "challenge" && !verdict.refused) {
+      const kept = settings.keptPosts.challenge(arrival, user, verdict.again);
+      if (kept !== undefined) {
+        return kept.then((sent) => {
+          answered(arrival, sent, userOf(user), route);
+          return sent;
+        });
+      }
     }
     let response: Response;
     if (verdict.verdict === "refuse") {
@@ -116,7 +136,7 @@ export function createInline(settings: InlineSettings): Inline {
       const kind = verdict.refused ? "other" : requestKindOf(arrival, upgrade);
       response = challenge(arrival, kind, verdict.again);
     }
-    answered(arrival, response, isPrincipal(who) ? nameOf(who) : undefined, route);
+    answered(arrival, response, userOf(user), route);
     return response;
   }
 

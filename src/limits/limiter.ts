@@ -12,12 +12,7 @@ export type Limiter = {
   mail(email: Address): Awaitable<LimitOutcome>;
   redemption(client: Client): Awaitable<LimitOutcome>;
   /**
-   * Tries at the code of one ticket. Not a rate that can be turned off: it is what makes a short code safe.
-   * @param lifetimeMs the whole lifetime of the ticket, the same at every try, so that no try is forgotten before its end.
-   */
-  code(jti: string, lifetimeMs: number): Awaitable<LimitOutcome>;
-  /**
-   * Of one session, to further hosts. Not a rate that can be turned off either: each takes room in the store for a day, and whoever
+   * Of one session, to further hosts. Not a rate that can be turned off: each takes room in the store for a day, and whoever
    * is signed in must not fill it.
    */
   handOff(session: string): Awaitable<LimitOutcome>;
@@ -32,7 +27,6 @@ export type Limiter = {
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-const CODE_TRIES = 5;
 /** A session needs one for each host; nobody has so many. */
 const HAND_OFFS = 100;
 const FAILED_KEYS = 20;
@@ -67,10 +61,6 @@ export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
     loginRequest: (client) => perClient("login", client, loginRule),
     mail: (email) => (isOff(mailRule) ? ALLOWED : store.hit(mailKey(email), mailRule)),
     redemption: (client) => perClient("token", client, tokenRule),
-    // Longer than a ticket lives, because the wall clock may be set back while the limit's clock goes on; not much longer,
-    // because each of them takes room in the store.
-    code: (jti, lifetimeMs) =>
-      store.hit(`code:${jti}`, { limit: CODE_TRIES, windowMs: lifetimeMs + HOUR_MS }),
     handOff: (session) => store.hit(`handoff:${session}`, { limit: HAND_OFFS, windowMs: HOUR_MS }),
     failedKey: (client) => perClient("key", client, { limit: FAILED_KEYS, windowMs: MINUTE_MS }),
     // Its owner's limit, whatever limits visitors.

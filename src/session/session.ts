@@ -279,9 +279,8 @@ export function createSessions(settings: SessionSettings): Sessions {
 
     async alive(id, used) {
       const one = await look(id);
-      if (one === undefined) return undefined;
-      if (used) noteUse(one.kept, one.record, one.now);
-      return principalOf(one.record, one.now);
+      if (one !== undefined && used) noteUse(one.kept, one.record, one.now);
+      return one && principalOf(one.record, one.now);
     },
 
     onEnded: (listener) => records.onTaken(listener),
