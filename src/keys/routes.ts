@@ -5,7 +5,7 @@ import { OWN_PREFIX } from "../pages/paths.ts";
 import { keyApi } from "./api.ts";
 import { keyAuthenticator } from "./authenticator.ts";
 import { keyCheck } from "./check.ts";
-import { CHECK_PATH, CONFIG_PATH, ownPathOf } from "./root-paths.ts";
+import { CHECK_PATH, CONFIG_PATH, LIVE_PATH, ownPathOf } from "./root-paths.ts";
 import { createUpkeep } from "./upkeep.ts";
 
 /** API keys, by which programs come to applications. */
@@ -25,7 +25,9 @@ export function keyRoom(house: House): Room {
   return {
     ...ownRoutes("keys", [
       { path: CHECK_PATH, handlers: { GET: keyCheck(house) } },
-      { path: CONFIG_PATH, handlers: { GET: () => json(frontendConfig(options.baseUrl)) } },
+      // Runegate's own says it in other words.
+      { chosen: LIVE_PATH, handlers: { GET: () => json({ status: "ok" }) } },
+      { path: CONFIG_PATH, handlers: { GET: () => json(frontendConfig(options)) } },
     ]),
     ...room,
     ownPathOf,
@@ -34,10 +36,10 @@ export function keyRoom(house: House): Room {
   };
 }
 
-/** What its page reads. People sign in here, and not by way of an identity provider. */
-function frontendConfig(baseUrl: string) {
+/** What its page reads. */
+function frontendConfig({ baseUrl, oidcIssuer }: Pick<House["options"], "baseUrl" | "oidcIssuer">) {
   return {
     ...{ app_name: "Runegate", api_base_url: baseUrl, api_docs_path: "/docs", docs_html: null },
-    ...{ oidc_authority: null, oidc_client_id: null, oidc_redirect_uri: null },
+    ...{ oidc_authority: oidcIssuer ?? null, oidc_client_id: null, oidc_redirect_uri: null },
   };
 }
