@@ -51,6 +51,7 @@ admins = ["root@example.org"]
 [[routes]]
 name = "lab"
 target = "http://127.0.0.1:9"
+api_keys = true
 `;
 
 const program = install();
@@ -61,7 +62,7 @@ describe.skipIf(program === undefined)("whatever Schemathesis sends", () => {
 
   beforeAll(async () => {
     provider = await startProvider();
-    gateway = await startGateway({ env: provider.env, routes: ROUTES });
+    gateway = await startGateway({ env: { ...provider.env, RUNEGATE_API_KEYS: "true" }, routes: ROUTES });
   });
   afterAll(async () => {
     await gateway.stop();
