@@ -56,7 +56,7 @@ export function openApi(name: string, { guardPost, clock }: ApiHouse) {
     if (rule.by !== undefined && ![rule.by].flat().includes(kind)) throw notAllowed();
     if (rule.needs === "administrator" && !isAdministrator(who)) throw notAllowed(ADMINISTRATORS_ONLY);
     if (rule.needs === "admin") throw notAllowed();
-    if (rule.recent && kind === "session" && clock.now() - who.provenAt >= RECENT_MS)
+    if (rule.recent && kind === "session" && !isRecent(who, clock.now()))
       throw new Refusal(signInAgain(arrival.origin));
     return who;
   }
@@ -119,6 +119,11 @@ export function isAdmin({ proof }: Principal): boolean {
 
 export function isAdministrator(who: Principal): boolean {
   return isAdmin(who) || who.groups.has(ADMINS);
+}
+
+/** Whether they signed in so lately that nobody else is likely to sit there. @param now wall clock, in milliseconds. */
+export function isRecent({ provenAt }: Principal, now: number): boolean {
+  return now - provenAt < RECENT_MS;
 }
 
 /** The words that rusty-valkey-forward-auth says it in. */
