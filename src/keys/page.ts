@@ -31,6 +31,7 @@ const routeTemplate = template(
 export type KeysShown = {
   readonly email: string;
   readonly keys: readonly { readonly key: ApiKey; readonly status: KeyStatus }[];
+  readonly titleOf: (route: string) => string;
   /** Names and titles of the applications that a key may open. */
   readonly routes: readonly { readonly name: string; readonly title: string }[];
   readonly lives: readonly (readonly [value: string, label: string])[];
@@ -42,11 +43,12 @@ export type KeysShown = {
   readonly sent?: Readonly<Record<string, string>>;
 };
 
-export function keysPage({ email, keys, routes, lives, again, error, done, sent = {} }: KeysShown): string {
+export function keysPage(shown: KeysShown): string {
+  const { email, keys, routes, lives, again, error, done, sent = {} } = shown;
   const isChosen = (name: string) => sent.do !== "create" || sent[`route-${name}`] !== undefined;
   const content = keysTemplate({
     ...{ email, error, done, again, action: KEYS_PATH, start: START_PATH },
-    keys: keys.length === 0 ? "" : concat(keys.map(({ key, status }) => article(key, status, again))),
+    keys: keys.length === 0 ? "" : concat(keys.map(({ key, status }) => article(key, status, shown))),
     routes:
       routes.length === 0
         ? ""
@@ -63,14 +65,14 @@ export function keysPage({ email, keys, routes, lives, again, error, done, sent 
   return documentOf("API keys", content, "wide");
 }
 
-function article(key: ApiKey, status: KeyStatus, again: string | undefined): Html {
+function article(key: ApiKey, status: KeyStatus, { again, titleOf }: KeysShown): Html {
   const { id, description, createdAt, usedAt, usedFrom } = key;
   const [made, used, ends] = [moment(createdAt), moment(usedAt ?? undefined), moment(endOf(key))];
   return keyTemplate({
     ...{
       id,
       name: description ?? id,
-      opens: opensOf(key),
+      opens: opensOf(key, titleOf),
       status: STATUSES[status],
       again,
       action: KEYS_PATH,
@@ -89,8 +91,8 @@ const STATUSES: Readonly<Record<KeyStatus, string>> = {
   expired: "over",
 };
 
-function opensOf({ routes, methods, paths, networks, rate }: ApiKey): string {
-  const all = routes.includes("*") ? "all that you may" : routes.join(", ");
+function opensOf({ routes, methods, paths, networks, rate }: ApiKey, titleOf: KeysShown["titleOf"]): string {
+  const all = routes.includes("*") ? "all that you may" : routes.map(titleOf).join(", ");
   const limits = [
     methods === null ? [] : methods.join(", "),
     paths === null ? [] : `below ${paths.join(", ")}`.replace(/^below (?!.*\*)/, "at "),
@@ -101,9 +103,8 @@ function opensOf({ routes, methods, paths, networks, rate }: ApiKey): string {
 }
 
 /** @param curl what to try it with, for a shell. */
-export function madePage({ token, key }: Created, curl: string, now: number): string {
+export function madePage(title: string, { token, key }: Created, curl: string, now: number): string {
   const until = moment(key.previousUntil > now ? key.previousUntil : undefined);
-  const title = key.createdAt === now ? "Your key" : "Its new secret";
   return documentOf(
     title,
     madeTemplate({ title, token, curl, until: until.text, untilIso: until.iso, action: KEYS_PATH }),

@@ -54,6 +54,7 @@ export function keyPages(
       email: caller.name,
       keys: keys.map((key) => ({ key, status: apiKeys.statusOf(key) })).reverse(),
       routes: routesFor(caller.name).map(({ name, title }) => ({ name, title })),
+      titleOf: (route) => routes.all.find(({ name }) => name === route)?.title ?? route,
       lives: lives.map(([value, label]) => [value, label]),
       again: isRecent(principal, clock.now()) ? undefined : loginHref(KEYS_PATH, true),
       ...more,
@@ -78,7 +79,7 @@ export function keyPages(
   async function create(visit: Visit, fields: Fields): Promise<Response> {
     const made = await apiKeys.create(wantedIn(fields, visit.caller.name), visit.caller);
     if ("refused" in made) return show(visit, { error: made.message, sent: fields });
-    return page(madePage(made, commandFor(made.token, made.key), clock.now()));
+    return page(madePage("Your key", made, commandFor(made.token, made.key), clock.now()));
   }
 
   function wantedIn(fields: Fields, owner: string): NewKey {
@@ -98,21 +99,21 @@ export function keyPages(
     const { caller } = visit;
     const made = await apiKeys.rotate(id, milliseconds(overlap, LONGEST_OVERLAP), caller, caller.name);
     if ("refused" in made) return show(visit, { error: inWords(made) });
-    return page(madePage(made, commandFor(made.token, made.key), clock.now()));
+    return page(madePage("Its new secret", made, commandFor(made.token, made.key), clock.now()));
   }
 
   async function change(visit: Visit, id: string, disabled: boolean): Promise<Response> {
     const { caller } = visit;
     const changed = await apiKeys.update(id, { disabled }, caller, caller.name);
     if ("refused" in changed) return show(visit, { error: inWords(changed) });
-    return show(visit, { done: `The key ${nameIn(changed)} is ${disabled ? "disabled" : "enabled"}.` });
+    return show(visit, { done: `The key “${nameIn(changed)}” is ${disabled ? "disabled" : "enabled"}.` });
   }
 
   async function revoke(visit: Visit, id: string): Promise<Response> {
     const { caller } = visit;
     const gone = await apiKeys.revoke(id, caller, caller.name);
     if (gone === undefined) return show(visit, { error: GONE });
-    return show(visit, { done: `The key ${nameIn(gone)} has ended.` });
+    return show(visit, { done: `The key “${nameIn(gone)}” has ended.` });
   }
 
   return {
