@@ -20,6 +20,11 @@ for (const form of document.forms) {
   });
 }
 
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  // Browsers have one on secure pages only.
+  if (button instanceof HTMLButtonElement && "clipboard" in navigator) offerCopy(button);
+}
+
 const code = document.querySelector("input.code");
 if (code instanceof HTMLInputElement) {
   code.addEventListener("input", () => formatCode(code));
@@ -31,6 +36,19 @@ if (waiting instanceof HTMLFormElement) {
   // The server has checked `next`; a second look costs nothing: `//host` and `/\host` lead to other hosts.
   const target = /^\/(?![/\\])/.test(next) ? next : "/";
   waitForSession(target, Date.now() + Number(waitMinutes) * 60_000, before);
+}
+
+/**
+ * Copies what an element of the page says, and says so.
+ * @param {HTMLButtonElement} button
+ */
+function offerCopy(button) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const text = document.getElementById(button.dataset.copy ?? "")?.textContent ?? "";
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  });
 }
 
 /**

@@ -1,12 +1,14 @@
 import { json } from "../edge/answer.ts";
 import { ownRoutes } from "../edge/own.ts";
+import { withoutPrefix } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
-import { OWN_PREFIX } from "../pages/paths.ts";
+import { KEYS_PATH, OWN_PREFIX } from "../pages/paths.ts";
 import { keyApi } from "./api.ts";
 import { keyAuthenticator } from "./authenticator.ts";
 import { keyCheck } from "./check.ts";
 import { CHECK_PATH, CONFIG_PATH, LIVE_PATH, ownPathOf } from "./root-paths.ts";
 import { createUpkeep } from "./upkeep.ts";
+import { keyPages } from "./visit.ts";
 
 /** API keys, by which programs come to applications. */
 export function keyRoom(house: House): Room {
@@ -21,9 +23,11 @@ export function keyRoom(house: House): Room {
     },
     authenticators: [keyAuthenticator(house.keyProof, house.apiKeys)],
   };
-  if (!options.tokenRootPaths) return { name: "keys", ...room };
+  const pages = { path: withoutPrefix(KEYS_PATH, OWN_PREFIX), handlers: keyPages(house) };
+  if (!options.tokenRootPaths) return { ...ownRoutes("keys", [pages]), ...room };
   return {
     ...ownRoutes("keys", [
+      pages,
       { path: CHECK_PATH, handlers: { GET: keyCheck(house) } },
       // Runegate's own says it in other words.
       { chosen: LIVE_PATH, handlers: { GET: () => json({ status: "ok" }) } },

@@ -1,6 +1,6 @@
 import { type Routes, routeFor } from "../access/routes.ts";
 import { cutTarget, placeOf, type Target } from "../edge/target.ts";
-import { loginHref, START_PATH } from "../pages/paths.ts";
+import { KEYS_PATH, loginHref, START_PATH } from "../pages/paths.ts";
 
 /**
  * Where to go after signing in. The only place that decides whether a `next` stays on this host, or on another that configuration
@@ -15,7 +15,7 @@ const NOWHERE = "http://next.invalid";
 
 /**
  * @param isOwn what Runegate, besides the reserved prefix, answers itself to somebody who is signed in: going there after a
- * login makes no sense and could go round in circles.
+ * login makes no sense and could go round in circles. The page of keys is the exception: it asks for a login itself.
  * @returns path and query on this host, or `landing` for anything else.
  */
 export function safeNext(
@@ -39,6 +39,7 @@ export function safeNext(
   // Percent-encoding can make it nine times as long, and it has to fit into a cookie.
   if (next.length > MAX_NEXT) return landing;
   const target = { path: url.pathname, search: url.search };
+  if (target.path === KEYS_PATH) return next;
   return placeOf(target.path) !== "application" || isOwn(target) ? landing : next;
 }
 

@@ -104,8 +104,9 @@ export function loginRoom(house: House): Room {
     if (found === undefined) return showLogin(arrival);
     const applications = applicationsOf(routes, found.principal, options.landingPath);
     const [only, ...others] = applications;
-    if (only !== undefined && others.length === 0) return redirect(302, only.href);
-    return page(startPage({ email: found.record.email, applications }));
+    // With keys there is more to show than the one application.
+    if (only !== undefined && others.length === 0 && !options.apiKeys) return redirect(302, only.href);
+    return page(startPage({ email: found.record.email, applications, keys: options.apiKeys }));
   }
 
   /** What signs in is for the host where people do so: what it gives is good on every host. @throws {Refusal} */

@@ -11,7 +11,7 @@ import mailboxSource from "../../static/mailbox.html" with { type: "text" };
 import sentSource from "../../static/sent.html" with { type: "text" };
 import startSource from "../../static/start.html" with { type: "text" };
 import { assetPath } from "./assets.ts";
-import { loginHref } from "./paths.ts";
+import { KEYS_PATH, loginHref } from "./paths.ts";
 import { concat, type Html, template, toText } from "./template.ts";
 
 /**
@@ -26,7 +26,7 @@ const sent = template(sentSource, [
 ]);
 const confirm = template(confirmSource, ["email", "token", "isoTime", "utcTime", "from", "again"]);
 const goOn = template(goOnSource, ["href", "host"]);
-const start = template(startSource, ["email", "applications"]);
+const start = template(startSource, ["email", "applications", "keys"]);
 const application = template(applicationSource, ["href", "title", "icon", "host"]);
 const logout = template(logoutSource, ["email"]);
 const loggedOut = template(loggedOutSource, []);
@@ -87,9 +87,15 @@ export function goOnPage({ href }: { href: string }): string {
 export type ApplicationTile = { href: string; title: string; icon: string | undefined; host: string };
 
 /** The applications that somebody may use. */
-export function startPage(shown: { email: string; applications: readonly ApplicationTile[] }): string {
+export function startPage(shown: {
+  email: string;
+  applications: readonly ApplicationTile[];
+  /** Whether they may make API keys. */
+  keys: boolean;
+}): string {
   const applications = concat(shown.applications.map(application));
-  return documentOf("Applications", start({ email: shown.email, applications }), "wide");
+  const keys = shown.keys ? KEYS_PATH : "";
+  return documentOf("Applications", start({ email: shown.email, applications, keys }), "wide");
 }
 
 /**

@@ -31,11 +31,13 @@ const PAGES: Record<string, string> = {
   "sent, everything": sentPage({ email: EVIL, expiryMinutes: 1, next: EVIL, error: EVIL }),
   "sent, for whoever is signed in": sentPage({ email: EMAIL, expiryMinutes: 15, next: "/", before: EVIL }),
   start: startPage({
+    keys: false,
     email: EMAIL,
     applications: [{ href: "/", title: "Grafana", icon: "📈", host: "grafana.example.org" }],
   }),
-  "start, nothing to use": startPage({ email: EMAIL, applications: [] }),
+  "start, nothing to use": startPage({ email: EMAIL, applications: [], keys: false }),
   "start, everything": startPage({
+    keys: true,
     email: EVIL,
     applications: [{ href: EVIL, title: EVIL, icon: EVIL, host: EVIL }],
   }),
