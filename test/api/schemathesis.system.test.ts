@@ -55,6 +55,7 @@ api_keys = true
 `;
 
 const program = install();
+afterAll(() => rmSync(folder, { recursive: true }));
 
 describe.skipIf(program === undefined)("whatever Schemathesis sends", () => {
   let provider: TestProvider;
@@ -67,7 +68,6 @@ describe.skipIf(program === undefined)("whatever Schemathesis sends", () => {
   afterAll(async () => {
     await gateway.stop();
     await provider.stop();
-    rmSync(folder, { recursive: true });
   });
 
   type Fuzzing = {
