@@ -32,6 +32,11 @@ for (const form of document.forms) {
 const email = document.querySelector("#email:not([aria-invalid])");
 if (email instanceof HTMLInputElement && email === document.activeElement) email.select();
 
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  // Browsers have one on secure pages only.
+  if (button instanceof HTMLButtonElement && "clipboard" in navigator) offerCopy(button);
+}
+
 const code = document.querySelector("input.code");
 if (code instanceof HTMLInputElement) {
   code.addEventListener("input", () => {
@@ -48,6 +53,19 @@ if (login instanceof HTMLElement) {
 
 for (const button of document.querySelectorAll("button[data-wait]")) {
   if (button instanceof HTMLButtonElement) holdBack(button, inSeconds(button.dataset.wait));
+}
+
+/**
+ * Copies what an element of the page says, and says so.
+ * @param {HTMLButtonElement} button
+ */
+function offerCopy(button) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const text = document.getElementById(button.dataset.copy ?? "")?.textContent ?? "";
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  });
 }
 
 /**

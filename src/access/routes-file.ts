@@ -169,7 +169,7 @@ const ROUTE_KEYS = {
     name: "api_keys",
     parse: plain(boolean),
     example: true,
-    help: "Whether programs may come with an API key or a token of an identity provider.",
+    help: "Whether programs may come with an API key (`RUNEGATE_API_KEYS`).",
     default: false,
   },
   identity: {

@@ -139,9 +139,14 @@ export function actorOf(who: Principal): string {
 
 const RECENT_MS = 15 * MINUTE;
 
+/** Whether they signed in so lately that nobody else is likely to sit there. @param now wall clock, in milliseconds. */
+export function isRecent({ provenAt }: Pick<Principal, "provenAt">, now: number): boolean {
+  return now - provenAt < RECENT_MS;
+}
+
 /** A session that was left open is not enough for what would outlast it (RFC 9470). @throws {Refusal} */
-export function mustBeRecent({ proof, provenAt }: Principal, { origin }: Arrival, now: number): void {
-  if (proof.kind !== "session" || now - provenAt < RECENT_MS) return;
+export function mustBeRecent(who: Principal, { origin }: Arrival, now: number): void {
+  if (who.proof.kind !== "session" || isRecent(who, now)) return;
   const challenge = `Bearer realm="${origin}", error="insufficient_user_authentication", max_age=${RECENT_MS / SECOND}`;
   throw new Refusal({
     ...unauthenticated(origin),

@@ -70,6 +70,9 @@ export function parseRoutes(text: string, path: string, options: RouteOptions): 
     if (route.allow?.anyone === false && !namesAnybody(route)) {
       problems.push(about(at, "is open to nobody", `Add allow, or set ${OPTIONS.allowedEmails.name}.`));
     }
+    if (file.routes[at]?.apiKeys === true && !options.apiKeys) {
+      remarks.push(about(at, "takes API keys, and they are off", `Set ${OPTIONS.apiKeys.name}=true.`));
+    }
     // The shorter one holds, and nobody gets in who should not: no reason not to start.
     if (route.idle !== undefined && route.idle > options.sessionIdle) {
       const remedy = `Shorten it, or set ${OPTIONS.sessionIdle.name} to more.`;
@@ -116,6 +119,7 @@ export const ROUTE_OPTIONS = [
   "allowAnyEmail",
   "sessionIdle",
   "sessionBind",
+  "apiKeys",
 ] as const satisfies readonly (keyof Options)[];
 export type RouteOptions = Pick<Options, (typeof ROUTE_OPTIONS)[number]>;
 

@@ -110,7 +110,6 @@ export const KEY_SCOPE: Failure = {
   headers: keyChallenge("insufficient_scope"),
 };
 
-/** For {@link Failure.action}. */
 /** For {@link Failure.action}, as is the next. */
 export const START = { href: START_PATH, label: said("error.start") };
 

@@ -38,7 +38,15 @@ export type KeyBook = {
 
 /** A record that is ours, and what it comes to. */
 export type Opened = {
+  /** As the store has it: to be replaced by, and for what is not sealed. */
   readonly seen: Seen<KeyRecord>;
+  readonly ours: Ours;
+};
+
+/** What is sealed. */
+export type Ours = {
+  readonly id: string;
+  readonly record: KeyRecord;
   readonly subject: Subject;
   readonly scope: Scope;
 };
@@ -50,8 +58,6 @@ export class Changed {
   }
 }
 
-type Made = Omit<Opened, "seen"> & { readonly id: string; readonly sealed: KeyRecord };
-
 const MOST_MADE = 10_000;
 const CHANGE_TRIES = 10;
 const SAY_EVERY_MS = 60_000;
@@ -59,32 +65,30 @@ const SAY_EVERY_MS = 60_000;
 export function createKeyBook(store: RecordStore, seals: KeySeals, clock: Clock, log: Logger): KeyBook {
   const records = store.records(KEYS);
   /** By seal: with the same one it says the same, whatever else the store has meanwhile. */
-  const made = new Map<string, Made>();
+  const made = new Map<string, Ours>();
   const maySay = atMostEvery(SAY_EVERY_MS);
 
-  function make(id: string, sealed: KeyRecord): Made | undefined {
-    const subject = seals.isWhole(id, sealed) ? subjectOf(sealed.owner) : undefined;
+  function make(id: string, record: KeyRecord): Ours | undefined {
+    const subject = seals.isWhole(id, record) ? subjectOf(record.owner) : undefined;
     if (subject === undefined) {
       if (maySay(clock.monotonic()))
         log.error("a record of an API key is not ours, and opens nothing", { key: id });
       return undefined;
     }
-    return { id, sealed, subject, scope: scopeOf(sealed) };
+    return { id, record, subject, scope: scopeOf(record) };
   }
 
   function open(seen: Seen<KeyRecord> | undefined): Opened | undefined {
     if (seen === undefined) return undefined;
     const { id, record } = seen;
-    let known = made.get(record.seal);
-    if (known?.id !== id) {
-      known = make(id, record);
-      if (known === undefined) return undefined;
+    let ours = made.get(record.seal);
+    if (ours?.id !== id) {
+      ours = make(id, record);
+      if (ours === undefined) return undefined;
       if (made.size >= MOST_MADE) made.clear();
-      made.set(record.seal, known);
+      made.set(record.seal, ours);
     }
-    const { usedAt, usedFrom } = record;
-    const { sealed, subject, scope } = known;
-    return { seen: { ...seen, record: { ...sealed, usedAt, usedFrom } }, subject, scope };
+    return { seen, ours };
   }
 
   function sealed(id: string, record: Unsealed, { usedAt, usedFrom }: Used): KeyRecord {
@@ -117,8 +121,8 @@ export function createKeyBook(store: RecordStore, seals: KeySeals, clock: Clock,
       throw new StoreUnavailable("an API key changes all the time");
     },
 
-    async note({ seen }, used) {
-      await records.replace(seen, { ...seen.record, ...used }, "light");
+    async note({ seen, ours }, used) {
+      await records.replace(seen, { ...ours.record, ...used }, "light");
     },
 
     async take(id) {

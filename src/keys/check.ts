@@ -44,7 +44,9 @@ export function keyCheck({
 
   return async (arrival: Arrival): Promise<Response> => {
     const who = await keyProof(arrival);
-    if (who === undefined) return refuse("missing token");
+    // Whatever stands there is meant for a key: nothing else is asked for here.
+    const isShown = /^(?:bearer|basic) +\S/i.test(arrival.headers.authorization ?? "");
+    if (who === undefined) return refuse(isShown ? "invalid token" : "missing token");
     if (isRejected(who) && who.rejected === "rate_limited") {
       const wait: ExtraHeaders = [["Retry-After", String(Math.ceil((who.retryAfterMs ?? 0) / 1000))]];
       return json({ error: who.rejected, message: "too many requests" }, 429, wait);

@@ -1,4 +1,3 @@
-import { sameSecret } from "../secret/compare.ts";
 import type { KeyPair } from "../secret/keys.ts";
 import type { KeyParts } from "./format.ts";
 import type { KeyRecord } from "./record.ts";
@@ -28,8 +27,8 @@ export function createKeyHashes(key: KeyPair): KeyHashes {
     mac.copy().update(`${id} ${secret}`).digest("base64url");
 
   function fits(hash: string, record: Hashed | undefined, now: number): boolean {
-    const isLast = sameSecret(hash, record?.hash ?? NO_HASH);
-    const isFormer = sameSecret(hash, record?.previousHash ?? NO_HASH);
+    const isLast = sameHash(hash, record?.hash ?? NO_HASH);
+    const isFormer = sameHash(hash, record?.previousHash ?? NO_HASH);
     return isLast || (isFormer && record !== undefined && now < record.previousUntil);
   }
 
@@ -41,4 +40,11 @@ export function createKeyHashes(key: KeyPair): KeyHashes {
       return isCurrent ? "current" : isOld ? "old" : "no";
     },
   };
+}
+
+/** In a time that does not depend on where the two differ, and without a buffer: twice with every request. */
+function sameHash(a: string, b: string): boolean {
+  let difference = a.length ^ b.length;
+  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i);
+  return difference === 0;
 }

@@ -29,7 +29,7 @@ export const KEY_OPTIONS = {
     parse: boolean,
     default: "false",
     help:
-      "Answers `/api/me/tokens`, `/api/users/…/tokens`, `/docs` and `/forward-auth` at the root too, as " +
-      "rusty-valkey-forward-auth does. The application's pages of these names are then out of reach.",
+      "Answers `/api/me/tokens`, `/api/users/…/tokens`, `/forward-auth`, `/health/live`, `/health/ready`, `/docs` and `/frontend/config` at " +
+      "the root too, as rusty-valkey-forward-auth does. The application's pages of these names are then out of reach.",
   },
 } satisfies Declaration;

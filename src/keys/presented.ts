@@ -7,6 +7,7 @@ import { KEY_PREFIX } from "./format.ts";
  */
 export type Presented = { readonly key: string } | "several" | undefined;
 
+const PLAIN = `Bearer ${KEY_PREFIX}`;
 const OWN_HEADER = "x-runegate-key";
 
 export function presentedKey(headers: Readonly<Record<string, string>>): Presented {
@@ -30,6 +31,9 @@ function keyInOwnHeader(value: string | undefined): Presented {
 
 /** A header that came twice is one by now, its values separated by commas, which no key has. */
 function keyInAuthorization(value: string): Presented {
+  // Nearly all there are.
+  if (value.startsWith(PLAIN) && !value.includes(","))
+    return { key: value.slice(PLAIN.length - KEY_PREFIX.length) };
   const all = value.split(",");
   const keys = all.flatMap((one) => keyInOne(one.trim()) ?? []);
   const [key] = keys;

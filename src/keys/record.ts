@@ -1,4 +1,4 @@
-import { FOREVER, type Kind, type Seen } from "../store/records.ts";
+import { FOREVER, type Kind } from "../store/records.ts";
 
 /** An API key, as the store has it. Times are milliseconds since the epoch. Nothing in it opens anything. */
 export type KeyRecord = {
@@ -47,7 +47,7 @@ export type ApiKey = Omit<KeyRecord, "hash" | "previousHash" | "seal"> & {
   readonly id: string;
 };
 
-export function keyOf({ id, record }: Seen<KeyRecord>): ApiKey {
+export function keyOf(id: string, record: KeyRecord): ApiKey {
   const { hash: _, previousHash: __, seal: ___, ...shown } = record;
   return { id, ...shown };
 }

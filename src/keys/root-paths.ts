@@ -5,11 +5,14 @@ import { OWN_PREFIX } from "../pages/paths.ts";
 
 export const CHECK_PATH = "/forward-auth";
 export const CONFIG_PATH = "/frontend/config";
+export const LIVE_PATH = "/health/live";
 const ANYBODYS_TOKENS = /^\/api\/users\/[^/]+\/tokens(?:\/|$)/;
+
+const SAME = new Set([CHECK_PATH, CONFIG_PATH, "/health/ready"]);
 
 /** Which of Runegate's own paths one at the root stands for. */
 export function ownPathOf(path: string): string | undefined {
-  if (path === CHECK_PATH || path === CONFIG_PATH) return OWN_PREFIX + path;
+  if (SAME.has(path)) return OWN_PREFIX + path;
   if (path === "/docs") return `${API_PREFIX}${path}`;
   if (isBelow(path, "/api/me/tokens") || ANYBODYS_TOKENS.test(path)) return OWN_PREFIX + path;
   return undefined;

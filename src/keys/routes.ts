@@ -1,12 +1,14 @@
 import { json } from "../edge/answer.ts";
 import { ownRoutes } from "../edge/own.ts";
+import { withoutPrefix } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
-import { OWN_PREFIX } from "../pages/paths.ts";
+import { KEYS_PATH, OWN_PREFIX } from "../pages/paths.ts";
 import { keyApi } from "./api.ts";
 import { keyAuthenticator } from "./authenticator.ts";
 import { keyCheck } from "./check.ts";
-import { CHECK_PATH, CONFIG_PATH, ownPathOf } from "./root-paths.ts";
+import { CHECK_PATH, CONFIG_PATH, LIVE_PATH, ownPathOf } from "./root-paths.ts";
 import { createUpkeep } from "./upkeep.ts";
+import { keyPages } from "./visit.ts";
 
 /** API keys, by which programs come to applications. */
 export function keyRoom(house: House): Room {
@@ -21,11 +23,15 @@ export function keyRoom(house: House): Room {
     },
     authenticators: [keyAuthenticator(house.keyProof, house.apiKeys)],
   };
-  if (!options.tokenRootPaths) return { name: "keys", ...room };
+  const pages = { path: withoutPrefix(KEYS_PATH, OWN_PREFIX), handlers: keyPages(house) };
+  if (!options.tokenRootPaths) return { ...ownRoutes("keys", [pages]), ...room };
   return {
     ...ownRoutes("keys", [
+      pages,
       { path: CHECK_PATH, handlers: { GET: keyCheck(house) } },
-      { path: CONFIG_PATH, handlers: { GET: () => json(frontendConfig(options.baseUrl)) } },
+      // Runegate's own says it in other words.
+      { chosen: LIVE_PATH, handlers: { GET: () => json({ status: "ok" }) } },
+      { path: CONFIG_PATH, handlers: { GET: () => json(frontendConfig(options)) } },
     ]),
     ...room,
     ownPathOf,
@@ -34,10 +40,10 @@ export function keyRoom(house: House): Room {
   };
 }
 
-/** What its page reads. People sign in here, and not by way of an identity provider. */
-function frontendConfig(baseUrl: string) {
+/** What its page reads. */
+function frontendConfig({ baseUrl, oidcIssuer }: Pick<House["options"], "baseUrl" | "oidcIssuer">) {
   return {
     ...{ app_name: "Runegate", api_base_url: baseUrl, api_docs_path: "/docs", docs_html: null },
-    ...{ oidc_authority: null, oidc_client_id: null, oidc_redirect_uri: null },
+    ...{ oidc_authority: oidcIssuer ?? null, oidc_client_id: null, oidc_redirect_uri: null },
   };
 }

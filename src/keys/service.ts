@@ -227,7 +227,7 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
       if (text === undefined) return bad("description exceeds 256 characters");
       const done = await book.change<KeyRefusal>(id, (one) => {
         if (!isOf(one, owner)) return NOT_FOUND;
-        const { record } = one.seen;
+        const { record } = one.ours;
         let next: Unsealed = change.description === undefined ? record : { ...record, description: text };
         if (change.disabled === true && record.disabledAt === null)
           next = { ...next, disabledAt: now, disabledBy: by.name };
@@ -256,7 +256,7 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
       const parts: KeyParts = { id, secret: newSecret(random) };
       const done = await book.change<KeyRefusal>(id, (one) => {
         if (!isOf(one, owner)) return NOT_FOUND;
-        const { record } = one.seen;
+        const { record } = one.ours;
         if (record.disabledAt !== null || isOver(shown(one), now)) return ENDED;
         const previous =
           overlap === 0
@@ -286,11 +286,11 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
     async takeEndingSoon() {
       const now = clock.now();
       const taken: ApiKey[] = [];
-      for (const { seen } of await book.find({ from: now, until: now + SOON })) {
-        const done = await book.change<undefined>(seen.id, (one) => {
-          const { record } = one.seen;
+      for (const { ours } of await book.find({ from: now, until: now + SOON })) {
+        const done = await book.change<undefined>(ours.id, (one) => {
+          const { record } = one.ours;
           const isShort = record.expiresAt - record.createdAt <= SHORT_LIFE;
-          if (record.warned || isShort || record.disabledAt !== null || !isKnown(one.subject))
+          if (record.warned || isShort || record.disabledAt !== null || !isKnown(one.ours.subject))
             return undefined;
           return new Changed({ ...record, warned: true });
         });
@@ -302,7 +302,7 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
     async removeLongEnded() {
       const before = clock.now() - KEPT_AFTER;
       const where = idle === 0 ? { until: before } : {};
-      for (const one of await book.find(where)) if (isOver(shown(one), before)) await book.take(one.seen.id);
+      for (const one of await book.find(where)) if (isOver(shown(one), before)) await book.take(one.ours.id);
     },
 
     routesFor(owner) {
@@ -316,12 +316,13 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
   };
 }
 
-function shown({ seen }: Opened): ApiKey {
-  return keyOf(seen);
+function shown({ seen, ours }: Opened): ApiKey {
+  const { usedAt, usedFrom } = seen.record;
+  return keyOf(ours.id, { ...ours.record, usedAt, usedFrom });
 }
 
-function isOf({ seen }: Opened, owner: string | undefined): boolean {
-  return owner === undefined || seen.record.owner === owner;
+function isOf({ ours }: Opened, owner: string | undefined): boolean {
+  return owner === undefined || ours.record.owner === owner;
 }
 
 function refusal(refused: KeyRefusal["refused"], message: string): KeyRefusal {

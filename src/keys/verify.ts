@@ -38,11 +38,11 @@ export function createVerify(settings: VerifySettings) {
   const noted = new Map<string, number>();
 
   /** Who holds it, or what is wrong with it. */
-  function holderOf({ seen, subject, scope }: Opened, now: number): Principal | Problem {
-    const { id, record } = seen;
+  function holderOf({ seen, ours }: Opened, now: number): Principal | Problem {
+    const { id, record, subject, scope } = ours;
     if (record.disabledAt !== null) return "disabled";
     if (now >= record.expiresAt) return "expired";
-    if (idle > 0 && now - (record.usedAt ?? record.createdAt) >= idle) return "unused";
+    if (idle > 0 && now - (seen.record.usedAt ?? record.createdAt) >= idle) return "unused";
     // Shown with each request, so never too old.
     const proven = { proof: { kind: "key", id }, provenAt: now } as const;
     if ("email" in subject) {
@@ -71,7 +71,7 @@ export function createVerify(settings: VerifySettings) {
 
   /** The session key has been changed: the secret is hashed anew while it is known. Not waited for. */
   function rehash(parts: KeyParts): void {
-    const work = book.change(parts.id, ({ seen: { record } }) => {
+    const work = book.change(parts.id, ({ ours: { record } }) => {
       if (hashes.match(parts, record, clock.now()) !== "old") return false;
       // The one before it cannot be hashed anew, and goes on for as long as the key before is known.
       const isLast = hashes.match(parts, { ...record, previousHash: null }, clock.now()) === "old";
@@ -83,9 +83,9 @@ export function createVerify(settings: VerifySettings) {
 
   function judge(parts: KeyParts, one: Opened | undefined, ip: string): Verified {
     const now = clock.now();
-    const match = hashes.match(parts, one?.seen.record, now);
+    const match = hashes.match(parts, one?.ours.record, now);
     if (one === undefined) return { problem: "unknown" };
-    const { id, record } = one.seen;
+    const { id, record } = one.ours;
     if (match === "no") return { problem: "wrong_secret", id };
     const holder = holderOf(one, now);
     if (typeof holder === "string") return { problem: holder, id };

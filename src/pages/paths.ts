@@ -14,11 +14,11 @@ export const START_PATH = `${OWN_PREFIX}/`;
 /** Who one is, and what there is of one: sessions, and what rooms add. */
 export const ACCOUNT_PATH = `${OWN_PREFIX}/account`;
 
-/** Pages of ours for whoever is signed in, to which a login may lead back. */
-export const PERSONAL_PATHS: ReadonlySet<string> = new Set([ACCOUNT_PATH]);
-
 /** The API keys of whoever is signed in. */
 export const KEYS_PATH = `${OWN_PREFIX}/keys`;
+
+/** Pages of ours for whoever is signed in, to which a login may lead back. */
+export const PERSONAL_PATHS: ReadonlySet<string> = new Set([ACCOUNT_PATH, KEYS_PATH]);
 
 const MAX_NEXT = 2000;
 

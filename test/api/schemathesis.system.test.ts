@@ -51,9 +51,11 @@ admins = ["root@example.org"]
 [[routes]]
 name = "lab"
 target = "http://127.0.0.1:9"
+api_keys = true
 `;
 
 const program = install();
+afterAll(() => rmSync(folder, { recursive: true }));
 
 describe.skipIf(program === undefined)("whatever Schemathesis sends", () => {
   let provider: TestProvider;
@@ -61,12 +63,11 @@ describe.skipIf(program === undefined)("whatever Schemathesis sends", () => {
 
   beforeAll(async () => {
     provider = await startProvider();
-    gateway = await startGateway({ env: provider.env, routes: ROUTES });
+    gateway = await startGateway({ env: { ...provider.env, RUNEGATE_API_KEYS: "true" }, routes: ROUTES });
   });
   afterAll(async () => {
     await gateway.stop();
     await provider.stop();
-    rmSync(folder, { recursive: true });
   });
 
   type Fuzzing = {

@@ -87,7 +87,9 @@ describe("are asked for", () => {
       [401, 2],
       [401, 2],
     ]);
-    clock.advance(30 * SECOND);
+    clock.advance(30 * SECOND - 1);
+    expect(await unknown()).toEqual([401, 2]);
+    clock.advance(1);
     expect([await unknown(), await unknown(), await statusOf()]).toEqual([[401, 4], [401, 4], 200]);
   });
 
@@ -169,13 +171,26 @@ describe("are not taken", () => {
   const discovered = (changed: object) =>
     Response.json({ issuer: provider.issuer, jwks_uri: `${provider.issuer}${JWKS}`, ...changed });
 
+  /** Everything else there is answered with the provider's keys, so that nothing else keeps them from being taken. */
+  const instead = (changed: object) => (url: string) =>
+    url.endsWith(DISCOVERY) ? discovered(changed) : fetch(`${provider.issuer}${JWKS}`);
+
+  test("while they are what discovery names, wherever that is on this machine", async () => {
+    onTheWay = instead({ jwks_uri: "http://localhost:1/keys" });
+    await start();
+    expect(await statusOf()).toBe(200);
+  });
+
   test.each<[string, (url: string) => Response | Promise<Response> | undefined]>([
-    ["of another issuer", () => discovered({ issuer: "https://other.example" })],
-    ["of the issuer with a slash", () => discovered({ issuer: `${provider.issuer}/` })],
-    ["over http from elsewhere", () => discovered({ jwks_uri: "http://keys.example/jwks" })],
-    ["from a file", () => discovered({ jwks_uri: "file:///etc/passwd" })],
-    ["from nowhere", () => discovered({ jwks_uri: undefined })],
-    ["from null", () => Response.json(null)],
+    ["of another issuer", instead({ issuer: "https://other.example" })],
+    ["of the issuer with a slash", (url) => instead({ issuer: `${provider.issuer}/` })(url)],
+    ["over http from elsewhere", instead({ jwks_uri: "http://keys.example/jwks" })],
+    ["from a file", instead({ jwks_uri: "file:///etc/passwd" })],
+    ["from nowhere", instead({ jwks_uri: undefined })],
+    [
+      "from null",
+      (url) => (url.endsWith(DISCOVERY) ? Response.json(null) : fetch(`${provider.issuer}${JWKS}`)),
+    ],
     ["with an error", () => new Response("{}", { status: 500 })],
     ["without any", (url) => (url.endsWith(JWKS) ? new Response(null, { status: 204 }) : undefined)],
     ["that are no keys", (url) => (url.endsWith(JWKS) ? Response.json({ keys: "none" }) : undefined)],

@@ -86,7 +86,7 @@ export async function startProvider(): Promise<TestProvider> {
       const head = { alg: "RS256", kid: "rs256", ...header };
       return new SignJWT(JSON.parse(JSON.stringify(whole)))
         .setProtectedHeader(JSON.parse(JSON.stringify(head)) as JWTHeaderParameters)
-        .sign(await importJWK(rsa, "RS256"), { crit: { x: true } });
+        .sign(await importJWK(rsa, head.alg), { crit: { x: true } });
     },
   };
 }
