@@ -10,7 +10,8 @@ import { minutes, table } from "./table.ts";
 const FLAGS = {
   owner: { type: "string" },
   description: { type: "string" },
-  routes: { type: "string" },
+  // Not --routes, which names the file of them.
+  opens: { type: "string" },
   expires: { type: "string" },
   methods: { type: "string" },
   paths: { type: "string" },
@@ -26,7 +27,7 @@ export const keys: Command<typeof FLAGS> = {
   summary: "list, make, rotate, disable or revoke API keys",
   help: `Usage: runegate keys [list] [--owner OWNER]
        runegate keys create --owner OWNER [--description TEXT] [--expires 90d]
-                            [--routes A,B] [--methods GET,POST] [--paths /api/*]
+                            [--opens A,B] [--methods GET,POST] [--paths /api/*]
                             [--networks 10.0.0.0/8] [--rate 60]
        runegate keys rotate ID [--overlap 24h]
        runegate keys disable ID
@@ -40,8 +41,8 @@ export const keys: Command<typeof FLAGS> = {
   revoke ID    end it for good, with all that is under way on it
 
 OWNER is an address, or service: and the name of a service account of
-routes.toml. Without --routes it opens every application that takes keys and is
-open to its owner now; --routes '*' is all they may use, now and later.
+routes.toml. Without --opens it opens every application that takes keys and is
+open to its owner now; --opens '*' is all they may use, now and later.
 
 ${REACH_HELP}
 RUNEGATE_API_KEYS has to be true.
@@ -114,7 +115,8 @@ function check(verb: string, id: string | undefined, values: Values): void {
   if (verb === "create" && values.owner === undefined) throw new UsageError("create needs --owner.");
 }
 
-const LIMITS = ["routes", "methods", "paths", "networks"] as const;
+/** By their flags; the API calls the first one `routes`. */
+const LIMITS = ["opens", "methods", "paths", "networks"] as const;
 const TAKES: Readonly<Record<string, { readonly id: boolean; readonly flags: readonly string[] }>> = {
   list: { id: false, flags: ["owner"] },
   create: { id: false, flags: ["owner", "description", "expires", "rate", ...LIMITS] },
@@ -130,7 +132,7 @@ function wantedIn(values: Values): WantedToken {
     throw new UsageError("--rate takes a whole number of requests a minute.");
   const lists = LIMITS.flatMap((name) => {
     const text = values[name];
-    return text === undefined ? [] : [[name, items(text)] as const];
+    return text === undefined ? [] : [[name === "opens" ? "routes" : name, items(text)] as const];
   });
   return {
     ...(description === undefined ? {} : { description }),

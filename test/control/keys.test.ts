@@ -48,7 +48,7 @@ test("makes, lists, rotates, disables and revokes keys", async () => {
   expect(await cli()).toEqual({ code: 0, out: "There are no API keys.", err: "" });
   const made = await cli(
     ...["create", "--owner", "Ada@Example.org", "--description", "ci", "--expires", "30d"],
-    ...["--paths", "/api/*,/x", "--methods", "GET", "--rate", "100"],
+    ...["--opens", "default", "--paths", "/api/*,/x", "--methods", "GET", "--rate", "100"],
   );
   expect(made).toEqual({ code: 0, out: expect.stringMatching(KEY) as string, err: "" });
   const id = made.out.slice(3, 15);
@@ -87,6 +87,12 @@ describe("refused", () => {
     ["for nobody", ["create"], 64, "--owner"],
     ["for somebody else", ["create", "--owner", "eve@example.org"], 1, "nobody of that name"],
     ["for too long", ["create", "--owner", "ada@example.org", "--expires", "9999d"], 1, "longer"],
+    [
+      "for an application that is none",
+      ["create", "--owner", "ada@example.org", "--opens", "x"],
+      1,
+      "routes: x",
+    ],
     ["at no rate", ["create", "--owner", "ada@example.org", "--rate", "x"], 64, "--rate"],
     ["another verb", ["kill"], 64, 'no "keys kill"'],
     ["revoking nothing", ["revoke"], 64, "the id of a key"],
