@@ -7,7 +7,7 @@ import { dirname, join, normalize } from "node:path";
  * prints what is wrong.
  */
 
-const GROUND = ["clock", "exit", "version", "rights", "option", "net", "identity", "secret", "observe", "store", "pages"];
+const GROUND = ["clock", "exit", "remembering", "version", "rights", "option", "net", "identity", "secret", "observe", "store", "pages"];
 /**
  * Values go down this list; a room may know the types of any other. A folder that is not named anywhere here is a room at the
  * end of it: it may use all others, and no other may use it.
