@@ -79,7 +79,7 @@ function ask(edge: Edge, visit: Visit = {}) {
 
 const as = (cookie: string, ...fields: string[]) => [`Cookie: ${cookie}`, ...fields];
 
-/** In every 200, as the contract lists them; nginx is told only what there is to say. */
+/** In every 200, as the contract lists them; for nginx without those that are empty. */
 const IDENTITY = [
   ...["Remote-User", "Remote-Email", "Remote-Groups", "Remote-Name"],
   ...["X-Runegate-User", "X-Runegate-Authenticated", "X-Runegate-Actor", "X-Runegate-JWT"],
