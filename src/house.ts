@@ -19,6 +19,7 @@ import type { IdentityTokens } from "./identity-token/token.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import type { LoginCookie } from "./login/cookie.ts";
 import type { LoginService } from "./login/service.ts";
+import type { WayIn } from "./login/way-in.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
 import type { Outbox } from "./mail/outbox.ts";
 import type { EmailConfig } from "./mail/settings.ts";
@@ -69,8 +70,8 @@ export type Room = {
   /** Its part of the management API, declared when that is first asked for: it takes some milliseconds. */
   api?(): Elysia;
   readonly rootPaths?: RootPaths;
-  /** Paths at the root that the operator chose for it, whatever `RUNEGATE_ROOT_PATHS` says. */
-  readonly chosenPaths?: readonly string[];
+  /** Paths at the root that it has whatever `RUNEGATE_ROOT_PATHS` says: the operator chose them, or a standard. */
+  readonly chosenPaths?: RootPaths;
   /** What it answers below these paths it answers by whatever host it is asked, known or not. */
   readonly anyHost?: readonly string[];
   readonly authenticators?: readonly Authenticator[];
@@ -78,6 +79,8 @@ export type Room = {
   readonly cookies?: readonly OwnCookie[];
   /** Its part of the page of one's account. */
   readonly account?: AccountSection;
+  /** Its part of the login page. */
+  readonly wayIn?: WayIn;
   start?(): void;
   stop?(): Promise<void>;
 };

@@ -24,7 +24,7 @@ const sessions = template(sessionsSource, ["rows", "more", "others"]);
 const session = template(sessionSource, ["id", "device", "place", "since", "seen", "isThis"]);
 const time = plain('<time class="short" datetime="{{isoTime}}">{{utcTime}}</time>', ["isoTime", "utcTime"]);
 
-const timeAt = (at: number) => time(moment(at));
+export const timeAt = (at: number) => time(moment(at));
 
 /** @param host where it is, for telling applications of one name apart */
 export type ApplicationTile = { href: string; title: string; icon: string | undefined; host: string };

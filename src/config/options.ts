@@ -9,6 +9,7 @@ import { LOGIN_OPTIONS } from "../login/options.ts";
 import { MAIL_OPTIONS } from "../mail/options.ts";
 import { LOG_OPTIONS } from "../observe/options.ts";
 import { type Declaration, isConfidential, type Option, type OptionsOf } from "../option/option.ts";
+import { PASSKEY_OPTIONS } from "../passkeys/options.ts";
 import { PROXY_OPTIONS } from "../proxy/options.ts";
 import { SECRET_OPTIONS } from "../secret/options.ts";
 import { SESSION_OPTIONS } from "../session/options.ts";
@@ -27,6 +28,7 @@ export const ROOMS = {
   Secrets: SECRET_OPTIONS,
   "Who may sign in": ACCESS_OPTIONS,
   Login: LOGIN_OPTIONS,
+  Passkeys: PASSKEY_OPTIONS,
   Sessions: SESSION_OPTIONS,
   Limits: LIMITS_OPTIONS,
   Mail: MAIL_OPTIONS,

@@ -23,8 +23,17 @@ export type Principal = {
   /** Longest time since then, up to now, in which they did nothing, in milliseconds; undefined where that does not count. */
   readonly rested?: number;
   /** By what they signed in, of several ways that a proof may have begun. */
-  readonly method?: "link" | "code";
+  readonly method?: Method;
 };
+
+/** The ways to begin a session. */
+const METHODS = ["link", "code", "passkey"] as const;
+
+export type Method = (typeof METHODS)[number];
+
+export function isMethod(word: unknown): word is Method {
+  return METHODS.some((method) => method === word);
+}
 
 export const NO_GROUPS: ReadonlySet<string> = new Set();
 

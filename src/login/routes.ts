@@ -54,7 +54,8 @@ const MISSING_TOKEN: Failure = {
   action: SIGN_IN,
 };
 
-export function loginRoom(house: House): Room {
+/** @param rooms all there are, asked when the login page is: what each of them shows on it follows the form. */
+export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn">[]): Room {
   const { options, routes, login: service, loginCookie, sessions, sessionCookie } = house;
   const { limiter, audit, clock } = house;
   const expiryMinutes = Math.round(options.magicLinkExpiry / 60_000);
@@ -75,6 +76,13 @@ export function loginRoom(house: House): Room {
     return route !== undefined && isTooOld(route, found.principal, clock.now());
   }
 
+  async function loginPageOf(arrival: Arrival, shown: Parameters<typeof loginPage>[1]): Promise<string> {
+    const parts = await Promise.all(
+      rooms().map(async ({ wayIn }) => (await wayIn?.(arrival, shown.next)) ?? []),
+    );
+    return loginPage(arrival.lookOf(arrival), { ...shown, waysIn: parts.flat() });
+  }
+
   async function showLogin(arrival: Arrival): Promise<Response> {
     // A proxy may send everybody here; a script must never get a page in place of data.
     if ((arrival.headers["sec-fetch-mode"] ?? "navigate") !== "navigate") {
@@ -88,12 +96,8 @@ export function loginRoom(house: House): Room {
     const again = found !== undefined && (query.get(AGAIN) === "1" || isTooOldFor(next, arrival, found));
     if (found !== undefined && !again) return redirect(302, onwardFrom(arrival.origin, next));
     if (isHome(arrival)) {
-      return page(
-        loginPage(arrival.lookOf(arrival), {
-          next: wanted === null ? "" : next,
-          notice: again ? said("login.tooOld") : undefined,
-        }),
-      );
+      const notice = again ? said("login.tooOld") : undefined;
+      return page(await loginPageOf(arrival, { next: wanted === null ? "" : next, notice }));
     }
     const { origin, path } = partsOf(next, arrival.origin);
     if (origin !== arrival.origin) return redirect(302, onwardFrom(arrival.origin, next));
@@ -121,10 +125,11 @@ export function loginRoom(house: House): Room {
     const person = isNavigation(arrival.request.headers);
     const look = arrival.lookOf(arrival);
     /** A person gets the form once more, with what is wrong. */
-    function refuse(refusal: Failure): Response {
+    async function refuse(refusal: Failure): Promise<Response> {
       if (!person) return failure(arrival, refusal);
       const { status, message, headers } = refusal;
-      return page(loginPage(look, { next: shown, email: typed, error: message }), status, headers);
+      const html = await loginPageOf(arrival, { next: shown, email: typed, error: message });
+      return page(html, status, headers);
     }
 
     let email: Address;

@@ -22,7 +22,7 @@ import { concat, type Html, template, toText } from "./template.ts";
 const layout = template(layoutSource, [
   ...(["title", "content", "wide", "style", "script", "logo", "icon", "tag", "direction"] as const),
 ]);
-const login = template(loginSource, ["next", "email", "error", "notice"]);
+const login = template(loginSource, ["next", "email", "error", "notice", "waysIn"]);
 const sent = template(sentSource, [
   ...(["email", "lifetime", "minutes", "error", "goOn", "again", "mailbox", "before"] as const),
 ]);
@@ -50,11 +50,14 @@ export function loginPage(
     email?: string | undefined;
     error?: Text | undefined;
     notice?: Text | undefined;
+    waysIn?: readonly Html[];
   },
 ): string {
   const { language } = look;
   const [error, notice] = [say(language, shown.error ?? ""), say(language, shown.notice ?? "")];
-  return documentOf(look, said("login.title"), login(language, { email: "", ...shown, error, notice }));
+  const waysIn = concat(shown.waysIn ?? []);
+  const content = login(language, { email: "", ...shown, error, notice, waysIn });
+  return documentOf(look, said("login.title"), content);
 }
 
 /**

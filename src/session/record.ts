@@ -1,3 +1,4 @@
+import { isMethod, type Method } from "../identity/principal.ts";
 import { FOREVER, type Kind, type Seen } from "../store/records.ts";
 
 /** One signed-in browser. `id` is a keyed hash of the cookie, so a stolen store opens no session. */
@@ -16,7 +17,7 @@ export type SessionRecord = {
    */
   readonly rested: number;
   /** How it was begun. */
-  readonly method: "link" | "code";
+  readonly method: Method;
   /** Where it was made from, for the list an operator reads. */
   readonly ip: string;
   readonly userAgent: string;
@@ -38,7 +39,7 @@ export function readSession({ id, expiresAt, record }: Seen<KeptSession>): Sessi
   const { email, createdAt, seenAt, rested = 0, method = "link", ip, userAgent, seal } = record;
   if (!isTime(createdAt) || !isTime(seenAt) || !isTime(expiresAt) || !isTime(rested)) return undefined;
   if (typeof email !== "string" || typeof seal !== "string") return undefined;
-  if (method !== "link" && method !== "code") return undefined;
+  if (!isMethod(method)) return undefined;
   if (typeof ip !== "string" || typeof userAgent !== "string") return undefined;
   return { id, email, createdAt, expiresAt, seenAt, rested, method, ip, userAgent, seal };
 }

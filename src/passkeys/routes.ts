@@ -1,0 +1,50 @@
+import { json } from "../edge/answer.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import { ownRoutes } from "../edge/own.ts";
+import type { House, Room } from "../house.ts";
+import type { PasskeyHandlers } from "./handlers.ts";
+
+/**
+ * Passkeys (WebAuthn): added by whoever has signed in by mail, where people sign in; good for signing in there, and for a page on
+ * another host of ours that asks for one itself, to that host alone. All but this is loaded when it is first asked for.
+ */
+export function passkeyRoom(house: House): Room {
+  const { options, routes } = house;
+  if (!options.passkeys) return { name: "passkeys" };
+  let loaded: Promise<PasskeyHandlers> | undefined;
+  const load = () => {
+    loaded ??= import("./handlers.ts").then(({ createPasskeyHandlers }) => createPasskeyHandlers(house));
+    return loaded;
+  };
+  const by = (name: Exclude<keyof PasskeyHandlers, "section" | "wayIn">) => async (arrival: Arrival) =>
+    (await load())[name](arrival);
+
+  const { home } = routes;
+  const origins = new Set(routes.all.flatMap((route) => originOf(routes.urlOf(route))));
+  const others = [...origins].filter((origin) => origin !== home.origin);
+  /** Where else the passkeys of this host may be asked for (WebAuthn §5.11, "related origins"). */
+  const related = {
+    chosen: "/.well-known/webauthn",
+    claim: (_: unknown, origin?: string) => origin === home.origin,
+    handlers: { GET: () => json({ origins: [home.origin, ...others] }) },
+  };
+
+  const own = ownRoutes("passkeys", [
+    { path: "/passkeys", handlers: { POST: by("register") } },
+    { path: "/passkeys/options", handlers: { POST: by("offerRegistration") } },
+    { path: "/passkeys/remove", handlers: { POST: by("remove") } },
+    { path: "/passkeys/sign-in", handlers: { POST: by("signIn") } },
+    { path: "/passkeys/sign-in/options", handlers: { POST: by("offerSignIn") } },
+    ...(others.length === 0 ? [] : [related]),
+  ]);
+  return {
+    ...own,
+    cookies: [house.bindingCookie],
+    account: { id: "passkeys", show: async (visitor) => (await load()).section(visitor) },
+    wayIn: async (arrival, next) => (await load()).wayIn(arrival, next),
+  };
+}
+
+function originOf(url: string | undefined): string[] {
+  return url === undefined ? [] : [new URL(url).origin];
+}
