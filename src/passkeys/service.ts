@@ -12,8 +12,9 @@ import type { Keys } from "../secret/keys.ts";
 import { createTickets, TicketError, type TicketKind, type TicketProblem } from "../secret/ticket.ts";
 import type { Found, Sessions } from "../session/session.ts";
 import { FOREVER, type RecordStore, type Seen } from "../store/records.ts";
-import { ALGORITHMS, AnswerError, type AnswerProblem, type Assertion, type Attestation } from "./answer.ts";
+import { AnswerError, type AnswerProblem, type Assertion, type Attestation } from "./answer.ts";
 import { PASSKEY_ADDED, PASSKEY_REFUSED, PASSKEY_REMOVED } from "./audit.ts";
+import { ALGORITHMS } from "./key.ts";
 import { createPasskeySeals, MOST_PASSKEYS, PASSKEYS, type Passkey } from "./record.ts";
 import { CHALLENGE_MS, REGISTRATION, SIGN_IN_BY_PASSKEY } from "./ticket.ts";
 

@@ -1,7 +1,12 @@
 import { verifyAuthenticationResponse, verifyRegistrationResponse } from "@simplewebauthn/server";
-import { decodeAttestationObject } from "@simplewebauthn/server/helpers";
+import {
+  decodeAttestationObject,
+  decodeCredentialPublicKey,
+  parseAuthenticatorData,
+} from "@simplewebauthn/server/helpers";
 import { messageOf } from "../observe/message-of.ts";
-import { ALGORITHMS, AnswerError, type Assertion, type Attestation } from "./answer.ts";
+import { AnswerError, type Assertion, type Attestation } from "./answer.ts";
+import { ALGORITHMS, algorithmOf, checkKey, ES256 } from "./key.ts";
 import type { Passkey } from "./record.ts";
 
 /**
@@ -16,16 +21,13 @@ export type Expected = {
   readonly rpId: string;
 };
 
-/** Larger than an RSA key of 8,192 bits. */
-const MAX_PUBLIC_KEY = 1200;
-
 /** @throws {AnswerError} */
 export async function verifyAttestation(
   { id, ...response }: Attestation,
   expected: Expected,
 ): Promise<Pick<Passkey, "publicKey" | "counter" | "synced"> & { readonly id: string }> {
   checkClientData(response.clientDataJSON, "webauthn.create", expected);
-  checkFormat(response.attestationObject);
+  checkObject(response.attestationObject);
   const { registrationInfo } = await libraryOf(() =>
     verifyRegistrationResponse({
       response: { id, rawId: id, type: "public-key", clientExtensionResults: {}, response },
@@ -39,8 +41,7 @@ export async function verifyAttestation(
   if (registrationInfo === undefined) throw new AnswerError("wrong_signature");
   const { credential, credentialDeviceType } = registrationInfo;
   // Under another name than its own it would never be found again.
-  if (credential.id !== id || credential.publicKey.length > MAX_PUBLIC_KEY)
-    throw new AnswerError("malformed");
+  if (credential.id !== id) throw new AnswerError("malformed");
   return {
     id,
     publicKey: Buffer.from(credential.publicKey).toString("base64url"),
@@ -61,6 +62,8 @@ export async function verifyAssertion(
   checkClientData(response.clientDataJSON, "webauthn.get", expected);
   // Said by every authenticator that was asked for no passkey in particular (WebAuthn §7.2, step 6).
   if (userHandle !== user) throw new AnswerError("unacceptable", "the passkey is of another user");
+  const key = new Uint8Array(Buffer.from(publicKey, "base64url"));
+  checkSignatureForm(Buffer.from(response.signature, "base64url"), key);
   const { verified, authenticationInfo } = await libraryOf(() =>
     verifyAuthenticationResponse({
       response: { id, rawId: id, type: "public-key", clientExtensionResults: {}, response },
@@ -68,7 +71,7 @@ export async function verifyAssertion(
       expectedOrigin: expected.origin,
       expectedRPID: expected.rpId,
       requireUserVerification: true,
-      credential: { id, publicKey: new Uint8Array(Buffer.from(publicKey, "base64url")), counter: 0 },
+      credential: { id, publicKey: key, counter: 0 },
     }),
   );
   if (!verified) throw new AnswerError("wrong_signature");
@@ -87,15 +90,40 @@ function checkClientData(sent: string, type: string, expected: Expected): void {
     throw new AnswerError("cross_origin");
 }
 
+/** Asked before the library is, for what it may not be given. */
+function checkObject(sent: string): void {
+  const object = parse(() => decodeAttestationObject(new Uint8Array(Buffer.from(sent, "base64url"))));
+  checkFormat(object);
+  parse(() => {
+    const { credentialPublicKey } = parseAuthenticatorData(object.get("authData"));
+    // The library says what is wrong with one that has none.
+    if (credentialPublicKey !== undefined) checkKey(coseOf(credentialPublicKey));
+  });
+}
+
 /**
  * We ask for no attestation, and browsers leave that which an authenticator signs with the passkey itself (WebAuthn §5.1.3). Any
  * other is not looked at: to judge its certificates, the library would fetch from addresses that stand in them.
  */
-function checkFormat(sent: string): void {
-  const object = parse(() => decodeAttestationObject(new Uint8Array(Buffer.from(sent, "base64url"))));
+function checkFormat(object: ReturnType<typeof decodeAttestationObject>): void {
   const format = parse(() => object.get("fmt"));
   const isSelf = format === "packed" && parse(() => object.get("attStmt").get("x5c")) === undefined;
   if (format !== "none" && !isSelf) throw new AnswerError("attestation");
+}
+
+/** An ECDSA signature is two numbers in DER (RFC 3279 §2.2.3) and nothing else: the library reads over what follows. */
+function checkSignatureForm(signature: Buffer, key: Uint8Array<ArrayBuffer>): void {
+  if (parse(() => algorithmOf(coseOf(key))) !== ES256) return;
+  const { length } = signature;
+  const second = 4 + (signature[3] ?? 0);
+  const isWhole = signature[1] === length - 2 && second + 2 + (signature[second + 1] ?? 0) === length;
+  if (!isWhole || signature[0] !== 0x30 || signature[2] !== 2 || signature[second] !== 2)
+    throw new AnswerError("malformed");
+}
+
+/** The library's type names each label; here it is a map. */
+function coseOf(key: Uint8Array<ArrayBuffer>) {
+  return decodeCredentialPublicKey(key) as { get(label: number): unknown };
 }
 
 function parse<T>(read: () => T): T {
