@@ -6,6 +6,8 @@ import type { AccountSection } from "./account/section.ts";
 import type { Closures } from "./applications/closures.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { Options } from "./config/options.ts";
+import type { DeviceCookie } from "./devices/cookie.ts";
+import type { Devices } from "./devices/devices.ts";
 import type { Probes } from "./doctor/probes.ts";
 import type { LookOf } from "./edge/arrival.ts";
 import type { OwnCookie } from "./edge/cookies.ts";
@@ -55,6 +57,8 @@ export type House = {
   readonly login: LoginService;
   readonly loginCookie: LoginCookie;
   readonly bindingCookie: BindingCookie;
+  readonly devices: Devices;
+  readonly deviceCookie: DeviceCookie;
   readonly signIn: SignIn;
   readonly outbox: Outbox;
   readonly probes: Probes;

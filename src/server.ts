@@ -9,6 +9,7 @@ import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
 import { debugRoom } from "./debug/routes.ts";
+import { deviceRoom } from "./devices/routes.ts";
 import { doctorRoom } from "./doctor/routes.ts";
 import { createDoor, type Door } from "./door.ts";
 import { badRequest, failure, NOT_FOUND, whenBroken } from "./edge/answer.ts";
@@ -58,6 +59,7 @@ function roomsOf(house: House): readonly Room[] {
     debugRoom(house),
     doctorRoom(house),
     mailboxRoom(house),
+    deviceRoom(house),
     passkeyRoom(house),
     accountRoom(house, () => rooms),
   ];

@@ -5,6 +5,8 @@ import { createClosures } from "./applications/closures.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import { routesOf } from "./config/routes.ts";
+import { createDeviceCookie } from "./devices/cookie.ts";
+import { createDevices } from "./devices/devices.ts";
 import { createProbes } from "./doctor/probes.ts";
 import { createPostGuard } from "./edge/origin.ts";
 import { createSignIn } from "./hand-off/begin.ts";
@@ -94,6 +96,12 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const tickets = createTickets(keys, { audience: options.baseUrl, clock });
   const sessionCookie = createSessionCookie(options);
   const bindingCookie = createBindingCookie(options.secureCookie);
+  const deviceCookie = createDeviceCookie(options.secureCookie);
+  const devices = createDevices({
+    ...options,
+    ...{ cookie: deviceCookie, keys, store: stores, policy, outbox, audit, clock, random },
+    log: loggers("session"),
+  });
   const login = createLoginService({
     ...options,
     keys,
@@ -122,6 +130,8 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     login,
     loginCookie: createLoginCookie(options.secureCookie),
     bindingCookie,
+    devices,
+    deviceCookie,
     signIn: createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random }),
     outbox,
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),

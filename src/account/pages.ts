@@ -4,13 +4,14 @@ import sessionSource from "../../static/account-session.html" with { type: "text
 import sessionsSource from "../../static/account-sessions.html" with { type: "text" };
 import applicationSource from "../../static/application.html" with { type: "text" };
 import startSource from "../../static/start.html" with { type: "text" };
-import { type Said, said, say, type Text } from "../pages/language.ts";
+import { type Said, said, say } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
-import { documentOf, moment } from "../pages/pages.ts";
+import { documentOf, timeAt } from "../pages/pages.ts";
 import { concat, type Html, plain, template } from "../pages/template.ts";
 import { describeDevice } from "../session/device.ts";
 import { type SessionRecord, shortId } from "../session/record.ts";
 import type { Found } from "../session/session.ts";
+import type { ShownSection } from "./section.ts";
 
 /** The pages of whoever is signed in. */
 
@@ -22,10 +23,6 @@ const account = template(accountSource, [
 const section = template(sectionSource, ["id", "heading", "content"]);
 const sessions = template(sessionsSource, ["rows", "more", "others"]);
 const session = template(sessionSource, ["id", "device", "place", "since", "seen", "isThis"]);
-const time = plain('<time class="short" datetime="{{isoTime}}">{{utcTime}}</time>', ["isoTime", "utcTime"]);
-
-export const timeAt = (at: number) => time(moment(at));
-
 /** @param host where it is, for telling applications of one name apart */
 export type ApplicationTile = { href: string; title: string; icon: string | undefined; host: string };
 
@@ -39,16 +36,13 @@ export function startPage(
   return documentOf(look, said("start.title"), content, "wide");
 }
 
-export type ShownSection = { readonly id: string; readonly heading: Text; readonly content: Html };
-
-/** @param shown.done what was done by a form of the page before this one, by a name that anybody may have put there */
 export function accountPage(
   look: Look,
-  shown: { found: Found; sections: readonly ShownSection[]; done: string | null },
+  shown: { found: Found; sections: readonly (ShownSection & { readonly id: string })[] },
 ): string {
   const { language } = look;
   const { record, principal, idleExpiresAt } = shown.found;
-  const notice = NOTICES.get(shown.done ?? "");
+  const notice = shown.sections.find((one) => one.notice !== undefined)?.notice;
   const parts = shown.sections.map(({ id, heading, content }) =>
     section(language, { id, heading: say(language, heading), content }),
   );
@@ -76,7 +70,8 @@ export function sessionsPart(
   own: SessionRecord,
   others: readonly SessionRecord[],
   count: number,
-): { heading: Text; content: Html } {
+  done: string | null,
+): ShownSection {
   const { language } = look;
   const hidden = count - others.length;
   const rows = [rowOf(look, own, true), ...others.map((one) => rowOf(look, one, false))];
@@ -85,7 +80,7 @@ export function sessionsPart(
     more: hidden === 0 ? undefined : say(language, said("sessions.more", { count: `${hidden}` })),
     others: count === 0 ? undefined : "yes",
   });
-  return { heading: said("sessions.heading"), content };
+  return { heading: said("sessions.heading"), content, notice: NOTICES.get(done ?? "") };
 }
 
 function rowOf({ language }: Look, one: SessionRecord, isThis: boolean): Html {

@@ -42,15 +42,15 @@ export function accountRoom(house: AccountHouse, rooms: () => readonly Pick<Room
     const found = await findSession(arrival);
     if (found === undefined) return toLogin(arrival, 302);
     const look = arrival.lookOf(arrival);
+    const done = new URLSearchParams(arrival.target.search).get("done");
     const sections = [own.section, ...rooms().flatMap(({ account }) => account ?? [])];
     const shown = await Promise.all(
       sections.map(async (one) => {
-        const part = await one.show({ arrival, found, look });
+        const part = await one.show({ arrival, found, look, done });
         return part === undefined ? [] : [{ id: one.id, ...part }];
       }),
     );
-    const done = new URLSearchParams(arrival.target.search).get("done");
-    return page(accountPage(look, { found, sections: shown.flat(), done }));
+    return page(accountPage(look, { found, sections: shown.flat() }));
   }
 
   /** A script must never get a page in place of data. */

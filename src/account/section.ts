@@ -10,7 +10,14 @@ export type AccountSection = {
   /** Its anchor on the page, for links that lead there: lower-case letters and hyphens. */
   readonly id: string;
   /** What the visitor sees; undefined where there is nothing for them. @throws {StoreUnavailable} */
-  show(visitor: AccountVisitor): Awaitable<{ readonly heading: Text; readonly content: Html } | undefined>;
+  show(visitor: AccountVisitor): Awaitable<ShownSection | undefined>;
+};
+
+export type ShownSection = {
+  readonly heading: Text;
+  readonly content: Html;
+  /** What was done, for the top of the page. */
+  readonly notice?: Text | undefined;
 };
 
 /** Whoever looks at their account: they have a session, on the host where people sign in. */
@@ -19,4 +26,6 @@ export type AccountVisitor = {
   readonly found: Found;
   /** How the page is to look to them. */
   readonly look: Look;
+  /** What the form that led here says was done (`?done=`): a word that anybody may have put there. */
+  readonly done: string | null;
 };

@@ -16,12 +16,12 @@ const MOST_SHOWN = 50;
 export function sessionSection({ sessions, audit }: Pick<House, "sessions" | "audit">) {
   const section: AccountSection = {
     id: "sessions",
-    async show({ found, look }) {
+    async show({ found, look, done }) {
       const all = await sessions.list(found.record.email as Address);
       const others = all
         .filter(({ id }) => id !== found.record.id)
         .sort((a, b) => b.seenAt - a.seenAt || b.createdAt - a.createdAt);
-      return sessionsPart(look, found.record, others.slice(0, MOST_SHOWN), others.length);
+      return sessionsPart(look, found.record, others.slice(0, MOST_SHOWN), others.length, done);
     },
   };
 

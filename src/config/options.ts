@@ -1,6 +1,7 @@
 import { ACCESS_OPTIONS } from "../access/options.ts";
 import { BRAND_OPTIONS } from "../brand/options.ts";
 import { DEBUG_OPTIONS } from "../debug/options.ts";
+import { DEVICE_OPTIONS } from "../devices/options.ts";
 import { EDGE_OPTIONS } from "../edge/options.ts";
 import { FORWARD_AUTH_OPTIONS } from "../forward-auth/options.ts";
 import { IDENTITY_TOKEN_OPTIONS } from "../identity-token/options.ts";
@@ -30,6 +31,7 @@ export const ROOMS = {
   Login: LOGIN_OPTIONS,
   Passkeys: PASSKEY_OPTIONS,
   Sessions: SESSION_OPTIONS,
+  Devices: DEVICE_OPTIONS,
   Limits: LIMITS_OPTIONS,
   Mail: MAIL_OPTIONS,
   "The application": PROXY_OPTIONS,

@@ -77,13 +77,18 @@ export function setCookieName(line: string): string {
   return (equals === -1 ? "" : pair.slice(0, equals)).trim();
 }
 
-/** A `Set-Cookie` line: `HttpOnly`, `SameSite=Lax`, `Path=/`. A lifetime of 0 expires the cookie. */
+/** A `Set-Cookie` line: `HttpOnly`, `SameSite=Lax`, `Path=/`. A lifetime of 0 expires the cookie, and one without ends with the browser. */
 export function setCookieLine(
   name: string,
   value: string,
-  { maxAgeSeconds, secure, domain }: { maxAgeSeconds: number; secure: boolean; domain?: string | undefined },
+  {
+    maxAgeSeconds,
+    secure,
+    domain,
+  }: { maxAgeSeconds: number | undefined; secure: boolean; domain?: string | undefined },
 ): string {
-  let line = `${name}=${value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}`;
+  let line = `${name}=${value}; Path=/; HttpOnly; SameSite=Lax`;
+  if (maxAgeSeconds !== undefined) line += `; Max-Age=${maxAgeSeconds}`;
   if (secure) line += "; Secure";
   if (domain !== undefined) line += `; Domain=${domain}`;
   return line;

@@ -151,7 +151,7 @@ export function handOffRoom(
     });
     return redirect(302, next, [
       NO_REFERRER,
-      ...sessionCookie.issueHere(cookie).map((line) => ["Set-Cookie", line] as const),
+      ...sessionCookie.issueHere(cookie, found.record.brief).map((line) => ["Set-Cookie", line] as const),
     ]);
   }
 

@@ -63,6 +63,8 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
   /** A path here, or a URL on another host. */
   const nextOf = (arrival: Arrival, input: string | undefined | null) =>
     safeDestination(input, arrival.origin, landingOf(arrival), arrival.isOwn, routes.siteAt);
+  /** What to show of being kept signed in, if that is asked here. */
+  const keepOf = (answered: boolean) => (options.remember === "ask" ? answered : undefined);
   const isHome = ({ origin }: Arrival) => origin === routes.home.origin;
   const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival.origin);
   /** Whether mail is in the development mailbox, for whoever asks to read. */
@@ -96,8 +98,14 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
     const again = found !== undefined && (query.get(AGAIN) === "1" || isTooOldFor(next, arrival, found));
     if (found !== undefined && !again) return redirect(302, onwardFrom(arrival.origin, next));
     if (isHome(arrival)) {
-      const notice = again ? said("login.tooOld") : undefined;
-      return page(await loginPageOf(arrival, { next: wanted === null ? "" : next, notice }));
+      return page(
+        await loginPageOf(arrival, {
+          next: wanted === null ? "" : next,
+          email: await house.devices.lastAddress(arrival),
+          notice: again ? said("login.tooOld") : undefined,
+          keep: keepOf(false),
+        }),
+      );
     }
     const { origin, path } = partsOf(next, arrival.origin);
     if (origin !== arrival.origin) return redirect(302, onwardFrom(arrival.origin, next));
@@ -119,7 +127,8 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
   async function ask(arrival: Arrival): Promise<Response> {
     house.guardPost(arrival);
     stayHome(arrival);
-    const { email: typed = "", next: wanted = "" } = await readFields(arrival.request);
+    const { email: typed = "", next: wanted = "", remember } = await readFields(arrival.request);
+    const keep = remember === "true";
     const next = nextOf(arrival, wanted);
     const shown = wanted === "" ? "" : next;
     const person = isNavigation(arrival.request.headers);
@@ -128,7 +137,9 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
     async function refuse(refusal: Failure): Promise<Response> {
       if (!person) return failure(arrival, refusal);
       const { status, message, headers } = refusal;
-      const html = await loginPageOf(arrival, { next: shown, email: typed, error: message });
+      const html = await loginPageOf(arrival, {
+        ...{ next: shown, email: typed, error: message, keep: keepOf(keep) },
+      });
       return page(html, status, headers);
     }
 
@@ -143,7 +154,7 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
     }
 
     const device = describeDevice(look.language, arrival.request.headers.get("user-agent"));
-    const asked = await service.ask({ email, next, client: arrival.client, device, look });
+    const asked = await service.ask({ email, next, keep, client: arrival.client, device, look });
     if (asked.outcome === "busy") return refuse(busyRefusal(asked.retryAfterMs));
     if (asked.outcome === "limited") return refuse(limitRefusal(asked.scope, asked.retryAfterMs));
     const cookie = loginCookie.line(asked.loginCookie, asked.expiresAt - clock.now());
@@ -186,22 +197,29 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
     const worth = valid(await service.openLink(token, redeemerOf(arrival), deliberate));
     if ("cookie" in worth) return signedIn(302, arrival, worth);
     const { email, issuedAt: requestedAt, from, next } = worth;
-    return page(confirmPage(arrival.lookOf(arrival), { email, token, requestedAt, from, next }));
+    const shown = { email, token, requestedAt, from, next, keep: keepOf(false) };
+    return page(confirmPage(arrival.lookOf(arrival), shown));
   }
 
   async function redeem(arrival: Arrival): Promise<Response> {
     house.guardPost(arrival);
     stayHome(arrival);
     await countAttempt(arrival);
-    const { token = "", code = "" } = await readFields(arrival.request);
+    const { token = "", code = "", remember } = await readFields(arrival.request);
     if (token === "" && code === "") throw new Refusal(MISSING_TOKEN);
-    const by = redeemerOf(arrival);
+    const person = isNavigation(arrival.request.headers);
+    // A page that shows the link asks anew: it may be open in another browser than the one that asked for it.
+    const isAsked = person && token !== "";
+    const by = {
+      ...redeemerOf(arrival),
+      keep: isAsked || remember !== undefined ? remember === "true" : undefined,
+    };
     const redeemed =
       token === "" ? await service.redeemCode(code, by) : valid(await service.redeemLink(token, by));
     if (redeemed === undefined) return wrongCode(arrival);
-    if (isNavigation(arrival.request.headers)) return signedIn(303, arrival, redeemed);
+    if (person) return signedIn(303, arrival, redeemed);
     const next = onwardFrom(arrival.origin, nextOf(arrival, redeemed.next));
-    return json({ message: "Signed in.", next }, 200, sessionHeaders(redeemed));
+    return json({ message: "Signed in.", next }, 200, await sessionHeaders(arrival, redeemed));
   }
 
   async function wrongCode(arrival: Arrival): Promise<Response> {
@@ -229,13 +247,17 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
     };
   }
 
-  function sessionHeaders(redeemed: Redeemed): ExtraHeaders {
-    return sessionCookie.issue(redeemed.cookie).map((line) => ["Set-Cookie", line]);
+  async function sessionHeaders(arrival: Arrival, { cookie, record }: Redeemed): Promise<ExtraHeaders> {
+    const lines = [
+      ...sessionCookie.issue(cookie, record.brief),
+      ...(await house.devices.signedIn(arrival, record)),
+    ];
+    return lines.map((line) => ["Set-Cookie", line]);
   }
 
-  function signedIn(status: 302 | 303, arrival: Arrival, redeemed: Redeemed): Response {
+  async function signedIn(status: 302 | 303, arrival: Arrival, redeemed: Redeemed): Promise<Response> {
     const href = onwardFrom(arrival.origin, nextOf(arrival, redeemed.next));
-    const cookies = sessionHeaders(redeemed);
+    const cookies = await sessionHeaders(arrival, redeemed);
     if (status === 302 || href.startsWith("/")) return redirect(status, href, cookies);
     // A form of ours may lead to this host only (`form-action`), and browsers hold redirects to that too.
     return page(goOnPage(arrival.lookOf(arrival), { href }), 200, [

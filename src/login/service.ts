@@ -15,6 +15,9 @@ import { OWN_PREFIX } from "../pages/paths.ts";
 import { sameSecret } from "../secret/compare.ts";
 import type { Keys } from "../secret/keys.ts";
 import { createTickets, TicketError, type TicketProblem } from "../secret/ticket.ts";
+import { OnHold } from "../session/hold.ts";
+import type { SessionOptions } from "../session/options.ts";
+import type { SessionRecord } from "../session/record.ts";
 import type { Sessions } from "../session/session.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
@@ -62,6 +65,8 @@ export type Ask = {
   readonly email: Address;
   /** Already through `safeDestination`. */
   readonly next: string;
+  /** Whether the browser is to be kept signed in. */
+  readonly keep: boolean;
   readonly client: Client;
   readonly device: string;
   /** Of the mail. */
@@ -82,9 +87,15 @@ export type Redeemer = {
   /** Cookies of the sessions it had before, which end, and the origin of the host that got them. */
   readonly oldSessions: readonly string[];
   readonly origin: string;
+  /** Whether it is to be kept signed in, where it was asked; else whoever asked for the link has said so. */
+  readonly keep?: boolean | undefined;
 };
 
-export type Redeemed = { readonly cookie: string; readonly next: string };
+export type Redeemed = {
+  readonly cookie: string;
+  readonly record: SessionRecord;
+  readonly next: string;
+};
 
 /** The exact reason, for log and audit. Visitors are told one thing whatever it is. */
 type RefusedReason =
@@ -96,24 +107,26 @@ type RefusedReason =
   | "no_login_cookie"
   | "wrong_code"
   | "too_many_tries"
+  | "on_hold"
   | "store_unavailable";
 
-export type LoginSettings = Pick<LoginOptions, "magicLinkExpiry" | "linkConfirm"> & {
-  readonly baseUrl: string;
-  readonly allowedEmails: ReadonlySet<Address>;
-  readonly keys: Keys;
-  readonly template: MailTemplate | undefined;
-  readonly store: Pick<Store, "records" | "since">;
-  readonly sessions: Sessions;
-  readonly limiter: Limiter;
-  readonly policy: Policy;
-  readonly outbox: Outbox;
-  readonly audit: Audit;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** How those who ask wait for their turn, and for being turned away. */
-  readonly pause: Pause;
-};
+export type LoginSettings = Pick<LoginOptions, "magicLinkExpiry" | "linkConfirm"> &
+  Pick<SessionOptions, "remember"> & {
+    readonly baseUrl: string;
+    readonly allowedEmails: ReadonlySet<Address>;
+    readonly keys: Keys;
+    readonly template: MailTemplate | undefined;
+    readonly store: Pick<Store, "records" | "since">;
+    readonly sessions: Sessions;
+    readonly limiter: Limiter;
+    readonly policy: Policy;
+    readonly outbox: Outbox;
+    readonly audit: Audit;
+    readonly clock: Clock;
+    readonly random: Random;
+    /** How those who ask wait for their turn, and for being turned away. */
+    readonly pause: Pause;
+  };
 
 /** Whoever finds the outbox full is asked to come back after this: it empties by the mails that are sent, or die of age. */
 const FULL_RETRY_MS = 60_000;
@@ -158,7 +171,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
   }
 
   /** What an ask costs, in steps between which others are served. */
-  async function prepare({ email, next, client, device, look }: Ask): Promise<Asked> {
+  async function prepare({ email, next, keep, client, device, look }: Ask): Promise<Asked> {
     await setImmediate();
     const perAddress = await limiter.mail(email);
     if (!perAddress.allowed) {
@@ -172,7 +185,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     const { issuedAt, expiresAt } = lifetime();
     const from = `${client.ip}, ${device}`;
     const codeHash = codeHashOf(codeKey.current, jti, code);
-    const grant = { jti, email, next, issuedAt, expiresAt };
+    const grant = { jti, email, next, keep: keep || undefined, issuedAt, expiresAt };
     const token = tickets.sign(LOGIN_LINK, { ...grant, from, binding: bindingOf(secret) });
     const loginCookie = tickets.sign(LOGIN_REQUEST, { ...grant, secret, codeHash });
     // Written and queued for every address, and thrown away later for some: the time it takes must not tell which.
@@ -183,12 +196,14 @@ export function createLoginService(settings: LoginSettings): LoginService {
       expiryMinutes: Math.round(settings.magicLinkExpiry / 60_000),
       requestedFrom: from,
     });
-    const allowed = policy.allows(email);
     const cooldownKey = limiter.mailKey(email);
     await setImmediate();
     let queued: boolean;
+    let refusal: "not_allowed" | "on_hold" | undefined;
     try {
-      const isKnown = await known.has(email);
+      const [isKnown, until] = await Promise.all([known.has(email), sessions.holds.until(email)]);
+      refusal = !policy.allows(email) ? "not_allowed" : until === undefined ? undefined : "on_hold";
+      const allowed = refusal === undefined;
       queued = await outbox.queue({
         to: email,
         content: mail,
@@ -202,7 +217,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
       throw error;
     }
     if (!queued) await limiter.release(cooldownKey);
-    const reason = !allowed ? "not_allowed" : queued ? "queued" : "queue_full";
+    const reason = refusal ?? (queued ? "queued" : "queue_full");
     audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason });
     if (!queued) return { outcome: "busy", retryAfterMs: FULL_RETRY_MS };
     return { outcome: "accepted", loginCookie, expiresAt };
@@ -218,6 +233,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     } catch (error) {
       // A redemption that the store kept from happening is an event too.
       if (error instanceof StoreUnavailable) refuse("store_unavailable", by, ticket.email);
+      if (error instanceof OnHold) refuse("on_hold", by, ticket.email);
       throw error;
     }
   }
@@ -231,7 +247,10 @@ export function createLoginService(settings: LoginSettings): LoginService {
     // Asked when the mark is made: whatever the store forgets before, it has begun anew by now.
     if (isBefore(await store.since(), issuedAt)) return refuse("before_store", by, email);
     const { client, userAgent } = by;
-    const { cookie, record } = await sessions.start({ email, ip: client.ip, userAgent, method: how });
+    const { keep = ticket.keep ?? false } = by;
+    const { cookie, record } = await sessions.start({
+      ...{ email, ip: client.ip, userAgent, method: how, keep: settings.remember === "always" || keep },
+    });
     await known.add(email);
     for (const { record: before } of old) {
       // The new session stands; the old one, if it cannot be ended now, runs out by itself.
@@ -240,7 +259,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     // Whoever has the mailbox may ask again for their next device. That it cannot be given back costs nobody the login.
     await (async () => limiter.release(limiter.mailKey(email)))().catch(() => {});
     audit(REDEEMED, { subject: email, client: client.ip, by: how, session: record.id });
-    return { cookie, next };
+    return { cookie, record, next };
   }
 
   /** A beginning in the future is that of a clock which was wrong, and says nothing: nobody could sign in until then. */
@@ -290,8 +309,8 @@ export function createLoginService(settings: LoginSettings): LoginService {
     mintLink(email, next) {
       audit(LINK_PRINTED, { subject: email, actor: "operator" });
       const from = say(ENGLISH, said("device.operator"));
-      const ticket = { jti: randomText(), email, next, ...lifetime(), from, binding: undefined };
-      return linkOf(tickets.sign(LOGIN_LINK, ticket));
+      const grant = { jti: randomText(), email, next, ...lifetime() };
+      return linkOf(tickets.sign(LOGIN_LINK, { ...grant, from, binding: undefined }));
     },
 
     async openLink(token, by, isDeliberate) {

@@ -6,6 +6,8 @@ export type Login = Grant & {
   readonly email: Address;
   /** Already checked by `safeDestination`; checked again when it is used. */
   readonly next: string;
+  /** Whether the browser is to be kept signed in, where that is asked. */
+  readonly keep?: true | undefined;
 };
 
 /** What the link in the mail grants. */
@@ -27,10 +29,11 @@ export type LoginRequest = Login & {
 export const LOGIN_LINK: TicketKind<Omit<LoginTicket, keyof Grant>> = {
   typ: "runegate-login+jwt",
   purpose: "login link",
-  write: ({ email, next, from, binding }) => ({ sub: email, next, from, bind: binding }),
-  read: ({ sub, next, from, bind }) => ({
+  write: ({ email, next, keep, from, binding }) => ({ sub: email, next, keep, from, bind: binding }),
+  read: ({ sub, next, keep, from, bind }) => ({
     email: address(sub),
     next: text(next),
+    keep: keep === true ? keep : undefined,
     from: text(from),
     binding: bind === undefined ? undefined : text(bind),
   }),
@@ -39,10 +42,11 @@ export const LOGIN_LINK: TicketKind<Omit<LoginTicket, keyof Grant>> = {
 export const LOGIN_REQUEST: TicketKind<Omit<LoginRequest, keyof Grant>> = {
   typ: "runegate-login-request+jwt",
   purpose: "login request",
-  write: ({ email, next, secret, codeHash }) => ({ sub: email, next, secret, code: codeHash }),
-  read: ({ sub, next, secret, code }) => ({
+  write: ({ email, next, keep, secret, codeHash }) => ({ sub: email, next, keep, secret, code: codeHash }),
+  read: ({ sub, next, keep, secret, code }) => ({
     email: address(sub),
     next: text(next),
+    keep: keep === true ? keep : undefined,
     secret: text(secret),
     codeHash: text(code),
   }),

@@ -53,6 +53,15 @@ function startOf(bytes: readonly number[], prefix: number): number[] {
 }
 
 /**
+ * Roughly where a client is: the /24 of an IPv4 address, the /48 of an IPv6 one. What is no address stands for itself.
+ * @param ip in normal form.
+ */
+export function networkOfClient(ip: string): string {
+  const bytes = parseIp(ip)?.bytes;
+  return bytes === undefined ? ip : networkOf(bytes, bytes.length === 4 ? 24 : 48).text;
+}
+
+/**
  * Whom limits are counted on, narrowest first: an IPv4 address, or the networks an IPv6 one is in. One host is given a /64, a
  * household a /56, a company or the customer of a tunnel broker a /48, and whoever has one has all that is in it.
  * @param ip in normal form; what is no address stands for itself.

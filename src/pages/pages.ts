@@ -1,6 +1,7 @@
 import confirmSource from "../../static/confirm.html" with { type: "text" };
 import errorSource from "../../static/error.html" with { type: "text" };
 import goOnSource from "../../static/go-on.html" with { type: "text" };
+import keepSource from "../../static/keep.html" with { type: "text" };
 import layoutSource from "../../static/layout.html" with { type: "text" };
 import loggedOutSource from "../../static/logged-out.html" with { type: "text" };
 import loginSource from "../../static/login.html" with { type: "text" };
@@ -12,7 +13,7 @@ import { assetPath } from "./assets.ts";
 import { said, say, spoken, type Text } from "./language.ts";
 import type { Look } from "./look.ts";
 import { loginHref } from "./paths.ts";
-import { concat, type Html, template, toText } from "./template.ts";
+import { concat, type Html, plain, template, toText } from "./template.ts";
 
 /**
  * Runegate's own pages. Each function gives a complete document; all text is escaped on its way in. They work without
@@ -22,11 +23,12 @@ import { concat, type Html, template, toText } from "./template.ts";
 const layout = template(layoutSource, [
   ...(["title", "content", "wide", "style", "script", "logo", "icon", "tag", "direction"] as const),
 ]);
-const login = template(loginSource, ["next", "email", "error", "notice", "waysIn"]);
+const login = template(loginSource, ["next", "email", "error", "notice", "keep", "waysIn"]);
+const keepTemplate = template(keepSource, ["checked"]);
 const sent = template(sentSource, [
   ...(["email", "lifetime", "minutes", "error", "goOn", "again", "mailbox", "before"] as const),
 ]);
-const confirm = template(confirmSource, ["email", "token", "isoTime", "utcTime", "from", "again"]);
+const confirm = template(confirmSource, ["email", "token", "isoTime", "utcTime", "from", "again", "keep"]);
 const goOn = template(goOnSource, ["href", "host"]);
 const logout = template(logoutSource, ["email"]);
 const loggedOut = template(loggedOutSource, []);
@@ -42,7 +44,10 @@ const failure = template(errorSource, [
 const mailbox = template(mailboxSource, ["mails", "still"]);
 const mail = template(mailSource, ["to", "subject", "text", "html", "isoTime", "utcTime", "link", "code"]);
 
-/** Asks for an address. `next` is left out of the form when empty. */
+/**
+ * Asks for an address. `next` is left out of the form when empty.
+ * @param shown.keep whether the browser is to be kept signed in, as it was answered; undefined where that is not asked.
+ */
 export function loginPage(
   look: Look,
   shown: {
@@ -50,14 +55,20 @@ export function loginPage(
     email?: string | undefined;
     error?: Text | undefined;
     notice?: Text | undefined;
+    keep?: boolean | undefined;
     waysIn?: readonly Html[];
   },
 ): string {
   const { language } = look;
   const [error, notice] = [say(language, shown.error ?? ""), say(language, shown.notice ?? "")];
+  const keep = keepBox(look, shown.keep);
   const waysIn = concat(shown.waysIn ?? []);
-  const content = login(language, { email: "", ...shown, error, notice, waysIn });
+  const content = login(language, { email: "", ...shown, error, notice, keep, waysIn });
   return documentOf(look, said("login.title"), content);
+}
+
+function keepBox({ language }: Look, checked: boolean | undefined): Html | undefined {
+  return checked === undefined ? undefined : keepTemplate(language, { checked: flag(checked) });
 }
 
 /**
@@ -107,10 +118,12 @@ export function confirmPage(
     requestedAt: number;
     from: string;
     next?: string | undefined;
+    keep?: boolean | undefined;
   },
 ): string {
   const again = loginHref(shown.next ?? "");
-  const content = confirm(look.language, { ...shown, ...moment(shown.requestedAt), again });
+  const keep = keepBox(look, shown.keep);
+  const content = confirm(look.language, { ...shown, ...moment(shown.requestedAt), again, keep });
   return documentOf(look, said("confirm.title"), content);
 }
 
@@ -208,8 +221,14 @@ export function documentOf(look: Look, title: Text, content: Html, wide?: "wide"
   return toText(document);
 }
 
-/** A time for a template: it is shown in the browser's own zone where script runs. */
-export function moment(at: number): { isoTime: string; utcTime: string } {
+const time = plain('<time class="short" datetime="{{isoTime}}">{{utcTime}}</time>', ["isoTime", "utcTime"]);
+
+/** A time, milliseconds since the Unix epoch, that is shown in the browser's own zone where script runs. */
+export function timeAt(at: number): Html {
+  return time(moment(at));
+}
+
+function moment(at: number): { isoTime: string; utcTime: string } {
   const date = new Date(at);
   return { isoTime: date.toISOString(), utcTime: date.toUTCString().replace("GMT", "UTC") };
 }

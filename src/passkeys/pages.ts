@@ -1,10 +1,10 @@
 import passkeySource from "../../static/passkey.html" with { type: "text" };
 import signInSource from "../../static/passkey-sign-in.html" with { type: "text" };
 import passkeysSource from "../../static/passkeys.html" with { type: "text" };
-import { timeAt } from "../account/pages.ts";
 import { assetPath } from "../pages/assets.ts";
 import { said, say } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
+import { timeAt } from "../pages/pages.ts";
 import { concat, type Html, template } from "../pages/template.ts";
 import type { Seen } from "../store/records.ts";
 import { MOST_PASSKEYS, type Passkey } from "./record.ts";

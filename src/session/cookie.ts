@@ -8,10 +8,10 @@ import { isSessionCookie } from "./session.ts";
 export type SessionCookie = OwnCookie & {
   /** Its values: one, but for those that somebody has planted beside it. */
   read(shown: Pick<Credentials, "cookies">): readonly string[];
-  /** `Set-Cookie` lines. */
-  issue(value: string): string[];
+  /** `Set-Cookie` lines, without a lifetime for the cookie of a session that is brief. */
+  issue(value: string, brief?: boolean): string[];
   /** The same for what is worth something on this host alone (`host-cookie.ts`). */
-  issueHere(value: string): string[];
+  issueHere(value: string, brief?: boolean): string[];
   expire(): string[];
 };
 
@@ -20,8 +20,8 @@ export function createSessionCookie(
     Pick<EdgeOptions, "secureCookie">,
 ): SessionCookie {
   const { sessionCookieName: name, secureCookie: secure, cookieDomain } = options;
-  const lifetime = Math.floor(options.sessionTtl / 1000);
-  const line = (value: string, maxAgeSeconds: number, domain: string | undefined) =>
+  const lifetimeOf = (brief = false) => (brief ? undefined : Math.floor(options.sessionTtl / 1000));
+  const line = (value: string, maxAgeSeconds: number | undefined, domain: string | undefined) =>
     setCookieLine(name, value, { maxAgeSeconds, secure, domain });
   // Left from before a domain was configured, it would be sent beside the one for the domain.
   const hostOnly = cookieDomain === undefined ? [] : [line("", 0, undefined)];
@@ -29,8 +29,8 @@ export function createSessionCookie(
     name,
     accepts: isSessionCookie,
     read: ({ cookies }) => cookies.valuesOf(name),
-    issue: (value) => [...hostOnly, line(value, lifetime, cookieDomain)],
-    issueHere: (value) => [line(value, lifetime, undefined)],
+    issue: (value, brief) => [...hostOnly, line(value, lifetimeOf(brief), cookieDomain)],
+    issueHere: (value, brief) => [line(value, lifetimeOf(brief), undefined)],
     expire: () => [...hostOnly, line("", 0, cookieDomain)],
   };
 }

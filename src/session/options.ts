@@ -2,12 +2,14 @@ import { type Domain, parseDomain } from "../identity/address.ts";
 import { explained } from "../identity/values.ts";
 import { type Declaration, type OptionsOf, unset } from "../option/option.ts";
 import { quote, ValueError } from "../option/value-error.ts";
-import { DAY, duration, SECOND } from "../option/values.ts";
+import { choice, DAY, duration, SECOND } from "../option/values.ts";
 
 export type SessionOptions = OptionsOf<typeof SESSION_OPTIONS>;
 
 /** Browsers keep no cookie longer (RFC 6265bis §5.5). */
 const LONGEST_COOKIE = 400 * DAY;
+
+const REMEMBER = ["always", "ask"] as const;
 
 export const SESSION_OPTIONS = {
   /** Milliseconds, as is the next. */
@@ -23,6 +25,15 @@ export const SESSION_OPTIONS = {
     parse: duration("s", SECOND, LONGEST_COOKIE),
     default: "3d",
     help: "How long a session lasts without use; a plain number is seconds.",
+  },
+  remember: {
+    name: "RUNEGATE_REMEMBER",
+    parse: choice(...REMEMBER),
+    default: "always",
+    help:
+      "Whether browsers are kept signed in: `always`, or `ask` by a check box. Where it is left unchecked, a session ends with " +
+      "the browser, and after 12 hours at the latest.",
+    words: REMEMBER,
   },
   sessionCookieName: {
     name: "RUNEGATE_SESSION_COOKIE_NAME",

@@ -18,6 +18,8 @@ export type SessionRecord = {
   readonly rested: number;
   /** How it was begun. */
   readonly method: Method;
+  /** Whether it is for as long as the browser is open: its cookies are not kept on a disk. */
+  readonly brief: boolean;
   /** Where it was made from, for the list an operator reads. */
   readonly ip: string;
   readonly userAgent: string;
@@ -26,22 +28,34 @@ export type SessionRecord = {
 };
 
 /** As the store keeps it, which knows id and end by itself. */
-export type KeptSession = Omit<SessionRecord, "id" | "expiresAt" | "rested" | "method"> & {
-  /** Both absent in records of an older version. */
+export type KeptSession = Omit<SessionRecord, "id" | "expiresAt" | "rested" | "method" | "brief"> & {
+  /** All absent in records of an older version. */
   readonly rested?: number;
   readonly method?: SessionRecord["method"];
+  readonly brief?: boolean;
 };
 
 export const SESSIONS: Kind<KeptSession> = { name: "session", by: ["email"], cached: true };
 
 /** Undefined for what has another form: somebody else has written it. */
 export function readSession({ id, expiresAt, record }: Seen<KeptSession>): SessionRecord | undefined {
-  const { email, createdAt, seenAt, rested = 0, method = "link", ip, userAgent, seal } = record;
+  const {
+    email,
+    createdAt,
+    seenAt,
+    rested = 0,
+    method = "link",
+    brief = false,
+    ip,
+    userAgent,
+    seal,
+  } = record;
   if (!isTime(createdAt) || !isTime(seenAt) || !isTime(expiresAt) || !isTime(rested)) return undefined;
   if (typeof email !== "string" || typeof seal !== "string") return undefined;
   if (!isMethod(method)) return undefined;
   if (typeof ip !== "string" || typeof userAgent !== "string") return undefined;
-  return { id, email, createdAt, expiresAt, seenAt, rested, method, ip, userAgent, seal };
+  if (typeof brief !== "boolean") return undefined;
+  return { id, email, createdAt, expiresAt, seenAt, rested, method, brief, ip, userAgent, seal };
 }
 
 export function keptOf({ id: _, expiresAt: __, ...kept }: SessionRecord): KeptSession {

@@ -1,6 +1,6 @@
 import type { Policy } from "../access/policy.ts";
 import type { Clock, Random } from "../clock.ts";
-import { type Address, parseAddress } from "../identity/address.ts";
+import type { Address } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
@@ -8,17 +8,19 @@ import type { Keys } from "../secret/keys.ts";
 import type { Awaitable, RecordStore, Seen } from "../store/records.ts";
 import { createAdoption } from "./adoption.ts";
 import { SESSION_REVOKED } from "./audit.ts";
+import { createHolds, type Holds } from "./hold.ts";
 import { createHostCookies } from "./host-cookie.ts";
 import type { SessionOptions } from "./options.ts";
 import { type KeptSession, keptOf, readSession, SESSIONS, type SessionRecord } from "./record.ts";
 import { createSeals } from "./seal.ts";
+import { createStart, type NewSession } from "./start.ts";
 
 /**
  * Sessions: what a cookie is worth, until when. The cookie holds 256 random bits; the store only ever sees their HMAC, and what
  * it answers is believed only under our seal.
  */
 export type Sessions = {
-  /** Starts a session and gives the cookie's value, which is not kept anywhere. */
+  /** Starts a session and gives the cookie's value, which is not kept anywhere. @throws {OnHold} */
   start(who: NewSession): Promise<{ readonly cookie: string; readonly record: SessionRecord }>;
   /**
    * Who holds these cookies, all of one name: nobody if none names a live session, or they name more than one. Answers at once
@@ -33,6 +35,8 @@ export type Sessions = {
   end(id: string): Promise<boolean>;
   /** Ends every session of an address, @returns their ids. */
   endAll(email: Address): Promise<string[]>;
+  /** Addresses with which none begins for a while. */
+  readonly holds: Holds;
   /**
    * Oldest first, as the store has them: nothing is decided by it, and a command line may not have the key.
    * @param email whose; without it, everybody's, which costs as much as there are.
@@ -46,13 +50,6 @@ export type Sessions = {
   alive(id: string, used: boolean): Promise<Principal | undefined>;
   /** Tells of every session that is ended, as soon as the store tells of it (`store/records.ts`). */
   onEnded(listener: (id: string) => void): void;
-};
-
-export type NewSession = {
-  readonly email: Address;
-  readonly ip: string;
-  readonly userAgent: string;
-  readonly method?: SessionRecord["method"];
 };
 
 export type Found = {
@@ -74,15 +71,12 @@ export type SessionSettings = Pick<SessionOptions, "sessionTtl" | "sessionIdle">
 };
 
 /** 256 bits in base64url without padding. */
-const COOKIE_BYTES = 32;
 const COOKIE_LENGTH = 43;
 const COOKIE_FORM = /^[A-Za-z0-9_-]{43}(?:\.[A-Za-z0-9_-]{43})?$/;
 /** The last use is written at most this often. */
 const TOUCH_EVERY_MS = 60_000;
 /** Cookies whose id is remembered; when there are more, they are worked out again. */
 const MOST_IDS = 10_000;
-/** A user agent is kept for the operator's list, not for anything that is decided. */
-const MAX_USER_AGENT = 200;
 
 /** Whether a cookie's value could be one that `start` or `cookieFor` gave. */
 export const isSessionCookie = (value: string): boolean => COOKIE_FORM.test(value);
@@ -95,6 +89,7 @@ export function createSessions(settings: SessionSettings): Sessions {
   const hostCookies = createHostCookies(settings.keys.for("session on a host", "session"));
   const adoption = createAdoption({ store, seals, clock, log });
   const { leastRest = Number.POSITIVE_INFINITY } = settings;
+  const holds = createHolds(store, clock);
   const touchEvery = Math.min(TOUCH_EVERY_MS, settings.sessionIdle / 2);
 
   // Copied for each cookie: setting the key up costs as much as the rest.
@@ -229,24 +224,7 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   return {
-    async start({ email, ip, userAgent, method = "link" }) {
-      const cookie = Buffer.from(settings.random.bytes(COOKIE_BYTES)).toString("base64url");
-      const now = clock.now();
-      const record = seals.seal({
-        id: idUnder(current, cookie),
-        email: parseAddress(email),
-        createdAt: now,
-        expiresAt: now + settings.sessionTtl,
-        seenAt: now,
-        rested: 0,
-        method,
-        ip,
-        userAgent: userAgent.slice(0, MAX_USER_AGENT),
-      });
-      if (!(await records.add(record.id, keptOf(record), record.expiresAt, "grouped")))
-        throw new Error("a session's id was there before");
-      return { cookie, record };
-    },
+    start: createStart({ ...settings, records, seals, holds, idOf: (cookie) => idUnder(current, cookie) }),
 
     find(cookies, origin) {
       const [cookie] = cookies;
@@ -255,6 +233,7 @@ export function createSessions(settings: SessionSettings): Sessions {
     },
 
     findAll,
+    holds,
     cookieFor: hostCookies.make,
 
     end,

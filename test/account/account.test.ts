@@ -50,7 +50,8 @@ function post(
 
 /** What the page lists: the device, the place, and the id that its form sends, if it has one. */
 function rowsOf(html: string): { device: string; place: string; id: string | undefined }[] {
-  return html
+  const [part = ""] = html.slice(html.indexOf('id="sessions"')).split("</section>");
+  return part
     .split("<li>")
     .filter((row) => row.includes("<small>"))
     .map((row) => ({

@@ -30,7 +30,7 @@ describe.skipIf(chromium === undefined)("one's account", () => {
   }
 
   const titles = (tab: Tab) =>
-    tab.evaluate(`[...document.querySelectorAll(".rows strong")].map((one) => one.innerText)`);
+    tab.evaluate(`[...document.querySelectorAll("#sessions .rows strong")].map((one) => one.innerText)`);
 
   async function endAll(): Promise<void> {
     await stage.gateway.gateway.sessions.endAll(ADA as Address);
@@ -41,9 +41,14 @@ describe.skipIf(chromium === undefined)("one's account", () => {
     await open(tab);
     const nodes = await tab.accessible();
     const named = (role: string) => nodes.filter((node) => node.role === role).map(({ name }) => name);
-    expect(named("heading")).toEqual(["Your account", "Where you are signed in"]);
+    expect(named("heading")).toEqual([
+      "Your account",
+      "Where you are signed in",
+      "Browsers you have signed in with",
+    ]);
     // Apart from each other when only their names are read out.
     expect(named("button").sort()).toEqual([
+      "Forget Chrome on Linux",
       "Sign out Safari on iOS, 2001:db8:85a3::8a2e:370:7334",
       "Sign out curl, 198.51.100.23",
       "Sign out everywhere else",

@@ -129,7 +129,8 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
       headers: { Cookie: cookieHeader(asked), ...host },
     });
     if (opened.status !== 302) throw new Error(`opening the link: ${opened.status} ${await opened.text()}`);
-    return cookieHeader(opened);
+    const cookies = cookieHeader(opened).split("; ");
+    return cookies.filter((one) => !one.includes("runegate_device=")).join("; ");
   }
 
   return {

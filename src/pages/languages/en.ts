@@ -14,6 +14,9 @@ export const EN = {
   "login.email": "E-mail address",
   "login.example": "you@example.org",
   "login.send": "Send me a link",
+  "login.keep": "Keep me signed in on this browser",
+  "login.keepHow":
+    "Leave it unchecked on a computer that is not yours: you are then signed out when the browser is closed.",
   "login.tooOld": "It has been too long since you signed in. Do so again to go on.",
 
   "code.title": "Check your mail",
@@ -107,6 +110,31 @@ export const EN = {
   "passkeys.invalidTitle": "That passkey does not work",
   "passkeys.invalid": "This passkey does not sign in here. Try again, or have a link sent to you.",
 
+  "devices.heading": "Browsers you have signed in with",
+  "devices.how": "You get a mail when somebody signs in as you with another one.",
+  "devices.this": "This browser",
+  "devices.seen": "last signed in {seen}",
+  "devices.forget": "Forget",
+  "devices.forgetNamed": "Forget {device}",
+  "devices.forgotten": "Forgotten. The next sign-in with it counts as one with a new browser.",
+
+  "notMe.title": "Was this you?",
+  "notMe.heading": "Was this you?",
+  "notMe.how":
+    "Somebody signed in as **{email}**. If that was not you, end every sign-in of this address. For an hour after that, nobody can sign in with it.",
+  "notMe.submit": "This was not me: end every sign-in",
+  "notMe.leave": "If it was you, close this page. Nothing has been changed.",
+  "notMe.doneTitle": "Every sign-in has ended",
+  "notMe.done": "Nobody is signed in as **{email}** any more, and for an hour nobody can sign in.",
+  "notMe.mailbox":
+    "Whoever signed in could read your mail, or the link in it: change the password of your mailbox before the hour is over, and tell the person who runs this server.",
+  "notMe.usedTitle": "This was done before",
+  "notMe.used": "With this link, every sign-in of the address was ended before.",
+
+  "hold.title": "Nobody can sign in with this address at the moment",
+  "hold.message":
+    "Whoever reads its mail said that a sign-in was not theirs, and ended them all. Come back in {time}.",
+
   "logout.title": "Sign out",
   "logout.heading": "Sign out?",
   "logout.who": "You are signed in as **{email}**.",
@@ -158,6 +186,15 @@ export const EN = {
   "mail.from":
     "They were asked for from {requestedFrom}. If that was not you, ignore this mail: nobody gets in without the link or the code, so pass neither of them on.",
   "mail.copy": "If the button does not work, copy this address into your browser:",
+
+  "notice.when": "When: {when}",
+  "notice.where": "Where: {where}",
+  "newDevice.subject": "New sign-in to {host}",
+  "newDevice.heading": "New sign-in",
+  "newDevice.opening": "Somebody signed in as {email} with a browser that had not done so before:",
+  "newDevice.closing":
+    "If that was you, there is nothing to do. If it was not, open this page, which lets you end every sign-in of this address:",
+  "newDevice.button": "This was not me",
 
   "device.both": "{browser} on {system}",
   "device.otherBrowser": "another browser",

@@ -1,0 +1,65 @@
+import noticeHtml from "../../static/notice-mail.html" with { type: "text" };
+import { type Said, said, say } from "../pages/language.ts";
+import type { Look } from "../pages/look.ts";
+import { template, toText } from "../pages/template.ts";
+import type { MailContent } from "./mailer.ts";
+
+/** Word to somebody about something that was done with their address. */
+export type Notice = {
+  readonly subject: Said;
+  readonly heading: Said;
+  readonly opening: Said;
+  /** When it was, milliseconds since the Unix epoch. */
+  readonly at: number;
+  /** Network and browser, in words that nobody outside has chosen. */
+  readonly where: string;
+  readonly closing: Said;
+  readonly link?: { readonly url: string; readonly label: Said };
+};
+
+const html = template(noticeHtml, [
+  ...([
+    "tag",
+    "direction",
+    "subject",
+    "heading",
+    "opening",
+    "when",
+    "where",
+    "closing",
+    "url",
+    "label",
+  ] as const),
+]);
+
+export function renderNotice({ language }: Look, notice: Notice): MailContent {
+  const { link } = notice;
+  const format = new Intl.DateTimeFormat(language.tag, {
+    ...{ dateStyle: "long", timeStyle: "long", timeZone: "UTC" },
+  });
+  const when = format.format(notice.at);
+  const words = (text: Said) => say(language, text);
+  const shown = {
+    subject: words(notice.subject),
+    heading: words(notice.heading),
+    opening: words(notice.opening),
+    when: words(said("notice.when", { when })),
+    where: words(said("notice.where", { where: notice.where })),
+    closing: words(notice.closing),
+  };
+  const paragraphs = [
+    ...[words(said("mail.hello")), shown.opening, `    ${shown.when}\n    ${shown.where}`, shown.closing],
+    ...(link === undefined ? [] : [link.url]),
+  ];
+  return {
+    subject: shown.subject,
+    text: `${paragraphs.join("\n\n")}\n`,
+    html: toText(
+      html(language, {
+        ...shown,
+        ...{ tag: language.tag, direction: language.direction },
+        ...{ url: link?.url, label: link && words(link.label) },
+      }),
+    ),
+  };
+}

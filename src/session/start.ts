@@ -1,0 +1,67 @@
+import type { Clock, Random } from "../clock.ts";
+import { type Address, parseAddress } from "../identity/address.ts";
+import type { Records } from "../store/records.ts";
+import { type Holds, OnHold } from "./hold.ts";
+import type { SessionOptions } from "./options.ts";
+import { type KeptSession, keptOf, type SessionRecord } from "./record.ts";
+import type { Seals } from "./seal.ts";
+
+/** How a session begins. */
+
+export type NewSession = {
+  readonly email: Address;
+  readonly ip: string;
+  readonly userAgent: string;
+  readonly method?: SessionRecord["method"];
+  /** False: for as long as the browser is open, and {@link BRIEF_MS} at most. */
+  readonly keep?: boolean;
+};
+
+/** 256 bits. */
+const COOKIE_BYTES = 32;
+/** Nobody leaves a borrowed browser open for longer, or so whoever signs in there hopes. */
+const BRIEF_MS = 12 * 60 * 60_000;
+/** A user agent is kept for people to read, not for anything that is decided. */
+const MAX_USER_AGENT = 200;
+
+export function createStart(settings: {
+  readonly sessionTtl: SessionOptions["sessionTtl"];
+  readonly records: Records<KeptSession>;
+  readonly seals: Seals;
+  readonly holds: Holds;
+  readonly idOf: (cookie: string) => string;
+  readonly clock: Clock;
+  readonly random: Random;
+}) {
+  const { sessionTtl, records, seals, holds, clock, random } = settings;
+
+  return async ({
+    email,
+    ip,
+    userAgent,
+    method = "link",
+    keep = true,
+  }: NewSession): Promise<{ readonly cookie: string; readonly record: SessionRecord }> => {
+    const cookie = Buffer.from(random.bytes(COOKIE_BYTES)).toString("base64url");
+    const now = clock.now();
+    const record = seals.seal({
+      id: settings.idOf(cookie),
+      email: parseAddress(email),
+      createdAt: now,
+      expiresAt: now + (keep ? sessionTtl : Math.min(sessionTtl, BRIEF_MS)),
+      seenAt: now,
+      rested: 0,
+      method,
+      brief: !keep,
+      ip,
+      userAgent: userAgent.slice(0, MAX_USER_AGENT),
+    });
+    if (!(await records.add(record.id, keptOf(record), record.expiresAt, "grouped")))
+      throw new Error("a session's id was there before");
+    // Afterwards: whoever puts an address on hold ends its sessions then, this one too if it is there.
+    const until = await holds.until(email);
+    if (until === undefined) return { cookie, record };
+    await records.take(record.id);
+    throw new OnHold(until - now);
+  };
+}
