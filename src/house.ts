@@ -16,6 +16,7 @@ import type { OwnPaths } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import type { SignIn } from "./edge/sign-in.ts";
 import type { BindingCookie } from "./hand-off/cookie.ts";
+import type { Address } from "./identity/address.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
 import type { IdentityTokens } from "./identity-token/token.ts";
 import type { Limiter } from "./limits/limiter.ts";
@@ -85,6 +86,11 @@ export type Room = {
   readonly account?: AccountSection;
   /** Its part of the login page. */
   readonly wayIn?: WayIn;
+  /**
+   * Ends what it has that lets somebody in as this address: whoever reads its mail said that a sign-in was not theirs.
+   * @throws {StoreUnavailable}
+   */
+  disown?(email: Address): Promise<void>;
   start?(): void;
   stop?(): Promise<void>;
 };

@@ -59,7 +59,7 @@ function roomsOf(house: House): readonly Room[] {
     debugRoom(house),
     doctorRoom(house),
     mailboxRoom(house),
-    deviceRoom(house),
+    deviceRoom(house, () => rooms),
     passkeyRoom(house),
     accountRoom(house, () => rooms),
   ];

@@ -50,7 +50,9 @@ async function ask(part, how = {}) {
     const { publicKey, ticket } = await post("/sign-in/options");
     const options = PublicKeyCredential.parseRequestOptionsFromJSON(publicKey);
     const credential = await navigator.credentials.get({ publicKey: options, ...how });
-    const { next } = await post("/sign-in", { ticket, credential, next: part.dataset.next });
+    const box = document.querySelector("#remember");
+    const remember = box instanceof HTMLInputElement && box.checked ? "true" : undefined;
+    const { next } = await post("/sign-in", { ticket, credential, next: part.dataset.next, remember });
     location.replace(next);
     return undefined;
   } catch (error) {

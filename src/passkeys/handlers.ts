@@ -24,6 +24,7 @@ import { describeDevice } from "../session/device.ts";
 import type { Found } from "../session/session.ts";
 import { readAssertion, readAttestation } from "./answer.ts";
 import { PASSKEY_REFUSED } from "./audit.ts";
+import { createPasskeyNotice } from "./notice.ts";
 import { passkeysPart, signInPart } from "./pages.ts";
 import { createPasskeyService, type Offer } from "./service.ts";
 
@@ -45,6 +46,7 @@ export function createPasskeyHandlers(house: House) {
     log: house.loggers("login"),
   });
 
+  const tell = createPasskeyNotice(house);
   const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival.origin);
   const isRecent = ({ principal }: Found) => clock.now() - principal.provenAt < RECENT_MS;
 
@@ -118,7 +120,9 @@ export function createPasskeyHandlers(house: House) {
       const name = nameFrom(text("name")) || deviceOf(arrival);
       const added = await service.register({ ...sentBy(arrival), answer, ticket, who, name });
       if (added === undefined) return failure(arrival, NOT_ADDED);
-      return added === "full" ? failure(arrival, FULL) : json({ message: "Added." }, 201);
+      if (added === "full") return failure(arrival, FULL);
+      if (options.newDeviceMail) await tell(arrival, who.record.email);
+      return json({ message: "Added." }, 201);
     },
 
     async remove(arrival: Arrival): Promise<Response> {
@@ -144,19 +148,23 @@ export function createPasskeyHandlers(house: House) {
         answer,
         ticket,
         userAgent: arrival.headers["user-agent"] ?? "",
+        keep: options.remember === "always" || text("remember") === "true",
         oldSessions: sessionCookie.read(arrival),
       });
       if (started === undefined) return failure(arrival, NOT_SIGNED_IN);
+      const { cookie, record } = started;
       const { origin } = arrival;
       const landing = landingAt(routes, origin, options.landingPath);
       const next = safeDestination(text("next"), origin, landing, arrival.isOwn, routes.siteAt);
       const cookies =
         origin === routes.home.origin
-          ? sessionCookie.issue(started.cookie)
-          : sessionCookie.issueHere(sessions.cookieFor(started.record.id, origin));
+          ? [...sessionCookie.issue(cookie, record.brief), ...(await house.devices.signedIn(arrival, record))]
+          : sessionCookie.issueHere(sessions.cookieFor(record.id, origin), record.brief);
       const headers: ExtraHeaders = cookies.map((line) => ["Set-Cookie", line]);
       return json({ message: "Signed in.", next: onwardFrom(origin, next) }, 200, headers);
     },
+
+    disown: service.removeAll,
 
     /** On the login page. */
     wayIn: (arrival: Arrival, next: string): Html => signInPart(arrival.lookOf(arrival), next),

@@ -16,8 +16,9 @@ export function passkeyRoom(house: House): Room {
     loaded ??= import("./handlers.ts").then(({ createPasskeyHandlers }) => createPasskeyHandlers(house));
     return loaded;
   };
-  const by = (name: Exclude<keyof PasskeyHandlers, "section" | "wayIn">) => async (arrival: Arrival) =>
-    (await load())[name](arrival);
+  const by =
+    (name: Exclude<keyof PasskeyHandlers, "section" | "wayIn" | "disown">) => async (arrival: Arrival) =>
+      (await load())[name](arrival);
 
   const { home } = routes;
   const origins = new Set(routes.all.flatMap((route) => originOf(routes.urlOf(route))));
@@ -41,6 +42,7 @@ export function passkeyRoom(house: House): Room {
     ...own,
     cookies: [house.bindingCookie],
     account: { id: "passkeys", show: async (visitor) => (await load()).section(visitor) },
+    disown: async (email) => (await load()).disown(email),
     wayIn: async (arrival, next) => (await load()).wayIn(arrival, next),
   };
 }

@@ -10,6 +10,7 @@ import type { Logger } from "../observe/logger.ts";
 import { sameSecret } from "../secret/compare.ts";
 import type { Keys } from "../secret/keys.ts";
 import { createTickets, TicketError, type TicketKind, type TicketProblem } from "../secret/ticket.ts";
+import { OnHold } from "../session/hold.ts";
 import type { Found, Sessions } from "../session/session.ts";
 import { FOREVER, type RecordStore, type Seen } from "../store/records.ts";
 import { AnswerError, type AnswerProblem, type Assertion, type Attestation } from "./answer.ts";
@@ -36,6 +37,8 @@ export type PasskeyService = {
   list(email: Address): Promise<Seen<Passkey>[]>;
   /** False if they have none with this id. @throws {StoreUnavailable} */
   remove(id: string, who: Found, client: Client): Promise<boolean>;
+  /** @throws {StoreUnavailable} */
+  removeAll(email: Address): Promise<void>;
 };
 
 /** Options in the form that browsers read (WebAuthn §5.1.8, §5.1.9). */
@@ -55,6 +58,8 @@ export type Registration = Answered<Attestation> & { readonly who: Found; readon
 
 export type SignInAnswer = Answered<Assertion> & {
   readonly userAgent: string;
+  /** Whether the browser is to be kept signed in. */
+  readonly keep: boolean;
   /** Cookies of the sessions that the browser had before, which end. */
   readonly oldSessions: readonly string[];
 };
@@ -75,6 +80,7 @@ type RefusedReason =
   | "known"
   | "full"
   | "spent"
+  | "on_hold"
   /** It, or a copy of it, has been used since (WebAuthn §6.1.1). */
   | "counter"
   | "contended";
@@ -157,6 +163,16 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
     return "contended";
   }
 
+  async function start(sent: SignInAnswer, email: Address): Promise<Started> {
+    const { client, userAgent, keep } = sent;
+    try {
+      return await sessions.start({ email, ip: client.ip, userAgent, method: "passkey", keep });
+    } catch (error) {
+      if (error instanceof OnHold) refuse("on_hold", sent, email);
+      throw error;
+    }
+  }
+
   return {
     async offerRegistration(email, binding) {
       const known = await list(email);
@@ -197,11 +213,12 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
       const { id, ...facts } = made;
       const passkey = { email, user: ticket.user, ...facts, name, createdAt: clock.now(), usedAt: 0 };
       if (!(await records.add(id, seals.seal(id, passkey), FOREVER))) return refuse("known", sent, email);
-      // Counted afterwards, so that of several at once none is one too many.
-      if ((await list(ticket.email)).length > MOST_PASSKEYS) {
+      // Asked afterwards, so that of several at once none is one too many, and none is left that is added while all are removed.
+      const isOnHold = (await sessions.holds.until(ticket.email)) !== undefined;
+      if (isOnHold || (await list(ticket.email)).length > MOST_PASSKEYS) {
         await records.take(id);
-        refuse("full", sent, email);
-        return "full";
+        refuse(isOnHold ? "on_hold" : "full", sent, email);
+        return isOnHold ? undefined : "full";
       }
       audit(PASSKEY_ADDED, { subject: email, client: client.ip, session: who.record.id });
       return "added";
@@ -223,7 +240,7 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
     },
 
     async signIn(sent) {
-      const { answer, client, userAgent, origin } = sent;
+      const { answer, client, origin } = sent;
       const ticket = await ticketOf(SIGN_IN_BY_PASSKEY, sent);
       if (ticket === undefined) return undefined;
       if (ticket.origin !== origin) return refuse("wrong_host", sent);
@@ -241,7 +258,7 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
       if (!(await spent.spend(ticket.jti, ticket.expiresAt))) return refuse("spent", sent, email);
       const noted = await use(answer.id, counter);
       if (noted !== "used") return refuse(noted, sent, email);
-      const started = await sessions.start({ email, ip: client.ip, userAgent, method: "passkey" });
+      const started = await start(sent, email);
       for (const { record: before } of old) {
         // The new session stands; the old one, if it cannot be ended now, runs out by itself.
         await sessions.end(before.id).catch(() => {});
@@ -258,6 +275,11 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
       if (seen?.record.email !== email || (await records.take(id)) === undefined) return false;
       audit(PASSKEY_REMOVED, { subject: email, client: client.ip, session: who.record.id });
       return true;
+    },
+
+    async removeAll(email) {
+      for (const _ of await records.takeAll("email", email))
+        audit(PASSKEY_REMOVED, { subject: email, client: undefined, session: undefined });
     },
   };
 }

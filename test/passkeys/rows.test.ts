@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { decodeJwt } from "jose";
+import type { Address } from "../../src/identity/address.ts";
 import { PASSKEYS, type Passkey } from "../../src/passkeys/record.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
@@ -141,7 +142,10 @@ describe("signing in", () => {
     const cookie = cookieHeader(answer);
     expect(await said(answer)).toEqual({ status: 200, message: "Signed in.", next: "/reports?year=2026" });
     expect(await whoAmI(gateway, cookie)).toMatchObject({ authenticated: true, email: "ada@example.org" });
-    expect(lastAudit()).toMatchObject({ event: "redeemed", email: "ada@example.org", by: "passkey" });
+    expect(auditOf(gateway)).toContainEqual({
+      ...{ event: "redeemed", email: "ada@example.org", client: "127.0.0.1", by: "passkey" },
+      session: expect.any(String),
+    });
     await fetch(`${gateway.url}/reports`, { headers: { Cookie: cookie } });
     const token = upstream.to("/reports").at(-1)?.one("x-runegate-jwt") ?? "";
     expect(decodeJwt(token)).toMatchObject({ amr: ["passkey"], auth_time: Math.floor(clock.now() / 1000) });
@@ -486,6 +490,80 @@ describe("removing one", () => {
     expect([200, 401]).toContain(answer.status);
     expect(await keptOf("ada@example.org")).toEqual([]);
   });
+});
+
+describe("whoever reads the mail of an address", () => {
+  test("is told of a passkey that was added, by whom and where to remove it", async () => {
+    await restart({ RUNEGATE_NEW_DEVICE_MAIL: "true" });
+    await enroll();
+    await gateway.gateway.outbox.runDue();
+    const mail = gateway.mailbox.mails().find(({ subject }) => subject === "New passkey for app.test");
+    expect(mail?.to).toBe("ada@example.org");
+    expect(mail?.text).toContain("A passkey was added that signs in as ada@example.org:");
+    expect(mail?.text).toContain("When: January 2, 2026");
+    expect(mail?.text).toContain(`${ORIGIN}/_runegate/account`);
+  });
+
+  test("ends passkeys too, by saying that a sign-in was not theirs, and none signs in or is added for an hour", async () => {
+    await restart({ RUNEGATE_NEW_DEVICE_MAIL: "true" });
+    await enroll();
+    // With another browser, of which there is a mail.
+    const session = await gateway.signIn();
+    const other = createAuthenticator();
+    await enroll("grace@example.org", other);
+    await gateway.gateway.outbox.runDue();
+    const mails = gateway.mailbox.mails().filter(({ to }) => to === "ada@example.org");
+    const link = /\/not-me\?token=(\S+)/.exec(mails.map(({ text }) => text).join("\n"))?.[1];
+    const { publicKey, ticket, cookie } = await offerRegistration(site, session);
+    const answer = await fetch(`${gateway.url}/_runegate/not-me`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ token: link }),
+    });
+    expect(answer.status).toBe(200);
+    expect(await keptOf("ada@example.org")).toEqual([]);
+    expect(auditOf(gateway).filter(({ event }) => event === "passkey_removed")).toHaveLength(1);
+    const late = { ticket, credential: createAuthenticator().create(publicKey, ORIGIN) };
+    expect(await said(await send(site, "", late, cookie))).toMatchObject({
+      status: 401,
+      error: "unauthenticated",
+    });
+    expect(await said(await signInBy(site, key))).toEqual(INVALID);
+    expect((await signInBy(site, other)).status).toBe(200);
+  });
+
+  test("keeps everybody out for an hour, passkey or not", async () => {
+    const session = await enroll();
+    await gateway.gateway.sessions.holds.put("ada@example.org" as Address);
+    const refused = await signInBy(site, key);
+    expect(refused.headers.getSetCookie()).toEqual([]);
+    expect(await said(refused)).toMatchObject({ status: 403, error: "on_hold" });
+    expect(lastAudit()).toMatchObject({ event: "passkey_refused", reason: "on_hold" });
+    expect(await said(await register(site, session, createAuthenticator()))).toEqual(NOT_ADDED);
+    expect(await keptOf("ada@example.org")).toHaveLength(1);
+    clock.advance(3_600_000);
+    expect((await signInBy(site, key)).status).toBe(200);
+  });
+});
+
+test("whoever is not to be kept signed in is not, where people are asked", async () => {
+  await restart({ RUNEGATE_REMEMBER: "ask" });
+  await enroll();
+  const { publicKey, ticket, cookie } = await offerSignIn(site);
+  const brief = await send(site, "/sign-in", { ticket, credential: key.get(publicKey, ORIGIN) }, cookie);
+  expect(brief.headers.getSetCookie().find((line) => line.startsWith(SESSION))).not.toContain("Max-Age");
+  const offer = await offerSignIn(site);
+  const sent = { ticket: offer.ticket, credential: key.get(offer.publicKey, ORIGIN), remember: "true" };
+  const kept = await send(site, "/sign-in", sent, offer.cookie);
+  expect(kept.headers.getSetCookie().find((line) => line.startsWith(SESSION))).toContain("Max-Age=1209600");
+});
+
+test("the browser is noted as with a mail", async () => {
+  await enroll();
+  const answer = await signInBy(site, key);
+  const cookies = answer.headers.getSetCookie().map((line) => line.split("=", 1)[0]);
+  expect(cookies).toEqual(["runegate_id", "runegate_device"]);
+  expect(auditOf(gateway).map(({ event }) => event)).toContain("new_device");
 });
 
 describe("the store", () => {

@@ -196,6 +196,13 @@ export const EN = {
     "If that was you, there is nothing to do. If it was not, open this page, which lets you end every sign-in of this address:",
   "newDevice.button": "This was not me",
 
+  "newPasskey.subject": "New passkey for {host}",
+  "newPasskey.heading": "New passkey",
+  "newPasskey.opening": "A passkey was added that signs in as {email}:",
+  "newPasskey.closing":
+    "If that was you, there is nothing to do. If it was not, remove it on the page of your account, and sign out everywhere else there:",
+  "newPasskey.button": "Your account",
+
   "device.both": "{browser} on {system}",
   "device.otherBrowser": "another browser",
   "device.program": "an unnamed program",
