@@ -506,9 +506,10 @@ describe("whoever reads the mail of an address", () => {
 
   test("ends passkeys too, by saying that a sign-in was not theirs, and none signs in or is added for an hour", async () => {
     await restart({ RUNEGATE_NEW_DEVICE_MAIL: "true" });
-    await enroll();
+    await gateway.signIn();
     // With another browser, of which there is a mail.
     const session = await gateway.signIn();
+    await register(site, session, key);
     const other = createAuthenticator();
     await enroll("grace@example.org", other);
     await gateway.gateway.outbox.runDue();
