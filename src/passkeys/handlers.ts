@@ -165,6 +165,7 @@ export function createPasskeyHandlers(house: House) {
     },
 
     disown: service.removeAll,
+    renewSeals: service.renewSeals,
 
     /** On the login page. */
     wayIn: (arrival: Arrival, next: string): Html => signInPart(arrival.lookOf(arrival), next),

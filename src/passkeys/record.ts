@@ -27,6 +27,9 @@ export const PASSKEYS: Kind<Passkey> = { name: "passkey", by: ["email"], order: 
 /** Of one address. */
 export const MOST_PASSKEYS = 10;
 
+/** What the key is for. */
+export const SEAL_KEY = "passkey record";
+
 /**
  * Seals on passkeys: whoever can write to the store must not be able to sign in with a key of theirs as somebody else. A seal is a
  * MAC (HMAC-SHA256 under a key of its own) over the id and all that is kept. What remains: they can put a record back as it was.
@@ -37,14 +40,17 @@ export function createPasskeySeals({ current, previous }: KeyPair) {
     const text = JSON.stringify([id, email, user, publicKey, counter, synced, name, createdAt, usedAt]);
     return new Bun.CryptoHasher("sha256", key).update(text).digest("base64url");
   }
+  const isUnder = (key: Uint8Array | undefined, id: string, passkey: Passkey) =>
+    key !== undefined && sameSecret(macOf(key, id, passkey), String(passkey.seal));
+
   return {
     seal: (id: string, passkey: Omit<Passkey, "seal">): Passkey => ({
       ...passkey,
       seal: macOf(current, id, passkey),
     }),
     isOurs: (id: string, passkey: Passkey): boolean =>
-      [current, previous].some(
-        (key) => key !== undefined && sameSecret(macOf(key, id, passkey), String(passkey.seal)),
-      ),
+      isUnder(current, id, passkey) || isUnder(previous, id, passkey),
+    /** Whether it has to be sealed anew before the key before this one is given up. */
+    isOld: (id: string, passkey: Passkey): boolean => isUnder(previous, id, passkey),
   };
 }

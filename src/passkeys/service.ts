@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Policy } from "../access/policy.ts";
 import type { Clock, Random } from "../clock.ts";
 import type { Client } from "../edge/client.ts";
@@ -16,7 +17,7 @@ import { FOREVER, type RecordStore, type Seen } from "../store/records.ts";
 import { AnswerError, type AnswerProblem, type Assertion, type Attestation } from "./answer.ts";
 import { PASSKEY_ADDED, PASSKEY_REFUSED, PASSKEY_REMOVED } from "./audit.ts";
 import { ALGORITHMS } from "./key.ts";
-import { createPasskeySeals, MOST_PASSKEYS, PASSKEYS, type Passkey } from "./record.ts";
+import { createPasskeySeals, MOST_PASSKEYS, PASSKEYS, type Passkey, SEAL_KEY } from "./record.ts";
 import { CHALLENGE_MS, REGISTRATION, SIGN_IN_BY_PASSKEY } from "./ticket.ts";
 
 /** Passkeys: adding, listing and removing one's own, and signing in with one. No HTTP in here. */
@@ -39,6 +40,8 @@ export type PasskeyService = {
   remove(id: string, who: Found, client: Client): Promise<boolean>;
   /** @throws {StoreUnavailable} */
   removeAll(email: Address): Promise<void>;
+  /** Seals anew what is under the key before this one, which may then be given up. @throws {StoreUnavailable} */
+  renewSeals(): Promise<void>;
 };
 
 /** Options in the form that browsers read (WebAuthn §5.1.8, §5.1.9). */
@@ -103,11 +106,13 @@ export type PasskeySettings = {
 const RANDOM_BYTES = 32;
 /** A passkey is used by so many at once at most: others are asked to try again. */
 const MOST_TRIES = 5;
+/** Sealed anew in one go; others are served in between. */
+const STEP = 100;
 
 export function createPasskeyService(settings: PasskeySettings): PasskeyService {
   const { rpId, keys, store, sessions, policy, audit, clock, random, log } = settings;
   const records = store.records(PASSKEYS);
-  const seals = createPasskeySeals(keys.for("passkey record", "session"));
+  const seals = createPasskeySeals(keys.for(SEAL_KEY, "session"));
   const tickets = createTickets(keys, { audience: settings.baseUrl, clock });
   const spent = createSpentTickets(store, clock);
   const draw = () => Buffer.from(random.bytes(RANDOM_BYTES)).toString("base64url");
@@ -275,6 +280,18 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
       if (seen?.record.email !== email || (await records.take(id)) === undefined) return false;
       audit(PASSKEY_REMOVED, { subject: email, client: client.ip, session: who.record.id });
       return true;
+    },
+
+    async renewSeals() {
+      const old = (await records.find({ most: Number.MAX_SAFE_INTEGER })).filter(({ id, record }) =>
+        seals.isOld(id, record),
+      );
+      for (const [at, seen] of old.entries()) {
+        const { seal: _, ...passkey } = seen.record;
+        await records.replace(seen, seals.seal(seen.id, passkey), "light");
+        if (at % STEP === STEP - 1) await setImmediate();
+      }
+      if (old.length > 0) log.info("sealed passkeys under the new session key", { passkeys: old.length });
     },
 
     async removeAll(email) {
