@@ -426,7 +426,7 @@ describe.skipIf(chromium === undefined)("passkeys and several hosts", () => {
     expect(asked("/.well-known/webauthn")).toBe(0);
     // As the guide has it for the front end of an application.
     const guide = await Bun.file(`${import.meta.dir}/../../deploy/README.md`).text();
-    const script = /```js\n(async function signIn[^]*?)```/.exec(guide)?.[1] ?? "throw new Error()";
+    const script = /```js\n(async function signIn.*?)```/s.exec(guide)?.[1] ?? "throw new Error()";
     for (const host of [OTHER, GRAFANA]) {
       await tab.open(`${host}/_runegate/logout`);
       expect(await inPage(tab, `${script}\nawait signIn(); return "done"`)).toBe("done");
