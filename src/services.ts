@@ -1,3 +1,4 @@
+import { isBinding } from "./access/binding.ts";
 import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import type { RoutesFile } from "./access/routes-file.ts";
@@ -30,7 +31,9 @@ import type { LoggerFor } from "./observe/logger.ts";
 import { PLAIN } from "./pages/look.ts";
 import { createKeys } from "./secret/keys.ts";
 import { createTickets } from "./secret/ticket.ts";
+import { createBindings } from "./session/binding.ts";
 import { createSessionCookie } from "./session/cookie.ts";
+import { endedMail } from "./session/ended-mail.ts";
 import { createSessions } from "./session/session.ts";
 import type { Store } from "./store/store.ts";
 
@@ -59,9 +62,15 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = createLimiter(options, stores.limits);
+  const isBound = [options.sessionBind, ...routes.all.map(({ bind }) => bind)].some(isBinding);
   const sessions = createSessions({
     ...options,
     keys,
+    bindings: createBindings({
+      ...{ isUsed: isBound, limits: stores.limits, audit },
+      tellOwner: async (record, from) =>
+        void (await outbox.queue(endedMail(options.baseUrl, record, from, clock))),
+    }),
     leastRest: routes.all.reduce<number | undefined>(
       (least, { idle }) => (idle === undefined || (least !== undefined && least < idle) ? least : idle),
       undefined,

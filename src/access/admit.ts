@@ -11,6 +11,8 @@ export type Credentials = {
   readonly headers: Readonly<Record<string, string>>;
   /** The public origin of the host that was asked, as configuration has it. */
   readonly origin: string;
+  /** Of whom it came from: an IP address in normal form, or `unix`. */
+  readonly client: { readonly ip: string };
 };
 
 /** One way of proving who one is, added by the room that knows it. */
@@ -19,9 +21,10 @@ export type Authenticator = {
   /**
    * Undefined: nothing of this kind was shown. `refused` is final: a credential that is recognized decides alone. Answers at
    * once when the store does.
+   * @param route that it is for; undefined for what is Runegate's own.
    * @throws {StoreUnavailable}
    */
-  authenticate(shown: Credentials): Awaitable<Principal | "refused" | undefined>;
+  authenticate(shown: Credentials, route: Route | undefined): Awaitable<Principal | "refused" | undefined>;
   /**
    * Who holds a proof, as they are now, for what it opened; undefined once it is no longer good.
    * @param used whether its user did something meanwhile.
@@ -51,7 +54,7 @@ export function createAdmit(authenticators: readonly Authenticator[]): Admit {
     for (let i = first; i < authenticators.length; i++) {
       const authenticator = authenticators[i];
       if (authenticator === undefined || route?.proofs?.has(authenticator.kind) === false) continue;
-      const who = authenticator.authenticate(shown);
+      const who = authenticator.authenticate(shown, route);
       // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
       if (who instanceof Promise) {
         return who.then((later) => later ?? identifyFrom(i + 1, route, shown));

@@ -1,6 +1,7 @@
 import type { Principal, Proof } from "../identity/principal.ts";
 import type { BasedTarget } from "../net/endpoint.ts";
 import type { HostHeader } from "../net/host.ts";
+import type { Binding } from "./binding.ts";
 import type { People } from "./people.ts";
 
 /** One of the applications: where it is, for whom, and how it is spoken to. A value, made from configuration alone. */
@@ -31,6 +32,8 @@ export type Route = {
   readonly maxAge: number | undefined;
   /** The same for milliseconds in which the session was not used, whenever that was. */
   readonly idle: number | undefined;
+  /** Where a session must come from to count here. */
+  readonly bind: Binding;
   /** Which proofs count here; undefined for all there are. */
   readonly proofs: ReadonlySet<Proof["kind"]> | undefined;
   /** Said to whoever comes while it is closed; administrators go through. */

@@ -7,6 +7,7 @@ import { readTextFile } from "../option/files.ts";
 import { listOf, plain, type TableOf, table, text } from "../option/table.ts";
 import { quote, ValueError } from "../option/value-error.ts";
 import { boolean, byteSize, choice, DAY, duration, HOUR, integer, MINUTE, SECOND } from "../option/values.ts";
+import { binding } from "./binding.ts";
 import { identityHeaderName } from "./identity-headers.ts";
 import { NOBODY, type People } from "./people.ts";
 import type { IdentityFact } from "./route.ts";
@@ -155,6 +156,13 @@ const ROUTE_KEYS = {
     parse: plain(duration("s", 5 * MINUTE, 365 * DAY)),
     example: "1h",
     help: "The same, once the session has not been used for so long, here or elsewhere, to within a minute. Shorter than `RUNEGATE_SESSION_IDLE`.",
+    optional: true,
+  },
+  bind: {
+    name: "bind",
+    parse: text(binding),
+    example: "network",
+    help: "Where a session must come from to count here, as in `RUNEGATE_SESSION_BIND`. By default as the environment has it.",
     optional: true,
   },
   apiKeys: {

@@ -25,7 +25,7 @@ export function accountRoom(house: AccountHouse, rooms: () => readonly Pick<Room
     action: SIGN_IN,
   };
   const own = sessionSection(house);
-  const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival.origin);
+  const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival);
 
   async function showStart(arrival: Arrival): Promise<Response> {
     const found = await findSession(arrival);

@@ -115,6 +115,7 @@ export const ROUTE_OPTIONS = [
   "allowedDomains",
   "allowAnyEmail",
   "sessionIdle",
+  "sessionBind",
 ] as const satisfies readonly (keyof Options)[];
 export type RouteOptions = Pick<Options, (typeof ROUTE_OPTIONS)[number]>;
 
@@ -137,6 +138,7 @@ function routeOf(entry: RouteEntry, options: RouteOptions): Route {
     host: fallback(entry.host, new URL(options.baseUrl).hostname),
     targets: fallback(targets, target === undefined ? [] : [target]),
     allow: fallback(entry.allow, listedIn(options)),
+    bind: fallback(entry.bind, base.bind),
     proofs: entry.apiKeys ? undefined : PEOPLE,
     identity: fallback(identity, base.identity),
     identityNames: entry.identityNames as ReadonlyMap<IdentityFact, string>,
@@ -185,6 +187,7 @@ function onlyRoute(options: RouteOptions): Route {
     corsPreflight: false,
     maxAge: undefined,
     idle: undefined,
+    bind: options.sessionBind,
     proofs: undefined,
     maintenance: undefined,
     identity: options.identityMode,

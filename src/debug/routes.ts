@@ -16,7 +16,7 @@ export function debugRoom({
   async function session(arrival: Arrival): Promise<Response> {
     const { cookies, client } = arrival;
     const values = sessionCookie.read(arrival);
-    const found = await sessions.find(values, arrival.origin);
+    const found = await sessions.find(values, arrival);
     return json({
       authenticated: found !== undefined,
       email: found?.record.email ?? null,
@@ -47,7 +47,7 @@ export function debugRoom({
   }
 
   async function guarded(arrival: Arrival): Promise<Response> {
-    const found = await sessions.find(sessionCookie.read(arrival), arrival.origin);
+    const found = await sessions.find(sessionCookie.read(arrival), arrival);
     if (found !== undefined) return json({ message: "You are signed in.", email: found.record.email });
     return failure(arrival, {
       status: 401,

@@ -57,7 +57,7 @@ export function deviceRoom(house: House, rooms: () => readonly Pick<Room, "disow
 
   async function forget(arrival: Arrival): Promise<Response> {
     guardPost(arrival);
-    const found = await sessions.find(sessionCookie.read(arrival), arrival.origin);
+    const found = await sessions.find(sessionCookie.read(arrival), arrival);
     if (found === undefined || arrival.origin !== routes.home.origin) {
       return redirect(303, loginHref(ACCOUNT_PATH));
     }

@@ -192,8 +192,9 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
   function check(asked: CheckRequest): Awaitable<Response> {
     const wanted = understand(asked);
     if (wanted instanceof Response) return wanted;
-    const { headers, cookies } = asked;
-    const who = admit.identify(wanted.route, { headers, cookies, origin: wanted.site.origin });
+    const { headers, cookies, client } = asked;
+    const shown = { headers, cookies, client, origin: wanted.site.origin };
+    const who = admit.identify(wanted.route, shown);
     return who instanceof Promise
       ? who.then((later) => carryOut(asked, wanted, later))
       : carryOut(asked, wanted, who);

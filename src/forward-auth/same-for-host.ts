@@ -1,3 +1,4 @@
+import { isBinding } from "../access/binding.ts";
 import type { Route } from "../access/route.ts";
 import type { Site } from "../access/routes.ts";
 import type { Arrival } from "../edge/arrival.ts";
@@ -10,7 +11,7 @@ import type { Principal } from "../identity/principal.ts";
  *
  * - It is a session, and the only cookie of its name in any spelling: an edge might have another one of them in its key.
  * - The host has one route, for all of its paths.
- * - That has no rule by path, by method, or by how long ago somebody signed in.
+ * - That has no rule by path, by method, by how long ago somebody signed in, or from where.
  * - It takes no WebSocket, or takes them from the pages of any site. Whether a request opens one, and from where, is not in the key; so
  *   where none is taken, the edge passes no `Upgrade` on.
  */
@@ -31,6 +32,7 @@ export function isSameForHost(
     !route.corsPreflight &&
     route.maxAge === undefined &&
     route.idle === undefined &&
+    !isBinding(route.bind) &&
     (!route.webSocket || route.webSocketOrigins === "*")
   );
 }

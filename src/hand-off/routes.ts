@@ -84,9 +84,9 @@ export function handOffRoom(
     const site = routes.siteAt(asked.app);
     if (site === undefined) return refuse(arrival, "unknown_host", NOT_ASKED);
     const path = safeNext(asked.next, landingAt(routes, site.origin, options.landingPath), arrival.isOwn);
-    const found = await sessions.find(sessionCookie.read(arrival), arrival.origin);
-    const now = clock.now();
     const route = routeFor(site, cutTarget(path, 0).path);
+    const found = await sessions.find(sessionCookie.read(arrival), arrival, route?.bind);
+    const now = clock.now();
     const isOld =
       found !== undefined &&
       ((asked.again && found.principal.provenAt < asked.issuedAt) ||
@@ -134,7 +134,9 @@ export function handOffRoom(
       return refuse(arrival, "wrong_binding", NOT_FINISHED, [LOOK_AGAIN]);
     }
     const cookie = sessions.cookieFor(ticket.session, origin);
-    const found = await sessions.find([cookie], origin);
+    const route = site && routeFor(site, cutTarget(next, 0).path);
+    // Where the browser comes to this host by another network than to the other, it would all begin anew, for ever.
+    const found = await sessions.find([cookie], arrival, route?.bind);
     if (found === undefined || found.record.email !== ticket.email) {
       return refuse(arrival, "ended", NOT_FINISHED);
     }

@@ -16,7 +16,7 @@ export function logoutRoom({
   audit,
 }: Pick<House, "sessions" | "sessionCookie" | "loginCookie" | "guardPost" | "audit">): Room {
   async function show(arrival: Arrival): Promise<Response> {
-    const found = await sessions.find(sessionCookie.read(arrival), arrival.origin);
+    const found = await sessions.find(sessionCookie.read(arrival), arrival);
     return page(
       logoutPage(arrival.lookOf(arrival), found === undefined ? {} : { email: found.record.email }),
     );

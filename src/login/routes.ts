@@ -66,16 +66,19 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
   /** What to show of being kept signed in, if that is asked here. */
   const keepOf = (answered: boolean) => (options.remember === "ask" ? answered : undefined);
   const isHome = ({ origin }: Arrival) => origin === routes.home.origin;
-  const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival.origin);
+  const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival);
   /** Whether mail is in the development mailbox, for whoever asks to read. */
   const showsMailbox = (arrival: Arrival) => house.mailbox !== undefined && mayReadMailbox(arrival);
 
-  /** Whether the application that `next` is in wants a later sign-in than this one. */
-  function isTooOldFor(next: string, arrival: Arrival, found: Found): boolean {
+  /** Why the application that `next` is in wants another sign-in than this one, if it does. */
+  async function problemWith(found: Found, next: string, arrival: Arrival): Promise<Said | undefined> {
     const { origin, path } = partsOf(next, arrival.origin);
     const site = routes.siteAt(origin);
     const route = site && routeFor(site, cutTarget(path, 0).path);
-    return route !== undefined && isTooOld(route, found.principal, clock.now());
+    if (route === undefined) return undefined;
+    if (isTooOld(route, found.principal, clock.now())) return said("login.tooOld");
+    const counts = await sessions.find(sessionCookie.read(arrival), arrival, route.bind);
+    return counts === undefined ? said("login.strayed") : undefined;
   }
 
   async function loginPageOf(arrival: Arrival, shown: Parameters<typeof loginPage>[1]): Promise<string> {
@@ -95,14 +98,16 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
     const wanted = query.get("next") ?? (arrival.target.path === LOGIN_PATH ? query.get("rd") : null);
     const next = nextOf(arrival, wanted);
     const found = await findSession(arrival);
-    const again = found !== undefined && (query.get(AGAIN) === "1" || isTooOldFor(next, arrival, found));
+    const asked = query.get(AGAIN) === "1" ? said("login.tooOld") : undefined;
+    const notice = found && (asked ?? (await problemWith(found, next, arrival)));
+    const again = notice !== undefined;
     if (found !== undefined && !again) return redirect(302, onwardFrom(arrival.origin, next));
     if (isHome(arrival)) {
       return page(
         await loginPageOf(arrival, {
           next: wanted === null ? "" : next,
           email: await house.devices.lastAddress(arrival),
-          notice: again ? said("login.tooOld") : undefined,
+          notice,
           keep: keepOf(false),
         }),
       );

@@ -47,7 +47,7 @@ export function createPasskeyHandlers(house: House) {
   });
 
   const tell = createPasskeyNotice(house);
-  const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival.origin);
+  const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival);
   const isRecent = ({ principal }: Found) => clock.now() - principal.provenAt < RECENT_MS;
 
   /** Whoever is signed in, on the host where people do that. @throws {Refusal} */

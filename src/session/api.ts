@@ -78,7 +78,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         const { kind, id } = principal.proof;
         const { subject } = principal;
         const cookies = sessionCookie.read(arrival);
-        const found = kind === "session" ? await sessions.find(cookies, arrival.origin) : undefined;
+        const found = kind === "session" ? await sessions.find(cookies, arrival) : undefined;
         return {
           email: "email" in subject ? subject.email : null,
           proof: { kind, id: shortId(id) },

@@ -6,6 +6,13 @@ export const LOGGED_OUT = defineAudit({
   line: { email: "subject", session: "session" },
 });
 
+/** The session was shown from elsewhere than it was begun. The reason says what differs. */
+export const SESSION_BIND_MISMATCH = defineAudit({
+  event: "session_bind_mismatch",
+  outcome: "refused",
+  line: { email: "subject", client: "client", session: "session", reason: "reason" },
+});
+
 export const SESSION_REVOKED = defineAudit({
   event: "session_revoked",
   outcome: "ok",

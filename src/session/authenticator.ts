@@ -7,8 +7,8 @@ export function sessionAuthenticator(sessions: Sessions, cookie: SessionCookie):
   const principalOf = (found: Found | undefined) => found?.principal;
   return {
     kind: "session",
-    authenticate(shown) {
-      const found = sessions.find(cookie.read(shown), shown.origin);
+    authenticate(shown, route) {
+      const found = sessions.find(cookie.read(shown), shown, route?.bind);
       return found instanceof Promise ? found.then(principalOf) : principalOf(found);
     },
     alive: sessions.alive,

@@ -1,11 +1,17 @@
 import { type Language, said, say } from "../pages/language.ts";
 
-/** A browser's name in words, so that somebody reading a mail can tell whether it was them. Never used to decide. */
+type Device = { readonly browser: string | undefined; readonly system: string | undefined };
+
+/** Family and system, without versions, which change every few weeks; undefined for what is not known. */
+export function deviceOf(userAgent: string): Device {
+  const named = (names: typeof BROWSERS) => names.find(([pattern]) => pattern.test(userAgent))?.[1];
+  return { browser: named(BROWSERS), system: named(SYSTEMS) };
+}
+
+/** A browser's name in words, so that somebody reading a mail can tell whether it was them. */
 export function describeDevice(language: Language, userAgent: string | null): string {
   if (userAgent === null || userAgent === "") return say(language, said("device.program"));
-  const known = BROWSERS.find(([pattern]) => pattern.test(userAgent))?.[1];
-  const browser = known ?? say(language, said("device.otherBrowser"));
-  const system = SYSTEMS.find(([pattern]) => pattern.test(userAgent))?.[1];
+  const { browser = say(language, said("device.otherBrowser")), system } = deviceOf(userAgent);
   return system === undefined ? browser : say(language, said("device.both", { browser, system }));
 }
 

@@ -1,3 +1,4 @@
+import { BINDINGS, binding } from "../access/binding.ts";
 import { type Domain, parseDomain } from "../identity/address.ts";
 import { explained } from "../identity/values.ts";
 import { type Declaration, type OptionsOf, unset } from "../option/option.ts";
@@ -25,6 +26,15 @@ export const SESSION_OPTIONS = {
     parse: duration("s", SECOND, LONGEST_COOKIE),
     default: "3d",
     help: "How long a session lasts without use; a plain number is seconds.",
+  },
+  sessionBind: {
+    name: "RUNEGATE_SESSION_BIND",
+    parse: binding,
+    default: "none",
+    help:
+      "Where a session must come from to count: `agent` from the same browser and system, `network` from the same /24 (IPv6: " +
+      "/48), or both. Phones change networks all the time.",
+    words: BINDINGS,
   },
   remember: {
     name: "RUNEGATE_REMEMBER",

@@ -20,6 +20,8 @@ export type SessionRecord = {
   readonly method: Method;
   /** Whether it is for as long as the browser is open: its cookies are not kept on a disk. */
   readonly brief: boolean;
+  /** Where it was made from, in short, for sessions that count nowhere else (`binding.ts`); else empty. */
+  readonly bound: string;
   /** Where it was made from, for the list an operator reads. */
   readonly ip: string;
   readonly userAgent: string;
@@ -28,11 +30,15 @@ export type SessionRecord = {
 };
 
 /** As the store keeps it, which knows id and end by itself. */
-export type KeptSession = Omit<SessionRecord, "id" | "expiresAt" | "rested" | "method" | "brief"> & {
+export type KeptSession = Omit<
+  SessionRecord,
+  "id" | "expiresAt" | "rested" | "method" | "brief" | "bound"
+> & {
   /** All absent in records of an older version. */
   readonly rested?: number;
   readonly method?: SessionRecord["method"];
   readonly brief?: boolean;
+  readonly bound?: string;
 };
 
 export const SESSIONS: Kind<KeptSession> = { name: "session", by: ["email"], cached: true };
@@ -46,6 +52,7 @@ export function readSession({ id, expiresAt, record }: Seen<KeptSession>): Sessi
     rested = 0,
     method = "link",
     brief = false,
+    bound = "",
     ip,
     userAgent,
     seal,
@@ -54,8 +61,8 @@ export function readSession({ id, expiresAt, record }: Seen<KeptSession>): Sessi
   if (typeof email !== "string" || typeof seal !== "string") return undefined;
   if (!isMethod(method)) return undefined;
   if (typeof ip !== "string" || typeof userAgent !== "string") return undefined;
-  if (typeof brief !== "boolean") return undefined;
-  return { id, email, createdAt, expiresAt, seenAt, rested, method, brief, ip, userAgent, seal };
+  if (typeof brief !== "boolean" || typeof bound !== "string") return undefined;
+  return { id, email, createdAt, expiresAt, seenAt, rested, method, brief, bound, ip, userAgent, seal };
 }
 
 export function keptOf({ id: _, expiresAt: __, ...kept }: SessionRecord): KeptSession {

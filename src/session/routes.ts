@@ -11,7 +11,7 @@ export function sessionRoom(house: SessionHouse): Room {
   const { sessions, sessionCookie } = house;
 
   async function whoAmI(arrival: Arrival): Promise<Response> {
-    const found = await sessions.find(sessionCookie.read(arrival), arrival.origin);
+    const found = await sessions.find(sessionCookie.read(arrival), arrival);
     if (found === undefined) {
       const nobody = { email: null, created_at: null, expires_at: null, idle_expires_at: null };
       return json({ authenticated: false, ...nobody });

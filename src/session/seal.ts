@@ -5,7 +5,7 @@ import type { SessionRecord } from "./record.ts";
  * Seals on session records: a store is asked who is signed in, and whoever can write to it must not be able to answer.
  *
  * A seal is `seenAt.MAC`. The MAC (HMAC-SHA256 under a key of its own) covers everything that decides: id, address, beginning,
- * absolute end, last use, longest rest and method. The last use counts as it is in the seal: who moves it in the store alone prolongs nothing, and
+ * absolute end, last use, longest rest, method and what it is bound to. The last use counts as it is in the seal: who moves it in the store alone prolongs nothing, and
  * an older Runegate, which moves it there alone, breaks no seal. What was checked is remembered, with all that it covers.
  *
  * What remains: whoever can write to the store and has the cookie of a session that was ended can put its record back as it
@@ -82,7 +82,8 @@ function sealsTheSame(known: SessionRecord | undefined, record: SessionRecord): 
     known.createdAt === record.createdAt &&
     known.expiresAt === record.expiresAt &&
     known.rested === record.rested &&
-    known.method === record.method
+    known.method === record.method &&
+    known.bound === record.bound
   );
 }
 
@@ -91,10 +92,11 @@ function sealsTheSame(known: SessionRecord | undefined, record: SessionRecord): 
  * rest worth keeping, as an older Runegate reads it.
  */
 function recordText(record: Unsealed, seenAt: number): string {
-  const { id, email, createdAt, expiresAt, rested, method } = record;
+  const { id, email, createdAt, expiresAt, rested, method, bound } = record;
   const rest = rested === 0 ? "" : `+${rested}`;
   const how = method === "link" ? "" : `:${method}`;
-  return `${createdAt} ${expiresAt} ${seenAt}${rest}${how} ${id.length} ${id}${email}`;
+  const where = bound === "" ? "" : `@${bound}`;
+  return `${createdAt} ${expiresAt} ${seenAt}${rest}${how}${where} ${id.length} ${id}${email}`;
 }
 
 /** No record's text begins so. */

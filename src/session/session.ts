@@ -1,3 +1,4 @@
+import { type Binding, isBinding } from "../access/binding.ts";
 import type { Policy } from "../access/policy.ts";
 import type { Clock, Random } from "../clock.ts";
 import type { Address } from "../identity/address.ts";
@@ -8,6 +9,7 @@ import type { Keys } from "../secret/keys.ts";
 import type { Awaitable, RecordStore, Seen } from "../store/records.ts";
 import { createAdoption } from "./adoption.ts";
 import { SESSION_REVOKED } from "./audit.ts";
+import type { Bindings, From } from "./binding.ts";
 import { createHolds, type Holds } from "./hold.ts";
 import { createHostCookies } from "./host-cookie.ts";
 import type { SessionOptions } from "./options.ts";
@@ -23,13 +25,18 @@ export type Sessions = {
   /** Starts a session and gives the cookie's value, which is not kept anywhere. @throws {OnHold} */
   start(who: NewSession): Promise<{ readonly cookie: string; readonly record: SessionRecord }>;
   /**
-   * Who holds these cookies, all of one name: nobody if none names a live session, or they name more than one. Answers at once
-   * when the store does. `origin` is that of the host that got them.
+   * Who holds these cookies, all of one name: nobody if none names a live session, or they name more than one, or it is shown
+   * from where it does not count. Answers at once when the store does.
+   * @param binding where it counts; by default as for all that is Runegate's own.
    * @throws {StoreUnavailable}
    */
-  find(cookies: readonly string[], origin: string): Awaitable<Found | undefined>;
-  /** Every live session that these cookies name, once. @throws {StoreUnavailable} */
-  findAll(cookies: readonly string[], origin: string): Promise<Found[]>;
+  find(cookies: readonly string[], from: Shown, binding?: Binding): Awaitable<Found | undefined>;
+  /**
+   * Every live session that these cookies name, once, wherever they are shown; that is no use of them. `origin` is that of the
+   * host that got them.
+   * @throws {StoreUnavailable}
+   */
+  findAll(cookies: readonly string[], origin: string): Promise<Pick<Found, "record">[]>;
   /** A cookie that opens a session on one further host, for as long as the session lasts. */
   cookieFor(id: string, origin: string): string;
   end(id: string): Promise<boolean>;
@@ -52,13 +59,17 @@ export type Sessions = {
   onEnded(listener: (id: string) => void): void;
 };
 
+/** The request that has the cookies; its origin is that of the host that got them. */
+export type Shown = From & { readonly origin: string };
+
 export type Found = {
   readonly principal: Principal & { readonly subject: { readonly email: Address } };
   readonly record: SessionRecord;
   readonly idleExpiresAt: number;
 };
 
-export type SessionSettings = Pick<SessionOptions, "sessionTtl" | "sessionIdle"> & {
+export type SessionSettings = Pick<SessionOptions, "sessionTtl" | "sessionIdle" | "sessionBind"> & {
+  readonly bindings: Bindings;
   /** Rests as long as this are kept in mind, in milliseconds; undefined where no application asks for them. */
   readonly leastRest: number | undefined;
   readonly keys: Keys;
@@ -69,6 +80,9 @@ export type SessionSettings = Pick<SessionOptions, "sessionTtl" | "sessionIdle">
   readonly clock: Clock;
   readonly random: Random;
 };
+
+/** One that is as we wrote it, and may go on at this time. */
+type Judged = { readonly kept: Seen<KeptSession>; readonly record: SessionRecord; readonly now: number };
 
 /** 256 bits in base64url without padding. */
 const COOKIE_LENGTH = 43;
@@ -82,7 +96,7 @@ const MOST_IDS = 10_000;
 export const isSessionCookie = (value: string): boolean => COOKIE_FORM.test(value);
 
 export function createSessions(settings: SessionSettings): Sessions {
-  const { store, clock, policy, audit, log } = settings;
+  const { store, clock, policy, audit, log, bindings } = settings;
   const records = store.records(SESSIONS);
   const key = settings.keys.for("session id", "session");
   const seals = createSeals(settings.keys.for("session record", "session"));
@@ -185,15 +199,20 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   /** Never asks the store a second time to decide. */
-  function judge(kept: Seen<KeptSession> | undefined): Awaitable<Found | undefined> {
+  function judge(kept: Seen<KeptSession> | undefined): Awaitable<Judged | undefined> {
     if (kept === undefined) return undefined;
     const record = genuine(kept);
-    return record instanceof Promise ? record.then((one) => found(kept, one)) : found(kept, record);
+    return record instanceof Promise ? record.then((one) => good(kept, one)) : good(kept, record);
   }
 
-  function found(kept: Seen<KeptSession>, record: SessionRecord | undefined): Found | undefined {
+  function good(kept: Seen<KeptSession>, record: SessionRecord | undefined): Judged | undefined {
     const now = clock.now();
-    if (record === undefined || !mayGoOn(record, now)) return undefined;
+    return record !== undefined && mayGoOn(record, now) ? { kept, record, now } : undefined;
+  }
+
+  function use(one: Judged | undefined): Found | undefined {
+    if (one === undefined) return undefined;
+    const { kept, record, now } = one;
     const touched = noteUse(kept, record, now);
     return {
       principal: principalOf(record, now),
@@ -202,37 +221,42 @@ export function createSessions(settings: SessionSettings): Sessions {
     };
   }
 
-  async function findUnderPrevious(previous: Bun.CryptoHasher, cookie: string): Promise<Found | undefined> {
-    return judge(await records.get(idUnder(previous, cookie)));
+  function look(id: string | undefined): Awaitable<Judged | undefined> {
+    const kept = id === undefined ? undefined : records.get(id);
+    return kept instanceof Promise ? kept.then(judge) : judge(kept);
   }
 
-  function findOne(cookie: string, origin: string): Awaitable<Found | undefined> {
-    if (cookie.length > COOKIE_LENGTH) {
-      const id = hostCookies.idIn(cookie, origin);
-      const kept = id === undefined ? undefined : records.get(id);
-      return kept instanceof Promise ? kept.then(judge) : judge(kept);
-    }
-    const look = (kept: Seen<KeptSession> | undefined) =>
-      kept === undefined && previous !== undefined ? findUnderPrevious(previous, cookie) : judge(kept);
-    const kept = records.get(idOf(cookie));
-    return kept instanceof Promise ? kept.then(look) : look(kept);
+  function judgeOne(cookie: string, origin: string): Awaitable<Judged | undefined> {
+    if (cookie.length > COOKIE_LENGTH) return look(hostCookies.idIn(cookie, origin));
+    const one = look(idOf(cookie));
+    if (previous === undefined) return one;
+    const orBefore = (found: Judged | undefined) => found ?? look(idUnder(previous, cookie));
+    return one instanceof Promise ? one.then(orBefore) : orBefore(one);
   }
 
-  async function findAll(cookies: readonly string[], origin: string): Promise<Found[]> {
-    const all = await Promise.all(cookies.map(async (cookie) => findOne(cookie, origin)));
+  async function judgeAll(cookies: readonly string[], origin: string): Promise<Judged[]> {
+    const all = await Promise.all(cookies.map(async (cookie) => judgeOne(cookie, origin)));
     return [...new Map(all.flatMap((one) => (one === undefined ? [] : [[one.record.id, one]]))).values()];
   }
 
   return {
     start: createStart({ ...settings, records, seals, holds, idOf: (cookie) => idUnder(current, cookie) }),
 
-    find(cookies, origin) {
+    find(cookies, from, binding = settings.sessionBind) {
+      const bound = (one: Judged | undefined) => {
+        if (one === undefined || bindings.holds(one.record, from, binding)) return use(one);
+        return bindings.stray(one.record, from, binding, () => end(one.record.id));
+      };
+      const open = isBinding(binding) ? bound : use;
       const [cookie] = cookies;
-      if (cookies.length < 2) return cookie === undefined ? undefined : findOne(cookie, origin);
-      return findAll(cookies, origin).then((all) => (all.length === 1 ? all[0] : undefined));
+      if (cookies.length > 1) {
+        return judgeAll(cookies, from.origin).then((all) => (all.length === 1 ? open(all[0]) : undefined));
+      }
+      const one = cookie === undefined ? undefined : judgeOne(cookie, from.origin);
+      return one instanceof Promise ? one.then(open) : open(one);
     },
 
-    findAll,
+    findAll: judgeAll,
     holds,
     cookieFor: hostCookies.make,
 
@@ -254,12 +278,10 @@ export function createSessions(settings: SessionSettings): Sessions {
     adopts: adoption.isOpen,
 
     async alive(id, used) {
-      const kept = await records.get(id);
-      const record = kept && (await genuine(kept));
-      const now = clock.now();
-      if (kept === undefined || record === undefined || !mayGoOn(record, now)) return undefined;
-      if (used) noteUse(kept, record, now);
-      return principalOf(record, now);
+      const one = await look(id);
+      if (one === undefined) return undefined;
+      if (used) noteUse(one.kept, one.record, one.now);
+      return principalOf(one.record, one.now);
     },
 
     onEnded: (listener) => records.onTaken(listener),

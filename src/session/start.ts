@@ -1,6 +1,7 @@
 import type { Clock, Random } from "../clock.ts";
 import { type Address, parseAddress } from "../identity/address.ts";
 import type { Records } from "../store/records.ts";
+import { type Bindings, MAX_USER_AGENT } from "./binding.ts";
 import { type Holds, OnHold } from "./hold.ts";
 import type { SessionOptions } from "./options.ts";
 import { type KeptSession, keptOf, type SessionRecord } from "./record.ts";
@@ -21,14 +22,13 @@ export type NewSession = {
 const COOKIE_BYTES = 32;
 /** Nobody leaves a borrowed browser open for longer, or so whoever signs in there hopes. */
 const BRIEF_MS = 12 * 60 * 60_000;
-/** A user agent is kept for people to read, not for anything that is decided. */
-const MAX_USER_AGENT = 200;
 
 export function createStart(settings: {
   readonly sessionTtl: SessionOptions["sessionTtl"];
   readonly records: Records<KeptSession>;
   readonly seals: Seals;
   readonly holds: Holds;
+  readonly bindings: Pick<Bindings, "of">;
   readonly idOf: (cookie: string) => string;
   readonly clock: Clock;
   readonly random: Random;
@@ -53,6 +53,7 @@ export function createStart(settings: {
       rested: 0,
       method,
       brief: !keep,
+      bound: settings.bindings.of(ip, userAgent),
       ip,
       userAgent: userAgent.slice(0, MAX_USER_AGENT),
     });

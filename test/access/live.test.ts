@@ -104,6 +104,8 @@ test("a store that cannot be written costs a session that is over its streams, a
   const sessions = createSessions({
     sessionTtl: 3_600_000,
     sessionIdle: 60_000,
+    sessionBind: { agent: false, network: false },
+    bindings: { of: () => "", holds: () => true, stray: async () => undefined },
     leastRest: undefined,
     keys: keysOf(0),
     store: intercepted(createMemoryStore({ clock }), ({ verb, go }) => {

@@ -199,7 +199,7 @@ describe("a request that waits ends", () => {
 
   async function revoke(cookie: string): Promise<void> {
     const { sessions } = pair.gateway.gateway;
-    const found = await sessions.find([cookie.replace("runegate_id=", "")], pair.gateway.url);
+    const [found] = await sessions.findAll([cookie.replace("runegate_id=", "")], pair.gateway.url);
     await sessions.endAll((found?.record.email ?? "") as Address);
   }
 

@@ -14,6 +14,7 @@ const RECORD: Unsealed = {
   rested: 0,
   method: "link",
   brief: false,
+  bound: "",
   ip: "192.0.2.7",
   userAgent: "test",
 };
@@ -32,6 +33,7 @@ describe("a record is not opened", () => {
     ["of another address", { email: "boss@example.org" }],
     ["with a rest it never had", { rested: 1 }],
     ["begun in another way", { method: "code" }],
+    ["bound to a place", { bound: "192.0.2.0/24@Chrome/Windows" }],
     ["under another id", { id: "j".repeat(43) }],
     ["with a later end", { expiresAt: RECORD.expiresAt + 1 }],
     ["with another beginning", { createdAt: RECORD.createdAt - 1 }],

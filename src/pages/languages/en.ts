@@ -17,6 +17,7 @@ export const EN = {
   "login.keep": "Keep me signed in on this browser",
   "login.keepHow":
     "Leave it unchecked on a computer that is not yours: you are then signed out when the browser is closed.",
+  "login.strayed": "You signed in from another network or with another browser. Do so again to go on.",
   "login.tooOld": "It has been too long since you signed in. Do so again to go on.",
 
   "code.title": "Check your mail",
@@ -202,6 +203,12 @@ export const EN = {
   "newPasskey.closing":
     "If that was you, there is nothing to do. If it was not, remove it on the page of your account, and sign out everywhere else there:",
   "newPasskey.button": "Your account",
+  "ended.subject": "A sign-in to {host} was ended",
+  "ended.heading": "A sign-in was ended",
+  "ended.opening":
+    "A sign-in of {email} was used from another network or browser than it was begun with, three times within an hour, last:",
+  "ended.closing":
+    "It was ended. If that was you, sign in again where you are now. If it was not, somebody has got hold of it: tell the person who runs the server.",
 
   "device.both": "{browser} on {system}",
   "device.otherBrowser": "another browser",
