@@ -17,7 +17,7 @@ export const PASSKEY_REFUSED = defineAudit({
   event: "passkey_refused",
   outcome: "refused",
   line: { client: "client", reason: "reason", email: "subject" },
-  // With an address, somebody had a passkey that signs it in, or is signed in.
-  isEndless: ({ subject }) => subject === undefined,
+  // These alone take a signature by the passkey; what else is wrong, whoever comes may send.
+  isEndless: ({ reason = "" }) => !["counter", "not_allowed", "on_hold"].includes(reason),
   foldedBy: ["reason", "subject"],
 });

@@ -35,6 +35,8 @@ export type PasskeyHandlers = ReturnType<typeof createPasskeyHandlers>;
 /** One may add a passkey for so long after signing in. */
 const RECENT_MS = 15 * 60_000;
 const MAX_NAME = 60;
+/** What the page of the account is asked to say. */
+const REMOVED = "passkey-removed";
 
 export function createPasskeyHandlers(house: House) {
   const { options, routes, sessions, sessionCookie, bindingCookie, clock } = house;
@@ -99,11 +101,12 @@ export function createPasskeyHandlers(house: House) {
 
   return {
     /** On the page of the account. */
-    async section({ found, look, arrival }: AccountVisitor) {
+    async section({ found, look, arrival, done }: AccountVisitor) {
       const passkeys = await service.list(found.record.email as Address);
       const again = isRecent(found) ? undefined : loginHref(ACCOUNT_PATH, true);
       const content = passkeysPart(look, { passkeys, again, device: deviceOf(arrival) });
-      return { heading: said("passkeys.heading"), content };
+      const notice = done === REMOVED ? said("passkeys.removed") : undefined;
+      return { heading: said("passkeys.heading"), content, notice };
     },
 
     async offerRegistration(arrival: Arrival): Promise<Response> {
@@ -129,7 +132,8 @@ export function createPasskeyHandlers(house: House) {
       const who = await owner(arrival);
       const { id = "" } = await readFields(arrival.request);
       const removed = await service.remove(id, who, arrival.client);
-      if (isNavigation(arrival.request.headers)) return redirect(303, `${ACCOUNT_PATH}#passkeys`);
+      if (isNavigation(arrival.request.headers))
+        return redirect(303, `${ACCOUNT_PATH}?done=${removed ? REMOVED : ""}`);
       return removed ? json({ message: "Removed." }) : failure(arrival, NO_SUCH_PASSKEY);
     },
 

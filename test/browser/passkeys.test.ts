@@ -3,6 +3,7 @@ import { type Sample, startSample } from "../../src/sample/app.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { auditOf } from "../login/support.ts";
+import { axeViolations } from "../support/axe.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { freePort } from "../support/process.ts";
@@ -302,7 +303,8 @@ describe.skipIf(chromium === undefined)("passkeys", () => {
     const names = `[...document.querySelectorAll("#passkeys li strong")].map((one) => one.innerText).join()`;
     for (let left = 9; left >= 0; left--) {
       await tab.follow("#passkeys li button");
-      expect(await tab.where()).toBe(ACCOUNT);
+      expect(await tab.where()).toBe(`${ACCOUNT}?done=passkey-removed`);
+      expect(await tab.text()).toContain("The passkey was removed");
       const expected = Array.from({ length: left }, (_, at) => `No. ${at + 11 - left}`).join();
       expect(await tab.evaluate(names)).toBe(expected);
     }
@@ -358,6 +360,7 @@ describe.skipIf(chromium === undefined)("passkeys", () => {
           await tab.appear({ scheme, width });
           expect(await tab.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
           expect(await tab.evaluate(contrast)).toEqual({ checked: expect.any(Number), low: [] });
+          expect(await axeViolations(tab)).toEqual([]);
           await tab.screenshot(`${name}-${device}-${scheme}`);
         }
       }

@@ -98,6 +98,8 @@ export const EN = {
   "passkeys.used": "last used {used}",
   "passkeys.unused": "not used yet",
   "passkeys.remove": "Remove",
+  "passkeys.removed":
+    "The passkey was removed, and signs nobody in any more. Your device may go on offering it.",
   "passkeys.removeNamed": "Remove {name}",
   "passkeys.elsewhereTitle": "Not here",
   "passkeys.elsewhere": "Passkeys are added and removed on the host where people sign in.",
