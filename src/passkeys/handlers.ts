@@ -42,8 +42,8 @@ export function createPasskeyHandlers(house: House) {
   const { options, routes, sessions, sessionCookie, bindingCookie, clock } = house;
   const service = createPasskeyService({
     ...house,
+    ...options,
     rpId: new URL(options.baseUrl).hostname,
-    baseUrl: options.baseUrl,
     store: house.stores,
     log: house.loggers("login"),
   });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { decodeJwt } from "jose";
 import type { Address } from "../../src/identity/address.ts";
+import { createKnownAddresses } from "../../src/login/known.ts";
 import { PASSKEYS, type Passkey } from "../../src/passkeys/record.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
@@ -159,6 +160,15 @@ describe("signing in", () => {
     for (const next of ["https://evil.example/", "//evil.example", "/_runegate/logout"]) {
       expect(await said(await signInBy(site, key, {}, next))).toMatchObject({ status: 200, next: "/" });
     }
+  });
+
+  test("keeps the address among those whose mail goes first", async () => {
+    await enroll();
+    clock.advance(200 * 24 * 3_600_000);
+    const known = createKnownAddresses(new Set(), stores, clock);
+    expect(await known.has("ada@example.org" as Address)).toBe(false);
+    expect((await signInBy(site, key)).status).toBe(200);
+    expect(await known.has("ada@example.org" as Address)).toBe(true);
   });
 
   test("ends the session that the browser had", async () => {
