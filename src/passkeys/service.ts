@@ -158,10 +158,12 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
   }
 
   /** Notes a use, and judges the counter by what was noted last. */
-  async function use(id: string, counter: number): Promise<"used" | RefusedReason> {
+  async function use(id: string, email: Address, counter: number): Promise<"used" | RefusedReason> {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const seen = await records.get(id);
-      if (seen === undefined) return "unknown";
+      if (seen?.record.email !== email) return "unknown";
+      // Whatever somebody has put there meanwhile must not get our seal.
+      if (!seals.isOurs(id, seen.record)) return "broken_seal";
       const { seal: _, ...before } = seen.record;
       // Those that are kept on several devices do not count.
       if ((counter > 0 || before.counter > 0) && counter <= before.counter) return "counter";
@@ -264,7 +266,7 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
       if (!policy.allows(email)) return refuse("not_allowed", sent, email);
       const old = await sessions.findAll(sent.oldSessions, origin);
       if (!(await spent.spend(ticket.jti, ticket.expiresAt))) return refuse("spent", sent, email);
-      const noted = await use(answer.id, counter);
+      const noted = await use(answer.id, email, counter);
       if (noted !== "used") return refuse(noted, sent, email);
       const started = await start(sent, email);
       await known.add(email);
