@@ -148,7 +148,9 @@ export function createDoor(settings: DoorSettings): Door {
     if (claim !== undefined) {
       // Where the application has a page of the same name, it is the application's for those who may see it: also for
       // whoever comes, where it is open to everybody.
-      return claim(arrival.target) ? toRooms(arrival) : toInline(arrival, site, path, server, toRooms);
+      return claim(arrival.target, arrival.origin)
+        ? toRooms(arrival)
+        : toInline(arrival, site, path, server, toRooms);
     }
     if (placeOf(path) === "own") return toRooms(arrival);
     const inner = applicationPath(path);

@@ -17,6 +17,7 @@ import type { OwnPaths } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import type { SignIn } from "./edge/sign-in.ts";
 import type { BindingCookie } from "./hand-off/cookie.ts";
+import type { Address } from "./identity/address.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
 import type { IdentityTokens } from "./identity-token/token.ts";
 import type { KeptPostDesk } from "./kept-post/desk.ts";
@@ -25,6 +26,7 @@ import type { ApiKeys } from "./keys/service.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import type { LoginCookie } from "./login/cookie.ts";
 import type { LoginService } from "./login/service.ts";
+import type { WayIn } from "./login/way-in.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
 import type { Outbox } from "./mail/outbox.ts";
 import type { EmailConfig } from "./mail/settings.ts";
@@ -83,8 +85,8 @@ export type Room = {
   /** Its part of the management API, declared when that is first asked for: it takes some milliseconds. */
   api?(): Elysia;
   readonly rootPaths?: RootPaths;
-  /** Paths at the root that the operator chose for it, whatever `RUNEGATE_ROOT_PATHS` says. */
-  readonly chosenPaths?: readonly string[];
+  /** Paths at the root that it has whatever `RUNEGATE_ROOT_PATHS` says: the operator chose them, or a standard. */
+  readonly chosenPaths?: RootPaths;
   /** Which of its own paths one at the root stands for, by the operator's choice. Asked with every request. */
   ownPathOf?(path: string): string | undefined;
   /** What it answers below these paths it answers by whatever host it is asked, known or not. */
@@ -96,6 +98,13 @@ export type Room = {
   readonly cookies?: readonly OwnCookie[];
   /** Its part of the page of one's account. */
   readonly account?: AccountSection;
+  /** Its part of the login page. */
+  readonly wayIn?: WayIn;
+  /**
+   * Ends what it has that lets somebody in as this address: whoever reads its mail said that a sign-in was not theirs.
+   * @throws {StoreUnavailable}
+   */
+  disown?(email: Address): Promise<void>;
   start?(): void;
   stop?(): Promise<void>;
 };

@@ -21,7 +21,7 @@ import { printable } from "./edge/body.ts";
 import { createClientReader } from "./edge/client.ts";
 import { createCookieReader } from "./edge/cookies.ts";
 import { type AnswerOwn, answerByElysia, answerFrom, arrivalOf } from "./edge/own.ts";
-import { CLAIM_ALL, type Claim, type RootPaths } from "./edge/root-paths.ts";
+import { CLAIM_ALL, type RootPaths } from "./edge/root-paths.ts";
 import { API_PREFIX, isBelow } from "./edge/target.ts";
 import { createForwardAuth } from "./forward-auth/forward-auth.ts";
 import { handOffRoom } from "./hand-off/routes.ts";
@@ -38,6 +38,7 @@ import { mailboxRoom } from "./mail/routes.ts";
 import type { ListenAddress } from "./net/endpoint.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { createRequestLog } from "./observe/request-log.ts";
+import { passkeyRoom } from "./passkeys/routes.ts";
 import { type Application, createApplication } from "./proxy/application.ts";
 import { warnOfOwnPaths } from "./proxy/redirects.ts";
 import { createTunnel, type Tunnel, type TunnelData } from "./proxy/tunnel.ts";
@@ -55,7 +56,7 @@ function roomsOf(house: House): readonly Room[] {
     keyRoom(house),
     sessionRoom(house),
     applicationsRoom(house),
-    loginRoom(house),
+    loginRoom(house, () => rooms),
     logoutRoom(house),
     handOffRoom(house),
     keptPostRoom(house),
@@ -67,7 +68,8 @@ function roomsOf(house: House): readonly Room[] {
     debugRoom(house),
     doctorRoom(house),
     mailboxRoom(house),
-    deviceRoom(house),
+    deviceRoom(house, () => rooms),
+    passkeyRoom(house),
     accountRoom(house, () => rooms),
   ];
   return rooms;
@@ -199,8 +201,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
 }
 
 function rootPathsOf(rooms: readonly Room[], option: boolean | "auto"): RootPaths {
-  const all = new Map<string, Claim>();
-  for (const path of rooms.flatMap(({ chosenPaths = [] }) => chosenPaths)) all.set(path, CLAIM_ALL);
+  const all = new Map(rooms.flatMap(({ chosenPaths = [] }) => [...chosenPaths]));
   if (option === false) return all;
   for (const { rootPaths = new Map() } of rooms) {
     for (const [path, claim] of rootPaths) all.set(path, option === true ? CLAIM_ALL : claim);

@@ -5,6 +5,8 @@ import { locked } from "./lockfile.ts";
 
 /** A package of which something is in the executable. */
 export type Package = {
+  /** Where it is installed, below the project: in `node_modules`, or in that of the one package that wants this version. */
+  readonly folder: string;
   readonly name: string;
   readonly version: string;
   /** As its package.json says: an SPDX identifier or expression. */
@@ -30,7 +32,7 @@ export function bundledPackages(metafile: BuildMetafile, root: string): Package[
     }
   }
   return [...folders]
-    .map((folder) => describePackage(join(root, folder)))
+    .map((folder) => describePackage(root, folder))
     .sort((one, other) => compare(one.name, other.name) || compare(one.version, other.version));
 }
 
@@ -42,8 +44,8 @@ function packageFolder(path: string): string | undefined {
   return folder;
 }
 
-function describePackage(folder: string): Package {
-  const manifest: unknown = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+function describePackage(root: string, folder: string): Package {
+  const manifest: unknown = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"));
   const { name, version, license, dependencies } = manifest as {
     name?: string;
     version?: string;
@@ -53,10 +55,11 @@ function describePackage(folder: string): Package {
   if (name === undefined || version === undefined) throw new Error(`${folder} is not a package.`);
   if (typeof license !== "string") throw new Error(`${name} names no license.`);
   return {
+    folder,
     name,
     version,
     license,
-    licenseText: licenseText(folder, name),
+    licenseText: licenseText(join(root, folder), name),
     dependencies: Object.keys(dependencies ?? {}),
     sha512: Buffer.from(locked(name, version).integrity.slice("sha512-".length), "base64").toString("hex"),
   };

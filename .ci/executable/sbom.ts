@@ -114,7 +114,17 @@ function bunComponent({ version, libraries, runtimes }: BunInside): Component {
 }
 
 function needed(one: Package, packages: readonly Package[]): string[] {
-  return packages.filter(({ name }) => one.dependencies.includes(name)).map(purlOf);
+  return packages
+    .filter((other) => one.dependencies.includes(other.name) && isFor(one, other, packages))
+    .map(purlOf);
+}
+
+/** Of two versions, a package gets the one in its own folder; everybody else gets the other. */
+function isFor(one: Package, { name, folder }: Package, packages: readonly Package[]): boolean {
+  const own = `${one.folder}/node_modules/${name}`;
+  return (
+    folder === own || (folder === `node_modules/${name}` && packages.every((other) => other.folder !== own))
+  );
 }
 
 /** An SPDX identifier, or an expression of several. */

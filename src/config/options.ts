@@ -14,6 +14,7 @@ import { LOGIN_OPTIONS } from "../login/options.ts";
 import { MAIL_OPTIONS } from "../mail/options.ts";
 import { LOG_OPTIONS } from "../observe/options.ts";
 import { type Declaration, isConfidential, type Option, type OptionsOf } from "../option/option.ts";
+import { PASSKEY_OPTIONS } from "../passkeys/options.ts";
 import { PROXY_OPTIONS } from "../proxy/options.ts";
 import { SECRET_OPTIONS } from "../secret/options.ts";
 import { SESSION_OPTIONS } from "../session/options.ts";
@@ -33,6 +34,7 @@ export const ROOMS = {
   "Who may sign in": ACCESS_OPTIONS,
   Login: LOGIN_OPTIONS,
   "Forms of those who have to sign in": KEPT_POST_OPTIONS,
+  Passkeys: PASSKEY_OPTIONS,
   Sessions: SESSION_OPTIONS,
   Devices: DEVICE_OPTIONS,
   "API keys": KEY_OPTIONS,

@@ -2,6 +2,7 @@ import { ROOT_PATHS } from "../edge/root-paths.ts";
 import { cutTarget } from "../edge/target.ts";
 import { loginCookieName } from "../login/cookie.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
+import { parseIp } from "../net/ip.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { readableByOthers } from "../option/files.ts";
 import { OPTIONS, type OptionKey, type Options } from "./options.ts";
@@ -373,6 +374,30 @@ export const RULES: readonly Rule[] = [
           "oidcAudiences",
           `is empty, so a token that ${OPTIONS.oidcIssuer.name} signed for somebody else would be good here`,
           "Write what stands in the `aud` of tokens for Runegate.",
+        )
+      : undefined,
+  ),
+
+  // WebAuthn §5.1.3: a name, of a page whose connection nobody can read or change.
+  rule(["passkeys", "baseUrl"], ({ passkeys, baseUrl }) => {
+    const host = hostOf(baseUrl);
+    const isLocal = host === "localhost" || host.endsWith(".localhost");
+    const isAddress = parseIp(host.replace(/^\[|\]$/g, "")) !== undefined;
+    return passkeys && (isAddress || !(isLocal || isHttps(baseUrl)))
+      ? error(
+          "passkeys",
+          `is true, and browsers have passkeys for no page like ${baseUrl}`,
+          "Use an https base URL with a host name, or http://localhost, or set this to false.",
+        )
+      : undefined;
+  }),
+
+  rule(["production", "passkeys", "store"], ({ production, passkeys, store }) =>
+    production && passkeys && store.kind === "memory"
+      ? warning(
+          "passkeys",
+          "is true, and a restart forgets all passkeys",
+          "Write sqlite:/var/lib/runegate/runegate.db as the store to keep them.",
         )
       : undefined,
   ),

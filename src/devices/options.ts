@@ -8,6 +8,6 @@ export const DEVICE_OPTIONS = {
     default: TRUE_IN_PRODUCTION,
     help:
       "Whether people get a mail when somebody signs in with their address in a browser that has not done so before, with a " +
-      "link that ends all of its sign-ins; at most three a day.",
+      "link that ends all of its sign-ins; at most three a day. And when a passkey is added.",
   },
 } satisfies Declaration;

@@ -16,7 +16,8 @@ import { devicesPart, notMeDonePage, notMePage } from "./pages.ts";
 import { NOT_ME_LINK, type NotMe } from "./ticket.ts";
 
 /** Browsers that people have signed in with: forgetting one, and the link by which they say that one was not theirs. */
-export function deviceRoom(house: House): Room {
+/** @param rooms all there are, each of which may have something that lets an address in. */
+export function deviceRoom(house: House, rooms: () => readonly Pick<Room, "disown">[]): Room {
   const { options, routes, sessions, sessionCookie, devices, deviceCookie, guardPost, audit, clock } = house;
   const tickets = createTickets(house.keys, { audience: options.baseUrl, clock });
   const spent = createSpentTickets(house.stores, clock);
@@ -47,6 +48,7 @@ export function deviceRoom(house: House): Room {
     const { email, device, jti, expiresAt } = await verified(token);
     await sessions.holds.put(email);
     await revokeAll(house, email, () => "user");
+    for (const room of rooms()) await room.disown?.(email);
     await devices.forget(device);
     await spent.spend(jti, expiresAt);
     audit(NOT_ME, { subject: email, client: arrival.client.ip });

@@ -4,7 +4,7 @@ import { OWN_PREFIX } from "../pages/paths.ts";
 import type { Awaitable } from "../store/records.ts";
 import { failure, NOT_FOUND } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
-import { CLAIM_NONE, type Claim, type RootPath, type RootPaths } from "./root-paths.ts";
+import { CLAIM_ALL, CLAIM_NONE, type Claim, type RootPath, type RootPaths } from "./root-paths.ts";
 
 /** How a room declares the paths it answers. */
 
@@ -20,7 +20,7 @@ export type OwnRoute = {
   readonly also?: readonly RootPath[];
   /** A path at the root that the operator chose for it. */
   readonly chosen?: string | undefined;
-  /** Which requests for those are Runegate's whoever asks; by default none is. */
+  /** Which requests for those are Runegate's whoever asks; by default none is, and all are where the operator chose the path. */
   readonly claim?: Claim;
   readonly handlers: OwnHandlers;
 };
@@ -31,19 +31,22 @@ export type OwnRoutes = {
   readonly name: string;
   readonly paths: OwnPaths;
   readonly rootPaths: RootPaths;
-  readonly chosenPaths: readonly string[];
+  readonly chosenPaths: RootPaths;
 };
 
 export function ownRoutes(name: string, routes: readonly OwnRoute[]): OwnRoutes {
   const paths = new Map<string, OwnHandlers>();
   const rootPaths = new Map<string, Claim>();
-  const chosenPaths = routes.flatMap(({ chosen }) => chosen ?? []);
-  for (const { path, also = [], chosen, claim = CLAIM_NONE, handlers } of routes) {
+  const chosenPaths = new Map<string, Claim>();
+  for (const { path, also = [], chosen, claim, handlers } of routes) {
     if (path !== undefined) paths.set(OWN_PREFIX + path, handlers);
-    if (chosen !== undefined) paths.set(chosen, handlers);
+    if (chosen !== undefined) {
+      paths.set(chosen, handlers);
+      chosenPaths.set(chosen, claim ?? CLAIM_ALL);
+    }
     for (const root of also) {
       paths.set(root, handlers);
-      rootPaths.set(root, claim);
+      rootPaths.set(root, claim ?? CLAIM_NONE);
     }
   }
   return { name, paths, rootPaths, chosenPaths };

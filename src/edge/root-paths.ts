@@ -22,8 +22,11 @@ export const ROOT_PATHS = [
 
 export type RootPath = (typeof ROOT_PATHS)[number];
 
-/** Whether a request for a root path is Runegate's even where the application has that path. */
-export type Claim = (target: Target) => boolean;
+/**
+ * Whether a request for a root path is Runegate's even where the application has that path.
+ * @param origin of the host that is asked; undefined where that makes no difference.
+ */
+export type Claim = (target: Target, origin?: string) => boolean;
 
 /** The root paths in force, each with what Runegate claims of it. */
 export type RootPaths = ReadonlyMap<string, Claim>;

@@ -38,5 +38,5 @@ export function identityTokenRoom(house: Pick<House, "options" | "routes" | "ide
   }
 
   const routes = ownRoutes("identity-token", [{ path: PATH, chosen, handlers: { GET: serve } }]);
-  return { ...routes, anyHost: [OWN_PREFIX + PATH, ...routes.chosenPaths] };
+  return { ...routes, anyHost: [OWN_PREFIX + PATH, ...routes.chosenPaths.keys()] };
 }

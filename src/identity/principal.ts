@@ -24,7 +24,7 @@ export type Principal = {
   /** Longest time since then, up to now, in which they did nothing, in milliseconds; undefined where that does not count. */
   readonly rested?: number;
   /** By what they signed in, of several ways that a proof may have begun. */
-  readonly method?: "link" | "code";
+  readonly method?: Method;
   /** For what their proof is good, where that is less than what they may do. */
   readonly scope?: Scope;
 };
@@ -39,6 +39,15 @@ export type Scope = {
   /** Clients that it may come from: one network of each list. */
   readonly networks: readonly (readonly Network[])[];
 };
+
+/** The ways to begin a session. */
+const METHODS = ["link", "code", "passkey"] as const;
+
+export type Method = (typeof METHODS)[number];
+
+export function isMethod(word: unknown): word is Method {
+  return METHODS.some((method) => method === word);
+}
 
 export const NO_GROUPS: ReadonlySet<string> = new Set();
 

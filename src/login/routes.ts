@@ -16,6 +16,7 @@ import type { House, Room } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
 import { type Said, said } from "../pages/language.ts";
+import type { Look } from "../pages/look.ts";
 import { loginPage } from "../pages/pages.ts";
 import { AGAIN, type Kept, keptIn, LOGIN_PATH } from "../pages/paths.ts";
 import { loginApi } from "./api.ts";
@@ -28,14 +29,24 @@ import { askerOf, createVisits } from "./visit.ts";
 
 /** `/login`, `/code` and `/auth`: from a visitor's address to a session (CONTRACT section 2). */
 
+type LoginPage = Parameters<typeof loginPage>[1];
+
 const ASKED = "If this address may sign in, a mail with a link is on its way.";
 
-export function loginRoom(house: House): Room {
+/** @param rooms all there are, asked when the login page is: what each of them shows on it follows the form. */
+export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn">[]): Room {
   const { options, login: service, loginCookie, audit } = house;
   const visits = createVisits(house);
   const underWayPages = createUnderWay(house, visits);
   const redemption = createRedemption(house, visits, underWayPages);
   const { nextOf, findSession } = visits;
+
+  async function loginPageOf(arrival: Arrival, look: Look, shown: LoginPage): Promise<string> {
+    const parts = await Promise.all(
+      rooms().map(async ({ wayIn }) => (await wayIn?.(arrival, shown.next)) ?? []),
+    );
+    return loginPage(look, { ...shown, waysIn: parts.flat() });
+  }
 
   async function showLogin(arrival: Arrival): Promise<Response> {
     // A proxy may send everybody here; a script must never get a page in place of data.
@@ -62,7 +73,7 @@ export function loginRoom(house: House): Room {
         kept: keptNotice(keptIn(query), options.magicLinkExpiry),
         underWay: goesOn ? masked(underWay.request.email) : undefined,
       };
-      return page(loginPage(arrival.lookOf(arrival, next), shown));
+      return page(await loginPageOf(arrival, arrival.lookOf(arrival, next), shown));
     }
     const { origin, path } = partsOf(next, arrival.origin);
     if (origin !== arrival.origin) return redirect(302, onwardFrom(arrival.origin, next));
@@ -78,11 +89,11 @@ export function loginRoom(house: House): Room {
     const person = isNavigation(arrival.request.headers);
     const look = arrival.lookOf(arrival, next);
     /** A person gets the form once more, with what is wrong. */
-    function refuse(refusal: Failure): Response {
+    async function refuse(refusal: Failure): Promise<Response> {
       if (!person) return failure(arrival, refusal);
       const { status, message, headers } = refusal;
       const shown = { next: wanted === "" ? "" : next, email: typed, error: message };
-      return page(loginPage(look, { ...shown, keep: visits.keepOf(keep) }), status, headers);
+      return page(await loginPageOf(arrival, look, { ...shown, keep: visits.keepOf(keep) }), status, headers);
     }
 
     let email: Address;

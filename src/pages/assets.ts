@@ -2,12 +2,13 @@ import { readFileSync } from "node:fs";
 import script from "../../static/app.js" with { type: "text" };
 import icon from "../../static/icon.png" with { type: "file" };
 import logo from "../../static/logo.svg" with { type: "text" };
+import passkeys from "../../static/passkeys.js" with { type: "text" };
 import style from "../../static/style.css" with { type: "text" };
 import { OWN_PREFIX } from "./paths.ts";
 
 /** The pages' own files, embedded in the executable, under names that change with their content. */
 
-export type AssetName = "app.js" | "icon.png" | "logo.svg" | "style.css";
+export type AssetName = "app.js" | "icon.png" | "logo.svg" | "passkeys.js" | "style.css";
 
 export type Asset = {
   readonly body: Uint8Array<ArrayBuffer>;
@@ -30,6 +31,7 @@ function add(name: AssetName, type: string, content: string | Uint8Array): void 
 add("app.js", "text/javascript; charset=utf-8", script);
 add("icon.png", "image/png", readFileSync(icon));
 add("logo.svg", "image/svg+xml", logo);
+add("passkeys.js", "text/javascript; charset=utf-8", passkeys);
 add("style.css", "text/css; charset=utf-8", style);
 
 /** Where a page finds an asset: `/_runegate/static/<name>.<hash>.<extension>`. */

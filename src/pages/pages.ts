@@ -27,7 +27,16 @@ const layout = template(layoutSource, [
   ...(["title", "content", "wide", "style", "script", "logo", "icon", "tag", "direction"] as const),
   ...(["app", "host", "sign", "signingIn", "contact", "styles"] as const),
 ]);
-const login = template(loginSource, ["next", "email", "error", "notice", "kept", "underWay", "keep"]);
+const login = template(loginSource, [
+  "next",
+  "email",
+  "error",
+  "notice",
+  "kept",
+  "underWay",
+  "keep",
+  "waysIn",
+]);
 const keepTemplate = template(keepSource, ["checked"]);
 const code = template(codeSource, [
   ...([
@@ -100,6 +109,7 @@ export function loginPage(
     kept?: Text | undefined;
     underWay?: string | undefined;
     keep?: boolean | undefined;
+    waysIn?: readonly Html[];
   },
 ): string {
   const { language } = look;
@@ -108,6 +118,7 @@ export function loginPage(
   const content = login(language, {
     ...{ email: "", underWay: "", ...shown, error, notice, kept },
     keep: keepBox(look, shown.keep),
+    waysIn: concat(shown.waysIn ?? []),
   });
   return documentOf(look, said("login.title"), content, { signingIn: true });
 }

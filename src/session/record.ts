@@ -1,3 +1,4 @@
+import { isMethod, type Method } from "../identity/principal.ts";
 import { FOREVER, type Kind, type Seen } from "../store/records.ts";
 
 /** One signed-in browser. `id` is a keyed hash of the cookie, so a stolen store opens no session. */
@@ -16,7 +17,7 @@ export type SessionRecord = {
    */
   readonly rested: number;
   /** How it was begun. */
-  readonly method: "link" | "code";
+  readonly method: Method;
   /** Whether it is for as long as the browser is open: its cookies are not kept on a disk. */
   readonly brief: boolean;
   /** Where it was made from, in short, for sessions that count nowhere else (`binding.ts`); else empty. */
@@ -58,7 +59,7 @@ export function readSession({ id, expiresAt, record }: Seen<KeptSession>): Sessi
   } = record;
   if (!isTime(createdAt) || !isTime(seenAt) || !isTime(expiresAt) || !isTime(rested)) return undefined;
   if (typeof email !== "string" || typeof seal !== "string") return undefined;
-  if (method !== "link" && method !== "code") return undefined;
+  if (!isMethod(method)) return undefined;
   if (typeof ip !== "string" || typeof userAgent !== "string") return undefined;
   if (typeof brief !== "boolean" || typeof bound !== "string") return undefined;
   return { id, email, createdAt, expiresAt, seenAt, rested, method, brief, bound, ip, userAgent, seal };

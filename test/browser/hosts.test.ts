@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { connect } from "node:net";
-import { createServer, type Server } from "node:tls";
 import { type Sample, startSample } from "../../src/sample/app.ts";
-import { makeCertificate } from "../support/certificate.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { startOtherBrowser } from "./other-browser.ts";
 import { TEST_TIMEOUT } from "./stage.ts";
 import { chromium, openTab, type Tab } from "./tab.ts";
+import { startTlsEdge, type TlsEdge } from "./tls-edge.ts";
 
 /** Three applications on three hosts, one of them of another domain, behind TLS, in a real browser: one sign-in for all. */
 
@@ -15,7 +13,7 @@ const RUNNING = `document.getElementById("clock-state")?.innerText === "live" &&
   document.getElementById("chat-state").innerText === "chat.v1"`;
 const STOPPED = `["clock-state", "chat-state"].every((id) => document.getElementById(id).innerText === "session ended")`;
 
-let edge: Server;
+let edge: TlsEdge;
 let samples: Sample[];
 let gateway: TestGateway;
 let urls: readonly string[];
@@ -25,23 +23,8 @@ setDefaultTimeout(TEST_TIMEOUT);
 describe.skipIf(chromium === undefined)("several hosts", () => {
   beforeAll(async () => {
     samples = NAMES.map(() => startSample({ hostname: "127.0.0.1", port: 0 }));
-    const { key, cert } = makeCertificate({ names: NAMES });
-    edge = createServer({ key, cert }, (browser) => {
-      const inside = connect(gateway.port, "127.0.0.1");
-      for (const [from, to] of [
-        [browser, inside],
-        [inside, browser],
-      ] as const) {
-        from.on("error", () => to.destroy());
-        from.on("close", () => to.destroy());
-        from.pipe(to);
-      }
-    });
-    const { promise, resolve } = Promise.withResolvers<void>();
-    edge.listen(0, "127.0.0.1", resolve);
-    await promise;
-    const { port } = edge.address() as { port: number };
-    urls = NAMES.map((name) => `https://${name}:${port}`);
+    edge = await startTlsEdge(NAMES, () => gateway.port);
+    urls = NAMES.map((name) => `https://${name}:${edge.port}`);
     gateway = await startGateway({
       env: { RUNEGATE_BASE_URL: urls[0] ?? "", RUNEGATE_SECURE_COOKIE: "true" },
       routes: NAMES.map(
@@ -59,7 +42,7 @@ describe.skipIf(chromium === undefined)("several hosts", () => {
 
   afterAll(async () => {
     await gateway.stop();
-    edge.close();
+    edge.stop();
     await Promise.all(samples.map((sample) => sample.stop()));
   });
 

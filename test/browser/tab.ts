@@ -42,6 +42,8 @@ export type Tab = {
    * could not be loaded.
    */
   complaints(): Promise<string[]>;
+  /** A command of the DevTools protocol, for what no person does; gives its answer. */
+  devtools(method: string, parameters?: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** Every URL that was asked for, but what the page's own policy kept from going out. */
   requests(): Promise<string[]>;
   close(): Promise<void>;
@@ -61,6 +63,8 @@ export type TabSettings = {
   readonly script?: boolean;
   /** Keeps the cookies there are; otherwise the browser is one that has never been here. */
   readonly sameBrowser?: boolean;
+  /** Where the HTTPS of a name really is, by name: a port of this machine. Heard by a browser that is not running yet. */
+  readonly httpsPorts?: Readonly<Record<string, number>>;
 };
 
 /** Where Chromium is, or undefined to skip. */
@@ -80,19 +84,28 @@ const ARGUMENTS = [
   "--disable-domain-reliability",
   "--no-pings",
   "--hide-scrollbars",
-  // Names that nobody can own (RFC 6761) are this machine, with certificates made on the spot.
-  "--host-resolver-rules=MAP *.test 127.0.0.1, MAP *.example 127.0.0.1",
   "--ignore-certificate-errors",
   // Two pages of its own, for an address bar that nobody sees: they cost more than all of ours.
   "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup",
 ];
 
-export async function openTab({ script = true, sameBrowser = false }: TabSettings = {}): Promise<Tab> {
+function argumentsFor(httpsPorts: Readonly<Record<string, number>>): string[] {
+  const ports = Object.entries(httpsPorts).map(([name, port]) => `MAP ${name}:443 127.0.0.1:${port}`);
+  // Names that nobody can own (RFC 6761) are this machine, with certificates made on the spot.
+  const rules = [...ports, "MAP *.test 127.0.0.1", "MAP *.example 127.0.0.1"];
+  return [...ARGUMENTS, `--host-resolver-rules=${rules.join(", ")}`];
+}
+
+export async function openTab({
+  script = true,
+  sameBrowser = false,
+  httpsPorts = {},
+}: TabSettings = {}): Promise<Tab> {
   if (chromium === undefined) throw new Error("there is no Chromium");
   const view = new Bun.WebView({
     width: DESKTOP_WIDTH,
     height: HEIGHT,
-    backend: { type: "chrome", path: chromium, argv: ARGUMENTS },
+    backend: { type: "chrome", path: chromium, argv: argumentsFor(httpsPorts) },
   });
   // Before its first page, a view takes no DevTools command.
   await view.navigate("about:blank");
@@ -183,6 +196,7 @@ export async function openTab({ script = true, sameBrowser = false }: TabSetting
     },
 
     complaints: async () => complaints.splice(0),
+    devtools: (method, parameters = {}) => view.cdp(method, parameters),
     requests: async () => [...requests.values()],
     close: async () => view.close(),
   };

@@ -198,7 +198,8 @@ describe("the bill of materials", () => {
       .filter(({ type }) => type === "library")
       .map(({ group, name }) => (group ? `${group}/${name}` : name));
     expect(listed).toContain("nodemailer");
-    expect(listed).toEqual([...new Set(bundled)].sort());
+    // One is there in two versions.
+    expect([...new Set(listed)]).toEqual([...new Set(bundled)].sort());
   });
   test("comes with the text of every license", () => {
     const texts = read("THIRD-PARTY-LICENSES").toString();

@@ -73,6 +73,7 @@ describe("what was bundled", () => {
 describe("the bill of materials", () => {
   const product = { name: "runegate", version: "1.2.3", license: "MIT", commit: "abc", date: new Date(0) };
   const parcel = {
+    folder: "node_modules/@scope/name",
     name: "@scope/name",
     version: "1.0.0",
     license: "(MIT OR Apache-2.0)",
@@ -80,7 +81,7 @@ describe("the bill of materials", () => {
     dependencies: ["other", "not-bundled"],
     sha512: "00",
   };
-  const other = { ...parcel, name: "other", license: "ISC", dependencies: [] };
+  const other = { ...parcel, folder: "node_modules/other", name: "other", license: "ISC", dependencies: [] };
   const bun = { version: "1.4.5", libraries: [], runtimes: [] };
 
   test("names scope, license expression and who needs whom", () => {
@@ -97,6 +98,16 @@ describe("the bill of materials", () => {
       dependsOn: ["pkg:npm/other@1.0.0"],
     });
     expect(bill.metadata.timestamp).toBe("1970-01-01T00:00:00.000Z");
+  });
+  test("says which of two versions a package needs", () => {
+    const folder = "node_modules/@scope/name/node_modules/other";
+    const older = { ...other, folder, version: "0.9.0" };
+    const third = { ...parcel, folder: "node_modules/third", name: "third" };
+    const bill = JSON.parse(billOfMaterials(product, [parcel, older, other, third], bun));
+    const needs = (ref: string) =>
+      bill.dependencies.find((one: { ref: string }) => one.ref === `pkg:npm/${ref}`).dependsOn;
+    expect(needs("%40scope/name@1.0.0")).toEqual(["pkg:npm/other@0.9.0"]);
+    expect(needs("third@1.0.0")).toEqual(["pkg:npm/other@1.0.0"]);
   });
   test("without a commit there is none, and no time either", () => {
     const bill = JSON.parse(billOfMaterials({ ...product, commit: undefined, date: undefined }, [], bun));

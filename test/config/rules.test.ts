@@ -219,6 +219,23 @@ describe("cookies", () => {
   });
 });
 
+describe("passkeys", () => {
+  const table: [string, Env, string[]][] = [
+    ["on this machine", { RUNEGATE_BASE_URL: "http://localhost:7870" }, []],
+    ["on a name of this machine", { RUNEGATE_BASE_URL: "http://app.localhost:7870" }, []],
+    ["without TLS", { RUNEGATE_BASE_URL: "http://app.example.org" }, ["error:PASSKEYS"]],
+    ["on this machine's address", { RUNEGATE_BASE_URL: "http://127.0.0.1:7870" }, ["error:PASSKEYS"]],
+    ["on an address", { RUNEGATE_BASE_URL: "https://192.0.2.7" }, ["error:PASSKEYS"]],
+    ["on an IPv6 address", { RUNEGATE_BASE_URL: "https://[2001:db8::7]" }, ["error:PASSKEYS"]],
+    ["on an address, left off", { RUNEGATE_BASE_URL: "https://192.0.2.7", RUNEGATE_PASSKEYS: "false" }, []],
+    ["in production, kept", { ...PRODUCTION, RUNEGATE_STORE: "sqlite:/x.db" }, []],
+    ["in production, in memory", PRODUCTION, ["warning:STORE", "warning:PASSKEYS"]],
+  ];
+  test.each(table)("%s", (_, env, expected) => {
+    expect(findings({ ...DEVELOPMENT, RUNEGATE_PASSKEYS: "true", ...env })).toEqual(expected);
+  });
+});
+
 test.each([
   [0o600, []],
   [0o644, ["warning:DOWNSTREAM_JWT_PRIVATE_KEY_PATH"]],

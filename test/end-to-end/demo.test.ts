@@ -4,6 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { said } from "../login/support.ts";
+import { createAuthenticator } from "../passkeys/authenticator.ts";
+import { register, signInBy } from "../passkeys/support.ts";
 import { cookieHeader } from "../support/gateway.ts";
 import { freePort, type RunningProcess, runegate, startProcess } from "../support/process.ts";
 
@@ -14,6 +17,8 @@ setDefaultTimeout(30_000);
 let folder: string;
 let demo: RunningProcess;
 let url: string;
+/** Of the first who signed in: a minute has room for five. */
+let session: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "runegate-demo-"));
@@ -27,6 +32,7 @@ beforeAll(async () => {
     {
       RUNEGATE_LISTEN: `127.0.0.1:${port}`,
       RUNEGATE_CONTROL_SOCKET: join(folder, "run/control.sock"),
+      RUNEGATE_PASSKEYS: "true",
     },
     process.env.RUNEGATE_EXECUTABLE === undefined ? undefined : folder,
   );
@@ -66,11 +72,22 @@ describe("the demonstration", () => {
   });
 
   test("signs in by the mailed link and shows the application who is there", async () => {
-    const cookie = await signIn("ada@example.org");
-    const whoami = await fetch(`${url}/whoami`, { headers: { Cookie: cookie } });
+    session = await signIn("ada@example.org");
+    const whoami = await fetch(`${url}/whoami`, { headers: { Cookie: session } });
     expect(await whoami.json()).toMatchObject({ identity: { user: "ada@example.org" } });
     const mailbox = await (await fetch(`${url}/_runegate/mailbox`)).text();
     expect(mailbox).toContain("ada@example.org");
+  });
+
+  test("signs in by a passkey", async () => {
+    const site = { url, origin: url };
+    const authenticator = createAuthenticator();
+    const added = await register(site, session, authenticator);
+    expect(await said(added)).toEqual({ status: 201, message: "Added." });
+    const answer = await signInBy(site, authenticator, {}, "/whoami");
+    expect(await said(answer)).toEqual({ status: 200, message: "Signed in.", next: "/whoami" });
+    const whoami = await fetch(`${url}/whoami`, { headers: { Cookie: cookieHeader(answer) } });
+    expect(await whoami.json()).toMatchObject({ identity: { user: "ada@example.org" } });
   });
 
   test("passes an event stream, a WebSocket and a page of the application", async () => {

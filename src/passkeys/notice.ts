@@ -1,0 +1,46 @@
+import type { Arrival } from "../edge/arrival.ts";
+import type { House } from "../house.ts";
+import { renderNotice } from "../mail/notice.ts";
+import { networkOfClient } from "../net/ip.ts";
+import { messageOf } from "../observe/message-of.ts";
+import { said } from "../pages/language.ts";
+import { ACCOUNT_PATH } from "../pages/paths.ts";
+import { describeDevice, recognizeDevice } from "../session/device.ts";
+
+const DAY_MS = 24 * 60 * 60_000;
+/** Mails a day to one address: whoever adds and removes all day long has its owner hear of it no more often. */
+const MAILS = { limit: 10, windowMs: DAY_MS };
+
+/**
+ * Tells the owner of an address of a passkey that was added. A page of an application could do that with the session of its
+ * visitor: they run on one host.
+ */
+export function createPasskeyNotice(
+  house: Pick<House, "options" | "stores" | "outbox" | "clock" | "loggers">,
+) {
+  const { options, stores, outbox, clock } = house;
+  const log = house.loggers("login");
+
+  async function tell(arrival: Arrival, email: string): Promise<void> {
+    if (!(await stores.limits.hit(`passkey-mail:${email}`, MAILS)).allowed) return;
+    const look = arrival.lookOf(arrival);
+    const now = clock.now();
+    const device = describeDevice(look.language, recognizeDevice(arrival.headers["user-agent"] ?? null));
+    const content = renderNotice(look, {
+      subject: said("newPasskey.subject", { app: look.app }),
+      heading: said("newPasskey.heading"),
+      opening: said("newPasskey.opening", { email }),
+      at: now,
+      where: `${networkOfClient(arrival.client.ip)}, ${device}`,
+      closing: said("newPasskey.closing"),
+      link: { url: options.baseUrl + ACCOUNT_PATH, label: said("newPasskey.button") },
+    });
+    await outbox.queue({ to: email, content, expiresAt: now + DAY_MS, cooldownKey: undefined, first: true });
+  }
+
+  /** Never rejects: the passkey stands. */
+  return (arrival: Arrival, email: string): Promise<void> =>
+    tell(arrival, email).catch((error: unknown) =>
+      log.warn("could not tell of a new passkey", { reason: messageOf(error), id: arrival.id }),
+    );
+}

@@ -1,0 +1,66 @@
+import { json } from "../edge/answer.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import { ownRoutes } from "../edge/own.ts";
+import type { House, Room } from "../house.ts";
+import { messageOf } from "../observe/message-of.ts";
+import type { PasskeyHandlers } from "./handlers.ts";
+import { SEAL_KEY } from "./record.ts";
+
+/**
+ * Passkeys (WebAuthn): added by whoever has signed in by mail, where people sign in; good for signing in there, and for a page on
+ * another host of ours that asks for one itself, to that host alone. All but this is loaded when it is first asked for.
+ */
+export function passkeyRoom(house: House): Room {
+  const { options, routes } = house;
+  let loaded: Promise<PasskeyHandlers> | undefined;
+  const load = () => {
+    loaded ??= import("./handlers.ts").then(({ createPasskeyHandlers }) => createPasskeyHandlers(house));
+    return loaded;
+  };
+  /** Switched off, too: they are still there for when they are on again. */
+  const disown: Room["disown"] = async (email) => (await load()).disown(email);
+  if (!options.passkeys) return { name: "passkeys", disown };
+  const by =
+    (name: Exclude<keyof PasskeyHandlers, "section" | "wayIn" | "disown" | "renewSeals">) =>
+    async (arrival: Arrival) =>
+      (await load())[name](arrival);
+
+  const { home } = routes;
+  const origins = new Set(routes.all.flatMap((route) => originOf(routes.urlOf(route))));
+  const others = [...origins].filter((origin) => origin !== home.origin);
+  /** Where else the passkeys of this host may be asked for (WebAuthn §5.11, "related origins"). */
+  const related = {
+    chosen: "/.well-known/webauthn",
+    claim: (_: unknown, origin?: string) => origin === home.origin,
+    handlers: { GET: () => json({ origins: [home.origin, ...others] }) },
+  };
+
+  const own = ownRoutes("passkeys", [
+    { path: "/passkeys", handlers: { POST: by("register") } },
+    { path: "/passkeys/options", handlers: { POST: by("offerRegistration") } },
+    { path: "/passkeys/remove", handlers: { POST: by("remove") } },
+    { path: "/passkeys/sign-in", handlers: { POST: by("signIn") } },
+    { path: "/passkeys/sign-in/options", handlers: { POST: by("offerSignIn") } },
+    ...(others.length === 0 ? [] : [related]),
+  ]);
+  return {
+    ...own,
+    cookies: [house.bindingCookie],
+    account: { id: "passkeys", show: async (visitor) => (await load()).section(visitor) },
+    start() {
+      if (house.keys.for(SEAL_KEY, "session").previous === undefined) return;
+      // A store that is away keeps nobody from starting: those that are used are sealed anew then.
+      void load()
+        .then(({ renewSeals }) => renewSeals())
+        .catch((error: unknown) =>
+          house.loggers("login").warn("could not seal passkeys", { reason: messageOf(error) }),
+        );
+    },
+    disown,
+    wayIn: async (arrival, next) => (await load()).wayIn(arrival, next),
+  };
+}
+
+function originOf(url: string | undefined): string[] {
+  return url === undefined ? [] : [new URL(url).origin];
+}
