@@ -128,8 +128,9 @@ export function createUnderWay(house: House, visits: Visits) {
     visits.stayHome(arrival);
     if (hasBody(arrival)) await readFields(arrival.request);
     const person = isNavigation(arrival.request.headers);
-    const asker = askerOf(arrival, arrival.lookOf(arrival));
-    const sent = await service.sendAgain(loginCookie.read(arrival), asker);
+    const before = await find(arrival);
+    const look = arrival.lookOf(arrival, before && nextOf(arrival, before.request.next));
+    const sent = await service.sendAgain(loginCookie.read(arrival), askerOf(arrival, look));
     if (sent.outcome === "nothing") return failure(arrival, NO_LOGIN);
     if (sent.outcome === "over") return person ? go() : failure(arrival, LOGIN_OVER);
     if (sent.outcome === "accepted") {
