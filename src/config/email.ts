@@ -71,24 +71,29 @@ export function parseEmailConfig(text: string, path: string, credentials?: strin
 /** @param exposed gets a warning for each file with a secret that others can read. */
 function filesBeside(path: string, credentials: string | undefined, exposed: Map<string, Finding>): Files {
   const pathOf = (name: string) => resolve(dirname(path), name);
+  function read(name: string) {
+    const named = pathOf(name);
+    const found = readTextFile(named);
+    if (found.kind === "missing")
+      throw new ValueError(`names a file that does not exist: ${named}`, "Create it.");
+    if (found.kind === "failed") throw new ValueError(found.problem, found.remedy);
+    return { ...found, path: named };
+  }
   return {
     path: pathOf,
+    text: read,
     secret(name) {
-      const named = pathOf(name);
-      const read = readTextFile(named);
-      if (read.kind === "missing")
-        throw new ValueError(`names a file that does not exist: ${named}`, "Create it.");
-      if (read.kind === "failed") throw new ValueError(read.problem, read.remedy);
-      const finding = readableByOthers(named, read.mode, read.uid);
-      if (finding !== undefined) exposed.set(named, finding);
-      return notEmpty(read.text, named);
+      const found = read(name);
+      const finding = readableByOthers(found.path, found.mode, found.uid);
+      if (finding !== undefined) exposed.set(found.path, finding);
+      return notEmpty(found.text, found.path);
     },
     credential(name) {
       if (credentials === undefined) return undefined;
       const named = join(credentials, name);
-      const read = readTextFile(named);
+      const found = readTextFile(named);
       // systemd alone decides who can read a credential, so its mode says nothing.
-      return read.kind === "read" ? notEmpty(read.text, named) : undefined;
+      return found.kind === "read" ? notEmpty(found.text, named) : undefined;
     },
   };
 }

@@ -177,7 +177,8 @@ export function createLoginService(settings: LoginSettings): LoginService {
       loginUrl: linkOf(token),
       code,
       expiryMinutes: Math.round(settings.magicLinkExpiry / 60_000),
-      requestedFrom: from,
+      fromIp: client.ip,
+      device,
     });
     const allowed = policy.allows(email);
     const cooldownKey = limiter.mailKey(email);

@@ -20,6 +20,8 @@ export type Files = {
   secret(name: string): string;
   /** The same from a systemd credential; undefined if there is none of this name. */
   credential(name: string): string | undefined;
+  /** A template, which is not to be secret. */
+  text(name: string): { readonly path: string; readonly text: string };
   /** A path, from that of `email.toml`. */
   path(name: string): string;
 };

@@ -1,7 +1,8 @@
 import loginHtml from "../../static/login-mail.html" with { type: "text" };
 import type { Address } from "../identity/address.ts";
 import { toText } from "../pages/template.ts";
-import { type EmailConfig, PLACEHOLDERS } from "./settings.ts";
+import { PLACEHOLDERS } from "./placeholders.ts";
+import type { EmailConfig } from "./settings.ts";
 
 /** The part of `email.toml` that says what the login mail looks like. */
 export type MailTemplate = Pick<EmailConfig, "subject" | "bodyTemplate" | "htmlTemplate">;
@@ -12,11 +13,15 @@ export type LoginMailFacts = {
   /** The 8 characters as they are compared, without the hyphen they are shown with. */
   readonly code: string;
   readonly expiryMinutes: number;
+  /** Where the link was asked for. */
+  readonly fromIp: string;
   /**
-   * Where the link was asked for, for a person: an address, a browser's name. Whoever asks for a mail to somebody else
-   * chooses what their browser calls itself, so hand in names recognized from a list, never the header.
+   * A browser's name, for a person. Whoever asks for a mail to somebody else chooses what their browser calls itself, so hand in
+   * names recognized from a list, never the header.
    */
-  readonly requestedFrom: string;
+  readonly device: string;
+  /** What is signed in to, for a person; without it, its host. */
+  readonly app?: string | undefined;
 };
 
 type Placeholder = (typeof PLACEHOLDERS)[number];
@@ -53,12 +58,18 @@ or the code, so pass neither of them on.
  * part every value is escaped. The subject has no placeholders, so no link or code shows in a list of mails.
  */
 export function renderLoginMail(template: MailTemplate, facts: LoginMailFacts) {
+  const { host } = new URL(facts.loginUrl);
+  const device = shortLine(facts.device);
   const values: Readonly<Record<Placeholder, string>> = {
     login_url: facts.loginUrl,
     code: `${facts.code.slice(0, 4)}-${facts.code.slice(4)}`,
     expiry_minutes: String(facts.expiryMinutes),
     email: facts.to,
-    requested_from: singleLine(facts.requestedFrom).slice(0, 120),
+    requested_from: `${facts.fromIp}, ${device}`,
+    from_ip: facts.fromIp,
+    device,
+    app: shortLine(facts.app ?? host),
+    host,
   };
   return {
     subject: singleLine(template.subject),
@@ -75,6 +86,8 @@ function fill(
 ): string {
   return template.replace(PLACEHOLDER, (_, name: Placeholder) => encode(values[name]));
 }
+
+const shortLine = (text: string) => singleLine(text).slice(0, 100);
 
 /** Line ends and other control characters become single spaces. */
 export function singleLine(text: string): string {

@@ -13,9 +13,8 @@ import {
   oneLine,
   type SmtpBackend,
 } from "./backend-settings.ts";
-
-/** What a template may contain. Anything else in braces, such as the rules of a style sheet, stays as it is. */
-export const PLACEHOLDERS = ["login_url", "code", "expiry_minutes", "email", "requested_from"] as const;
+import { PLACEHOLDERS } from "./placeholders.ts";
+import { checkTemplate, type TemplateProblem, unknownPlaceholders } from "./template-check.ts";
 
 /** `email.toml`: how mail is sent and what it says. */
 export function emailTable(files: Files) {
@@ -44,15 +43,30 @@ export function emailTable(files: Files) {
     },
     bodyTemplate: {
       name: "body_template",
-      parse: text(template),
+      parse: text((written) => checked(written, "text")),
       example: "Open {login_url} or type {code}.",
-      help: "The text, with `{login_url}` and best with `{code}`; also `{email}`, `{expiry_minutes}`, `{requested_from}`.",
+      help: `The text, with \`{login_url}\` and best with \`{code}\`; also ${OTHERS}.`,
+      optional: true,
+    },
+    textFile: {
+      name: "text_template_file",
+      parse: text((name) => checkedFile(files.text(oneLine(name)), "text")),
+      example: "login.txt",
+      help: "A file with the text, in place of `body_template`.",
+      optional: true,
     },
     htmlTemplate: {
       name: "html_template",
-      parse: text(template),
+      parse: text((written) => checked(written, "html")),
       example: "<p>Open {login_url} or type {code}.</p>",
       help: "The HTML part, with the same placeholders. Without it, there is a plain one.",
+      optional: true,
+    },
+    htmlFile: {
+      name: "html_template_file",
+      parse: text((name) => checkedFile(files.text(oneLine(name)), "html")),
+      example: "login.html",
+      help: "A file with the HTML part, in place of `html_template`.",
       optional: true,
     },
     ...one,
@@ -73,13 +87,30 @@ export function emailTable(files: Files) {
           report("error", key, "is given beside [[backends]]", "Move it into one of them, or remove it.");
     if (from?.address === keys.from.parse(keys.from.example).address)
       report("error", "from", "is still the example's", "Write an address that the account may send from.");
-    for (const key of ["bodyTemplate", "htmlTemplate"] as const) {
-      if (values[key]?.includes("{code}") !== false) continue;
-      const problem = "does not contain {code}, so mail read on another device is of no use";
-      report("warning", key, problem, "Add {code}.");
+    if ("bodyTemplate" in values && "textFile" in values && values.bodyTemplate === values.textFile) {
+      const add = `Add a line: body_template = ${JSON.stringify(keys.bodyTemplate.example)}`;
+      report("error", "bodyTemplate", "is missing", `${add}, or name a file as text_template_file.`);
+    }
+    for (const [inline, file] of TEMPLATES) {
+      if (values[inline] !== undefined && values[file] !== undefined)
+        report("error", file, `is given beside ${keys[inline].name}`, "Keep one of them.");
+      for (const key of [inline, file]) {
+        if (values[key]?.includes("{code}") !== false) continue;
+        const problem = "does not contain {code}, so mail read on another device is of no use";
+        report("warning", key, problem, "Add {code}.");
+      }
     }
   });
 }
+
+const TEMPLATES = [
+  ["bodyTemplate", "textFile"],
+  ["htmlTemplate", "htmlFile"],
+] as const;
+
+const OTHERS = PLACEHOLDERS.filter((name) => name !== "login_url" && name !== "code")
+  .map((name) => `\`{${name}}\``)
+  .join(", ");
 
 /** What each but the last has time for, and the last one needs, must be less than a mail is kept from other processes. */
 const MOST_BACKENDS = 3;
@@ -93,7 +124,8 @@ export type SmtpConfig = SmtpBackend & Sender;
 
 /** `email.toml`, checked. */
 export type EmailConfig = Sender &
-  Pick<EmailValues, "subject" | "bodyTemplate" | "htmlTemplate"> & {
+  Pick<EmailValues, "subject" | "htmlTemplate"> & {
+    readonly bodyTemplate: string;
     readonly path: string;
     /** In the order they are tried. At least one. */
     readonly backends: readonly Backend[];
@@ -101,7 +133,9 @@ export type EmailConfig = Sender &
 
 /** @param values that were checked. */
 export function emailConfigOf(values: EmailValues, path: string, files: Files): EmailConfig {
-  const { from, replyTo, subject, bodyTemplate, htmlTemplate, backends } = values;
+  const { from, replyTo, subject, backends } = values;
+  const bodyTemplate = values.bodyTemplate ?? values.textFile ?? "";
+  const htmlTemplate = values.htmlTemplate ?? values.htmlFile;
   const given: readonly BackendValues[] = backends.length === 0 ? [values] : backends;
   return {
     ...{ path, from, replyTo, subject, bodyTemplate, htmlTemplate },
@@ -126,27 +160,33 @@ function plainAddress(line: string): Address {
   return explained(parseAddress, line, `is not an address: ${quote(line)}`, "");
 }
 
-function template(written: string): string {
-  if (/\p{Cc}/u.test(written.replace(/[\t\r\n]/g, ""))) {
-    throw new ValueError("contains a control character", "Write plain text.");
-  }
-  if (!written.includes("{login_url}")) {
-    throw new ValueError(
-      "does not contain {login_url}, so nobody could sign in",
-      "Add {login_url} where the link goes.",
-    );
-  }
-  return knownPlaceholders(written);
+/** A template that stands in the file itself. */
+function checked(written: string, kind: "text" | "html"): string {
+  const several = written.includes("\n");
+  const problems = checkTemplate(written, kind);
+  if (problems.length === 0) return written;
+  throw new ValueError(
+    problems.map(({ line, problem }) => (several ? `${problem} (line ${line} of it)` : problem)).join("; "),
+    remediesOf(problems),
+  );
 }
 
-/** Only what looks like a name counts: the braces of a style sheet are none of our business. */
-function knownPlaceholders(written: string): string {
-  const unknown = [...written.matchAll(/\{(\w+)\}/g)]
-    .map((match) => match[1] ?? "")
-    .filter((name) => !PLACEHOLDERS.some((known) => known === name));
-  if (unknown.length === 0) return written;
+/** One in a file of its own. */
+function checkedFile({ path, text: written }: ReturnType<Files["text"]>, kind: "text" | "html"): string {
+  const problems = checkTemplate(written, kind);
+  if (problems.length === 0) return written;
   throw new ValueError(
-    `contains ${[...new Set(unknown)].map((name) => `{${name}}`).join(", ")}, which stands for nothing`,
-    `The placeholders are ${PLACEHOLDERS.map((name) => `{${name}}`).join(", ")}.`,
+    problems.map(({ line, problem }) => `names ${path}, which in line ${line} ${problem}`).join("; "),
+    remediesOf(problems),
   );
+}
+
+function knownPlaceholders(written: string): string {
+  const problems = unknownPlaceholders(written);
+  if (problems.length === 0) return written;
+  throw new ValueError(problems.map(({ problem }) => problem).join("; "), remediesOf(problems));
+}
+
+function remediesOf(problems: readonly TemplateProblem[]): string {
+  return [...new Set(problems.map(({ remedy }) => remedy))].join(" ");
 }

@@ -150,7 +150,7 @@ describe("email.toml", () => {
 
   test("everything that is missing is reported together", () => {
     expect(problemsIn(parse(""))).toEqual(
-      ["from_address", "subject", "body_template", "smtp_host", "smtp_port"].map(
+      ["from_address", "subject", "smtp_host", "smtp_port", "body_template"].map(
         (key) => `email.toml: ${key} is missing`,
       ),
     );
@@ -380,6 +380,68 @@ describe("what takes the mail", () => {
     expect(problems).toHaveLength(1);
     expect(problems[0]).toContain(problem);
     expect(problems[0]).not.toMatch(/hunter2|s3cret|k3y/);
+  });
+
+  const SMTP_KEYS = { smtp_host: "mail.example.net", smtp_port: 587, body_template: undefined };
+  const FILES = {
+    "login.txt": "Hello {email},\n{login_url}\n{code}\n",
+    "login.html": "<p>{app} at {host}<a href='{login_url}'>in</a> {code} {from_ip} {device}</p>\n",
+    "typo.txt": "Hello,\n{login_url}\n{kode} {code}",
+    "typo.html": "<p>\n<a href='{login_url}'>in</b>\n{code} {naem}",
+    "none.txt": "{code}",
+  };
+
+  test("templates in files of their own", () => {
+    using machine = testMachine();
+    for (const [name, content] of Object.entries(FILES)) machine.write(name, content, 0o644);
+    const keys = {
+      ...WORDS,
+      ...SMTP_KEYS,
+      text_template_file: "login.txt",
+      html_template_file: "login.html",
+    };
+    machine.write("email.toml", stringify(keys));
+    const { config, warnings } = findEmailConfig({ production: true, emailConfig: undefined }, machine) ?? {};
+    expect(config).toMatchObject({ bodyTemplate: FILES["login.txt"], htmlTemplate: FILES["login.html"] });
+    expect(warnings).toEqual([]);
+  });
+
+  test.each<[string, object, string[]]>([
+    [
+      "one that is not there",
+      { text_template_file: "no.txt" },
+      ["text_template_file names a file that does not exist: no.txt"],
+    ],
+    [
+      "an unknown placeholder",
+      { text_template_file: "typo.txt" },
+      ["text_template_file names typo.txt, which in line 3 contains {kode}, which stands for nothing"],
+    ],
+    [
+      "no link",
+      { text_template_file: "none.txt" },
+      [
+        "text_template_file names none.txt, which in line 1 does not contain {login_url}, so nobody could sign in",
+      ],
+    ],
+    [
+      "HTML that is none, and all else that is wrong with it",
+      { text_template_file: "login.txt", html_template_file: "typo.html" },
+      [
+        "html_template_file names typo.html, which in line 3 contains {naem}, which stands for nothing; " +
+          "names typo.html, which in line 2 closes </b>, which is not open; " +
+          "names typo.html, which in line 2 opens <a>, which is never closed",
+      ],
+    ],
+    [
+      "both a file and a text",
+      { body_template: WORDS.body_template, text_template_file: "login.txt" },
+      ["text_template_file is given beside body_template"],
+    ],
+    ["neither", {}, ["body_template is missing"]],
+  ])("templates: %s", (_, changes, expected) => {
+    const { problems = [] } = load({ ...SMTP_KEYS, ...changes }, FILES);
+    expect(problems.map((line) => line.replace(/^email\.toml(:\d+:\d+)?: /, ""))).toEqual(expected);
   });
 
   test("a key file that others can read, and keys of another back-end, are warned about", () => {

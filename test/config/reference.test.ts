@@ -46,7 +46,12 @@ describe("the option reference", () => {
   ])("shows %s", (_, text) => expect(reference).toContain(text));
 
   test("explains email.toml too", () => {
-    const { keys } = emailTable({ secret: String, credential: () => undefined, path: String });
+    const { keys } = emailTable({
+      secret: String,
+      credential: () => undefined,
+      path: String,
+      text: (path) => ({ path, text: "" }),
+    });
     expect(namesIn(email)).toEqual(Object.values(keys).map(({ name }) => name));
     expect(email).toContain("| `smtp_host` |  | Name of the mail server. |");
     expect(email).toContain("| `from_address` | required |");

@@ -7,7 +7,8 @@ const facts: LoginMailFacts = {
   loginUrl: "https://gate.example/auth?token=a.b.c&x=1",
   code: "ABCD2345",
   expiryMinutes: 15,
-  requestedFrom: "203.0.113.7, Firefox on Linux",
+  fromIp: "203.0.113.7",
+  device: "Firefox on Linux",
 };
 
 const template = (changes: Partial<typeof DEFAULT_TEMPLATE>) => ({ ...DEFAULT_TEMPLATE, ...changes });
@@ -50,6 +51,8 @@ describe("templates", () => {
     ["{code} and {code}", "ABCD-2345 and ABCD-2345"],
     ["{expiry_minutes}", "15"],
     ["{email}", "ann@example.org"],
+    ["{from_ip} {device}", "203.0.113.7 Firefox on Linux"],
+    ["{app} at {host}", "gate.example at gate.example"],
     ["{requested_from}", "203.0.113.7, Firefox on Linux"],
     ["{unknown} {CODE} { code } {}", "{unknown} {CODE} { code } {}"],
     ["{{code}}", "{ABCD-2345}"],
@@ -59,10 +62,10 @@ describe("templates", () => {
   });
 
   test("an HTML template keeps its style sheet and gets escaped values", () => {
-    const htmlTemplate = '<style>p{color:red}</style><a href="{login_url}">{requested_from}</a>';
+    const htmlTemplate = '<style>p{color:red}</style><a href="{login_url}">{device}</a>';
     const mail = renderLoginMail(template({ htmlTemplate }), {
       ...facts,
-      requestedFrom: `<b>"me" & 'you'</b>`,
+      device: `<b>"me" & 'you'</b>`,
     });
     expect(mail.html).toBe(
       '<style>p{color:red}</style><a href="https://gate.example/auth?token=a.b.c&#38;x=1">' +
@@ -74,9 +77,9 @@ describe("templates", () => {
     const tricky = {
       ...facts,
       to: parseAddress("{code}@example.org"),
-      requestedFrom: "{login_url} $& $`",
+      device: "{login_url} $& $`",
     };
-    const mail = renderLoginMail(template({ bodyTemplate: "{email} {requested_from}" }), tricky);
+    const mail = renderLoginMail(template({ bodyTemplate: "{email} {device}" }), tricky);
     expect(mail.text).toBe("{code}@example.org {login_url} $& $`");
   });
 
@@ -89,11 +92,11 @@ describe("templates", () => {
   });
 
   test("where it was asked from is one line of bounded length", () => {
-    const mail = renderLoginMail(template({ bodyTemplate: "{requested_from}" }), {
+    const mail = renderLoginMail(template({ bodyTemplate: "{device}" }), {
       ...facts,
-      requestedFrom: `a\r\n\r\nb${"x".repeat(500)}`,
+      device: `a\r\n\r\nb${"x".repeat(500)}`,
     });
     expect(mail.text).toStartWith("a bxxx");
-    expect(mail.text.length).toBe(120);
+    expect(mail.text.length).toBe(100);
   });
 });

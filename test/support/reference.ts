@@ -7,7 +7,12 @@ import type { Keys } from "../../src/option/table.ts";
 /** The options in Markdown, as their declarations explain them. */
 
 /** Nothing is read for its description. */
-const EMAIL = emailTable({ secret: String, credential: () => undefined, path: String });
+const EMAIL = emailTable({
+  secret: String,
+  credential: () => undefined,
+  path: String,
+  text: (path) => ({ path, text: "" }),
+});
 
 /** All of them, a table for each room. */
 export function renderReference(): string {
