@@ -23,6 +23,7 @@ import { DEFAULT_TEMPLATE } from "./mail/message.ts";
 import { createOutbox } from "./mail/outbox.ts";
 import { createSeal } from "./mail/seal.ts";
 import type { EmailConfig } from "./mail/settings.ts";
+import { createUndeliverable } from "./mail/undeliverable.ts";
 import { createWaitingMails } from "./mail/waiting.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
@@ -123,6 +124,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     bindingCookie,
     signIn: createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random }),
     outbox,
+    undeliverable: createUndeliverable(stores, clock, policy.allows),
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,
     flushAudit: flush,

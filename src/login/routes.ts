@@ -19,12 +19,13 @@ import { isDeliberate, isNavigation } from "../edge/navigation.ts";
 import { ownRoutes } from "../edge/own.ts";
 import { cutTarget, type Target } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
-import { type Address, AddressError, parseAddress } from "../identity/address.ts";
+import { type Address, AddressError, domainOf, parseAddress } from "../identity/address.ts";
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
 import { mayReadMailbox } from "../mail/routes.ts";
 import { confirmPage, goOnPage, loginPage, sentPage, startPage } from "../pages/pages.ts";
 import { AGAIN, LOGIN_PATH } from "../pages/paths.ts";
 import type { Found } from "../session/session.ts";
+import { StoreUnavailable } from "../store/records.ts";
 import { loginApi } from "./api.ts";
 import { LOGIN_REFUSED, REDEMPTION_REFUSED } from "./audit.ts";
 import { describeDevice } from "./device.ts";
@@ -163,7 +164,18 @@ export function loginRoom(house: House): Room {
     const found = await findSession(arrival);
     const before = found && timeOf(found.record.createdAt);
     const mailbox = showsMailbox(arrival);
-    return page(sentPage({ ...shown, expiryMinutes, before, mailbox }), status, headers);
+    const refusing = (await isRefusing(shown.email)) ? domainOf(shown.email) : undefined;
+    return page(sentPage({ ...shown, expiryMinutes, before, mailbox, refusing }), status, headers);
+  }
+
+  /** Whether mail to an address's domain comes back. Said where that is known: the page is of use without. */
+  async function isRefusing(email: Address): Promise<boolean> {
+    try {
+      return await house.undeliverable.has(email);
+    } catch (error) {
+      if (error instanceof StoreUnavailable) return false;
+      throw error;
+    }
   }
 
   /** @throws {Refusal} if no further attempt may be made. */

@@ -101,6 +101,22 @@ export function backendKeys(files: Files) {
       help: "Of a service that has several: where its API is, such as `https://api.eu.sendgrid.com`.",
       optional: true,
     },
+    bounceKeyFile: {
+      name: "bounce_key_file",
+      parse: text((written) => files.secret(oneLine(written))),
+      example: "/etc/runegate/bounces.key",
+      help:
+        "A file with what the service's notices of mail that came back are known by, which turns `/_runegate/hooks/bounce/<backend>` " +
+        "on: SendGrid's public key, Mailgun's webhook signing key, Resend's signing secret, `user:password` for Postmark.",
+      optional: true,
+    },
+    bounceTopic: {
+      name: "bounce_topic",
+      parse: text((written) => snsTopic(oneLine(written))),
+      example: "arn:aws:sns:eu-central-1:123456789012:bounces",
+      help: "The same for SES: the ARN of the SNS topic.",
+      optional: true,
+    },
     directory: {
       name: "directory",
       parse: text((written) => files.path(filePath(oneLine(written)))),
@@ -120,11 +136,11 @@ const TAKES: Readonly<Record<(typeof BACKEND_NAMES)[number], readonly [BackendKe
     ["host", "port"],
     ["user", "pass", "tls"],
   ],
-  ses: [["region"], ["apiKey", "endpoint"]],
-  sendgrid: [[], ["apiKey", "endpoint"]],
-  mailgun: [["domain"], ["apiKey", "endpoint"]],
-  postmark: [[], ["apiKey", "endpoint"]],
-  resend: [[], ["apiKey", "endpoint"]],
+  ses: [["region"], ["apiKey", "endpoint", "bounceTopic"]],
+  sendgrid: [[], ["apiKey", "endpoint", "bounceKeyFile"]],
+  mailgun: [["domain"], ["apiKey", "endpoint", "bounceKeyFile"]],
+  postmark: [[], ["apiKey", "endpoint", "bounceKeyFile"]],
+  resend: [[], ["apiKey", "endpoint", "bounceKeyFile"]],
   file: [["directory"], []],
 };
 
@@ -150,6 +166,8 @@ export type ApiBackend = {
   readonly domain: string;
   /** An origin. */
   readonly endpoint: string;
+  /** What its notices of mail that came back are known by; undefined if none are taken. */
+  readonly bounceKey: string | undefined;
 };
 export type FileBackend = { readonly kind: "file"; readonly directory: string };
 export type Backend = SmtpBackend | ApiBackend | FileBackend;
@@ -183,6 +201,9 @@ export function checkBackend(files: Files, keys: ReturnType<typeof backendKeys>)
     if (isApi(kind)) {
       const problem = apiKeyProblem(kind, files, values);
       if (problem !== undefined) report("error", "apiKey", problem.problem, problem.remedy);
+      const { bounceKeyFile } = values;
+      if (bounceKeyFile !== undefined && !BOUNCE_KEYS[kind].test(bounceKeyFile))
+        report("error", "bounceKeyFile", "does not have what this service gives out", BOUNCE_REMEDY);
       return;
     }
     if (kind !== "smtp") return;
@@ -207,6 +228,20 @@ export function checkBackend(files: Files, keys: ReturnType<typeof backendKeys>)
 export function isApi(kind: (typeof BACKEND_NAMES)[number]): kind is ApiName {
   return kind !== "smtp" && kind !== "file";
 }
+
+const BASE64 = "[A-Za-z0-9+/]{20,}={0,2}";
+
+const BOUNCE_KEYS: Readonly<Record<ApiName, RegExp>> = {
+  ses: /$^/,
+  sendgrid: new RegExp(`^${BASE64}$`),
+  mailgun: /^\S{16,}$/,
+  postmark: /^[^:\s]+:\S{16,}$/,
+  resend: new RegExp(`^whsec_${BASE64}$`),
+};
+
+const BOUNCE_REMEDY =
+  "Copy it from the service's page of webhooks; for Postmark, make up a user and a password of at least 16 characters, and write " +
+  "user:password.";
 
 const credentialOf = (kind: ApiName) => `runegate_${kind}_api_key`;
 
@@ -255,7 +290,8 @@ export function backendOf(values: BackendValues, files: Files): Backend {
   if (kind === "file") return { kind, directory };
   const apiKey = values.apiKey ?? files.credential(credentialOf(kind)) ?? "";
   const usual = kind === "ses" ? `https://email.${region}.amazonaws.com` : ENDPOINTS[kind];
-  return { kind, apiKey, region, domain, endpoint: values.endpoint ?? usual };
+  const bounceKey = kind === "ses" ? values.bounceTopic : values.bounceKeyFile;
+  return { kind, apiKey, region, domain, endpoint: values.endpoint ?? usual, bounceKey };
 }
 
 /** One label of a host name. */
@@ -263,6 +299,15 @@ function label(written: string): string {
   if (/^[a-z0-9-]{1,63}$/.test(written)) return written;
   throw new ValueError(`is not the name of a region: ${quote(written)}`, "Write one such as eu-central-1.");
 }
+
+function snsTopic(written: string): string {
+  if (SNS_TOPIC.test(written)) return written;
+  const remedy = "Write one such as arn:aws:sns:eu-central-1:123456789012:bounces.";
+  throw new ValueError(`is not the ARN of a topic: ${quote(written)}`, remedy);
+}
+
+/** With its region. */
+export const SNS_TOPIC = /^arn:aws(?:-cn|-us-gov)?:sns:([a-z0-9-]{1,40}):\d{12}:[\w-]{1,256}$/;
 
 /** Keys go to no other place, and never in clear but to this machine. */
 function apiOrigin(written: string): string {

@@ -71,7 +71,8 @@ async function ask(
   }
 }
 
-async function readBounded({ body }: Response): Promise<string> {
+/** The beginning of an answer, at most 64 KiB. */
+export async function readBounded({ body }: Response): Promise<string> {
   if (body === null) return "";
   const chunks: Uint8Array[] = [];
   let size = 0;

@@ -22,7 +22,7 @@ import { concat, type Html, template, toText } from "./template.ts";
 const layout = template(layoutSource, ["title", "content", "wide", "style", "script", "logo", "icon"]);
 const login = template(loginSource, ["next", "email", "error", "notice"]);
 const sent = template(sentSource, [
-  ...(["email", "expiry", "minutes", "error", "goOn", "again", "mailbox", "before"] as const),
+  ...(["email", "expiry", "minutes", "error", "goOn", "again", "mailbox", "before", "refusing"] as const),
 ]);
 const confirm = template(confirmSource, ["email", "token", "isoTime", "utcTime", "from", "again"]);
 const goOn = template(goOnSource, ["href", "host"]);
@@ -56,6 +56,7 @@ export function loginPage(shown: {
  * Says that a mail may be on its way, without telling whether it is, and takes its code. With script, it goes on to
  * `next` by itself once the link was opened in another tab.
  * @param shown.mailbox whether mail is in the development mailbox, to which the page then leads.
+ * @param shown.refusing the domain of the address, if mail to it has come back lately.
  * @param shown.before when whoever signs in again did so before, as `/session` says it.
  */
 export function sentPage(shown: {
@@ -65,6 +66,7 @@ export function sentPage(shown: {
   next: string;
   mailbox?: boolean | undefined;
   before?: string | undefined;
+  refusing?: string | undefined;
 }): string {
   const minutes = `${shown.expiryMinutes}`;
   const expiry = minutes === "1" ? "1 minute" : `${minutes} minutes`;
@@ -74,7 +76,17 @@ export function sentPage(shown: {
   const goOn = next.startsWith("/") ? next : loginHref(next);
   return documentOf(
     "Check your mail",
-    sent({ error: "", before, ...shown, minutes, expiry, again, goOn, mailbox: flag(shown.mailbox) }),
+    sent({
+      error: "",
+      before,
+      refusing: "",
+      ...shown,
+      minutes,
+      expiry,
+      again,
+      goOn,
+      mailbox: flag(shown.mailbox),
+    }),
   );
 }
 

@@ -269,9 +269,22 @@ describe("what takes the mail", () => {
       { backend: "ses", region: "eu-central-1", api_key_file: "aws" },
       { kind: "ses", apiKey: "AKID\ns3cret", endpoint: "https://email.eu-central-1.amazonaws.com" },
     ],
+    [
+      "notices of bounces",
+      { backend: "postmark", bounce_key_file: "bounces" },
+      { bounceKey: "runegate:made-up-by-ourselves" },
+    ],
+    [
+      "notices of bounces by SNS",
+      {
+        ...{ backend: "ses", region: "eu-west-1", api_key_file: "aws" },
+        bounce_topic: "arn:aws:sns:eu-west-1:123456789012:b",
+      },
+      { bounceKey: "arn:aws:sns:eu-west-1:123456789012:b" },
+    ],
     ["a stand-in on this machine", { backend: "resend", endpoint: "http://127.0.0.1:1" }, { kind: "resend" }],
   ])("%s", (_, changes, expected) => {
-    const files = { key: "k3y\n", aws: "AKID\ns3cret\n" };
+    const files = { key: "k3y\n", aws: "AKID\ns3cret\n", bounces: "runegate:made-up-by-ourselves\n" };
     expect(load({ api_key_file: "key", ...changes }, files)).toMatchObject({
       backends: [expected],
       warnings: [],
@@ -356,6 +369,21 @@ describe("what takes the mail", () => {
       "endpoint is not the origin of an API",
     ],
     [
+      "a topic that is none",
+      { backend: "ses", region: "eu-west-1", api_key_file: "aws", bounce_topic: "arn:aws:sqs:eu-west-1:1:x" },
+      "bounce_topic is not the ARN of a topic",
+    ],
+    [
+      "a key of bounces that is none",
+      { backend: "resend", api_key_file: "key", bounce_key_file: "key" },
+      "bounce_key_file does not have what this service gives out",
+    ],
+    [
+      "a short password for bounces",
+      { backend: "postmark", api_key_file: "key", bounce_key_file: "short" },
+      "bounce_key_file does not have what this service gives out",
+    ],
+    [
       "one beside several",
       { smtp_host: "a.example", backends: [{ backend: "file", directory: "/x" }] },
       "email.toml:4:1: smtp_host is given beside [[backends]]",
@@ -376,7 +404,9 @@ describe("what takes the mail", () => {
       "email.toml:9:1: backends[1].domain is missing",
     ],
   ])("%s is refused", (_, changes, problem) => {
-    const { problems = [] } = load(changes, { key: "k3y", empty: "\n", aws: "AKID\ns3cret" });
+    const { problems = [] } = load(changes, {
+      ...{ key: "k3y", empty: "\n", aws: "AKID\ns3cret", short: "user:short" },
+    });
     expect(problems).toHaveLength(1);
     expect(problems[0]).toContain(problem);
     expect(problems[0]).not.toMatch(/hunter2|s3cret|k3y/);

@@ -48,7 +48,7 @@ const account = (kind: ApiName, endpoint: string): Account => ({
     endpoint,
     apiKey: kind === "ses" ? "AKIDEXAMPLE\nwJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY" : KEY,
   },
-  ...{ region: "eu-central-1", domain: "mg.example.org" },
+  ...{ region: "eu-central-1", domain: "mg.example.org", bounceKey: undefined },
   from: { name: "Lab, Inc.", address: parseAddress("login@runegate.test") },
   replyTo: parseAddress("help@runegate.test"),
 });
