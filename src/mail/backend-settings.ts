@@ -3,6 +3,7 @@ import { isLoopbackHost } from "../net/loopback.ts";
 import { type Report, type TableOf, text } from "../option/table.ts";
 import { quote, ValueError, withoutUserinfo } from "../option/value-error.ts";
 import { choice, filePath } from "../option/values.ts";
+import { nodeCrypto } from "../secret/node-crypto.ts";
 
 /** The keys of `email.toml` that say what takes the mail: a server, a service or a directory. */
 
@@ -117,6 +118,29 @@ export function backendKeys(files: Files) {
       help: "The same for SES: the ARN of the SNS topic.",
       optional: true,
     },
+    dkimDomain: {
+      name: "dkim_domain",
+      parse: text(smtpHost),
+      example: "example.org",
+      help:
+        "For a server of your own that does not do it: signs mail (DKIM) for this domain, that of `from_address` or above it; with " +
+        "the two that follow.",
+      optional: true,
+    },
+    dkimSelector: {
+      name: "dkim_selector",
+      parse: text((written) => dkimSelector(oneLine(written))),
+      example: "runegate",
+      help: "The public key is in DNS, as TXT of `<selector>._domainkey.<domain>`.",
+      optional: true,
+    },
+    dkimKey: {
+      name: "dkim_key_file",
+      parse: text((written) => rsaKey(files.secret(oneLine(written)))),
+      example: "/etc/runegate/dkim.pem",
+      help: "A file with the private key: RSA, in PEM.",
+      optional: true,
+    },
     directory: {
       name: "directory",
       parse: text((written) => files.path(filePath(oneLine(written)))),
@@ -134,14 +158,14 @@ export type BackendKey = keyof BackendValues;
 const TAKES: Readonly<Record<(typeof BACKEND_NAMES)[number], readonly [BackendKey[], BackendKey[]]>> = {
   smtp: [
     ["host", "port"],
-    ["user", "pass", "tls"],
+    ["user", "pass", "tls", "dkimDomain", "dkimSelector", "dkimKey"],
   ],
   ses: [["region"], ["apiKey", "endpoint", "bounceTopic"]],
   sendgrid: [[], ["apiKey", "endpoint", "bounceKeyFile"]],
   mailgun: [["domain"], ["apiKey", "endpoint", "bounceKeyFile"]],
   postmark: [[], ["apiKey", "endpoint", "bounceKeyFile"]],
   resend: [[], ["apiKey", "endpoint", "bounceKeyFile"]],
-  file: [["directory"], []],
+  file: [["directory"], ["dkimDomain", "dkimSelector", "dkimKey"]],
 };
 
 const ENDPOINTS: Readonly<Record<Exclude<ApiName, "ses">, string>> = {
@@ -156,7 +180,10 @@ export type SmtpBackend = Pick<BackendValues, "user" | "pass"> & {
   readonly host: string;
   readonly port: number;
   readonly tls: TlsMode;
+  readonly dkim: Dkim | undefined;
 };
+/** `key` is PEM. */
+export type Dkim = { readonly domain: string; readonly selector: string; readonly key: string };
 export type ApiBackend = {
   readonly kind: ApiName;
   readonly apiKey: string;
@@ -169,7 +196,11 @@ export type ApiBackend = {
   /** What its notices of mail that came back are known by; undefined if none are taken. */
   readonly bounceKey: string | undefined;
 };
-export type FileBackend = { readonly kind: "file"; readonly directory: string };
+export type FileBackend = {
+  readonly kind: "file";
+  readonly directory: string;
+  readonly dkim: Dkim | undefined;
+};
 export type Backend = SmtpBackend | ApiBackend | FileBackend;
 /** What has to be filled in, in a file that began as the example. */
 const FILL_IN = {
@@ -205,6 +236,12 @@ export function checkBackend(files: Files, keys: ReturnType<typeof backendKeys>)
       if (bounceKeyFile !== undefined && !BOUNCE_KEYS[kind].test(bounceKeyFile))
         report("error", "bounceKeyFile", "does not have what this service gives out", BOUNCE_REMEDY);
       return;
+    }
+    const dkim = ["dkimDomain", "dkimSelector", "dkimKey"] as const;
+    for (const key of dkim) {
+      if (values[key] !== undefined || !(key in values) || dkim.every((one) => values[one] === undefined))
+        continue;
+      report("error", key, "is missing, and the others of DKIM are there", "Set all three, or none.");
     }
     if (kind !== "smtp") return;
     if (user !== undefined && "pass" in values && pass === undefined)
@@ -285,9 +322,11 @@ export function backendOf(values: BackendValues, files: Files): Backend {
     domain = "",
     directory = "",
   } = values;
+  const { dkimDomain, dkimSelector: selector = "", dkimKey = "" } = values;
+  const dkim = dkimDomain === undefined ? undefined : { domain: dkimDomain, selector, key: dkimKey };
   if (kind === "smtp")
-    return { kind, host, port, user, pass, tls: tls ?? (port === 465 ? "implicit" : "starttls") };
-  if (kind === "file") return { kind, directory };
+    return { kind, host, port, user, pass, dkim, tls: tls ?? (port === 465 ? "implicit" : "starttls") };
+  if (kind === "file") return { kind, directory, dkim };
   const apiKey = values.apiKey ?? files.credential(credentialOf(kind)) ?? "";
   const usual = kind === "ses" ? `https://email.${region}.amazonaws.com` : ENDPOINTS[kind];
   const bounceKey = kind === "ses" ? values.bounceTopic : values.bounceKeyFile;
@@ -304,6 +343,28 @@ function snsTopic(written: string): string {
   if (SNS_TOPIC.test(written)) return written;
   const remedy = "Write one such as arn:aws:sns:eu-central-1:123456789012:bounces.";
   throw new ValueError(`is not the ARN of a topic: ${quote(written)}`, remedy);
+}
+
+/** Labels of a host name. */
+function dkimSelector(written: string): string {
+  if (/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/i.test(written)) return written;
+  throw new ValueError(
+    `is not a selector: ${quote(written)}`,
+    "Write the first part of the key's name in DNS.",
+  );
+}
+
+/** What nodemailer signs with, as most who verify expect it (RFC 8301 §3.2 asks for 1024 bits at least). */
+function rsaKey(pem: string): string {
+  let bits = 0;
+  try {
+    const key = nodeCrypto().createPrivateKey(pem);
+    if (key.asymmetricKeyType === "rsa") bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
+  } catch {
+    // No key at all.
+  }
+  if (bits >= 1024) return pem;
+  throw new ValueError("does not have an RSA key", "Make one: openssl genrsa -out dkim.pem 2048");
 }
 
 /** With its region. */

@@ -19,7 +19,7 @@ export function createBackends(
       const limited = hasNext ? { totalTimeout: PATIENCE, ...settings } : settings;
       return createSmtpMailer({ ...config, ...backend }, limited);
     }
-    if (backend.kind === "file") return createFileMailer(backend.directory, config);
+    if (backend.kind === "file") return createFileMailer(backend, config);
     return createHttpMailer({ ...config, ...backend }, clock, hasNext ? PATIENCE : undefined);
   });
 }

@@ -1,7 +1,9 @@
 import { mkdir, open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "../observe/message-of.ts";
+import type { FileBackend } from "./backend-settings.ts";
 import { composeMail } from "./compose.ts";
+import { signed } from "./dkim.ts";
 import { type BackendMailer, misconfigured, type Receipt } from "./mailer.ts";
 import type { Sender } from "./settings.ts";
 
@@ -9,7 +11,10 @@ import type { Sender } from "./settings.ts";
  * A mailer that writes each mail into a directory, for whatever picks mail up there. A mail is there whole or not at all, and
  * for nobody else to read: it signs in.
  */
-export function createFileMailer(directory: string, sender: Sender): BackendMailer {
+export function createFileMailer(
+  { directory, dkim }: Pick<FileBackend, "directory" | "dkim">,
+  sender: Sender,
+): BackendMailer {
   async function write(name: string, content: Uint8Array): Promise<void> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const path = join(directory, name);
@@ -31,7 +36,7 @@ export function createFileMailer(directory: string, sender: Sender): BackendMail
       // The same mail again has the same name.
       const name = `${mail.messageId.replace(/[^\w.@-]/g, "").replace(/^\.+/, "")}.eml`;
       try {
-        await write(name, message);
+        await write(name, await signed(message, dkim));
       } catch (error) {
         throw cannotWrite(directory, error);
       }

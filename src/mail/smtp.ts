@@ -1,5 +1,6 @@
 import { composeMail } from "./compose.ts";
 import type { SmtpSettings } from "./conversation.ts";
+import { signed } from "./dkim.ts";
 import type { BackendMailer } from "./mailer.ts";
 import type { SmtpConfig } from "./settings.ts";
 
@@ -13,7 +14,9 @@ export function createSmtpMailer(config: SmtpConfig, settings: SmtpSettings = {}
     address: `${config.host}:${config.port}`,
     async send(mail, onStep) {
       const { converse } = await conversation();
-      return { by: "smtp", words: await converse(config, settings, await composeMail(config, mail), onStep) };
+      const { envelope, message } = await composeMail(config, mail);
+      const composed = { envelope, message: await signed(message, config.dkim) };
+      return { by: "smtp", words: await converse(config, settings, composed, onStep) };
     },
     async verify(onStep) {
       const { converse } = await conversation();

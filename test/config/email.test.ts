@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { generateKeyPairSync } from "node:crypto";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -26,6 +27,7 @@ const SMTP = {
   tls: "starttls",
   user: "runegate",
   pass: "hunter2",
+  dkim: undefined,
 } as const;
 
 type Result = LoadedEmail | { problems: string[]; warnings: string[] };
@@ -293,7 +295,37 @@ describe("what takes the mail", () => {
 
   test("a directory, beside the file unless it is absolute", () => {
     const { backends } = load({ backend: "file", directory: "/tmp/mail" });
-    expect(backends).toEqual([{ kind: "file", directory: "/tmp/mail" }]);
+    expect(backends).toEqual([{ kind: "file", directory: "/tmp/mail", dkim: undefined }]);
+  });
+
+  const pem = (type: "rsa" | "ed25519", modulusLength = 2048) =>
+    (type === "rsa" ? generateKeyPairSync(type, { modulusLength }) : generateKeyPairSync(type)).privateKey
+      .export({ type: "pkcs8", format: "pem" })
+      .toString();
+
+  test("a key to sign with, all of it or nothing", () => {
+    const files = {
+      rsa: pem("rsa"),
+      ed: pem("ed25519"),
+      weak: pem("rsa", 512),
+      no: "-----BEGIN PRIVATE KEY-----",
+    };
+    const sign = { dkim_domain: "Example.net", dkim_selector: "s1", dkim_key_file: "rsa" };
+    const file = { backend: "file", directory: "/x" };
+    expect(load({ ...file, ...sign }, files)).toMatchObject({
+      backends: [{ dkim: { domain: "example.net", selector: "s1", key: files.rsa.trim() } }],
+      warnings: [],
+    });
+    for (const dkim_key_file of ["ed", "weak", "no"]) {
+      const { problems } = load({ ...file, ...sign, dkim_key_file }, files);
+      expect(problems).toEqual([expect.stringContaining("dkim_key_file does not have an RSA key")]);
+    }
+    expect(load({ ...file, ...sign, dkim_selector: undefined }, files).problems).toEqual([
+      expect.stringContaining("dkim_selector is missing, and the others of DKIM are there"),
+    ]);
+    expect(load({ ...file, ...sign, dkim_selector: "a b" }, files).problems).toEqual([
+      expect.stringContaining("dkim_selector is not a selector"),
+    ]);
   });
 
   test("a key from the credential of the process, or of the service", () => {

@@ -22,13 +22,21 @@ afterAll(async () => {
 });
 
 const smtp = (port: number): Backend => ({
-  ...{ kind: "smtp", host: "127.0.0.1", port, tls: "none", user: undefined, pass: undefined },
+  ...{
+    kind: "smtp",
+    host: "127.0.0.1",
+    port,
+    tls: "none",
+    user: undefined,
+    pass: undefined,
+    dkim: undefined,
+  },
 });
 
 describe("a directory", () => {
   test("gets each mail as a file that is whole, named by it, and nobody else's to read", async () => {
     const place = join(directory, "made", "here");
-    const mailer = createFileMailer(place, emailConfig(0));
+    const mailer = createFileMailer({ directory: place, dkim: undefined }, emailConfig(0));
     const receipt = await mailer.send(mailOf({ messageId: "<../../4711@runegate.test>" }));
     expect(receipt).toEqual({ by: "file", words: "4711@runegate.test.eml" });
     await mailer.send(mailOf({ messageId: "<../../4711@runegate.test>" }));
@@ -42,7 +50,7 @@ describe("a directory", () => {
   test("that cannot be made is a matter of the configuration", async () => {
     const file = join(directory, "file");
     writeFileSync(file, "");
-    const mailer = createFileMailer(join(file, "below"), emailConfig(0));
+    const mailer = createFileMailer({ directory: join(file, "below"), dkim: undefined }, emailConfig(0));
     const error = await mailer.send(mailOf()).then(
       () => undefined,
       (reason: unknown) => reason,
@@ -69,7 +77,7 @@ describe("several back-ends of email.toml", () => {
   });
 
   test("are all tried by the check, and what is wrong is told of each", async () => {
-    const file: Backend = { kind: "file", directory: join(directory, "checked") };
+    const file: Backend = { kind: "file", directory: join(directory, "checked"), dkim: undefined };
     const config = emailConfig(0, { backends: [smtp(1), smtp(server.port), file] });
     const { ok, lines } = await verifyBackends(createBackends(config, testClock(NOW)));
     expect(ok).toBe(false);

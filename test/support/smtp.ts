@@ -204,9 +204,9 @@ export function emailConfig(
   port: number,
   changes: Partial<EmailConfig & SmtpConfig> = {},
 ): EmailConfig & SmtpConfig {
-  const { host = "127.0.0.1", tls = "starttls", ...others } = changes;
+  const { host = "127.0.0.1", tls = "starttls", dkim, ...others } = changes;
   const { user, pass } = { ...CREDENTIALS, ...changes };
-  const backend: SmtpBackend = { kind: "smtp", host, port, tls, user, pass };
+  const backend: SmtpBackend = { kind: "smtp", host, port, tls, user, pass, dkim };
   return {
     path: "email.toml",
     from: { name: "Runegate", address: parseAddress("login@runegate.test") },
