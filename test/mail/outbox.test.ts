@@ -668,10 +668,10 @@ describe("the mail ceiling", () => {
 
   test("gives up what would be of no use by then, at once, and does not say that its address may be asked for again", async () => {
     const world = setUp(async () => {}, { mailCeiling: 4 });
-    const refused: boolean[] = [];
+    const why: string[] = [];
     const outbox = setUp(async () => {}, {
       mailCeiling: 4,
-      onGivenUp: (_, __, isRefused) => void refused.push(isRefused),
+      onGivenUp: (_, __, one) => void why.push(one),
     }).outbox;
     for (const one of [world.outbox, outbox]) for (let i = 0; i < 10; i++) await one.queue(newMail());
     await world.outbox.runDue();
@@ -679,7 +679,7 @@ describe("the mail ceiling", () => {
     expect(world.sent).toHaveLength(3);
     expect(world.givenUp.map(({ reason }) => reason)).toEqual(Array(7).fill("The mail ceiling is reached."));
     expect(await world.store.nextDue()).toBeUndefined();
-    expect(refused).toEqual(Array(7).fill(true));
+    expect(why).toEqual(Array(7).fill("withheld"));
   });
 
   test("is told once each time it is reached, not for each mail", async () => {
