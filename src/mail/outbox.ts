@@ -8,7 +8,7 @@ import type { Awaitable } from "../store/records.ts";
 import type { Ceiling } from "./ceiling.ts";
 import { type MailContent, MailError, type Mailer, type Receipt } from "./mailer.ts";
 import type { Seal } from "./seal.ts";
-import { CAPACITY, type OutboxEntry, type WaitingMails } from "./waiting.ts";
+import { CAPACITY, type OutboxEntry, type Retried, type WaitingMails } from "./waiting.ts";
 
 /** A mail to be sent, as whoever wants it sent knows it. */
 export type NewMail = Pick<OutboxEntry, "to" | "expiresAt" | "cooldownKey" | "first"> & {
@@ -32,6 +32,12 @@ export type Outbox = {
   stop(): Promise<void>;
   /** How many mails are being sent at this moment. */
   underway(): number;
+  /** What waits and is to be sent, oldest first, for an operator. @throws {StoreUnavailable} */
+  waiting(): Promise<OutboxEntry[]>;
+  /** Tries one now. @throws {StoreUnavailable} */
+  retry(id: string): Promise<Retried>;
+  /** Gives one up; an attempt that is under way may still succeed. @returns false if it is gone. @throws {StoreUnavailable} */
+  drop(id: string): Promise<boolean>;
 };
 
 /** `refused` by a server, for good; `late` where none was there to take it; `withheld` for another reason. */
@@ -211,7 +217,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       if (next >= entry.expiresAt) return await giveUp(entry, reason, "late");
       const say = error instanceof MailError && error.misconfigured ? log.error : log.warn;
       say("mail failed, will try again", { to: entry.to, attempt: entry.attempts, reason });
-      await store.postpone(entry.id, next, entry.attempts);
+      await store.postpone(entry.id, next, entry.attempts, reason);
     } catch (storeError) {
       logStoreFailure(storeError);
     }
@@ -352,5 +358,12 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       await Promise.race([settled(), systemPause(STOP_PATIENCE)]);
     },
     underway: () => underway.size,
+    waiting: async () => (await store.list()).filter(({ expiresAt }) => expiresAt !== NEVER_SENT),
+    async retry(id) {
+      const retried = await store.retry(id, clock.now());
+      if (running && retried === "due") wakeIn(0);
+      return retried;
+    },
+    drop: (id) => store.remove(id),
   };
 }

@@ -353,6 +353,7 @@ describe("a store that fails", () => {
         return method(...args);
       };
     const guarded: WaitingMails = {
+      ...store,
       add: guard("add", store.add),
       claim: guard("claim", store.claim),
       nextDue: guard("nextDue", store.nextDue),
