@@ -328,9 +328,14 @@ export function backendOf(values: BackendValues, files: Files): Backend {
     return { kind, host, port, user, pass, dkim, tls: tls ?? (port === 465 ? "implicit" : "starttls") };
   if (kind === "file") return { kind, directory, dkim };
   const apiKey = values.apiKey ?? files.credential(credentialOf(kind)) ?? "";
-  const usual = kind === "ses" ? `https://email.${region}.amazonaws.com` : ENDPOINTS[kind];
+  const usual = kind === "ses" ? `https://email.${region}.${awsDomain(region)}` : ENDPOINTS[kind];
   const bounceKey = kind === "ses" ? values.bounceTopic : values.bounceKeyFile;
   return { kind, apiKey, region, domain, endpoint: values.endpoint ?? usual, bounceKey };
+}
+
+/** Where AWS has the services of a region. */
+export function awsDomain(region: string): string {
+  return region.startsWith("cn-") ? "amazonaws.com.cn" : "amazonaws.com";
 }
 
 /** One label of a host name. */

@@ -62,7 +62,7 @@ export function createFallback(backends: readonly BackendMailer[], clock: Clock,
           one.isTold = false;
           return receipt;
         } catch (error) {
-          if (!(error instanceof MailError) || error.permanent) throw error;
+          if (error instanceof MailError && error.permanent) throw error;
           one.failingSince = Math.min(one.failingSince, startedAt);
           one.reason = messageOf(error);
           failure = error;

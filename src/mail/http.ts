@@ -61,6 +61,8 @@ async function ask(
       method,
       headers: { ...headers, "User-Agent": "Runegate" },
       ...(method === "POST" ? { body } : {}),
+      // Mails are too few for a kept connection to pay, and one that the service has closed would cost an attempt.
+      keepalive: false,
       // The key goes nowhere else.
       redirect: "manual",
       signal: AbortSignal.timeout(timeout),

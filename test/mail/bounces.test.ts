@@ -295,6 +295,7 @@ describe("a notice of Amazon SNS", () => {
     "https://sns.eu-central-1.amazonaws.com@evil.example/SimpleNotificationService-0a1b2c.pem",
     "https://sns.eu-central-1.amazonaws.com:8443/SimpleNotificationService-0a1b2c.pem",
     "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0a1b2c.pem",
+    "https://sns.eu-central-1.amazonaws.com.cn/SimpleNotificationService-0a1b2c.pem",
     "https://s3.eu-central-1.amazonaws.com/SimpleNotificationService-0a1b2c.pem",
     "https://sns.eu-central-1.amazonaws.com/?Action=Publish&x=SimpleNotificationService-0a1b2c.pem",
     "https://sns.eu-central-1.amazonaws.com/x/../evil.pem",

@@ -1,5 +1,5 @@
 import { nodeCrypto } from "../../secret/node-crypto.ts";
-import { SNS_TOPIC } from "../backend-settings.ts";
+import { awsDomain, SNS_TOPIC } from "../backend-settings.ts";
 import {
   type Bounce,
   isSignedBy,
@@ -69,5 +69,5 @@ function isOfSns(address: string, region: string): boolean {
   const url = URL.parse(address);
   if (url === null || url.protocol !== "https:" || url.port !== "" || url.username + url.password !== "")
     return false;
-  return url.hostname === `sns.${region}.amazonaws.com` || url.hostname === `sns.${region}.amazonaws.com.cn`;
+  return url.hostname === `sns.${region}.${awsDomain(region)}`;
 }
