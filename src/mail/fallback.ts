@@ -20,7 +20,7 @@ export function createFallback(backends: readonly BackendMailer[], clock: Clock,
     failingSince: number;
     triedAt: number;
     reason: string;
-    isTold: boolean;
+    isLogged: boolean;
   };
   const all = backends.map(
     (backend): Tried => ({
@@ -28,16 +28,16 @@ export function createFallback(backends: readonly BackendMailer[], clock: Clock,
       failingSince: Number.POSITIVE_INFINITY,
       triedAt: 0,
       reason: "",
-      isTold: false,
+      isLogged: false,
     }),
   );
 
   function isDown(one: Tried): boolean {
     if (clock.monotonic() - one.failingSince < PATIENCE) return false;
-    const { backend, reason, isTold } = one;
-    if (!isTold && all.length > 1)
+    const { backend, reason, isLogged } = one;
+    if (!isLogged && all.length > 1)
       log.error("a mail back-end takes no mail, another is tried", { backend: backend.name, reason });
-    one.isTold = true;
+    one.isLogged = true;
     return true;
   }
 
@@ -56,10 +56,10 @@ export function createFallback(backends: readonly BackendMailer[], clock: Clock,
         one.triedAt = startedAt;
         try {
           const receipt = await one.backend.send(mail);
-          if (one.isTold && all.length > 1)
+          if (one.isLogged && all.length > 1)
             log.info("a mail back-end takes mail again", { backend: one.backend.name });
           one.failingSince = Number.POSITIVE_INFINITY;
-          one.isTold = false;
+          one.isLogged = false;
           return receipt;
         } catch (error) {
           if (error instanceof MailError && error.permanent) throw error;

@@ -1,15 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHmac, generateKeyPairSync, sign } from "node:crypto";
+import type { Arrival } from "../../src/edge/arrival.ts";
 import type { ApiName } from "../../src/mail/backend-settings.ts";
 import type { Post, ReadNotice } from "../../src/mail/bounces/notice.ts";
 import { resend } from "../../src/mail/bounces/resend.ts";
+import { bounceRoom } from "../../src/mail/bounces/routes.ts";
 import { ses } from "../../src/mail/bounces/ses.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
 import { auditOf } from "../login/support.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { emailConfig } from "../support/smtp.ts";
-import { NOW } from "./support.ts";
+import { stoppable } from "../support/store.ts";
+import { NOW, until } from "./support.ts";
 
 /** What services tell of mail that came back, signed as their documentation says that they sign. */
 
@@ -180,6 +184,61 @@ test("a notice is at most 1 MiB, by POST, and for a back-end that takes any", as
   await without.stop();
 });
 
+test("two accounts at one service: either may tell", async () => {
+  const other = backendOf("mailgun", "mailgun-signing-key-of-another");
+  const two = await startGateway({ email: emailConfig(1, { backends: [other, ...EMAIL.backends] }), clock });
+  expect((await post("mailgun", SIGNED.mailgun({}), two)).status).toBe(204);
+  await two.stop();
+});
+
+test("no more than sixteen are read at a time, so that whoever sends many takes no memory", async () => {
+  const { body } = SIGNED.mailgun({ id: "crowd" });
+  const gates = Array.from({ length: 16 }, () => Promise.withResolvers<void>());
+  const slow = gates.map(({ promise }) => {
+    const stream = new ReadableStream({
+      async start(controller) {
+        controller.enqueue(Buffer.from(body.slice(0, 10)));
+        await promise;
+        controller.enqueue(Buffer.from(body.slice(10)));
+        controller.close();
+      },
+    });
+    return fetch(`${gateway.url}/_runegate/hooks/bounce/mailgun`, { method: "POST", body: stream });
+  });
+  let refused: Response | undefined;
+  await until(() => {
+    void post("mailgun", { headers: {}, body }).then((answer) => {
+      if (answer.status === 503) refused = answer;
+    });
+    return refused !== undefined;
+  });
+  expect(refused?.headers.get("retry-after")).toBe("10");
+  for (const { resolve } of gates) resolve();
+  expect((await Promise.all(slow)).map(({ status }) => status)).toEqual(Array(16).fill(204));
+  expect((await post("mailgun", { headers: {}, body })).status).toBe(204);
+});
+
+describe("while the store does not answer for them", () => {
+  const stop = stoppable(createMemoryStore({ clock: testClock(NOW) }), ({ of }) =>
+    ["undeliverable", "bounce_notice"].includes(of),
+  );
+
+  test("a notice is to come again, and the page that asks for the code is shown without", async () => {
+    const here = await startGateway({ email: EMAIL, clock: testClock(NOW), stores: stop.store });
+    stop.away = true;
+    expect((await post("postmark", SIGNED.postmark({}), here)).status).toBe(503);
+    const asked = await fetch(`${here.url}/_runegate/login`, {
+      method: "POST",
+      headers: { Accept: "text/html", "Content-Type": "application/x-www-form-urlencoded" },
+      body: new URLSearchParams({ email: "ann@example.org" }),
+    });
+    expect([asked.status, (await asked.text()).includes("Check your mail")]).toEqual([200, true]);
+    stop.away = false;
+    expect((await post("postmark", SIGNED.postmark({}), here)).status).toBe(204);
+    await here.stop();
+  });
+});
+
 test("whoever may not sign in here is not marked: the service may be shared with others", async () => {
   const strict = await startGateway({
     email: EMAIL,
@@ -339,6 +398,29 @@ describe("a notice of Amazon SNS", () => {
     ["not JSON"],
   ])("of something else (%j) marks nobody", async (message) => {
     expect(await read(signed({ Message: JSON.stringify(message) }))).toMatchObject({ bounces: [] });
+  });
+
+  test("asks for a certificate once, and for no other within ten seconds", async () => {
+    const urls: string[] = [];
+    const room = bounceRoom({ ...gateway.gateway, clock }, async (url) => {
+      urls.push(url);
+      return cert;
+    });
+    const send = async (notice: object) => {
+      const request = new Request(gateway.url, { method: "POST", body: JSON.stringify(notice) });
+      // What the room looks at; the door has made the rest of it elsewhere.
+      const arrival = { id: "test", request, headers: {}, client: { ip: "192.0.2.1" } } as unknown as Arrival;
+      const handler = room.paths?.get("/_runegate/hooks/bounce/ses")?.POST;
+      return (await handler?.(arrival))?.status;
+    };
+    const at = { Timestamp: new Date(clock.now()).toISOString() };
+    expect(await send(signed({ ...at, MessageId: "one" }))).toBe(204);
+    expect(await send(signed({ ...at, MessageId: "two" }))).toBe(204);
+    const another = CERTIFICATE.replace("0a1b2c", "ffff");
+    expect(await send(signed({ ...at, SigningCertURL: another }))).toBe(503);
+    clock.advance(10_000);
+    expect(await send(signed({ ...at, SigningCertURL: another }))).toBe(204);
+    expect(urls).toEqual([CERTIFICATE, another]);
   });
 
   test("of another topic is refused at the door, without asking anybody", async () => {

@@ -1,4 +1,4 @@
-import { type Failure, failure } from "../../edge/answer.ts";
+import { type Failure, failure, noContent, Refusal } from "../../edge/answer.ts";
 import type { Arrival } from "../../edge/arrival.ts";
 import { readBody } from "../../edge/body.ts";
 import { ownRoutes } from "../../edge/own.ts";
@@ -10,7 +10,7 @@ import { MAIL_BOUNCED, NOTICE_REFUSED } from "../audit.ts";
 import type { ApiName } from "../backend-settings.ts";
 import { readBounded } from "../http.ts";
 import { printable } from "../printable.ts";
-import type { ReadNotice } from "./notice.ts";
+import type { Notice, ReadNotice } from "./notice.ts";
 
 /** `/hooks/bounce/<backend>`: where mail services tell of mail that came back. */
 
@@ -57,14 +57,15 @@ export function bounceRoom(house: BounceHouse, get = getText): Room {
     },
   };
 
-  async function take(arrival: Arrival, kind: ApiName, key: string): Promise<Response> {
+  async function take(arrival: Arrival, kind: ApiName, keys: readonly string[]): Promise<Response> {
     const { headers, request, client } = arrival;
     if (reading >= PARALLEL) return failure(arrival, LATER);
     reading++;
     try {
       const body = await readBody(request, MAX_NOTICE);
       const read = await READERS[kind]();
-      const notice = await read({ headers, body }, key, tools);
+      let notice: Notice | undefined;
+      for (const key of keys) notice ??= await read({ headers, body }, key, tools);
       if (notice === undefined) {
         audit(NOTICE_REFUSED, { client: client.ip, by: kind, reason: "not_signed" });
         return failure(arrival, NOT_SIGNED);
@@ -73,32 +74,35 @@ export function bounceRoom(house: BounceHouse, get = getText): Room {
         const words = printable(reason, { user: undefined, pass: undefined });
         audit(MAIL_BOUNCED, { subject: address, by: kind, reason: words });
       }
-      return new Response(null, { status: 204 });
+      return noContent();
     } finally {
       reading--;
     }
   }
 
   /** A service tries again what it hears no good of. */
-  async function answer(arrival: Arrival, kind: ApiName, key: string): Promise<Response> {
+  async function answer(arrival: Arrival, kind: ApiName, keys: readonly string[]): Promise<Response> {
     try {
-      return await take(arrival, kind, key);
+      return await take(arrival, kind, keys);
     } catch (error) {
-      if (!(error instanceof Error) || "failure" in error || error instanceof StoreUnavailable) throw error;
+      if (error instanceof Refusal || error instanceof StoreUnavailable) throw error;
       if (mayLog(clock.monotonic()))
         log.warn("a notice of a mail service could not be read", { backend: kind, reason: messageOf(error) });
       return failure(arrival, LATER);
     }
   }
 
-  const hooks = (email?.backends ?? []).flatMap((one) =>
-    "bounceKey" in one && one.bounceKey !== undefined ? [{ kind: one.kind, key: one.bounceKey }] : [],
-  );
+  /** Of two accounts at one service, either may be who tells. */
+  const keysOf = new Map<ApiName, string[]>();
+  for (const one of email?.backends ?? []) {
+    if ("bounceKey" in one && one.bounceKey !== undefined)
+      keysOf.set(one.kind, [...(keysOf.get(one.kind) ?? []), one.bounceKey]);
+  }
   return ownRoutes(
     "bounces",
-    hooks.map(({ kind, key }) => ({
+    [...keysOf].map(([kind, keys]) => ({
       path: `/hooks/bounce/${kind}`,
-      handlers: { POST: (arrival: Arrival) => answer(arrival, kind, key) },
+      handlers: { POST: (arrival: Arrival) => answer(arrival, kind, keys) },
     })),
   );
 }
