@@ -87,7 +87,10 @@ export function emailTable(files: Files) {
           report("error", key, "is given beside [[backends]]", "Move it into one of them, or remove it.");
     if (from?.address === keys.from.parse(keys.from.example).address)
       report("error", "from", "is still the example's", "Write an address that the account may send from.");
-    if ("bodyTemplate" in values && "textFile" in values && values.bodyTemplate === values.textFile) {
+    const { bodyTemplate, textFile } = values;
+    // A key that is there and wrong has been reported already.
+    const isRead = "bodyTemplate" in values && "textFile" in values;
+    if (isRead && bodyTemplate === undefined && textFile === undefined) {
       const add = `Add a line: body_template = ${JSON.stringify(keys.bodyTemplate.example)}`;
       report("error", "bodyTemplate", "is missing", `${add}, or name a file as text_template_file.`);
     }

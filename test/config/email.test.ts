@@ -500,6 +500,11 @@ describe("what takes the mail", () => {
       { body_template: WORDS.body_template, text_template_file: "login.txt" },
       ["text_template_file is given beside body_template"],
     ],
+    [
+      "both, and the same",
+      { body_template: FILES["login.txt"], text_template_file: "login.txt" },
+      ["text_template_file is given beside body_template"],
+    ],
     ["neither", {}, ["body_template is missing"]],
   ])("templates: %s", (_, changes, expected) => {
     const { problems = [] } = load({ ...SMTP_KEYS, ...changes }, FILES);
