@@ -202,6 +202,7 @@ export type FileBackend = {
   readonly dkim: Dkim | undefined;
 };
 export type Backend = SmtpBackend | ApiBackend | FileBackend;
+
 /** What has to be filled in, in a file that began as the example. */
 const FILL_IN = {
   host: "Write the name of your mail server, such as smtp.gmail.com.",
@@ -262,7 +263,7 @@ export function checkBackend(files: Files, keys: ReturnType<typeof backendKeys>)
   };
 }
 
-export function isApi(kind: (typeof BACKEND_NAMES)[number]): kind is ApiName {
+function isApi(kind: (typeof BACKEND_NAMES)[number]): kind is ApiName {
   return kind !== "smtp" && kind !== "file";
 }
 
@@ -296,6 +297,8 @@ function apiKeyProblem(kind: ApiName, files: Files, values: Partial<BackendValue
         "does not have an access key and a secret",
         "Write the access key ID on its first line and the secret access key on the second.",
       );
+    if (kind !== "ses" && !/^[\x21-\x7e]+$/.test(key))
+      return new ValueError("has more than a key", "Write the API key into the file and nothing else.");
     return undefined;
   } catch (error) {
     if (error instanceof ValueError) return error;

@@ -372,6 +372,7 @@ describe("what takes the mail", () => {
       { backend: "ses", region: "eu-west-1", api_key_file: "key" },
       "does not have an access key and a secret",
     ],
+    ["a key and more", { backend: "postmark", api_key_file: "aws" }, "api_key_file has more than a key"],
     ["no region", { backend: "ses", api_key_file: "aws" }, "region is missing"],
     [
       "a region that leads elsewhere",
