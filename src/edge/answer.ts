@@ -90,8 +90,8 @@ function keyChallenge(error: string): ExtraHeaders {
 export const INVALID_KEY: Failure = {
   status: 401,
   error: "invalid_key",
-  title: "This key does not work",
-  message: "The API key is wrong or has ended, or none opens this.",
+  title: said("invalidKey.title"),
+  message: said("invalidKey.message"),
   headers: keyChallenge("invalid_token"),
 };
 
@@ -99,14 +99,14 @@ export const SEVERAL_KEYS: Failure = {
   status: 400,
   error: "several_keys",
   title: NOT_UNDERSTOOD,
-  message: "More than one API key was sent. Send one.",
+  message: said("severalKeys.message"),
 };
 
 export const KEY_SCOPE: Failure = {
   status: 403,
   error: "key_scope",
-  title: "Not allowed",
-  message: "This API key is not good for this application, method, path or network.",
+  title: said("notAllowed.title"),
+  message: said("keyScope.message"),
   headers: keyChallenge("insufficient_scope"),
 };
 
