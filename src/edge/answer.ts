@@ -3,7 +3,7 @@ import { traceOf } from "../observe/message-of.ts";
 import { ENGLISH, said, say, type Text } from "../pages/language.ts";
 import { errorPage } from "../pages/pages.ts";
 import { LOGIN_PATH, OWN_PREFIX, START_PATH } from "../pages/paths.ts";
-import { StoreUnavailable } from "../store/records.ts";
+import { StoreFull, StoreUnavailable } from "../store/records.ts";
 import type { Arrival } from "./arrival.ts";
 import { isNavigation } from "./navigation.ts";
 import { API_PREFIX, isBelow } from "./target.ts";
@@ -225,12 +225,14 @@ export function isCurrent({ headers }: Pick<Arrival, "headers">, etag: string): 
 export function whenBroken(arrival: Asked, error: unknown, log: Logger): Response {
   if (error instanceof Refusal) return failure(arrival, error.failure);
   if (error instanceof StoreUnavailable) {
-    log.error("the store cannot be reached", { reason: error.message, id: arrival.id });
+    const isFull = error instanceof StoreFull;
+    const what = isFull ? "the store takes no more of a kind" : "the store cannot be reached";
+    log.error(what, { reason: error.message, id: arrival.id });
     return failure(arrival, {
       status: 503,
       error: error.code,
       title: said("unavailable.title"),
-      message: said("unavailable.message"),
+      message: said(isFull ? "unavailable.full" : "unavailable.message"),
       headers: [["Retry-After", "10"]],
     });
   }

@@ -150,7 +150,7 @@ export function keyApi(house: KeyHouse): Elysia {
       "/users/:sub/tokens/:id",
       ({ principal, params }) => work.revoke(params.id, callerOf(principal, true), ownerOf(params.sub)),
       {
-        own: ADMINISTRATOR,
+        own: { ...ADMINISTRATOR, ...RECENT },
         params: OF_THEIRS,
         response: { 204: NO_CONTENT },
         detail: { summary: "End an API key of somebody's" },
@@ -161,7 +161,7 @@ export function keyApi(house: KeyHouse): Elysia {
       ({ principal, params, body }) =>
         work.change(params.id, body, callerOf(principal, true), ownerOf(params.sub)),
       {
-        own: ADMINISTRATOR,
+        own: { ...ADMINISTRATOR, ...RECENT },
         params: OF_THEIRS,
         body: Changes,
         response: { 200: Token },

@@ -2,7 +2,7 @@ import { isAllowed } from "../access/decision.ts";
 import type { Policy } from "../access/policy.ts";
 import type { Route } from "../access/route.ts";
 import type { Clock, Random } from "../clock.ts";
-import { NO_GROUPS, type Principal, type Subject } from "../identity/principal.ts";
+import type { Principal, Subject } from "../identity/principal.ts";
 import type { Audit, AuditKind } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import { DAY } from "../option/values.ts";
@@ -140,7 +140,7 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
   }
 
   function routesOf(subject: Subject): string[] {
-    const groups = "service" in subject ? NO_GROUPS : policy.groupsOf(subject.email);
+    const groups = policy.groupsOf(subject);
     const who: Principal = { subject, groups, proof: { kind: "key", id: "" }, provenAt: clock.now() };
     return routes.filter((route) => isAllowed(route, who)).map(({ name }) => name);
   }

@@ -435,6 +435,7 @@ export const EN = {
   "unavailable.title": "Not available right now",
   "unavailable.message":
     "Runegate cannot check who you are at the moment. Try again in a minute; if the link you have no longer works then, ask for a new one.",
+  "unavailable.full": "There is no room for more of these at the moment. Try again in a few minutes.",
   "broken.title": "Something went wrong",
   "broken.message": "That is our fault. Tell the person who runs this server the number below.",
 
