@@ -64,7 +64,7 @@ function offerCopy(button) {
   button.addEventListener("click", async () => {
     const text = document.getElementById(button.dataset.copy ?? "")?.textContent ?? "";
     await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
+    button.textContent = button.dataset.copied ?? "";
   });
 }
 

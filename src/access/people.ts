@@ -1,5 +1,5 @@
 import { type Address, type Domain, domainOf } from "../identity/address.ts";
-import { NO_GROUPS, type Principal } from "../identity/principal.ts";
+import { NO_GROUPS, type Principal, type Subject } from "../identity/principal.ts";
 
 /** Lists of people, as configuration writes them, and the groups they are in. */
 
@@ -27,7 +27,8 @@ export const NOBODY: People = {
 /** The group whose members see the admin pages, and an application that is closed for maintenance. */
 export const ADMINS = "admins";
 
-export type Groups = ReadonlyMap<string, Pick<People, "addresses" | "domains">>;
+export type Group = Pick<People, "addresses" | "domains" | "services">;
+export type Groups = ReadonlyMap<string, Group>;
 
 /** More than that would not fit into a header that every application takes. */
 const MOST_GROUPS = 50;
@@ -38,18 +39,21 @@ export function includes(
   { subject, groups }: Pick<Principal, "subject" | "groups">,
 ): boolean {
   if (people.everybody) return true;
-  if ("service" in subject) return people.services.has(subject.service);
-  const { email } = subject;
-  if (people.anyone || people.addresses.has(email) || people.domains.has(domainOf(email))) return true;
+  if ("service" in subject) {
+    if (people.services.has(subject.service)) return true;
+  } else {
+    const { email } = subject;
+    if (people.anyone || people.addresses.has(email) || people.domains.has(domainOf(email))) return true;
+  }
   for (const group of groups) if (people.groups.has(group)) return true;
   return false;
 }
 
-/** @returns the groups of an address, in alphabetical order, at most {@link MOST_GROUPS}. */
-export function createGroupsOf(groups: Groups): (address: Address) => ReadonlySet<string> {
+/** @returns the groups of somebody, in alphabetical order, at most {@link MOST_GROUPS}. */
+export function createGroupsOf(groups: Groups): (subject: Subject) => ReadonlySet<string> {
   if (groups.size === 0) return () => NO_GROUPS;
   const all = [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
-  const namesOf = (isIn: (group: Pick<People, "addresses" | "domains">) => boolean): ReadonlySet<string> =>
+  const namesOf = (isIn: (group: Group) => boolean): ReadonlySet<string> =>
     new Set(all.flatMap(([name, group]) => (isIn(group) ? name : [])).slice(0, MOST_GROUPS));
   const byAddress = new Map<Address, ReadonlySet<string>>();
   for (const address of new Set(all.flatMap(([, { addresses }]) => [...addresses])))
@@ -63,5 +67,15 @@ export function createGroupsOf(groups: Groups): (address: Address) => ReadonlySe
       domain,
       namesOf(({ domains }) => domains.has(domain)),
     );
-  return (address) => byAddress.get(address) ?? byDomain.get(domainOf(address)) ?? NO_GROUPS;
+  const byService = new Map<string, ReadonlySet<string>>();
+  for (const service of new Set(all.flatMap(([, { services }]) => [...services])))
+    byService.set(
+      service,
+      namesOf(({ services }) => services.has(service)),
+    );
+  return (subject) => {
+    if ("service" in subject) return byService.get(subject.service) ?? NO_GROUPS;
+    const { email } = subject;
+    return byAddress.get(email) ?? byDomain.get(domainOf(email)) ?? NO_GROUPS;
+  };
 }

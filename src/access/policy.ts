@@ -1,4 +1,5 @@
 import { type Address, domainOf } from "../identity/address.ts";
+import type { Subject } from "../identity/principal.ts";
 import type { AccessOptions } from "./options.ts";
 import { ADMINS, createGroupsOf, type Groups, includes, NOBODY, type People } from "./people.ts";
 
@@ -6,7 +7,7 @@ import { ADMINS, createGroupsOf, type Groups, includes, NOBODY, type People } fr
 export type Policy = {
   allows(address: Address): boolean;
   /** In alphabetical order. */
-  groupsOf(address: Address): ReadonlySet<string>;
+  groupsOf(subject: Subject): ReadonlySet<string>;
 };
 
 /** What the environment says of who may sign in. */
@@ -28,7 +29,8 @@ export function createPolicy(
   const lists = routes.flatMap(({ allow }) => allow ?? []);
   const anyList = lists.length > 0;
   const inList = (address: Address) => {
-    const who = { subject: { email: address }, groups: groupsOf(address) };
+    const subject = { email: address };
+    const who = { subject, groups: groupsOf(subject) };
     // "Anyone" is anyone of those that some list names.
     return lists.some((people) => includes({ ...people, anyone: false, everybody: false }, who));
   };
@@ -39,7 +41,7 @@ export function createPolicy(
       listed.domains.has(domainOf(address)) ||
       (anyList && inList(address)) ||
       // Not every group: one may be named to be kept out.
-      groupsOf(address).has(ADMINS),
+      groupsOf({ email: address }).has(ADMINS),
     groupsOf,
   };
 }

@@ -9,7 +9,7 @@ import { quote, ValueError } from "../option/value-error.ts";
 import { boolean, byteSize, choice, DAY, duration, HOUR, integer, MINUTE, SECOND } from "../option/values.ts";
 import { binding } from "./binding.ts";
 import { identityHeaderName } from "./identity-headers.ts";
-import { NOBODY, type People } from "./people.ts";
+import { type Group, NOBODY, type People } from "./people.ts";
 import type { IdentityFact } from "./route.ts";
 
 /** `routes.toml`: several applications, each with its own people. What the file leaves out, the options say. */
@@ -406,7 +406,7 @@ export const ROUTES_TABLE = table(
       name: "groups",
       entry: group,
       example: { staff: ["grace@example.org", "@example.org"] },
-      help: "Named lists of addresses and `@domain`s. `admins` are the administrators.",
+      help: "Named lists of addresses, `@domain`s and `service:name`s. `admins` are the administrators.",
     },
     routes: {
       name: "routes",
@@ -519,15 +519,15 @@ function methods(value: unknown): ReadonlySet<string> {
   );
 }
 
-function group(value: unknown, name: string): Pick<People, "addresses" | "domains"> {
+function group(value: unknown, name: string): Group {
   if (!/^[a-z0-9_-]{1,32}$/.test(name)) {
     throw new ValueError(
       "is not a name for a group",
       "Write small letters, digits, - and _, up to 32 of them.",
     );
   }
-  const { addresses, domains } = people("group")(value);
-  return { addresses, domains };
+  const { addresses, domains, services } = people("group")(value);
+  return { addresses, domains, services };
 }
 
 /** @param where which words it may hold besides addresses and domains. */
@@ -539,7 +539,8 @@ function people(where: "allow" | "deny" | "group"): (value: unknown) => People {
     let [anyone, everybody] = [false, false];
     listOf((written) => {
       const [, kind, name = ""] = /^(group|service):([a-z0-9_-]{1,32})$/.exec(written) ?? [];
-      if (where !== "group" && kind !== undefined) named[kind as keyof typeof named].add(name);
+      // A group is not in another.
+      if (kind === "service" || (kind === "group" && where !== "group")) named[kind].add(name);
       else if (where === "allow" && written === "anyone") anyone = true;
       else if (where === "allow" && written === "public") everybody = true;
       else if (written.startsWith("@"))
@@ -559,7 +560,7 @@ function people(where: "allow" | "deny" | "group"): (value: unknown) => People {
 }
 
 const WHO = {
-  group: "Write addresses, or @example.org for a whole domain.",
+  group: "Write addresses, @example.org for a whole domain, or service:name.",
   deny: "Write addresses, @example.org, group:name or service:name.",
   allow: "Write addresses, @example.org, group:name, service:name, anyone or public.",
 } as const;

@@ -67,7 +67,7 @@ export function bearerAuthenticator(settings: BearerSettings): ApiAuthenticator 
     const isAdmin = isInAdminGroup(claims, options);
     // The provider vouches for its administrators; everybody else must be somebody who may sign in.
     if ("email" in subject && !isAdmin && !policy.allows(subject.email)) throw new Refusal(NOT_LISTED);
-    const groups = new Set("email" in subject ? policy.groupsOf(subject.email) : []);
+    const groups = new Set(policy.groupsOf(subject));
     groups.delete(ADMINS);
     if (isAdmin) groups.add(ADMINS);
     const { auth_time: signedIn, iat } = claims;

@@ -51,7 +51,7 @@ export async function testRoute(written: string, asked: Asked, io: Io): Promise<
       return { route: route.name, verdict: "refuse", why: "They may not sign in: nothing names them." };
     const question = {
       ...{ route, path, originAllowed: true, preflight: false },
-      who: email && somebody(email, policy.groupsOf(email)),
+      who: email && somebody(email, policy.groupsOf({ email })),
       method,
       client: { ip: "127.0.0.1" },
       upgrade: url.protocol.startsWith("ws"),

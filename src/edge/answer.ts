@@ -3,7 +3,7 @@ import { traceOf } from "../observe/message-of.ts";
 import { ENGLISH, said, say, type Text } from "../pages/language.ts";
 import { errorPage } from "../pages/pages.ts";
 import { LOGIN_PATH, OWN_PREFIX, START_PATH } from "../pages/paths.ts";
-import { StoreUnavailable } from "../store/records.ts";
+import { StoreFull, StoreUnavailable } from "../store/records.ts";
 import type { Arrival } from "./arrival.ts";
 import { isNavigation } from "./navigation.ts";
 import { API_PREFIX, isBelow } from "./target.ts";
@@ -90,8 +90,8 @@ function keyChallenge(error: string): ExtraHeaders {
 export const INVALID_KEY: Failure = {
   status: 401,
   error: "invalid_key",
-  title: "This key does not work",
-  message: "The API key is wrong or has ended, or none opens this.",
+  title: said("invalidKey.title"),
+  message: said("invalidKey.message"),
   headers: keyChallenge("invalid_token"),
 };
 
@@ -99,14 +99,14 @@ export const SEVERAL_KEYS: Failure = {
   status: 400,
   error: "several_keys",
   title: NOT_UNDERSTOOD,
-  message: "More than one API key was sent. Send one.",
+  message: said("severalKeys.message"),
 };
 
 export const KEY_SCOPE: Failure = {
   status: 403,
   error: "key_scope",
-  title: "Not allowed",
-  message: "This API key is not good for this application, method, path or network.",
+  title: said("notAllowed.title"),
+  message: said("keyScope.message"),
   headers: keyChallenge("insufficient_scope"),
 };
 
@@ -225,12 +225,14 @@ export function isCurrent({ headers }: Pick<Arrival, "headers">, etag: string): 
 export function whenBroken(arrival: Asked, error: unknown, log: Logger): Response {
   if (error instanceof Refusal) return failure(arrival, error.failure);
   if (error instanceof StoreUnavailable) {
-    log.error("the store cannot be reached", { reason: error.message, id: arrival.id });
+    const isFull = error instanceof StoreFull;
+    const what = isFull ? "the store takes no more of a kind" : "the store cannot be reached";
+    log.error(what, { reason: error.message, id: arrival.id });
     return failure(arrival, {
       status: 503,
       error: error.code,
       title: said("unavailable.title"),
-      message: said("unavailable.message"),
+      message: said(isFull ? "unavailable.full" : "unavailable.message"),
       headers: [["Retry-After", "10"]],
     });
   }

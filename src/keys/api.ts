@@ -6,6 +6,7 @@ import type { House } from "../house.ts";
 import { nameOf, type Principal } from "../identity/principal.ts";
 import { ValueError } from "../option/value-error.ts";
 import { duration } from "../option/values.ts";
+import { said } from "../pages/language.ts";
 import { ownerOf } from "./owner.ts";
 import { type ApiKey, endOf } from "./record.ts";
 import type { ApiKeys, Caller, Created, KeyRefusal, NewKey } from "./service.ts";
@@ -149,7 +150,7 @@ export function keyApi(house: KeyHouse): Elysia {
       "/users/:sub/tokens/:id",
       ({ principal, params }) => work.revoke(params.id, callerOf(principal, true), ownerOf(params.sub)),
       {
-        own: ADMINISTRATOR,
+        own: { ...ADMINISTRATOR, ...RECENT },
         params: OF_THEIRS,
         response: { 204: NO_CONTENT },
         detail: { summary: "End an API key of somebody's" },
@@ -160,7 +161,7 @@ export function keyApi(house: KeyHouse): Elysia {
       ({ principal, params, body }) =>
         work.change(params.id, body, callerOf(principal, true), ownerOf(params.sub)),
       {
-        own: ADMINISTRATOR,
+        own: { ...ADMINISTRATOR, ...RECENT },
         params: OF_THEIRS,
         body: Changes,
         response: { 200: Token },
@@ -272,9 +273,9 @@ const NO_TOKEN: Failure = { ...NOT_FOUND, message: "token not found" };
 
 const FAILURES: Readonly<Record<KeyRefusal["refused"], Omit<Failure, "message">>> = {
   not_found: NO_TOKEN,
-  too_many_keys: { status: 409, error: "too_many_keys", title: "Too many keys" },
+  too_many_keys: { status: 409, error: "too_many_keys", title: said("keyRefused.tooManyTitle") },
   bad_request: { status: 400, error: "bad_request", title: NOT_UNDERSTOOD },
-  not_allowed: { status: 403, error: "not_allowed", title: "Not allowed" },
+  not_allowed: { status: 403, error: "not_allowed", title: said("notAllowed.title") },
 };
 
 /** @throws {Refusal} */

@@ -1,25 +1,28 @@
 import keySource from "../../static/key.html" with { type: "text" };
 import madeSource from "../../static/key-made.html" with { type: "text" };
+import sectionSource from "../../static/key-section.html" with { type: "text" };
 import keysSource from "../../static/keys.html" with { type: "text" };
+import { type Language, said, say, type Text } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
-import { documentOf } from "../pages/pages.ts";
-import { KEYS_PATH, START_PATH } from "../pages/paths.ts";
-import { concat, type Html, plain } from "../pages/template.ts";
+import { documentOf, timeAt } from "../pages/pages.ts";
+import { ACCOUNT_PATH, KEYS_PATH } from "../pages/paths.ts";
+import { concat, type Html, plain, template } from "../pages/template.ts";
 import { type ApiKey, endOf } from "./record.ts";
 import type { Created, KeyStatus } from "./service.ts";
 
-/** The pages for keys: a list with a form, and a key that was just made. */
+/** The pages for keys: a list with a form, a key that was just made, and what the page of the account says of them. */
 
 const LIMITS = ["methods", "paths", "networks", "rate"] as const;
-const keysTemplate = plain(keysSource, [
+const keysTemplate = template(keysSource, [
   ...(["error", "done", "keys", "again", "action", "routes", "lives", "limits", "description"] as const),
-  ...([...LIMITS, "email", "start"] as const),
+  ...([...LIMITS, "email", "account"] as const),
 ]);
-const keyTemplate = plain(keySource, [
-  ...(["id", "name", "opens", "made", "madeIso", "used", "usedIso", "usedFrom", "ends", "endsIso"] as const),
+const keyTemplate = template(keySource, [
+  ...(["id", "name", "opens", "made", "used", "network", "ends"] as const),
   ...(["status", "going", "disabled", "again", "action"] as const),
 ]);
-const madeTemplate = plain(madeSource, ["title", "token", "curl", "until", "untilIso", "action"]);
+const madeTemplate = template(madeSource, ["title", "token", "curl", "until", "action"]);
+const sectionTemplate = template(sectionSource, ["count", "href"]);
 const optionTemplate = plain('<option value="{{value}}"{{#if chosen}} selected{{/if}}>{{label}}</option>', [
   "value",
   "label",
@@ -36,93 +39,90 @@ export type KeysShown = {
   readonly titleOf: (route: string) => string;
   /** Names and titles of the applications that a key may open. */
   readonly routes: readonly { readonly name: string; readonly title: string }[];
-  readonly lives: readonly (readonly [value: string, label: string])[];
+  readonly lives: readonly (readonly [value: string, label: Text])[];
   /** Where to sign in again, if that is needed to make one. */
   readonly again: string | undefined;
-  readonly error?: string | undefined;
-  readonly done?: string | undefined;
+  readonly error?: Text | undefined;
+  readonly done?: Text | undefined;
   /** What was sent and is to be mended. */
   readonly sent?: Readonly<Record<string, string>>;
 };
 
 export function keysPage(look: Look, shown: KeysShown): string {
-  const { email, keys, routes, lives, again, error, done, sent = {} } = shown;
+  const { language } = look;
+  const { email, keys, routes, lives, again, error = "", done = "", sent = {} } = shown;
   const isChosen = (name: string) => sent.do !== "create" || sent[`route-${name}`] !== undefined;
-  const content = keysTemplate({
-    ...{ email, error, done, again, action: KEYS_PATH, start: START_PATH },
-    keys: keys.length === 0 ? "" : concat(keys.map(({ key, status }) => article(key, status, shown))),
-    routes:
-      routes.length === 0
-        ? ""
-        : concat(routes.map((one) => routeTemplate({ ...one, chosen: isChosen(one.name) ? "yes" : "" }))),
+  const content = keysTemplate(language, {
+    ...{ email, again, action: KEYS_PATH, account: ACCOUNT_PATH },
+    ...{ error: say(language, error), done: say(language, done) },
+    keys: concat(keys.map(({ key, status }) => article(language, key, status, shown))),
+    routes: concat(routes.map((one) => routeTemplate({ ...one, chosen: isChosen(one.name) ? "yes" : "" }))),
     lives: concat(
       lives.map(([value, label]) =>
-        optionTemplate({ value, label, chosen: value === (sent.life ?? "90d") ? "yes" : "" }),
+        optionTemplate({
+          ...{ value, label: say(language, label) },
+          chosen: value === (sent.life ?? "90d") ? "yes" : "",
+        }),
       ),
     ),
     description: sent.description,
     limits: LIMITS.some((name) => sent[name]) ? "yes" : "",
     ...{ methods: sent.methods, paths: sent.paths, networks: sent.networks, rate: sent.rate },
   });
-  return documentOf(look, "API keys", content, { wide: true });
+  return documentOf(look, said("keys.title"), content, { wide: true });
 }
 
-function article(key: ApiKey, status: KeyStatus, { again, titleOf }: KeysShown): Html {
+function article(language: Language, key: ApiKey, status: KeyStatus, { again, titleOf }: KeysShown): Html {
   const { id, description, createdAt, usedAt, usedFrom } = key;
-  const [made, used, ends] = [moment(createdAt), moment(usedAt ?? undefined), moment(endOf(key))];
-  return keyTemplate({
-    ...{
-      id,
-      name: description ?? id,
-      opens: opensOf(key, titleOf),
-      status: STATUSES[status],
-      again,
-      action: KEYS_PATH,
-    },
-    ...{ made: made.text, madeIso: made.iso, ends: ends.text, endsIso: ends.iso },
-    ...{ used: used.text, usedIso: used.iso, usedFrom: usedFrom ?? "somewhere" },
+  const end = endOf(key);
+  return keyTemplate(language, {
+    ...{ id, name: description ?? id, again, action: KEYS_PATH },
+    opens: opensOf(language, key, titleOf),
+    status: say(language, said(`keys.${status}`)),
+    made: timeAt(createdAt),
+    used: usedAt === null ? undefined : timeAt(usedAt),
+    network: usedFrom ?? "?",
+    ends: end === undefined ? undefined : timeAt(end),
     going: status === "active" || status === "unused" ? "yes" : "",
     disabled: status === "disabled" ? "yes" : "",
   });
 }
 
-const STATUSES: Readonly<Record<KeyStatus, string>> = {
-  active: "active",
-  unused: "active, not used for 90 days",
-  disabled: "disabled",
-  expired: "over",
-};
-
-function opensOf({ routes, methods, paths, networks, rate }: ApiKey, titleOf: KeysShown["titleOf"]): string {
-  const all = routes.includes("*") ? "all that you may" : routes.map(titleOf).join(", ");
-  const limits = [
+function opensOf(language: Language, key: ApiKey, titleOf: KeysShown["titleOf"]): string {
+  const { routes: names, methods, paths, networks, rate } = key;
+  const isAll = names.includes("*");
+  const routes = isAll ? say(language, said("keys.opensAll")) : names.map(titleOf).join(", ");
+  const limits: Text[] = [
     methods === null ? [] : methods.join(", "),
-    paths === null ? [] : `below ${paths.join(", ")}`.replace(/^below (?!.*\*)/, "at "),
-    networks === null ? [] : `from ${networks.join(", ")}`,
-    rate === null ? [] : `${rate} a minute`,
+    paths === null ? [] : wordsFor(paths),
+    networks === null ? [] : said("keys.from", { networks: networks.join(", ") }),
+    rate === null ? [] : said("keys.perMinute", { count: `${rate}` }),
   ].flat();
-  return limits.length === 0 ? all : `${all}: ${limits.join("; ")}`;
+  if (limits.length === 0) return routes;
+  const words = limits.map((one) => say(language, one)).join("; ");
+  return say(language, said("keys.opensLimited", { routes, limits: words }));
+}
+
+function wordsFor(list: readonly string[]): Text {
+  const paths = list.join(", ");
+  return list.some((one) => one.endsWith("/*")) ? said("keys.below", { paths }) : said("keys.at", { paths });
 }
 
 /** @param curl what to try it with, for a shell. */
 export function madePage(
   look: Look,
-  title: string,
+  title: Text,
   { token, key }: Created,
   curl: string,
   now: number,
 ): string {
-  const until = moment(key.previousUntil > now ? key.previousUntil : undefined);
-  return documentOf(
-    look,
-    title,
-    madeTemplate({ title, token, curl, until: until.text, untilIso: until.iso, action: KEYS_PATH }),
-    { wide: true },
-  );
+  const { language } = look;
+  const until = key.previousUntil > now ? timeAt(key.previousUntil) : undefined;
+  const shown = { title: say(language, title), token, curl, until, action: KEYS_PATH };
+  return documentOf(look, title, madeTemplate(language, shown), { wide: true });
 }
 
-function moment(at: number | undefined) {
-  if (at === undefined) return { iso: undefined, text: undefined };
-  const date = new Date(at);
-  return { iso: date.toISOString(), text: date.toUTCString().replace("GMT", "UTC") };
+/** @param count how many keys there are. */
+export function keySection({ language }: Look, count: number): Html {
+  return sectionTemplate(language, { count: count === 0 ? undefined : `${count}`, href: KEYS_PATH });
 }

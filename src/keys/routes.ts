@@ -1,11 +1,15 @@
+import type { AccountSection } from "../account/section.ts";
 import { json } from "../edge/answer.ts";
 import { ownRoutes } from "../edge/own.ts";
 import { withoutPrefix } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
+import { nameOf } from "../identity/principal.ts";
+import { said } from "../pages/language.ts";
 import { KEYS_PATH, OWN_PREFIX } from "../pages/paths.ts";
 import { keyApi } from "./api.ts";
 import { keyAuthenticator } from "./authenticator.ts";
 import { keyCheck } from "./check.ts";
+import { keySection } from "./page.ts";
 import { CHECK_PATH, CONFIG_PATH, LIVE_PATH, ownPathOf } from "./root-paths.ts";
 import { createUpkeep } from "./upkeep.ts";
 import { keyPages } from "./visit.ts";
@@ -21,6 +25,13 @@ export function keyRoom(house: House): Room {
     async stop() {
       upkeep.stop();
     },
+    account: {
+      id: "keys",
+      async show({ found, look }) {
+        const { length } = await house.apiKeys.list(nameOf(found.principal));
+        return { heading: said("keys.heading"), content: keySection(look, length) };
+      },
+    } satisfies AccountSection,
     authenticators: [keyAuthenticator(house.keyProof, house.apiKeys)],
   };
   const pages = { path: withoutPrefix(KEYS_PATH, OWN_PREFIX), handlers: keyPages(house) };

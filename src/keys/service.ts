@@ -2,10 +2,11 @@ import { isAllowed } from "../access/decision.ts";
 import type { Policy } from "../access/policy.ts";
 import type { Route } from "../access/route.ts";
 import type { Clock, Random } from "../clock.ts";
-import { NO_GROUPS, type Principal, type Subject } from "../identity/principal.ts";
+import type { Principal, Subject } from "../identity/principal.ts";
 import type { Audit, AuditKind } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import { DAY } from "../option/values.ts";
+import { said, type Text } from "../pages/language.ts";
 import type { Keys } from "../secret/keys.ts";
 import { type Awaitable, FOREVER, type RecordStore } from "../store/records.ts";
 import { KEY_CHANGED, KEY_CREATED, KEY_DISABLED, KEY_REVOKED, KEY_ROTATED } from "./audit.ts";
@@ -80,7 +81,7 @@ export type Created = { readonly token: string; readonly key: ApiKey };
 export type KeyRefusal = {
   readonly refused: "not_found" | "too_many_keys" | "bad_request" | "not_allowed";
   /** What to do, for whoever asked. */
-  readonly message: string;
+  readonly message: Text;
 };
 
 export type KeyStatus = "active" | "expired" | "disabled" | "unused";
@@ -108,8 +109,7 @@ const SHORT_LIFE = SOON + DAY;
 const KEPT_AFTER = 30 * DAY;
 
 const NOT_FOUND = refusal("not_found", "token not found");
-const ENDED = refusal("bad_request", "The key has ended. Make a new one.");
-const ADMINS_ONLY = "This needs an administrator.";
+const ENDED = bad(said("keyRefused.ended"));
 
 export function createApiKeys(settings: KeySettings): ApiKeys {
   const {
@@ -140,7 +140,7 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
   }
 
   function routesOf(subject: Subject): string[] {
-    const groups = "service" in subject ? NO_GROUPS : policy.groupsOf(subject.email);
+    const groups = policy.groupsOf(subject);
     const who: Principal = { subject, groups, proof: { kind: "key", id: "" }, provenAt: clock.now() };
     return routes.filter((route) => isAllowed(route, who)).map(({ name }) => name);
   }
@@ -150,23 +150,23 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
     wanted: readonly string[] | undefined,
     subject: Subject,
     by: Caller,
-  ): string[] | string {
-    if (wanted?.includes("*")) return by.isAdmin ? ["*"] : `routes: all of them (*): ${ADMINS_ONLY}`;
+  ): string[] | KeyRefusal {
+    if (wanted?.includes("*")) return by.isAdmin ? ["*"] : bad(said("keyRefused.allRoutes"));
     const open = routesOf(subject);
     const closed = wanted?.find((name) => !open.includes(name));
-    if (closed !== undefined) return `routes: ${closed} takes no keys, or is not open to the key's owner.`;
+    if (closed !== undefined) return bad(said("keyRefused.route", { route: closed }));
     const chosen = wanted === undefined || wanted.length === 0 ? open : [...new Set(wanted)];
-    return chosen.length > 0 ? chosen : "No application that takes keys is open to the key's owner.";
+    return chosen.length > 0 ? chosen : bad(said("keyRefused.noRoutes"));
   }
 
   /** When a key ends, or why not then. */
-  function readEnd(wanted: number | "never", now: number, by: Caller): number | string {
+  function readEnd(wanted: number | "never", now: number, by: Caller): number | KeyRefusal {
     if (wanted === "never") {
-      if (longest > 0) return "A key has an end here (RUNEGATE_API_KEY_MAX_TTL).";
-      return by.isAdmin ? FOREVER : `A key without an end: ${ADMINS_ONLY}`;
+      if (longest > 0) return bad(said("keyRefused.hasEnd"));
+      return by.isAdmin ? FOREVER : bad(said("keyRefused.noEnd"));
     }
-    if (!Number.isFinite(wanted) || wanted <= now || wanted >= FOREVER) return "A key ends in the future.";
-    if (longest > 0 && wanted - now > longest) return "That is longer than a key may last here.";
+    if (!Number.isFinite(wanted) || wanted <= now || wanted >= FOREVER) return bad(said("keyRefused.past"));
+    if (longest > 0 && wanted - now > longest) return bad(said("keyRefused.tooLong"));
     return wanted;
   }
 
@@ -189,19 +189,19 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
     async create({ owner, description, routes: wanted, expiresIn = DEFAULT_LIFE, ...limits }, by) {
       const now = clock.now();
       const subject = subjectOf(owner);
-      if (subject === undefined || !isKnown(subject)) return bad("There is nobody of that name here.");
+      if (subject === undefined || !isKnown(subject)) return bad(said("keyRefused.owner"));
       const text = readDescription(description);
-      if (text === undefined) return bad("description exceeds 256 characters");
+      if (text === undefined) return bad(said("keyRefused.description"));
       const chosen = readRoutes(wanted, subject, by);
-      if (typeof chosen === "string") return bad(chosen);
+      if ("refused" in chosen) return chosen;
       const limited = readLimits(limits);
-      if (typeof limited === "string") return bad(limited);
+      if ("word" in limited) return bad(limited);
       const life = expiresIn === DEFAULT_LIFE && longest > 0 ? Math.min(expiresIn, longest) : expiresIn;
       const expiresAt = readEnd(life === "never" ? life : now + life, now, by);
-      if (typeof expiresAt === "string") return bad(expiresAt);
+      if (typeof expiresAt !== "number") return expiresAt;
       const going = (await list(owner)).filter((one) => !isOver(one, now));
       if (going.length >= MOST_KEYS)
-        return refusal("too_many_keys", `There are ${MOST_KEYS} keys already. End one first.`);
+        return refusal("too_many_keys", said("keyRefused.tooMany", { count: `${MOST_KEYS}` }));
 
       const parts: KeyParts = { id: newId(random), secret: newSecret(random) };
       const record: Unsealed = {
@@ -224,7 +224,7 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
     async update(id, change, by, owner) {
       const now = clock.now();
       const text = readDescription(change.description);
-      if (text === undefined) return bad("description exceeds 256 characters");
+      if (text === undefined) return bad(said("keyRefused.description"));
       const done = await book.change<KeyRefusal>(id, (one) => {
         if (!isOf(one, owner)) return NOT_FOUND;
         const { record } = one.ours;
@@ -232,14 +232,15 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
         if (change.disabled === true && record.disabledAt === null)
           next = { ...next, disabledAt: now, disabledBy: by.name };
         if (change.disabled === false && record.disabledAt !== null) {
-          if (!by.isAdmin && record.disabledBy !== by.name) return refusal("not_allowed", ADMINS_ONLY);
+          if (!by.isAdmin && record.disabledBy !== by.name)
+            return refusal("not_allowed", said("keyRefused.admins"));
           next = { ...next, disabledAt: null, disabledBy: null };
         }
         if (change.expiresAt !== undefined) {
           const expiresAt = readEnd(change.expiresAt, now, by);
-          if (typeof expiresAt === "string") return bad(expiresAt);
+          if (typeof expiresAt !== "number") return expiresAt;
           if (!by.isAdmin && expiresAt > record.expiresAt)
-            return refusal("not_allowed", `A later end: ${ADMINS_ONLY}`);
+            return refusal("not_allowed", said("keyRefused.laterEnd"));
           next = { ...next, expiresAt, warned: false };
         }
         return new Changed(next);
@@ -252,7 +253,7 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
 
     async rotate(id, overlap, by, owner) {
       const now = clock.now();
-      if (!(overlap >= 0 && overlap <= LONGEST_OVERLAP)) return bad("overlap: from 0 to 30 days.");
+      if (!(overlap >= 0 && overlap <= LONGEST_OVERLAP)) return bad(said("keyRefused.overlap"));
       const parts: KeyParts = { id, secret: newSecret(random) };
       const done = await book.change<KeyRefusal>(id, (one) => {
         if (!isOf(one, owner)) return NOT_FOUND;
@@ -325,10 +326,10 @@ function isOf({ ours }: Opened, owner: string | undefined): boolean {
   return owner === undefined || ours.record.owner === owner;
 }
 
-function refusal(refused: KeyRefusal["refused"], message: string): KeyRefusal {
+function refusal(refused: KeyRefusal["refused"], message: Text): KeyRefusal {
   return { refused, message };
 }
 
-function bad(message: string): KeyRefusal {
+function bad(message: Text): KeyRefusal {
   return refusal("bad_request", message);
 }

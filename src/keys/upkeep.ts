@@ -1,6 +1,8 @@
 import type { House } from "../house.ts";
+import { renderNotice } from "../mail/notice.ts";
 import { messageOf } from "../observe/message-of.ts";
-import { DAY, HOUR } from "../option/values.ts";
+import { HOUR } from "../option/values.ts";
+import { said } from "../pages/language.ts";
 import { KEYS_PATH } from "../pages/paths.ts";
 import type { ApiKey } from "./record.ts";
 
@@ -15,17 +17,26 @@ export type Upkeep = {
 const EVERY_MS = HOUR;
 
 export function createUpkeep(
-  house: Pick<House, "options" | "apiKeys" | "outbox" | "clock" | "loggers">,
+  house: Pick<House, "options" | "apiKeys" | "lookOf" | "outbox" | "loggers">,
 ): Upkeep {
-  const { apiKeys, outbox, clock } = house;
+  const { apiKeys, outbox } = house;
   const log = house.loggers("keys");
   let timer: ReturnType<typeof setInterval> | undefined;
 
   async function warn(key: ApiKey): Promise<void> {
     // A service account has no mailbox.
     if (!key.owner.includes("@")) return;
-    const content = { ...mailAbout(key, clock.now(), house.options.baseUrl), html: undefined };
-    const { owner: to, expiresAt } = key;
+    const { id, description, owner: to, expiresAt } = key;
+    const { baseUrl } = house.options;
+    // Nobody asks: as it looks to whoever says nothing of their language.
+    const content = renderNotice(house.lookOf({ request: new Request(baseUrl) }), {
+      subject: said("keyEnds.subject"),
+      heading: said("keyEnds.heading"),
+      opening: said("keyEnds.opening", { name: description === null ? id : `${id} (${description})` }),
+      at: expiresAt,
+      closing: said("keyEnds.closing"),
+      link: { url: baseUrl + KEYS_PATH, label: said("keyEnds.button") },
+    });
     await outbox.queue({ to, expiresAt, cooldownKey: undefined, first: true, content });
   }
 
@@ -49,23 +60,5 @@ export function createUpkeep(
       clearInterval(timer);
       timer = undefined;
     },
-  };
-}
-
-function mailAbout({ id, description, expiresAt }: ApiKey, now: number, baseUrl: string) {
-  const name = description === null ? id : `${id} (${description})`;
-  const days = Math.max(1, Math.round((expiresAt - now) / DAY));
-  const when = `${new Date(expiresAt).toISOString().slice(0, 16).replace("T", " ")} UTC`;
-  return {
-    subject: "An API key of yours ends soon",
-    text: `Hello,
-
-your API key ${name} ends in ${days === 1 ? "a day" : `${days} days`}, at ${when}.
-Programs that use it will not get in any more.
-
-Make a new one in its place, and end this one:
-
-${baseUrl}${KEYS_PATH}
-`,
   };
 }

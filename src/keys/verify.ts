@@ -1,6 +1,6 @@
 import type { Policy } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
-import { NO_GROUPS, type Principal } from "../identity/principal.ts";
+import type { Principal } from "../identity/principal.ts";
 import { networkOf, parseIp } from "../net/ip.ts";
 import type { Awaitable } from "../store/records.ts";
 import { Changed, type KeyBook, type Opened } from "./book.ts";
@@ -44,15 +44,15 @@ export function createVerify(settings: VerifySettings) {
     if (now >= record.expiresAt) return "expired";
     if (idle > 0 && now - (seen.record.usedAt ?? record.createdAt) >= idle) return "unused";
     // Shown with each request, so never too old.
-    const proven = { proof: { kind: "key", id }, provenAt: now } as const;
+    const proven = { proof: { kind: "key", id }, provenAt: now, groups: policy.groupsOf(subject) } as const;
     if ("email" in subject) {
       if (!policy.allows(subject.email)) return "owner";
-      return { subject, groups: policy.groupsOf(subject.email), ...proven, scope };
+      return { subject, ...proven, scope };
     }
     const account = accounts.get(subject.service);
     if (account === undefined) return "owner";
     const networks = account.networks.length === 0 ? scope.networks : [...scope.networks, account.networks];
-    return { subject, groups: NO_GROUPS, ...proven, scope: { ...scope, networks } };
+    return { subject, ...proven, scope: { ...scope, networks } };
   }
 
   /** Later than the answer, and once a minute, however many requests there are at once. */

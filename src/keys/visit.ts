@@ -7,6 +7,7 @@ import type { OwnHandlers } from "../edge/own.ts";
 import type { House } from "../house.ts";
 import { isPrincipal, nameOf, type Principal } from "../identity/principal.ts";
 import { DAY, items } from "../option/values.ts";
+import { said, type Text } from "../pages/language.ts";
 import { KEYS_PATH, loginHref } from "../pages/paths.ts";
 import { milliseconds } from "./api.ts";
 import { type KeysShown, keysPage, madePage } from "./page.ts";
@@ -15,11 +16,11 @@ import { type Caller, type KeyRefusal, LONGEST_OVERLAP, type NewKey } from "./se
 
 /** `/_runegate/keys`: the keys of whoever is signed in, on the host where people sign in. Works by forms alone. */
 
-const LIVES: readonly (readonly [string, string, number])[] = [
-  ["7d", "a week", 7 * DAY],
-  ["30d", "30 days", 30 * DAY],
-  ["90d", "90 days", 90 * DAY],
-  ["366d", "a year", 366 * DAY],
+const LIVES: readonly (readonly [string, Text, number])[] = [
+  ["7d", said("keys.lifeWeek"), 7 * DAY],
+  ["30d", said("keys.lifeMonth"), 30 * DAY],
+  ["90d", said("keys.lifeQuarter"), 90 * DAY],
+  ["366d", said("keys.lifeYear"), 366 * DAY],
 ];
 
 type Visit = {
@@ -82,7 +83,7 @@ export function keyPages(
     return page(
       madePage(
         visit.arrival.lookOf(visit.arrival),
-        "Your key",
+        said("keyMade.title"),
         made,
         commandFor(made.token, made.key),
         clock.now(),
@@ -110,7 +111,7 @@ export function keyPages(
     return page(
       madePage(
         visit.arrival.lookOf(visit.arrival),
-        "Its new secret",
+        said("keyMade.rotated"),
         made,
         commandFor(made.token, made.key),
         clock.now(),
@@ -122,14 +123,15 @@ export function keyPages(
     const { caller } = visit;
     const changed = await apiKeys.update(id, { disabled }, caller, caller.name);
     if ("refused" in changed) return show(visit, { error: inWords(changed) });
-    return show(visit, { done: `The key “${nameIn(changed)}” is ${disabled ? "disabled" : "enabled"}.` });
+    const word = disabled ? "keys.doneDisabled" : "keys.doneEnabled";
+    return show(visit, { done: said(word, { name: nameIn(changed) }) });
   }
 
   async function revoke(visit: Visit, id: string): Promise<Response> {
     const { caller } = visit;
     const gone = await apiKeys.revoke(id, caller, caller.name);
     if (gone === undefined) return show(visit, { error: GONE });
-    return show(visit, { done: `The key “${nameIn(gone)}” has ended.` });
+    return show(visit, { done: said("keys.doneEnded", { name: nameIn(gone) }) });
   }
 
   return {
@@ -155,9 +157,9 @@ export function keyPages(
   };
 }
 
-const GONE = "There is no such key any more.";
+const GONE = said("keys.gone");
 
-function inWords({ refused, message }: KeyRefusal): string {
+function inWords({ refused, message }: KeyRefusal): Text {
   return refused === "not_found" ? GONE : message;
 }
 

@@ -1,6 +1,7 @@
 import { isPlain } from "../edge/target.ts";
 import { networks } from "../net/endpoint.ts";
 import { ValueError } from "../option/value-error.ts";
+import { type Said, said } from "../pages/language.ts";
 import type { KeyRecord } from "./record.ts";
 
 /** What a new key is to be good for, as somebody asks for it. */
@@ -14,20 +15,21 @@ const MOST_ENTRIES = 50;
 const MOST_A_MINUTE = 10_000;
 const LONGEST_DESCRIPTION = 256;
 
-/** @returns what is wrong, in a sentence. */
-export function readLimits({ methods, paths, networks, rate }: WantedLimits): Limits | string {
+/** @returns what is wrong, if anything is. */
+export function readLimits({ methods, paths, networks, rate }: WantedLimits): Limits | Said {
   const lists = { methods: listed(methods), paths: listed(paths), networks: listed(networks) };
   for (const [name, list] of Object.entries(lists)) {
-    if (list !== null && list.length > MOST_ENTRIES) return `${name}: at most ${MOST_ENTRIES}.`;
+    if (list !== null && list.length > MOST_ENTRIES)
+      return said("keyRefused.many", { limit: name, most: `${MOST_ENTRIES}` });
   }
   const odd = lists.methods?.find((one) => !/^[A-Z]{1,32}$/.test(one));
-  if (odd !== undefined) return `methods: ${odd} is none; write capitals, such as GET.`;
+  if (odd !== undefined) return said("keyRefused.method", { method: odd });
   const crooked = lists.paths?.find((one) => !isPath(one));
-  if (crooked !== undefined) return `paths: ${crooked} is none; write /x, or /x/* for what lies below it.`;
+  if (crooked !== undefined) return said("keyRefused.path", { path: crooked });
   const stray = lists.networks?.find((one) => !isNetwork(one));
-  if (stray !== undefined) return `networks: ${stray} is none; write one such as 10.0.0.0/8.`;
+  if (stray !== undefined) return said("keyRefused.network", { network: stray });
   if (rate != null && !(Number.isInteger(rate) && rate >= 1 && rate <= MOST_A_MINUTE))
-    return `rate: a whole number of requests a minute, from 1 to ${MOST_A_MINUTE}.`;
+    return said("keyRefused.rate", { most: `${MOST_A_MINUTE}` });
   return { ...lists, rate: rate ?? null };
 }
 

@@ -12,8 +12,8 @@ export type Notice = {
   readonly opening: Said;
   /** When it was, milliseconds since the Unix epoch. */
   readonly at: number;
-  /** Network and browser, in words that nobody outside has chosen. */
-  readonly where: string;
+  /** Network and browser, in words that nobody outside has chosen; undefined where nobody came. */
+  readonly where?: string;
   readonly closing: Said;
   readonly link?: { readonly url: string; readonly label: Said };
 };
@@ -47,11 +47,11 @@ export function renderNotice(look: Look, notice: Notice): MailContent {
     heading: words(notice.heading),
     opening: words(notice.opening),
     when: words(said("notice.when", { when })),
-    where: words(said("notice.where", { where: notice.where })),
+    where: notice.where === undefined ? "" : words(said("notice.where", { where: notice.where })),
     closing: words(notice.closing),
   };
   const paragraphs = [
-    ...[shown.opening, `    ${shown.when}\n    ${shown.where}`, shown.closing],
+    ...[shown.opening, `    ${shown.when}\n    ${shown.where}`.trimEnd(), shown.closing],
     ...(link === undefined ? [] : [link.url]),
   ];
   return {

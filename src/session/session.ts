@@ -171,10 +171,10 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   function principalOf(record: SessionRecord, now: number): Found["principal"] {
-    const email = record.email as Address;
+    const subject = { email: record.email as Address };
     return {
-      subject: { email },
-      groups: policy.groupsOf(email),
+      subject,
+      groups: policy.groupsOf(subject),
       proof: { kind: "session", id: record.id },
       provenAt: record.createdAt,
       rested: restOf(record, now),

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { isAllowed } from "../../src/access/decision.ts";
 import { loadAccess, loadConfiguration, readAccess } from "../../src/config/configuration.ts";
+import { loadOptions } from "../../src/config/load.ts";
+import { parseRoutes, policyOf } from "../../src/config/routes.ts";
 import { ConfigError, describe as inWords } from "../../src/option/finding.ts";
 import { routeOf, routesIn } from "../support/routes.ts";
 import { testMachine } from "../support/surroundings.ts";
@@ -146,6 +149,26 @@ test("a service account may use what it names and what names it, and no domain i
     ["a", ["backup"]],
     ["b", []],
   ]);
+});
+
+test("a service account may use what a group is let into that names it, and not what one is kept out of", () => {
+  const text = `[groups]
+staff = ["@example.org"]
+machines = ["service:backup", "service:other"]
+${one('allow = ["group:machines"]\napi_keys = true')}
+${one('path = "/a"\nallow = ["group:staff", "service:backup"]\ndeny = ["group:machines"]').replace("lab", "a")}
+${one('path = "/b"\nallow = ["group:staff", "@example.org", "anyone"]').replace("lab", "b")}
+${account("")}`;
+  using machine = testMachine();
+  const { options } = loadOptions({ env: LISTED }, machine);
+  const { groupsOf } = policyOf(options, parseRoutes(text, "routes.toml", options).file);
+  const may = (service: string) => {
+    const subject = { service };
+    const who = { subject, groups: groupsOf(subject), proof: { kind: "key", id: "" }, provenAt: 0 };
+    return routesIn(text).flatMap((route) => (isAllowed(route, who) ? route.name : []));
+  };
+  expect([may("backup"), may("elsewhere")]).toEqual([["lab"], []]);
+  expect([...groupsOf({ service: "backup" })]).toEqual(["machines"]);
 });
 
 test("a route that takes API keys while they are off is a warning", () => {

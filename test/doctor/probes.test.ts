@@ -114,6 +114,10 @@ test("no more than 256 nonces are out at once, and a minute later there are new 
   clock.advance(70_000);
   const all = await Promise.allSettled(Array.from({ length: 300 }, begin));
   expect(all.filter(({ status }) => status === "fulfilled").length).toBe(256);
+  const refused = all.flatMap((one) => (one.status === "rejected" ? [`${one.reason}`] : []));
+  expect([...new Set(refused)]).toEqual([expect.stringMatching(/There is no room for more of these/)]);
+  expect(gateway.lines.at(-1)).toMatch(/the store takes no more of a kind/);
+  expect(gateway.lines.join()).not.toMatch(/the store cannot be reached/);
   clock.advance(70_000);
   expect(await begin()).toMatch(/^[0-9a-f]{32}$/);
 });

@@ -153,7 +153,7 @@ export function describeAskingEdge(program: string, edge: RealEdge): void {
       const { apiKeys } = gateway.gateway;
       const by = { name: "test", isAdmin: true };
       const made = await apiKeys.create({ owner: "ada@example.org", paths: ["/keyed/*"] }, by);
-      if ("refused" in made) throw new Error(made.message);
+      if ("refused" in made) throw new Error(made.refused);
       const { token, key } = made;
       const basic = `Authorization: Basic ${btoa(`ada:${token}`)}`;
       for (const field of [`Authorization: Bearer ${token}`, `X-Runegate-Key: ${token}`, basic]) {

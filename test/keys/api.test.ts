@@ -203,6 +203,22 @@ describe("somebody else's keys", () => {
     expect((await root("DELETE", one)).status).toBe(204);
   });
 
+  test("needs a sign-in of the last 15 minutes for whatever is somebody else's", async () => {
+    const root = await as("root@example.org");
+    const { id, token } = await stage.key({ owner: "bob@example.org" });
+    clock.advance(15 * MINUTE + 1);
+    const theirs = "/users/bob@example.org/tokens";
+    for (const [method, path, body] of [
+      ["POST", theirs, {}],
+      ["POST", `${theirs}/${id}/rotate`, {}],
+      ["PATCH", `${theirs}/${id}`, { disabled: true }],
+      ["DELETE", `${theirs}/${id}`, undefined],
+    ] as const)
+      expect(brief(await root(method, path, body))).toEqual([401, "sign_in_again"]);
+    expect(await said(stage.ask("/x", bearer(token)))).toBe("200");
+    expect((await root("GET", theirs)).body).toHaveLength(1);
+  });
+
   test("in pages, for the operator on the socket too, whom no sign-in holds up", async () => {
     await stage.key();
     await stage.key({ owner: "bob@example.org" });

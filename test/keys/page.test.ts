@@ -161,12 +161,21 @@ describe("is not done", () => {
   });
 });
 
-test("is linked from the page of applications, and stands on the host where people sign in", async () => {
-  expect((await get(ada, "/_runegate/")).html).toContain('<a href="/_runegate/keys">API keys</a>');
+test("is linked from the page of the account, and not there where keys are off", async () => {
+  const account = async () => (await get(ada, "/_runegate/account")).html;
+  const section = (html: string) => /<section[^>]* id="keys"[\s\S]*?<\/section>/.exec(html)?.[0];
+  expect(section(await account())).toContain('<a href="/_runegate/keys">');
+  expect(section(await account())).not.toContain("You have");
+  await stage.key();
+  expect(section(await account())).toContain("You have 1 key.");
+  await stage.key();
+  await stage.key({ owner: "bob@example.org" });
+  expect(section(await account())).toContain("You have 2 keys.");
+
   const off = await openStage({ env: { RUNEGATE_API_KEYS: "false" } });
   const cookie = await off.gateway.signIn("ada@example.org");
-  const start = await off.ask("/_runegate/", { Cookie: cookie, ...NAVIGATION });
-  expect(await start.text()).not.toContain("API keys");
+  const page = await off.ask("/_runegate/account", { Cookie: cookie, ...NAVIGATION });
+  expect([page.status, section(await page.text())]).toEqual([200, undefined]);
   expect(await said(off.ask(PAGE, { Cookie: cookie }))).toBe("404 not_found");
   await off.stop();
 });

@@ -41,6 +41,7 @@ export async function openStage({ env = {}, ...settings }: StageSettings = {}): 
     routes: `
       [groups]
       admins = ["root@example.org"]
+      machines = ["service:backup"]
 
       [[routes]]
       name = "lab"

@@ -5,6 +5,7 @@ import { addresses } from "../../src/identity/values.ts";
 import type { ServiceAccounts } from "../../src/keys/owner.ts";
 import { type ApiKeys, type Created, createApiKeys, type KeyRefusal } from "../../src/keys/service.ts";
 import { DAY } from "../../src/option/values.ts";
+import { ENGLISH, say } from "../../src/pages/language.ts";
 import { createKeys } from "../../src/secret/keys.ts";
 import type { Store } from "../../src/store/store.ts";
 import { testRandom } from "../support/clock.ts";
@@ -80,6 +81,6 @@ export function keysOn({
 
 /** What was made. @throws if it was refused. */
 export function made(answer: Created | KeyRefusal): Created {
-  if ("refused" in answer) throw new Error(`${answer.refused}: ${answer.message}`);
+  if ("refused" in answer) throw new Error(`${answer.refused}: ${say(ENGLISH, answer.message)}`);
   return answer;
 }
