@@ -98,7 +98,6 @@ export const EN = {
   "start.none": "No application is open to you. Ask the person who runs this server.",
   "start.who": "You are signed in as **{email}**.",
   "start.account": "Your account",
-  "start.keys": "API keys",
   "start.signOut": "Sign out",
 
   "account.title": "Your account",
