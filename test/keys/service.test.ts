@@ -228,6 +228,56 @@ describe.each(STORES)("in %s, API keys", (_, open) => {
     expect(await keys.list(OWNER)).toEqual([]);
   });
 
+  test("twenty an owner, however many are made at once", async () => {
+    for (let count = 0; count < 15; count++) await make();
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        (index % 2 === 0 ? keys : others()).create({ owner: OWNER }, ADA),
+      ),
+    );
+    const count = answers.filter((answer) => !("refused" in answer)).length;
+    expect((await keys.list(OWNER)).length).toBe(15 + count);
+    expect(count).toBeLessThanOrEqual(5);
+    while ((await keys.list(OWNER)).length < 20) await make();
+    expect(await keys.create({ owner: OWNER }, ADA)).toMatchObject({ refused: "too_many_keys" });
+    for (const answer of answers) if (!("refused" in answer)) expect(await worth(answer.token)).toBe(OWNER);
+  });
+
+  test("of those that have ended twenty an owner too, the latest", async () => {
+    const going = await make();
+    const ids: string[] = [];
+    for (let count = 0; count < 25; count++) {
+      ids.push((await make({ expiresIn: 1 })).key.id);
+      clock.advance(1);
+    }
+    const last = await make();
+    const kept = (await keys.list(OWNER)).map(({ id }) => id);
+    expect(kept).toEqual([going.key.id, ...ids.slice(-20), last.key.id]);
+  });
+
+  test("with half a character in what it is for, is made all the same", async () => {
+    const { token, key } = await make({ description: "a\ud800b" });
+    expect([key.description, await worth(token)]).toEqual(["a\ufffdb", OWNER]);
+  });
+
+  test("two new secrets at once: each is good, or was never given out", async () => {
+    const { token, key } = await make();
+    const both = await Promise.all([keys.rotate(key.id, HOUR, ADA), others().rotate(key.id, HOUR, ADA)]);
+    const tokens = both.map((one) => made(one).token);
+    for (const one of tokens) expect(await worth(one)).toBe(OWNER);
+    expect(await worth(token)).toBe("wrong_secret");
+  });
+
+  test("a new secret and an end at once: the end stays", async () => {
+    for (let tries = 0; tries < 5; tries++) {
+      const { token, key } = await make();
+      const [rotated] = await Promise.all([keys.rotate(key.id, HOUR, ADA), others().revoke(key.id, ADA)]);
+      expect(await keys.find(key.id)).toBeUndefined();
+      expect(await worth(token)).toBe("unknown");
+      if (!("refused" in rotated)) expect(await worth(rotated.token)).toBe("unknown");
+    }
+  });
+
   test.each<[string, Partial<NewKey>, RegExp]>([
     ["for nobody", { owner: "eve@example.org" }, /nobody of that name/],
     ["for no address", { owner: "ada" }, /nobody of that name/],
@@ -235,6 +285,7 @@ describe.each(STORES)("in %s, API keys", (_, open) => {
     ["with too long a description", { description: "x".repeat(257) }, /256/],
     ["for a route that is not there", { routes: ["lab", "nope"] }, /routes: nope/],
     ["for a route that takes no keys", { routes: ["shop"] }, /routes: shop/],
+    ["for no route", { routes: [] }, /application/],
     ["for everything", { routes: ["*"] }, /administrator/],
     ["for longer than may be", { expiresIn: 367 * DAY }, /longer/],
     ["with an end that is past", { expiresIn: 0 }, /future/],
