@@ -1,5 +1,5 @@
 import { type Address, type Domain, domainOf } from "../identity/address.ts";
-import { NO_GROUPS, type Principal, type Subject } from "../identity/principal.ts";
+import { NO_GROUPS, nameOf, type Principal, type Subject } from "../identity/principal.ts";
 
 /** Lists of people, as configuration writes them, and the groups they are in. */
 
@@ -38,44 +38,31 @@ export function includes(
   people: People,
   { subject, groups }: Pick<Principal, "subject" | "groups">,
 ): boolean {
-  if (people.everybody) return true;
-  if ("service" in subject) {
-    if (people.services.has(subject.service)) return true;
-  } else {
-    const { email } = subject;
-    if (people.anyone || people.addresses.has(email) || people.domains.has(domainOf(email))) return true;
-  }
-  for (const group of groups) if (people.groups.has(group)) return true;
-  return false;
+  const isNamed =
+    "service" in subject
+      ? people.services.has(subject.service)
+      : people.anyone || people.addresses.has(subject.email) || people.domains.has(domainOf(subject.email));
+  return people.everybody || isNamed || !groups.isDisjointFrom(people.groups);
 }
 
 /** @returns the groups of somebody, in alphabetical order, at most {@link MOST_GROUPS}. */
 export function createGroupsOf(groups: Groups): (subject: Subject) => ReadonlySet<string> {
-  if (groups.size === 0) return () => NO_GROUPS;
-  const all = [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
-  const namesOf = (isIn: (group: Group) => boolean): ReadonlySet<string> =>
-    new Set(all.flatMap(([name, group]) => (isIn(group) ? name : [])).slice(0, MOST_GROUPS));
-  const byAddress = new Map<Address, ReadonlySet<string>>();
-  for (const address of new Set(all.flatMap(([, { addresses }]) => [...addresses])))
-    byAddress.set(
-      address,
-      namesOf(({ addresses, domains }) => addresses.has(address) || domains.has(domainOf(address))),
-    );
-  const byDomain = new Map<Domain, ReadonlySet<string>>();
-  for (const domain of new Set(all.flatMap(([, { domains }]) => [...domains])))
-    byDomain.set(
-      domain,
-      namesOf(({ domains }) => domains.has(domain)),
-    );
-  const byService = new Map<string, ReadonlySet<string>>();
-  for (const service of new Set(all.flatMap(([, { services }]) => [...services])))
-    byService.set(
-      service,
-      namesOf(({ services }) => services.has(service)),
-    );
-  return (subject) => {
-    if ("service" in subject) return byService.get(subject.service) ?? NO_GROUPS;
-    const { email } = subject;
-    return byAddress.get(email) ?? byDomain.get(domainOf(email)) ?? NO_GROUPS;
-  };
+  const sorted = [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
+  const all = sorted.map(([name, group]) => ({ name, members: membersOf(group) }));
+  const byMember = new Map<string, ReadonlySet<string>>();
+  for (const one of new Set(all.flatMap(({ members }) => [...members]))) {
+    const theirs = all.filter(({ members }) => members.has(one) || members.has(domainIn(one)));
+    byMember.set(one, new Set(theirs.slice(0, MOST_GROUPS).map(({ name }) => name)));
+  }
+  const find = (name: string) => byMember.get(name) ?? byMember.get(domainIn(name)) ?? NO_GROUPS;
+  return (subject) => find(nameOf({ subject }));
 }
+
+/** Addresses, domains and services, none of which is called as one of another kind. */
+function membersOf({ addresses, domains, services }: Group): ReadonlySet<string> {
+  const named = Array.from(services, (service) => nameOf({ subject: { service } }));
+  return new Set([...addresses, ...domains, ...named]);
+}
+
+/** Of an address; what is none is in no other domain than itself. */
+const domainIn = (member: string) => member.slice(member.indexOf("@") + 1);

@@ -29,8 +29,7 @@ export function createPolicy(
   const lists = routes.flatMap(({ allow }) => allow ?? []);
   const anyList = lists.length > 0;
   const inList = (address: Address) => {
-    const subject = { email: address };
-    const who = { subject, groups: groupsOf(subject) };
+    const who = { subject: { email: address }, groups: groupsOf({ email: address }) };
     // "Anyone" is anyone of those that some list names.
     return lists.some((people) => includes({ ...people, anyone: false, everybody: false }, who));
   };

@@ -8,7 +8,7 @@ import type { Principal } from "../identity/principal.ts";
 import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Logger } from "../observe/logger.ts";
 import { SECOND } from "../option/values.ts";
-import { ClaimError, isInAdminGroup, subjectOf } from "./claims.ts";
+import { ClaimError, isInAdminGroup, provenAtOf, subjectOf } from "./claims.ts";
 import type { BearerOptions } from "./options.ts";
 import { type ProviderKeys, ProviderUnavailable } from "./provider-keys.ts";
 
@@ -70,13 +70,11 @@ export function bearerAuthenticator(settings: BearerSettings): ApiAuthenticator 
     const groups = new Set(policy.groupsOf(subject));
     groups.delete(ADMINS);
     if (isAdmin) groups.add(ADMINS);
-    const { auth_time: signedIn, iat } = claims;
-    const provenAt = typeof signedIn === "number" ? signedIn : iat;
     return {
       subject,
       groups: new Set([...groups].sort()),
       proof: { kind: "bearer", id: new Bun.CryptoHasher("sha256").update(token).digest("base64url") },
-      provenAt: provenAt === undefined ? clock.now() : provenAt * SECOND,
+      provenAt: provenAtOf(claims) ?? clock.now(),
     };
   }
 

@@ -1,6 +1,7 @@
 import type { JWTPayload } from "jose";
 import { AddressError, parseAddress } from "../identity/address.ts";
 import type { Subject } from "../identity/principal.ts";
+import { SECOND } from "../option/values.ts";
 import type { BearerOptions } from "./options.ts";
 
 /** What a verified token says of whoever sent it. */
@@ -26,6 +27,15 @@ export function subjectOf(
     if (name === "sub" && SUB.test(value)) return { service: `oidc:${value}` };
     throw new ClaimError(`${name} is not an address`);
   }
+}
+
+/** When they signed in, in milliseconds since the epoch, as far as it is told. @throws {ClaimError} for what no calendar has. */
+export function provenAtOf({ auth_time: signedIn, iat }: JWTPayload): number | undefined {
+  const seconds = typeof signedIn === "number" ? signedIn : iat;
+  if (seconds === undefined) return undefined;
+  const at = new Date(seconds * SECOND).getTime();
+  if (Number.isNaN(at)) throw new ClaimError("auth_time or iat is no time");
+  return at;
 }
 
 /** Whether one of their groups is that of administrators, all of it and not as a part of another's name. */

@@ -9,7 +9,8 @@ import { duration } from "../option/values.ts";
 import { said } from "../pages/language.ts";
 import { ownerOf } from "./owner.ts";
 import { type ApiKey, endOf } from "./record.ts";
-import type { ApiKeys, Caller, Created, KeyRefusal, NewKey } from "./service.ts";
+import type { KeyRefusal } from "./refusal.ts";
+import type { ApiKeys, Caller, Created, NewKey } from "./service.ts";
 import { DEFAULT_OVERLAP, LONGEST_OVERLAP } from "./service.ts";
 
 /**
@@ -18,7 +19,8 @@ import { DEFAULT_OVERLAP, LONGEST_OVERLAP } from "./service.ts";
  */
 
 const OPTIONAL_TEXT = t.Union([t.String(), t.Null()]);
-const NAMES = t.Array(t.String({ maxLength: 500 }), { maxItems: 50 });
+/** Not empty: whoever lists nothing by mistake must not get what has no limits. */
+const NAMES = t.Array(t.String({ maxLength: 500 }), { minItems: 1, maxItems: 50 });
 const LIMIT = t.Union([t.Array(t.String()), t.Null()]);
 const TOKEN = {
   id: t.String({ description: "names it, and opens nothing" }),

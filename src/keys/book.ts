@@ -12,7 +12,7 @@ import {
   StoreUnavailable,
 } from "../store/records.ts";
 import { subjectOf } from "./owner.ts";
-import { KEYS, type KeyRecord, type Unsealed } from "./record.ts";
+import { type ApiKey, KEYS, type KeyRecord, keyOf, type Unsealed } from "./record.ts";
 import type { KeySeals } from "./seal.ts";
 
 /** The records of API keys, of which those alone are believed that are ours. */
@@ -143,4 +143,9 @@ function scopeOf({ routes, methods, paths, networks: written }: KeyRecord): Scop
     paths: paths ?? undefined,
     networks: written === null ? [] : [networks(written.join(","))],
   };
+}
+
+export function shown({ seen, ours }: Opened): ApiKey {
+  const { usedAt, usedFrom } = seen.record;
+  return keyOf(ours.id, { ...ours.record, usedAt, usedFrom });
 }

@@ -42,7 +42,7 @@ function keyInAuthorization(value: string): Presented {
 }
 
 function keyInOne(credentials: string): string | undefined {
-  const [, scheme, rest = ""] = /^(bearer|basic) +(.*)$/i.exec(credentials) ?? [];
+  const [, scheme, rest = ""] = /^(bearer|basic)[ \t]+(.*)$/i.exec(credentials) ?? [];
   if (scheme === undefined) return undefined;
   if (scheme.length === "bearer".length) return rest.startsWith(KEY_PREFIX) ? rest : undefined;
   const pair = Buffer.from(rest, "base64").toString("latin1");

@@ -3,6 +3,7 @@ import { json } from "../edge/answer.ts";
 import { ownRoutes } from "../edge/own.ts";
 import { withoutPrefix } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
+import type { Address } from "../identity/address.ts";
 import { nameOf } from "../identity/principal.ts";
 import { said } from "../pages/language.ts";
 import { KEYS_PATH, OWN_PREFIX } from "../pages/paths.ts";
@@ -17,9 +18,15 @@ import { keyPages } from "./visit.ts";
 /** API keys, by which programs come to applications. */
 export function keyRoom(house: House): Room {
   const { options } = house;
-  if (!options.apiKeys) return { name: "keys" };
+  /** Somebody who had their session may have made some, and even one who did not may know them. */
+  const disown = async (email: Address) => {
+    await house.apiKeys.revokeAll(email, { name: email, isAdmin: false });
+  };
+  // Keys that were made before are good again once they are switched on.
+  if (!options.apiKeys) return { name: "keys", disown };
   const upkeep = createUpkeep(house);
   const room = {
+    disown,
     api: () => keyApi(house),
     start: upkeep.start,
     async stop() {

@@ -1,21 +1,23 @@
-import { isAllowed } from "../access/decision.ts";
 import type { Policy } from "../access/policy.ts";
 import type { Route } from "../access/route.ts";
 import type { Clock, Random } from "../clock.ts";
-import type { Principal, Subject } from "../identity/principal.ts";
+import type { Principal } from "../identity/principal.ts";
 import type { Audit, AuditKind } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import { DAY } from "../option/values.ts";
-import { said, type Text } from "../pages/language.ts";
+import { said } from "../pages/language.ts";
 import type { Keys } from "../secret/keys.ts";
-import { type Awaitable, FOREVER, type RecordStore } from "../store/records.ts";
+import type { Awaitable, RecordStore } from "../store/records.ts";
 import { KEY_CHANGED, KEY_CREATED, KEY_DISABLED, KEY_REVOKED, KEY_ROTATED } from "./audit.ts";
-import { Changed, createKeyBook, type Opened } from "./book.ts";
+import { Changed, createKeyBook, type Opened, shown } from "./book.ts";
+import { createEndings } from "./endings.ts";
 import { type KeyParts, newId, newSecret, writeKey } from "./format.ts";
 import { createKeyHashes } from "./hash.ts";
 import type { KeyOptions } from "./options.ts";
 import { type ServiceAccounts, subjectOf } from "./owner.ts";
-import { type ApiKey, keyOf, type Unsealed } from "./record.ts";
+import type { ApiKey, Unsealed } from "./record.ts";
+import { bad, ENDED, type KeyRefusal, NOT_FOUND, refusal } from "./refusal.ts";
+import { createKeyRules } from "./rules.ts";
 import { createKeySeals } from "./seal.ts";
 import { createVerify, type Verify } from "./verify.ts";
 import { readDescription, readLimits, type WantedLimits } from "./wanted.ts";
@@ -78,12 +80,6 @@ export type KeyChange = {
 /** `token` is the key itself, which is not kept anywhere. */
 export type Created = { readonly token: string; readonly key: ApiKey };
 
-export type KeyRefusal = {
-  readonly refused: "not_found" | "too_many_keys" | "bad_request" | "not_allowed";
-  /** What to do, for whoever asked. */
-  readonly message: Text;
-};
-
 export type KeyStatus = "active" | "expired" | "disabled" | "unused";
 
 export type KeySettings = Pick<KeyOptions, "apiKeyMaxTtl" | "apiKeyIdle"> & {
@@ -98,76 +94,22 @@ export type KeySettings = Pick<KeyOptions, "apiKeyMaxTtl" | "apiKeyIdle"> & {
   readonly random: Random;
 };
 
-export const DEFAULT_LIFE = 90 * DAY;
 export const DEFAULT_OVERLAP = DAY;
 export const LONGEST_OVERLAP = 30 * DAY;
 const MOST_KEYS = 20;
+/** Of an owner's that have ended, so many are kept. */
+const MOST_ENDED = 20;
 const UNUSED_AFTER = 90 * DAY;
-const SOON = 7 * DAY;
-/** Whoever makes one for so short a time knows when it ends. */
-const SHORT_LIFE = SOON + DAY;
-const KEPT_AFTER = 30 * DAY;
-
-const NOT_FOUND = refusal("not_found", "token not found");
-const ENDED = bad(said("keyRefused.ended"));
 
 export function createApiKeys(settings: KeySettings): ApiKeys {
-  const {
-    policy,
-    routes,
-    accounts,
-    audit,
-    clock,
-    random,
-    apiKeyMaxTtl: longest,
-    apiKeyIdle: idle,
-  } = settings;
+  const { policy, accounts, audit, clock, random, apiKeyIdle: idle } = settings;
   const hashes = createKeyHashes(settings.secrets.for("api key", "session"));
   const seals = createKeySeals(settings.secrets.for("api key record", "session"));
   const book = createKeyBook(settings.store, seals, clock, settings.log);
-  const { verify, alive } = createVerify({ book, hashes, policy, accounts, idle, clock });
+  const rules = createKeyRules(settings);
 
   function tell(kind: AuditKind<"key" | "subject" | "actor">, { id, owner }: ApiKey, by: Caller): void {
     audit(kind, { key: id, subject: owner, actor: by.name });
-  }
-
-  function isOver({ expiresAt, usedAt, createdAt }: ApiKey, now: number): boolean {
-    return now >= expiresAt || (idle > 0 && now - (usedAt ?? createdAt) >= idle);
-  }
-
-  function isKnown(subject: Subject): boolean {
-    return "service" in subject ? accounts.has(subject.service) : policy.allows(subject.email);
-  }
-
-  function routesOf(subject: Subject): string[] {
-    const groups = policy.groupsOf(subject);
-    const who: Principal = { subject, groups, proof: { kind: "key", id: "" }, provenAt: clock.now() };
-    return routes.filter((route) => isAllowed(route, who)).map(({ name }) => name);
-  }
-
-  /** The routes that a new key opens, or why not. */
-  function readRoutes(
-    wanted: readonly string[] | undefined,
-    subject: Subject,
-    by: Caller,
-  ): string[] | KeyRefusal {
-    if (wanted?.includes("*")) return by.isAdmin ? ["*"] : bad(said("keyRefused.allRoutes"));
-    const open = routesOf(subject);
-    const closed = wanted?.find((name) => !open.includes(name));
-    if (closed !== undefined) return bad(said("keyRefused.route", { route: closed }));
-    const chosen = wanted === undefined || wanted.length === 0 ? open : [...new Set(wanted)];
-    return chosen.length > 0 ? chosen : bad(said("keyRefused.noRoutes"));
-  }
-
-  /** When a key ends, or why not then. */
-  function readEnd(wanted: number | "never", now: number, by: Caller): number | KeyRefusal {
-    if (wanted === "never") {
-      if (longest > 0) return bad(said("keyRefused.hasEnd"));
-      return by.isAdmin ? FOREVER : bad(said("keyRefused.noEnd"));
-    }
-    if (!Number.isFinite(wanted) || wanted <= now || wanted >= FOREVER) return bad(said("keyRefused.past"));
-    if (longest > 0 && wanted - now > longest) return bad(said("keyRefused.tooLong"));
-    return wanted;
   }
 
   async function list(owner?: string): Promise<ApiKey[]> {
@@ -175,161 +117,128 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
     return all.map(shown).sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
   }
 
-  async function revoke(id: string, by: Caller, owner?: string): Promise<ApiKey | undefined> {
+  /** What a new key is to be; all but its secret. */
+  function read({ owner, description, routes, expiresIn, ...limits }: NewKey, by: Caller) {
+    const subject = subjectOf(owner);
+    if (subject === undefined || !rules.isKnown(subject)) return bad(said("keyRefused.owner"));
+    const text = readDescription(description);
+    if (text === undefined) return bad(said("keyRefused.description"));
+    const chosen = rules.readRoutes(routes, subject, by);
+    if ("refused" in chosen) return chosen;
+    const limited = readLimits(limits);
+    if ("refused" in limited) return limited;
+    const expiresAt = rules.readLife(expiresIn, by);
+    if (typeof expiresAt !== "number") return expiresAt;
+    return { owner, description: text, routes: chosen, expiresAt, ...limited };
+  }
+
+  /** Whether an owner has no more than they may. Of those that have ended, the oldest make room. */
+  async function isWithinLimit(owner: string): Promise<boolean> {
+    const now = clock.now();
+    const { going = [], ended = [] } = Object.groupBy(await list(owner), (one) =>
+      rules.isOver(one, now) ? "ended" : "going",
+    );
+    for (const { id } of ended.slice(0, -MOST_ENDED)) await book.take(id);
+    return going.length <= MOST_KEYS;
+  }
+
+  async function create(wanted: NewKey, by: Caller): Promise<Created | KeyRefusal> {
+    const what = read(wanted, by);
+    if ("refused" in what) return what;
+    const parts: KeyParts = { id: newId(random), secret: newSecret(random) };
+    const record: Unsealed = {
+      ...{ ...what, createdAt: clock.now(), createdBy: by.name, warned: false },
+      ...{ hash: hashes.hash(parts), previousHash: null, previousUntil: 0 },
+      ...{ disabledAt: null, disabledBy: null },
+    };
+    if (!(await book.add(parts.id, record))) throw new Error("the id of an API key was there before");
+    // Looked at afterwards: of several that are made at once, none is one too many.
+    if (!(await isWithinLimit(record.owner))) {
+      await book.take(parts.id);
+      return refusal("too_many_keys", said("keyRefused.tooMany", { count: `${MOST_KEYS}` }));
+    }
+    const one = await book.get(parts.id);
+    if (one === undefined) throw new Error("an API key was gone at once");
+    tell(KEY_CREATED, shown(one), by);
+    return { token: writeKey(parts), key: shown(one) };
+  }
+
+  async function find(id: string, owner?: string): Promise<ApiKey | undefined> {
     const one = await book.get(id);
-    if (one === undefined || !isOf(one, owner) || (await book.take(id)) === undefined) return undefined;
-    tell(KEY_REVOKED, shown(one), by);
-    return shown(one);
+    return one !== undefined && isOf(one, owner) ? shown(one) : undefined;
+  }
+
+  /** @param make what its record is to be. @param owner undefined: whoever's it is. */
+  async function change(
+    id: string,
+    owner: string | undefined,
+    make: (one: Opened) => Unsealed | KeyRefusal,
+  ): Promise<ApiKey | KeyRefusal> {
+    const done = await book.change<KeyRefusal>(id, (one) => {
+      const next = isOf(one, owner) ? make(one) : NOT_FOUND;
+      return "refused" in next ? next : new Changed(next);
+    });
+    if (done === undefined) return NOT_FOUND;
+    return "refused" in done ? done : shown(done);
+  }
+
+  async function update(id: string, wanted: KeyChange, by: Caller, owner?: string) {
+    const done = await change(id, owner, (one) => rules.changed(one.ours.record, wanted, by));
+    if (!("refused" in done)) tell(wanted.disabled === true ? KEY_DISABLED : KEY_CHANGED, done, by);
+    return done;
+  }
+
+  async function rotate(id: string, overlap: number, by: Caller, owner?: string) {
+    const now = clock.now();
+    if (!(overlap >= 0 && overlap <= LONGEST_OVERLAP)) return bad(said("keyRefused.overlap"));
+    const parts: KeyParts = { id, secret: newSecret(random) };
+    const done = await change(id, owner, (one) => {
+      const { record } = one.ours;
+      if (record.disabledAt !== null || rules.isOver(shown(one), now)) return ENDED;
+      const previous =
+        overlap === 0
+          ? { previousHash: null, previousUntil: 0 }
+          : { previousHash: record.hash, previousUntil: now + overlap };
+      return { ...record, ...previous, hash: hashes.hash(parts) };
+    });
+    if ("refused" in done) return done;
+    tell(KEY_ROTATED, done, by);
+    return { token: writeKey(parts), key: done };
+  }
+
+  async function revoke(id: string, by: Caller, owner?: string): Promise<ApiKey | undefined> {
+    const one = await find(id, owner);
+    if (one === undefined || (await book.take(id)) === undefined) return undefined;
+    tell(KEY_REVOKED, one, by);
+    return one;
+  }
+
+  async function revokeAll(owner: string, by: Caller): Promise<number> {
+    let ended = 0;
+    for (const { id } of await list(owner)) if ((await revoke(id, by)) !== undefined) ended++;
+    return ended;
+  }
+
+  function statusOf(key: ApiKey): KeyStatus {
+    const now = clock.now();
+    if (key.disabledAt !== null) return "disabled";
+    if (rules.isOver(key, now)) return "expired";
+    return now - (key.usedAt ?? key.createdAt) >= UNUSED_AFTER ? "unused" : "active";
+  }
+
+  function routesFor(owner: string): string[] {
+    const subject = subjectOf(owner);
+    return subject === undefined ? [] : rules.routesOf(subject);
   }
 
   return {
-    list,
-    revoke,
-
-    async create({ owner, description, routes: wanted, expiresIn = DEFAULT_LIFE, ...limits }, by) {
-      const now = clock.now();
-      const subject = subjectOf(owner);
-      if (subject === undefined || !isKnown(subject)) return bad(said("keyRefused.owner"));
-      const text = readDescription(description);
-      if (text === undefined) return bad(said("keyRefused.description"));
-      const chosen = readRoutes(wanted, subject, by);
-      if ("refused" in chosen) return chosen;
-      const limited = readLimits(limits);
-      if ("word" in limited) return bad(limited);
-      const life = expiresIn === DEFAULT_LIFE && longest > 0 ? Math.min(expiresIn, longest) : expiresIn;
-      const expiresAt = readEnd(life === "never" ? life : now + life, now, by);
-      if (typeof expiresAt !== "number") return expiresAt;
-      const going = (await list(owner)).filter((one) => !isOver(one, now));
-      if (going.length >= MOST_KEYS)
-        return refusal("too_many_keys", said("keyRefused.tooMany", { count: `${MOST_KEYS}` }));
-
-      const parts: KeyParts = { id: newId(random), secret: newSecret(random) };
-      const record: Unsealed = {
-        ...{ hash: hashes.hash(parts), previousHash: null, previousUntil: 0 },
-        ...{ owner, description: text, createdAt: now, createdBy: by.name, expiresAt },
-        ...{ disabledAt: null, disabledBy: null, routes: chosen, ...limited, warned: false },
-      };
-      if (!(await book.add(parts.id, record))) throw new Error("the id of an API key was there before");
-      const one = await book.get(parts.id);
-      if (one === undefined) throw new Error("an API key was gone at once");
-      tell(KEY_CREATED, shown(one), by);
-      return { token: writeKey(parts), key: shown(one) };
-    },
-
-    async find(id, owner) {
-      const one = await book.get(id);
-      return one !== undefined && isOf(one, owner) ? shown(one) : undefined;
-    },
-
-    async update(id, change, by, owner) {
-      const now = clock.now();
-      const text = readDescription(change.description);
-      if (text === undefined) return bad(said("keyRefused.description"));
-      const done = await book.change<KeyRefusal>(id, (one) => {
-        if (!isOf(one, owner)) return NOT_FOUND;
-        const { record } = one.ours;
-        let next: Unsealed = change.description === undefined ? record : { ...record, description: text };
-        if (change.disabled === true && record.disabledAt === null)
-          next = { ...next, disabledAt: now, disabledBy: by.name };
-        if (change.disabled === false && record.disabledAt !== null) {
-          if (!by.isAdmin && record.disabledBy !== by.name)
-            return refusal("not_allowed", said("keyRefused.admins"));
-          next = { ...next, disabledAt: null, disabledBy: null };
-        }
-        if (change.expiresAt !== undefined) {
-          const expiresAt = readEnd(change.expiresAt, now, by);
-          if (typeof expiresAt !== "number") return expiresAt;
-          if (!by.isAdmin && expiresAt > record.expiresAt)
-            return refusal("not_allowed", said("keyRefused.laterEnd"));
-          next = { ...next, expiresAt, warned: false };
-        }
-        return new Changed(next);
-      });
-      if (done === undefined) return NOT_FOUND;
-      if ("refused" in done) return done;
-      tell(change.disabled === true ? KEY_DISABLED : KEY_CHANGED, shown(done), by);
-      return shown(done);
-    },
-
-    async rotate(id, overlap, by, owner) {
-      const now = clock.now();
-      if (!(overlap >= 0 && overlap <= LONGEST_OVERLAP)) return bad(said("keyRefused.overlap"));
-      const parts: KeyParts = { id, secret: newSecret(random) };
-      const done = await book.change<KeyRefusal>(id, (one) => {
-        if (!isOf(one, owner)) return NOT_FOUND;
-        const { record } = one.ours;
-        if (record.disabledAt !== null || isOver(shown(one), now)) return ENDED;
-        const previous =
-          overlap === 0
-            ? { previousHash: null, previousUntil: 0 }
-            : { previousHash: record.hash, previousUntil: now + overlap };
-        return new Changed({ ...record, ...previous, hash: hashes.hash(parts) });
-      });
-      if (done === undefined) return NOT_FOUND;
-      if ("refused" in done) return done;
-      tell(KEY_ROTATED, shown(done), by);
-      return { token: writeKey(parts), key: shown(done) };
-    },
-
-    async revokeAll(owner, by) {
-      let ended = 0;
-      for (const { id } of await list(owner)) if ((await revoke(id, by)) !== undefined) ended++;
-      return ended;
-    },
-
-    statusOf(key) {
-      const now = clock.now();
-      if (key.disabledAt !== null) return "disabled";
-      if (isOver(key, now)) return "expired";
-      return now - (key.usedAt ?? key.createdAt) >= UNUSED_AFTER ? "unused" : "active";
-    },
-
-    async takeEndingSoon() {
-      const now = clock.now();
-      const taken: ApiKey[] = [];
-      for (const { ours } of await book.find({ from: now, until: now + SOON })) {
-        const done = await book.change<undefined>(ours.id, (one) => {
-          const { record } = one.ours;
-          const isShort = record.expiresAt - record.createdAt <= SHORT_LIFE;
-          if (record.warned || isShort || record.disabledAt !== null || !isKnown(one.ours.subject))
-            return undefined;
-          return new Changed({ ...record, warned: true });
-        });
-        if (done !== undefined) taken.push(shown(done));
-      }
-      return taken;
-    },
-
-    async removeLongEnded() {
-      const before = clock.now() - KEPT_AFTER;
-      const where = idle === 0 ? { until: before } : {};
-      for (const one of await book.find(where)) if (isOver(shown(one), before)) await book.take(one.ours.id);
-    },
-
-    routesFor(owner) {
-      const subject = subjectOf(owner);
-      return subject === undefined ? [] : routesOf(subject);
-    },
-
-    verify,
-    alive,
+    ...{ create, list, find, update, rotate, revoke, revokeAll, statusOf, routesFor },
+    ...createVerify({ book, hashes, policy, accounts, idle, clock }),
+    ...createEndings(book, rules, idle, clock),
     onEnded: book.onTaken,
   };
 }
 
-function shown({ seen, ours }: Opened): ApiKey {
-  const { usedAt, usedFrom } = seen.record;
-  return keyOf(ours.id, { ...ours.record, usedAt, usedFrom });
-}
-
 function isOf({ ours }: Opened, owner: string | undefined): boolean {
   return owner === undefined || ours.record.owner === owner;
-}
-
-function refusal(refused: KeyRefusal["refused"], message: Text): KeyRefusal {
-  return { refused, message };
-}
-
-function bad(message: Text): KeyRefusal {
-  return refusal("bad_request", message);
 }

@@ -1,8 +1,9 @@
 import { isPlain } from "../edge/target.ts";
 import { networks } from "../net/endpoint.ts";
 import { ValueError } from "../option/value-error.ts";
-import { type Said, said } from "../pages/language.ts";
+import { said } from "../pages/language.ts";
 import type { KeyRecord } from "./record.ts";
+import { bad, type KeyRefusal } from "./refusal.ts";
 
 /** What a new key is to be good for, as somebody asks for it. */
 
@@ -15,21 +16,20 @@ const MOST_ENTRIES = 50;
 const MOST_A_MINUTE = 10_000;
 const LONGEST_DESCRIPTION = 256;
 
-/** @returns what is wrong, if anything is. */
-export function readLimits({ methods, paths, networks, rate }: WantedLimits): Limits | Said {
+export function readLimits({ methods, paths, networks, rate }: WantedLimits): Limits | KeyRefusal {
   const lists = { methods: listed(methods), paths: listed(paths), networks: listed(networks) };
   for (const [name, list] of Object.entries(lists)) {
     if (list !== null && list.length > MOST_ENTRIES)
-      return said("keyRefused.many", { limit: name, most: `${MOST_ENTRIES}` });
+      return bad(said("keyRefused.many", { limit: name, most: `${MOST_ENTRIES}` }));
   }
   const odd = lists.methods?.find((one) => !/^[A-Z]{1,32}$/.test(one));
-  if (odd !== undefined) return said("keyRefused.method", { method: odd });
+  if (odd !== undefined) return bad(said("keyRefused.method", { method: odd }));
   const crooked = lists.paths?.find((one) => !isPath(one));
-  if (crooked !== undefined) return said("keyRefused.path", { path: crooked });
+  if (crooked !== undefined) return bad(said("keyRefused.path", { path: crooked }));
   const stray = lists.networks?.find((one) => !isNetwork(one));
-  if (stray !== undefined) return said("keyRefused.network", { network: stray });
+  if (stray !== undefined) return bad(said("keyRefused.network", { network: stray }));
   if (rate != null && !(Number.isInteger(rate) && rate >= 1 && rate <= MOST_A_MINUTE))
-    return said("keyRefused.rate", { most: `${MOST_A_MINUTE}` });
+    return bad(said("keyRefused.rate", { most: `${MOST_A_MINUTE}` }));
   return { ...lists, rate: rate ?? null };
 }
 
@@ -54,7 +54,10 @@ function isNetwork(written: string): boolean {
 
 /** Null for none. @returns undefined where it is too long. */
 export function readDescription(text: string | null | undefined): string | null | undefined {
-  const plain = (text ?? "").replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ").trim();
+  const plain = (text ?? "")
+    .toWellFormed()
+    .replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ")
+    .trim();
   if (plain.length > LONGEST_DESCRIPTION) return undefined;
   return plain === "" ? null : plain;
 }

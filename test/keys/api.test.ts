@@ -106,6 +106,15 @@ describe("a user", () => {
     expect((await bob("GET", "/me/tokens")).body).toEqual([]);
   });
 
+  test.each(["routes", "methods", "paths", "networks"])(
+    "gets no key by a list of %s with nothing in it",
+    async (name) => {
+      const ada = await as("ada@example.org");
+      expect((await ada("POST", "/me/tokens", { [name]: [] })).status).toBe(400);
+      expect((await ada("GET", "/me/tokens")).body).toEqual([]);
+    },
+  );
+
   test("needs a sign-in of the last 15 minutes to make a key or give it a new secret, and not for the rest", async () => {
     const ada = await as("ada@example.org");
     const { body } = await ada("POST", "/me/tokens", {});

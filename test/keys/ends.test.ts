@@ -10,6 +10,7 @@ import {
 } from "bun:test";
 import { systemClock } from "../../src/clock.ts";
 import { HOUR } from "../../src/option/values.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
 import { openValkeyStore } from "../../src/store/valkey.ts";
 import { until } from "../proxy/support.ts";
 import { acceptWebSocket, openWebSocket } from "../proxy/websocket.ts";
@@ -94,6 +95,33 @@ describe("a WebSocket", () => {
     peer.wire.destroy();
   });
 });
+
+test.each(["true", "false"])(
+  "whoever says that a sign-in was not theirs ends their keys (RUNEGATE_API_KEYS=%s)",
+  async (isOn) => {
+    const stores = createMemoryStore({ clock: systemClock });
+    const env = { RUNEGATE_NEW_DEVICE_MAIL: "true", RUNEGATE_JWT_SECRET: "1d".repeat(64) };
+    const before = await openStage({ stores, env });
+    await before.gateway.signIn("ada@example.org");
+    await before.gateway.signIn("ada@example.org");
+    await before.gateway.gateway.outbox.runDue();
+    const { token } = await before.key();
+    const { token: other } = await before.key({ owner: "bob@example.org" });
+    const mails = before.gateway.mailbox.mails().map(({ text }) => text);
+    const link = /\/not-me\?token=(\S+)/.exec(mails.join("\n"))?.[1];
+    await before.stop();
+
+    const stage = await openStage({ stores, env: { ...env, RUNEGATE_API_KEYS: isOn } });
+    const init = { method: "POST", body: JSON.stringify({ token: link }) };
+    const answer = await stage.ask("/_runegate/not-me", { "Content-Type": "application/json" }, init);
+    expect(answer.status).toBe(200);
+    await stage.stop();
+    const after = await openStage({ stores, env });
+    expect(await said(after.ask("/x", bearer(token)))).toBe("401 invalid_key");
+    expect(await said(after.ask("/x", bearer(other)))).toBe("200");
+    await after.stop();
+  },
+);
 
 const executable = needs("redis-server");
 

@@ -153,6 +153,13 @@ describe("is not done", () => {
     expect(answer.html).toMatch(/name="route-lab" value="on">/);
   });
 
+  test("with no application", async () => {
+    const answer = await post({ do: "create", life: "7d", description: "kept" });
+    expect([answer.status, alertIn(answer)]).toEqual([400, "Choose an application at least."]);
+    expect(answer.html).toContain('value="kept"');
+    expect((await get()).html).toContain("You have no keys yet.");
+  });
+
   test("with somebody else's key", async () => {
     const { id } = await stage.key({ owner: "bob@example.org" });
     expect((await get()).html).not.toContain(id);

@@ -10,6 +10,7 @@ describe("a key is shown", () => {
   test.each<[string, Record<string, string>, string]>([
     ["as Bearer", { authorization: `Bearer ${KEY}` }, KEY],
     ["in any case of the scheme", { authorization: `bEaReR  ${KEY}` }, KEY],
+    ["behind a tab", { authorization: `Bearer\t${KEY}` }, KEY],
     ["in its own header", { "x-runegate-key": KEY }, KEY],
     ["in its own header, whatever is in it", { "x-runegate-key": "x" }, "x"],
     ["as password", { authorization: basic(`ada:${KEY}`) }, KEY],

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ import { openValkeyStore } from "../../src/store/valkey.ts";
 import { type TestClock, testClock, testRandom } from "../support/clock.ts";
 import { needs } from "../support/needs.ts";
 import { SILENT } from "../support/silent.ts";
+import { intercepted } from "../support/store.ts";
 import { startValkey } from "../support/valkey.ts";
 import { ADA, keysOn, made, ROOT, type Settings, type Told } from "./support.ts";
 
@@ -107,6 +108,36 @@ describe.each(STORES)("in %s, API keys", (_, open) => {
     expect(await worth(writeKey({ id: key.id, secret }))).toBe("wrong_secret");
     expect(await worth(writeKey({ id: "000000000000", secret }))).toBe("unknown");
     expect(await worth(`${token.slice(0, -1)}${token.endsWith("0") ? "1" : "0"}`)).toBe("malformed");
+  });
+
+  test("B2: an unknown id costs the same work as a wrong secret: one look and as many hashes", async () => {
+    const { key } = await make();
+    const { token } = await make();
+    const { parseKey, writeKey } = await import("../../src/keys/format.ts");
+    const secret = parseKey(token)?.secret ?? "";
+    const digest = spyOn(Bun.CryptoHasher.prototype, "digest");
+    try {
+      for (const settings of [{}, { sessionKey: "b", sessionKeyPrevious: "a" }]) {
+        let looks = 0;
+        const counting = intercepted(store, (call) => {
+          if (call.verb === "get") looks++;
+          return call.go();
+        });
+        const { keys: counted } = keysOn({ store: counting, clock, ...settings });
+        const workOf = async (id: string) => {
+          const before = { looks, hashes: digest.mock.calls.length };
+          await worth(writeKey({ id, secret }), counted);
+          return { looks: looks - before.looks, hashes: digest.mock.calls.length - before.hashes };
+        };
+        // The first look at a record checks its seal too, once and for whoever asks.
+        await workOf(key.id);
+        const hashes = Object.keys(settings).length === 0 ? 1 : 2;
+        expect(await workOf(key.id)).toEqual({ looks: 1, hashes });
+        expect(await workOf("000000000000")).toEqual({ looks: 1, hashes });
+      }
+    } finally {
+      digest.mockRestore();
+    }
   });
 
   test("B3: ends at its end, to the millisecond, and stays listed as expired", async () => {
@@ -229,6 +260,56 @@ describe.each(STORES)("in %s, API keys", (_, open) => {
     expect(await keys.list(OWNER)).toEqual([]);
   });
 
+  test("twenty an owner, however many are made at once", async () => {
+    for (let count = 0; count < 15; count++) await make();
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        (index % 2 === 0 ? keys : others()).create({ owner: OWNER }, ADA),
+      ),
+    );
+    const count = answers.filter((answer) => !("refused" in answer)).length;
+    expect((await keys.list(OWNER)).length).toBe(15 + count);
+    expect(count).toBeLessThanOrEqual(5);
+    while ((await keys.list(OWNER)).length < 20) await make();
+    expect(await keys.create({ owner: OWNER }, ADA)).toMatchObject({ refused: "too_many_keys" });
+    for (const answer of answers) if (!("refused" in answer)) expect(await worth(answer.token)).toBe(OWNER);
+  });
+
+  test("of those that have ended twenty an owner too, the latest", async () => {
+    const going = await make();
+    const ids: string[] = [];
+    for (let count = 0; count < 25; count++) {
+      ids.push((await make({ expiresIn: 1 })).key.id);
+      clock.advance(1);
+    }
+    const last = await make();
+    const kept = (await keys.list(OWNER)).map(({ id }) => id);
+    expect(kept).toEqual([going.key.id, ...ids.slice(-20), last.key.id]);
+  });
+
+  test("with half a character in what it is for, is made all the same", async () => {
+    const { token, key } = await make({ description: "a\ud800b" });
+    expect([key.description, await worth(token)]).toEqual(["a\ufffdb", OWNER]);
+  });
+
+  test("two new secrets at once: each is good, or was never given out", async () => {
+    const { token, key } = await make();
+    const both = await Promise.all([keys.rotate(key.id, HOUR, ADA), others().rotate(key.id, HOUR, ADA)]);
+    const tokens = both.map((one) => made(one).token);
+    for (const one of tokens) expect(await worth(one)).toBe(OWNER);
+    expect(await worth(token)).toBe("wrong_secret");
+  });
+
+  test("a new secret and an end at once: the end stays", async () => {
+    for (let tries = 0; tries < 5; tries++) {
+      const { token, key } = await make();
+      const [rotated] = await Promise.all([keys.rotate(key.id, HOUR, ADA), others().revoke(key.id, ADA)]);
+      expect(await keys.find(key.id)).toBeUndefined();
+      expect(await worth(token)).toBe("unknown");
+      if (!("refused" in rotated)) expect(await worth(rotated.token)).toBe("unknown");
+    }
+  });
+
   test.each<[string, Partial<NewKey>, RegExp]>([
     ["for nobody", { owner: "eve@example.org" }, /nobody of that name/],
     ["for no address", { owner: "ada" }, /nobody of that name/],
@@ -236,6 +317,7 @@ describe.each(STORES)("in %s, API keys", (_, open) => {
     ["with too long a description", { description: "x".repeat(257) }, /256/],
     ["for a route that is not there", { routes: ["lab", "nope"] }, /routes: nope/],
     ["for a route that takes no keys", { routes: ["shop"] }, /routes: shop/],
+    ["for no route", { routes: [] }, /application/],
     ["for everything", { routes: ["*"] }, /administrator/],
     ["for longer than may be", { expiresIn: 367 * DAY }, /longer/],
     ["with an end that is past", { expiresIn: 0 }, /future/],

@@ -235,6 +235,7 @@ export const EN = {
   "keyRefused.allRoutes": "routes: all of them (*): This needs an administrator.",
   "keyRefused.route": "routes: {route} takes no keys, or is not open to the key's owner.",
   "keyRefused.noRoutes": "No application that takes keys is open to the key's owner.",
+  "keyRefused.noneChosen": "Choose an application at least.",
   "keyRefused.hasEnd": "A key has an end here (RUNEGATE_API_KEY_MAX_TTL).",
   "keyRefused.noEnd": "A key without an end: This needs an administrator.",
   "keyRefused.laterEnd": "A later end: This needs an administrator.",
