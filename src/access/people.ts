@@ -56,6 +56,11 @@ export function sameGroups(some: Principal["groups"], others: Principal["groups"
   return some === others || groupsText(some) === groupsText(others);
 }
 
+/** In alphabetical order, at most {@link MOST_GROUPS}. */
+export function joined(some: Principal["groups"], others: Principal["groups"]): Principal["groups"] {
+  return new Set([...new Set([...some, ...others])].sort().slice(0, MOST_GROUPS));
+}
+
 /** @returns the groups of an address, in alphabetical order, at most {@link MOST_GROUPS}. */
 export function createGroupsOf(groups: Groups): (address: Address) => ReadonlySet<string> {
   if (groups.size === 0) return () => NO_GROUPS;

@@ -79,7 +79,8 @@ Examples: runegate check --online
           : `The configuration is good, with ${count(remarks, "warning")}.`,
       );
       const { routesFile } = configuration;
-      if (routesFile !== undefined) io.out(`It has ${count(routesFile.routes.length, "application")}.`);
+      if (routesFile !== undefined && routesFile.routes.length > 0)
+        io.out(`It has ${count(routesFile.routes.length, "application")}.`);
       const note = kernelNote(configuration.options);
       if (note !== undefined) io.out(`note: ${note}`);
       const reached = values.online ? await runProbes(probes, configuration, io) : [];

@@ -63,7 +63,8 @@ export function readTable<K extends Keys>(
       }
     }
     table.check?.(values, (severity, field, problem, remedy) => {
-      const here = placeIn(place, table.keys[field]?.name ?? field);
+      const key = table.keys[field];
+      const here = key === undefined ? field : placeIn(place, key.name);
       report(severity === "error" ? problems : warnings, here, problem, remedy);
     });
     reportUnknown(table, found, place);

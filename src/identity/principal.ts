@@ -27,7 +27,7 @@ export type Principal = {
 };
 
 /** The ways to begin a session. */
-const METHODS = ["link", "code", "passkey"] as const;
+const METHODS = ["link", "code", "passkey", "oidc"] as const;
 
 export type Method = (typeof METHODS)[number];
 

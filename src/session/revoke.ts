@@ -3,7 +3,7 @@ import type { Address } from "../identity/address.ts";
 import { SESSION_REVOKED } from "./audit.ts";
 import type { SessionRecord } from "./record.ts";
 
-type Actor = "operator" | "user";
+type Actor = "operator" | "user" | "provider";
 
 /**
  * Ends sessions, and tells of each that was still there to be ended.

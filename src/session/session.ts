@@ -13,7 +13,7 @@ import type { Bindings, From } from "./binding.ts";
 import { createHolds, type Holds } from "./hold.ts";
 import { createHostCookies } from "./host-cookie.ts";
 import type { SessionOptions } from "./options.ts";
-import { type KeptSession, keptOf, readSession, SESSIONS, type SessionRecord } from "./record.ts";
+import { groupsIn, type KeptSession, keptOf, readSession, SESSIONS, type SessionRecord } from "./record.ts";
 import { createSeals } from "./seal.ts";
 import { createStart, type NewSession } from "./start.ts";
 
@@ -182,7 +182,7 @@ export function createSessions(settings: SessionSettings): Sessions {
     const email = record.email as Address;
     return {
       subject: { email },
-      groups: policy.groupsOf(email),
+      groups: policy.groupsOf(email, groupsIn(record)),
       proof: { kind: "session", id: record.id },
       provenAt: record.createdAt,
       rested: restOf(record, now),
@@ -193,7 +193,7 @@ export function createSessions(settings: SessionSettings): Sessions {
   /** Both clocks, and the allow-list. */
   function mayGoOn(record: SessionRecord, now: number): boolean {
     const over = isOver(record, now);
-    if (!over && policy.allows(record.email as Address)) return true;
+    if (!over && policy.allows(record.email as Address, groupsIn(record))) return true;
     retire(record, over ? undefined : "allow_list");
     return false;
   }

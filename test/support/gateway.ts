@@ -1,4 +1,5 @@
 import type { Server } from "bun";
+import type { Fetch } from "../../src/bearer/provider-keys.ts";
 import type { Clock, Pause } from "../../src/clock.ts";
 import { systemClock, systemRandom } from "../../src/clock.ts";
 import { loadOptions } from "../../src/config/load.ts";
@@ -44,6 +45,8 @@ export type TestGatewaySettings = {
   readonly pause?: Pause;
   /** Cuts slow heads sooner than anybody would want outside a test. */
   readonly idleSeconds?: number;
+  /** How servers of others are asked. */
+  readonly fetch?: Fetch;
 };
 
 const TEST_ENV = {
@@ -95,6 +98,7 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
     clock,
     random: systemRandom,
     pause: settings.pause ?? (() => Promise.resolve()),
+    ...(settings.fetch === undefined ? {} : { fetch: settings.fetch }),
     ...(settings.idleSeconds === undefined ? {} : { idleSeconds: settings.idleSeconds }),
     loggers: createLoggers({
       format: options.logFormat,
