@@ -9,6 +9,7 @@ import {
   announcedLength,
   type Failure,
   failure,
+  isQuiet,
   NOT_FOUND,
   NOT_UNDERSTOOD,
   whenBroken,
@@ -42,6 +43,10 @@ export type DoorSettings = {
   readonly rootPaths: RootPaths;
   readonly routes: Routes;
   readonly admit: Admit;
+  /** The same for the management API, which knows some more proofs. */
+  readonly admitToApi: Admit;
+  /** Which of Runegate's own paths one at the root stands for; undefined where none does. */
+  readonly ownPathOf: ((path: string) => string | undefined) | undefined;
   /** What lies below these is answered by whatever host it is asked. */
   readonly anyHost: readonly string[];
   readonly inline: (log: Pick<InlineSettings, "answered" | "ended">) => Inline;
@@ -71,7 +76,8 @@ export function createDoor(settings: DoorSettings): Door {
   const nextId = createIds();
   const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
   const inline = settings.inline({ answered: logAnswer, ended: logRequest });
-  const identify = (arrival: Arrival) => admit.identify(undefined, arrival);
+  const identify: Arrival["identify"] = (arrival, at) =>
+    (at === "api" ? settings.admitToApi : admit).identify(undefined, arrival);
   const mayWarnOfCookies = atMostEvery(AMBIGUOUS_EVERY_MS);
 
   function logRequest(
@@ -80,6 +86,7 @@ export function createDoor(settings: DoorSettings): Door {
     user: string | undefined,
     route: Route | undefined,
     end?: Ended,
+    quiet?: boolean,
   ): void {
     settings.requestLog({
       id: arrival.id,
@@ -92,12 +99,13 @@ export function createDoor(settings: DoorSettings): Door {
       user,
       route: route && loggedName(route),
       aborted: end !== undefined && ("left" in end || "broken" in end) ? true : undefined,
+      quiet,
     });
   }
 
   function logAnswer(arrival: Arrival, response: Response, user: string | undefined, route?: Route): void {
     const bytes = arrival.method === "HEAD" ? 0 : announcedLength(response);
-    logRequest(arrival, response.status, user, route, { bytes });
+    logRequest(arrival, response.status, user, route, { bytes }, isQuiet(response));
   }
 
   async function toRooms(arrival: Arrival): Promise<Response> {
@@ -159,7 +167,9 @@ export function createDoor(settings: DoorSettings): Door {
     const headers: Readonly<Record<string, string>> = request.headers.toJSON();
     const { method } = request;
     const id = nextId();
-    const target = parseTarget(request.url);
+    const sent = parseTarget(request.url);
+    const ownPath = sent && settings.ownPathOf?.(sent.path);
+    const target = sent && ownPath !== undefined ? { ...sent, path: ownPath } : sent;
     const client = readClient(headers, server.requestIP(request)?.address);
     if (target === undefined || client === undefined) {
       log.debug("refused a request without a usable Host", { id });

@@ -1,5 +1,5 @@
 import type { Elysia } from "elysia";
-import type { Authenticator } from "./access/admit.ts";
+import type { ApiAuthenticator, Authenticator } from "./access/admit.ts";
 import type { Policy } from "./access/policy.ts";
 import type { Routes } from "./access/routes.ts";
 import type { AccountSection } from "./account/section.ts";
@@ -20,6 +20,9 @@ import type { BindingCookie } from "./hand-off/cookie.ts";
 import type { Address } from "./identity/address.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
 import type { IdentityTokens } from "./identity-token/token.ts";
+import type { KeptPostDesk } from "./kept-post/desk.ts";
+import type { KeyProof } from "./keys/authenticator.ts";
+import type { ApiKeys } from "./keys/service.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import type { LoginCookie } from "./login/cookie.ts";
 import type { LoginService } from "./login/service.ts";
@@ -57,6 +60,10 @@ export type House = {
   readonly forgetIdentity: IdentityTokens["forgetIdentity"];
   readonly limiter: Limiter;
   readonly lookOf: LookOf;
+  readonly apiKeys: ApiKeys;
+  readonly keyProof: KeyProof;
+  /** Whether an `Authorization` is a credential of Runegate's own, which applications never see. */
+  readonly isOwnCredential: (authorization: string) => boolean;
   readonly guardPost: PostGuard;
   readonly sessions: Sessions;
   readonly sessionCookie: SessionCookie;
@@ -66,6 +73,7 @@ export type House = {
   readonly devices: Devices;
   readonly deviceCookie: DeviceCookie;
   readonly signIn: SignIn;
+  readonly keptPosts: KeptPostDesk;
   readonly outbox: Outbox;
   readonly probes: Probes;
   /** The development mailbox to show, if mail goes there. */
@@ -82,9 +90,13 @@ export type Room = {
   readonly rootPaths?: RootPaths;
   /** Paths at the root that it has whatever `RUNEGATE_ROOT_PATHS` says: the operator chose them, or a standard. */
   readonly chosenPaths?: RootPaths;
+  /** Which of its own paths one at the root stands for, by the operator's choice. Asked with every request. */
+  ownPathOf?(path: string): string | undefined;
   /** What it answers below these paths it answers by whatever host it is asked, known or not. */
   readonly anyHost?: readonly string[];
   readonly authenticators?: readonly Authenticator[];
+  /** What proves who one is to the management API alone, asked before all others. */
+  readonly apiAuthenticators?: readonly ApiAuthenticator[];
   /** Cut out of what the application receives, and not for it to set. */
   readonly cookies?: readonly OwnCookie[];
   /** Its part of the page of one's account. */

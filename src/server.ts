@@ -5,9 +5,12 @@ import { mayGoOn } from "./access/decision.ts";
 import { createLiveConnections, type LiveConnections, type MayGoOn } from "./access/live.ts";
 import type { Route } from "./access/route.ts";
 import { accountRoom } from "./account/routes.ts";
+import { withCors } from "./api/cors.ts";
 import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
+import { bearerRoom } from "./bearer/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
+import type { Options } from "./config/options.ts";
 import { debugRoom } from "./debug/routes.ts";
 import { deviceRoom } from "./devices/routes.ts";
 import { doctorRoom } from "./doctor/routes.ts";
@@ -26,6 +29,8 @@ import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
 import { createInline } from "./inline/inline.ts";
+import { keptPostRoom } from "./kept-post/routes.ts";
+import { keyRoom } from "./keys/routes.ts";
 import { limitRoom } from "./limits/routes.ts";
 import { logoutRoom } from "./login/logout.ts";
 import { loginRoom } from "./login/routes.ts";
@@ -47,11 +52,15 @@ import { sessionRoom } from "./session/routes.ts";
 function roomsOf(house: House): readonly Room[] {
   const rooms: readonly Room[] = [
     apiRoom(house),
+    bearerRoom(house),
+    // What it recognizes decides alone, so it is asked first.
+    keyRoom(house),
     sessionRoom(house),
     applicationsRoom(house),
     loginRoom(house, () => rooms),
     logoutRoom(house),
     handOffRoom(house),
+    keptPostRoom(house),
     healthRoom(house),
     identityTokenRoom(house),
     limitRoom(house),
@@ -95,7 +104,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const { options, clock, loggers, audit, sessions, outbox } = house;
   const { idleSeconds = IDLE_SECONDS } = settings;
   const rooms = roomsOf(house);
-  const answer = answerBy(rooms, loggers);
+  const answer = answerBy(rooms, options, loggers);
   const authenticators = rooms.flatMap((room) => room.authenticators ?? []);
   const cookies = rooms.flatMap((room) => room.cookies ?? []);
   const rootPaths = rootPathsOf(rooms, options.rootPaths);
@@ -106,13 +115,15 @@ export function createGateway(settings: GatewaySettings): Gateway {
   };
   const live = settings.live ?? createLiveConnections(authenticators, mayStay, clock, loggers("session"));
   const admit = createAdmit(authenticators);
+  const apiAuthenticators = rooms.flatMap((room) => room.apiAuthenticators ?? []);
+  const admitToApi = createAdmit([...apiAuthenticators, ...authenticators]);
   const log = loggers("proxy");
   const ownCookies = new Set(cookies.map(({ name }) => name));
   const warnOf =
     options.rootPaths === true ? (one: Application) => warnOfOwnPaths(one, rootPaths, log) : undefined;
   const applications = new Map<Route, Application>();
   for (const route of house.routes.all) {
-    const application = createApplication(route, { ...house, ...options, live, ownCookies, log });
+    const application = createApplication(route, { ...options, ...house, live, ownCookies, log });
     if (application !== undefined) applications.set(route, warnOf?.(application) ?? application);
   }
   const tunnel = createTunnel({ ...options, live, clock, log });
@@ -127,21 +138,25 @@ export function createGateway(settings: GatewaySettings): Gateway {
     rootPaths,
     routes: house.routes,
     admit,
+    admitToApi,
     forwardAuth: createForwardAuth({
       ...options,
+      isOwnCredential: house.isOwnCredential,
+      identityToken: house.identityToken,
       ...{ routes: house.routes, admit, clock, audit, requestLog },
       closedBecause: house.closures.textOf,
-      identityToken: house.identityToken,
       log: loggers("edge"),
     }),
     lookOf: house.lookOf,
     probes: house.probes,
+    ownPathOf: rooms.find((room) => room.ownPathOf)?.ownPathOf,
     anyHost: rooms.flatMap((room) => room.anyHost ?? []),
     inline: (requests) =>
       createInline({
         ...options,
         ...requests,
         signIn: house.signIn,
+        keptPosts: house.keptPosts,
         admit,
         applications,
         closedBecause: house.closures.textOf,
@@ -196,14 +211,18 @@ function rootPathsOf(rooms: readonly Room[], option: boolean | "auto"): RootPath
   return all;
 }
 
-function answerBy(rooms: readonly Room[], loggers: LoggerFor): AnswerOwn {
+function answerBy(
+  rooms: readonly Room[],
+  { apiOrigins }: Pick<Options, "apiOrigins">,
+  loggers: LoggerFor,
+): AnswerOwn {
   const answer = answerFrom(new Map(rooms.flatMap(({ paths }) => [...(paths ?? [])])));
   let api: Elysia | undefined;
-  return (arrival) => {
-    if (!isBelow(arrival.target.path, API_PREFIX)) return answer(arrival);
+  const answerApi = withCors(apiOrigins, (arrival) => {
     api ??= apiOf(rooms, loggers);
     return answerByElysia(api, arrival);
-  };
+  });
+  return (arrival) => (isBelow(arrival.target.path, API_PREFIX) ? answerApi(arrival) : answer(arrival));
 }
 
 /** The rooms' parts as one, with one place for what they do not answer or cannot. */

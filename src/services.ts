@@ -3,6 +3,7 @@ import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import { createClosures } from "./applications/closures.ts";
 import type { Fetch } from "./bearer/provider-keys.ts";
+import { createLookOf } from "./brand/look.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
 import { type RoutesFile, routesOf } from "./config/routes.ts";
@@ -15,6 +16,10 @@ import { createBindingCookie } from "./hand-off/cookie.ts";
 import type { House } from "./house.ts";
 import { createIdentityKeys } from "./identity-token/keys.ts";
 import { createIdentityTokens } from "./identity-token/token.ts";
+import { createKeptPostDesk } from "./kept-post/desk.ts";
+import { createKeyProof } from "./keys/authenticator.ts";
+import { isOwnCredential } from "./keys/presented.ts";
+import { createApiKeys } from "./keys/service.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { createLoginCookie } from "./login/cookie.ts";
 import { createLoginService } from "./login/service.ts";
@@ -28,7 +33,6 @@ import type { EmailConfig } from "./mail/settings.ts";
 import { createWaitingMails } from "./mail/waiting.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
-import { PLAIN } from "./pages/look.ts";
 import { createKeys } from "./secret/keys.ts";
 import { createTickets } from "./secret/ticket.ts";
 import { createBindings } from "./session/binding.ts";
@@ -60,10 +64,12 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const { options, email, mailer, mailbox, stores, clock, random, loggers } = settings;
   const keys = createKeys(options);
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
+  const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
   const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
   const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = createLimiter(options, stores.limits);
+  const lookOf = createLookOf(options, routes);
   const isBound = [options.sessionBind, ...routes.all.map(({ bind }) => bind)].some(isBinding);
   const sessions = createSessions({
     ...options,
@@ -71,7 +77,9 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     bindings: createBindings({
       ...{ isUsed: isBound, limits: stores.limits, audit },
       tellOwner: async (record, from) =>
-        void (await outbox.queue(endedMail(options.baseUrl, record, from, clock))),
+        void (await outbox.queue(
+          endedMail(lookOf({ request: new Request(options.baseUrl) }), record, from, clock),
+        )),
     }),
     leastRest: routes.all.reduce<number | undefined>(
       (least, { idle }) => (idle === undefined || (least !== undefined && least < idle) ? least : idle),
@@ -113,6 +121,10 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     ...{ cookie: deviceCookie, keys, store: stores, policy, outbox, audit, clock, random },
     log: loggers("session"),
   });
+  const apiKeys = createApiKeys({
+    ...{ ...options, secrets: keys, store: stores, policy, routes: routes.all, accounts },
+    ...{ audit, log: loggers("keys"), clock, random },
+  });
   const login = createLoginService({
     ...options,
     keys,
@@ -127,14 +139,18 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     random,
     pause: settings.pause ?? systemPause,
   });
+  const signIn = createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random });
   // `*` lets any page open WebSockets, never post to Runegate's own paths.
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
   return {
-    fetch: settings.fetch ?? fetch,
     providers: settings.routesFile?.providers ?? [],
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
+    fetch: settings.fetch ?? fetch,
+    apiKeys,
+    keyProof: createKeyProof(apiKeys, limiter, audit),
+    isOwnCredential: (authorization) => options.apiKeys && isOwnCredential(authorization),
     identityKeys,
-    lookOf: () => PLAIN,
+    lookOf,
     ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),
     guardPost: createPostGuard(mayPost, audit),
     closures: createClosures(stores, clock, loggers("edge")),
@@ -145,7 +161,8 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     bindingCookie,
     devices,
     deviceCookie,
-    signIn: createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random }),
+    signIn,
+    keptPosts: createKeptPostDesk({ options, store: stores, keys, signIn, clock, random }),
     outbox,
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,

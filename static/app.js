@@ -1,49 +1,85 @@
 /** Comforts on top of pages that work without any script. */
 
-const POLL_MS = 3000;
+const POLL_MS = 3_000;
+const SLOWEST_POLL_MS = 15_000;
 const CODE_HALF = 4;
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
 
 for (const time of document.querySelectorAll("time")) {
-  const [date, clock] = time.classList.contains("short") ? ["medium", "short"] : ["long", "long"];
-  const local = new Intl.DateTimeFormat(undefined, { dateStyle: date, timeStyle: clock });
+  const style = "short" in time.dataset ? { timeStyle: "short" } : { dateStyle: "long", timeStyle: "long" };
+  const local = new Intl.DateTimeFormat(document.documentElement.lang, style);
   time.title = time.textContent;
   time.textContent = local.format(new Date(time.dateTime));
 }
 
 for (const form of document.forms) {
   const button = form.querySelector("button");
+  if (button === null) continue;
+  let sent = false;
   form.addEventListener("submit", () => {
-    if (button) button.disabled = true;
+    sent = true;
+    button.disabled = true;
   });
   // A page that comes back from the history is shown as it was left.
   addEventListener("pageshow", () => {
-    if (button) button.disabled = false;
+    if (sent) button.disabled = false;
+    sent = false;
   });
+}
+
+// An address that is filled in is sent as it is, or typed over.
+const email = document.querySelector("#email:not([aria-invalid])");
+if (email instanceof HTMLInputElement && email === document.activeElement) email.select();
+
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  // Browsers have one on secure pages only.
+  if (button instanceof HTMLButtonElement && "clipboard" in navigator) offerCopy(button);
 }
 
 const code = document.querySelector("input.code");
 if (code instanceof HTMLInputElement) {
-  code.addEventListener("input", () => formatCode(code));
+  code.addEventListener("input", () => {
+    formatCode(code);
+    // Eight digits are a whole code; letters may still be a paste that is about to be trimmed.
+    if (code.inputMode === "numeric" && /^\d{4} \d{4}$/.test(code.value)) code.form?.requestSubmit();
+  });
 }
 
-const waiting = document.querySelector("form[data-wait-minutes]");
-if (waiting instanceof HTMLFormElement) {
-  const { waitMinutes, next = "", before } = waiting.dataset;
-  // The server has checked `next`; a second look costs nothing: `//host` and `/\host` lead to other hosts.
-  const target = /^\/(?![/\\])/.test(next) ? next : "/";
-  waitForSession(target, Date.now() + Number(waitMinutes) * 60_000, before);
+const login = document.querySelector("[data-login]");
+if (login instanceof HTMLElement) {
+  followLogin(login.dataset.login, inSeconds(login.dataset.seconds));
+}
+
+for (const button of document.querySelectorAll("button[data-wait]")) {
+  if (button instanceof HTMLButtonElement) holdBack(button, inSeconds(button.dataset.wait));
 }
 
 /**
- * Shows letters and digits as XXXX-XXXX and leaves the caret where it was in them. Anything too long to be a code is
- * left alone: it may be a paste that the person is about to trim.
+ * Copies what an element of the page says, and says so.
+ * @param {HTMLButtonElement} button
+ */
+function offerCopy(button) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const text = document.getElementById(button.dataset.copy ?? "")?.textContent ?? "";
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  });
+}
+
+/**
+ * Shows a code in two halves, with a blank between digits and else a hyphen, and leaves the caret where it was. Anything too long to
+ * be a code is left alone: it may be a paste that the person is about to trim.
  * @param {HTMLInputElement} input
  */
 function formatCode(input) {
   const typed = input.value;
   const plain = typed.replace(/[^a-z0-9]/gi, "").toUpperCase();
   if (plain.length > 2 * CODE_HALF) return;
-  const shown = plain.length > CODE_HALF ? `${plain.slice(0, CODE_HALF)}-${plain.slice(CODE_HALF)}` : plain;
+  const gap = input.inputMode === "numeric" ? " " : "-";
+  const shown =
+    plain.length > CODE_HALF ? `${plain.slice(0, CODE_HALF)}${gap}${plain.slice(CODE_HALF)}` : plain;
   if (shown === typed) return;
   const before = typed.slice(0, input.selectionStart ?? typed.length).replace(/[^a-z0-9]/gi, "").length;
   const caret = before > CODE_HALF ? before + 1 : before;
@@ -52,36 +88,77 @@ function formatCode(input) {
 }
 
 /**
- * Goes on to `target` once this browser is signed in, which the link does in another tab.
- * @param {string} target
- * @param {number} deadline after which the link is dead, milliseconds since the Unix epoch
- * @param {string | undefined} before when the session began that is to be replaced
+ * Counts down to the end of a login, and draws its page anew when it has another state: it was opened in another tab, or has
+ * expired.
+ * @param {string | undefined} state that the page shows
+ * @param {number} until on the clock of `performance.now()`
  */
-function waitForSession(target, deadline, before) {
-  const timer = setInterval(look, POLL_MS);
-  document.addEventListener("visibilitychange", look);
+function followLogin(state, until) {
+  let wait = POLL_MS;
+  let looking = setTimeout(look, wait);
+  // Whoever comes back from their mail is not kept waiting.
+  document.addEventListener("visibilitychange", () => {
+    wait = POLL_MS;
+    if (!document.hidden) look();
+  });
+  if (state === "waiting" || state === "used_up") count();
+
   async function look() {
-    if (Date.now() > deadline) {
-      clearInterval(timer);
-      document.removeEventListener("visibilitychange", look);
-    } else if (!document.hidden && (await isSignedIn(before))) {
-      location.replace(target);
+    clearTimeout(looking);
+    if (!document.hidden) {
+      const now = await stateOfLogin();
+      if (now !== undefined && now !== state) return location.replace(location.pathname);
     }
+    clearTimeout(looking);
+    wait = Math.min(SLOWEST_POLL_MS, wait * 1.25);
+    looking = setTimeout(look, wait);
+  }
+
+  function count() {
+    const left = until - performance.now();
+    const seconds = Math.max(0, Math.ceil(left / SECOND));
+    const shown = document.querySelector("[data-left]");
+    const text = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    if (shown) shown.textContent = `(${text})`;
+    const soon = document.querySelector("[data-soon]");
+    if (soon instanceof HTMLElement && soon.textContent === "" && left <= MINUTE) {
+      soon.textContent = soon.dataset.soon ?? "";
+    }
+    if (seconds > 0) setTimeout(count, SECOND);
+    else look();
   }
 }
 
-/** @param {string | undefined} before */
-async function isSignedIn(before) {
+/** @param {string | undefined} seconds from now, as the server counts: the clock of this machine may be wrong. */
+function inSeconds(seconds) {
+  return performance.now() + Number(seconds) * SECOND;
+}
+
+/** @returns {Promise<string | undefined>} undefined while offline, or where Runegate restarts: the next look will tell. */
+async function stateOfLogin() {
   try {
-    const response = await fetch("/_runegate/session", {
+    const response = await fetch("/_runegate/code", {
       headers: { accept: "application/json" },
       cache: "no-store",
     });
-    if (!response.ok) return false;
-    const { authenticated, created_at } = await response.json();
-    return authenticated === true && (before === undefined || created_at !== before);
+    return response.ok ? (await response.json()).state : undefined;
   } catch {
-    // Offline or restarting: the next look will tell.
-    return false;
+    return undefined;
+  }
+}
+
+/**
+ * Keeps a button from being pressed before it is of use, and says for how long.
+ * @param {HTMLButtonElement} button
+ * @param {number} until on the clock of `performance.now()`
+ */
+function holdBack(button, until) {
+  const text = button.textContent;
+  tick();
+  function tick() {
+    const seconds = Math.ceil((until - performance.now()) / SECOND);
+    button.disabled = seconds > 0;
+    button.textContent = seconds > 0 ? `${text} (${seconds})` : text;
+    if (seconds > 0) setTimeout(tick, SECOND);
   }
 }

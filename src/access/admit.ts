@@ -1,4 +1,4 @@
-import type { Identified, Principal, Proof } from "../identity/principal.ts";
+import type { Identified, Principal, Proof, Rejected } from "../identity/principal.ts";
 import type { Awaitable } from "../store/records.ts";
 import { decide, type Question, type Verdict } from "./decision.ts";
 import type { Route } from "./route.ts";
@@ -18,13 +18,18 @@ export type Credentials = {
 /** One way of proving who one is, added by the room that knows it. */
 export type Authenticator = {
   readonly kind: Proof["kind"];
+  /** What it recognizes decides alone on every route, those that take no such proof included. */
+  readonly strict?: true;
   /**
    * Undefined: nothing of this kind was shown. `refused` is final: a credential that is recognized decides alone. Answers at
    * once when the store does.
    * @param route that it is for; undefined for what is Runegate's own.
    * @throws {StoreUnavailable}
    */
-  authenticate(shown: Credentials, route: Route | undefined): Awaitable<Principal | "refused" | undefined>;
+  authenticate(
+    shown: Credentials,
+    route: Route | undefined,
+  ): Awaitable<Principal | Rejected | "refused" | undefined>;
   /**
    * Who holds a proof, as they are now, for what it opened; undefined once it is no longer good.
    * @param used whether its user did something meanwhile.
@@ -34,6 +39,9 @@ export type Authenticator = {
   /** Tells of proofs that end by an order, as soon as this process learns of it. Called once in the life of a process. */
   onEnded(listener: (id: string) => void): void;
 };
+
+/** One that opens nothing that lasts: each request of the management API is answered at once. */
+export type ApiAuthenticator = Omit<Authenticator, "alive" | "onEnded">;
 
 /** The question that inline proxying, WebSockets and every edge ask. */
 export type Admit = {
@@ -46,14 +54,15 @@ export type Admit = {
 };
 
 /** @throws if two go by one name, or one by the operator's: what they open could not be told apart. */
-export function createAdmit(authenticators: readonly Authenticator[]): Admit {
+export function createAdmit(authenticators: readonly ApiAuthenticator[]): Admit {
   const kinds = new Set(["operator", ...authenticators.map(({ kind }) => kind)]);
   if (kinds.size <= authenticators.length) throw new Error("a kind of proof belongs to one room");
 
   function identifyFrom(first: number, route: Route | undefined, shown: Credentials): Awaitable<Identified> {
     for (let i = first; i < authenticators.length; i++) {
       const authenticator = authenticators[i];
-      if (authenticator === undefined || route?.proofs?.has(authenticator.kind) === false) continue;
+      if (authenticator === undefined) continue;
+      if (route?.proofs?.has(authenticator.kind) === false && authenticator.strict !== true) continue;
       const who = authenticator.authenticate(shown, route);
       // Not awaited needlessly: a memory store answers at once, and every turn of the event loop costs.
       if (who instanceof Promise) {

@@ -1,7 +1,13 @@
-import { isPlain } from "../edge/target.ts";
-import type { Identified, Principal } from "../identity/principal.ts";
+import {
+  type Identified,
+  isPrincipal,
+  isRejected,
+  type Principal,
+  type Rejected,
+} from "../identity/principal.ts";
 import { ADMINS, includes } from "./people.ts";
 import { isTooOld, type Route } from "./route.ts";
+import { covers, isWithin } from "./scope.ts";
 
 /**
  * The one decision about a request for an application. Adapters (inline proxying, WebSocket upgrades, forward-auth) state
@@ -11,6 +17,7 @@ export type Question = {
   readonly route: Route;
   readonly who: Identified;
   readonly method: string;
+  readonly client: { readonly ip: string };
   /** In normal form, as browsers see it. */
   readonly path: string;
   /** Whether it opens a WebSocket. */
@@ -33,23 +40,31 @@ export type Verdict =
    * `refused`: what was shown is worth nothing, and no page would help.
    */
   | { readonly verdict: "challenge"; readonly refused: boolean; readonly again: boolean }
-  | { readonly verdict: "refuse"; readonly reason: Refused };
+  | { readonly verdict: "refuse"; readonly reason: Refused; readonly retryAfterMs?: number };
 
-export type Refused = "origin" | "not_allowed" | "method" | "websocket" | "maintenance";
-
-/** What the caller could make of a challenge. */
-export type RequestKind = "upgrade" | "navigation" | "other";
-
-export type Challenge = "login_page" | "login_page_without_return" | "status";
+/** `key_scope`: what was shown is not good for this. */
+export type Refused =
+  | Rejected["rejected"]
+  | "key_scope"
+  | "origin"
+  | "not_allowed"
+  | "method"
+  | "websocket"
+  | "maintenance";
 
 export function decide(question: Question): Verdict {
   const { route, method } = question;
-  const who = question.who === "refused" ? undefined : question.who;
+  if (isRejected(question.who)) {
+    const { rejected: reason, ...wait } = question.who;
+    return { verdict: "refuse", reason, ...wait };
+  }
+  const who = isPrincipal(question.who) ? question.who : undefined;
   if (question.closed && who?.groups.has(ADMINS) !== true) return refuse("maintenance");
   if (route.methods !== undefined && !route.methods.has(method)) return refuse("method");
   if (question.upgrade && !route.webSocket) return refuse("websocket");
   if (question.preflight && route.corsPreflight) return ALLOW_NOBODY;
-  const isKnown = who !== undefined && isAllowed(route, who) && !isTooOld(route, who, question.now);
+  if (who !== undefined && !isWithin(who, question)) return refuse("key_scope");
+  const isKnown = who !== undefined && mayGoOn(route, who, question.closed, question.now);
   if (!isKnown && openBecause(question) === undefined) {
     if (who === undefined) return { verdict: "challenge", refused: question.who === "refused", again: false };
     return isAllowed(route, who) ? AGAIN : refuse("not_allowed");
@@ -67,11 +82,13 @@ function refuse(reason: Refused): Verdict {
 }
 
 /**
- * Whether what somebody has open may go on: a stream or a WebSocket is no better than the next request would be.
+ * Whether somebody may use it now, and what they have open may go on: a stream or a WebSocket is no better than the next
+ * request would be.
  * @param route undefined for one that is no more.
  */
 export function mayGoOn(route: Route | undefined, who: Principal, closed: boolean, now: number): boolean {
   if (route === undefined || (closed && !who.groups.has(ADMINS))) return false;
+  if (who.scope?.routes?.has(route.name) === false) return false;
   return isAllowed(route, who) && !isTooOld(route, who, now);
 }
 
@@ -90,16 +107,7 @@ export function openBecause({
 }: Pick<Question, "route" | "method" | "path">): string | undefined {
   if (route.allow?.everybody === true) return "The route is open to everybody (public is in allow).";
   const { publicPaths, publicMethods } = route;
-  if (publicPaths.length === 0 || !publicMethods.has(method) || !isPlain(path)) return undefined;
-  const open = publicPaths.find(
-    (one) => one === path || (one.endsWith("/*") && path.startsWith(one.slice(0, -1))),
-  );
+  if (publicPaths.length === 0 || !publicMethods.has(method)) return undefined;
+  const open = covers(publicPaths, path);
   return open === undefined ? undefined : `${open} is open to everybody (public_paths).`;
-}
-
-/** @param repeatable GET or HEAD: repeating it after signing in does what was meant. */
-export function challengeFor(kind: RequestKind, repeatable: boolean): Challenge {
-  // A WebSocket cannot follow a redirect, and a script must never get a login page in place of data (CONTRACT section 4).
-  if (kind !== "navigation") return "status";
-  return repeatable ? "login_page" : "login_page_without_return";
 }

@@ -1,5 +1,5 @@
 import { domainOf } from "../identity/address.ts";
-import type { Principal } from "../identity/principal.ts";
+import { isPrincipal, type Principal } from "../identity/principal.ts";
 import { isAllowed, openBecause, type Question, type Verdict } from "./decision.ts";
 import { includes, NOBODY, type People } from "./people.ts";
 
@@ -23,7 +23,15 @@ export function explain(question: Question, verdict: Verdict): string {
       case "origin":
         return "The page that opens the WebSocket is not one of the route's origins.";
       case "not_allowed":
-        return who === undefined || who === "refused" ? "" : whyNot(question, who);
+        return isPrincipal(who) ? whyNot(question, who) : "";
+      case "key_scope":
+        return "The key is not for this route, method, path or network.";
+      case "invalid_key":
+        return "The key is none, or has ended.";
+      case "several_keys":
+        return "More than one key was shown.";
+      case "rate_limited":
+        return "There were too many requests.";
     }
   }
   const open = openBecause(question);

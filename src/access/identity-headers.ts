@@ -1,6 +1,6 @@
-import { nameOf, type Principal } from "../identity/principal.ts";
+import { groupsText, nameOf, type Principal } from "../identity/principal.ts";
 import { quote, ValueError } from "../option/value-error.ts";
-import { groupsText } from "./people.ts";
+import { remembering } from "../remembering.ts";
 import type { IdentityFact, Route } from "./route.ts";
 
 /** What an application is told of who is asking, and by which headers. All names are in lower case. */
@@ -43,12 +43,21 @@ export function identityHeaders(
   const said = FACTS.flatMap((fact) =>
     [...NAMES[fact], route.identityNames.get(fact) ?? ""].map((name): IdentityHeader => [name, facts[fact]]),
   );
+  const key = keyIdOf(principal);
   const all: readonly IdentityHeader[] = [
     ["x-runegate-authenticated", "true"],
     ["x-runegate-actor", actor ?? ""],
+    ["x-runegate-key-id", key],
+    ["x-authenticated-user", key === "" ? "" : nameOf(principal)],
+    ["x-authenticated-token-id", key],
     ...said,
   ];
   return all.filter(([name, value]) => name !== "" && value !== "");
+}
+
+/** The public id of the API key that they came with; else nothing. */
+export function keyIdOf({ proof }: Pick<Principal, "proof">): string {
+  return proof.kind === "key" ? proof.id : "";
 }
 
 /** A header's name as gateway interfaces fold it (CGI: HTTP_X_FORWARDED_USER), in which all spellings are one. */
@@ -87,19 +96,20 @@ const INNOCENT: ReadonlySet<string> = new Set([
   "x-auth-request-redirect",
 ]);
 
+/** Whether the name, in lower case, is one of those that every application may take for its own, in any spelling. */
+const isReserved = remembering((name) => {
+  const plain = folded(name);
+  return OWN.has(plain) || (OWN_PREFIXES.some((prefix) => plain.startsWith(prefix)) && !INNOCENT.has(name));
+});
+
 /**
  * Whether a header's name is one in which applications are told who is asking, in a spelling that one of them might take for it:
  * gateway interfaces fold every separator into one (`Remote_User`, `Remote.User`).
  * @param name in lower case.
  */
-export function namesIdentity(name: string, route: Pick<Route, "identityNames">): boolean {
-  const first = name.charCodeAt(0);
-  const isCandidate = first === 120 /* x */ || first === 114; /* r */
-  if (!isCandidate && route.identityNames.size === 0) return false;
-  const plain = folded(name);
-  if (OWN.has(plain)) return true;
-  if (OWN_PREFIXES.some((prefix) => plain.startsWith(prefix))) return !INNOCENT.has(name);
-  for (const renamed of route.identityNames.values())
-    if (folded(renamed.toLowerCase()) === plain) return true;
+export function namesIdentity(name: string, { identityNames }: Pick<Route, "identityNames">): boolean {
+  if (isReserved(name)) return true;
+  for (const renamed of identityNames.values())
+    if (folded(renamed.toLowerCase()) === folded(name)) return true;
   return false;
 }

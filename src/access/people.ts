@@ -45,17 +45,6 @@ export function includes(
   return false;
 }
 
-/** As headers list them. */
-export function groupsText(groups: Principal["groups"]): string {
-  return groups.size === 0 ? "" : [...groups].join(",");
-}
-
-/** Whether what was made for some groups is right for others. */
-export function sameGroups(some: Principal["groups"], others: Principal["groups"]): boolean {
-  // Mostly they are the very same set.
-  return some === others || groupsText(some) === groupsText(others);
-}
-
 /** In alphabetical order, at most {@link MOST_GROUPS}. */
 export function joined(some: Principal["groups"], others: Principal["groups"]): Principal["groups"] {
   return new Set([...new Set([...some, ...others])].sort().slice(0, MOST_GROUPS));

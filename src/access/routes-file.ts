@@ -1,7 +1,7 @@
 import { applicationPath, isPlain, placeOf } from "../edge/target.ts";
 import { type Address, type Domain, parseAddress, parseDomain } from "../identity/address.ts";
 import { explained } from "../identity/values.ts";
-import { basedTarget, originUrl } from "../net/endpoint.ts";
+import { basedTarget, networks, originUrl } from "../net/endpoint.ts";
 import { hostHeader, normalHost } from "../net/host.ts";
 import { readTextFile } from "../option/files.ts";
 import { listOf, plain, type TableOf, table, text } from "../option/table.ts";
@@ -169,7 +169,7 @@ const ROUTE_KEYS = {
     name: "api_keys",
     parse: plain(boolean),
     example: true,
-    help: "Whether programs may come with an API key or a token of an identity provider.",
+    help: "Whether programs may come with an API key (`RUNEGATE_API_KEYS`).",
     default: false,
   },
   identity: {
@@ -373,6 +373,33 @@ const ROUTE = table(
   "error",
 );
 
+const SERVICE_ACCOUNT = table(
+  {
+    name: {
+      name: "name",
+      parse: text(routeName),
+      example: "backup",
+      help: "Applications know it as `service:` and this name, which has no address: `a-z`, `0-9`, `-`, up to 32 characters.",
+    },
+    routes: {
+      name: "routes",
+      parse: listOf(routeName),
+      example: ["grafana"],
+      help: "Names of the routes it may use, besides those that have `service:name` in `allow`.",
+      default: [],
+    },
+    networks: {
+      name: "networks",
+      parse: (value: unknown) => networks(listOf(String)(value).join(",")),
+      example: ["10.0.0.0/8"],
+      help: "Where it may come from. By default from anywhere.",
+      default: [],
+    },
+  },
+  undefined,
+  "error",
+);
+
 export const ROUTES_TABLE = table(
   {
     groups: {
@@ -387,8 +414,16 @@ export const ROUTES_TABLE = table(
       defaults: "defaults",
       help: "An application each. `[defaults]` has keys for all of them.",
     },
+    serviceAccounts: {
+      name: "service_accounts",
+      tables: SERVICE_ACCOUNT,
+      help: "A program each, which comes with an API key that an administrator makes for it.",
+    },
   },
-  ({ groups, routes = [] }, report) => {
+  ({ groups, routes = [], serviceAccounts = [] }, report) => {
+    checkAccounts(serviceAccounts, routes, (problem, remedy) =>
+      report("error", "serviceAccounts", problem, remedy),
+    );
     if (groups === undefined) return;
     for (const { name, allow, deny } of routes) {
       const unknown = [allow, deny]
@@ -405,6 +440,23 @@ export const ROUTES_TABLE = table(
   },
   "error",
 );
+
+function checkAccounts(
+  accounts: readonly TableOf<typeof SERVICE_ACCOUNT.keys>[],
+  routes: readonly { readonly name: string }[],
+  report: (problem: string, remedy: string) => void,
+): void {
+  const names = new Set<string>();
+  for (const account of accounts) {
+    if (names.has(account.name)) report(`has ${quote(account.name)} twice`, "Give each a name of its own.");
+    names.add(account.name);
+    const unknown = account.routes?.find((one) => !routes.some(({ name }) => name === one));
+    if (unknown !== undefined) {
+      const problem = `names the route ${quote(unknown)} in ${account.name}, and there is none`;
+      report(problem, "Write the name of one of [[routes]].");
+    }
+  }
+}
 
 export type RouteEntry = TableOf<typeof ROUTES_TABLE.keys>["routes"][number];
 

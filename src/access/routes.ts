@@ -20,6 +20,8 @@ export type Routes = {
   siteOf(host: string): Site | undefined;
   /** The site that has exactly this origin. */
   siteAt(origin: string): Site | undefined;
+  /** Of an application, as browsers see it; where it has many hosts, nothing that any page could have. */
+  originOf(route: Route): string;
   /** Where an application begins, as browsers see it; undefined for one that has many hosts. */
   urlOf(route: Route): string | undefined;
 };
@@ -62,6 +64,10 @@ export function createRoutes(all: readonly Route[], baseUrl: string): Routes {
     return site;
   }
 
+  function originOf({ host }: Route): string {
+    return host === undefined ? home.origin : `${scheme}://${host}${port}`;
+  }
+
   return {
     all,
     home,
@@ -70,10 +76,8 @@ export function createRoutes(all: readonly Route[], baseUrl: string): Routes {
       const site = origin.startsWith(`${scheme}://`) ? siteOf(origin.slice(scheme.length + 3)) : undefined;
       return site?.origin === origin ? site : undefined;
     },
-    urlOf({ host, path }) {
-      if (host === undefined) return home.origin + path;
-      return host.startsWith("*.") ? undefined : `${scheme}://${host}${port}${path}`;
-    },
+    originOf,
+    urlOf: (route) => (route.host?.startsWith("*.") ? undefined : originOf(route) + route.path),
   };
 }
 

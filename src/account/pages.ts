@@ -8,7 +8,7 @@ import { type Said, said, say } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
 import { documentOf, timeAt } from "../pages/pages.ts";
 import { concat, type Html, plain, template } from "../pages/template.ts";
-import { describeDevice } from "../session/device.ts";
+import { describeDevice, recognizeDevice } from "../session/device.ts";
 import { type SessionRecord, shortId } from "../session/record.ts";
 import type { Found } from "../session/session.ts";
 import type { ShownSection } from "./section.ts";
@@ -33,7 +33,7 @@ export function startPage(
 ): string {
   const applications = concat(shown.applications.map((one) => application(one)));
   const content = start(look.language, { email: shown.email, applications });
-  return documentOf(look, said("start.title"), content, "wide");
+  return documentOf(look, said("start.title"), content, { wide: true });
 }
 
 export function accountPage(
@@ -55,7 +55,7 @@ export function accountPage(
     notice: notice && say(language, notice),
     sections: concat(parts),
   });
-  return documentOf(look, said("account.title"), content, "wide");
+  return documentOf(look, said("account.title"), content, { wide: true });
 }
 
 const NOTICES: ReadonlyMap<string, Said> = new Map([
@@ -86,7 +86,7 @@ export function sessionsPart(
 function rowOf({ language }: Look, one: SessionRecord, isThis: boolean): Html {
   return session(language, {
     id: shortId(one.id),
-    device: describeDevice(language, one.userAgent),
+    device: describeDevice(language, recognizeDevice(one.userAgent)),
     place: one.ip,
     since: timeAt(one.createdAt),
     seen: isThis ? undefined : timeAt(one.seenAt),

@@ -29,7 +29,7 @@ export function sessionSection({ sessions, audit }: Pick<House, "sessions" | "au
     (await sessions.list(record.email as Address)).filter(({ id }) => id !== record.id);
 
   const end = async (records: readonly SessionRecord[]): Promise<string> => {
-    const ended = await revoke({ sessions, audit }, records, "user");
+    const ended = await revoke({ sessions, audit }, records, () => "user");
     return ended === 0 ? "none" : ended === 1 ? "one" : "several";
   };
 

@@ -1,6 +1,6 @@
 import { type Static, type TSchema, t } from "elysia";
 import type { Principal } from "../identity/principal.ts";
-import { isAdmin } from "./own.ts";
+import { isOperator } from "./own.ts";
 
 /** Lists in pages: in an order that stays, from behind the last item of the page before. */
 
@@ -26,7 +26,7 @@ export function pageOf<Item extends TSchema>(item: Item) {
 }
 
 /** The command line asks for everything, and each page costs looking through all of it. */
-const MOST = { user: 200, admin: 10_000 };
+const MOST = { user: 200, operator: 10_000 };
 
 /**
  * @param keyOf different for each, and says nothing that the item does not.
@@ -42,7 +42,7 @@ export function takePage<Item>(
   const keyed = all.map((item) => ({ key: keyOf(item), item }));
   const rest = after === undefined ? keyed : keyed.filter(({ key }) => key > after);
   rest.sort((a, b) => (a.key < b.key ? -1 : 1));
-  const page = rest.slice(0, MOST[isAdmin(principal) ? "admin" : "user"]);
+  const page = rest.slice(0, MOST[isOperator(principal) ? "operator" : "user"]);
   const last = page.at(-1);
   return {
     items: page.map(({ item }) => item),

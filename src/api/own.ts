@@ -1,42 +1,67 @@
 import { Elysia } from "elysia";
-import { badRequest, json, noContent, Refusal, unauthenticated } from "../edge/answer.ts";
+import { ADMINS } from "../access/people.ts";
+import {
+  badRequest,
+  type ExtraHeaders,
+  INVALID_KEY,
+  json,
+  noContent,
+  Refusal,
+  unauthenticated,
+} from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody, readJson } from "../edge/body.ts";
 import { arrivalOf, refuseOtherMethods } from "../edge/own.ts";
 import { API_PREFIX } from "../edge/target.ts";
 import type { House } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
-import type { Principal, Proof } from "../identity/principal.ts";
+import { isPrincipal, isRejected, nameOf, type Principal } from "../identity/principal.ts";
+import { MINUTE, SECOND } from "../option/values.ts";
 import { said } from "../pages/language.ts";
+import { loginHref } from "../pages/paths.ts";
 
 /**
- * What the routes of the management API have in common, for a browser with a session and for the command line on the control
- * socket alike: who may, what was sent, and how it is answered. Each room declares its own.
+ * What the routes of the management API have in common, for a browser with a session, a program with a bearer and the command
+ * line on the control socket alike: who may, what was sent, and how it is answered. Each room declares its own.
  */
 
-/** Who may ask: a `user` is anybody who is let through, an `admin` whoever may open the control socket. */
+/** Who may ask, each of these being one of those before. */
 export type Rule = {
-  readonly needs: "user" | "admin";
-  /** How a user must have proved it: a key that leaks should not open everything that its owner may do. */
-  readonly by?: Proof["kind"];
+  /**
+   * - `user`: a person or program that may manage what is theirs
+   * - `admin`: a user among the administrators
+   * - `operator`: whoever may open the control socket
+   */
+  readonly needs: (typeof RANKS)[number];
+  /** Whoever comes with a session must have begun it lately. */
+  readonly recent?: true;
 };
 
-export type ApiHouse = Pick<House, "options" | "guardPost">;
+const RANKS = ["user", "admin", "operator"] as const;
+
+export type ApiHouse = Pick<House, "options" | "guardPost" | "clock">;
 
 /**
- * An Elysia application below the API's prefix. A route says `own: { needs, by? }` and gets `arrival` and `principal`; what it
+ * An Elysia application below the API's prefix. A route says `own: { needs, recent? }` and gets `arrival` and `principal`; what it
  * returns is checked against its `response` and sent as JSON. Declare the routes, then call {@link closeApi}.
  */
-export function openApi(name: string, { guardPost }: ApiHouse) {
+export function openApi(name: string, { guardPost, clock }: ApiHouse) {
   const principals = new WeakMap<Request, Principal>();
 
   /** Before anything that was sent is looked at. @throws {Refusal} */
   async function admit(arrival: Arrival, rule: Rule): Promise<Principal> {
-    const who = await arrival.identify(arrival);
-    if (who === undefined || who === "refused") throw new Refusal(unauthenticated(arrival.origin));
-    const { kind } = who.proof;
-    if (isAdmin(who) || (rule.needs === "user" && (rule.by ?? kind) === kind)) return who;
-    throw notAllowed();
+    const who = await arrival.identify(arrival, "api");
+    if (isRejected(who)) throw new Refusal(INVALID_KEY);
+    const rank = isPrincipal(who) ? rankOf(who) : undefined;
+    if (!isPrincipal(who) || rank === undefined) {
+      const headers: ExtraHeaders = [["WWW-Authenticate", `Bearer realm="${arrival.origin}"`]];
+      throw new Refusal({ ...unauthenticated(arrival.origin), headers });
+    }
+    if (RANKS.indexOf(rank) < RANKS.indexOf(rule.needs)) {
+      throw notAllowed(rule.needs === "admin" ? ADMINS_ONLY : undefined);
+    }
+    if (rule.recent === true) mustBeRecent(who, arrival, clock.now());
+    return who;
   }
 
   async function arrive(request: Request, rule: Rule): Promise<void> {
@@ -45,7 +70,7 @@ export function openApi(name: string, { guardPost }: ApiHouse) {
 
   return new Elysia({ name: `api/${name}`, prefix: API_PREFIX }).macro({
     own: (rule: Rule) => ({
-      detail: { "x-needs": rule.by === undefined ? rule.needs : `${rule.needs}, by ${rule.by}` } as object,
+      detail: { "x-needs": rule.needs, "x-recent": rule.recent } as object,
       /** Runs first for methods that may have a body, whether or not the route takes one. */
       async parse({ request }) {
         await arrive(request, rule);
@@ -89,8 +114,47 @@ export function closeApi(app: { readonly routes: readonly { method: string; path
   return app as unknown as Elysia;
 }
 
-export function isAdmin({ proof }: Principal): boolean {
-  return proof.kind === "operator";
+/** The words that rusty-valkey-forward-auth says it in. */
+const ADMINS_ONLY = "admin privileges required";
+
+/** @returns undefined for whoever proved it by something else, such as a key: one that leaks must not make others. */
+function rankOf({ proof: { kind }, groups }: Principal): Rule["needs"] | undefined {
+  if (kind === "operator") return "operator";
+  if (kind !== "session" && kind !== "bearer") return undefined;
+  return groups.has(ADMINS) ? "admin" : "user";
+}
+
+export function isAdmin(who: Principal): boolean {
+  return rankOf(who) === "admin" || isOperator(who);
+}
+
+export function isOperator(who: Principal): boolean {
+  return rankOf(who) === "operator";
+}
+
+/** What the audit calls whoever did it. */
+export function actorOf(who: Principal): string {
+  return isOperator(who) ? "operator" : nameOf(who);
+}
+
+const RECENT_MS = 15 * MINUTE;
+
+/** Whether they signed in so lately that nobody else is likely to sit there. @param now wall clock, in milliseconds. */
+export function isRecent({ provenAt }: Pick<Principal, "provenAt">, now: number): boolean {
+  return now - provenAt < RECENT_MS;
+}
+
+/** A session that was left open is not enough for what would outlast it (RFC 9470). @throws {Refusal} */
+export function mustBeRecent(who: Principal, { origin }: Arrival, now: number): void {
+  if (who.proof.kind !== "session" || isRecent(who, now)) return;
+  const challenge = `Bearer realm="${origin}", error="insufficient_user_authentication", max_age=${RECENT_MS / SECOND}`;
+  throw new Refusal({
+    ...unauthenticated(origin),
+    error: "sign_in_again",
+    fields: { login_url: origin + loginHref("", true) },
+    message: "You signed in some time ago. Sign in again for this.",
+    headers: [["WWW-Authenticate", challenge]],
+  });
 }
 
 export function notAllowed(message = "You are signed in, but this is not open to you."): Refusal {

@@ -4,6 +4,7 @@ import { jsonText, page, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { arrivalOf } from "../edge/own.ts";
 import type { Room } from "../house.ts";
+import { isPrincipal } from "../identity/principal.ts";
 import { said } from "../pages/language.ts";
 import { documentOf } from "../pages/pages.ts";
 import { LOGIN_PATH } from "../pages/paths.ts";
@@ -16,11 +17,11 @@ const openapi = openapiText as unknown as string;
 /** What the management API says of itself: a document for programs, and a page made of it (`npm run docs`). */
 export function apiRoom(house: ApiHouse): Room {
   async function show(arrival: Arrival): Promise<Response> {
-    const who = await arrival.identify(arrival);
-    if (who === undefined || who === "refused") return redirect(302, LOGIN_PATH);
+    const who = await arrival.identify(arrival, "api");
+    if (!isPrincipal(who)) return redirect(302, LOGIN_PATH);
     const look = arrival.lookOf(arrival);
     const content = plain(pageSource, [])({});
-    return page(documentOf(look, said("api.title"), content, "wide"));
+    return page(documentOf(look, said("api.title"), content, { wide: true }));
   }
 
   return {

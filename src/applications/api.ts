@@ -1,13 +1,13 @@
 import { type Elysia, type Static, t } from "elysia";
 import type { Route } from "../access/route.ts";
 import { CURSOR, closed, NO_CONTENT, pageOf, takePage } from "../api/list.ts";
-import { type ApiHouse, closeApi, openApi } from "../api/own.ts";
+import { type ApiHouse, actorOf, closeApi, openApi } from "../api/own.ts";
 import { NOT_FOUND, noContent, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
 import { describeTarget } from "../net/endpoint.ts";
 import { ROUTE_CLOSED, ROUTE_OPENED } from "./audit.ts";
 
-/** Applications, for the operator: which there are, and closing one for a while. */
+/** Applications, for administrators: which there are, and closing one for a while. */
 
 const Application = closed({
   name: t.String(),
@@ -60,13 +60,14 @@ export function applicationsApi(house: ApiHouse & Pick<House, "routes" | "closur
     )
     .put(
       "/routes/:name/closed",
-      async ({ params, body }) => {
+      async ({ params, body, principal }) => {
         const text = body?.message ?? CLOSED;
-        if (await closures.close(named(params.name), text)) audit(ROUTE_CLOSED, { route: params.name });
+        if (await closures.close(named(params.name), text))
+          audit(ROUTE_CLOSED, { route: params.name, actor: actorOf(principal) });
         return noContent();
       },
       {
-        own: { needs: "admin" },
+        own: { needs: "admin", recent: true },
         params: NAME,
         body: t.Optional(Closing),
         response: { 204: NO_CONTENT },
@@ -75,13 +76,13 @@ export function applicationsApi(house: ApiHouse & Pick<House, "routes" | "closur
     )
     .delete(
       "/routes/:name/closed",
-      async ({ params }) => {
+      async ({ params, principal }) => {
         if (!(await closures.open(named(params.name)))) throw new Refusal(NOT_FOUND);
-        audit(ROUTE_OPENED, { route: params.name });
+        audit(ROUTE_OPENED, { route: params.name, actor: actorOf(principal) });
         return noContent();
       },
       {
-        own: { needs: "admin" },
+        own: { needs: "admin", recent: true },
         params: NAME,
         response: { 204: NO_CONTENT },
         detail: { summary: "Open it again" },

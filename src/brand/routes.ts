@@ -1,14 +1,11 @@
-import { lstatSync } from "node:fs";
-import { join } from "node:path";
 import { staticPlugin } from "@elysiajs/static";
-import { failure, NOT_FOUND } from "../edge/answer.ts";
+import { failure, isCurrent, NOT_FOUND } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
-import { OWN_PREFIX } from "../pages/paths.ts";
-
-/** The files that Runegate's pages may use; nothing else of the directory is anybody's business. */
-const SERVED = ["logo.svg", "logo.png", "style.css"] as const;
+import type { Accent, Shades } from "./color.ts";
+import { readBrand } from "./files.ts";
+import { BRAND_PATH } from "./look.ts";
 
 const ORIGIN = "http://runegate.invalid";
 
@@ -19,18 +16,16 @@ const HEADERS = {
   "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
 };
 
-/**
- * `/_runegate/brand/`: the operator's logo and style sheet, read at the start and again at a reload. Only plain files are
- * served: a link could lead anywhere.
- */
+/** `/_runegate/brand/`: the operator's logo and style sheet, and one that is made of the accent. */
 export function brandRoom({ options: { brand } }: Pick<House, "options">): Room {
   if (brand === undefined) return { name: "brand" };
-  const there = SERVED.filter((name) => lstatSync(join(brand, name), { throwIfNoEntry: false })?.isFile());
-  const paths = new Set(there.map((name) => `${OWN_PREFIX}/brand/${name}`));
+  const { served, accent } = readBrand(brand);
+  const paths = new Set([...served].map((name) => `${BRAND_PATH}/${name}`));
+  const accentSheet = accent && sheetOf(accent);
   // Its default mode serves whatever is asked for, links and dotfiles too.
   const files = staticPlugin({
     assets: brand,
-    prefix: `${OWN_PREFIX}/brand`,
+    prefix: BRAND_PATH,
     alwaysStatic: true,
     directive: "no-cache",
     maxAge: null,
@@ -38,7 +33,11 @@ export function brandRoom({ options: { brand } }: Pick<House, "options">): Room 
     silent: true,
   });
 
-  async function serve({ request, id, lookOf, target }: Arrival): Promise<Response> {
+  async function serve(arrival: Arrival): Promise<Response> {
+    const { request, id, lookOf, target } = arrival;
+    if (target.path === `${BRAND_PATH}/accent.css` && accentSheet !== undefined) {
+      return serveSheet(arrival, accentSheet);
+    }
     if (!paths.has(target.path)) return failure({ request, id, lookOf }, NOT_FOUND);
     const known = request.headers.get("if-none-match");
     const headers = known === null ? {} : { "If-None-Match": known };
@@ -46,4 +45,29 @@ export function brandRoom({ options: { brand } }: Pick<House, "options">): Room 
   }
 
   return ownRoutes("brand", [{ path: "/brand/*", handlers: { GET: serve } }]);
+}
+
+function serveSheet(arrival: Arrival, sheet: string): Response {
+  const etag = `"${new Bun.CryptoHasher("sha256").update(sheet).digest("hex").slice(0, 12)}"`;
+  const headers = {
+    ...HEADERS,
+    "Cache-Control": "no-cache",
+    "Content-Type": "text/css; charset=utf-8",
+    ETag: etag,
+  };
+  return isCurrent(arrival, etag)
+    ? new Response(null, { status: 304, headers })
+    : new Response(sheet, { headers });
+}
+
+/** In the place of ours, whose names they have (`static/style.css`). */
+function sheetOf({ light, dark }: Accent): string {
+  return `:root { ${variables(light)} }\n@media (prefers-color-scheme: dark) { :root { ${variables(dark)} } }\n`;
+}
+
+function variables({ accent, strong, text, note }: Shades): string {
+  return (
+    `--accent: ${accent}; --accent-strong: ${strong}; --on-accent: ${text}; --note: ${note}; ` +
+    `--note-text: ${strong}; --glow: ${note};`
+  );
 }

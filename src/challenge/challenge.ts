@@ -1,15 +1,17 @@
-import { type Challenge, challengeFor, type Refused, type RequestKind } from "../access/decision.ts";
+import type { Refused } from "../access/decision.ts";
 import type { Route } from "../access/route.ts";
 import {
   type Asked,
   type Failure,
   failure,
+  KEY_SCOPE,
   NOT_ALLOWED,
   NOT_ALLOWED_HERE,
   unauthenticated,
 } from "../edge/answer.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import type { Target } from "../edge/target.ts";
+import { rejection } from "../limits/answer.ts";
 import { said } from "../pages/language.ts";
 
 /** Carries a verdict other than "allow" out as an HTTP answer: to whoever came straight to us, or by way of an edge. */
@@ -22,7 +24,19 @@ export type ToSignIn = {
   send(status: 302 | 303, next: string): Response;
 };
 
+/** What the caller could make of a challenge. */
+export type RequestKind = "upgrade" | "navigation" | "other";
+
+type Challenge = "login_page" | "login_page_without_return" | "status";
+
 type Wanted = Asked & { readonly method: string; readonly target: Target };
+
+/** @param repeatable GET or HEAD: repeating it after signing in does what was meant. */
+function challengeFor(kind: RequestKind, repeatable: boolean): Challenge {
+  // A WebSocket cannot follow a redirect, and a script must never get a login page in place of data (CONTRACT section 4).
+  if (kind !== "navigation") return "status";
+  return repeatable ? "login_page" : "login_page_without_return";
+}
 
 /** Asks to sign in, in the way that the caller understands. */
 export function challengeAnswer(wanted: Wanted, kind: RequestKind, toSignIn: ToSignIn): Response {
@@ -44,14 +58,21 @@ export function requestKindOf({ request }: Asked, upgrade: boolean): RequestKind
 }
 
 /** For what is not to be had here, or not by them. */
-export function refusal(asked: Asked, reason: Refused, about: About): Response {
-  return failure(asked, refusalOf(reason, about));
+export function refusal(asked: Asked, why: Why, about: About): Response {
+  return failure(asked, refusalOf(why, about));
 }
 
+type Why = { readonly reason: Refused; readonly retryAfterMs?: number };
 type About = Pick<Route, "host" | "methods"> & { readonly closed: string | undefined };
 
-function refusalOf(reason: Refused, { host, methods, closed }: About): Failure {
+function refusalOf({ reason, retryAfterMs = 0 }: Why, { host, methods, closed }: About): Failure {
   switch (reason) {
+    case "invalid_key":
+    case "several_keys":
+    case "rate_limited":
+      return rejection({ rejected: reason, retryAfterMs });
+    case "key_scope":
+      return KEY_SCOPE;
     case "origin":
       return {
         ...NOT_ALLOWED,

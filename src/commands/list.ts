@@ -12,6 +12,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["send-email", async () => (await import("./send-email.ts")).sendEmail],
   ["sessions", async () => (await import("./sessions.ts")).sessions],
   ["routes", async () => (await import("./routes.ts")).routes],
+  ["keys", async () => (await import("./keys.ts")).keys],
   ["users", async () => (await import("./users.ts")).users],
   ["backup", async () => (await import("./backup.ts")).backup],
   ["secrets", async () => (await import("./secrets.ts")).secrets],

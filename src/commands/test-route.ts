@@ -53,6 +53,7 @@ export async function testRoute(written: string, asked: Asked, io: Io): Promise<
       ...{ route, path, originAllowed: true, preflight: false },
       who: email && somebody(email, policy.groupsOf(email)),
       method,
+      client: { ip: "127.0.0.1" },
       upgrade: url.protocol.startsWith("ws"),
       closed: route.maintenance !== undefined,
       now: systemClock.now(),

@@ -1,10 +1,14 @@
 import { ACCESS_OPTIONS } from "../access/options.ts";
+import { API_OPTIONS } from "../api/options.ts";
+import { BEARER_OPTIONS } from "../bearer/options.ts";
 import { BRAND_OPTIONS } from "../brand/options.ts";
 import { DEBUG_OPTIONS } from "../debug/options.ts";
 import { DEVICE_OPTIONS } from "../devices/options.ts";
 import { EDGE_OPTIONS } from "../edge/options.ts";
 import { FORWARD_AUTH_OPTIONS } from "../forward-auth/options.ts";
 import { IDENTITY_TOKEN_OPTIONS } from "../identity-token/options.ts";
+import { KEPT_POST_OPTIONS } from "../kept-post/options.ts";
+import { KEY_OPTIONS } from "../keys/options.ts";
 import { LIMITS_OPTIONS } from "../limits/options.ts";
 import { LOGIN_OPTIONS } from "../login/options.ts";
 import { MAIL_OPTIONS } from "../mail/options.ts";
@@ -29,14 +33,17 @@ export const ROOMS = {
   Secrets: SECRET_OPTIONS,
   "Who may sign in": ACCESS_OPTIONS,
   Login: LOGIN_OPTIONS,
+  "Forms of those who have to sign in": KEPT_POST_OPTIONS,
   Passkeys: PASSKEY_OPTIONS,
   Sessions: SESSION_OPTIONS,
   Devices: DEVICE_OPTIONS,
+  "API keys": KEY_OPTIONS,
   Limits: LIMITS_OPTIONS,
   Mail: MAIL_OPTIONS,
   "The application": PROXY_OPTIONS,
   "Identity tokens": IDENTITY_TOKEN_OPTIONS,
   "Other proxies that ask": FORWARD_AUTH_OPTIONS,
+  "Programs that manage it": { ...API_OPTIONS, ...BEARER_OPTIONS },
   "What is kept": STORE_OPTIONS,
   "What users see": BRAND_OPTIONS,
   Log: LOG_OPTIONS,

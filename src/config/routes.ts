@@ -100,6 +100,9 @@ export function parseRoutes(text: string, path: string, options: RouteOptions): 
     if (route.allow?.anyone === false && !namesAnybody(route)) {
       problems.push(about(at, "is open to nobody", `Add allow, or set ${OPTIONS.allowedEmails.name}.`));
     }
+    if (file.routes[at]?.apiKeys === true && !options.apiKeys) {
+      remarks.push(about(at, "takes API keys, and they are off", `Set ${OPTIONS.apiKeys.name}=true.`));
+    }
     // The shorter one holds, and nobody gets in who should not: no reason not to start.
     if (route.idle !== undefined && route.idle > options.sessionIdle) {
       const remedy = `Shorten it, or set ${OPTIONS.sessionIdle.name} to more.`;
@@ -146,18 +149,26 @@ export const ROUTE_OPTIONS = [
   "allowAnyEmail",
   "sessionIdle",
   "sessionBind",
+  "apiKeys",
 ] as const satisfies readonly (keyof Options)[];
 export type RouteOptions = Pick<Options, (typeof ROUTE_OPTIONS)[number]>;
 
 /** The applications: those of the file or, if it has none, the one of the options, which is there by whatever name it is asked. */
 export function routesOf(options: RouteOptions, file: RoutesFile | undefined): readonly Route[] {
-  const entries = file?.routes ?? [];
-  return entries.length === 0 ? [onlyRoute(options)] : entries.map((entry) => routeOf(entry, options));
+  if (file === undefined || file.routes.length === 0) return [onlyRoute(options)];
+  return file.routes.map((entry) => withServices(routeOf(entry, options), file));
 }
 
 /** Who may sign in: whom the options list, and whom a route names. */
 export function policyOf(options: RouteOptions, file: RoutesFile | undefined): Policy {
   return createPolicy(options, file?.groups, routesOf(options, file));
+}
+
+/** A service account may use what names it, and what it names. */
+function withServices(route: Route, { serviceAccounts }: RoutesFile): Route {
+  const named = serviceAccounts.filter(({ routes }) => routes.includes(route.name)).map(({ name }) => name);
+  if (named.length === 0 || route.allow === undefined) return route;
+  return { ...route, allow: { ...route.allow, services: new Set([...route.allow.services, ...named]) } };
 }
 
 function routeOf(entry: RouteEntry, options: RouteOptions): Route {

@@ -368,6 +368,16 @@ export const RULES: readonly Rule[] = [
       : undefined,
   ),
 
+  rule(["oidcIssuer", "oidcAudiences"], ({ oidcIssuer, oidcAudiences }) =>
+    oidcIssuer !== undefined && oidcAudiences.length === 0
+      ? error(
+          "oidcAudiences",
+          `is empty, so a token that ${OPTIONS.oidcIssuer.name} signed for somebody else would be good here`,
+          "Write what stands in the `aud` of tokens for Runegate.",
+        )
+      : undefined,
+  ),
+
   // WebAuthn §5.1.3: a name, of a page whose connection nobody can read or change.
   rule(["passkeys", "baseUrl"], ({ passkeys, baseUrl }) => {
     const host = hostOf(baseUrl);

@@ -4,6 +4,7 @@ import type { ListedApplication } from "../applications/api.ts";
 import type { BegunProbe } from "../doctor/api.ts";
 import type { ArrivedProbe } from "../doctor/probes.ts";
 import { API_PREFIX } from "../edge/target.ts";
+import type { ListedToken, MadeToken, WantedToken } from "../keys/api.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { ListedSession, ListedUser } from "../session/api.ts";
@@ -36,10 +37,19 @@ export type Operator = {
   close(route: string, message: string | undefined): Promise<void>;
   /** Opens it again. */
   open(route: string): Promise<void>;
+  /** API keys, oldest first. @param owner whose; by default everybody's. */
+  tokens(owner?: string): Promise<ListedToken[]>;
+  createToken(owner: string, wanted: WantedToken): Promise<MadeToken>;
+  /** @param overlap for how long the secret before goes on, as the API takes it. */
+  rotateToken(token: OneToken, overlap: string | undefined): Promise<MadeToken>;
+  disableToken(token: OneToken): Promise<void>;
+  revokeToken(token: OneToken): Promise<void>;
   beginProbe(): Promise<BegunProbe>;
   /** What has arrived with a nonce. */
   arrivedWith(nonce: string): Promise<readonly ArrivedProbe[]>;
 };
+
+type OneToken = Pick<ListedToken, "id" | "sub">;
 
 export type Revocation =
   | { readonly all: true }
@@ -71,12 +81,19 @@ export function createOperator(send: Send): Operator {
     throw new ControlError(message, error === "not_found" ? error : "control_failed");
   }
 
-  async function list<T>(path: string): Promise<T[]> {
+  /** As {@link ask}, where there always is an answer. */
+  async function askFor<T>(method: string, path: string, body?: object): Promise<T> {
+    const answer = await ask<T>(method, path, body);
+    if (answer === undefined) throw new ControlError("The running instance gave no answer.");
+    return answer;
+  }
+
+  async function list<T>(path: string, filter: Readonly<Record<string, string>> = {}): Promise<T[]> {
     const all: T[] = [];
     let cursor: string | null | undefined;
     do {
-      const query = cursor === undefined ? "" : `?cursor=${cursor}`;
-      const page = await ask<{ items: T[]; next: string | null }>("GET", path + query);
+      const query = new URLSearchParams(cursor == null ? filter : { ...filter, cursor });
+      const page = await ask<{ items: T[]; next: string | null }>("GET", `${path}?${query}`);
       all.push(...(page?.items ?? []));
       cursor = page?.next ?? null;
     } while (cursor !== null);
@@ -110,15 +127,22 @@ export function createOperator(send: Send): Operator {
         message === undefined ? {} : { message },
       )),
     open: async (route) => void (await ask("DELETE", `/routes/${encodeURIComponent(route)}/closed`)),
-    async beginProbe() {
-      const begun = await ask<BegunProbe>("POST", "/doctor/probes");
-      if (begun === undefined) throw new ControlError("The running instance gave no nonce.");
-      return begun;
-    },
+    tokens: (owner) => list<ListedToken>("/tokens", owner === undefined ? {} : { owner }),
+    createToken: (owner, wanted) => askFor("POST", tokensOf(owner), wanted),
+    rotateToken: ({ sub, id }, overlap) =>
+      askFor("POST", `${tokensOf(sub)}/${id}/rotate`, overlap === undefined ? {} : { overlap }),
+    disableToken: async ({ sub, id }) =>
+      void (await ask("PATCH", `${tokensOf(sub)}/${id}`, { disabled: true })),
+    revokeToken: async ({ sub, id }) => void (await ask("DELETE", `${tokensOf(sub)}/${id}`)),
+    beginProbe: () => askFor<BegunProbe>("POST", "/doctor/probes"),
     arrivedWith: async (nonce) =>
       (await ask<{ arrived: ArrivedProbe[] }>("GET", `/doctor/probes/${nonce}`))?.arrived ?? [],
     link: async (email) => (await ask<{ link: string }>("POST", "/links", { email }))?.link ?? "",
   };
+}
+
+function tokensOf(owner: string): string {
+  return `/users/${encodeURIComponent(owner)}/tokens`;
 }
 
 /** The running instance, over its control socket. */

@@ -12,7 +12,7 @@ import { said } from "../pages/language.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import type { Keys } from "../secret/keys.ts";
 import { createTickets } from "../secret/ticket.ts";
-import { describeDevice } from "../session/device.ts";
+import { describeDevice, recognizeDevice } from "../session/device.ts";
 import type { SessionRecord } from "../session/record.ts";
 import type { Store } from "../store/store.ts";
 import { NEW_DEVICE } from "./audit.ts";
@@ -73,11 +73,11 @@ export function createDevices(settings: DeviceSettings): Devices {
     const grant = { jti: draw(), issuedAt, expiresAt: issuedAt + LINK_MS };
     const token = tickets.sign(NOT_ME_LINK, { ...grant, email: email as Address, device: id });
     const content = renderNotice(look, {
-      subject: said("newDevice.subject", { host: new URL(baseUrl).host }),
+      subject: said("newDevice.subject", { app: look.app }),
       heading: said("newDevice.heading"),
       opening: said("newDevice.opening", { email }),
       at: createdAt,
-      where: `${networkOfClient(ip)}, ${describeDevice(look.language, userAgent)}`,
+      where: `${networkOfClient(ip)}, ${describeDevice(look.language, recognizeDevice(userAgent))}`,
       closing: said("newDevice.closing"),
       link: { url: `${baseUrl}${OWN_PREFIX}/not-me?token=${token}`, label: said("newDevice.button") },
     });

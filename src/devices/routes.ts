@@ -30,7 +30,7 @@ export function deviceRoom(house: House, rooms: () => readonly Pick<Room, "disow
     } catch (error) {
       throw error instanceof TicketError ? new Refusal(NOT_GOOD) : error;
     }
-    if (await spent.has(ticket.jti)) throw new Refusal(USED);
+    if ((await spent.useOf(ticket.jti)) !== undefined) throw new Refusal(USED);
     return ticket;
   }
 
@@ -47,7 +47,7 @@ export function deviceRoom(house: House, rooms: () => readonly Pick<Room, "disow
     const { token = "" } = await readFields(arrival.request);
     const { email, device, jti, expiresAt } = await verified(token);
     await sessions.holds.put(email);
-    await revokeAll(house, email, "user");
+    await revokeAll(house, email, () => "user");
     for (const room of rooms()) await room.disown?.(email);
     await devices.forget(device);
     await spent.spend(jti, expiresAt);

@@ -40,7 +40,7 @@ export function doctorApi(house: ApiHouse & Pick<House, "probes">): Elysia {
         return { nonce: await probes.begin(), base_url: options.baseUrl };
       },
       {
-        own: { needs: "admin" },
+        own: { needs: "operator" },
         response: { 201: Begun },
         detail: { summary: "A nonce for one request to the public address" },
       },
@@ -53,7 +53,7 @@ export function doctorApi(house: ApiHouse & Pick<House, "probes">): Elysia {
         return { arrived };
       },
       {
-        own: { needs: "admin" },
+        own: { needs: "operator" },
         params: t.Object({ nonce: t.String({ pattern: "^[0-9a-f]{32}$" }) }),
         response: { 200: closed({ arrived: t.Array(Arrived) }) },
         detail: { summary: "What has arrived with a nonce: the request, or an edge's questions about it" },

@@ -37,8 +37,8 @@ export type Failure = {
   readonly title: Text;
   readonly headers?: ExtraHeaders;
   readonly action?: { readonly href: string; readonly label: Text };
-  /** It will pass: a page that was asked for by GET offers to try again, and does so by itself. */
-  readonly passing?: true;
+  /** It will pass, in so many seconds: a page that was asked for by GET offers to try again, and does so by itself. */
+  readonly passing?: number;
   /** Further fields of the JSON answer. */
   readonly fields?: Readonly<Record<string, string | number>>;
 };
@@ -78,10 +78,41 @@ export const NOT_FOUND: Failure = {
   error: "not_found",
   title: said("notFound.title"),
   message: said("notFound.message"),
-  action: { href: `${OWN_PREFIX}/`, label: said("error.start") },
+  action: { href: START_PATH, label: said("error.start") },
 };
 
-/** For {@link Failure.action}. */
+/** RFC 6750 §3: a challenge about which browsers do not ask their user. */
+function keyChallenge(error: string): ExtraHeaders {
+  return [["WWW-Authenticate", `Bearer realm="runegate", error="${error}"`]];
+}
+
+/** For an API key that is none, or where none opens anything. */
+export const INVALID_KEY: Failure = {
+  status: 401,
+  error: "invalid_key",
+  title: "This key does not work",
+  message: "The API key is wrong or has ended, or none opens this.",
+  headers: keyChallenge("invalid_token"),
+};
+
+export const SEVERAL_KEYS: Failure = {
+  status: 400,
+  error: "several_keys",
+  title: NOT_UNDERSTOOD,
+  message: "More than one API key was sent. Send one.",
+};
+
+export const KEY_SCOPE: Failure = {
+  status: 403,
+  error: "key_scope",
+  title: "Not allowed",
+  message: "This API key is not good for this application, method, path or network.",
+  headers: keyChallenge("insufficient_scope"),
+};
+
+/** For {@link Failure.action}, as is the next. */
+export const START = { href: START_PATH, label: said("error.start") };
+
 export const SIGN_IN = { href: LOGIN_PATH, label: said("error.signIn") };
 
 /** What somebody who is not signed in is told, with the way to sign in. */
@@ -98,8 +129,6 @@ export function unauthenticated(baseUrl: string): Failure {
   };
 }
 
-/** As often as a person would, and seldom enough for an application that is just starting. */
-const RETRY_SECONDS = 10;
 /** An empty reference is the page's own address (RFC 3986 §4.4), query included. */
 const TRY_AGAIN = { href: "", label: said("error.tryAgain") };
 
@@ -144,6 +173,16 @@ function answer(
   return new Response(body || null, { status, headers });
 }
 
+const unremarkable = new WeakSet<Response>();
+
+/** What a page asks for by itself, again and again: its line in the log is for whoever looks for it. */
+export function quiet(response: Response): Response {
+  unremarkable.add(response);
+  return response;
+}
+
+export const isQuiet = (response: Response): boolean => unremarkable.has(response);
+
 /** Bytes of an answer's body, for the request line; undefined where nobody counted them. */
 export function announcedLength({ headers }: Response): number | undefined {
   const length = headers.get("content-length");
@@ -168,12 +207,12 @@ export function failure(arrival: Asked, what: Failure): Response {
   const { status, title, message, headers = [] } = what;
   const look = arrival.lookOf(arrival);
   const shown = { status, title, message, requestId: arrival.id };
-  if (what.passing !== true || arrival.request.method !== "GET") {
+  if (what.passing === undefined || arrival.request.method !== "GET") {
     return page(errorPage(look, { ...shown, action: what.action }), status, headers);
   }
-  const html = errorPage(look, { ...shown, action: TRY_AGAIN, retrySeconds: RETRY_SECONDS });
+  const html = errorPage(look, { ...shown, action: TRY_AGAIN, retrySeconds: what.passing });
   // HTML Standard, "the Refresh header": without a URL, it is the page's own.
-  return page(html, status, [...headers, ["Refresh", `${RETRY_SECONDS}`]]);
+  return page(html, status, [...headers, ["Refresh", `${what.passing}`]]);
 }
 
 /** Whether whoever asks has it already (RFC 9110 §13.1.2). */

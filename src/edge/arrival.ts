@@ -20,12 +20,18 @@ export type Arrival = {
   readonly cookies: Cookies;
   /** Whether Runegate, besides the reserved prefix, answers this itself to somebody who is signed in. */
   readonly isOwn: (target: Target) => boolean;
-  /** Who sent it. @throws {StoreUnavailable} */
-  readonly identify: (arrival: Arrival) => Awaitable<Identified>;
+  /** Who sent it: as Runegate's pages see it, or as the management API does. @throws {StoreUnavailable} */
+  readonly identify: (arrival: Arrival, at: "pages" | "api") => Awaitable<Identified>;
   readonly lookOf: LookOf;
   /** Monotonic milliseconds. */
   readonly startedAt: number;
 };
 
-/** How a page is to look to whoever sent a request, as far as that was understood. */
-export type LookOf = (asked: Pick<Arrival, "request"> & Partial<Pick<Arrival, "origin" | "target">>) => Look;
+/**
+ * How a page is to look to whoever sent a request, as far as that was understood.
+ * @param next where they are going, if that is somewhere else: a path on the host that was asked, or an absolute URL.
+ */
+export type LookOf = (
+  asked: Pick<Arrival, "request"> & Partial<Pick<Arrival, "origin" | "target">>,
+  next?: string,
+) => Look;

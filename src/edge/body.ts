@@ -35,9 +35,9 @@ export async function readFields(request: Request): Promise<Fields> {
   return typeOf(request) === JSON_TYPE ? jsonFields(parseJson(text)) : formFields(text);
 }
 
-/** Reads JSON that is no deeper than anybody needs. @throws {Refusal} as {@link readFields}. */
-export async function readJson(request: Request): Promise<unknown> {
-  const value = parseJson(await readText(request, [JSON_TYPE], said("request.sendJson")));
+/** Reads a JSON object that is no deeper than anybody needs. @throws {Refusal} as {@link readFields}. */
+export async function readJson(request: Request): Promise<object> {
+  const value = objectOf(parseJson(await readText(request, [JSON_TYPE], said("request.sendJson"))));
   if (!isPlain(value, MAX_DEPTH)) throw badRequest(said("request.tooDeep"));
   return value;
 }
@@ -63,28 +63,27 @@ function typeOf({ headers }: Request): string {
   return headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase() ?? "";
 }
 
-async function readText(request: Request, types: readonly string[], advice: Said): Promise<string> {
-  if (!types.includes(typeOf(request))) throw refusal(415, advice);
-  const encoding = request.headers.get("content-encoding");
-  if (encoding !== null && encoding.toLowerCase() !== "identity") {
-    throw refusal(415, said("request.compressed"));
-  }
-  if (Number(request.headers.get("content-length") ?? 0) > MAX_OWN_BODY) throw tooLarge();
+/**
+ * Reads a body whole.
+ * @throws {Refusal} 413 over `most` bytes, 408 if it does not arrive in time, 400 if it breaks off.
+ */
+export async function readWhole(request: Request, most: number, timeoutMs: number): Promise<Uint8Array> {
+  if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge();
   const body = request.body;
-  if (body === null) return "";
+  if (body === null) return new Uint8Array();
   const reader = body.getReader();
   const chunks: Uint8Array[] = [];
   let size = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(refusal(408, said("request.late"))), BODY_TIMEOUT_MS);
+    timer = setTimeout(() => reject(refusal(408, said("request.late"))), timeoutMs);
   });
   try {
     for (;;) {
       const { done, value } = await Promise.race([reader.read(), late]);
       if (done) break;
       size += value.byteLength;
-      if (size > MAX_OWN_BODY) throw tooLarge();
+      if (size > most) throw tooLarge();
       chunks.push(value);
     }
   } catch (error) {
@@ -93,8 +92,18 @@ async function readText(request: Request, types: readonly string[], advice: Said
   } finally {
     clearTimeout(timer);
   }
+  return Buffer.concat(chunks);
+}
+
+async function readText(request: Request, types: readonly string[], advice: Said): Promise<string> {
+  if (!types.includes(typeOf(request))) throw refusal(415, advice);
+  const encoding = request.headers.get("content-encoding");
+  if (encoding !== null && encoding.toLowerCase() !== "identity") {
+    throw refusal(415, said("request.compressed"));
+  }
+  const bytes = await readWhole(request, MAX_OWN_BODY, BODY_TIMEOUT_MS);
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
     throw badRequest(said("request.notUtf8"));
   }
@@ -112,12 +121,14 @@ function parseJson(text: string): unknown {
   }
 }
 
+function objectOf(value: unknown): object {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw badRequest(said("request.notObject"));
+}
+
 function jsonFields(value: unknown): Fields {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw badRequest(said("request.notObject"));
-  }
   const fields: Record<string, string> = Object.create(null);
-  for (const [name, field] of Object.entries(value)) {
+  for (const [name, field] of Object.entries(objectOf(value))) {
     if (field === null) continue;
     if (typeof field !== "string") throw badRequest(said("request.fieldType", { name: printable(name) }));
     fields[name] = field;

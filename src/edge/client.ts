@@ -2,6 +2,7 @@ import type { ListenAddress } from "../net/endpoint.ts";
 import { isHost } from "../net/host.ts";
 import type { Network } from "../net/ip.ts";
 import { type IpAddress, isInNetworks, parseIp } from "../net/ip.ts";
+import { remembering } from "../remembering.ts";
 
 /**
  * Who is calling. The only reader of forwarding headers in the program; everybody else asks the `Client` made here,
@@ -23,9 +24,6 @@ export type Client = {
 };
 
 type Peer = { readonly ip: string; readonly trusted: boolean };
-
-/** Peers and names are few (the edge's) or come once (scanners'): a small cache keeps parsing off the hot path. */
-const REMEMBERED = 512;
 
 /**
  * Without the client's address, these tell of a proxy alone. So does `Connection: close`, which no browser sends: with nothing but
@@ -116,20 +114,6 @@ export function createClientReader(
       peerTrusted: true,
       ipIsCertain: client.readable && !hasOtherSign,
     };
-  };
-}
-
-/** The same function, but for an answer that it gave a short while ago. What came to nothing is not kept: it may be long. */
-function remembering<T>(work: (text: string) => T): (text: string) => T {
-  const known = new Map<string, T>();
-  return (text) => {
-    const before = known.get(text);
-    if (before !== undefined) return before;
-    const answer = work(text);
-    if (answer === undefined) return answer;
-    if (known.size >= REMEMBERED) known.clear();
-    known.set(text, answer);
-    return answer;
   };
 }
 

@@ -49,6 +49,12 @@ export function placeOf(path: string): Place {
   return isBelow(plainest(path).toLowerCase(), OWN_PREFIX) ? "disguised" : "application";
 }
 
+/** Whether a path, in the visitor's spelling, could be none of Runegate's own. */
+export function isApplications(path: string): boolean {
+  if (placeOf(path) !== "application") return false;
+  return isPlain(path) || placeOf(plainest(path)) === "application";
+}
+
 /** Reaches the application with this prefix removed, for paths that Runegate answers itself at the root. */
 const PROXY_PREFIX = "/proxy";
 

@@ -6,15 +6,15 @@ import { nameOf, type Principal } from "../identity/principal.ts";
 /** The answer that lets a request pass, with what the edge is to tell the application. */
 
 /**
- * In every one of them, empty where there is nothing to say: some versions of Caddy let a visitor's header stand where the answer has
- * none of that name (CVE-2026-30851), or put the name of a variable there.
+ * Empty where there is nothing to say: some versions of Caddy let a visitor's header stand where the answer has none of that name
+ * (CVE-2026-30851), or put the name of a variable there.
  */
 const ALWAYS = [
   ...["remote-user", "remote-email", "remote-groups", "remote-name"],
   ...["x-runegate-user", "x-runegate-authenticated", "x-runegate-actor", "x-runegate-jwt"],
   ...["x-forwarded-user", "x-forwarded-email", "x-forwarded-groups"],
   ...["x-auth-request-user", "x-auth-request-email", "x-auth-request-groups"],
-  ...["x-authenticated-user", "x-authenticated-token-id"],
+  ...["x-authenticated-user", "x-authenticated-token-id", "x-runegate-key-id"],
 ] as const;
 
 export type AllowedSettings = {
@@ -48,8 +48,11 @@ type Kept = {
   readonly init: { readonly headers: Headers };
 };
 
-/** The headers are the same in each answer to one visitor, so they are made once; a copy costs a microsecond, making them six. */
-export function createAllowed({ identityToken, isOwnCredential }: AllowedSettings): Allowed {
+/**
+ * The headers are the same in each answer to one visitor, so they are made once; a copy costs a microsecond, making them six.
+ * @param bare for an edge that makes the same of a header that is empty and one that is missing, and pays for each.
+ */
+export function createAllowed({ identityToken, isOwnCredential }: AllowedSettings, bare: boolean): Allowed {
   const visitors = new Map<string, Kept>();
 
   return ({ headers, cookies }, route, principal, cacheControl) => {
@@ -77,7 +80,6 @@ export function createAllowed({ identityToken, isOwnCredential }: AllowedSetting
       for (const [name, value] of identityHeaders(principal, route)) result.set(name, value);
       if (tellsByHeaders(route)) {
         result.set("x-authenticated-user", made.name);
-        if (principal.proof.kind === "key") result.set("x-authenticated-token-id", principal.proof.id);
       }
     }
     result.set("x-runegate-jwt", made.token ?? "");
@@ -86,6 +88,7 @@ export function createAllowed({ identityToken, isOwnCredential }: AllowedSetting
     result.set("authorization", isOwnCredential?.(authorization) === true ? "" : authorization);
     result.set("cookie", made.cookie ?? "");
     result.set("cache-control", made.cacheControl);
+    if (bare) for (const [name, value] of [...result]) if (value === "") result.delete(name);
     return result;
   }
 }

@@ -10,8 +10,8 @@ import { ACCESS_REFUSED } from "../edge/audit.ts";
 import type { Described } from "../edge/described.ts";
 import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
-import { isPlain, placeOf, plainest } from "../edge/target.ts";
-import { type Identified, nameOf } from "../identity/principal.ts";
+import { isApplications } from "../edge/target.ts";
+import { type Identified, isPrincipal, nameOf } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Fields, Logger } from "../observe/logger.ts";
 import type { RequestLog } from "../observe/request-log.ts";
@@ -149,9 +149,9 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     const closed = because !== undefined;
     const now = settings.clock.now();
     const verdict = admit.decide({
-      ...{ route, who, method, path, upgrade, originAllowed, preflight, closed, now },
+      ...{ route, who, method, client, path, upgrade, originAllowed, preflight, closed, now },
     });
-    const user = who === undefined || who === "refused" ? undefined : nameOf(who);
+    const user = isPrincipal(who) ? nameOf(who) : undefined;
     if (settings.log.enabled("debug")) {
       const fields = { verdict: verdict.verdict, upgrade, path, client: client.ip, id: asked.id };
       settings.log.debug("decided for an edge", { edge, ...fields });
@@ -171,7 +171,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       // nginx makes 500 of any other status, and asks for the right one itself.
       const response = adapter.bare
         ? bareAnswer(403)
-        : refusal({ ...asked, target }, reason, {
+        : refusal({ ...asked, target }, verdict, {
             host: route.host,
             methods: route.methods,
             closed: because,
@@ -247,12 +247,6 @@ function opensWebSocket(headers: Readonly<Record<string, string>>, { method, pro
     proto === "wss" ||
     proto === "ws"
   );
-}
-
-/** Whether a path, in the visitor's spelling, could be none of Runegate's own. */
-function isApplications(path: string): boolean {
-  if (placeOf(path) !== "application") return false;
-  return isPlain(path) || placeOf(plainest(path)) === "application";
 }
 
 function bareAnswer(status: number): Response {

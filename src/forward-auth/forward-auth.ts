@@ -3,7 +3,7 @@ import { isBelow } from "../edge/target.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Fields } from "../observe/logger.ts";
-import { ADAPTERS, PREFIXED } from "./adapters.ts";
+import { ADAPTERS, type Adapter, PREFIXED } from "./adapters.ts";
 import { type AllowedSettings, createAllowed } from "./allowed.ts";
 import { type Check, type CheckSettings, createCheck } from "./check.ts";
 import { createSiteNamed } from "./named-sites.ts";
@@ -33,18 +33,21 @@ const SAY_EVERY_MS = 60_000;
 export function createForwardAuth(settings: ForwardAuthSettings): ForwardAuth {
   const { baseUrl, routes, clock, log } = settings;
   const mayWarn = new Map<string, (now: number) => boolean>();
-  const shared: CheckSettings = {
+  const shared: Omit<CheckSettings, "allowed"> = {
     ...settings,
     siteNamed: createSiteNamed(routes, baseUrl),
     takesHttp: baseUrl.startsWith("http:") || isLoopbackHost(new URL(baseUrl).hostname),
-    allowed: createAllowed(settings),
     warn(message: string, fields: Fields) {
       const isDue = mayWarn.getOrInsertComputed(message, () => atMostEvery(SAY_EVERY_MS));
       if (isDue(clock.monotonic())) log.warn(message, fields);
     },
   };
-  const checks = new Map(ADAPTERS.map((adapter) => [adapter.path, createCheck(adapter, shared)]));
-  const prefixed = createCheck(PREFIXED, shared);
+  const whole = createAllowed(settings, false);
+  const bare = createAllowed(settings, true);
+  const checkOf = (adapter: Adapter) =>
+    createCheck(adapter, { ...shared, allowed: adapter.bare ? bare : whole });
+  const checks = new Map(ADAPTERS.map((adapter) => [adapter.path, checkOf(adapter)]));
+  const prefixed = checkOf(PREFIXED);
 
   return {
     find(path, checksAlone) {

@@ -1,5 +1,6 @@
 import type { Routes, Site } from "../access/routes.ts";
 import { isHost, normalHost } from "../net/host.ts";
+import { remembering } from "../remembering.ts";
 
 /**
  * The site of a host that an edge names: by exactly the names that configuration has, and with the port of the base URL where none is
@@ -7,30 +8,20 @@ import { isHost, normalHost } from "../net/host.ts";
  */
 export type SiteNamed = (host: string) => Site | "unknown" | "no host";
 
-/** Whoever asks chooses the host. */
-const MOST_HOSTS = 512;
 /** With a dot at its end and a port (RFC 1035 §2.3.4). */
 const LONGEST_HOST = 260;
 
 export function createSiteNamed(routes: Pick<Routes, "siteAt">, baseUrl: string): SiteNamed {
   const base = new URL(baseUrl);
   const scheme = base.protocol === "https:" ? "https" : "http";
-  const sites = new Map<string, Site | "unknown" | "no host">();
 
   function find(host: string): Site | "unknown" | "no host" {
+    if (host.length > LONGEST_HOST) return "no host";
     const normal = isHost(host) ? normalHost(host, scheme) : undefined;
     if (normal === undefined) return "no host";
     const port = base.port === "" || /:\d+$/.test(host) ? "" : `:${base.port}`;
     return routes.siteAt(`${scheme}://${normal}${port}`) ?? "unknown";
   }
 
-  return (host) => {
-    const known = sites.get(host);
-    if (known !== undefined) return known;
-    if (host.length > LONGEST_HOST) return "no host";
-    const site = find(host);
-    if (sites.size >= MOST_HOSTS) sites.clear();
-    sites.set(host, site);
-    return site;
-  };
+  return remembering(find);
 }

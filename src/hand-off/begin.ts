@@ -3,7 +3,7 @@ import type { Clock, Random } from "../clock.ts";
 import { redirect } from "../edge/answer.ts";
 import type { SignIn } from "../edge/sign-in.ts";
 import { bindingOf } from "../login/ticket.ts";
-import { loginHref, nextToSend, OWN_PREFIX } from "../pages/paths.ts";
+import { KEPT, loginHref, nextToSend, OWN_PREFIX } from "../pages/paths.ts";
 import type { Tickets } from "../secret/ticket.ts";
 import type { SessionCookie } from "../session/cookie.ts";
 import { BINDING_BYTES, type BindingCookie, REQUEST_SECONDS } from "./cookie.ts";
@@ -28,8 +28,8 @@ export function createSignIn(settings: {
   const { home } = settings.routes;
   const draw = () => Buffer.from(random.bytes(BINDING_BYTES)).toString("base64url");
 
-  return (arrival, status, next, again) => {
-    if (arrival.origin === home.origin) return redirect(status, loginHref(next, again));
+  return (arrival, status, next, again, kept) => {
+    if (arrival.origin === home.origin) return redirect(status, loginHref(next, again, kept));
     // Sent again if it is there already, so that it lasts; one serves all tabs.
     const binding = bindingCookie.read(arrival) ?? draw();
     const issuedAt = settings.clock.now();
@@ -45,7 +45,8 @@ export function createSignIn(settings: {
     // A single one, and nobody is signed in: it is dead.
     const dead = !again && sessionCookie.read(arrival).length === 1 ? sessionCookie.expire() : [];
     const cookies = [bindingCookie.line(binding), ...dead];
-    return redirect(status, `${home.origin}${REQUEST_PATH}?request=${request}`, [
+    const note = kept === undefined ? "" : `&${KEPT}=${kept}`;
+    return redirect(status, `${home.origin}${REQUEST_PATH}?request=${request}${note}`, [
       NO_REFERRER,
       ...cookies.map((line) => ["Set-Cookie", line] as const),
     ]);

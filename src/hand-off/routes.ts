@@ -13,7 +13,7 @@ import { landingAt, safeNext } from "../login/next.ts";
 import { createSpentTickets } from "../login/spent.ts";
 import { bindingOf } from "../login/ticket.ts";
 import { said } from "../pages/language.ts";
-import { loginHref, nextToSend, OWN_PREFIX, START_PATH } from "../pages/paths.ts";
+import { keptIn, loginHref, nextToSend, OWN_PREFIX, START_PATH } from "../pages/paths.ts";
 import { sameSecret } from "../secret/compare.ts";
 import { createTickets, TicketError, type TicketKind } from "../secret/ticket.ts";
 import { HAND_OFF_REFUSED, HANDED_OFF } from "./audit.ts";
@@ -41,6 +41,7 @@ export function handOffRoom(
     | "sessions"
     | "sessionCookie"
     | "bindingCookie"
+    | "keptPosts"
     | "limiter"
     | "audit"
     | "clock"
@@ -78,7 +79,8 @@ export function handOffRoom(
   async function request(arrival: Arrival): Promise<Response> {
     if (arrival.origin !== home.origin) return refuse(arrival, "wrong_host", NOT_FINISHED);
     if (!isDeliberate(arrival.method, arrival.request.headers)) return failure(arrival, NOT_A_NAVIGATION);
-    const token = new URLSearchParams(arrival.target.search).get("request") ?? "";
+    const query = new URLSearchParams(arrival.target.search);
+    const token = query.get("request") ?? "";
     const asked = await verified(HAND_OFF_REQUEST, token, home.origin);
     if (asked instanceof TicketError) return refuse(arrival, `token_${asked.problem}`, NOT_ASKED);
     const site = routes.siteAt(asked.app);
@@ -94,7 +96,7 @@ export function handOffRoom(
     if (found === undefined || isOld) {
       // Too long a path is left out, and not the host.
       const back = nextToSend(site.origin + path) || `${site.origin}/`;
-      return redirect(302, loginHref(back, isOld), [NO_REFERRER]);
+      return redirect(302, loginHref(back, isOld, keptIn(query)), [NO_REFERRER]);
     }
     if (!mayUse(site, cutTarget(path, 0).path, found.principal))
       return refuse(arrival, "not_allowed", NOT_ALLOWED_HERE);
@@ -151,8 +153,9 @@ export function handOffRoom(
       ...{ subject: found.record.email, client: client.ip, session: found.record.id },
       host: client.host,
     });
-    return redirect(302, next, [
+    return redirect(302, house.keptPosts.onward(arrival, next), [
       NO_REFERRER,
+      ...house.keptPosts.remember(ticket.email),
       ...sessionCookie.issueHere(cookie, found.record.brief).map((line) => ["Set-Cookie", line] as const),
     ]);
   }

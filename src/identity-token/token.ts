@@ -1,8 +1,7 @@
 import { tellsByToken } from "../access/identity-headers.ts";
-import { sameGroups } from "../access/people.ts";
 import type { Route } from "../access/route.ts";
 import type { Clock, Random } from "../clock.ts";
-import { nameOf, type Principal, type Proof } from "../identity/principal.ts";
+import { nameOf, type Principal, type Proof, sameGroups } from "../identity/principal.ts";
 import type { Keys } from "../secret/keys.ts";
 import { createRecencyMap } from "../store/memory/recency-map.ts";
 import type { IdentityKeys, SigningKey } from "./keys.ts";

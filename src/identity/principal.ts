@@ -1,3 +1,4 @@
+import type { Network } from "../net/ip.ts";
 import type { Address } from "./address.ts";
 
 /** How somebody proved who they are. Open streams, caches and the audit go by kind and id. */
@@ -24,6 +25,19 @@ export type Principal = {
   readonly rested?: number;
   /** By what they signed in, of several ways that a proof may have begun. */
   readonly method?: Method;
+  /** For what their proof is good, where that is less than what they may do. */
+  readonly scope?: Scope;
+};
+
+/** Each undefined where nothing is limited by it. */
+export type Scope = {
+  /** Names of applications. */
+  readonly routes: ReadonlySet<string> | undefined;
+  readonly methods: ReadonlySet<string> | undefined;
+  /** Each a path or, with `/*` at its end, what lies below it. As browsers see it. */
+  readonly paths: readonly string[] | undefined;
+  /** Clients that it may come from: one network of each list. */
+  readonly networks: readonly (readonly Network[])[];
 };
 
 /** The ways to begin a session. */
@@ -37,10 +51,39 @@ export function isMethod(word: unknown): word is Method {
 
 export const NO_GROUPS: ReadonlySet<string> = new Set();
 
-/** Who a request proved to be from; undefined where nobody tried, and `refused` where somebody did in vain. */
-export type Identified = Principal | "refused" | undefined;
+/**
+ * Who a request proved to be from; undefined where nobody tried, and where somebody did in vain, `refused`, or what is to be said
+ * of it.
+ */
+export type Identified = Principal | Rejected | "refused" | undefined;
+
+/** A credential that was recognized and is not taken: nothing that stands beside it is looked at, and nothing is open by it. */
+export type Rejected = {
+  readonly rejected: "invalid_key" | "several_keys" | "rate_limited";
+  /** How long to wait, where that helps. */
+  readonly retryAfterMs?: number;
+};
+
+export function isPrincipal(who: Identified): who is Principal {
+  return typeof who === "object" && !("rejected" in who);
+}
+
+export function isRejected(who: Identified): who is Rejected {
+  return typeof who === "object" && "rejected" in who;
+}
 
 /** What the application and the log call them. No address looks like a service. */
 export function nameOf({ subject }: Pick<Principal, "subject">): string {
   return "email" in subject ? subject.email : `service:${subject.service}`;
+}
+
+/** As headers list them. */
+export function groupsText(groups: Principal["groups"]): string {
+  return groups.size === 0 ? "" : [...groups].join(",");
+}
+
+/** Whether what was made for some groups is right for others. */
+export function sameGroups(some: Principal["groups"], others: Principal["groups"]): boolean {
+  // Mostly they are the very same set.
+  return some === others || groupsText(some) === groupsText(others);
 }

@@ -1,9 +1,8 @@
 import type { Server } from "bun";
 import type { Admit } from "../access/admit.ts";
-import type { RequestKind } from "../access/decision.ts";
 import type { CloseReason, LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
-import { challengeAnswer, refusal, requestKindOf } from "../challenge/challenge.ts";
+import { challengeAnswer, type RequestKind, refusal, requestKindOf } from "../challenge/challenge.ts";
 import type { Clock } from "../clock.ts";
 import { failure, NOT_FOUND, redirect, whenBroken } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
@@ -12,7 +11,8 @@ import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
 import type { SignIn } from "../edge/sign-in.ts";
 import { withoutPrefix } from "../edge/target.ts";
-import { type Identified, nameOf, type Principal } from "../identity/principal.ts";
+import { type Identified, isPrincipal, nameOf, type Principal } from "../identity/principal.ts";
+import type { KeptPostDesk } from "../kept-post/desk.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Application } from "../proxy/application.ts";
@@ -24,6 +24,7 @@ import { type Awaitable, StoreUnavailable } from "../store/records.ts";
 
 export type InlineSettings = {
   readonly signIn: SignIn;
+  readonly keptPosts: Pick<KeptPostDesk, "challenge" | "substitute">;
   readonly landingPath: string;
   readonly admit: Admit;
   /** Without those that another proxy passes on. */
@@ -79,6 +80,7 @@ export function createInline(settings: InlineSettings): Inline {
       route,
       who,
       method,
+      client: arrival.client,
       path,
       upgrade,
       originAllowed,
@@ -102,21 +104,39 @@ export function createInline(settings: InlineSettings): Inline {
       }
       const inner = route.stripPath ? withoutPrefix(path, route.path) : path;
       if (upgrade) return upgradeTo(arrival, application, principal, inner, server);
-      return application.forward(arrival, principal, inner, {
-        finished: (status, end) => ended(arrival, status, userOf(principal), route, end),
-        rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
-        ended: (reason) => whenEnded(arrival, reason, false),
+      const forward = (what: Arrival) =>
+        application.forward(what, principal, inner, {
+          finished: (status, end) => ended(arrival, status, userOf(principal), route, end),
+          rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
+          ended: (reason) => whenEnded(arrival, reason, false),
+        });
+      const substituted = settings.keptPosts.substitute(arrival, principal);
+      if (substituted === undefined) return forward(arrival);
+      return substituted.then((what) => {
+        if (!(what instanceof Response)) return forward(what);
+        answered(arrival, what, userOf(principal), route);
+        return what;
       });
+    }
+    const user = isPrincipal(who) ? who : undefined;
+    if (verdict.verdict === "challenge" && !verdict.refused) {
+      const kept = settings.keptPosts.challenge(arrival, user, verdict.again);
+      if (kept !== undefined) {
+        return kept.then((sent) => {
+          answered(arrival, sent, userOf(user), route);
+          return sent;
+        });
+      }
     }
     let response: Response;
     if (verdict.verdict === "refuse") {
       audit(ACCESS_REFUSED, { client: arrival.client.ip, reason: verdict.reason, path });
-      response = refusal(arrival, verdict.reason, { host: route.host, methods: route.methods, closed });
+      response = refusal(arrival, verdict, { host: route.host, methods: route.methods, closed });
     } else {
       const kind = verdict.refused ? "other" : requestKindOf(arrival, upgrade);
       response = challenge(arrival, kind, verdict.again);
     }
-    answered(arrival, response, who === "refused" ? undefined : userOf(who), route);
+    answered(arrival, response, userOf(user), route);
     return response;
   }
 

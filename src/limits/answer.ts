@@ -1,8 +1,9 @@
-import type { Failure } from "../edge/answer.ts";
+import { type Failure, INVALID_KEY, SEVERAL_KEYS } from "../edge/answer.ts";
+import type { Rejected } from "../identity/principal.ts";
 import { type Amount, said } from "../pages/language.ts";
 
 /** Whose limit was reached. */
-export type LimitScope = "IP" | "Email";
+export type LimitScope = "IP" | "Email" | "Key";
 
 /** What a 429 says, on a page and in JSON alike (CONTRACT section 5). */
 export function limitRefusal(scope: LimitScope, retryAfterMs: number): Failure {
@@ -20,6 +21,18 @@ export function limitRefusal(scope: LimitScope, retryAfterMs: number): Failure {
     ],
     fields: { retry_after: seconds },
   };
+}
+
+/** What is said of a credential that is not taken. */
+export function rejection({ rejected, retryAfterMs = 0 }: Rejected): Failure {
+  switch (rejected) {
+    case "invalid_key":
+      return INVALID_KEY;
+    case "several_keys":
+      return SEVERAL_KEYS;
+    case "rate_limited":
+      return limitRefusal("Key", retryAfterMs);
+  }
 }
 
 /** What a 503 says while there is too much to do, whoever asks and for whichever address. */

@@ -12,15 +12,14 @@ export type Limiter = {
   mail(email: Address): Awaitable<LimitOutcome>;
   redemption(client: Client): Awaitable<LimitOutcome>;
   /**
-   * Tries at the code of one ticket. Not a rate that can be turned off: it is what makes a short code safe.
-   * @param lifetimeMs the whole lifetime of the ticket, the same at every try, so that no try is forgotten before its end.
-   */
-  code(jti: string, lifetimeMs: number): Awaitable<LimitOutcome>;
-  /**
-   * Of one session, to further hosts. Not a rate that can be turned off either: each takes room in the store for a day, and whoever
+   * Of one session, to further hosts. Not a rate that can be turned off: each takes room in the store for a day, and whoever
    * is signed in must not fill it.
    */
   handOff(session: string): Awaitable<LimitOutcome>;
+  /** API keys that are none. */
+  failedKey(client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
+  /** Requests by one API key. @param rate a minute. */
+  keyUse(id: string, rate: number): Awaitable<LimitOutcome>;
   /** The key `mail` counted on, for whoever has to give the cooldown back. */
   mailKey(email: Address): string;
   release(key: string): Awaitable<void>;
@@ -28,9 +27,9 @@ export type Limiter = {
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-const CODE_TRIES = 5;
 /** A session needs one for each host; nobody has so many. */
 const HAND_OFFS = 100;
+const FAILED_KEYS = 20;
 /**
  * A /56 has four times the limit of a /64, and a /48 four times that of a /56: few households use more than four networks, and
  * no more than some sixteen people of one company sign in during one minute, but whoever has a /48 has 65,536 of a /64.
@@ -48,7 +47,7 @@ export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
     return !settings.rateLimitEnabled || limit === 0 || windowMs === 0;
   }
 
-  function perClient(kind: string, { ip }: Client, rule: LimitRule): Awaitable<LimitOutcome> {
+  function perClient(kind: string, { ip }: Pick<Client, "ip">, rule: LimitRule): Awaitable<LimitOutcome> {
     if (isOff(rule)) return ALLOWED;
     const [narrowest, ...networks] = limitKeysOf(ip);
     const wider = networks.map((network, index) => ({
@@ -62,11 +61,10 @@ export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
     loginRequest: (client) => perClient("login", client, loginRule),
     mail: (email) => (isOff(mailRule) ? ALLOWED : store.hit(mailKey(email), mailRule)),
     redemption: (client) => perClient("token", client, tokenRule),
-    // Longer than a ticket lives, because the wall clock may be set back while the limit's clock goes on; not much longer,
-    // because each of them takes room in the store.
-    code: (jti, lifetimeMs) =>
-      store.hit(`code:${jti}`, { limit: CODE_TRIES, windowMs: lifetimeMs + HOUR_MS }),
     handOff: (session) => store.hit(`handoff:${session}`, { limit: HAND_OFFS, windowMs: HOUR_MS }),
+    failedKey: (client) => perClient("key", client, { limit: FAILED_KEYS, windowMs: MINUTE_MS }),
+    // Its owner's limit, whatever limits visitors.
+    keyUse: (id, rate) => store.hit(`keyuse:${id}`, { limit: rate, windowMs: MINUTE_MS }),
     mailKey,
     release: (key) => store.release(key),
   };

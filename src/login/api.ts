@@ -15,7 +15,7 @@ export function loginApi(house: ApiHouse & Pick<House, "policy" | "login">): Ely
       return { link: login.mintLink(address, options.landingPath) };
     },
     {
-      own: { needs: "admin" },
+      own: { needs: "operator" },
       body: closed({ email: t.String({ maxLength: 1000 }) }),
       response: { 201: closed({ link: t.String({ format: "uri" }) }) },
       detail: {

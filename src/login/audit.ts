@@ -4,7 +4,11 @@ import { defineAudit } from "../observe/audit.ts";
 export const LOGIN_REQUESTED = defineAudit({
   event: "login_requested",
   outcome: ({ reason }) =>
-    reason === "queued" ? "ok" : reason === "store_unavailable" ? "failed" : "refused",
+    reason === "queued" || reason === "sent_again"
+      ? "ok"
+      : reason === "store_unavailable"
+        ? "failed"
+        : "refused",
   line: { email: "subject", client: "client", outcome: "reason" },
   isEndless: ({ reason }) => reason === "rate_limited" || reason === "cooldown",
 });

@@ -12,9 +12,10 @@ export function logoutRoom({
   sessions,
   sessionCookie,
   loginCookie,
+  keptPosts,
   guardPost,
   audit,
-}: Pick<House, "sessions" | "sessionCookie" | "loginCookie" | "guardPost" | "audit">): Room {
+}: Pick<House, "sessions" | "sessionCookie" | "loginCookie" | "keptPosts" | "guardPost" | "audit">): Room {
   async function show(arrival: Arrival): Promise<Response> {
     const found = await sessions.find(sessionCookie.read(arrival), arrival);
     return page(
@@ -32,7 +33,8 @@ export function logoutRoom({
       audit(LOGGED_OUT, { subject: record.email, session: record.id });
     }
     const lines = [...sessionCookie.expire(), loginCookie.line("", 0)];
-    const headers = lines.map((line) => ["Set-Cookie", line] as const);
+    const own = lines.map((line) => ["Set-Cookie", line] as const);
+    const headers = [...own, ...(await keptPosts.forget(arrival))];
     if (isNavigation(arrival.request.headers))
       return page(loggedOutPage(arrival.lookOf(arrival)), 200, headers);
     return json({ message: "Signed out." }, 200, headers);

@@ -15,7 +15,7 @@ const NOWHERE = "http://next.invalid";
 
 /**
  * @param isOwn what Runegate, besides the reserved prefix, answers itself to somebody who is signed in: going there after a
- * login makes no sense and could go round in circles.
+ * login makes no sense and could go round in circles. The page of keys is the exception: it asks for a login itself.
  * @returns path and query on this host, or `landing` for anything else.
  */
 export function safeNext(

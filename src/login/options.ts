@@ -1,6 +1,7 @@
 import type { Declaration, OptionsOf } from "../option/option.ts";
 import { quote, ValueError } from "../option/value-error.ts";
 import { choice, DAY, duration, SECOND } from "../option/values.ts";
+import { CODE_KINDS } from "./code.ts";
 import { safeNext } from "./next.ts";
 
 export type LoginOptions = OptionsOf<typeof LOGIN_OPTIONS>;
@@ -23,6 +24,13 @@ export const LOGIN_OPTIONS = {
       "When opening a link asks for a click first: `auto` in any browser but the one that asked, `always`, " +
       "`never` (mail scanners then spend links).",
     words: LINK_CONFIRM,
+  },
+  codeKind: {
+    name: "RUNEGATE_CODE",
+    parse: choice(...CODE_KINDS),
+    default: "digits",
+    help: "What the code in a mail is made of: eight `digits`, or eight `letters` and digits that nobody mistakes for each other.",
+    words: CODE_KINDS,
   },
   landingPath: {
     name: "RUNEGATE_LANDING_PATH",

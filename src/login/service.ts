@@ -15,6 +15,7 @@ import { OWN_PREFIX } from "../pages/paths.ts";
 import { sameSecret } from "../secret/compare.ts";
 import type { Keys } from "../secret/keys.ts";
 import { createTickets, TicketError, type TicketProblem } from "../secret/ticket.ts";
+import { recognizeDevice } from "../session/device.ts";
 import { OnHold } from "../session/hold.ts";
 import type { SessionOptions } from "../session/options.ts";
 import type { SessionRecord } from "../session/record.ts";
@@ -23,10 +24,11 @@ import { StoreUnavailable } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
 import { createAskQueue } from "./ask-queue.ts";
 import { LINK_PRINTED, LOGIN_REFUSED, LOGIN_REQUESTED, REDEEMED, REDEMPTION_REFUSED } from "./audit.ts";
-import { codeHashOf, drawCode, parseCode } from "./code.ts";
+import { codeHashOf, drawCode, parseCode, shownCode } from "./code.ts";
 import { createKnownAddresses } from "./known.ts";
 import type { LoginOptions } from "./options.ts";
-import { createSpentTickets } from "./spent.ts";
+import { CODE_TRIES, createProgress, waitOf } from "./progress.ts";
+import { createSpentTickets, type Use } from "./spent.ts";
 import {
   bindingOf,
   LOGIN_LINK,
@@ -44,6 +46,12 @@ export type LoginService = {
    * @throws {StoreUnavailable}
    */
   ask(request: Ask): Promise<Asked>;
+  /**
+   * Sends the mail of the login in a cookie again, with the same link and another code, which alone is good from then on. Takes the
+   * same steps for every address, too.
+   * @throws {StoreUnavailable}
+   */
+  sendAgain(loginCookie: string | undefined, by: Asker): Promise<SentAgain>;
   /** A link for an operator to hand over: tied to no browser, so it always asks for confirmation. */
   mintLink(email: Address, next: string): string;
   /**
@@ -52,32 +60,51 @@ export type LoginService = {
    * @param isDeliberate false where nobody has decided on it: such a request never redeems.
    * @throws {StoreUnavailable}
    */
-  openLink(token: string, by: Redeemer, isDeliberate: boolean): Promise<Redeemed | LoginTicket | undefined>;
+  openLink(token: string, by: Redeemer, isDeliberate: boolean): Promise<Opened>;
   /** @throws {StoreUnavailable} */
-  redeemLink(token: string, by: Redeemer): Promise<Redeemed | undefined>;
+  redeemLink(token: string, by: Redeemer): Promise<Redeemed | LinkRefused>;
   /** @throws {StoreUnavailable} */
-  redeemCode(typed: string, by: Redeemer): Promise<Redeemed | undefined>;
-  /** What the browser's login cookie says is under way, for the page that asks for the code. */
-  pending(loginCookie: string | undefined): Promise<LoginRequest | undefined>;
+  redeemCode(typed: string, by: Redeemer): Promise<Redeemed | CodeRefused>;
+  /** What a link says, if it is ours and still good; nothing is asked of the store. */
+  look(token: string): Promise<LoginTicket | undefined>;
+  /** The login that the browser's cookie is of, however it stands. @throws {StoreUnavailable} */
+  underWay(loginCookie: string | undefined): Promise<UnderWay | undefined>;
 };
 
-export type Ask = {
-  readonly email: Address;
-  /** Already through `safeDestination`. */
-  readonly next: string;
-  /** Whether the browser is to be kept signed in. */
-  readonly keep: boolean;
+/** Whoever wants a mail sent. */
+export type Asker = {
   readonly client: Client;
   readonly device: string;
   /** Of the mail. */
   readonly look: Look;
 };
 
-export type Asked =
-  | { readonly outcome: "accepted"; readonly loginCookie: string; readonly expiresAt: number }
-  | { readonly outcome: "limited"; readonly scope: LimitScope; readonly retryAfterMs: number }
-  /** Too many ask, or the outbox is full: nothing is counted on the address. */
-  | { readonly outcome: "busy"; readonly retryAfterMs: number };
+export type Ask = Asker & {
+  readonly email: Address;
+  /** Already through `safeDestination`. */
+  readonly next: string;
+  /** Whether the browser is to be kept signed in. */
+  readonly keep: boolean;
+};
+
+/** A mail is on its way, as far as anybody is told. */
+type Sent = { readonly outcome: "accepted"; readonly loginCookie: string; readonly expiresAt: number };
+type Limited = { readonly outcome: "limited"; readonly scope: LimitScope; readonly retryAfterMs: number };
+/** Too many ask, or the outbox is full: nothing is counted on the address. */
+type Busy = { readonly outcome: "busy"; readonly retryAfterMs: number };
+
+export type Asked = Sent | Limited | Busy;
+
+export type SentAgain =
+  | Sent
+  | Limited
+  | Busy
+  /** Nothing is under way in that browser. */
+  | { readonly outcome: "nothing" }
+  /** Something is, for which no mail is of use. */
+  | { readonly outcome: "over" }
+  /** Undefined: not again at all. */
+  | { readonly outcome: "wait"; readonly retryAfterMs: number | undefined };
 
 /** The browser that redeems. */
 export type Redeemer = {
@@ -92,12 +119,38 @@ export type Redeemer = {
 };
 
 export type Redeemed = {
+  readonly outcome: "signed_in";
   readonly cookie: string;
   readonly record: SessionRecord;
   readonly next: string;
 };
 
-/** The exact reason, for log and audit. Visitors are told one thing whatever it is. */
+/** Why a link does not sign in, as visitors are told. With its ticket, where it is ours. */
+export type LinkRefused =
+  | { readonly outcome: "used"; readonly ticket: LoginTicket; readonly use: Use }
+  | { readonly outcome: "expired" | "withdrawn"; readonly ticket: LoginTicket }
+  | { readonly outcome: "not_ours" };
+
+export type Opened = Redeemed | LinkRefused | { readonly outcome: "confirm"; readonly ticket: LoginTicket };
+
+/** Why a code does not sign in, as visitors are told. */
+export type CodeRefused = {
+  readonly outcome: "wrong" | "no_code" | "used_up" | "used" | "expired" | "withdrawn" | "nothing";
+  /** After this one, where it was a try. */
+  readonly triesLeft?: number | undefined;
+};
+
+export type UnderWay = {
+  readonly request: LoginRequest;
+  /** `used_up`: the code's tries; the link is still good. */
+  readonly state: "waiting" | "used_up" | "used" | "expired";
+  readonly triesLeft: number;
+  readonly use: Use | undefined;
+  /** When its mail may be sent again, milliseconds since the Unix epoch; undefined if not at all. */
+  readonly againAt: number | undefined;
+};
+
+/** The exact reason, for log and audit. */
 type RefusedReason =
   | `token_${TicketProblem}`
   | "spent"
@@ -110,7 +163,7 @@ type RefusedReason =
   | "on_hold"
   | "store_unavailable";
 
-export type LoginSettings = Pick<LoginOptions, "magicLinkExpiry" | "linkConfirm"> &
+export type LoginSettings = Pick<LoginOptions, "magicLinkExpiry" | "linkConfirm" | "codeKind"> &
   Pick<SessionOptions, "remember"> & {
     readonly baseUrl: string;
     readonly allowedEmails: ReadonlySet<Address>;
@@ -132,6 +185,9 @@ export type LoginSettings = Pick<LoginOptions, "magicLinkExpiry" | "linkConfirm"
 const FULL_RETRY_MS = 60_000;
 /** And whoever comes while very many ask, after this: it passes as fast as they are served. */
 const CROWD_RETRY_MS = 5_000;
+/** Characters: of a link in a mail, and of where it leads, where it carries that. */
+const MAX_LINK = 600;
+const MAX_CARRIED = 200;
 /** The clocks of several gateways may differ by so much. */
 const CLOCK_SKEW_MS = 5 * 60_000;
 
@@ -141,6 +197,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
   const codeKey = keys.for("login code", "jwt");
   const spent = createSpentTickets(store, clock);
   const known = createKnownAddresses(settings.allowedEmails, store, clock);
+  const progress = createProgress(store, clock);
   const queue = createAskQueue(settings.pause);
 
   const randomText = () => Buffer.from(random.bytes(16)).toString("base64url");
@@ -171,7 +228,8 @@ export function createLoginService(settings: LoginSettings): LoginService {
   }
 
   /** What an ask costs, in steps between which others are served. */
-  async function prepare({ email, next, keep, client, device, look }: Ask): Promise<Asked> {
+  async function prepare(asked: Ask): Promise<Asked> {
+    const { email, client } = asked;
     await setImmediate();
     const perAddress = await limiter.mail(email);
     if (!perAddress.allowed) {
@@ -179,24 +237,62 @@ export function createLoginService(settings: LoginSettings): LoginService {
       return { outcome: "limited", scope: "Email", retryAfterMs: perAddress.retryAfterMs };
     }
     await setImmediate();
-    const jti = randomText();
-    const secret = randomText();
-    const code = drawCode(random);
-    const { issuedAt, expiresAt } = lifetime();
+    const { next, keep } = asked;
+    const ids = { jti: randomText(), secret: randomText() };
+    const login = { ...ids, email, next, keep: keep || undefined, ...lifetime() };
+    const cooldownKey = limiter.mailKey(email);
+    try {
+      const sent = await send({ ...login, sentAgain: 0 }, asked, cooldownKey);
+      if (sent.outcome === "busy") await limiter.release(cooldownKey);
+      return sent;
+    } catch (error) {
+      await (async () => limiter.release(cooldownKey))().catch(() => {});
+      throw error;
+    }
+  }
+
+  async function sendAgain(loginCookie: string | undefined, by: Asker): Promise<SentAgain> {
+    const now = await underWay(loginCookie);
+    if (now === undefined) return { outcome: "nothing" };
+    if (now.state !== "waiting") return { outcome: "over" };
+    const early = (againAt: number | undefined): SentAgain => ({
+      outcome: "wait",
+      retryAfterMs: againAt && againAt - clock.now(),
+    });
+    if (now.againAt === undefined || now.againAt > clock.now()) return early(now.againAt);
+    if (queue.isFull()) return turnAway(by.client);
+    const perClient = await limiter.loginRequest(by.client);
+    if (!perClient.allowed) {
+      audit(LOGIN_REQUESTED, { subject: now.request.email, client: by.client.ip, reason: "rate_limited" });
+      return { outcome: "limited", scope: "IP", retryAfterMs: perClient.retryAfterMs };
+    }
+    const work = async (): Promise<SentAgain> => {
+      const sentAgain = await progress.sendAgain(now.request);
+      // By another tab, at the same moment.
+      if (sentAgain === undefined) return early((await underWay(loginCookie))?.againAt);
+      return send({ ...now.request, sentAgain }, by, undefined);
+    };
+    return (await queue.run(work)) ?? turnAway(by.client);
+  }
+
+  /** Written and queued for every address, and thrown away later for some: the time it takes must not tell which. */
+  async function send(
+    login: Omit<LoginRequest, "codeHash">,
+    { client, device, look }: Asker,
+    cooldownKey: string | undefined,
+  ): Promise<Sent | Busy> {
+    const { email, jti, secret, expiresAt, sentAgain } = login;
     const from = `${client.ip}, ${device}`;
+    const code = drawCode(random, settings.codeKind);
     const codeHash = codeHashOf(codeKey.current, jti, code);
-    const grant = { jti, email, next, keep: keep || undefined, issuedAt, expiresAt };
-    const token = tickets.sign(LOGIN_LINK, { ...grant, from, binding: bindingOf(secret) });
-    const loginCookie = tickets.sign(LOGIN_REQUEST, { ...grant, secret, codeHash });
-    // Written and queued for every address, and thrown away later for some: the time it takes must not tell which.
     const mail = renderLoginMail(look, settings.template, {
       to: email,
-      loginUrl: linkOf(token),
-      code,
-      expiryMinutes: Math.round(settings.magicLinkExpiry / 60_000),
+      loginUrl: linkFor({ ...login, from, binding: bindingOf(secret) }),
+      code: shownCode(code),
+      expiryMinutes: Math.max(1, Math.round((expiresAt - clock.now()) / 60_000)),
       requestedFrom: from,
     });
-    const cooldownKey = limiter.mailKey(email);
+    const loginCookie = tickets.sign(LOGIN_REQUEST, { ...login, codeHash });
     await setImmediate();
     let queued: boolean;
     let refusal: "not_allowed" | "on_hold" | undefined;
@@ -213,39 +309,59 @@ export function createLoginService(settings: LoginSettings): LoginService {
       });
     } catch (error) {
       audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason: "store_unavailable" });
-      await (async () => limiter.release(cooldownKey))().catch(() => {});
       throw error;
     }
-    if (!queued) await limiter.release(cooldownKey);
-    const reason = refusal ?? (queued ? "queued" : "queue_full");
+    const sent = sentAgain === 0 ? "queued" : "sent_again";
+    const reason = refusal ?? (queued ? sent : "queue_full");
     audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason });
     if (!queued) return { outcome: "busy", retryAfterMs: FULL_RETRY_MS };
     return { outcome: "accepted", loginCookie, expiresAt };
   }
 
-  function refuse(reason: RefusedReason, { client }: Redeemer, email?: Address): undefined {
+  /** Some mail programs break longer ones. */
+  function linkFor(ticket: LoginTicket): string {
+    const { next = "" } = ticket;
+    const whole = linkOf(tickets.sign(LOGIN_LINK, ticket));
+    if (next.length <= MAX_CARRIED && whole.length <= MAX_LINK) return whole;
+    return linkOf(tickets.sign(LOGIN_LINK, { ...ticket, next: undefined }));
+  }
+
+  function note(reason: RefusedReason, { client }: Redeemer, email?: Address): void {
     audit(REDEMPTION_REFUSED, { client: client.ip, reason, subject: email });
   }
 
-  async function redeem(ticket: Login, how: "link" | "code", by: Redeemer): Promise<Redeemed | undefined> {
+  type NotSignedIn = { readonly outcome: "used"; readonly use: Use } | { readonly outcome: "withdrawn" };
+
+  async function redeem(ticket: Login, how: "link" | "code", by: Redeemer): Promise<Redeemed | NotSignedIn> {
     try {
       return await signIn(ticket, how, by);
     } catch (error) {
       // A redemption that the store kept from happening is an event too.
-      if (error instanceof StoreUnavailable) refuse("store_unavailable", by, ticket.email);
-      if (error instanceof OnHold) refuse("on_hold", by, ticket.email);
+      if (error instanceof StoreUnavailable) note("store_unavailable", by, ticket.email);
+      if (error instanceof OnHold) note("on_hold", by, ticket.email);
       throw error;
     }
   }
 
-  async function signIn(ticket: Login, how: "link" | "code", by: Redeemer): Promise<Redeemed | undefined> {
-    const { email, next, jti, issuedAt, expiresAt } = ticket;
-    if (!policy.allows(email)) return refuse("not_allowed", by, email);
+  async function signIn(ticket: Login, how: "link" | "code", by: Redeemer): Promise<Redeemed | NotSignedIn> {
+    const { email, jti, issuedAt, expiresAt } = ticket;
+    if (!policy.allows(email)) {
+      note("not_allowed", by, email);
+      return { outcome: "withdrawn" };
+    }
     // Everything that can be asked before is, so that a store that stumbles costs nobody their link.
     const old = await sessions.findAll(by.oldSessions, by.origin);
-    if (!(await spent.spend(jti, expiresAt))) return refuse("spent", by, email);
+    const next = await nextOf(ticket, by);
+    const use = { at: clock.now(), device: recognizeDevice(by.userAgent) };
+    if (!(await spent.spend(jti, expiresAt, use))) {
+      note("spent", by, email);
+      return { outcome: "used", use: (await spent.useOf(jti)) ?? {} };
+    }
     // Asked when the mark is made: whatever the store forgets before, it has begun anew by now.
-    if (isBefore(await store.since(), issuedAt)) return refuse("before_store", by, email);
+    if (isBefore(await store.since(), issuedAt)) {
+      note("before_store", by, email);
+      return { outcome: "withdrawn" };
+    }
     const { client, userAgent } = by;
     const { keep = ticket.keep ?? false } = by;
     const { cookie, record } = await sessions.start({
@@ -259,7 +375,14 @@ export function createLoginService(settings: LoginSettings): LoginService {
     // Whoever has the mailbox may ask again for their next device. That it cannot be given back costs nobody the login.
     await (async () => limiter.release(limiter.mailKey(email)))().catch(() => {});
     audit(REDEEMED, { subject: email, client: client.ip, by: how, session: record.id });
-    return { cookie, record, next };
+    return { outcome: "signed_in", cookie, record, next };
+  }
+
+  /** Where it leads in this browser; empty where nobody knows. */
+  async function nextOf({ jti, next }: Login, { loginCookie }: Redeemer): Promise<string> {
+    if (next !== undefined) return next;
+    const request = await requestIn(loginCookie);
+    return request?.jti === jti ? request.next : "";
   }
 
   /** A beginning in the future is that of a clock which was wrong, and says nothing: nobody could sign in until then. */
@@ -268,22 +391,52 @@ export function createLoginService(settings: LoginSettings): LoginService {
   }
 
   /** Looks at a link without spending it. */
-  async function inspect(token: string, by: Redeemer): Promise<LoginTicket | undefined> {
+  async function inspect(token: string, by: Redeemer): Promise<LoginTicket | LinkRefused> {
     try {
-      return await tickets.verify(LOGIN_LINK, token);
+      const ticket = await tickets.verify(LOGIN_LINK, token, "any");
+      const whole = { ...ticket, next: await nextOf(ticket, by) };
+      if (clock.now() < ticket.expiresAt) return whole;
+      note("token_expired", by);
+      return { outcome: "expired", ticket: whole };
     } catch (error) {
-      if (error instanceof TicketError) return refuse(`token_${error.problem}`, by);
-      throw error;
+      if (!(error instanceof TicketError)) throw error;
+      note(`token_${error.problem}`, by);
+      return { outcome: "not_ours" };
     }
   }
 
-  async function pending(loginCookie: string | undefined): Promise<LoginRequest | undefined> {
+  async function redeemTicket(ticket: LoginTicket, by: Redeemer): Promise<Redeemed | LinkRefused> {
+    const redeemed = await redeem(ticket, "link", by);
+    return redeemed.outcome === "signed_in" ? redeemed : { ...redeemed, ticket };
+  }
+
+  /** What the login cookie holds, whether or not it has expired. */
+  async function requestIn(loginCookie: string | undefined): Promise<LoginRequest | undefined> {
     try {
-      return loginCookie === undefined ? undefined : await tickets.verify(LOGIN_REQUEST, loginCookie);
+      return loginCookie === undefined ? undefined : await tickets.verify(LOGIN_REQUEST, loginCookie, "any");
     } catch (error) {
       if (error instanceof TicketError) return undefined;
       throw error;
     }
+  }
+
+  async function underWay(loginCookie: string | undefined): Promise<UnderWay | undefined> {
+    const request = await requestIn(loginCookie);
+    if (request === undefined) return undefined;
+    const use = await spent.useOf(request.jti);
+    const done = await progress.of(request);
+    const now = clock.now();
+    const state =
+      use !== undefined
+        ? "used"
+        : now >= request.expiresAt
+          ? "expired"
+          : done.tries >= CODE_TRIES
+            ? "used_up"
+            : "waiting";
+    const wait = waitOf(done, now);
+    const againAt = wait === undefined ? undefined : now + wait;
+    return { request, state, triesLeft: Math.max(0, CODE_TRIES - done.tries), use, againAt };
   }
 
   /** Whether opening a link is enough (CONTRACT section 2). */
@@ -292,7 +445,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     if (binding === undefined) return false;
     if (settings.linkConfirm !== "auto") return settings.linkConfirm === "never";
     // The browser that asked.
-    const request = await pending(loginCookie);
+    const request = await requestIn(loginCookie);
     return request !== undefined && sameSecret(bindingOf(request.secret), binding);
   }
 
@@ -305,38 +458,64 @@ export function createLoginService(settings: LoginSettings): LoginService {
 
   return {
     ask,
+    sendAgain,
+    underWay,
 
     mintLink(email, next) {
       audit(LINK_PRINTED, { subject: email, actor: "operator" });
       const from = say(ENGLISH, said("device.operator"));
-      const grant = { jti: randomText(), email, next, ...lifetime() };
-      return linkOf(tickets.sign(LOGIN_LINK, { ...grant, from, binding: undefined }));
+      return linkFor({ jti: randomText(), email, next, ...lifetime(), from, binding: undefined });
     },
 
     async openLink(token, by, isDeliberate) {
       const ticket = await inspect(token, by);
-      if (ticket === undefined) return undefined;
-      if (isDeliberate && (await needsNoButton(ticket, by))) return redeem(ticket, "link", by);
-      return (await spent.has(ticket.jti)) ? refuse("spent", by, ticket.email) : ticket;
+      if ("outcome" in ticket) return ticket;
+      if (isDeliberate && (await needsNoButton(ticket, by))) return redeemTicket(ticket, by);
+      const use = await spent.useOf(ticket.jti);
+      if (use === undefined) return { outcome: "confirm", ticket };
+      note("spent", by, ticket.email);
+      return { outcome: "used", ticket, use };
     },
 
     async redeemLink(token, by) {
       const ticket = await inspect(token, by);
-      return ticket && redeem(ticket, "link", by);
+      return "outcome" in ticket ? ticket : redeemTicket(ticket, by);
     },
 
     async redeemCode(typed, by) {
-      const request = await pending(by.loginCookie);
-      if (request === undefined) return refuse("no_login_cookie", by);
+      const request = await requestIn(by.loginCookie);
+      if (request === undefined) {
+        note("no_login_cookie", by);
+        return { outcome: "nothing" };
+      }
+      const refuse = (
+        reason: RefusedReason,
+        outcome: CodeRefused["outcome"],
+        triesLeft?: number,
+      ): CodeRefused => {
+        note(reason, by, request.email);
+        return { outcome, triesLeft };
+      };
+      if (clock.now() >= request.expiresAt) return refuse("token_expired", "expired");
       const code = parseCode(typed);
       // A slip that cannot be a code at all is not a try at guessing one.
-      if (code === undefined) return refuse("wrong_code", by, request.email);
-      const tries = await limiter.code(request.jti, request.expiresAt - request.issuedAt);
-      if (!tries.allowed) return refuse("too_many_tries", by, request.email);
-      if (!matches(request, code)) return refuse("wrong_code", by, request.email);
-      return redeem(request, "code", by);
+      if (code === undefined) return refuse("wrong_code", "no_code");
+      const left = await progress.countTry(request);
+      if (left === undefined) return refuse("too_many_tries", "used_up", 0);
+      // Of an older mail, the cookie with it is no longer good.
+      const isLast = (await progress.of(request)).sentAgain === request.sentAgain;
+      if (!isLast || !matches(request, code)) return refuse("wrong_code", "wrong", left);
+      const redeemed = await redeem(request, "code", by);
+      return redeemed.outcome === "signed_in" ? redeemed : { outcome: redeemed.outcome };
     },
 
-    pending,
+    async look(token) {
+      try {
+        return await tickets.verify(LOGIN_LINK, token);
+      } catch (error) {
+        if (error instanceof TicketError) return undefined;
+        throw error;
+      }
+    },
   };
 }

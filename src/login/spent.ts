@@ -1,7 +1,11 @@
 import type { Clock } from "../clock.ts";
+import type { Device } from "../session/device.ts";
 import type { Kind, RecordStore } from "../store/records.ts";
 
-const MARKS: Kind<Record<never, never>> = { name: "ticket", once: true };
+/** When a ticket was used, and by which browser; empty where nobody is to be told. */
+export type Use = { readonly at?: number; readonly device?: Device };
+
+const MARKS: Kind<Use> = { name: "ticket", once: true };
 /**
  * How long a mark is kept after its ticket has expired. What was spent while the wall clock was ahead is forgotten only if it
  * was so for longer: from then on, no link would work until the time that it showed.
@@ -18,10 +22,28 @@ export function createSpentTickets(store: RecordStore, clock: Clock) {
      * @param expiresAt when the ticket itself stops being valid.
      * @throws {StoreUnavailable} which never counts as permission: the mark may have been made all the same.
      */
-    spend: async (jti: string, expiresAt: number): Promise<boolean> =>
-      expiresAt > clock.now() && marks.add(jti, {}, expiresAt + MARGIN_MS, "light"),
+    spend: async (jti: string, expiresAt: number, use: Use = {}): Promise<boolean> =>
+      expiresAt > clock.now() && marks.add(jti, use, expiresAt + MARGIN_MS, "light"),
 
-    /** For telling so early. A false is no promise: only `spend` decides. @throws {StoreUnavailable} */
-    has: async (jti: string): Promise<boolean> => (await marks.get(jti)) !== undefined,
+    /**
+     * How it was used, for telling so. That it was not is no promise: only `spend` decides.
+     * @throws {StoreUnavailable}
+     */
+    useOf: async (jti: string): Promise<Use | undefined> => {
+      const mark = await marks.get(jti);
+      return mark && readUse(mark.record);
+    },
+  };
+}
+
+/** Whoever writes to the store may have put anything there. */
+function readUse({ at, device }: Use): Use {
+  const { browser, system } = device ?? {};
+  return {
+    ...(Number.isSafeInteger(at) && at !== undefined && Math.abs(at) < 8.64e15 ? { at } : {}),
+    device: {
+      ...(typeof browser === "string" ? { browser } : {}),
+      ...(typeof system === "string" ? { system } : {}),
+    },
   };
 }

@@ -4,8 +4,11 @@ import { address, type Grant, type TicketKind, text, typOf } from "../secret/tic
 /** Whom to sign in, and where they go then. */
 export type Login = Grant & {
   readonly email: Address;
-  /** Already checked by `safeDestination`; checked again when it is used. */
-  readonly next: string;
+  /**
+   * Already checked by `safeDestination`; checked again when it is used. Undefined in a link that would be too long with it: then
+   * the login cookie alone knows.
+   */
+  readonly next: string | undefined;
   /** Whether the browser is to be kept signed in, where that is asked. */
   readonly keep?: true | undefined;
 };
@@ -24,6 +27,9 @@ export type LoginRequest = Login & {
   readonly secret: string;
   /** `codeHashOf` the code (`code.ts`). */
   readonly codeHash: string;
+  /** How often the mail was sent again: the code is the one in the last mail. */
+  readonly sentAgain: number;
+  readonly next: string;
 };
 
 export const LOGIN_LINK: TicketKind<Omit<LoginTicket, keyof Grant>> = {
@@ -32,7 +38,7 @@ export const LOGIN_LINK: TicketKind<Omit<LoginTicket, keyof Grant>> = {
   write: ({ email, next, keep, from, binding }) => ({ sub: email, next, keep, from, bind: binding }),
   read: ({ sub, next, keep, from, bind }) => ({
     email: address(sub),
-    next: text(next),
+    next: next === undefined ? undefined : text(next),
     keep: keep === true ? keep : undefined,
     from: text(from),
     binding: bind === undefined ? undefined : text(bind),
@@ -42,13 +48,17 @@ export const LOGIN_LINK: TicketKind<Omit<LoginTicket, keyof Grant>> = {
 export const LOGIN_REQUEST: TicketKind<Omit<LoginRequest, keyof Grant>> = {
   typ: "runegate-login-request+jwt",
   purpose: "login request",
-  write: ({ email, next, keep, secret, codeHash }) => ({ sub: email, next, keep, secret, code: codeHash }),
-  read: ({ sub, next, keep, secret, code }) => ({
+  write: ({ email, next, keep, secret, codeHash, sentAgain }) => ({
+    ...{ sub: email, next, keep, secret, code: codeHash },
+    again: sentAgain === 0 ? undefined : sentAgain,
+  }),
+  read: ({ sub, next, keep, secret, code, again }) => ({
     email: address(sub),
     next: text(next),
     keep: keep === true ? keep : undefined,
     secret: text(secret),
     codeHash: text(code),
+    sentAgain: typeof again === "number" ? again : 0,
   }),
 };
 

@@ -32,6 +32,6 @@ export function createMailbox(
 function received({ to, subject, text, html, queuedAt }: Mail): MailboxMail {
   const link = /https?:\/\/\S+[?&]token=\S+/.exec(text)?.[0];
   // Not the part of a token that looks like one.
-  const code = /(?<![\w.-])[0-9A-Z]{4}-[0-9A-Z]{4}(?![\w-])/.exec(text)?.[0];
+  const code = /(?<![\w.-])(?:[0-9A-Z]{4}-[0-9A-Z]{4}|[0-9]{4} [0-9]{4})(?![\w-])/.exec(text)?.[0];
   return { to, subject, text, html, at: queuedAt, link, code };
 }

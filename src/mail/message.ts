@@ -12,7 +12,7 @@ export type MailTemplate = Pick<EmailConfig, "subject" | "bodyTemplate" | "htmlT
 export type LoginMailFacts = {
   readonly to: Address;
   readonly loginUrl: string;
-  /** The 8 characters as they are compared, without the hyphen they are shown with. */
+  /** As people read it. */
   readonly code: string;
   readonly expiryMinutes: number;
   /**
@@ -23,9 +23,11 @@ export type LoginMailFacts = {
 };
 
 type Placeholder = (typeof PLACEHOLDERS)[number];
+type Values = Readonly<Record<Placeholder, string>>;
 
 const builtIn = template(loginHtml, [
   ...(["email", "loginUrl", "code", "lifetime", "requestedFrom", "tag", "direction"] as const),
+  ...(["app", "host", "accent", "accentDark"] as const),
 ]);
 
 const PLACEHOLDER = new RegExp(`\\{(${PLACEHOLDERS.join("|")})\\}`, "g");
@@ -34,56 +36,82 @@ const PLACEHOLDER = new RegExp(`\\{(${PLACEHOLDERS.join("|")})\\}`, "g");
  * Fills in the login mail.
  *
  * Placeholders are replaced in one pass, so a value that looks like a placeholder is not expanded again. In the HTML
- * part every value is escaped. The subject has no placeholders, so no link or code shows in a list of mails.
+ * part every value is escaped.
  */
 export function renderLoginMail(
-  { language }: Look,
+  look: Look,
   written: MailTemplate | undefined,
   facts: LoginMailFacts,
 ): MailContent & { readonly html: string } {
-  const values: Readonly<Record<Placeholder, string>> = {
+  const { language, app } = look;
+  const values: Values = {
+    ...subjectValues(look, facts.code),
     login_url: facts.loginUrl,
-    code: `${facts.code.slice(0, 4)}-${facts.code.slice(4)}`,
     expiry_minutes: String(facts.expiryMinutes),
     email: facts.to,
     requested_from: singleLine(facts.requestedFrom).slice(0, 120),
   };
   const shown = {
-    ...{ email: values.email, loginUrl: values.login_url, code: values.code },
+    ...{ email: values.email, loginUrl: values.login_url, code: values.code, app },
+    host: look.host === app ? "" : look.host,
     requestedFrom: values.requested_from,
     lifetime: spoken(language, { amount: facts.expiryMinutes, unit: "minute" }),
   };
   return {
-    subject: singleLine(written?.subject ?? say(language, said("mail.subject"))),
+    subject: loginSubject(look, written, facts.code),
     text:
       written === undefined ? textOf(language, shown) : fill(written.bodyTemplate, values, (value) => value),
     // Ours is one table with inline styles, since mail clients read little CSS, and loads nothing from anywhere.
     html:
       written?.htmlTemplate === undefined
-        ? toText(builtIn(language, { ...shown, tag: language.tag, direction: language.direction }))
+        ? toText(builtIn(language, { ...shown, ...frameOf(look) }))
         : fill(written.htmlTemplate, values, toText),
   };
+}
+
+/** The colors of the pages (`static/style.css`), unless the operator has others. */
+const ACCENT = { light: "#0e5f63", dark: "#6fd6ca" };
+
+/** What all mails have of how they look. */
+export function frameOf({ language, colors = ACCENT }: Look) {
+  const { tag, direction } = language;
+  return { tag, direction, accent: colors.light, accentDark: colors.dark };
+}
+
+/** @param code as people read it, or what stands for it where it is not to be shown. */
+export function loginSubject(look: Look, written: MailTemplate | undefined, code: string): string {
+  const ours = () => say(look.language, said("mail.subject", { code, app: look.app }));
+  if (written?.subject === undefined) return singleLine(ours());
+  return singleLine(fill(written.subject, subjectValues(look, code), (value) => value));
+}
+
+/** A link has no place in a list of mails. */
+function subjectValues({ app, host }: Look, code: string): Readonly<Record<"code" | "app" | "host", string>> {
+  return { code, app, host };
 }
 
 /** The text part where there is no `email.toml` to say otherwise. */
 function textOf(
   language: Language,
-  shown: Readonly<Record<"email" | "loginUrl" | "code" | "lifetime" | "requestedFrom", string>>,
+  shown: Readonly<
+    Record<"email" | "loginUrl" | "code" | "lifetime" | "requestedFrom" | "app" | "host", string>
+  >,
 ): string {
-  const { email, loginUrl, code, lifetime, requestedFrom } = shown;
+  const { email, loginUrl, code, lifetime, requestedFrom, app, host } = shown;
+  const heading = say(language, said("mail.heading", { app }));
   const paragraphs = [
-    ...[said("mail.hello"), said("mail.link", { email }), loginUrl, said("mail.code"), `    ${code}`],
-    ...[said("mail.once", { lifetime }), said("mail.from", { requestedFrom })],
+    ...[host === "" ? heading : `${heading}\n${host}`, said("mail.link", { email }), loginUrl],
+    ...[said("mail.code"), `    ${code}`, said("mail.once", { lifetime })],
+    said("mail.from", { requestedFrom }),
   ];
   return `${paragraphs.map((one) => say(language, one)).join("\n\n")}\n`;
 }
 
-function fill(
-  written: string,
-  values: Readonly<Record<Placeholder, string>>,
-  encode: (value: string) => string,
-): string {
-  return written.replace(PLACEHOLDER, (_, name: Placeholder) => encode(values[name]));
+function fill(written: string, values: Partial<Values>, encode: (value: string) => string): string {
+  return written.replace(PLACEHOLDER, (whole, name: Placeholder) => {
+    const value = values[name];
+    return value === undefined ? whole : encode(value);
+  });
 }
 
 /** Line ends and other control characters become single spaces. */

@@ -3,6 +3,7 @@ import { type Said, said, say } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
 import { template, toText } from "../pages/template.ts";
 import type { MailContent } from "./mailer.ts";
+import { frameOf } from "./message.ts";
 
 /** Word to somebody about something that was done with their address. */
 export type Notice = {
@@ -18,6 +19,7 @@ export type Notice = {
 };
 
 const html = template(noticeHtml, [
+  ...(["accent", "accentDark"] as const),
   ...([
     "tag",
     "direction",
@@ -32,7 +34,8 @@ const html = template(noticeHtml, [
   ] as const),
 ]);
 
-export function renderNotice({ language }: Look, notice: Notice): MailContent {
+export function renderNotice(look: Look, notice: Notice): MailContent {
+  const { language } = look;
   const { link } = notice;
   const format = new Intl.DateTimeFormat(language.tag, {
     ...{ dateStyle: "long", timeStyle: "long", timeZone: "UTC" },
@@ -48,7 +51,7 @@ export function renderNotice({ language }: Look, notice: Notice): MailContent {
     closing: words(notice.closing),
   };
   const paragraphs = [
-    ...[words(said("mail.hello")), shown.opening, `    ${shown.when}\n    ${shown.where}`, shown.closing],
+    ...[shown.opening, `    ${shown.when}\n    ${shown.where}`, shown.closing],
     ...(link === undefined ? [] : [link.url]),
   ];
   return {
@@ -57,7 +60,7 @@ export function renderNotice({ language }: Look, notice: Notice): MailContent {
     html: toText(
       html(language, {
         ...shown,
-        ...{ tag: language.tag, direction: language.direction },
+        ...frameOf(look),
         ...{ url: link?.url, label: link && words(link.label) },
       }),
     ),

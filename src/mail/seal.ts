@@ -1,6 +1,6 @@
 import type { Random } from "../clock.ts";
 import type { Keys } from "../secret/keys.ts";
-import { nodeCrypto } from "../secret/node-crypto.ts";
+import { NONCE_BYTES, seal, unseal } from "../secret/sealed.ts";
 import type { Awaitable } from "../store/records.ts";
 import type { MailContent } from "./mailer.ts";
 import type { OutboxEntry } from "./waiting.ts";
@@ -17,11 +17,6 @@ export type Seal = {
 
 type Bound = Pick<OutboxEntry, "id" | "to" | "messageId" | "queuedAt" | "expiresAt">;
 
-/** NIST SP 800-38D. At 2^32 random nonces under one key (§8.3), 100 days of 500 requests a second, it is time for another secret. */
-const ALGORITHM = "aes-256-gcm";
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
-
 /**
  * @param adopts whether mails that an older Runegate queued in clear are still taken over (`session/adoption.ts`): afterwards, one
  * can only be from somebody who writes to the store, and would have us send whatever they like.
@@ -30,27 +25,15 @@ export function createSeal(keys: Keys, random: Random, adopts: () => Awaitable<b
   // From the secret that links are signed with: where that is lost, the links are worth nothing either.
   const key = keys.for("queued mail", "jwt");
 
-  function unseal(sealed: Buffer, under: Uint8Array, bound: Buffer): MailContent | undefined {
-    try {
-      const decipher = nodeCrypto().createDecipheriv(ALGORITHM, under, sealed.subarray(0, NONCE_BYTES), {
-        authTagLength: TAG_BYTES,
-      });
-      decipher.setAAD(bound);
-      decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
-      const opened = [decipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()];
-      return contentOf(Buffer.concat(opened).toString());
-    } catch {
-      return undefined;
-    }
+  function opened(sealed: Buffer, under: Uint8Array, bound: string): MailContent | undefined {
+    const plain = unseal(under, sealed, bound);
+    return plain && contentOf(plain.toString());
   }
 
   return {
     seal(entry, content) {
-      const nonce = random.bytes(NONCE_BYTES);
-      const cipher = nodeCrypto().createCipheriv(ALGORITHM, key.current, nonce, { authTagLength: TAG_BYTES });
-      cipher.setAAD(boundOf(entry));
-      const sealed = [nonce, cipher.update(JSON.stringify(content)), cipher.final(), cipher.getAuthTag()];
-      return Buffer.concat(sealed).toString("base64url");
+      const plain = Buffer.from(JSON.stringify(content));
+      return seal(key.current, random.bytes(NONCE_BYTES), plain, boundOf(entry)).toString("base64url");
     },
 
     async open(entry) {
@@ -58,14 +41,14 @@ export function createSeal(keys: Keys, random: Random, adopts: () => Awaitable<b
       if (entry.content.startsWith("{")) return (await adopts()) ? contentOf(entry.content) : undefined;
       const sealed = Buffer.from(entry.content, "base64url");
       const bound = boundOf(entry);
-      return unseal(sealed, key.current, bound) ?? (key.previous && unseal(sealed, key.previous, bound));
+      return opened(sealed, key.current, bound) ?? (key.previous && opened(sealed, key.previous, bound));
     },
   };
 }
 
 /** What may not be changed without breaking the seal. */
-function boundOf({ id, to, messageId, queuedAt, expiresAt }: Bound): Buffer {
-  return Buffer.from(JSON.stringify([id, to, messageId, queuedAt, expiresAt]));
+function boundOf({ id, to, messageId, queuedAt, expiresAt }: Bound): string {
+  return JSON.stringify([id, to, messageId, queuedAt, expiresAt]);
 }
 
 /** Undefined for what is no mail: in clear it may be anything that somebody has written to the store. */

@@ -7,7 +7,15 @@ import { quote, ValueError } from "../option/value-error.ts";
 import { choice } from "../option/values.ts";
 
 /** What a template may contain. Anything else in braces, such as the rules of a style sheet, stays as it is. */
-export const PLACEHOLDERS = ["login_url", "code", "expiry_minutes", "email", "requested_from"] as const;
+export const PLACEHOLDERS = [
+  "login_url",
+  "code",
+  "expiry_minutes",
+  "email",
+  "requested_from",
+  "app",
+  "host",
+] as const;
 
 const TLS_MODES = ["starttls", "implicit", "none"] as const;
 export type TlsMode = (typeof TLS_MODES)[number];
@@ -52,13 +60,14 @@ const KEYS = {
     name: "subject",
     parse: text((written) => knownPlaceholders(oneLine(written))),
     example: "Your sign-in link",
-    help: "Subject of the mail.",
+    help: "Subject of the mail, with `{code}`, `{app}` and `{host}`. By default with the code in it.",
+    optional: true,
   },
   bodyTemplate: {
     name: "body_template",
     parse: text(template),
     example: "Open {login_url} or type {code}.",
-    help: "The text, with `{login_url}` and best with `{code}`; also `{email}`, `{expiry_minutes}`, `{requested_from}`.",
+    help: "The text, with `{login_url}` and best with `{code}`; also `{email}`, `{expiry_minutes}`, `{requested_from}`, `{app}`, `{host}`.",
   },
   htmlTemplate: {
     name: "html_template",

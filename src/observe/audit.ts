@@ -23,6 +23,8 @@ export type AuditFacts = {
   readonly client?: string | undefined;
   /** The store's id of it, of which the log gets the beginning (it is a hash of the cookie, so it opens nothing). */
   readonly session?: string | undefined;
+  /** The public id of an API key. */
+  readonly key?: string | undefined;
   /** Name of an application. */
   readonly route?: string | undefined;
   /** Without the query. */

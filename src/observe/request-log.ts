@@ -18,6 +18,8 @@ export type RequestLine = {
   readonly route: string | undefined;
   /** The client left before the response was complete. */
   readonly aborted?: boolean | undefined;
+  /** One of many that a page sends by itself. */
+  readonly quiet?: boolean | undefined;
 };
 
 export type RequestLog = (line: RequestLine) => void;
@@ -30,12 +32,12 @@ export function createRequestLog(log: Logger, format: LogFormat): RequestLog {
   if (!log.enabled("info")) return () => {};
   const split = format === "json";
 
-  return ({ id, method, path, status, bytes, ms, client, user, route, aborted }) => {
+  return ({ id, method, path, status, bytes, ms, client, user, route, aborted, quiet }) => {
     const message = `${method} ${path} ${status}`;
     const tenths = Math.round(ms * 10) / 10;
+    const write = quiet === true ? log.debug : log.info;
     // Written out twice: objects of one shape, made in one go, are the cheapest there are.
-    if (split)
-      log.info(message, { method, path, status, bytes, ms: tenths, client, user, route, aborted, id });
-    else log.info(message, { bytes, ms: tenths, client, user, route, aborted, id });
+    if (split) write(message, { method, path, status, bytes, ms: tenths, client, user, route, aborted, id });
+    else write(message, { bytes, ms: tenths, client, user, route, aborted, id });
   };
 }

@@ -231,7 +231,11 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
     try {
       const { jti, expiresAt, sub, sid } = await verifyLogoutToken(token, provider, keys, clock);
       if (!(await spent.spend(`${provider.name} ${jti}`, expiresAt))) return no("spent", BAD_LOGOUT);
-      await revoke(house, await logins.take({ provider: provider.name, sub, sid }), "provider");
+      await revoke(
+        house,
+        await logins.take({ provider: provider.name, sub, sid }),
+        () => `oidc:${provider.name}`,
+      );
       return json({});
     } catch (error) {
       if (error instanceof ProviderUnavailable) return no("provider_away", away(title));

@@ -1,19 +1,22 @@
+import codeSource from "../../static/code.html" with { type: "text" };
 import confirmSource from "../../static/confirm.html" with { type: "text" };
 import errorSource from "../../static/error.html" with { type: "text" };
 import goOnSource from "../../static/go-on.html" with { type: "text" };
 import keepSource from "../../static/keep.html" with { type: "text" };
+import keptSource from "../../static/kept.html" with { type: "text" };
 import layoutSource from "../../static/layout.html" with { type: "text" };
+import linkSource from "../../static/link.html" with { type: "text" };
 import loggedOutSource from "../../static/logged-out.html" with { type: "text" };
 import loginSource from "../../static/login.html" with { type: "text" };
 import logoutSource from "../../static/logout.html" with { type: "text" };
 import mailSource from "../../static/mail.html" with { type: "text" };
 import mailboxSource from "../../static/mailbox.html" with { type: "text" };
-import sentSource from "../../static/sent.html" with { type: "text" };
+import timeSource from "../../static/time.html" with { type: "text" };
 import { assetPath } from "./assets.ts";
-import { said, say, spoken, type Text } from "./language.ts";
+import { said, say, type Text } from "./language.ts";
 import type { Look } from "./look.ts";
 import { loginHref } from "./paths.ts";
-import { concat, type Html, plain, template, toText } from "./template.ts";
+import { concat, type Html, marked, plain, template, toText } from "./template.ts";
 
 /**
  * Runegate's own pages. Each function gives a complete document; all text is escaped on its way in. They work without
@@ -22,14 +25,62 @@ import { concat, type Html, plain, template, toText } from "./template.ts";
 
 const layout = template(layoutSource, [
   ...(["title", "content", "wide", "style", "script", "logo", "icon", "tag", "direction"] as const),
+  ...(["app", "host", "sign", "signingIn", "contact", "styles"] as const),
 ]);
-const login = template(loginSource, ["next", "email", "error", "notice", "keep", "waysIn"]);
+const login = template(loginSource, [
+  "next",
+  "email",
+  "error",
+  "notice",
+  "kept",
+  "underWay",
+  "keep",
+  "waysIn",
+]);
 const keepTemplate = template(keepSource, ["checked"]);
-const sent = template(sentSource, [
-  ...(["email", "lifetime", "minutes", "error", "goOn", "again", "mailbox", "before"] as const),
+const code = template(codeSource, [
+  ...([
+    "state",
+    "heading",
+    "notice",
+    "waiting",
+    "email",
+    "sender",
+    "subject",
+    "until",
+    "secondsLeft",
+  ] as const),
+  ...([
+    "mailbox",
+    "letters",
+    "error",
+    "againSeconds",
+    "askAt",
+    "another",
+    "message",
+    "next",
+    "label",
+  ] as const),
 ]);
-const confirm = template(confirmSource, ["email", "token", "isoTime", "utcTime", "from", "again", "keep"]);
+const link = template(linkSource, [
+  "title",
+  "message",
+  "who",
+  "email",
+  "next",
+  "label",
+  "requestId",
+  "status",
+]);
+const styleSheet = plain(`<link rel="stylesheet" href="{{href}}">\n`, ["href"]);
+const mailLink = plain(`<a href="mailto:{{address}}">{{address}}</a>`, ["address"]);
+const time = plain(timeSource, ["isoTime", "short", "utcTime"]);
+const confirm = template(confirmSource, [
+  ...(["email", "token", "isoTime", "utcTime", "from", "again", "who", "error", "keep"] as const),
+]);
 const goOn = template(goOnSource, ["href", "host"]);
+const kept = template(keptSource, ["target", "fields", "id", "next"]);
+const field = plain("<li>{{name}}</li>\n", ["name"]);
 const logout = template(logoutSource, ["email"]);
 const loggedOut = template(loggedOutSource, []);
 const failure = template(errorSource, [
@@ -45,7 +96,7 @@ const mailbox = template(mailboxSource, ["mails", "still"]);
 const mail = template(mailSource, ["to", "subject", "text", "html", "isoTime", "utcTime", "link", "code"]);
 
 /**
- * Asks for an address. `next` is left out of the form when empty.
+ * Asks for an address. `next` is left out of the form when empty; `underWay` is the address, masked, of a login that is.
  * @param shown.keep whether the browser is to be kept signed in, as it was answered; undefined where that is not asked.
  */
 export function loginPage(
@@ -55,49 +106,144 @@ export function loginPage(
     email?: string | undefined;
     error?: Text | undefined;
     notice?: Text | undefined;
+    kept?: Text | undefined;
+    underWay?: string | undefined;
     keep?: boolean | undefined;
     waysIn?: readonly Html[];
   },
 ): string {
   const { language } = look;
   const [error, notice] = [say(language, shown.error ?? ""), say(language, shown.notice ?? "")];
-  const keep = keepBox(look, shown.keep);
-  const waysIn = concat(shown.waysIn ?? []);
-  const content = login(language, { email: "", ...shown, error, notice, keep, waysIn });
-  return documentOf(look, said("login.title"), content);
+  const kept = say(language, shown.kept ?? "");
+  const content = login(language, {
+    ...{ email: "", underWay: "", ...shown, error, notice, kept },
+    keep: keepBox(look, shown.keep),
+    waysIn: concat(shown.waysIn ?? []),
+  });
+  return documentOf(look, said("login.title"), content, { signingIn: true });
 }
 
 function keepBox({ language }: Look, checked: boolean | undefined): Html | undefined {
   return checked === undefined ? undefined : keepTemplate(language, { checked: flag(checked) });
 }
 
+/** A login under way, as its page shows it. Times are milliseconds since the Unix epoch. */
+export type CodePage = {
+  readonly state: "waiting" | "used_up" | "used" | "expired";
+  readonly email: string;
+  /** Empty for the landing path. */
+  readonly next: string;
+  readonly now: number;
+  readonly expiresAt: number;
+  readonly triesLeft: number;
+  /** When the mail may be sent again; undefined if not at all: then there may be a new one at `askAt`. */
+  readonly againAt: number | undefined;
+  readonly askAt: number;
+  readonly use: { readonly at: number | undefined; readonly device: string } | undefined;
+  /** Whom the mail is from; undefined where none leaves the machine. */
+  readonly sender: string | undefined;
+  readonly subject: string;
+  readonly letters: boolean;
+  /** Whether mail is in the development mailbox, to which the page then leads. */
+  readonly mailbox: boolean;
+  readonly tries: number;
+  readonly error?: Text | undefined;
+  readonly notice?: Text | undefined;
+};
+
 /**
- * Says that a mail may be on its way, without telling whether it is, and takes its code. With script, it goes on to
- * `next` by itself once the link was opened in another tab.
- * @param shown.mailbox whether mail is in the development mailbox, to which the page then leads.
- * @param shown.before when whoever signs in again did so before, as `/session` says it.
+ * Says that a mail may be on its way, without telling whether it is, and takes its code; or that the login has come to an end. With
+ * script, it changes by itself when the login does.
  */
-export function sentPage(
+export function codePage(look: Look, shown: CodePage): string {
+  const { language } = look;
+  const { state, email, now, expiresAt, use, againAt } = shown;
+  const words = {
+    waiting: [said("code.heading"), "", said("code.sendNew")],
+    used_up: [said("code.heading"), said("code.usedUp"), said("code.sendNew")],
+    used: [said("link.usedTitle"), "", said("code.sendNew")],
+    expired: [said("link.expiredTitle"), "", said("link.sendAnother", { email })],
+  } as const;
+  const [heading, message, label] = words[state];
+  const wrong = shown.triesLeft < shown.tries && said("code.wrongTries", { count: `${shown.triesLeft}` });
+  const error = shown.error ?? (state === "waiting" && shown.notice === undefined && wrong) ?? "";
+  const content = code(language, {
+    state,
+    heading: say(language, heading),
+    notice: say(language, shown.notice ?? ""),
+    waiting: flag(state === "waiting"),
+    email,
+    sender: shown.sender,
+    subject: shown.subject,
+    until: clockTime(expiresAt, now),
+    // Not the times themselves: a visitor's clock may be wrong.
+    secondsLeft: secondsTo(expiresAt, now),
+    mailbox: flag(shown.mailbox),
+    letters: flag(shown.letters),
+    error: say(language, error || ""),
+    againSeconds: againAt === undefined ? "" : secondsTo(againAt, now),
+    askAt: clockTime(shown.askAt, now),
+    another: loginHref(shown.next),
+    message:
+      state === "expired"
+        ? marked(language, "link.expired", { time: clockTime(expiresAt, now) })
+        : state === "used"
+          ? usedAt(look, use, now)
+          : say(language, message),
+    next: shown.next,
+    label: say(language, label),
+  });
+  return documentOf(look, heading, content, { signingIn: true });
+}
+
+function usedAt({ language }: Look, use: CodePage["use"], now: number): Html | string {
+  if (use?.at === undefined) return say(language, said("link.usedSometime"));
+  return marked(language, "link.used", { time: clockTime(use.at, now), device: use.device });
+}
+
+/** Why a link does not sign in, and the way on. */
+export function linkPage(
   look: Look,
   shown: {
-    email: string;
-    expiryMinutes: number;
-    error?: Text | undefined;
-    next: string;
-    mailbox?: boolean | undefined;
-    before?: string | undefined;
+    readonly outcome: "used" | "expired" | "withdrawn" | "not_ours";
+    /** Whom it was for; undefined where nobody knows. */
+    readonly email: string | undefined;
+    readonly next: string;
+    /** Who is signed in instead. */
+    readonly who: string | undefined;
+    readonly expiresAt: number;
+    readonly use: CodePage["use"];
+    readonly now: number;
+    readonly requestId: string;
   },
 ): string {
   const { language } = look;
-  const minutes = `${shown.expiryMinutes}`;
-  const lifetime = spoken(language, { amount: shown.expiryMinutes, unit: "minute" });
-  const error = say(language, shown.error ?? "");
-  const { next, before } = shown;
-  const again = loginHref(next, before !== undefined);
-  // The login page knows the way to other hosts, and to the landing path.
-  const goOn = next.startsWith("/") ? next : loginHref(next);
-  const values = { before, ...shown, error, minutes, lifetime, again, goOn, mailbox: flag(shown.mailbox) };
-  return documentOf(look, said("code.title"), sent(language, values));
+  const { outcome, email, who, now } = shown;
+  const titles = {
+    used: said("link.usedTitle"),
+    expired: said("link.expiredTitle"),
+    withdrawn: said("link.failed"),
+    not_ours: said("link.notOurs"),
+  } as const;
+  const message =
+    outcome === "used"
+      ? usedAt(look, shown.use, now)
+      : outcome === "expired"
+        ? marked(language, "link.expired", { time: clockTime(shown.expiresAt, now) })
+        : say(language, said(outcome === "withdrawn" ? "link.withdrawn" : "link.notOursHow"));
+  const way = said(who === undefined ? "link.sendAnother" : "link.switch", { email: email ?? "" });
+  const { next, requestId } = shown;
+  const values = {
+    title: say(language, titles[outcome]),
+    message,
+    who,
+    email,
+    next,
+    requestId,
+    status: "401",
+  };
+  const content = link(language, { ...values, label: say(language, way) });
+  return documentOf(look, titles[outcome], content, { signingIn: true });
 }
 
 /** After a form, for what is on another host. The page goes on by itself, if it may. */
@@ -109,6 +255,7 @@ export function goOnPage(look: Look, { href }: { href: string }): string {
  * For a link opened in another browser than the one that asked.
  * @param shown.requestedAt milliseconds since the Unix epoch
  * @param shown.from where the link was asked for, in words
+ * @param shown.who who is signed in already, if that is somebody else
  */
 export function confirmPage(
   look: Look,
@@ -118,13 +265,38 @@ export function confirmPage(
     requestedAt: number;
     from: string;
     next?: string | undefined;
+    who?: string | undefined;
+    error?: Text | undefined;
     keep?: boolean | undefined;
   },
 ): string {
+  const { language } = look;
   const again = loginHref(shown.next ?? "");
-  const keep = keepBox(look, shown.keep);
-  const content = confirm(look.language, { ...shown, ...moment(shown.requestedAt), again, keep });
-  return documentOf(look, said("confirm.title"), content);
+  const error = say(language, shown.error ?? "");
+  const content = confirm(language, {
+    ...{ who: "", ...shown, ...moment(shown.requestedAt), again, error },
+    keep: keepBox(look, shown.keep),
+  });
+  return documentOf(look, said("confirm.title"), content, { signingIn: true });
+}
+
+/**
+ * What somebody was about to send, and the two things to do with it.
+ * @param shown.post undefined where it was somebody else's.
+ */
+export function keptPage(
+  look: Look,
+  shown: {
+    readonly post:
+      | { readonly id: string; readonly target: string; readonly fields: readonly string[] }
+      | undefined;
+    readonly next: string;
+  },
+): string {
+  const { post, next } = shown;
+  const fields = concat((post?.fields ?? []).map((name) => field({ name })));
+  const content = kept(look.language, { target: post?.target, id: post?.id, fields, next });
+  return documentOf(look, said("kept.title"), content);
 }
 
 /** The button that signs out; without `email`, word that nobody is signed in. */
@@ -193,7 +365,7 @@ export function mailboxPage(
     mail(language, { to, subject, text, html: html && LEAVE_FRAME + html, ...moment(at), link, code }),
   );
   const content = mailbox(language, { mails: concat(articles), still: flag(still) });
-  return documentOf(look, said("mailbox.title"), content, "wide");
+  return documentOf(look, said("mailbox.title"), content, { wide: true });
 }
 
 /** The link in a mail leads out of the frame that the mail is shown in. */
@@ -205,27 +377,53 @@ function flag(value: boolean | undefined): string {
 }
 
 /** A page of its own content in the frame that all have. */
-export function documentOf(look: Look, title: Text, content: Html, wide?: "wide"): string {
-  const { language } = look;
+export function documentOf(
+  { language, app, host, sign, contact, logo, styles }: Look,
+  title: Text,
+  content: Html,
+  { wide = false, signingIn = false }: { readonly wide?: boolean; readonly signingIn?: boolean } = {},
+): string {
   const document = layout(language, {
     title: say(language, title),
     tag: language.tag,
     direction: language.direction,
     content,
-    wide,
+    app,
+    // Said once where the application goes by its host.
+    host: host === app ? "" : host,
+    sign,
+    signingIn: flag(signingIn),
+    contact: contact === undefined ? "" : contactOf(contact),
+    styles: concat(styles.map((href) => styleSheet({ href }))),
+    wide: flag(wide),
     style: assetPath("style.css"),
     script: assetPath("app.js"),
-    logo: assetPath("logo.svg"),
+    logo: logo ?? assetPath("logo.svg"),
     icon: assetPath("icon.png"),
   });
   return toText(document);
 }
 
-const time = plain('<time class="short" datetime="{{isoTime}}">{{utcTime}}</time>', ["isoTime", "utcTime"]);
+function contactOf(contact: string): Html | string {
+  return /^[^\s@]+@[^\s@]+$/.test(contact) ? mailLink({ address: contact }) : contact;
+}
 
-/** A time, milliseconds since the Unix epoch, that is shown in the browser's own zone where script runs. */
+function secondsTo(at: number, now: number): string {
+  return String(Math.max(0, Math.ceil((at - now) / 1000)));
+}
+
+const HALF_A_DAY = 12 * 60 * 60_000;
+
+/** A time of day, or of some other day with its date. A script makes it the visitor's own. */
+function clockTime(at: number, now: number): Html {
+  const { isoTime, utcTime } = moment(at);
+  const isNear = Math.abs(at - now) < HALF_A_DAY;
+  return time({ isoTime, short: flag(isNear), utcTime: isNear ? `${isoTime.slice(11, 16)} UTC` : utcTime });
+}
+
+/** A time, milliseconds since the Unix epoch, with its date. A script makes it the visitor's own. */
 export function timeAt(at: number): Html {
-  return time(moment(at));
+  return time({ ...moment(at), short: "" });
 }
 
 function moment(at: number): { isoTime: string; utcTime: string } {

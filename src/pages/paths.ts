@@ -1,13 +1,24 @@
 /** The prefix under which Runegate answers itself. The application never sees a request below it. */
 export const OWN_PREFIX = "/_runegate";
 export const LOGIN_PATH = `${OWN_PREFIX}/login`;
+/** A login under way: its state, and the field for its code. */
+export const CODE_PATH = `${OWN_PREFIX}/code`;
+/** A form that was sent after its session ended. */
+export const KEPT_PATH = `${OWN_PREFIX}/kept`;
+/** Whether it is kept, and if not, why. */
+export type Kept = "yes" | "large" | "full";
+/** The query's word for that. */
+export const KEPT = "kept";
 /** The applications that somebody may use. */
 export const START_PATH = `${OWN_PREFIX}/`;
 /** Who one is, and what there is of one: sessions, and what rooms add. */
 export const ACCOUNT_PATH = `${OWN_PREFIX}/account`;
 
+/** The API keys of whoever is signed in. */
+export const KEYS_PATH = `${OWN_PREFIX}/keys`;
+
 /** Pages of ours for whoever is signed in, to which a login may lead back. */
-export const PERSONAL_PATHS: ReadonlySet<string> = new Set([ACCOUNT_PATH]);
+export const PERSONAL_PATHS: ReadonlySet<string> = new Set([ACCOUNT_PATH, KEYS_PATH]);
 
 const MAX_NEXT = 2000;
 
@@ -19,12 +30,22 @@ export function nextToSend(next: string): string {
 /**
  * The login page, and where to go from there: the landing path if `next` is empty.
  * @param again for whoever is signed in, and has been for too long.
+ * @param kept for whoever was about to send something.
  */
-export function loginHref(next: string, again = false): string {
+export function loginHref(next: string, again = false, kept?: Kept): string {
   const sent = nextToSend(next);
-  const query = [sent === "" ? [] : `next=${encodeURIComponent(sent)}`, again ? `${AGAIN}=1` : []].flat();
+  const query = [
+    sent === "" ? [] : `next=${encodeURIComponent(sent)}`,
+    again ? `${AGAIN}=1` : [],
+    kept ? `${KEPT}=${kept}` : [],
+  ].flat();
   return query.length === 0 ? LOGIN_PATH : `${LOGIN_PATH}?${query.join("&")}`;
 }
 
 /** The query's word for that. */
 export const AGAIN = "again";
+
+export function keptIn(query: URLSearchParams): Kept | undefined {
+  const kept = query.get(KEPT);
+  return kept === "yes" || kept === "large" || kept === "full" ? kept : undefined;
+}

@@ -20,7 +20,7 @@ import { landingAt, onwardFrom, safeDestination } from "../login/next.ts";
 import { said } from "../pages/language.ts";
 import { ACCOUNT_PATH, loginHref } from "../pages/paths.ts";
 import type { Html } from "../pages/template.ts";
-import { describeDevice } from "../session/device.ts";
+import { describeDevice, recognizeDevice } from "../session/device.ts";
 import type { Found } from "../session/session.ts";
 import { readAssertion, readAttestation } from "./answer.ts";
 import { PASSKEY_REFUSED } from "./audit.ts";
@@ -42,8 +42,8 @@ export function createPasskeyHandlers(house: House) {
   const { options, routes, sessions, sessionCookie, bindingCookie, clock } = house;
   const service = createPasskeyService({
     ...house,
+    ...options,
     rpId: new URL(options.baseUrl).hostname,
-    baseUrl: options.baseUrl,
     store: house.stores,
     log: house.loggers("login"),
   });
@@ -92,7 +92,7 @@ export function createPasskeyHandlers(house: House) {
   }
 
   const deviceOf = (arrival: Arrival) =>
-    describeDevice(arrival.lookOf(arrival).language, arrival.headers["user-agent"] ?? null);
+    describeDevice(arrival.lookOf(arrival).language, recognizeDevice(arrival.headers["user-agent"] ?? null));
   const sentBy = (arrival: Arrival) => ({
     client: arrival.client,
     origin: arrival.origin,

@@ -5,7 +5,7 @@ import { networkOfClient } from "../net/ip.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { said } from "../pages/language.ts";
 import { ACCOUNT_PATH } from "../pages/paths.ts";
-import { describeDevice } from "../session/device.ts";
+import { describeDevice, recognizeDevice } from "../session/device.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 /** Mails a day to one address: whoever adds and removes all day long has its owner hear of it no more often. */
@@ -25,9 +25,9 @@ export function createPasskeyNotice(
     if (!(await stores.limits.hit(`passkey-mail:${email}`, MAILS)).allowed) return;
     const look = arrival.lookOf(arrival);
     const now = clock.now();
-    const device = describeDevice(look.language, arrival.headers["user-agent"] ?? null);
+    const device = describeDevice(look.language, recognizeDevice(arrival.headers["user-agent"] ?? null));
     const content = renderNotice(look, {
-      subject: said("newPasskey.subject", { host: new URL(options.baseUrl).host }),
+      subject: said("newPasskey.subject", { app: look.app }),
       heading: said("newPasskey.heading"),
       opening: said("newPasskey.opening", { email }),
       at: now,

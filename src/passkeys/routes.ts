@@ -12,12 +12,14 @@ import { SEAL_KEY } from "./record.ts";
  */
 export function passkeyRoom(house: House): Room {
   const { options, routes } = house;
-  if (!options.passkeys) return { name: "passkeys" };
   let loaded: Promise<PasskeyHandlers> | undefined;
   const load = () => {
     loaded ??= import("./handlers.ts").then(({ createPasskeyHandlers }) => createPasskeyHandlers(house));
     return loaded;
   };
+  /** Switched off, too: they are still there for when they are on again. */
+  const disown: Room["disown"] = async (email) => (await load()).disown(email);
+  if (!options.passkeys) return { name: "passkeys", disown };
   const by =
     (name: Exclude<keyof PasskeyHandlers, "section" | "wayIn" | "disown" | "renewSeals">) =>
     async (arrival: Arrival) =>
@@ -54,7 +56,7 @@ export function passkeyRoom(house: House): Room {
           house.loggers("login").warn("could not seal passkeys", { reason: messageOf(error) }),
         );
     },
-    disown: async (email) => (await load()).disown(email),
+    disown,
     wayIn: async (arrival, next) => (await load()).wayIn(arrival, next),
   };
 }

@@ -4,6 +4,7 @@ import type { Clock, Random } from "../clock.ts";
 import type { Client } from "../edge/client.ts";
 import type { Address } from "../identity/address.ts";
 import { REDEEMED } from "../login/audit.ts";
+import { createKnownAddresses } from "../login/known.ts";
 import { createSpentTickets } from "../login/spent.ts";
 import { bindingOf } from "../login/ticket.ts";
 import type { Audit } from "../observe/audit.ts";
@@ -92,6 +93,7 @@ export type PasskeySettings = {
   /** Host name of the base URL: what authenticators know this site by. */
   readonly rpId: string;
   readonly baseUrl: string;
+  readonly allowedEmails: ReadonlySet<Address>;
   readonly keys: Keys;
   readonly store: RecordStore;
   readonly sessions: Sessions;
@@ -115,6 +117,7 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
   const seals = createPasskeySeals(keys.for(SEAL_KEY, "session"));
   const tickets = createTickets(keys, { audience: settings.baseUrl, clock });
   const spent = createSpentTickets(store, clock);
+  const known = createKnownAddresses(settings.allowedEmails, store, clock);
   const draw = () => Buffer.from(random.bytes(RANDOM_BYTES)).toString("base64url");
 
   const list = async (email: Address) => records.find({ where: { email }, most: Number.MAX_SAFE_INTEGER });
@@ -155,10 +158,12 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
   }
 
   /** Notes a use, and judges the counter by what was noted last. */
-  async function use(id: string, counter: number): Promise<"used" | RefusedReason> {
+  async function use(id: string, email: Address, counter: number): Promise<"used" | RefusedReason> {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const seen = await records.get(id);
-      if (seen === undefined) return "unknown";
+      if (seen?.record.email !== email) return "unknown";
+      // Whatever somebody has put there meanwhile must not get our seal.
+      if (!seals.isOurs(id, seen.record)) return "broken_seal";
       const { seal: _, ...before } = seen.record;
       // Those that are kept on several devices do not count.
       if ((counter > 0 || before.counter > 0) && counter <= before.counter) return "counter";
@@ -180,9 +185,9 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
 
   return {
     async offerRegistration(email, binding) {
-      const known = await list(email);
-      if (known.length >= MOST_PASSKEYS) return "full";
-      const user = known[0]?.record.user ?? draw();
+      const own = await list(email);
+      if (own.length >= MOST_PASSKEYS) return "full";
+      const user = own[0]?.record.user ?? draw();
       const ticket = { ...grant(), email, user, bind: bindingOf(binding) };
       return {
         ticket: tickets.sign(REGISTRATION, ticket),
@@ -193,7 +198,7 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
           pubKeyCredParams: ALGORITHMS.map((alg) => ({ type: "public-key", alg })),
           timeout: CHALLENGE_MS,
           // An authenticator that has one already makes no second.
-          excludeCredentials: known.map(({ id }) => ({ type: "public-key", id })),
+          excludeCredentials: own.map(({ id }) => ({ type: "public-key", id })),
           authenticatorSelection: {
             residentKey: "required",
             requireResidentKey: true,
@@ -261,9 +266,10 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
       if (!policy.allows(email)) return refuse("not_allowed", sent, email);
       const old = await sessions.findAll(sent.oldSessions, origin);
       if (!(await spent.spend(ticket.jti, ticket.expiresAt))) return refuse("spent", sent, email);
-      const noted = await use(answer.id, counter);
+      const noted = await use(answer.id, email, counter);
       if (noted !== "used") return refuse(noted, sent, email);
       const started = await start(sent, email);
+      await known.add(email);
       for (const { record: before } of old) {
         // The new session stands; the old one, if it cannot be ended now, runs out by itself.
         await sessions.end(before.id).catch(() => {});

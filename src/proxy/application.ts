@@ -1,5 +1,6 @@
 import type { LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
+import type { Routes } from "../access/routes.ts";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/logger.ts";
 import { createForward, type Forward } from "./forward.ts";
@@ -23,7 +24,7 @@ export type Application = {
 
 export type ApplicationSettings = Pick<ProxyOptions, "streamResponses"> &
   TellingSettings & {
-    readonly baseUrl: string;
+    readonly routes: Pick<Routes, "originOf">;
     readonly live: LiveConnections;
     readonly ownCookies: ReadonlySet<string>;
     readonly clock: Clock;
@@ -32,10 +33,10 @@ export type ApplicationSettings = Pick<ProxyOptions, "streamResponses"> &
 
 /** @returns undefined for a route that another proxy passes on. */
 export function createApplication(route: Route, settings: ApplicationSettings): Application | undefined {
-  const { baseUrl, clock, log } = settings;
+  const { routes, clock, log } = settings;
   const { hostHeader, maxBody } = route;
   const telling = createTelling(route, settings);
-  const publicOrigin = originOf(route, baseUrl);
+  const publicOrigin = routes.originOf(route);
   const upstreams = route.targets.map((target) => {
     const name = upstreamName({ hostHeader, target: target.address, baseUrl: publicOrigin });
     return createUpstream({ ...route, target, name, telling, clock });
@@ -54,10 +55,4 @@ export function createApplication(route: Route, settings: ApplicationSettings): 
       for (const upstream of upstreams) upstream.stop();
     },
   };
-}
-
-/** As browsers see it; of a wildcard, nothing that any page could have. */
-function originOf({ host }: Route, baseUrl: string): string {
-  const { origin, hostname } = new URL(baseUrl);
-  return host === undefined ? origin : origin.replace(hostname, host);
 }

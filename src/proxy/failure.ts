@@ -5,6 +5,9 @@ import type { UpstreamDelay } from "./upstream.ts";
 
 /** What a visitor is told when the application does not answer: nothing about where it is or what it is. */
 
+/** As often as a person would, and seldom enough for an application that is just starting. */
+const RETRY_SECONDS = 10;
+
 export function upstreamFailed(arrival: Arrival, delay: UpstreamDelay | undefined): Response {
   if (delay === "response") {
     return failure(arrival, {
@@ -12,7 +15,7 @@ export function upstreamFailed(arrival: Arrival, delay: UpstreamDelay | undefine
       error: "upstream_timeout",
       title: said("application.slowTitle"),
       message: said("application.slow"),
-      passing: true,
+      passing: RETRY_SECONDS,
     });
   }
   return failure(arrival, {
@@ -20,7 +23,7 @@ export function upstreamFailed(arrival: Arrival, delay: UpstreamDelay | undefine
     error: "upstream_unreachable",
     title: said("application.awayTitle"),
     message: said("application.away"),
-    passing: true,
+    passing: RETRY_SECONDS,
   });
 }
 

@@ -1,8 +1,8 @@
-import { folded } from "../access/identity-headers.ts";
-import { sameGroups } from "../access/people.ts";
+import { folded, keyIdOf } from "../access/identity-headers.ts";
 import type { Client } from "../edge/client.ts";
 import { setCookieName } from "../edge/cookies.ts";
-import { NO_GROUPS, nameOf, type Principal } from "../identity/principal.ts";
+import { NO_GROUPS, nameOf, type Principal, sameGroups } from "../identity/principal.ts";
+import { remembering } from "../remembering.ts";
 import type { Telling } from "./telling.ts";
 import { translateLocation, translateOrigin, type UpstreamName } from "./upstream-name.ts";
 
@@ -88,10 +88,15 @@ const MOST_VISITORS = 512;
  */
 export function createToUpstream(name: UpstreamName | undefined, telling: Telling): ToUpstream {
   const visitors = new Map<string, Visitor>();
+  const isDroppedOf = (peerTrusted: boolean) =>
+    remembering((field) => mayNotCross(field, peerTrusted, telling.reserved));
+  const isDroppedOfEdge = isDroppedOf(true);
+  const isDroppedOfOthers = isDroppedOf(false);
 
   function ownHeadersFor({ client, principal }: Forwarded): Headers {
     // A line feed is in none of them.
-    const user = principal === undefined ? "" : `${nameOf(principal)}\n${principal.actor ?? ""}`;
+    const user =
+      principal === undefined ? "" : `${nameOf(principal)}\n${principal.actor ?? ""}\n${keyIdOf(principal)}`;
     const groups = principal?.groups ?? NO_GROUPS;
     const key = `${client.host}\n${client.forwardedFor}\n${client.proto}\n${client.ip}\n${user}`;
     const known = visitors.get(key);
@@ -108,13 +113,15 @@ export function createToUpstream(name: UpstreamName | undefined, telling: Tellin
     if (forwarded.cookie !== undefined) result.set("cookie", forwarded.cookie);
     const token = telling.token(forwarded.principal);
     if (token !== undefined) result.set(telling.tokenHeader, token);
-    const { peerTrusted } = forwarded.client;
+    const isDropped = forwarded.client.peerTrusted ? isDroppedOfEdge : isDroppedOfOthers;
     // Names that Runegate sets are dropped from what was sent, and naming one in `Connection` removes only the forgery.
     const named = headers.connection === undefined ? NOTHING_NAMED : namedIn(headers.connection);
     for (const field in headers) {
       if (field === "host" || field === "cookie" || named.has(field)) continue;
-      if (isDropped(field, peerTrusted, telling.reserved)) continue;
-      result.set(field, headers[field] ?? "");
+      if (isDropped(field)) continue;
+      const value = headers[field] ?? "";
+      if (field === "authorization" && telling.isOwnCredential(value)) continue;
+      result.set(field, value);
     }
     if (name !== undefined) translateOrigin(result, forwarded.client, name);
     return result;
@@ -152,7 +159,7 @@ function namedIn(connection: string): ReadonlySet<string> {
   return names;
 }
 
-function isDropped(name: string, peerTrusted: boolean, reserved: ReadonlySet<string>): boolean {
+function mayNotCross(name: string, peerTrusted: boolean, reserved: ReadonlySet<string>): boolean {
   if (HOP_BY_HOP.has(name)) return true;
   const plain = folded(name);
   if (reserved.has(plain)) return true;

@@ -11,6 +11,8 @@ export type Telling = {
   readonly tokenHeader: string;
   /** What clients send under these names is removed, besides what is removed for every application. Folded. */
   readonly reserved: ReadonlySet<string>;
+  /** Whether an `Authorization` is between the visitor and Runegate alone. */
+  readonly isOwnCredential: (authorization: string) => boolean;
 };
 
 /** For an application that is asked by nobody. */
@@ -19,9 +21,10 @@ export const NOTHING_TOLD: Telling = {
   token: () => undefined,
   tokenHeader: "x-runegate-jwt",
   reserved: new Set(),
+  isOwnCredential: () => false,
 };
 
-export type TellingSettings = Pick<House, "identityToken"> &
+export type TellingSettings = Pick<House, "identityToken" | "isOwnCredential"> &
   Pick<House["options"], "downstreamJwtHeader" | "downstreamJwtBearer">;
 
 export function createTelling(route: Route, settings: TellingSettings): Telling {
@@ -38,5 +41,6 @@ export function createTelling(route: Route, settings: TellingSettings): Telling 
     },
     tokenHeader,
     reserved: new Set([...route.identityNames.values(), ...own].map(folded)),
+    isOwnCredential: settings.isOwnCredential,
   };
 }

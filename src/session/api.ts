@@ -1,6 +1,16 @@
 import { type Elysia, type Static, t } from "elysia";
 import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../api/list.ts";
-import { type ApiHouse, addressOf, closeApi, isAdmin, notAllowed, openApi } from "../api/own.ts";
+import {
+  type ApiHouse,
+  actorOf,
+  addressOf,
+  closeApi,
+  isAdmin,
+  isOperator,
+  mustBeRecent,
+  notAllowed,
+  openApi,
+} from "../api/own.ts";
 import { badRequest, NOT_FOUND, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";
@@ -8,7 +18,7 @@ import type { Principal } from "../identity/principal.ts";
 import { groupsIn, type SessionRecord, shortId } from "./record.ts";
 import { revoke, revokeAll } from "./revoke.ts";
 
-/** Sessions and whose they are: everybody's own for a user, all of them for an admin. */
+/** Sessions and whose they are: one's own, and for an administrator those of others too, which must be asked for by name. */
 
 /** `t.Integer` would also take a text. */
 const COUNT = t.Number({ minimum: 0, multipleOf: 1 });
@@ -44,17 +54,23 @@ const Revoked = closed({ revoked: COUNT });
 
 const ID = t.String({ description: "as listed, or its beginning", pattern: "^[A-Za-z0-9_-]{1,64}$" });
 const EMAIL = t.Optional(t.String({ description: "of one address only", maxLength: 1000 }));
-const ALL = t.Optional(t.Literal("true", { description: "every one, the one that is used included" }));
+const ALL = t.Optional(
+  t.Literal("true", {
+    description: "every one of one's own, the one that is used included; the operator's are everybody's",
+  }),
+);
+const EVERYONE = t.Optional(t.Literal("true", { description: "everybody's, for administrators" }));
 
 export type SessionHouse = ApiHouse & Pick<House, "policy" | "sessions" | "sessionCookie" | "audit">;
 
 export function sessionApi(house: SessionHouse): Elysia {
-  const { options, policy, sessions, sessionCookie } = house;
+  const { options, policy, sessions, sessionCookie, clock } = house;
 
-  const actorOf = (principal: Principal) => (isAdmin(principal) ? "operator" : "user");
+  const actor = (principal: Principal) => (email: string) =>
+    email === ownAddress(principal) ? "user" : actorOf(principal);
 
   const end = (records: readonly SessionRecord[], principal: Principal) =>
-    revoke(house, records, actorOf(principal));
+    revoke(house, records, actor(principal));
 
   function usersOf(records: readonly SessionRecord[]): ListedUser[] {
     const signedIn = Map.groupBy(records, ({ email }) => email);
@@ -84,7 +100,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         return {
           email: "email" in subject ? subject.email : null,
           proof: { kind, id: shortId(id) },
-          created_at: isAdmin(principal) ? null : timeOf(principal.provenAt),
+          created_at: isOperator(principal) ? null : timeOf(principal.provenAt),
           expires_at: found === undefined ? null : timeOf(found.record.expiresAt),
           idle_expires_at: found === undefined ? null : timeOf(found.idleExpiresAt),
         };
@@ -94,50 +110,60 @@ export function sessionApi(house: SessionHouse): Elysia {
     .get(
       "/sessions",
       async ({ principal, query }) => {
-        const records = await sessions.list(ownerOf(principal, query.email));
+        const { email, everyone } = query;
+        const isAll = everyone !== undefined || (email === undefined && isOperator(principal));
+        if (isAll && !isAdmin(principal)) throw notAllowed(NOT_YOURS);
+        const records = await sessions.list(isAll ? undefined : ownerOf(principal, email));
         return takePage(records.map(listed), keyOf, query.cursor, principal);
       },
       {
         own: { needs: "user" },
-        query: closed({ email: EMAIL, cursor: CURSOR }),
+        query: closed({ email: EMAIL, everyone: EVERYONE, cursor: CURSOR }),
         response: { 200: pageOf(Session) },
-        detail: { summary: "Sessions, oldest first", description: "One's own; the operator's are all." },
+        detail: { summary: "Sessions, oldest first", description: "One's own; for the operator, all." },
       },
     )
     .delete(
       "/sessions",
-      async ({ principal, query }) => {
-        const owner = ownerOf(principal, query.email);
+      async ({ arrival, principal, query }) => {
+        const { email } = query;
         const isAll = query.all !== undefined;
-        if (isAdmin(principal) && isAll === (owner !== undefined)) throw badRequest(ALL_OR_ONE);
-        if (owner !== undefined && (isAll || isAdmin(principal))) {
-          return { revoked: await revokeAll(house, owner, actorOf(principal)) };
+        if (isOperator(principal)) {
+          if (isAll === (email !== undefined)) throw badRequest(ALL_OR_ONE);
+          if (isAll) return { revoked: await end(await sessions.list(), principal) };
         }
-        const records = await sessions.list(owner);
-        const others = isAll ? records : records.filter(({ id }) => id !== principal.proof.id);
+        const owner = ownerOf(principal, email);
+        const isOthers = owner !== ownAddress(principal);
+        if (isOthers) mustBeRecent(principal, arrival, clock.now());
+        if (isAll || isOthers) return { revoked: await revokeAll(house, owner, actor(principal)) };
+        const others = (await sessions.list(owner)).filter(({ id }) => id !== principal.proof.id);
         return { revoked: await end(others, principal) };
       },
       {
-        own: { needs: "user", by: "session" },
+        own: { needs: "user" },
         query: closed({ email: EMAIL, all: ALL }),
         response: { 200: Revoked },
         detail: {
           summary: "End sessions",
           description:
-            "All of one's own but the one that is used. The operator says of which address, or `all`.",
+            "All of one's own but the one that is used. An administrator may say of which address; the operator must, or `all`.",
         },
       },
     )
     .delete(
       "/sessions/:id",
-      async ({ principal, params, set }) => {
-        const named = (await sessions.list(ownerOf(principal))).filter(({ id }) => id.startsWith(params.id));
+      async ({ arrival, principal, params, set }) => {
+        const all = await sessions.list(isAdmin(principal) ? undefined : ownerOf(principal));
+        const named = all.filter(({ id }) => id.startsWith(params.id));
         if (named.length > 1) throw new Refusal(SEVERAL);
+        if (named.some(({ email }) => email !== ownAddress(principal))) {
+          mustBeRecent(principal, arrival, clock.now());
+        }
         if ((await end(named, principal)) === 0) throw new Refusal(NO_SUCH_SESSION);
         set.status = 204;
       },
       {
-        own: { needs: "user", by: "session" },
+        own: { needs: "user" },
         params: t.Object({ id: ID }),
         response: { 204: NO_CONTENT },
         detail: { summary: "End one session" },
@@ -169,16 +195,21 @@ const SEVERAL = {
   message: "That beginning names several sessions: give more of it.",
 } as const;
 
+const NOT_YOURS = "These are not your sessions.";
+
+function ownAddress({ subject }: Principal): Address | undefined {
+  return "email" in subject ? subject.email : undefined;
+}
+
 /**
- * Whose sessions are asked for: a user's own, whoever's an admin likes, all if undefined.
+ * Whose sessions are asked for: one's own, and of administrators whoever's they name.
  * @throws {Refusal} if they are not the caller's.
  */
-function ownerOf(principal: Principal, email?: string): Address | undefined {
-  const wanted = email === undefined ? undefined : addressOf(email);
-  if (isAdmin(principal)) return wanted;
-  const own = "email" in principal.subject ? principal.subject.email : undefined;
-  if (own === undefined || (wanted ?? own) !== own) throw notAllowed("These are not your sessions.");
-  return own;
+function ownerOf(principal: Principal, email?: string): Address {
+  const own = ownAddress(principal);
+  const owner = email === undefined ? own : addressOf(email);
+  if (owner === undefined || (owner !== own && !isAdmin(principal))) throw notAllowed(NOT_YOURS);
+  return owner;
 }
 
 function listed(record: SessionRecord): ListedSession {

@@ -3,7 +3,7 @@ import { networkOfClient } from "../net/ip.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Limits } from "../store/limits.ts";
 import { SESSION_BIND_MISMATCH, SESSION_REVOKED } from "./audit.ts";
-import { deviceOf } from "./device.ts";
+import { recognizeDevice } from "./device.ts";
 import type { SessionRecord } from "./record.ts";
 
 /**
@@ -49,10 +49,11 @@ export function createBindings(settings: {
 
   /** Without blanks, so that seals are read in one way only. */
   function summaryOf(ip: string, userAgent: string): string {
-    const key = `${ip} ${userAgent}`;
+    const name = userAgent.slice(0, MAX_USER_AGENT);
+    const key = `${ip} ${name}`;
     const known = summaries.get(key);
     if (known !== undefined) return known;
-    const { browser = "other", system = "other" } = deviceOf(userAgent.slice(0, MAX_USER_AGENT));
+    const { browser = "", system = "" } = recognizeDevice(name);
     const summary = `${networkOfClient(ip)}@${browser}/${system}`;
     if (summaries.size >= MOST_SUMMARIES) summaries.clear();
     summaries.set(key, summary);

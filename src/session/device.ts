@@ -1,17 +1,20 @@
 import { type Language, said, say } from "../pages/language.ts";
 
-type Device = { readonly browser: string | undefined; readonly system: string | undefined };
+/** A browser, so that somebody reading a mail can tell whether it was them. Names without versions, in no language. */
+export type Device = { readonly browser?: string; readonly system?: string };
 
-/** Family and system, without versions, which change every few weeks; undefined for what is not known. */
-export function deviceOf(userAgent: string): Device {
-  const named = (names: typeof BROWSERS) => names.find(([pattern]) => pattern.test(userAgent))?.[1];
-  return { browser: named(BROWSERS), system: named(SYSTEMS) };
+/** Empty for a program that gives no name. */
+export function recognizeDevice(userAgent: string | null): Device {
+  if (userAgent === null || userAgent === "") return {};
+  const browser = BROWSERS.find(([pattern]) => pattern.test(userAgent))?.[1] ?? "";
+  const system = SYSTEMS.find(([pattern]) => pattern.test(userAgent))?.[1];
+  return system === undefined ? { browser } : { browser, system };
 }
 
-/** A browser's name in words, so that somebody reading a mail can tell whether it was them. */
-export function describeDevice(language: Language, userAgent: string | null): string {
-  if (userAgent === null || userAgent === "") return say(language, said("device.program"));
-  const { browser = say(language, said("device.otherBrowser")), system } = deviceOf(userAgent);
+export function describeDevice(language: Language, device: Device): string {
+  if (device.browser === undefined) return say(language, said("device.program"));
+  const browser = device.browser === "" ? say(language, said("device.otherBrowser")) : device.browser;
+  const { system } = device;
   return system === undefined ? browser : say(language, said("device.both", { browser, system }));
 }
 

@@ -3,11 +3,11 @@ import type { Address } from "../identity/address.ts";
 import { SESSION_REVOKED } from "./audit.ts";
 import type { SessionRecord } from "./record.ts";
 
-type Actor = "operator" | "user" | "provider";
+/** Who ended it, for the audit, by whose session it was. */
+type Actor = (email: string) => string;
 
 /**
  * Ends sessions, and tells of each that was still there to be ended.
- * @param actor who wanted it
  * @returns how many there were
  * @throws {StoreUnavailable}
  */
@@ -20,7 +20,7 @@ export async function revoke(
   for (const { id, email } of records) {
     if (!(await sessions.end(id))) continue;
     ended++;
-    audit(SESSION_REVOKED, { subject: email, session: id, actor });
+    audit(SESSION_REVOKED, { subject: email, session: id, actor: actor(email) });
   }
   return ended;
 }
@@ -32,6 +32,6 @@ export async function revokeAll(
   actor: Actor,
 ): Promise<number> {
   const ended = await sessions.endAll(email);
-  for (const id of ended) audit(SESSION_REVOKED, { subject: email, session: id, actor });
+  for (const id of ended) audit(SESSION_REVOKED, { subject: email, session: id, actor: actor(email) });
   return ended.length;
 }

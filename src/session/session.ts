@@ -5,6 +5,7 @@ import type { Address } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
+import { remembering } from "../remembering.ts";
 import type { Keys } from "../secret/keys.ts";
 import type { Awaitable, RecordStore, Seen } from "../store/records.ts";
 import { createAdoption } from "./adoption.ts";
@@ -114,17 +115,8 @@ export function createSessions(settings: SessionSettings): Sessions {
     return keyed.copy().update(cookie).digest("base64url");
   }
 
-  /** By cookie. What one is worth is asked of the store each time, under its id. */
-  const ids = new Map<string, string>();
-
-  function idOf(cookie: string): string {
-    const known = ids.get(cookie);
-    if (known !== undefined) return known;
-    const id = idUnder(current, cookie);
-    if (ids.size >= MOST_IDS) ids.clear();
-    ids.set(cookie, id);
-    return id;
-  }
+  /** What a cookie is worth is asked of the store each time, under its id. */
+  const idOf = remembering((cookie) => idUnder(current, cookie), MOST_IDS);
 
   async function end(id: string): Promise<boolean> {
     return (await records.take(id)) !== undefined;
@@ -279,9 +271,8 @@ export function createSessions(settings: SessionSettings): Sessions {
 
     async alive(id, used) {
       const one = await look(id);
-      if (one === undefined) return undefined;
-      if (used) noteUse(one.kept, one.record, one.now);
-      return principalOf(one.record, one.now);
+      if (one !== undefined && used) noteUse(one.kept, one.record, one.now);
+      return one && principalOf(one.record, one.now);
     },
 
     onEnded: (listener) => records.onTaken(listener),

@@ -18,6 +18,7 @@ function ask(keys: string, facts: Partial<Omit<Question, "route">> = {}) {
     route: routeOf(keys),
     who: ADA,
     method: "GET",
+    client: { ip: "192.0.2.1" },
     path: "/x",
     upgrade: false,
     originAllowed: true,

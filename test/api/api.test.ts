@@ -64,7 +64,7 @@ describe("whoever is not signed in", () => {
         });
         expect([answer.status, answer.headers.get("www-authenticate")]).toEqual([
           401,
-          `Runegate realm="${gateway.url}"`,
+          `Bearer realm="${gateway.url}"`,
         ]);
       }
     },
@@ -153,7 +153,7 @@ describe("a user", () => {
   test.each([
     ["GET", "/users", {}],
     ["POST", "/links", { headers: JSON_BODY, body: '{"email":"ada@example.org"}' }],
-  ] as const)("may not %s %s: there are no admins in a browser yet", async (method, path, init) => {
+  ] as const)("may not %s %s", async (method, path, init) => {
     const ada = await signIn("ada@example.org");
     expect(failureOf(await ada(method, path, init))).toEqual([403, "not_allowed"]);
     expect(auditOf(gateway).some(({ event }) => event === "link_printed")).toBe(false);
@@ -188,26 +188,19 @@ describe("a user", () => {
 describe("whoever proved it by something else than a session", () => {
   const provenAt = Date.now();
 
-  test("with an address, sees what is theirs and ends nothing", async () => {
+  test("that is not for managing, such as a key, is nobody here", async () => {
     await signIn("ada@example.org");
     const subject = { email: parseAddress("ada@example.org") };
-    const key = asProved(gateway, {
-      subject,
-      groups: NO_GROUPS,
-      proof: { kind: "key", id: "k".repeat(30) },
-      provenAt,
-    });
-    expect((await key("GET", "/session")).body).toMatchObject({
-      email: "ada@example.org",
-      proof: { kind: "key", id: "k".repeat(12) },
-      created_at: new Date(provenAt).toISOString(),
-      expires_at: null,
-    });
-    expect(await idsOf(key)).toHaveLength(1);
-    for (const path of ["/sessions", "/sessions?all=true", `/sessions/${(await idsOf(key))[0]}`]) {
-      expect(failureOf(await key("DELETE", path))).toEqual([403, "not_allowed"]);
+    const proof = { kind: "key", id: "k".repeat(30) };
+    const key = asProved(gateway, { subject, groups: NO_GROUPS, proof, provenAt });
+    const [id] = await idsOf(operator);
+    for (const path of ["/sessions", "/sessions?all=true", `/sessions/${id}`]) {
+      expect(failureOf(await key("DELETE", path))).toEqual([401, "unauthenticated"]);
     }
-    expect(await idsOf(key)).toHaveLength(1);
+    for (const path of ["/session", "/sessions", "/users", "/openapi.json"]) {
+      expect(failureOf(await key("GET", path))).toEqual([401, "unauthenticated"]);
+    }
+    expect(await idsOf(operator)).toEqual([id ?? ""]);
   });
 
   test("without an address, has no sessions to see", async () => {
@@ -216,7 +209,7 @@ describe("whoever proved it by something else than a session", () => {
     const service = asProved(gateway, {
       subject,
       groups: NO_GROUPS,
-      proof: { kind: "key", id: "k" },
+      proof: { kind: "bearer", id: "k" },
       provenAt,
     });
     expect((await service("GET", "/session")).body).toMatchObject({ email: null });
@@ -230,6 +223,120 @@ describe("whoever proved it by something else than a session", () => {
       401,
       "unauthenticated",
     ]);
+  });
+});
+
+describe("an administrator", () => {
+  const clock = testClock();
+  let house: TestGateway;
+  let root: Asker;
+
+  beforeEach(async () => {
+    house = await startGateway({
+      env: { RUNEGATE_ALLOW_ANY_EMAIL: "true", RUNEGATE_LOG_FORMAT: "json" },
+      clock,
+      stores: createMemoryStore({ clock }),
+      routes: `[groups]\nadmins = ["root@example.org"]\n[[routes]]\nname = "lab"\ntarget = "http://127.0.0.1:9"\n`,
+    });
+    root = asUser(house, await house.signIn("root@example.org"));
+  });
+  afterEach(() => house.stop());
+
+  const signInAs = async (email: string) => asUser(house, await house.signIn(email));
+  const owners = async (query: string) =>
+    ((await root("GET", `/sessions${query}`)).body as { items: { email: string }[] }).items.map(
+      ({ email }) => email,
+    );
+  const actors = () => auditOf(house).flatMap(({ event, by }) => (event === "session_revoked" ? [by] : []));
+
+  test("sees who is signed in, whose sessions there are and what applications", async () => {
+    await signInAs("ada@example.org");
+    expect((await root("GET", "/users")).body).toMatchObject({
+      items: [{ email: "ada@example.org" }, { email: "root@example.org" }],
+    });
+    expect(await owners("")).toEqual(["root@example.org"]);
+    expect(await owners("?email=ada@example.org")).toEqual(["ada@example.org"]);
+    expect((await owners("?everyone=true")).toSorted()).toEqual(["ada@example.org", "root@example.org"]);
+    expect((await root("GET", "/routes")).body).toMatchObject({ items: [{ name: "lab", closed: null }] });
+  });
+
+  test("ends anybody's sessions, and never everybody's by a word that means their own", async () => {
+    const [ada, bob] = [await signInAs("ada@example.org"), await signInAs("bob@example.org")];
+    expect((await root("DELETE", "/sessions?email=ada@example.org")).body).toEqual({ revoked: 1 });
+    const { items } = (await root("GET", "/sessions?email=bob@example.org")).body as {
+      items: { id: string }[];
+    };
+    expect((await root("DELETE", `/sessions/${items[0]?.id}`)).status).toBe(204);
+    const eve = await signInAs("eve@example.org");
+    await signInAs("root@example.org");
+    expect((await root("DELETE", "/sessions")).body).toEqual({ revoked: 1 });
+    expect((await root("DELETE", "/sessions?all=true")).body).toEqual({ revoked: 1 });
+    const left = [ada, bob, root, eve].map(async (ask) => (await ask("GET", "/session")).status);
+    expect(await Promise.all(left)).toEqual([401, 401, 401, 200]);
+    expect(actors()).toEqual(["root@example.org", "root@example.org", "user", "user"]);
+  });
+
+  test.each(['"AAA"', "[]", "7", "null", '""', "true", '[{"message":"x"}]'])(
+    "closes nothing by a body that is no object, though it may be left out: %s",
+    async (body) => {
+      const answer = await root("PUT", "/routes/lab/closed", { headers: JSON_BODY, body });
+      expect(failureOf(answer)).toEqual([400, "bad_request"]);
+    },
+  );
+
+  test("closes an application and opens it, and the log says who", async () => {
+    expect((await root("PUT", "/routes/lab/closed", { headers: JSON_BODY, body: "{}" })).status).toBe(204);
+    expect((await root("DELETE", "/routes/lab/closed")).status).toBe(204);
+    expect(auditOf(house).filter(({ event }) => String(event).startsWith("route_"))).toMatchObject([
+      { event: "route_closed", route: "lab", by: "root@example.org" },
+      { event: "route_opened", route: "lab", by: "root@example.org" },
+    ]);
+  });
+
+  test("who signed in 15 minutes ago does so again before changing what is others'", async () => {
+    await signInAs("ada@example.org");
+    const listed = (await root("GET", "/sessions?email=ada@example.org")).body as { items: { id: string }[] };
+    clock.advance(15 * 60_000);
+    for (const [method, path] of [
+      ["DELETE", "/sessions?email=ada@example.org"],
+      ["DELETE", `/sessions/${listed.items[0]?.id}`],
+      ["PUT", "/routes/lab/closed"],
+      ["DELETE", "/routes/lab/closed"],
+    ] as const) {
+      const { status, body, headers } = await root(method, path);
+      expect([status, body, headers.get("www-authenticate")]).toMatchObject([
+        401,
+        { error: "sign_in_again", login_url: expect.stringMatching(/_runegate\/login\?again=1$/) },
+        expect.stringContaining('error="insufficient_user_authentication", max_age=900'),
+      ]);
+    }
+    expect((await root("GET", "/users")).status).toBe(200);
+    expect((await root("DELETE", "/sessions")).status).toBe(200);
+    expect(await owners("?everyone=true")).toHaveLength(2);
+  });
+
+  test("is not the operator: makes no links for others, and is not believed as a key", async () => {
+    for (const [method, path] of [
+      ["POST", "/links"],
+      ["POST", "/doctor/probes"],
+    ] as const) {
+      const init = { headers: JSON_BODY, body: '{"email":"ada@example.org"}' };
+      expect(failureOf(await root(method, path, init))).toEqual([403, "not_allowed"]);
+    }
+    const key = asProved(house, {
+      subject: { email: parseAddress("root@example.org") },
+      groups: new Set(["admins"]),
+      proof: { kind: "key", id: "k" },
+      provenAt: clock.now(),
+    });
+    expect(failureOf(await key("GET", "/users"))).toEqual([401, "unauthenticated"]);
+  });
+
+  test("nobody else sees everybody's", async () => {
+    const ada = await signInAs("ada@example.org");
+    for (const path of ["/sessions?everyone=true", "/sessions?email=root@example.org", "/users", "/routes"]) {
+      expect(failureOf(await ada("GET", path))).toEqual([403, "not_allowed"]);
+    }
   });
 });
 

@@ -21,7 +21,9 @@ const document = JSON.parse(readFileSync(OPENAPI, "utf8")) as Document;
 
 let gateway: TestGateway;
 beforeAll(async () => {
-  gateway = await startGateway({ env: { RUNEGATE_ALLOWED_EMAILS: "ada@example.org" } });
+  gateway = await startGateway({
+    env: { RUNEGATE_ALLOWED_EMAILS: "ada@example.org", RUNEGATE_API_KEYS: "true" },
+  });
 });
 afterAll(() => gateway.stop());
 
@@ -49,6 +51,17 @@ test("it names what there is, each with a summary", () => {
     "post /links": true,
     "post /doctor/probes": true,
     "get /doctor/probes/{nonce}": true,
+    "get /me/tokens": true,
+    "post /me/tokens": true,
+    "delete /me/tokens/{id}": true,
+    "patch /me/tokens/{id}": true,
+    "post /me/tokens/{id}/rotate": true,
+    "get /users/{sub}/tokens": true,
+    "post /users/{sub}/tokens": true,
+    "delete /users/{sub}/tokens/{id}": true,
+    "patch /users/{sub}/tokens/{id}": true,
+    "post /users/{sub}/tokens/{id}/rotate": true,
+    "get /tokens": true,
   });
 });
 

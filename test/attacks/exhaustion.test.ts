@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type Pair, startPair, within } from "../proxy/support.ts";
-import { dial } from "../support/raw.ts";
+import { dial, requestHead } from "../support/raw.ts";
 
 setDefaultTimeout(30_000);
 
@@ -42,6 +42,25 @@ describe("a request that does not finish is cut", () => {
       clearInterval(trickle);
       wire.destroy();
     }
+  });
+});
+
+// Beside those above, which wait for longer.
+describe("a connection that has carried a request to the application", () => {
+  const SHAPES: ReadonlyArray<readonly [name: string, fields: string, body: string]> = [
+    ["a small answer", "Content-Length: 2", "ok"],
+    ["a streamed answer", "Transfer-Encoding: chunked", "2\r\nok\r\n0\r\n\r\n"],
+    ["an empty answer", "Content-Length: 0", ""],
+  ];
+  test.concurrent.each([...SHAPES])("still ends when idle, after %s", async (name, fields, body) => {
+    const path = `/once/${name.replaceAll(" ", "-")}`;
+    pair.upstream.on(path, ({ wire }) =>
+      wire.write(`HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n${fields}\r\n\r\n${body}`),
+    );
+    const wire = await dial(pair.port);
+    await wire.write(requestHead(`GET ${path}`, [pair.cookie]));
+    await wire.readUntil("200 OK");
+    await within(20_000, wire.readToEnd());
   });
 });
 

@@ -146,7 +146,7 @@ describe.each(STORES)("a full outbox in %s", (_, open) => {
       ...{ to: "invented@in.example", content: "", messageId: "", attempts: 0, cooldownKey: undefined },
       ...{ queuedAt: Date.now(), expiresAt: later, nextAttemptAt: later, first: false },
     };
-    for (let i = 0; (await waiting.add({ ...entry, id: `i${i}` })) && i < CAPACITY; i++);
+    await Promise.all(Array.from({ length: CAPACITY }, (_, i) => waiting.add({ ...entry, id: `i${i}` })));
   });
   afterAll(async () => {
     await stop();

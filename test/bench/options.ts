@@ -7,6 +7,8 @@ export type BenchOptions = Effort & {
   readonly sections: readonly Section[];
   readonly list: boolean;
   readonly binary: string | undefined;
+  /** A directory with executables of others. */
+  readonly peers: string | undefined;
   readonly json: string | undefined;
   readonly write: boolean;
 };
@@ -22,6 +24,7 @@ export const HELP = `Usage: npm run bench -- [options]
   --size N         MiB of the large body (1024)
   --sessions N     sessions in the large store (1000000)
   --binary PATH    the executable to measure (dist/runegate; built if it is missing or old)
+  --peers DIR      take oauth2-proxy, Caddy and nginx from here, where they are there
   --json FILE      write every figure of every round to FILE
   --write          put the tables into test/bench/README.md
   --help`;
@@ -43,13 +46,15 @@ export function readOptions(args: string[], sections: readonly Section[]): Bench
       size: { type: "string", default: "1024" },
       sessions: { type: "string", default: "1000000" },
       binary: { type: "string" },
+      peers: { type: "string" },
       json: { type: "string" },
       write: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
   if (values.help) return undefined;
-  const { binary } = values;
+  const { binary, peers } = values;
+  if (peers !== undefined && !existsSync(peers)) throw new TypeError(`there is no ${peers}`);
   if (binary !== undefined && !existsSync(binary)) throw new TypeError(`there is no ${binary}`);
   return {
     sections: choose(values.only, sections),
@@ -62,6 +67,7 @@ export function readOptions(args: string[], sections: readonly Section[]): Bench
     size: wholeNumber("--size", values.size, 1, 65_536) * 2 ** 20,
     sessions: wholeNumber("--sessions", values.sessions, 2000, 10_000_000),
     binary: binary === undefined ? undefined : resolve(binary),
+    peers: peers === undefined ? undefined : resolve(peers),
     json: values.json,
     write: values.write,
   };

@@ -116,6 +116,8 @@ async function main(args: string[]): Promise<number> {
     for (const { name, summary } of options.sections) console.log(`${name.padEnd(10)}${summary}`);
     return 0;
   }
+  // Whoever is measured beside us is looked for there first.
+  if (options.peers !== undefined) process.env.PATH = `${options.peers}:${process.env.PATH}`;
   let stage: Stage | undefined;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.once(signal, () => void Promise.resolve(stage?.clear()).then(() => process.exit(130)));

@@ -208,6 +208,7 @@ describe.skipIf(chromium === undefined)("several hosts", () => {
       `Notebooks of the laboratory ${place(2)}`,
       "Sign out",
       `Weather station ${place(0)}`,
+      "Your account",
     ]);
     await tab.follow(".tiles li:nth-child(2) a");
     expect([await host(tab), await tab.heading()]).toEqual([urls[1] ?? "", "Hello tiles@example.org"]);

@@ -59,6 +59,8 @@ export async function startStage(env: Readonly<Record<string, string>> = {}): Pr
 
     async askFor(tab, email) {
       await tab.click("#email");
+      // Whoever was here before finds their address there.
+      await tab.evaluate("document.getElementById('email').select()");
       await tab.type(email);
       await tab.follow("button");
       await gateway.gateway.outbox.runDue();

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +6,9 @@ import { COMMAND_NAMES } from "../../src/commands/list.ts";
 import { main } from "../../src/main.ts";
 import { needs } from "../support/needs.ts";
 import { recordedIo } from "../support/recorded-io.ts";
+
+// Shells are started here, on machines that may be busy.
+setDefaultTimeout(60_000);
 
 let directory: string;
 beforeAll(() => {
@@ -40,6 +43,7 @@ const COMPLETED: [string, string][] = [
   ["runegate version --lis", "runegate version --lis"],
 ];
 
+const PROMPT = "ready> ";
 const SHELLS = {
   bash: ["bash", "--norc", "--noprofile", "-i"],
   zsh: ["zsh", "-f", "-i"],
@@ -60,15 +64,17 @@ describe.each(["bash", "zsh"] as const)("in %s", (shell) => {
     const child = Bun.spawn([...SHELLS[shell]], {
       terminal,
       cwd: directory,
-      env: { PATH: process.env.PATH ?? "", HOME: directory, TERM: "dumb", PS1: "ready> " },
+      env: { PATH: process.env.PATH ?? "", HOME: directory, TERM: "dumb", PS1: PROMPT },
     });
     const waitFor = async (text: string) => {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
-      look = () => screen.includes(text) && resolve();
-      const late = setTimeout(() => reject(new Error(`no ${JSON.stringify(text)} in:\n${screen}`)), 3_000);
+      // What is typed before the prompt is there, the terminal may take for itself.
+      look = () => screen.slice(screen.indexOf(text)).includes(PROMPT) && screen.includes(text) && resolve();
+      const late = setTimeout(() => reject(new Error(`no ${JSON.stringify(text)} in:\n${screen}`)), 20_000);
       look();
       await promise.finally(() => clearTimeout(late));
     };
+    await waitFor(PROMPT);
     // What a line has become is printed in place of being run.
     terminal.write(
       `runegate() { printf 'did[%s]\\n' "$(printf ' %s' "$@")"; }; source ${script}; echo load''ed\r`,

@@ -137,7 +137,7 @@ describe("email.toml", () => {
 
   test("everything that is missing is reported together", () => {
     expect(problemsIn(parse(""))).toEqual(
-      ["smtp_host", "smtp_port", "from_address", "subject", "body_template"].map(
+      ["smtp_host", "smtp_port", "from_address", "body_template"].map(
         (key) => `email.toml: ${key} is missing`,
       ),
     );

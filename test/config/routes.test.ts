@@ -18,6 +18,7 @@ function problemsOf(toml: string, env = LISTED): string[] {
   return [];
 }
 
+const account = (keys: string) => `[[service_accounts]]\nname = "backup"\n${keys}`;
 const one = (keys: string) => `[[routes]]\nname = "lab"\ntarget = "http://10.0.0.2:3000"\n${keys}`;
 
 describe("a route is refused", () => {
@@ -56,6 +57,18 @@ describe("a route is refused", () => {
       /alow is not a key of this file: Did you mean allow\?|allow/,
     ],
     ["an unknown key of the defaults", `[defaults]\nhots = "x"\n${one("")}`, /defaults\.hots/],
+    [
+      "an unknown route of a service account",
+      `${one("")}\n${account('routes = ["x"]')}`,
+      /names the route .x. in backup/,
+    ],
+    ["two service accounts of one name", `${one("")}\n${account("")}\n${account("")}`, /has .backup. twice/],
+    [
+      "a service account with an odd network",
+      `${one("")}\n${account('networks = ["10.0.0.1/8"]')}`,
+      /beyond its prefix/,
+    ],
+    ["a service account with an unknown key", `${one("")}\n${account("route = 1")}`, /route is not a key/],
     ["an unknown group", one(`allow = ["group:staff"]`), /no group .staff./],
     ["nobody allowed", one("allow = []"), /names nobody/],
     ["two ways to say where it is", one(`targets = ["http://10.0.0.3:1"]`), /more than one way/],
@@ -120,6 +133,30 @@ test("an idle that is longer than a session lasts without use is a warning: the 
   expect(warnings("25h")).toEqual([
     expect.stringMatching(/route lab has an idle longer than RUNEGATE_SESSION_IDLE/),
   ]);
+});
+
+test("a service account may use what it names and what names it, and no domain is for it", () => {
+  const routes = routesIn(
+    `${one('allow = ["@example.org"]')}\n${one('path = "/a"\nallow = ["service:backup"]').replace("lab", "a")}
+     ${one('path = "/b"\nallow = ["anyone"]').replace("lab", "b")}\n${account('routes = ["lab"]')}`,
+  );
+  const services = routes.map(({ name, allow }) => [name, [...(allow?.services ?? [])]]);
+  expect(services).toEqual([
+    ["lab", ["backup"]],
+    ["a", ["backup"]],
+    ["b", []],
+  ]);
+});
+
+test("a route that takes API keys while they are off is a warning", () => {
+  const warnings = (on: string) => {
+    using machine = testMachine();
+    machine.write("routes.toml", one("api_keys = true"));
+    const env = { ...LISTED, RUNEGATE_API_KEYS: on };
+    return loadAccess({ env }, machine).warnings.map(inWords);
+  };
+  expect(warnings("true")).toEqual([]);
+  expect(warnings("false")).toEqual([expect.stringMatching(/route lab takes API keys, and they are off/)]);
 });
 
 describe("beside the options", () => {

@@ -181,6 +181,7 @@ describe("runegate token", () => {
         expiresAt,
         secret: "s",
         codeHash: "h",
+        sentAgain: 0,
       });
     const good = await cli("token", cookie(Date.now() + 3_600_000));
     expect([good.code, good.out]).toEqual([0, expect.stringContaining("good, as a login cookie")]);

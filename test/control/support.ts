@@ -90,12 +90,13 @@ export async function runegate(args: readonly string[], env: Environment, cwd: s
 /** Signs in with a link as an operator prints it. */
 export async function signInWith(link: string): Promise<string> {
   const { origin, searchParams } = new URL(link);
-  const shown = await fetch(link);
+  const shown = await fetch(link, { keepalive: false });
   if (shown.status !== 200) throw new Error(`the link's page: ${shown.status}`);
   const redeemed = await fetch(`${origin}/auth`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ token: searchParams.get("token") }),
+    keepalive: false,
   });
   if (redeemed.status !== 200) throw new Error(`redeeming: ${redeemed.status} ${await redeemed.text()}`);
   return redeemed.headers.getSetCookie()[0]?.split(";", 1)[0] ?? "";

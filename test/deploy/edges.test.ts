@@ -12,6 +12,7 @@ const yaml = (path: string) => Bun.YAML.parse(read(path)) as unknown;
 const TOLD = [
   ...["remote-user", "remote-email", "remote-groups", "remote-name"],
   ...["x-runegate-user", "x-runegate-authenticated", "x-runegate-actor", "x-runegate-jwt"],
+  ...["x-runegate-key-id", "x-authenticated-user", "x-authenticated-token-id"],
   ...["x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "authorization", "cookie"],
 ];
 const sorted = (names: readonly string[]) => names.map((name) => name.toLowerCase()).toSorted();

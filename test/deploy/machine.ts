@@ -7,6 +7,7 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -43,6 +44,8 @@ export type Machine = {
   /** Fills in what an installation asks for, before or after it. */
   configure(): void;
   set(what: Setting, value: string): void;
+  /** Another machine on which everything is as on this one; it runs what is installed. */
+  copy(): Machine;
 } & Disposable;
 
 export type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string };
@@ -221,6 +224,19 @@ export function installationMachine(): Machine {
         ["change me", "a password"],
         ["<login@example.org>", "<login@example.net>"],
       ]);
+    },
+    copy() {
+      const other = installationMachine();
+      const otherState = join(other.root, "../state");
+      for (const [from, to] of [
+        [root, other.root],
+        [state, otherState],
+      ] as const)
+        Bun.spawnSync(["cp", "-a", `${from}/.`, to]);
+      // The one here is another file than there.
+      const { dev, ino } = statSync(other.path("opt/runegate/bin/runegate"));
+      writeFileSync(join(otherState, "running"), `${dev}:${ino}\n`);
+      return other;
     },
     tree: () => treeOf(root),
     [Symbol.dispose]: () => rmSync(folder, { recursive: true }),

@@ -1,4 +1,4 @@
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   cpSync,
@@ -23,8 +23,16 @@ const ENV = "etc/runegate/runegate.env";
 const UNIT = "etc/systemd/system/runegate.service";
 const SITE = "etc/nginx/sites-available/runegate.conf";
 
-/** A machine with one version installed, configured and running. */
+let model: Promise<Machine> | undefined;
+afterAll(async () => (await model)?.[Symbol.dispose]());
+
+/** A machine with one version installed, configured and running. The first one is the model of all. */
 async function installed(): Promise<Machine> {
+  model ??= install();
+  return (await model).copy();
+}
+
+async function install(): Promise<Machine> {
   const machine = installationMachine();
   machine.configure();
   const { code, stdout, stderr } = await machine.run("install.sh", "--binary", machine.binary("first"));

@@ -285,8 +285,8 @@ describe("this was not me", () => {
     const done = await notMe(token);
     expect([done.status, (await done.text()).includes("Every sign-in has ended")]).toEqual([200, true]);
     expect([await live(ada), await live(attacker), await live(bob)]).toEqual([false, false, true]);
-    const told = auditOf(gateway).filter(({ event }) => event === "not_me" || event === "session_revoked");
-    expect(told.map(({ event, email }) => [event, email])).toEqual([
+    const events = auditOf(gateway).filter(({ event }) => event === "not_me" || event === "session_revoked");
+    expect(events.map(({ event, email }) => [event, email])).toEqual([
       ["session_revoked", ADA],
       ["session_revoked", ADA],
       ["not_me", ADA],

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -165,27 +165,32 @@ describe("the demonstration in front of somebody's own application", () => {
   });
   afterAll(() => application.stop(true));
   const started: RunningProcess[] = [];
-  afterEach(() => {
-    for (const process of started.splice(0)) process.signal("SIGKILL");
+  afterAll(() => {
+    for (const process of started) process.signal("SIGKILL");
   });
+
+  /** Those that start side by side must not look for a free port together. */
+  const listen = () => ({ RUNEGATE_LISTEN: `127.0.0.1:${freePort()}` });
 
   /** @returns the process, and its address once it has one. */
   async function start(args: readonly string[], env: Record<string, string> = {}, cwd?: string) {
-    const process = startProcess(runegate("demo", ...args), { RUNEGATE_CONTROL_SOCKET: "off", ...env }, cwd);
+    const options = { RUNEGATE_CONTROL_SOCKET: "off", ...env };
+    const process = startProcess(runegate("demo", ...args), options, cwd);
     started.push(process);
     const [, at = ""] = await process.waitFor(/Open +(http\S+)/);
     return { process, at };
   }
 
   const port = `${application.port}`;
-  test.each([
+  // Mails take their time, by design.
+  test.concurrent.each([
     ["a URL", `http://127.0.0.1:${port}`],
     ["a URL with a slash", `http://localhost:${port}/`],
     ["host and port", `127.0.0.1:${port}`],
     ["a colon and a port", `:${port}`],
     ["a port", port],
   ])("%s", async (_, target) => {
-    const { process, at } = await start(["--target", target]);
+    const { process, at } = await start(["--target", target], listen());
     expect(process.output()).toMatch(
       new RegExp(`in front of http://(127\\.0\\.0\\.1|localhost):${port}/?\\.\n`),
     );
@@ -201,15 +206,15 @@ describe("the demonstration in front of somebody's own application", () => {
     expect(await page.text()).toBe("the user is own@example.org");
   });
 
-  test("one that is not there yet is said, and the gateway runs all the same", async () => {
-    const { process, at } = await start(["--target", `${freePort()}`]);
+  test.concurrent("one that is not there yet is said, and the gateway runs all the same", async () => {
+    const { process, at } = await start(["--target", `${freePort()}`], listen());
     expect(process.output()).toMatch(
       /cannot be reached: nothing listens there\. Start it, and reload the page\./,
     );
     expect((await fetch(`${at}/_runegate/login`)).status).toBe(200);
   });
 
-  test.each([
+  test.concurrent.each([
     ["no application", "application", "--target is not an http or https URL"],
     ["a page of one", `http://127.0.0.1:${port}/lab?token=x`, "--target has a path"],
     ["a port that is none", "99999", "--target is not a valid URL"],
@@ -218,6 +223,44 @@ describe("the demonstration in front of somebody's own application", () => {
     expect(await refused.exited).toBe(64);
     expect(refused.output()).toContain(problem);
     expect(refused.output()).toContain("Write http://127.0.0.1:8501, :8501 or 8501.");
+  });
+
+  test.concurrent("a port that was chosen and is taken is named with a way out", async () => {
+    const demo = startProcess(runegate("demo"), { RUNEGATE_LISTEN: `127.0.0.1:${port}` });
+    expect(await demo.exited).toBe(1);
+    expect(demo.output()).toContain(`Cannot listen on 127.0.0.1:${port}: EADDRINUSE.`);
+    expect(demo.output()).toContain(
+      "Leave RUNEGATE_LISTEN or --listen out, and the demo takes a port that is free.",
+    );
+  });
+
+  test.concurrent("a newcomer with npm alone, and one who came by SSH, are told what they can type", async () => {
+    const env = {
+      ...listen(),
+      npm_lifecycle_event: "demo",
+      npm_config_user_agent: "npm/10.8.2 node/v20.20.2 linux x64",
+      SSH_CONNECTION: "198.51.100.4 51234 203.0.113.5 2222",
+      USER: "ada",
+    };
+    const { process, at } = await start([], env);
+    const { port: own } = new URL(at);
+    expect(process.output()).toContain("npm run demo -- --target http://127.0.0.1:8501");
+    expect(process.output()).toContain(`ssh -p 2222 -L ${own}:127.0.0.1:${own} ada@203.0.113.5`);
+  });
+
+  test.concurrent("sends no mail, whatever the folder it is started in is configured for", async () => {
+    const configured = mkdtempSync(join(tmpdir(), "runegate-demo-"));
+    mkdirSync(join(configured, "config"));
+    writeFileSync(join(configured, "config/email.toml"), "smtp_host = 'mail.example.net'");
+    writeFileSync(join(configured, ".env"), "RUNEGATE_ENV=production");
+    const { process, at } = await start(
+      ["--target", port],
+      { RUNEGATE_ENV_FILE: ".env", ...listen() },
+      configured,
+    );
+    await ask(at, "kept@example.org");
+    await process.waitFor(/Mail for kept@example\.org/);
+    rmSync(configured, { recursive: true });
   });
 
   test("ports that are taken are passed over, which is said", async () => {
@@ -240,38 +283,5 @@ describe("the demonstration in front of somebody's own application", () => {
     expect(process.output()).not.toContain("The application itself is at http://127.0.0.1:7860:");
     expect(await (await fetch(`${at}/_runegate/health`)).json()).toMatchObject({ service: "Runegate" });
     for (const server of taken) await server.stop(true);
-  });
-
-  test("a port that was chosen and is taken is named with a way out", async () => {
-    const demo = startProcess(runegate("demo"), { RUNEGATE_LISTEN: `127.0.0.1:${port}` });
-    expect(await demo.exited).toBe(1);
-    expect(demo.output()).toContain(`Cannot listen on 127.0.0.1:${port}: EADDRINUSE.`);
-    expect(demo.output()).toContain(
-      "Leave RUNEGATE_LISTEN or --listen out, and the demo takes a port that is free.",
-    );
-  });
-
-  test("a newcomer with npm alone, and one who came by SSH, are told what they can type", async () => {
-    const env = {
-      npm_lifecycle_event: "demo",
-      npm_config_user_agent: "npm/10.8.2 node/v20.20.2 linux x64",
-      SSH_CONNECTION: "198.51.100.4 51234 203.0.113.5 2222",
-      USER: "ada",
-    };
-    const { process, at } = await start([], env);
-    const { port: own } = new URL(at);
-    expect(process.output()).toContain("npm run demo -- --target http://127.0.0.1:8501");
-    expect(process.output()).toContain(`ssh -p 2222 -L ${own}:127.0.0.1:${own} ada@203.0.113.5`);
-  });
-
-  test("sends no mail, whatever the folder it is started in is configured for", async () => {
-    const configured = mkdtempSync(join(tmpdir(), "runegate-demo-"));
-    mkdirSync(join(configured, "config"));
-    writeFileSync(join(configured, "config/email.toml"), "smtp_host = 'mail.example.net'");
-    writeFileSync(join(configured, ".env"), "RUNEGATE_ENV=production");
-    const { process, at } = await start(["--target", port], { RUNEGATE_ENV_FILE: ".env" }, configured);
-    await ask(at, "kept@example.org");
-    await process.waitFor(/Mail for kept@example\.org/);
-    rmSync(configured, { recursive: true });
   });
 });

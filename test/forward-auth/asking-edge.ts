@@ -55,6 +55,7 @@ export function describeAskingEdge(program: string, edge: RealEdge): void {
           RUNEGATE_BASE_URL: ORIGIN,
           RUNEGATE_LANDING_PATH: "/start",
           RUNEGATE_SECURE_COOKIE: "true",
+          RUNEGATE_API_KEYS: "true",
         },
         routes: `
         [[routes]]
@@ -63,6 +64,7 @@ export function describeAskingEdge(program: string, edge: RealEdge): void {
         external = true
         allow = ["ada@example.org", "grace@example.org"]
         public_paths = ["/public/*"]
+        api_keys = true
         [[routes]]
         name = "other"
         host = "other.example.org"
@@ -145,6 +147,38 @@ export function describeAskingEdge(program: string, edge: RealEdge): void {
       expect(request?.one("host")).toBe(DOMAIN);
       expect(request?.one("x-forwarded-for")).toMatch(edge.client ?? /^127\.0\.0\.1$/);
       for (const one of upstream.to("/told")) expect(one.one("x-runegate-key")).toBeUndefined();
+    });
+
+    test("a program gets in with a key, which the application does not get, and with no other", async () => {
+      const { apiKeys } = gateway.gateway;
+      const by = { name: "test", isAdmin: true };
+      const made = await apiKeys.create({ owner: "ada@example.org", paths: ["/keyed/*"] }, by);
+      if ("refused" in made) throw new Error(made.message);
+      const { token, key } = made;
+      const basic = `Authorization: Basic ${btoa(`ada:${token}`)}`;
+      for (const field of [`Authorization: Bearer ${token}`, `X-Runegate-Key: ${token}`, basic]) {
+        expect((await ask("GET /keyed/x", as(bob, field))).status).toBe(200);
+        const got = upstream.to("/keyed/x").at(-1);
+        expect(got?.one("remote-user")).toBe("ada@example.org");
+        expect(got?.one("x-runegate-key-id")).toBe(key.id);
+        expect(got?.one("x-authenticated-user")).toBe("ada@example.org");
+        expect(got?.one("x-authenticated-token-id")).toBe(key.id);
+        expect(got?.one("authorization") ?? "").toBe("");
+        expect(got?.one("x-runegate-key") ?? "").toBe("");
+        expect(got?.text).not.toContain(token.slice(16));
+      }
+      for (const [path, shown, status, error] of [
+        ["/other", token, 403, "key_scope"],
+        ["/keyed/..%2fother", token, 403, "key_scope"],
+        ["/keyed/x", `${token}x`, 401, "invalid_key"],
+      ] as const) {
+        const answer = await ask(`GET ${path}`, as(ada, `Authorization: Bearer ${shown}`, ...NAVIGATION));
+        expect([path, answer.status, answer.one("location")]).toEqual([path, status, undefined]);
+        const plain = await ask(`GET ${path}`, as(ada, `Authorization: Bearer ${shown}`, ...FETCH));
+        expect([plain.status, errorOf(plain)]).toEqual([status, error]);
+      }
+      await apiKeys.revoke(key.id, by);
+      expect((await ask("GET /keyed/x", [`Authorization: Bearer ${token}`])).status).toBe(401);
     });
 
     test("over HTTP/2 too, where a browser sends each cookie by itself", async () => {

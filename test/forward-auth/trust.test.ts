@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createForwardAuth } from "../../src/forward-auth/forward-auth.ts";
-import type { Principal } from "../../src/identity/principal.ts";
+import { isPrincipal, type Principal } from "../../src/identity/principal.ts";
 import { PLAIN } from "../../src/pages/look.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
@@ -156,7 +156,7 @@ test("A16: a key in Authorization decides alone, and is cut out; the identity to
       identify: (_, { headers }) =>
         headers.authorization?.includes("rg_") ? (isGood ? robot : "refused") : undefined,
       decide: ({ who }) =>
-        who === "refused" || who === undefined
+        !isPrincipal(who)
           ? { verdict: "challenge", refused: who === "refused", again: false }
           : { verdict: "allow", principal: who },
     },

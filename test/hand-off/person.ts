@@ -98,7 +98,7 @@ export function personAt(gateway: () => TestGateway): Person {
       headers: { "Content-Type": "application/x-www-form-urlencoded" },
       body: new URLSearchParams({ email, next: unescaped(wanted) }).toString(),
     });
-    if (asked.status !== 200) throw new Error(`asking for a link: ${asked.status} ${await asked.text()}`);
+    if (asked.status !== 303) throw new Error(`asking for a link: ${asked.status} ${await asked.text()}`);
     await running.outbox.runDue();
     const mail = mailbox.mails().find((one) => one.to === email && !before.has(one));
     if (mail?.link === undefined) throw new Error(`no mail for ${email}`);

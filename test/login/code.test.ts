@@ -1,17 +1,20 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { systemRandom } from "../../src/clock.ts";
-import { drawCode, parseCode } from "../../src/login/code.ts";
+import { drawCode, parseCode, shownCode } from "../../src/login/code.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { askFor, NAVIGATION, openLink, redeem, said, sessionOf, whoAmI } from "./support.ts";
 
 /** The code in the mail, typed into the browser that asked (CONTRACT section 2). */
 
-const WRONG = {
+/** One wording for programs, with the reason beside it. */
+const refused = (reason: string, triesLeft?: number) => ({
   status: 401,
   error: "invalid_code",
   message: "That code is not right, or it has expired. Check it, or ask for a new link.",
-};
+  reason,
+  ...(triesLeft === undefined ? {} : { tries_left: triesLeft }),
+});
 
 let gateway: TestGateway;
 beforeAll(async () => {
@@ -23,11 +26,35 @@ afterAll(() => gateway.stop());
 const other = (code: string) => (code.startsWith("2") ? "3" : "2") + code.slice(1);
 
 describe("a code is drawn", () => {
+  test("of eight digits, each as likely as the others", () => {
+    const counts = new Map<string, number>();
+    for (let draw = 0; draw < 5_000; draw++) {
+      const code = drawCode(systemRandom, "digits");
+      expect(code).toMatch(/^[0-9]{8}$/);
+      for (const digit of code) counts.set(digit, (counts.get(digit) ?? 0) + 1);
+    }
+    // Each stands 4000 times on average, with a deviation of 60.
+    for (const count of counts.values()) expect(Math.abs(count - 4_000)).toBeLessThan(420);
+  });
+
+  test("of digits again where a byte would favor the first", () => {
+    const bytes = [255, 250, 251, 252, 253, 254, 249, 0, 1, 2, 3, 4, 5, 6, 17, 9];
+    let at = 0;
+    const random = {
+      bytes: (length: number) => Uint8Array.from({ length }, () => bytes[at++ % bytes.length] ?? 0),
+    };
+    expect(drawCode(random, "digits")).toBe("90123456");
+  });
+
+  test("is shown in two halves", () => {
+    expect([shownCode("12345678"), shownCode("ABCD2345")]).toEqual(["1234 5678", "ABCD-2345"]);
+  });
+
   test("from 31 letters nobody mistakes, each as likely as the others", () => {
     const counts = new Map<string, number>();
     const draws = 5_000;
     for (let draw = 0; draw < draws; draw++) {
-      const code = drawCode(systemRandom);
+      const code = drawCode(systemRandom, "letters");
       expect(code).toMatch(/^[2-9A-HJKMNP-Z]{8}$/);
       for (const letter of code) counts.set(letter, (counts.get(letter) ?? 0) + 1);
     }
@@ -42,13 +69,17 @@ describe("a code is drawn", () => {
     const random = {
       bytes: (length: number) => Uint8Array.from({ length }, () => bytes[at++ % bytes.length] ?? 0),
     };
-    expect(drawCode(random)).toBe("2345678Z");
+    expect(drawCode(random, "letters")).toBe("2345678Z");
   });
 });
 
 describe("a code as typed", () => {
   test.each<[what: string, typed: string, code: string | undefined]>([
     ["as shown", "ABCD-2345", "ABCD2345"],
+    ["of digits, as shown", "1203 5678", "12035678"],
+    ["of digits, in one", " 12035678\n", "12035678"],
+    ["of seven digits", "1234567", undefined],
+    ["of Arabic digits", "١٢٣٤٥٦٧٨", undefined],
     ["without the hyphen", "ABCD2345", "ABCD2345"],
     ["in small letters", "abcd-2345", "ABCD2345"],
     ["with blanks", " ab cd 23 45 ", "ABCD2345"],
@@ -84,25 +115,27 @@ describe("typed in the first browser, after the mail was read elsewhere,", () =>
       email: "ada@example.org",
     });
     expect((await redeem(gateway, { token })).status).toBe(401);
-    expect(await said(await redeem(gateway, { code }, { Cookie: cookie }))).toEqual(WRONG);
+    expect(await said(await redeem(gateway, { code }, { Cookie: cookie }))).toEqual(refused("used"));
   });
 
   test("a link that was used has spent it", async () => {
     const { token, code, cookie } = await askFor(gateway);
     expect((await redeem(gateway, { token })).status).toBe(200);
-    expect(await said(await redeem(gateway, { code }, { Cookie: cookie }))).toEqual(WRONG);
+    expect(await said(await redeem(gateway, { code }, { Cookie: cookie }))).toEqual(refused("used"));
   });
 
-  test("wrong, it shows the page again, with the address and the field", async () => {
+  test("wrong, it leads to the page of the login, with the address, the field, and the tries that are left", async () => {
     const { code, cookie } = await askFor(gateway);
     const page = await fetch(`${gateway.url}/_runegate/auth`, {
       method: "POST",
       headers: { ...NAVIGATION, Cookie: cookie },
       body: new URLSearchParams({ code: other(code) }),
     });
-    expect(page.status).toBe(401);
+    expect([page.status, new URL(page.url).pathname]).toEqual([200, "/_runegate/code"]);
     const html = await page.text();
-    for (const part of ["ada@example.org", WRONG.message, 'name="code"']) expect(html).toContain(part);
+    for (const part of ["ada@example.org", "That is not the code. 4 tries left.", 'name="code"']) {
+      expect(html).toContain(part);
+    }
     expect((await redeem(gateway, { code }, { Cookie: cookie })).status).toBe(200);
   });
 });
@@ -111,9 +144,10 @@ describe("guessed", () => {
   test("five times, even the right one is refused, and the link still works", async () => {
     const { token, code, cookie } = await askFor(gateway, "guessed@example.org");
     for (let guess = 0; guess < 5; guess++) {
-      expect(await said(await redeem(gateway, { code: other(code) }, { Cookie: cookie }))).toEqual(WRONG);
+      const answer = await redeem(gateway, { code: other(code) }, { Cookie: cookie });
+      expect(await said(answer)).toEqual(refused("wrong", 4 - guess));
     }
-    expect(await said(await redeem(gateway, { code }, { Cookie: cookie }))).toEqual(WRONG);
+    expect(await said(await redeem(gateway, { code }, { Cookie: cookie }))).toEqual(refused("used_up", 0));
     expect((await openLink(gateway, token, { Cookie: cookie })).status).toBe(302);
   });
 
@@ -132,7 +166,7 @@ describe("guessed", () => {
       // Half of what is left, and half again: no try may be forgotten while the code is good.
       for (let left = 15 * 60_000; left > 4_000; left /= 2) {
         clock.advance(left / 2);
-        expect(await said(await redeem(here, { code }, { Cookie: cookie }))).toEqual(WRONG);
+        expect(await said(await redeem(here, { code }, { Cookie: cookie }))).toEqual(refused("used_up", 0));
       }
       expect((await openLink(here, token, { Cookie: cookie })).status).toBe(302);
     } finally {

@@ -8,11 +8,13 @@ setDefaultTimeout(30_000);
 
 /** A login link from the front door: who may redeem it, when, and how often (CONTRACT section 2). */
 
-const INVALID = {
+/** One wording for programs, with the reason beside it. */
+const invalid = (reason: string) => ({
   status: 401,
   error: "invalid_token",
   message: "This login link is invalid or has expired.",
-};
+  reason,
+});
 
 let gateway: TestGateway;
 beforeAll(async () => {
@@ -46,7 +48,7 @@ describe("a scanner that opens the link three times and looks at its head", () =
     expect(await sessions()).toBe(before + 1);
 
     const again = await redeem(gateway, { token });
-    expect(await said(again)).toEqual(INVALID);
+    expect(await said(again)).toEqual(invalid("used"));
     expect(await sessions()).toBe(before + 1);
   });
 
@@ -54,13 +56,12 @@ describe("a scanner that opens the link three times and looks at its head", () =
     const { token, cookie } = await askFor(gateway, "ada@example.org", { next: "/wanted?a=b" });
     const opened = await openLink(gateway, token, { Cookie: cookie, ...NAVIGATION });
     expect([opened.status, opened.headers.get("location")]).toEqual([302, "/wanted?a=b"]);
-    expect(opened.headers.getSetCookie().map((line) => line.split("=")[0])).toEqual([
-      "runegate_id",
-      "runegate_device",
+    expect(opened.headers.getSetCookie()).toEqual([
+      expect.stringMatching(/^runegate_id=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=1209600$/),
+      expect.stringMatching(/^runegate_device=/),
+      // Whose session it was, for what is sent after its end.
+      expect.stringMatching(/^runegate_last=[\w-]{44}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=1814400$/),
     ]);
-    expect(opened.headers.getSetCookie()[0]).toMatch(
-      /^runegate_id=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=1209600$/,
-    );
     expect(await whoAmI(gateway, cookieHeader(opened))).toMatchObject({ email: "ada@example.org" });
   });
 });
@@ -206,7 +207,7 @@ describe("the link in a second browser", () => {
 });
 
 describe("a link that does not work", () => {
-  test("has one public wording, whatever is wrong with it", async () => {
+  test("has one wording for programs, with the reason beside it, whatever is wrong with it", async () => {
     const { token, cookie } = await askFor(gateway);
     expect((await openLink(gateway, token, { Cookie: cookie })).status).toBe(302);
     const [head, body, signature] = token.split(".");
@@ -224,17 +225,21 @@ describe("a link that does not work", () => {
       "not ASCII": "ü🚪",
     };
     for (const [what, bad] of Object.entries(wrong)) {
-      expect({ what, ...(await said(await redeem(gateway, { token: bad }))) }).toEqual({ what, ...INVALID });
+      const reason = what === "spent" ? "used" : "not_ours";
+      expect({ what, ...(await said(await redeem(gateway, { token: bad }))) }).toEqual({
+        what,
+        ...invalid(reason),
+      });
       if (what === "spent") continue;
       expect({ what, ...(await said(await openLink(gateway, bad, { Cookie: cookie }))) }).toEqual({
         what,
-        ...INVALID,
+        ...invalid(reason),
       });
       const page = await openLink(gateway, bad, NAVIGATION);
-      expect([page.status, (await page.text()).includes(INVALID.message)]).toEqual([401, true]);
+      expect([page.status, (await page.text()).includes("This is not a link of ours")]).toEqual([401, true]);
     }
     // With the cookie the browser is known and the link is tried; without, only the button tells.
-    expect(await said(await openLink(gateway, token, { Cookie: cookie }))).toEqual(INVALID);
+    expect(await said(await openLink(gateway, token, { Cookie: cookie }))).toEqual(invalid("used"));
   });
 
   test.each<[what: string, path: string, body: string | undefined]>([
@@ -264,8 +269,10 @@ describe("a link that does not work", () => {
       const late = await askFor(here, "eve@example.org");
       // Issued in the last millisecond of a second, so it lives that much shorter, never longer.
       clock.advance(15 * 60_000 - 999);
-      expect(await said(await openLink(here, late.token, { Cookie: late.cookie }))).toEqual(INVALID);
-      expect(await said(await redeem(here, { token: late.token }))).toEqual(INVALID);
+      expect(await said(await openLink(here, late.token, { Cookie: late.cookie }))).toEqual(
+        invalid("expired"),
+      );
+      expect(await said(await redeem(here, { token: late.token }))).toEqual(invalid("expired"));
     } finally {
       await here.stop();
     }
@@ -319,7 +326,7 @@ describe("one link", () => {
     expect((await redeem(after, { code: two.code }, { Cookie: two.cookie })).status).toBe(200);
     await after.stop();
     const later = await startGateway({ env: { ...listen, RUNEGATE_JWT_SECRET: "n".repeat(64) } });
-    expect(await said(await redeem(later, { token: three.token }))).toEqual(INVALID);
+    expect(await said(await redeem(later, { token: three.token }))).toEqual(invalid("not_ours"));
     await later.stop();
   });
 
@@ -335,8 +342,8 @@ describe("one link", () => {
     const after = await startGateway({
       env: { ...settings, RUNEGATE_ALLOW_ANY_EMAIL: "false", RUNEGATE_ALLOWED_EMAILS: "ada@example.org" },
     });
-    expect(await said(await openLink(after, token, { Cookie: cookie }))).toEqual(INVALID);
-    expect(await said(await redeem(after, { token }))).toEqual(INVALID);
+    expect(await said(await openLink(after, token, { Cookie: cookie }))).toEqual(invalid("withdrawn"));
+    expect(await said(await redeem(after, { token }))).toEqual(invalid("withdrawn"));
     expect(await said(await redeem(after, { code }, { Cookie: cookie }))).toMatchObject({
       status: 401,
       error: "invalid_code",

@@ -36,10 +36,11 @@ test.each([1, 59_999, 60_000, 60_001, 10 * MINUTE, DAY, 30 * DAY])("stays spent 
   const clock = testClock();
   const spent = createSpentTickets(createMemoryStore({ clock }), clock);
   const end = clock.now() + MINUTE;
-  expect([await spent.has("a"), await spent.spend("a", end), await spent.has("a")]).toEqual([
-    false,
+  const use = { at: clock.now(), device: { browser: "Firefox", system: "Windows" } };
+  expect([await spent.useOf("a"), await spent.spend("a", end, use), await spent.useOf("a")]).toEqual([
+    undefined,
     true,
-    true,
+    use,
   ]);
   clock.advance(ms);
   expect(await spent.spend("other", clock.now() + MINUTE)).toBe(true);
@@ -54,7 +55,7 @@ test("a store that is away is never taken for permission", async () => {
   const spent = createSpentTickets(store.store, clock);
   store.away = true;
   expect(spent.spend("a", clock.now() + MINUTE)).rejects.toThrow(StoreUnavailable);
-  expect(spent.has("a")).rejects.toThrow(StoreUnavailable);
+  expect(spent.useOf("a")).rejects.toThrow(StoreUnavailable);
 });
 
 describe("with a wall clock that was a month ahead, and is right again", () => {

@@ -28,11 +28,12 @@ const TICKET: LoginTicket = {
 const REQUEST: LoginRequest = {
   jti: TICKET.jti,
   email: TICKET.email,
-  next: TICKET.next,
+  next: "/a?b=c",
   issuedAt: ISSUED,
   expiresAt: EXPIRES,
   secret: "secret",
   codeHash: "hash",
+  sentAgain: 0,
 };
 
 const link = tickets.sign(LOGIN_LINK, TICKET);
@@ -88,7 +89,7 @@ describe("stays what it is, for the links and cookies that are out there:", () =
   const grant = {
     jti: TICKET.jti,
     email: TICKET.email,
-    next: TICKET.next,
+    next: "/a?b=c",
     issuedAt: 1_700_000_000_000,
     expiresAt: 1_700_000_900_000,
   };
@@ -105,7 +106,13 @@ describe("stays what it is, for the links and cookies that are out there:", () =
     ],
     [
       "a login cookie",
-      tickets.sign(LOGIN_REQUEST, { ...grant, secret: "secret", codeHash: "hash" }),
+      tickets.sign(LOGIN_REQUEST, {
+        ...grant,
+        next: "/a?b=c",
+        secret: "secret",
+        codeHash: "hash",
+        sentAgain: 0,
+      }),
       "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ1bmVnYXRlLWxvZ2luLXJlcXVlc3Qrand0In0.eyJuZXh0IjoiL2E_Yj1jIiwic2VjcmV0Ijoic2VjcmV0IiwiY29kZSI6Imhhc2giLCJpc3MiOiJydW5lZ2F0ZSIsInN1YiI6ImFkYUBleGFtcGxlLm9yZyIsImF1ZCI6Imh0dHBzOi8vZ2F0ZS5leGFtcGxlLm9yZyIsImV4cCI6MTcwMDAwMDkwMCwiaWF0IjoxNzAwMDAwMDAwLCJqdGkiOiIwMTIzNDU2Nzg5YWJjZGVmQUJDREVGIn0.LDTyORv81IGVufpUQ3BXl71r7Q99W-ZlsUeev8cchJo",
     ],
   ])("%s", (_, token, known) => expect(token).toBe(known));
@@ -218,7 +225,7 @@ describe("as a login link is refused", () => {
     ["an expiry beyond all numbers", forge(HEADER, base64('{"exp":1e999}')), "malformed"],
     ["expired", forge(HEADER, { ...CLAIMS, exp: ISSUED / 1000 - 1 }), "expired"],
     ["not yet valid", forge(HEADER, { ...CLAIMS, nbf: EXPIRES / 1000 }), "claims"],
-    ["no next", forge(HEADER, without("next")), "claims"],
+    ["a next that is no text", forge(HEADER, { ...CLAIMS, next: 1 }), "claims"],
     ["a next that is an object", forge(HEADER, { ...CLAIMS, next: {} }), "claims"],
     ["no origin", forge(HEADER, without("from")), "claims"],
     ["a binding that is a number", forge(HEADER, { ...CLAIMS, bind: 1 }), "claims"],

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { loadConfiguration } from "../../src/config/configuration.ts";
 import { ConfigError } from "../../src/option/finding.ts";
 import { testClock } from "../support/clock.ts";
-import { startGateway } from "../support/gateway.ts";
+import { cookieHeader, startGateway } from "../support/gateway.ts";
 import { exchange } from "../support/raw.ts";
 import { testMachine } from "../support/surroundings.ts";
 
@@ -18,14 +18,16 @@ afterAll(async () => {
 
 const open = (path = "", at = gateway) => fetch(`${at.url}/_runegate/mailbox${path}`);
 const NAVIGATION = { Accept: "text/html", "Content-Type": "application/x-www-form-urlencoded" };
-const askAsABrowser = async (at: typeof gateway, headers: Record<string, string> = {}) =>
-  (
-    await fetch(`${at.url}/_runegate/login`, {
-      method: "POST",
-      headers: { ...NAVIGATION, ...headers },
-      body: new URLSearchParams({ email: `${crypto.randomUUID()}@example.org` }),
-    })
-  ).text();
+async function askAsABrowser(at: typeof gateway, headers: Record<string, string> = {}): Promise<string> {
+  const asked = await fetch(`${at.url}/_runegate/login`, {
+    method: "POST",
+    redirect: "manual",
+    headers: { ...NAVIGATION, ...headers },
+    body: new URLSearchParams({ email: `${crypto.randomUUID()}@example.org` }),
+  });
+  const Cookie = cookieHeader(asked);
+  return (await fetch(`${at.url}/_runegate/code`, { headers: { ...NAVIGATION, ...headers, Cookie } })).text();
+}
 
 describe("the mailbox", () => {
   test("is loaded again every two seconds while somebody waits, and leaves time to read what has come", async () => {

@@ -1,12 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { parseAddress } from "../../src/identity/address.ts";
 import { type LoginMailFacts, type MailTemplate, renderLoginMail } from "../../src/mail/message.ts";
-import { PLAIN } from "../../src/pages/look.ts";
+import { type Look, PLAIN } from "../../src/pages/look.ts";
+
+const LAB: Look = { ...PLAIN, app: "Lab", host: "lab.example.org" };
 
 const facts: LoginMailFacts = {
   to: parseAddress("ann@example.org"),
   loginUrl: "https://gate.example/auth?token=a.b.c&x=1",
-  code: "ABCD2345",
+  code: "1234 5678",
   expiryMinutes: 15,
   requestedFrom: "203.0.113.7, Firefox on Linux",
 };
@@ -17,13 +19,16 @@ const template = (changes: Partial<MailTemplate>): MailTemplate => ({
 });
 
 describe("the built-in mail", () => {
-  const mail = renderLoginMail(PLAIN, undefined, facts);
+  const mail = renderLoginMail(LAB, undefined, facts);
 
   test("says in the text what it is, the link on a line of its own, the code, its life and its origin", () => {
-    expect(mail.subject).toBe("Your sign-in link");
+    expect(mail.subject).toBe("1234 5678 is your code for Lab");
     const lines = mail.text.split("\n");
     expect(lines).toContain("https://gate.example/auth?token=a.b.c&x=1");
-    expect(lines.map((line) => line.trim())).toContain("ABCD-2345");
+    expect(lines.map((line) => line.trim())).toContain("1234 5678");
+    expect(lines.slice(0, 2)).toEqual(["Sign in to Lab", "lab.example.org"]);
+    expect(mail.html).toContain(">Sign in to <strong>Lab</strong></h1>");
+    expect(mail.html).toContain(">lab.example.org</p>");
     expect(mail.text).toContain("ann@example.org");
     expect(mail.text).toContain("15 minutes");
     expect(mail.text).toContain("203.0.113.7, Firefox on Linux");
@@ -34,7 +39,7 @@ describe("the built-in mail", () => {
     const links = [...mail.html.matchAll(/href="([^"]+)"/g)].map((match) => match[1]);
     expect(links).toEqual(Array(2).fill("https://gate.example/auth?token=a.b.c&#38;x=1"));
     expect(mail.html).toContain(">https://gate.example/auth?token=a.b.c&#38;x=1</a>");
-    expect(mail.html).toContain("ABCD-2345");
+    expect(mail.html).toContain("1234 5678");
     expect(mail.html).toContain("15 minutes");
     expect(mail.html).toContain("203.0.113.7, Firefox on Linux");
   });
@@ -51,20 +56,21 @@ describe("the built-in mail", () => {
 describe("templates", () => {
   test.each([
     ["{login_url}", "https://gate.example/auth?token=a.b.c&x=1"],
-    ["{code} and {code}", "ABCD-2345 and ABCD-2345"],
+    ["{code} and {code}", "1234 5678 and 1234 5678"],
     ["{expiry_minutes}", "15"],
     ["{email}", "ann@example.org"],
+    ["{app} {host}", "Lab lab.example.org"],
     ["{requested_from}", "203.0.113.7, Firefox on Linux"],
     ["{unknown} {CODE} { code } {}", "{unknown} {CODE} { code } {}"],
-    ["{{code}}", "{ABCD-2345}"],
+    ["{{code}}", "{1234 5678}"],
     ["$& $1 $$", "$& $1 $$"],
   ])("%s", (bodyTemplate, text) => {
-    expect(renderLoginMail(PLAIN, template({ bodyTemplate }), facts).text).toBe(text);
+    expect(renderLoginMail(LAB, template({ bodyTemplate }), facts).text).toBe(text);
   });
 
   test("an HTML template keeps its style sheet and gets escaped values", () => {
     const htmlTemplate = '<style>p{color:red}</style><a href="{login_url}">{requested_from}</a>';
-    const mail = renderLoginMail(PLAIN, template({ htmlTemplate }), {
+    const mail = renderLoginMail(LAB, template({ htmlTemplate }), {
       ...facts,
       requestedFrom: `<b>"me" & 'you'</b>`,
     });
@@ -80,20 +86,21 @@ describe("templates", () => {
       to: parseAddress("{code}@example.org"),
       requestedFrom: "{login_url} $& $`",
     };
-    const mail = renderLoginMail(PLAIN, template({ bodyTemplate: "{email} {requested_from}" }), tricky);
+    const mail = renderLoginMail(LAB, template({ bodyTemplate: "{email} {requested_from}" }), tricky);
     expect(mail.text).toBe("{code}@example.org {login_url} $& $`");
   });
 
   test.each([
     ["A\r\nBcc: eve@example.net", "A Bcc: eve@example.net"],
     ["A\nB\rC\u2028D\u0000E", "A B C D E"],
-    ["{code} as it stands\r\n\r\nbody", "{code} as it stands body"],
+    ["{code} for {app} on {host}\r\n\r\nbody", "1234 5678 for Lab on lab.example.org body"],
+    ["{login_url}", "{login_url}"],
   ])("the subject %j is one line", (subject, expected) => {
-    expect(renderLoginMail(PLAIN, template({ subject }), facts).subject).toBe(expected);
+    expect(renderLoginMail(LAB, template({ subject }), facts).subject).toBe(expected);
   });
 
   test("where it was asked from is one line of bounded length", () => {
-    const mail = renderLoginMail(PLAIN, template({ bodyTemplate: "{requested_from}" }), {
+    const mail = renderLoginMail(LAB, template({ bodyTemplate: "{requested_from}" }), {
       ...facts,
       requestedFrom: `a\r\n\r\nb${"x".repeat(500)}`,
     });

@@ -45,7 +45,7 @@ async function liveThroughItAll(gateway: TestGateway): Promise<string[]> {
   // By the code: wrong ones, the right one, with a session that ends by it.
   const byCode = await askFor(gateway, "bob@example.org");
   keepAsked(byCode);
-  for (const code of ["2222-2222", "nonsense", byLink.code])
+  for (const code of ["2222 2222", "nonsense", byLink.code])
     await redeem(gateway, { code }, { Cookie: byCode.cookie });
   const typed = await redeem(gateway, { code: byCode.code }, { Cookie: `${byCode.cookie}; ${session}` });
   const second = sessionOf(typed) ?? "";

@@ -3,14 +3,16 @@ import { startPage } from "../../src/account/pages.ts";
 import { findAsset } from "../../src/pages/assets.ts";
 import { PLAIN } from "../../src/pages/look.ts";
 import {
+  type CodePage,
+  codePage,
   confirmPage,
   errorPage,
   goOnPage,
+  linkPage,
   loggedOutPage,
   loginPage,
   logoutPage,
   mailboxPage,
-  sentPage,
 } from "../../src/pages/pages.ts";
 
 const EVIL = `"><script>alert('x')</script>&amp; onclick=x`;
@@ -23,19 +25,50 @@ const mails = [
 ];
 const evilMail = { to: EVIL, subject: EVIL, text: EVIL, html: EVIL, at: AT, link: EVIL, code: EVIL };
 
+const code = (changes: Partial<CodePage> = {}) =>
+  codePage(PLAIN, {
+    ...{ state: "waiting", email: EMAIL, next: "/a?b=1&c", now: AT, expiresAt: AT + 900_000 },
+    ...{ triesLeft: 5, tries: 5, againAt: AT + 30_000, askAt: AT + 300_000, use: undefined },
+    ...{
+      sender: "Lab <login@example.org>",
+      subject: "•••• •••• is your code",
+      letters: false,
+      mailbox: false,
+    },
+    ...changes,
+  });
+const refused = (changes: Partial<Parameters<typeof linkPage>[1]>) =>
+  linkPage(PLAIN, {
+    ...{ outcome: "expired", email: EMAIL, next: "/a?b=1&c", who: undefined, expiresAt: AT, use: undefined },
+    ...{ now: AT + 60_000, requestId: "r1", ...changes },
+  });
+
 const PAGES: Record<string, string> = {
   login: loginPage(PLAIN, { next: "/a?b=1&c" }),
   "login, nothing filled in": loginPage(PLAIN, { next: "" }),
   "login, everything": loginPage(PLAIN, { next: EVIL, email: EVIL, error: EVIL, notice: EVIL }),
-  sent: sentPage(PLAIN, { email: EMAIL, expiryMinutes: 15, next: "/a?b=1&c" }),
-  "sent, to the mailbox": sentPage(PLAIN, { email: EMAIL, expiryMinutes: 15, next: "/", mailbox: true }),
-  "sent, everything": sentPage(PLAIN, { email: EVIL, expiryMinutes: 1, next: EVIL, error: EVIL }),
-  "sent, for whoever is signed in": sentPage(PLAIN, {
-    email: EMAIL,
-    expiryMinutes: 15,
-    next: "/",
-    before: EVIL,
+  code: code(),
+  "code, tries left": code({ triesLeft: 3 }),
+  "code, of letters, to the mailbox, not again": code({ letters: true, mailbox: true, againAt: undefined }),
+  "code, used up": code({ state: "used_up", triesLeft: 0 }),
+  "code, expired": code({ state: "expired", now: AT + 900_000 }),
+  "code, used": code({ state: "used", use: { at: AT, device: "Firefox on Windows" } }),
+  "code, used, nobody knows when": code({ state: "used", use: { at: undefined, device: "" } }),
+  "code, everything": code({
+    email: EVIL,
+    next: EVIL,
+    sender: EVIL,
+    subject: EVIL,
+    error: EVIL,
+    notice: EVIL,
   }),
+  "code, used, everything": code({ state: "used", email: EVIL, next: EVIL, use: { at: AT, device: EVIL } }),
+  "link, used": refused({ outcome: "used", use: { at: AT, device: "Firefox on Windows" } }),
+  "link, used by somebody else": refused({ outcome: "used", who: "eve@example.org" }),
+  "link, expired": refused({ outcome: "expired" }),
+  "link, not ours": refused({ outcome: "not_ours", email: undefined }),
+  "link, withdrawn": refused({ outcome: "withdrawn", email: undefined }),
+  "link, everything": refused({ email: EVIL, next: EVIL, who: EVIL, requestId: EVIL }),
   start: startPage(PLAIN, {
     email: EMAIL,
     applications: [{ href: "/", title: "Grafana", icon: "📈", host: "grafana.example.org" }],
@@ -46,6 +79,10 @@ const PAGES: Record<string, string> = {
     applications: [{ href: EVIL, title: EVIL, icon: EVIL, host: EVIL }],
   }),
   "go on": goOnPage(PLAIN, { href: "https://grafana.example.org/a?b=1&c" }),
+  "confirm, as somebody else": confirmPage(PLAIN, {
+    ...{ email: EMAIL, token: "a.b.c", requestedAt: AT, from: "203.0.113.4" },
+    ...{ who: EVIL, error: EVIL },
+  }),
   confirm: confirmPage(PLAIN, { email: EMAIL, token: "a.b.c", requestedAt: AT, from: "203.0.113.4" }),
   "confirm, everything": confirmPage(PLAIN, {
     email: EVIL,
@@ -158,7 +195,6 @@ describe("forms", () => {
       },
     ],
     ["login, nothing filled in", { method: "post", action: "/_runegate/login", fields: [["email", ""]] }],
-    ["sent", { method: "post", action: "/_runegate/auth", fields: [["code", ""]] }],
     ["confirm", { method: "post", action: "/_runegate/auth", fields: [["token", "a.b.c"]] }],
     ["logout", { method: "post", action: "/_runegate/logout", fields: [] }],
     ["logout, signed out", undefined],
@@ -172,6 +208,25 @@ describe("forms", () => {
     expect(all(html, "button")).toHaveLength(expected ? 1 : 0);
   });
 
+  test("the page of a login has one for the code and one to have it sent again, where it may be", () => {
+    const actions = (name: string) => all(PAGES[name] ?? "", "form").map(({ action = "" }) => action);
+    expect(actions("code")).toEqual(["/_runegate/auth", "/_runegate/code"]);
+    expect(actions("code, of letters, to the mailbox, not again")).toEqual(["/_runegate/auth"]);
+  });
+
+  test.each(["code, used up", "code, expired", "code, used", "link, used", "link, expired"])(
+    "%s: one button has another link sent to the same address, for the same page",
+    (name) => {
+      expect(form(PAGES[name] ?? "")).toEqual({
+        ...{ method: "post", action: "/_runegate/login" },
+        fields: [
+          ["email", EMAIL],
+          ["next", "/a?b=1&#38;c"],
+        ],
+      });
+    },
+  );
+
   test("a keyboard or a password manager knows what goes where", () => {
     expect(all(PAGES.login ?? "", "input")[0]).toMatchObject({
       type: "email",
@@ -179,12 +234,14 @@ describe("forms", () => {
       inputmode: "email",
       autofocus: "",
     });
-    expect(all(PAGES.sent ?? "", "input")[0]).toMatchObject({
-      autocomplete: "one-time-code",
+    const field = { autocomplete: "one-time-code", spellcheck: "false", autofocus: "" };
+    expect(all(PAGES.code ?? "", "input")[0]).toMatchObject({ ...field, inputmode: "numeric" });
+    expect(all(PAGES["code, of letters, to the mailbox, not again"] ?? "", "input")[0]).toMatchObject({
+      ...field,
       autocapitalize: "characters",
-      spellcheck: "false",
-      autofocus: "",
     });
+    // What to confirm has the first focus.
+    expect(all(PAGES.confirm ?? "", "button")).toEqual([{ type: "submit", autofocus: "" }]);
   });
 });
 
@@ -192,7 +249,7 @@ describe("what is said", () => {
   test("an error is announced and belongs to its field", () => {
     for (const html of [
       loginPage(PLAIN, { next: "/", email: "x", error: "Not that." }),
-      sentPage(PLAIN, { email: EMAIL, expiryMinutes: 15, error: "Not that.", next: "/" }),
+      code({ error: "Not that." }),
     ]) {
       expect(html).toContain(`id="problem" role="alert">Not that.</p>`);
       expect(all(html, "input")[0]).toMatchObject({
@@ -200,10 +257,7 @@ describe("what is said", () => {
         "aria-describedby": "problem how",
       });
     }
-    for (const html of [
-      loginPage(PLAIN, { next: "/" }),
-      sentPage(PLAIN, { email: EMAIL, expiryMinutes: 15, next: "/" }),
-    ]) {
+    for (const html of [loginPage(PLAIN, { next: "/" }), code()]) {
       expect(html).not.toContain(`role="alert"`);
       expect(all(html, "input")[0]).not.toHaveProperty("aria-invalid");
     }
@@ -215,14 +269,40 @@ describe("what is said", () => {
     );
   });
 
-  test("the sent page names the address, the link's life and the way back", () => {
-    const html = PAGES.sent ?? "";
-    expect(html).toContain(`<strong>${EMAIL}</strong>`);
-    expect(html).toContain("within 15 minutes.");
+  test("the page of a login names address, sender, subject, end and the way back", () => {
+    const html = PAGES.code ?? "";
+    for (const part of [
+      `<strong>${EMAIL}</strong>`,
+      "Lab &#60;login@example.org&#62;",
+      "•••• •••• is your code",
+    ]) {
+      expect(html).toContain(part);
+    }
+    expect(html).toContain(`<time datetime="2026-03-14T09:41:53.000Z" data-short>09:41 UTC</time>`);
     expect(html).toContain("spam folder");
     expect(all(html, "a")).toEqual([{ href: "/_runegate/login?next=%2Fa%3Fb%3D1%26c" }]);
-    expect(all(html, "form")[0]).toMatchObject({ "data-wait-minutes": "15", "data-next": "/a?b=1&#38;c" });
-    expect(PAGES["sent, everything"]).toContain("within 1 minute.");
+    expect(all(html, "h1")).toEqual([{ "data-login": "waiting", "data-seconds": "900" }]);
+  });
+
+  test.each([
+    ["code, tries left", "That is not the code. 3 tries left."],
+    ["code, used up", "This code is used up. The link in the mail still works."],
+    ["code, used", "UTC</time> on Firefox on Windows. Each link works once."],
+    ["code, used, nobody knows when", "Each link works once."],
+    ["code, expired", ">Send another to ada@example.org</button>"],
+    ["link, used", "on Firefox on Windows. Each link works once."],
+    [
+      "link, used by somebody else",
+      "signed in as <strong>eve@example.org</strong>. The link was for <strong>ada",
+    ],
+    ["link, used by somebody else", ">Switch to ada@example.org</button>"],
+    ["link, expired", `It expired at <time datetime="2026-03-14T09:26:53.000Z" data-short>09:26 UTC</time>`],
+    ["link, not ours", "<h1>This is not a link of ours</h1>"],
+    ["code, of letters, to the mailbox, not again", "You can ask for a new one from <time"],
+  ])("%s: %s", (name, words) => expect(PAGES[name]).toContain(words));
+
+  test("one try is one try", () => {
+    expect(code({ triesLeft: 1 })).toContain("1 try left.");
   });
 
   test("the confirmation page says who, when and from where", () => {
@@ -302,12 +382,12 @@ describe("what is said", () => {
     expect(links(true)).toContain("/_runegate/mailbox");
   });
 
-  test("the sent page leads to the mailbox where there is one", () => {
-    expect(all(PAGES["sent, to the mailbox"] ?? "", "a")[0]).toEqual({
+  test("the page of a login leads to the mailbox where there is one", () => {
+    expect(all(PAGES["code, of letters, to the mailbox, not again"] ?? "", "a")[0]).toEqual({
       href: "/_runegate/mailbox",
       target: "_blank",
     });
-    expect(PAGES.sent).not.toContain("mailbox");
+    expect(PAGES.code).not.toContain("mailbox");
   });
 
   test("no title tells an address, a token or a code", () => {
@@ -324,6 +404,10 @@ describe("what is said", () => {
       "Sign out · Runegate",
       "Signed in · Runegate",
       "Signed out · Runegate",
+      "That link does not work · Runegate",
+      "This is not a link of ours · Runegate",
+      "This link has been used · Runegate",
+      "This link has expired · Runegate",
     ]);
   });
 });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { decodeJwt } from "jose";
 import type { Address } from "../../src/identity/address.ts";
+import { createKnownAddresses } from "../../src/login/known.ts";
 import { PASSKEYS, type Passkey } from "../../src/passkeys/record.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
@@ -159,6 +160,15 @@ describe("signing in", () => {
     for (const next of ["https://evil.example/", "//evil.example", "/_runegate/logout"]) {
       expect(await said(await signInBy(site, key, {}, next))).toMatchObject({ status: 200, next: "/" });
     }
+  });
+
+  test("keeps the address among those whose mail goes first", async () => {
+    await enroll();
+    clock.advance(200 * 24 * 3_600_000);
+    const known = createKnownAddresses(new Set(), stores, clock);
+    expect(await known.has("ada@example.org" as Address)).toBe(false);
+    expect((await signInBy(site, key)).status).toBe(200);
+    expect(await known.has("ada@example.org" as Address)).toBe(true);
   });
 
   test("ends the session that the browser had", async () => {
@@ -505,34 +515,39 @@ describe("whoever reads the mail of an address", () => {
     expect(mail?.text).toContain(`${ORIGIN}/_runegate/account`);
   });
 
-  test("ends passkeys too, by saying that a sign-in was not theirs, and none signs in or is added for an hour", async () => {
-    await restart({ RUNEGATE_NEW_DEVICE_MAIL: "true" });
-    await gateway.signIn();
-    // With another browser, of which there is a mail.
-    const session = await gateway.signIn();
-    await register(site, session, key);
-    const other = createAuthenticator();
-    await enroll("grace@example.org", other);
-    await gateway.gateway.outbox.runDue();
-    const mails = gateway.mailbox.mails().filter(({ to }) => to === "ada@example.org");
-    const link = /\/not-me\?token=(\S+)/.exec(mails.map(({ text }) => text).join("\n"))?.[1];
-    const { publicKey, ticket, cookie } = await offerRegistration(site, session);
-    const answer = await fetch(`${gateway.url}/_runegate/not-me`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ token: link }),
-    });
-    expect(answer.status).toBe(200);
-    expect(await keptOf("ada@example.org")).toEqual([]);
-    expect(auditOf(gateway).filter(({ event }) => event === "passkey_removed")).toHaveLength(1);
-    const late = { ticket, credential: createAuthenticator().create(publicKey, ORIGIN) };
-    expect(await said(await send(site, "", late, cookie))).toMatchObject({
-      status: 401,
-      error: "unauthenticated",
-    });
-    expect(await said(await signInBy(site, key))).toEqual(INVALID);
-    expect((await signInBy(site, other)).status).toBe(200);
-  });
+  test.each(["true", "false"])(
+    "ends passkeys too (RUNEGATE_PASSKEYS=%s), by saying that a sign-in was not theirs, and none signs in or is added for an hour",
+    async (isOn) => {
+      await restart({ RUNEGATE_NEW_DEVICE_MAIL: "true" });
+      await gateway.signIn();
+      // With another browser, of which there is a mail.
+      const session = await gateway.signIn();
+      await register(site, session, key);
+      const other = createAuthenticator();
+      await enroll("grace@example.org", other);
+      await gateway.gateway.outbox.runDue();
+      const mails = gateway.mailbox.mails().filter(({ to }) => to === "ada@example.org");
+      const link = /\/not-me\?token=(\S+)/.exec(mails.map(({ text }) => text).join("\n"))?.[1];
+      const { publicKey, ticket, cookie } = await offerRegistration(site, session);
+      await restart({ RUNEGATE_PASSKEYS: isOn });
+      const answer = await fetch(`${gateway.url}/_runegate/not-me`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ token: link }),
+      });
+      expect(answer.status).toBe(200);
+      expect(await keptOf("ada@example.org")).toEqual([]);
+      expect(auditOf(gateway).filter(({ event }) => event === "passkey_removed")).toHaveLength(1);
+      await restart({});
+      const late = { ticket, credential: createAuthenticator().create(publicKey, ORIGIN) };
+      expect(await said(await send(site, "", late, cookie))).toMatchObject({
+        status: 401,
+        error: "unauthenticated",
+      });
+      expect(await said(await signInBy(site, key))).toEqual(INVALID);
+      expect((await signInBy(site, other)).status).toBe(200);
+    },
+  );
 
   test("keeps everybody out for an hour, passkey or not", async () => {
     const session = await enroll();
@@ -582,6 +597,34 @@ describe("the store", () => {
     await stores.records(PASSKEYS).replace(kept, { ...kept.record, [field]: value });
     expect(await said(await signInBy(site, key))).toEqual(INVALID);
     expect(lastAudit()).toMatchObject({ event: "passkey_refused", reason: "broken_seal" });
+  });
+
+  test("nor does whoever writes while somebody signs in, and no seal of ours comes under it", async () => {
+    await enroll();
+    const whole = stores;
+    let looks = 0;
+    stores = {
+      ...whole,
+      records(kind: Parameters<Store["records"]>[0]) {
+        const records = whole.records(kind);
+        if (kind.name !== "passkey") return records;
+        return {
+          ...records,
+          async get(id: string) {
+            const seen = await records.get(id);
+            if (seen === undefined || ++looks !== 1) return seen;
+            await records.replace(seen, { ...seen.record, publicKey: "pQECAyYgASFYIA" });
+            return seen;
+          },
+        };
+      },
+    } as Store;
+    await restart({});
+    stores = whole;
+    expect(await said(await signInBy(site, key))).toEqual(INVALID);
+    expect(lastAudit()).toMatchObject({ reason: "broken_seal" });
+    expect(await said(await signInBy(site, key))).toEqual(INVALID);
+    expect(looks).toBe(3);
   });
 
   test("what is read in it signs nobody in: it has no private key, and names no device by its address", async () => {

@@ -18,7 +18,7 @@ const asks = (stage: Stage, port: number, cookie?: string) =>
   });
 
 describe.each([1, 2])("with %d processes", (workers) => {
-  test("checks are answered there, after a reload too, and nothing else is", async () => {
+  test.concurrent("checks are answered there, after a reload too, and nothing else is", async () => {
     const port = freePort();
     await using stage = await openStage({ workers, options: { RUNEGATE_CHECK_LISTEN: `127.0.0.1:${port}` } });
     expect(stage.main.output()).toMatch(new RegExp(` listening .*checks=127\\.0\\.0\\.1:${port}`));
@@ -47,7 +47,7 @@ describe.each([1, 2])("with %d processes", (workers) => {
     expect([isPortFree(port), isPortFree(stage.port)]).toEqual([true, true]);
   });
 
-  test("a stop lets a check that is under way finish, and takes no other", async () => {
+  test.concurrent("a stop lets a check that is under way finish, and takes no other", async () => {
     const port = freePort();
     await using stage = await openStage({ workers, options: { RUNEGATE_CHECK_LISTEN: `127.0.0.1:${port}` } });
     stage.main.signal("SIGTERM");
@@ -56,7 +56,7 @@ describe.each([1, 2])("with %d processes", (workers) => {
     expect(stage.complaints()).toEqual([]);
   });
 
-  test("another address takes a restart", async () => {
+  test.concurrent("another address takes a restart", async () => {
     const port = freePort();
     await using stage = await openStage({ workers, options: { RUNEGATE_CHECK_LISTEN: `127.0.0.1:${port}` } });
     stage.configure({ RUNEGATE_CHECK_LISTEN: undefined });
@@ -66,7 +66,7 @@ describe.each([1, 2])("with %d processes", (workers) => {
   });
 });
 
-test("a successor takes it over", async () => {
+test.concurrent("a successor takes it over", async () => {
   const port = freePort();
   await using stage = await openStage({
     sqlite: true,
@@ -80,7 +80,7 @@ test("a successor takes it over", async () => {
   expect((await exchange(port, "GET /")).status).toBe(400);
 });
 
-test("a socket in the file system has the mode of the other one, and goes with the process", async () => {
+test.concurrent("a socket in the file system has the mode of the other one, and goes with the process", async () => {
   const port = freePort();
   await using stage = await openStage({ options: { RUNEGATE_LANDING_PATH: "/" } });
   const path = join(stage.directory, "check.sock");
@@ -106,7 +106,7 @@ test("a socket in the file system has the mode of the other one, and goes with t
   }
 });
 
-test("an address that is taken is named", async () => {
+test.concurrent("an address that is taken is named", async () => {
   await using stage = await openStage();
   const env = {
     ...stage.env,
@@ -119,7 +119,7 @@ test("an address that is taken is named", async () => {
   expect(other.output()).toContain(`Cannot listen on 127.0.0.1:${stage.port}: EADDRINUSE`);
 });
 
-test.each([
+test.concurrent.each([
   [{ RUNEGATE_CHECK_LISTEN: "127.0.0.1:7870" }, /RUNEGATE_CHECK_LISTEN is that of RUNEGATE_LISTEN/],
   [
     { RUNEGATE_CHECK_LISTEN: "unix:/run/check.sock", RUNEGATE_WORKERS: "2" },

@@ -18,7 +18,7 @@ const OPTIONS = {
 };
 const NEXT = { RUNEGATE_LOGIN_RATE_LIMIT: "2", RUNEGATE_TOKEN_RATE_LIMIT: "2" };
 
-test.each([1, 2])("a reload keeps them, with %d worker(s)", async (workers) => {
+test.concurrent.each([1, 2])("a reload keeps them, with %d worker(s)", async (workers) => {
   await using stage = await openStage({ workers, command: COMMAND, options: OPTIONS });
   expect(await limits(stage)).toMatchObject({ enabled: true, login_rate_limit: 7, token_rate_limit: 1 });
   stage.configure(NEXT);
@@ -28,7 +28,7 @@ test.each([1, 2])("a reload keeps them, with %d worker(s)", async (workers) => {
   expect(stage.main.output()).not.toContain("rate_limit_info");
 });
 
-test("a successor is given them", async () => {
+test.concurrent("a successor is given them", async () => {
   await using stage = await openStage({ sqlite: true, command: COMMAND, options: OPTIONS });
   stage.configure(NEXT);
   stage.main.signal("SIGUSR2");
@@ -36,7 +36,7 @@ test("a successor is given them", async () => {
   expect(await limits(stage)).toMatchObject({ enabled: true, login_rate_limit: 7, token_rate_limit: 2 });
 });
 
-test("loose values, and no word for the command", async () => {
+test.concurrent("loose values, and no word for the command", async () => {
   await using stage = await openStage();
   const { port } = new URL(stage.application.url);
   const listen = freePort();

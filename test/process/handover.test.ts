@@ -8,7 +8,7 @@ import { isAlive, isPortFree, kill, openStage, until } from "./stage.ts";
 // Processes are started here, on machines that may be busy.
 setDefaultTimeout(60_000);
 
-test("a successor that cannot start leaves everything as it was", async () => {
+test.concurrent("a successor that cannot start leaves everything as it was", async () => {
   await using stage = await openStage({ sqlite: true });
   const cookie = await stage.signIn();
   stage.configure({ RUNEGATE_SESSION_TTL: "soon" });
@@ -21,7 +21,7 @@ test("a successor that cannot start leaves everything as it was", async () => {
   expect((await stage.command("sessions", "list")).output).toContain("ada@example.org");
 });
 
-test("a successor that is killed while it takes over leaves everything as it was", async () => {
+test.concurrent("a successor that is killed while it takes over leaves everything as it was", async () => {
   await using stage = await openStage({ sqlite: true });
   const cookie = await stage.signIn();
   stage.main.signal("SIGUSR2");
@@ -35,7 +35,7 @@ test("a successor that is killed while it takes over leaves everything as it was
   expect((await stage.command("sessions", "list")).output).toContain("ada@example.org");
 });
 
-test("a successor that is told to stop while it takes over stops", async () => {
+test.concurrent("a successor that is told to stop while it takes over stops", async () => {
   await using stage = await openStage({ sqlite: true });
   stage.main.signal("SIGUSR2");
   const [, successor] = await stage.says(/ handing over +successor=(\d+)/);
@@ -46,7 +46,7 @@ test("a successor that is told to stop while it takes over stops", async () => {
   expect(isPortFree(stage.port)).toBe(true);
 });
 
-test("memory cannot be handed over: the options are read again, and the log says so", async () => {
+test.concurrent("memory cannot be handed over: the options are read again, and the log says so", async () => {
   await using stage = await openStage();
   const cookie = await stage.signIn();
   stage.main.signal("SIGUSR2");

@@ -66,7 +66,7 @@ async function versions({ port }: Stage, cookie: string): Promise<Set<string>> {
 }
 
 describe.each([1, 2])("with %d processes", (workers) => {
-  test("C11: a broken file changes nothing, a good one changes the routes, and no connection is lost", async () => {
+  test.concurrent("C11: a broken file changes nothing, a good one changes the routes, and no connection is lost", async () => {
     await using opened = await openRoutes(workers);
     const { stage, write } = opened;
     const cookie = await stage.signIn();
@@ -101,7 +101,7 @@ describe.each([1, 2])("with %d processes", (workers) => {
       expect(result).toEqual({ answered: expect.any(Number), errors: [] });
   });
 
-  test("whoever is taken off an application loses what is open there within 5 s, and nothing else", async () => {
+  test.concurrent("whoever is taken off an application loses what is open there within 5 s, and nothing else", async () => {
     await using opened = await openRoutes(workers);
     const { stage, write } = opened;
     const [eve, ada] = [await stage.signIn("eve@example.org"), await stage.signIn("ada@example.org")];
@@ -125,7 +125,7 @@ describe.each([1, 2])("with %d processes", (workers) => {
     his.close();
   });
 
-  test("what the command line closes is closed in every process within seconds, and what was open there ends", async () => {
+  test.concurrent("what the command line closes is closed in every process within seconds, and what was open there ends", async () => {
     await using opened = await openRoutes(workers);
     const { stage } = opened;
     const cookie = await stage.signIn();

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,24 +17,24 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 async function startServer(port: number): Promise<RunningProcess> {
   const script = join(import.meta.dir, "mortal.ts");
   const server = startProcess([process.execPath, script, String(port)], {}, directory);
+  started.push(server);
   await server.waitFor(/ready/);
   return server;
 }
 
-describe.each([
+const started: RunningProcess[] = [];
+afterAll(() => {
+  for (const { pid } of started) kill(pid, "SIGKILL");
+});
+
+test.concurrent.each([
   ["round_robin", 1],
   ["sticky", 2],
-] as const)("%s, with %d processes", (balance, workers) => {
-  const ports = [freePort(), freePort(), freePort()];
-  let servers: RunningProcess[];
-  beforeAll(async () => {
-    servers = await Promise.all(ports.map(startServer));
-  });
-  afterAll(() => {
-    for (const { pid } of servers) kill(pid, "SIGKILL");
-  });
-
-  test("not one of the requests that are under way, or come meanwhile, fails", async () => {
+] as const)(
+  "%s, with %d processes: not one of the requests that are under way, or come meanwhile, fails",
+  async (balance, workers) => {
+    const ports = [freePort(), freePort(), freePort()];
+    const servers = await Promise.all(ports.map(startServer));
     const file = join(directory, `${balance}-${workers}.toml`);
     const targets = ports.map((port) => `http://127.0.0.1:${port}`);
     writeFileSync(
@@ -77,5 +77,5 @@ describe.each([
     await more(300);
     const results = await Promise.all(loads.map((load) => load.stop()));
     expect(results.flatMap(({ errors }) => errors)).toEqual([]);
-  });
-});
+  },
+);

@@ -1,6 +1,8 @@
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connectControl } from "../../src/control/client.ts";
+import { signInWith } from "../control/support.ts";
 import { cookieHeader } from "../support/gateway.ts";
 import { freePort, type RunningProcess, runegate, startProcess } from "../support/process.ts";
 import { type Application, startApplication } from "./application.ts";
@@ -17,7 +19,7 @@ export type Stage = {
   readonly directory: string;
   /** Replaces options in the file. `undefined` takes one out. */
   configure(options: Readonly<Record<string, string | undefined>>): void;
-  /** Signs in through the front door and gives the `Cookie` header. */
+  /** Signs in with a link as an operator prints it, since a mail is sent after a while; gives the `Cookie` header. */
   signIn(email?: string): Promise<string>;
   /** Asks for a link, and gives it with the cookie of the browser that asked. */
   askForLink(
@@ -112,12 +114,8 @@ export async function openStage(settings: StageSettings = {}): Promise<Stage> {
     configure,
     says,
     askForLink,
-    async signIn(email = "ada@example.org") {
-      const { link, cookie } = await stage.askForLink(email);
-      const opened = await fetch(link, { redirect: "manual", headers: { Cookie: cookie }, keepalive: false });
-      if (opened.status !== 302) throw new Error(`opening the link: ${opened.status} ${await opened.text()}`);
-      return cookieHeader(opened);
-    },
+    signIn: async (email = "ada@example.org") =>
+      signInWith(await connectControl(join(directory, "run", "control.sock")).link(email)),
     workers: () => childrenOf(main.pid),
     complaints: () =>
       main
@@ -148,11 +146,19 @@ export async function openStage(settings: StageSettings = {}): Promise<Stage> {
   return stage;
 }
 
+/** By the threads that started them (proc(5)): to look at every process there is, many times a second, takes long. */
 export function childrenOf(pid: number): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((one) => parentOf(one) === pid)
+  let lists: string[];
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    lists = threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8"));
+  } catch {
+    // It has ended, or a thread of it has just now.
+    return isAlive(pid) ? childrenOf(pid) : [];
+  }
+  return lists
+    .flatMap((list) => list.split(" ").filter(Boolean).map(Number))
+    .filter(isAlive)
     .sort((a, b) => a - b);
 }
 

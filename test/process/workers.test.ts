@@ -137,7 +137,7 @@ describe.each([2, 3])("%d workers are one", (workers) => {
 });
 
 describe("a worker that ends", () => {
-  test("is replaced, and the other's connections notice nothing", async () => {
+  test.concurrent("is replaced, and the other's connections notice nothing", async () => {
     await using stage = await openStage({ workers: 2 });
     const cookie = await stage.signIn();
     const [victim, survivor] = await frontOfEach(stage);
@@ -159,7 +159,7 @@ describe("a worker that ends", () => {
     expect((await fresh.stop()).errors).toEqual([]);
   });
 
-  test("again and again is started after ever longer waits, and one that hangs is killed", async () => {
+  test.concurrent("again and again is started after ever longer waits, and one that hangs is killed", async () => {
     await using stage = await openStage({
       workers: 2,
       command: [process.execPath, join(import.meta.dir, "impatient.ts"), "serve"],
@@ -188,7 +188,7 @@ describe("a worker that ends", () => {
     }
   });
 
-  test("because it was told to, alone, finishes what it has and is replaced", async () => {
+  test.concurrent("because it was told to, alone, finishes what it has and is replaced", async () => {
     await using stage = await openStage({ workers: 2 });
     const cookie = await stage.signIn();
     const [one] = await frontOfEach(stage);
@@ -205,7 +205,7 @@ describe("a worker that ends", () => {
   });
 });
 
-test("without their supervisor the workers end, and the port is free", async () => {
+test.concurrent("without their supervisor the workers end, and the port is free", async () => {
   await using stage = await openStage({ workers: 2 });
   const workers = stage.workers();
   // Theirs alone it is not.
@@ -217,7 +217,7 @@ test("without their supervisor the workers end, and the port is free", async () 
   expect(isPortFree(stage.port)).toBe(true);
 });
 
-test.each([
+test.concurrent.each([
   [1, 2],
   [2, 1],
 ])("where one with %d processes runs, another with %d is refused the port", async (workers, others) => {
@@ -231,7 +231,7 @@ test.each([
   expect((await exchange(stage.port, "GET /_runegate/health")).status).toBe(200);
 });
 
-test.each([
+test.concurrent.each([
   ["to one process", 1, false],
   ["to a supervisor", 2, false],
   ["to a supervisor and all its workers, as systemd sends it", 2, true],

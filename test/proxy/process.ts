@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cookieHeader } from "../support/gateway.ts";
+import { connectControl } from "../../src/control/client.ts";
 import { exchange, type RawResponse } from "../support/raw.ts";
 import { deadPort } from "../support/upstream.ts";
 
@@ -33,6 +33,7 @@ export async function startServe(
   const port = await deadPort();
   const address = unix ?? port;
   const directory = mkdtempSync(join(tmpdir(), "runegate-serve-"));
+  const control = join(directory, "run", "control.sock");
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "../../src/main.ts"), "serve"], {
     cwd: directory,
     env: {
@@ -40,30 +41,25 @@ export async function startServe(
       RUNEGATE_BASE_URL: `http://127.0.0.1:${port}`,
       RUNEGATE_TARGET_SERVICE: target,
       RUNEGATE_ALLOW_ANY_EMAIL: "true",
-      RUNEGATE_CONTROL_SOCKET: "off",
+      RUNEGATE_CONTROL_SOCKET: control,
       RUNEGATE_RATE_LIMIT_ENABLED: "false",
       RUNEGATE_REQUEST_LOGS: "false",
       RUNEGATE_ENV_FILE: "/dev/null",
       ...env,
     },
-    stdout: "pipe",
+    stdout: "ignore",
     stderr: "inherit",
   });
-  const linkFor = linksOf(child.stdout);
   await listening(address, child);
-  const by = { proxy: "", ...(unix === undefined ? {} : { unix }) };
 
+  /** With a link as an operator prints it, since a mail is sent after a while. */
   async function signIn(email: string): Promise<string> {
-    const link = linkFor(email);
-    const asked = await fetch(`http://127.0.0.1:${port}/_runegate/login`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ email }),
-      ...by,
-    });
-    const headers = { Cookie: cookieHeader(asked) };
-    const opened = await fetch(await link, { redirect: "manual", headers, ...by });
-    return `Cookie: ${cookieHeader(opened)}`;
+    const token = new URL(await connectControl(control).link(email)).searchParams.get("token");
+    const body = JSON.stringify({ token });
+    const fields = ["Content-Type: application/json", `Content-Length: ${body.length}`];
+    const redeemed = await exchange(address, "POST /auth", fields, body);
+    const [set = ""] = redeemed.all("set-cookie");
+    return `Cookie: ${set.split(";", 1)[0]}`;
   }
   const cookie = await signIn("ada@example.org");
 
@@ -87,30 +83,6 @@ export async function startServe(
       await child.exited;
       rmSync(directory, { recursive: true });
     },
-  };
-}
-
-/** The login links that the development mailbox prints, by address. */
-function linksOf(stdout: ReadableStream<Uint8Array>): (email: string) => Promise<string> {
-  let printed = "";
-  const waiting = new Map<string, PromiseWithResolvers<string>>();
-  // Read on to the end, or the process would wait for a reader.
-  void (async () => {
-    for await (const piece of stdout) {
-      printed += new TextDecoder().decode(piece);
-      for (const [email, { resolve }] of waiting) {
-        const after = printed.lastIndexOf(`Mail for ${email}`);
-        const link = after === -1 ? null : /Link: (http\S+)\s/.exec(printed.slice(after));
-        if (link?.[1] !== undefined) resolve(link[1]);
-      }
-    }
-    for (const { reject } of waiting.values()) reject(new Error(`the gateway ended: ${printed}`));
-  })();
-  return (email) => {
-    const asked = Promise.withResolvers<string>();
-    asked.promise.catch(() => {});
-    waiting.set(email, asked);
-    return asked.promise;
   };
 }
 

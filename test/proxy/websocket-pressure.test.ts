@@ -29,18 +29,21 @@ describe("with one gateway", () => {
   });
   afterAll(() => stage.stop());
 
-  test.each(DIRECTIONS)("a %s that has left is noticed though the %s is paused", async (slow, fast) => {
-    const ends = await stage.socket();
-    ends[slow].wire.stall();
-    void ends[fast].binary(Buffer.alloc(30 * MIB));
-    void ends[fast].binary(Buffer.alloc(30 * MIB));
-    await settled(() => ends[fast].wire.unsent());
-    ends[slow].wire.destroy();
-    await within(10_000, ends[fast].wire.ended);
-    shut(ends);
-  });
+  test.concurrent.each(DIRECTIONS)(
+    "a %s that has left is noticed though the %s is paused",
+    async (slow, fast) => {
+      const ends = await stage.socket();
+      ends[slow].wire.stall();
+      void ends[fast].binary(Buffer.alloc(30 * MIB));
+      void ends[fast].binary(Buffer.alloc(30 * MIB));
+      await settled(() => ends[fast].wire.unsent());
+      ends[slow].wire.destroy();
+      await within(10_000, ends[fast].wire.ended);
+      shut(ends);
+    },
+  );
 
-  test("the end of the session ends a WebSocket whose sides are paused", async () => {
+  test.concurrent("the end of the session ends a WebSocket whose sides are paused", async () => {
     const cookie = await stage.gateway.signIn("out@example.org");
     const ends = await stage.socket(cookie);
     for (const [slow, fast] of DIRECTIONS) {

@@ -31,13 +31,15 @@ describe("logout", () => {
     expect((await whoAmI(gateway, cookie)).authenticated).toBe(true);
   });
 
-  test("by POST ends it, expires both cookies, and answers in the caller's way", async () => {
+  test("by POST ends it, expires all cookies, and answers in the caller's way", async () => {
     const cookie = await gateway.signIn();
     const page = await logout(gateway, { ...NAVIGATION, Cookie: cookie });
     expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
     expect(page.headers.getSetCookie()).toEqual([
       "runegate_id=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0",
       "runegate_login=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0",
+      "runegate_kept=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0",
+      "runegate_last=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0",
     ]);
     expect((await whoAmI(gateway, cookie)).authenticated).toBe(false);
     const again = await logout(gateway, { Cookie: cookie });

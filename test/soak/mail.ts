@@ -65,7 +65,7 @@ function readMail(message: string): LoginMail {
     .replace(/=\r?\n/g, "")
     .replace(/=([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
   const link = /https?:\/\/\S+?[?&]token=[\w.-]+/.exec(text)?.[0];
-  const code = /^ +([0-9A-Z]{4}-[0-9A-Z]{4})\r?$/m.exec(text)?.[1];
+  const code = /^ +([0-9]{4} [0-9]{4})\r?$/m.exec(text)?.[1];
   if (link === undefined || code === undefined) throw new Error(`a mail without link or code:\n${message}`);
   return { link, code };
 }

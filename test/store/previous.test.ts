@@ -448,7 +448,7 @@ describe.skipIf(redis === undefined)("a Valkey server of older gateways", () => 
     const spent = createSpentTickets(await open(), clock);
     const end = clock.now() + HOUR;
     await server.run("SET", "{runegate}:ticket:a", "", "NX", "PX", "60000");
-    expect([await spent.has("a"), await spent.spend("a", end)]).toEqual([true, false]);
+    expect([await spent.useOf("a"), await spent.spend("a", end)]).toEqual([{ device: {} }, false]);
     expect(await spent.spend("b", end)).toBe(true);
     expect(await server.run("SET", "{runegate}:ticket:b", "", "NX", "PX", "60000")).toBeNull();
   });

@@ -455,6 +455,13 @@ describe.each(executables)("%s", (executable) => {
     });
 
     describe("a broken record", () => {
+      let server: ValkeyServer;
+      beforeAll(async () => {
+        server = await startValkey(executable);
+      });
+      afterAll(() => server.stop());
+      beforeEach(() => server.run("FLUSHALL"));
+
       const BROKEN: [string, string][] = [
         ["nothing", ""],
         ["no JSON", "1800000012345\n8640000000000000\n{"],
@@ -469,7 +476,6 @@ describe.each(executables)("%s", (executable) => {
       ];
 
       test.each(BROKEN)("(%s) costs that record, and is told and removed once", async (_, value) => {
-        const server = await startOwn({ lines: ["appendonly yes"] });
         const clock = testClock();
         const store = await open(server.url, clock);
         for (const id of ["broken", "whole"]) await add(store, id, clock);
@@ -489,7 +495,6 @@ describe.each(executables)("%s", (executable) => {
       });
 
       test.each(BROKEN)("(%s) that has expired keeps nobody from signing in", async (_, value) => {
-        const server = await startOwn();
         const clock = testClock();
         const store = await open(server.url, clock);
         for (let i = 0; i < 12; i++) {
@@ -508,7 +513,6 @@ describe.each(executables)("%s", (executable) => {
       });
 
       test("among thousands hides none of the others", async () => {
-        const server = await startOwn();
         const clock = testClock();
         const store = await open(server.url, clock);
         const ids = Array.from({ length: 3_200 }, (_, i) => `s${String(i).padStart(4, "0")}`);
@@ -520,7 +524,6 @@ describe.each(executables)("%s", (executable) => {
       });
 
       test("of a limit is as good as none", async () => {
-        const server = await startOwn();
         const stores = await open(server.url);
         const rule = { limit: 1, windowMs: 60_000 };
         await server.run("RPUSH", "{runegate}:limit:k", "soon");

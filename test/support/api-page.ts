@@ -18,6 +18,7 @@ type Operation = {
   readonly summary: string;
   readonly description?: string;
   readonly "x-needs": string;
+  readonly "x-recent"?: true;
   readonly parameters?: readonly {
     readonly name: string;
     readonly in: string;
@@ -49,7 +50,7 @@ const operation = template(
 <h2 id="{{id}}">{{summary}}</h2>
 <p><code>{{method}} {{path}}</code></p>
 {{#if description}}<p>{{description}}</p>
-{{/if}}<p class="hint">For {{needs}}.</p>
+{{/if}}<p class="hint">For {{needs}}{{#if recent}}; a session must have begun within 15 minutes{{/if}}.</p>
 {{#if parameters}}<h3>Parameters</h3>
 <dl>
 {{parameters}}</dl>
@@ -63,7 +64,7 @@ const operation = template(
 `,
   [
     ...["id", "method", "path", "summary", "description"],
-    ...["needs", "parameters", "body", "status", "bare", "answer"],
+    ...["needs", "recent", "parameters", "body", "status", "bare", "answer"],
   ],
 );
 const field = template(
@@ -78,9 +79,9 @@ const code = template("<code>{{text}}</code>", ["text"]);
 
 /** Whom the values of `x-needs` mean. */
 const NEEDS: Readonly<Record<string, string>> = {
-  user: "whoever is signed in, and the operator on the control socket",
-  "user, by session": "whoever is signed in with a session, and the operator on the control socket",
-  admin: "the operator, on the control socket",
+  user: "whoever is signed in or shows a bearer, and the operator on the control socket",
+  admin: "administrators, and the operator on the control socket",
+  operator: "the operator, on the control socket",
 };
 
 export function renderApiPage({ info, servers, paths }: Document): string {
@@ -107,6 +108,7 @@ function article(method: string, path: string, one: Operation): Html {
     summary: one.summary,
     description: proseOf(one.description),
     needs: NEEDS[one["x-needs"]] ?? one["x-needs"],
+    recent: one["x-recent"] === true ? "yes" : "",
     parameters: concat(asked),
     body: fieldsOf(schemaOf(one.requestBody)),
     status,

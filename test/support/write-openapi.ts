@@ -7,6 +7,7 @@ import { API_PREFIX } from "../../src/edge/target.ts";
 import { createMailbox } from "../../src/mail/mailbox.ts";
 import { createApi } from "../../src/server.ts";
 import { createServices } from "../../src/services.ts";
+import { SESSION_OPTIONS } from "../../src/session/options.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { renderApiPage } from "./api-page.ts";
 import { SILENT } from "./silent.ts";
@@ -34,8 +35,9 @@ export function renderOpenApi(): string {
     paths[below] ??= {};
     paths[below][method.toLowerCase()] = {
       ...detail,
+      ...(detail["x-needs"] === "operator" ? {} : { security: ANY_PROOF }),
       ...(parameters.length === 0 ? {} : { parameters }),
-      ...(body === undefined ? {} : { requestBody: { required: true, ...contentOf(body) } }),
+      ...(body === undefined ? {} : { requestBody: { required: !isOptional(body), ...contentOf(body) } }),
       responses: {
         ...Object.fromEntries(Object.entries(response).map(([status, schema]) => [status, answerOf(schema)])),
         default: { $ref: "#/components/responses/Failure" },
@@ -49,15 +51,22 @@ export function renderOpenApi(): string {
     paths,
     components: {
       responses: { Failure: { description: "What went wrong", ...contentOf(FAILURE) } },
+      securitySchemes: {
+        session: { type: "apiKey", in: "cookie", name: SESSION_OPTIONS.sessionCookieName.default },
+        bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" },
+      },
     },
   };
   return `${JSON.stringify(document, undefined, 2)}\n`;
 }
 
 const DESCRIPTION =
-  "For a page of the application, with the session cookie, and for the operator, who speaks it over the control socket. " +
+  "For a page of the application, with the session cookie; for programs, with a token of the OpenID provider as " +
+  "`Authorization: Bearer`, if there is one; and for the operator, who speaks it over the control socket. " +
   "Bodies are JSON. A failure is an object with a stable `error`, a `message` for people and a `request_id`. " +
   "A list comes in pages, of 200 items for users and of 10,000 for the operator: ask again with `next` as `cursor`.";
+
+const ANY_PROOF = [{ session: [] }, { bearer: [] }];
 
 const FAILURE = {
   type: "object",
@@ -71,7 +80,7 @@ const FAILURE = {
 };
 
 function declaredRoutes() {
-  const { options } = loadOptions({ env: {} });
+  const { options } = loadOptions({ env: { RUNEGATE_API_KEYS: "true" } });
   const app = createApi(
     createServices({
       options,
@@ -85,6 +94,11 @@ function declaredRoutes() {
     }),
   );
   return app.routes;
+}
+
+/** As TypeBox marks what `t.Optional` makes. */
+function isOptional(schema: TSchema): boolean {
+  return Symbol.for("TypeBox.Optional") in schema;
 }
 
 function contentOf(schema: object): { content: object } {

@@ -6,7 +6,10 @@
  * forms of the language, and is called `{count}`.
  */
 export const EN = {
-  "layout.title": "{title} · Runegate",
+  "layout.title": "{title} · {app}",
+  "layout.signIn": "Sign in to **{app}**",
+
+  "layout.contact": "Need access? {contact}",
 
   "login.title": "Sign in",
   "login.heading": "Sign in",
@@ -18,12 +21,32 @@ export const EN = {
   "login.keepHow":
     "Leave it unchecked on a computer that is not yours: you are then signed out when the browser is closed.",
   "login.strayed": "You signed in from another network or with another browser. Do so again to go on.",
+  "login.continue": "Continue with the code sent to {underWay}",
   "login.tooOld": "It has been too long since you signed in. Do so again to go on.",
+
+  "login.kept": "What you wrote is kept for {lifetime}. You can send it once you have signed in.",
+  "login.keptLarge":
+    "What you wrote is too large to be kept. Go back to it in your browser, and send it once you have signed in.",
+  "login.keptFull":
+    "What you wrote could not be kept. Go back to it in your browser, and send it once you have signed in.",
+
+  "kept.title": "Send what you wrote?",
+  "kept.heading": "What you wrote",
+  "kept.what": "You were about to send this to **{target}** when your session had ended:",
+  "kept.send": "Send it now",
+  "kept.drop": "Do not send",
+  "kept.dropped":
+    "It was written by somebody who was signed in with another address, so it has been dropped and is not sent.",
+  "kept.goneTitle": "Nothing to send",
+  "kept.gone": "This was sent already, or it is no longer kept.",
 
   "code.title": "Check your mail",
   "code.heading": "Check your mail",
-  "code.sent":
-    "If **{email}** may sign in, a link is on its way there. Open it in this browser. It works once, within {lifetime}.",
+  "code.sent": "If **{email}** may sign in, we sent a link there. Open it in this browser. It works once.",
+  "code.sender": "From",
+  "code.subject": "Subject",
+  "code.until": "Good until",
+  "code.soon": "Link and code are good for one more minute.",
   "code.mailbox": "Here no mail leaves the machine.",
   "code.openMailbox": "Open the mailbox in a new tab",
   "code.label": "Code from the mail",
@@ -32,17 +55,32 @@ export const EN = {
   "code.nothing": "Nothing there?",
   "code.nothingHow":
     "It can take a minute. Look in the spam folder too. An address that may not sign in is sent nothing.",
-  "code.again": "Use another address or ask again",
+  "code.again": "Send it again",
+  "code.noMore": "It was sent three times, which is all. You can ask for a new one from {askAt} on.",
+  "code.another": "Use another address",
+  "code.onItsWay": "The mail is on its way already.",
+  "code.sentAgain": "Sent again. The code in the mail before is no longer good; its link is.",
+  "code.tooSoon": "It was sent a moment ago. It can be sent again in {time}.",
+  "code.wrongTries": {
+    one: "That is not the code. {count} try left.",
+    other: "That is not the code. {count} tries left.",
+  },
+  "code.noCode": "A code has eight characters. Look at it again; this was no try.",
+  "code.usedUp": "This code is used up. The link in the mail still works.",
+  "code.sendNew": "Send a new mail",
   "code.wrong": "That code is not right, or it has expired. Check it, or ask for a new link.",
   "code.wrongElsewhere":
     "That code is not right, or it has expired. Check it, or ask for a new link. A code works only in the browser that asked for it.",
   "code.wrongTitle": "That code does not work",
+  "code.nobody": "No mail was asked for in this browser.",
+  "code.over": "Nothing is waiting for this mail any more.",
 
   "confirm.title": "Confirm sign-in",
   "confirm.heading": "Confirm sign-in",
   "confirm.whose": "This link signs in **{email}**. It was asked for:",
   "confirm.when": "When",
   "confirm.where": "Where",
+  "confirm.somebodyElse": "You are signed in as **{who}** here. That ends when you sign in with this link.",
   "confirm.warning":
     "**You did not ask for this link?** Then close this page. Nobody is signed in until the button is pressed.",
   "confirm.submit": "Sign in",
@@ -195,10 +233,10 @@ export const EN = {
   "error.newLink": "Ask for a new link",
   "error.open": "Show what is open to you",
 
-  "mail.subject": "Your sign-in link",
-  "mail.heading": "Your sign-in link",
-  "mail.hello": "Hello,",
-  "mail.link": "this link signs you in as {email}:",
+  "mail.subject": "{code} is your code for {app}",
+  "mail.title": "Sign in to {app}",
+  "mail.heading": "Sign in to **{app}**",
+  "mail.link": "This link signs you in as {email}:",
   "mail.buttonHow": "This button signs you in as **{email}**.",
   "mail.button": "Sign in",
   "mail.code": "Reading this on another device? Type this code on the page where you asked for the link:",
@@ -209,20 +247,20 @@ export const EN = {
 
   "notice.when": "When: {when}",
   "notice.where": "Where: {where}",
-  "newDevice.subject": "New sign-in to {host}",
+  "newDevice.subject": "New sign-in to {app}",
   "newDevice.heading": "New sign-in",
   "newDevice.opening": "Somebody signed in as {email} with a browser that had not done so before:",
   "newDevice.closing":
     "If that was you, there is nothing to do. If it was not, open this page, which lets you end every sign-in of this address:",
   "newDevice.button": "This was not me",
 
-  "newPasskey.subject": "New passkey for {host}",
+  "newPasskey.subject": "New passkey for {app}",
   "newPasskey.heading": "New passkey",
   "newPasskey.opening": "A passkey was added that signs in as {email}:",
   "newPasskey.closing":
     "If that was you, there is nothing to do. If it was not, remove it on the page of your account, and sign out everywhere else there:",
   "newPasskey.button": "Your account",
-  "ended.subject": "A sign-in to {host} was ended",
+  "ended.subject": "A sign-in to {app} was ended",
   "ended.heading": "A sign-in was ended",
   "ended.opening":
     "A sign-in of {email} was used from another network or browser than it was begun with, three times within an hour, last:",
@@ -252,6 +290,17 @@ export const EN = {
 
   "link.failed": "That link does not work",
   "link.invalid": "This login link is invalid or has expired.",
+  "link.usedTitle": "This link has been used",
+  "link.used": "It was used at {time} on {device}. Each link works once.",
+  "link.usedSometime": "Each link works once.",
+  "link.expiredTitle": "This link has expired",
+  "link.expired": "It expired at {time}.",
+  "link.notOurs": "This is not a link of ours",
+  "link.notOursHow": "It may have been cut off on its way. Open the link from the mail as a whole.",
+  "link.withdrawn": "This link is no longer good.",
+  "link.somebodyElse": "You are signed in as **{who}**. The link was for **{email}**.",
+  "link.switch": "Switch to {email}",
+  "link.sendAnother": "Send another to {email}",
   "link.missingTitle": "Something is missing",
   "link.missing": "A login link or a code is needed here. Open the link from the mail as a whole.",
   "link.elsewhereTitle": "Sign in elsewhere",

@@ -1,12 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { begin, freePort, type Listening, type Prepared, type Stage } from "../stage.ts";
+import { findPeer } from "./find-peer.ts";
 
 /** Caddy as a plain reverse proxy with its access log, where it is installed. */
 
 /** Undefined where there is none: its rows are then left out, and a note says so. */
 export function findCaddy(): string | undefined {
-  return Bun.which("caddy") ?? undefined;
+  return findPeer("caddy") ?? undefined;
 }
 
 /** As `caddy version` says it: `2.6.2`. */

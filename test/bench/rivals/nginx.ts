@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BenchError, begin, freePort, type Listening, type Prepared, type Stage } from "../stage.ts";
+import { findPeer } from "./find-peer.ts";
 
 /** nginx in its parts: the application behind everybody, and the proxies that Runegate is measured against. */
 
@@ -9,7 +10,7 @@ const USUAL_PLACES = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/ng
 
 /** @throws {BenchError} if there is none. */
 export function findNginx(): string {
-  const found = Bun.which("nginx") ?? USUAL_PLACES.find((place) => existsSync(place));
+  const found = findPeer("nginx") ?? USUAL_PLACES.find((place) => existsSync(place));
   if (found !== undefined) return found;
   throw new BenchError(
     "The benchmark needs nginx, and there is none. On Debian: apt-get install nginx-light",

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BenchError, begin, freePort, type Listening, type Stage } from "../stage.ts";
+import { findPeer } from "./find-peer.ts";
 
 /** oauth2-proxy as it is asked by an edge, with somebody who is signed in: by a password, so that no identity provider is needed. */
 
@@ -9,7 +10,7 @@ const USER = "ada";
 const PASSWORD = "bench";
 
 export function findOauth2Proxy(): string | undefined {
-  return Bun.which("oauth2-proxy") ?? undefined;
+  return findPeer("oauth2-proxy") ?? undefined;
 }
 
 /** @throws {BenchError} */

@@ -1,8 +1,9 @@
+import { connectControl } from "../../../src/control/client.ts";
 import { type Contestant, contestant, startAuthenticator, underLoad } from "../contestants.ts";
 import { createLoadGenerator } from "../load.ts";
 import { prepareNginx, startNginxProxy, startSmallApplication } from "../rivals/nginx.ts";
 import { findOauth2Proxy, startOauth2Proxy } from "../rivals/oauth2-proxy.ts";
-import { type RunningGateway, startRunegate } from "../runegate.ts";
+import { DOMAIN, type RunningGateway, startRunegate } from "../runegate.ts";
 import { type Bench, inTurn, medianOf, medianRatio, type Report, type Section } from "../section.ts";
 import { begin } from "../stage.ts";
 
@@ -19,11 +20,14 @@ const WARM_UP_SECONDS = 2;
 const MOST = 10;
 /** Of plain nginx's CPU, nginx and the check together. */
 const MOST_WITH_NGINX = 2.3;
+/** Of a check with a session. */
+const MOST_WITH_KEY = 1.3;
 
 const RUNEGATE = "Runegate";
 const COMPILED = "Runegate, compiled";
 const LOGGED = `${COMPILED}, with the request log`;
 const BROWSER = `${COMPILED}, with a browser's headers`;
+const KEYED = `${COMPILED}, with an API key`;
 const PLAIN = "nginx, plain proxy";
 const WITH_CHECK = "nginx + Runegate, compiled";
 const WITH_NOTHING = "nginx + the least that can be asked";
@@ -61,7 +65,7 @@ async function run(bench: Bench): Promise<Report> {
   });
   const of = (name: string) => samples.get(name) ?? [];
   const cpu = (name: string) => medianOf(of(name), (sample) => sample.cpu);
-  const ratio = (name: string) => medianRatio(of(name), of(PLAIN), (sample) => sample.cpu);
+  const ratio = (name: string, to = PLAIN) => medianRatio(of(name), of(to), (sample) => sample.cpu);
   return {
     tables: [
       {
@@ -87,6 +91,11 @@ async function run(bench: Bench): Promise<Report> {
         got: ratio(WITH_CHECK).toFixed(2),
         met: ratio(WITH_CHECK) <= MOST_WITH_NGINX,
       },
+      {
+        wanted: `with an API key: at most ${MOST_WITH_KEY} times the CPU of a check with a session`,
+        got: ratio(KEYED, COMPILED).toFixed(2),
+        met: ratio(KEYED, COMPILED) <= MOST_WITH_KEY,
+      },
     ],
     notes: [
       `${connections} connections, load by ${generator.name}.`,
@@ -99,12 +108,13 @@ async function run(bench: Bench): Promise<Report> {
 async function startContestants({ stage, executable }: Bench): Promise<Asked[]> {
   const { port: upstreamPort } = await startSmallApplication(stage);
   // As production has it, where nobody asks for a line a request.
-  const options = { RUNEGATE_REQUEST_LOGS: "false" };
+  const options = { RUNEGATE_REQUEST_LOGS: "false", RUNEGATE_API_KEYS: "true" };
   const command = [executable()];
   const source = await startRunegate(stage, { name: "runegate", upstreamPort, options });
   const compiled = await startRunegate(stage, { name: "compiled", command, upstreamPort, options });
   const logged = await startRunegate(stage, { name: "logged", command, upstreamPort });
   const { cookie } = source;
+  const { token } = await connectControl(compiled.control).createToken(`ada@${DOMAIN}`, {});
   const nothing = await begin(
     stage,
     prepareNginx(stage, "nothing", { server: "location / { return 204; }" }),
@@ -133,6 +143,10 @@ async function startContestants({ stage, executable }: Bench): Promise<Asked[]> 
     check(COMPILED, compiled),
     check(LOGGED, logged),
     check(BROWSER, compiled, VISITOR),
+    {
+      ...check(KEYED, compiled, [`Authorization: Bearer ${token}`]),
+      who: contestant(KEYED, "a=b", compiled),
+    },
     ...(rival === undefined ? [] : [visit(contestant("oauth2-proxy", rival.cookie, rival), "/oauth2/auth")]),
     visit(contestant(PLAIN, cookie, plain)),
     visit(contestant(WITH_NOTHING, cookie, withNothing, authenticator)),

@@ -1,0 +1,43 @@
+import { type Routes, routeFor } from "../access/routes.ts";
+import type { LookOf } from "../edge/arrival.ts";
+import type { EdgeOptions } from "../edge/options.ts";
+import { cutTarget, placeOf } from "../edge/target.ts";
+import { partsOf } from "../login/next.ts";
+import { ENGLISH } from "../pages/language.ts";
+import type { Look } from "../pages/look.ts";
+import { OWN_PREFIX } from "../pages/paths.ts";
+import { readBrand } from "./files.ts";
+import type { BrandOptions } from "./options.ts";
+
+export const BRAND_PATH = `${OWN_PREFIX}/brand`;
+
+/** Whose a page is: the application's that somebody goes to, or else the one that the options name. */
+export function createLookOf(options: BrandOptions & Pick<EdgeOptions, "baseUrl">, routes: Routes): LookOf {
+  const { served, accent, contact } = readBrand(options.brand);
+  const logo = served.has("logo.svg") ? "logo.svg" : served.has("logo.png") ? "logo.png" : undefined;
+  const styles = [
+    ...(accent === undefined ? [] : ["accent.css"]),
+    ...(served.has("style.css") ? ["style.css"] : []),
+  ];
+  const usual: Look = {
+    language: ENGLISH,
+    app: options.appName,
+    host: new URL(options.baseUrl).host,
+    sign: undefined,
+    contact,
+    logo: logo && `${BRAND_PATH}/${logo}`,
+    styles: styles.map((name) => `${BRAND_PATH}/${name}`),
+    colors: accent && { light: accent.light.accent, dark: accent.dark.accent },
+  };
+
+  return ({ origin, target }, next) => {
+    const here = origin ?? routes.home.origin;
+    const going = next ?? (target !== undefined && placeOf(target.path) === "application" ? target.path : "");
+    if (going === "") return usual;
+    const parts = partsOf(going, here);
+    const site = routes.siteAt(parts.origin);
+    const route = site && routeFor(site, cutTarget(parts.path, 0).path);
+    if (route?.host === undefined) return usual;
+    return { ...usual, app: route.title, sign: route.icon, host: new URL(parts.origin).host };
+  };
+}
