@@ -19,8 +19,9 @@ import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";
 import { limitRefusal } from "../limits/answer.ts";
 import { REDEEMED } from "../login/audit.ts";
-import { landingAt, onwardFrom, partsOf, safeDestination } from "../login/next.ts";
+import { partsOf } from "../login/next.ts";
 import { createSpentTickets } from "../login/spent.ts";
+import { createVisits } from "../login/visit.ts";
 import { type Said, said } from "../pages/language.ts";
 import { loginHref } from "../pages/paths.ts";
 import { sameSecret } from "../secret/compare.ts";
@@ -59,14 +60,7 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
   const logins = createLogins(house.stores);
   const title = titleOf(provider);
   const draw = () => Buffer.from(house.random.bytes(SECRET_BYTES)).toString("base64url");
-  const nextOf = (arrival: Arrival, input: string | null) =>
-    safeDestination(
-      input,
-      arrival.origin,
-      landingAt(routes, arrival.origin, options.landingPath),
-      arrival.isOwn,
-      routes.siteAt,
-    );
+  const visits = createVisits(house);
 
   /** Says why not, to the visitor in general and to the operator in particular. */
   function refuse(arrival: Arrival, reason: string, what: Failure, email?: Address): Response {
@@ -89,7 +83,7 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
   /** @throws {Refusal} */
   function checkPlace(arrival: Arrival): void {
     // The cookie, and the address that the provider knows, are those of the host where people sign in.
-    if (arrival.origin !== routes.home.origin) throw new Refusal(WRONG_HOST);
+    visits.stayHome(arrival);
     if (!isDeliberate(arrival.method, arrival.request.headers)) throw new Refusal(NOT_A_NAVIGATION);
   }
 
@@ -99,14 +93,14 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
     const site = routes.siteAt(origin);
     if (site !== undefined && routeFor(site, cutTarget(path, 0).path)?.maxAge !== undefined) return true;
     // Whoever is signed in is on the login page because that was too long ago.
-    return (await sessions.find(sessionCookie.read(arrival), arrival)) !== undefined;
+    return (await visits.findSession(arrival)) !== undefined;
   }
 
   async function start(arrival: Arrival): Promise<Response> {
     checkPlace(arrival);
     const tooMany = refuseTooMany(arrival, await limiter.loginRequest(arrival.client));
     if (tooMany !== undefined) return tooMany;
-    const next = nextOf(arrival, new URLSearchParams(arrival.target.search).get("next"));
+    const next = visits.nextOf(arrival, new URLSearchParams(arrival.target.search).get("next"));
     const issuedAt = clock.now();
     const login: OidcLogin = {
       provider: provider.name,
@@ -185,7 +179,7 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
       // The new session stands; the old one, if it cannot be ended now, runs out by itself.
       await sessions.end(record.id).catch(() => {});
     }
-    return redirect(302, onwardFrom(arrival.origin, nextOf(arrival, next)), headers);
+    return redirect(302, visits.onward(arrival, next), headers);
   }
 
   /** @throws {OnHold} */
@@ -217,8 +211,8 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
     const lines = [
       ...sessionCookie.issue(value, record.brief),
       ...(await house.devices.signedIn(arrival, record)),
-    ];
-    return [NO_REFERRER, ...lines.map((line) => ["Set-Cookie", line] as const)];
+    ].map((line) => ["Set-Cookie", line] as const);
+    return [NO_REFERRER, ...lines, ...house.keptPosts.remember(email)];
   }
 
   /** OpenID Connect Back-Channel Logout 1.0 §2.5, §2.8: by the provider itself, which no browser is between. */
@@ -246,14 +240,6 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
 
   return { start, callback, endLogins };
 }
-
-const WRONG_HOST: Failure = {
-  status: 421,
-  error: "wrong_host",
-  title: said("oidc.elsewhereTitle"),
-  message: said("oidc.elsewhere"),
-  action: SIGN_IN,
-};
 
 const NOT_A_NAVIGATION: Failure = {
   status: 400,

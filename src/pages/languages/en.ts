@@ -165,8 +165,6 @@ export const EN = {
   "oidc.notAllowed": "You are signed in there, but your address may not sign in here.",
   "oidc.oldTitle": "This sign-in is over",
   "oidc.old": "It was begun in another browser or tab, is too old or was used before. Begin again.",
-  "oidc.elsewhereTitle": "Not here",
-  "oidc.elsewhere": "People sign in on another host.",
 
   "devices.heading": "Browsers you have signed in with",
   "devices.how": "You get a mail when somebody signs in as you with another one.",
