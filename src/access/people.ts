@@ -27,7 +27,8 @@ export const NOBODY: People = {
 /** The group whose members see the admin pages, and an application that is closed for maintenance. */
 export const ADMINS = "admins";
 
-export type Groups = ReadonlyMap<string, Pick<People, "addresses" | "domains">>;
+type Group = Pick<People, "addresses" | "domains">;
+export type Groups = ReadonlyMap<string, Group>;
 
 /** More than that would not fit into a header that every application takes. */
 const MOST_GROUPS = 50;
@@ -45,28 +46,21 @@ export function includes(
   return false;
 }
 
-/** In alphabetical order, at most {@link MOST_GROUPS}. */
-export function joined(some: Principal["groups"], others: Principal["groups"]): Principal["groups"] {
-  return new Set([...new Set([...some, ...others])].sort().slice(0, MOST_GROUPS));
-}
+/** In alphabetical order, at most {@link MOST_GROUPS}; besides those of configuration, what somebody else has vouched for. */
+export type GroupsOf = (address: Address, vouched?: Principal["groups"]) => Principal["groups"];
 
-/** @returns the groups of an address, in alphabetical order, at most {@link MOST_GROUPS}. */
-export function createGroupsOf(groups: Groups): (address: Address) => ReadonlySet<string> {
-  if (groups.size === 0) return () => NO_GROUPS;
+export function createGroupsOf(groups: Groups): GroupsOf {
   const all = [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
-  const namesOf = (isIn: (group: Pick<People, "addresses" | "domains">) => boolean): ReadonlySet<string> =>
-    new Set(all.flatMap(([name, group]) => (isIn(group) ? name : [])).slice(0, MOST_GROUPS));
-  const byAddress = new Map<Address, ReadonlySet<string>>();
-  for (const address of new Set(all.flatMap(([, { addresses }]) => [...addresses])))
-    byAddress.set(
-      address,
-      namesOf(({ addresses, domains }) => addresses.has(address) || domains.has(domainOf(address))),
-    );
-  const byDomain = new Map<Domain, ReadonlySet<string>>();
-  for (const domain of new Set(all.flatMap(([, { domains }]) => [...domains])))
-    byDomain.set(
-      domain,
-      namesOf(({ domains }) => domains.has(domain)),
-    );
-  return (address) => byAddress.get(address) ?? byDomain.get(domainOf(address)) ?? NO_GROUPS;
+  const setOf = (names: readonly string[]): ReadonlySet<string> => new Set(names.slice(0, MOST_GROUPS));
+  /** By address, and by domain for those that are in no group by themselves. */
+  const named = new Map<Address | Domain, ReadonlySet<string>>();
+  for (const who of all.flatMap(([, { addresses, domains }]) => [...addresses, ...domains])) {
+    const isIn = ({ addresses, domains }: Group) =>
+      addresses.has(who as Address) || domains.has(domainOf(who as Address));
+    named.set(who, setOf(all.flatMap(([name, group]) => (isIn(group) ? name : []))));
+  }
+  return (address, vouched = NO_GROUPS) => {
+    const listed = named.get(address) ?? named.get(domainOf(address)) ?? NO_GROUPS;
+    return vouched.size === 0 ? listed : setOf([...listed.union(vouched)].sort());
+  };
 }

@@ -1,24 +1,20 @@
-import { type Address, domainOf } from "../identity/address.ts";
+import type { Address } from "../identity/address.ts";
 import { NO_GROUPS, type Principal } from "../identity/principal.ts";
 import type { AccessOptions } from "./options.ts";
 import {
   ADMINS,
   createGroupsOf,
-  type Groups as GroupLists,
+  type Groups,
+  type GroupsOf,
   includes,
-  joined,
   NOBODY,
   type People,
 } from "./people.ts";
 
-type Groups = Principal["groups"];
-
 /** Which addresses may sign in, and stay signed in (CONTRACT section 4), and which groups they are in. */
 export type Policy = {
-  /** @param more groups that somebody else has vouched for, besides those that configuration lists it in. */
-  allows(address: Address, more?: Groups): boolean;
-  /** In alphabetical order. */
-  groupsOf(address: Address, more?: Groups): Groups;
+  allows(address: Address, vouched?: Principal["groups"]): boolean;
+  groupsOf: GroupsOf;
 };
 
 /** What the environment says of who may sign in. */
@@ -32,28 +28,20 @@ export function listedIn(options: Omit<AccessOptions, "routes">): People {
  */
 export function createPolicy(
   options: Omit<AccessOptions, "routes">,
-  groups: GroupLists = new Map(),
+  groups: Groups = new Map(),
   routes: readonly { readonly allow: People | undefined }[] = [],
 ): Policy {
-  const listedGroups = createGroupsOf(groups);
-  const groupsOf: Policy["groupsOf"] = (address, more = NO_GROUPS) =>
-    more.size === 0 ? listedGroups(address) : joined(listedGroups(address), more);
+  const groupsOf = createGroupsOf(groups);
   const listed = listedIn(options);
-  const lists = routes.flatMap(({ allow }) => allow ?? []);
-  const anyList = lists.length > 0;
-  const inList = (address: Address, more?: Groups) => {
-    const who = { subject: { email: address }, groups: groupsOf(address, more) };
-    // "Anyone" is anyone of those that some list names.
-    return lists.some((people) => includes({ ...people, anyone: false, everybody: false }, who));
-  };
+  // "Anyone" is anyone of those that some list names.
+  const lists = routes.flatMap(({ allow }) => (allow ? { ...allow, anyone: false, everybody: false } : []));
   return {
-    allows: (address, more) =>
-      listed.anyone ||
-      listed.addresses.has(address) ||
-      listed.domains.has(domainOf(address)) ||
-      (anyList && inList(address, more)) ||
+    allows(address, vouched) {
+      if (includes(listed, { subject: { email: address }, groups: NO_GROUPS })) return true;
+      const who = { subject: { email: address }, groups: groupsOf(address, vouched) };
       // Not every group: one may be named to be kept out.
-      groupsOf(address, more).has(ADMINS),
+      return who.groups.has(ADMINS) || lists.some((people) => includes(people, who));
+    },
     groupsOf,
   };
 }

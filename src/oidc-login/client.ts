@@ -69,6 +69,7 @@ export function createProviderClient(settings: {
   const { provider, redirectUri, clock, log } = settings;
   let kept: { readonly config: oidc.Configuration; readonly at: number } | undefined;
   let failedAt = Number.NEGATIVE_INFINITY;
+  let problem = "";
   let asking: Promise<void> | undefined;
 
   /** Redirects are not followed (`redirect: "manual"` is in `init`), and no answer is read without end. */
@@ -124,7 +125,8 @@ export function createProviderClient(settings: {
       await discover();
     } catch (error) {
       failedAt = clock.monotonic();
-      log.warn("an OpenID provider cannot be used", { provider: provider.name, reason: messageOf(error) });
+      problem = messageOf(awayIn(error) ?? error);
+      log.warn("an OpenID provider cannot be used", { provider: provider.name, reason: problem });
     }
   }
 
@@ -137,7 +139,7 @@ export function createProviderClient(settings: {
       await asking;
     }
     if (kept === undefined || age() >= FRESH_MS + STALE_MS) {
-      throw new ProviderUnavailable(`${provider.issuer} cannot be used`);
+      throw new ProviderUnavailable(problem);
     }
     return kept.config;
   }
@@ -190,14 +192,18 @@ export function createProviderClient(settings: {
   };
 }
 
+/** What the library wraps, of what {@link ProviderUnavailable} it met. */
+function awayIn(error: unknown): ProviderUnavailable | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if (cause instanceof ProviderUnavailable) return cause;
+  return undefined;
+}
+
 /** Of what the library throws, which may repeat tokens, only what it calls it is kept. */
 function wrongWith(error: unknown): Error {
   if (error instanceof AnswerError) return error;
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof ProviderUnavailable) return cause;
-    if (cause.name === "TimeoutError" || cause.name === "AbortError")
-      return new ProviderUnavailable(messageOf(cause));
-  }
+  const away = awayIn(error);
+  if (away !== undefined) return away;
   if (error instanceof oidc.AuthorizationResponseError) return new AnswerError(word(error.error), true);
   if (error instanceof oidc.ResponseBodyError) return new AnswerError(word(error.error));
   if (error instanceof oidc.ClientError) return new AnswerError(`${error.code}: ${error.message}`);
