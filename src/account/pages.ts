@@ -7,6 +7,7 @@ import startSource from "../../static/start.html" with { type: "text" };
 import { type Said, said, say } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
 import { documentOf, timeAt } from "../pages/pages.ts";
+import { KEYS_PATH } from "../pages/paths.ts";
 import { concat, type Html, plain, template } from "../pages/template.ts";
 import { describeDevice, recognizeDevice } from "../session/device.ts";
 import { type SessionRecord, shortId } from "../session/record.ts";
@@ -15,7 +16,7 @@ import type { ShownSection } from "./section.ts";
 
 /** The pages of whoever is signed in. */
 
-const start = template(startSource, ["email", "applications"]);
+const start = template(startSource, ["email", "applications", "keys"]);
 const application = plain(applicationSource, ["href", "title", "icon", "host"]);
 const account = template(accountSource, [
   ...(["email", "groups", "since", "until", "idleUntil", "notice", "sections"] as const),
@@ -27,12 +28,17 @@ const session = template(sessionSource, ["id", "device", "place", "since", "seen
 export type ApplicationTile = { href: string; title: string; icon: string | undefined; host: string };
 
 /** The applications that somebody may use. */
+/** @param shown.keys whether they may make API keys. */
 export function startPage(
   look: Look,
-  shown: { email: string; applications: readonly ApplicationTile[] },
+  shown: { email: string; applications: readonly ApplicationTile[]; keys: boolean },
 ): string {
   const applications = concat(shown.applications.map((one) => application(one)));
-  const content = start(look.language, { email: shown.email, applications });
+  const content = start(look.language, {
+    email: shown.email,
+    applications,
+    keys: shown.keys ? KEYS_PATH : "",
+  });
   return documentOf(look, said("start.title"), content, { wide: true });
 }
 

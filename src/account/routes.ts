@@ -32,8 +32,11 @@ export function accountRoom(house: AccountHouse, rooms: () => readonly Pick<Room
     if (found === undefined) return toLogin(arrival, 302, "");
     const applications = applicationsOf(routes, found.principal, options.landingPath);
     const [only, ...more] = applications;
-    if (only !== undefined && more.length === 0) return redirect(302, only.href);
-    return page(startPage(arrival.lookOf(arrival), { email: found.record.email, applications }));
+    // With keys there is more to show than the one application.
+    if (only !== undefined && more.length === 0 && !options.apiKeys) return redirect(302, only.href);
+    return page(
+      startPage(arrival.lookOf(arrival), { email: found.record.email, applications, keys: options.apiKeys }),
+    );
   }
 
   async function showAccount(arrival: Arrival): Promise<Response> {

@@ -63,9 +63,10 @@ export function readTable<K extends Keys>(
       }
     }
     table.check?.(values, (severity, field, problem, remedy) => {
-      const key = table.keys[field];
-      const here = key === undefined ? field : placeIn(place, key.name);
-      report(severity === "error" ? problems : warnings, here, problem, remedy);
+      const name = table.keys[field]?.name;
+      const here = name === undefined ? field : placeIn(place, name);
+      const at = name === undefined || name in found ? here : place;
+      report(severity === "error" ? problems : warnings, here, problem, remedy, at);
     });
     reportUnknown(table, found, place);
     return values;

@@ -268,7 +268,8 @@ describe("through an edge's check", () => {
       expect(answer.one("x-authenticated-user")).toBe("ada@example.org");
       expect(answer.one("x-authenticated-token-id")).toBe(id);
       expect(answer.one("x-runegate-key-id")).toBe(id);
-      expect(answer.one("authorization")).toBe("");
+      // Nginx reads what is not there as nothing.
+      expect(answer.one("authorization")).toBe(edge === "nginx" ? undefined : "");
       expect(answer.one("cache-control")).toBe("no-store");
       expect(JSON.stringify(answer.fields)).not.toContain(token.slice(16));
     }

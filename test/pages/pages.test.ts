@@ -71,11 +71,13 @@ const PAGES: Record<string, string> = {
   "link, everything": refused({ email: EVIL, next: EVIL, who: EVIL, requestId: EVIL }),
   start: startPage(PLAIN, {
     email: EMAIL,
+    keys: true,
     applications: [{ href: "/", title: "Grafana", icon: "📈", host: "grafana.example.org" }],
   }),
-  "start, nothing to use": startPage(PLAIN, { email: EMAIL, applications: [] }),
+  "start, nothing to use": startPage(PLAIN, { email: EMAIL, keys: false, applications: [] }),
   "start, everything": startPage(PLAIN, {
     email: EVIL,
+    keys: true,
     applications: [{ href: EVIL, title: EVIL, icon: EVIL, host: EVIL }],
   }),
   "go on": goOnPage(PLAIN, { href: "https://grafana.example.org/a?b=1&c" }),
