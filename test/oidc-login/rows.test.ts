@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { SignJWT, UnsecuredJWT } from "jose";
 import { auditOf, NAVIGATION, sessionOf, whoAmI } from "../login/support.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
@@ -374,8 +374,9 @@ describe("S12: nobody is signed in by", () => {
   });
 });
 
-test("what a provider is asked has an end, and its redirects are not followed", async () => {
+test("what a provider is asked ends after five seconds, and its redirects are not followed", async () => {
   const inits: RequestInit[] = [];
+  using timeouts = spyOn(AbortSignal, "timeout");
   gateway = await startGateway({
     target: upstream.url,
     routes: idp.block("main"),
@@ -386,6 +387,7 @@ test("what a provider is asked has an end, and its redirects are not followed", 
   });
   expect((await signIn()).status).toBe(302);
   expect(inits).toHaveLength(3);
+  expect(timeouts.mock.calls).toEqual([[5_000], [5_000], [5_000]]);
   for (const { signal, redirect } of inits)
     expect([signal instanceof AbortSignal, redirect]).toEqual([true, "manual"]);
 });
