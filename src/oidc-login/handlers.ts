@@ -271,7 +271,7 @@ const BAD_LOGOUT: Failure = {
   message: "This logout token is not valid here.",
 };
 
-const oops = (status: number, error: string, message: (of: { provider: string }) => Said) => {
+const notSignedIn = (status: number, error: string, message: (of: { provider: string }) => Said) => {
   return (provider: string): Failure => ({
     status,
     error,
@@ -279,8 +279,8 @@ const oops = (status: number, error: string, message: (of: { provider: string })
     message: message({ provider }),
   });
 };
-const away = oops(503, "provider_unavailable", (of) => said("oidc.away", of));
-const refusedThere = oops(401, "provider_refused", (of) => said("oidc.refused", of));
-const notGood = oops(401, "invalid_answer", (of) => said("oidc.notGood", of));
-const notAgain = oops(401, "sign_in_again", (of) => said("oidc.notAgain", of));
-const noAddress = oops(403, "no_address", (of) => said("oidc.noAddress", of));
+const away = notSignedIn(503, "provider_unavailable", (of) => said("oidc.away", of));
+const refusedThere = notSignedIn(401, "provider_refused", (of) => said("oidc.refused", of));
+const notGood = notSignedIn(401, "invalid_answer", (of) => said("oidc.notGood", of));
+const notAgain = notSignedIn(401, "sign_in_again", (of) => said("oidc.notAgain", of));
+const noAddress = notSignedIn(403, "no_address", (of) => said("oidc.noAddress", of));

@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { SignJWT, UnsecuredJWT } from "jose";
+import { createMemoryStore } from "../../src/store/memory.ts";
 import { auditOf, NAVIGATION, sessionOf, whoAmI } from "../login/support.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { cookieHeader, startGateway, type TestGateway } from "../support/gateway.ts";
+import { type Stoppable, stoppable } from "../support/store.ts";
 import { startUpstream, type Upstream } from "../support/upstream.ts";
 import { CLIENT_SECRET, comeBack, type StandIn, sendLogout, setOut, startStandIn } from "./stand-in.ts";
 
@@ -582,6 +584,44 @@ describe("back-channel logout", () => {
     const response = await fetch(`${gateway.url}/_runegate/oidc/main/backchannel-logout`, { method: "POST" });
     expect(response.status).toBe(415);
     expect((await sendLogout(gateway, "main", "")).status).toBe(400);
+  });
+});
+
+describe("a store that is away", () => {
+  async function startOn(store: Stoppable): Promise<void> {
+    gateway = await startGateway({
+      target: upstream.url,
+      routes: idp.block("main"),
+      clock,
+      stores: store.store,
+    });
+  }
+  test("for the note of which provider it was: nobody is signed in", async () => {
+    const store = stoppable(createMemoryStore({ clock }), ({ of }) => of === "oidc_session");
+    await startOn(store);
+    const { location, cookie } = await setOut(gateway, "main");
+    store.away = true;
+    const back = await comeBack(gateway, idp.authorize(location), cookie);
+    expect(back.status).toBe(503);
+    expect(sessionOf(back)).toBeUndefined();
+    expect(await gateway.gateway.sessions.list()).toEqual([]);
+  });
+  test("for whether a callback was used before: nobody is signed in, and the provider is not asked", async () => {
+    const store = stoppable(createMemoryStore({ clock }), ({ of }) => of === "ticket");
+    await startOn(store);
+    const { location, cookie } = await setOut(gateway, "main");
+    store.away = true;
+    expect((await comeBack(gateway, idp.authorize(location), cookie)).status).toBe(503);
+    expect(idp.asked).not.toContain("/token");
+  });
+  test("a logout token then is not answered as if it were done", async () => {
+    const store = stoppable(createMemoryStore({ clock }));
+    await startOn(store);
+    const token = await idp.logoutToken();
+    store.away = true;
+    expect((await sendLogout(gateway, "main", token)).status).toBe(503);
+    store.away = false;
+    expect((await sendLogout(gateway, "main", token)).status).toBe(200);
   });
 });
 
