@@ -224,12 +224,12 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
     const { logout_token: token = "" } = await readFields(arrival.request);
     try {
       const { jti, expiresAt, sub, sid } = await verifyLogoutToken(token, provider, keys, clock);
-      if (!(await spent.spend(`${provider.name} ${jti}`, expiresAt))) return no("spent", BAD_LOGOUT);
-      await revoke(
-        house,
-        await logins.take({ provider: provider.name, sub, sid }),
-        () => `oidc:${provider.name}`,
-      );
+      const mark = `${provider.name} ${jti}`;
+      if ((await spent.useOf(mark)) !== undefined) return no("spent", BAD_LOGOUT);
+      const ended = await logins.find({ provider: provider.name, sub, sid });
+      await revoke(house, ended, () => `oidc:${provider.name}`);
+      // Marked at the end: what a store that stumbles did not do may be sent again.
+      if (!(await spent.spend(mark, expiresAt))) return no("spent", BAD_LOGOUT);
       return json({});
     } catch (error) {
       if (error instanceof ProviderUnavailable) return no("provider_away", away(title));

@@ -1,4 +1,4 @@
-import type { Kind, RecordStore, Seen } from "../store/records.ts";
+import type { Kind, RecordStore } from "../store/records.ts";
 
 /** Which sessions began by which provider, for when that says that they end. */
 
@@ -17,11 +17,11 @@ export type Logins = {
   /** @throws {StoreUnavailable} */
   add(session: Session & { readonly expiresAt: number }, from: From): Promise<void>;
   /**
-   * Those that a logout token is about: of a `sid`, the sessions that began in that session of the provider; without it, all of
-   * the subject's. Nobody gets them twice.
+   * Those that a logout token is about: of a `sid`, the sessions that began in that session of the provider, and those of its
+   * `sub` of which nobody can tell in which they began; without it, all of the subject's. Some may have ended since.
    * @throws {StoreUnavailable}
    */
-  take(ended: Ended): Promise<Session[]>;
+  find(ended: Ended): Promise<Session[]>;
 };
 
 type Session = { readonly id: string; readonly email: string };
@@ -43,25 +43,21 @@ export function createLogins(store: RecordStore): Logins {
       if (!(await records.add(id, record, expiresAt))) throw new Error("a session began twice");
     },
 
-    async take({ provider, sub, sid }) {
-      const subject = sub === undefined ? undefined : keyOf(provider, sub);
-      if (sid === undefined) {
-        return subject === undefined ? [] : (await records.takeAll("subject", subject)).map(sessionOf);
-      }
-      const ended = (await records.takeAll("sid", keyOf(provider, sid))).map(sessionOf);
-      if (subject === undefined) return ended;
-      // Of what began without a `sid` nobody can tell whether it was this one.
-      const all = await records.find({ where: { subject }, most: Number.MAX_SAFE_INTEGER });
-      for (const { id, record } of all) {
-        if (record.sid !== undefined) continue;
-        if ((await records.take(id)) !== undefined) ended.push({ id, email: record.email });
-      }
-      return ended;
+    async find({ provider, sub, sid }) {
+      const all = async (where: Partial<OidcSession>) =>
+        records.find({ where, most: Number.MAX_SAFE_INTEGER });
+      const theirs = sub === undefined ? [] : await all({ subject: keyOf(provider, sub) });
+      const found =
+        sid === undefined
+          ? theirs
+          : [
+              ...(await all({ sid: keyOf(provider, sid) })),
+              ...theirs.filter(({ record }) => record.sid === undefined),
+            ];
+      return found.map(({ id, record }) => ({ id, email: record.email }));
     },
   };
 }
-
-const sessionOf = ({ id, record }: Seen<OidcSession>): Session => ({ id, email: record.email });
 
 /** Of one length, whatever a provider says, and no two providers share one. */
 function keyOf(provider: string, name: string): string {

@@ -614,6 +614,20 @@ describe("a store that is away", () => {
     expect((await comeBack(gateway, idp.authorize(location), cookie)).status).toBe(503);
     expect(idp.asked).not.toContain("/token");
   });
+  test("while sessions are ended: the logout token may be sent again", async () => {
+    const store = stoppable(
+      createMemoryStore({ clock }),
+      ({ of, verb }) => of === "session" && verb === "take",
+    );
+    await startOn(store);
+    const session = sessionOf(await signIn()) ?? "";
+    const token = await idp.logoutToken();
+    store.away = true;
+    expect((await sendLogout(gateway, "main", token)).status).toBe(503);
+    store.away = false;
+    expect((await sendLogout(gateway, "main", token)).status).toBe(200);
+    expect((await whoAmI(gateway, session)).authenticated).toBeFalse();
+  });
   test("a logout token then is not answered as if it were done", async () => {
     const store = stoppable(createMemoryStore({ clock }));
     await startOn(store);
