@@ -51,7 +51,7 @@ export function isInAdminGroup(
 }
 
 /** A claim's name may have dots in it, as URLs have; what is no name is a path. */
-function valueAt(claims: JWTPayload, name: string): unknown {
+export function valueAt(claims: JWTPayload, name: string): unknown {
   if (Object.hasOwn(claims, name)) return claims[name];
   let value: unknown = claims;
   for (const part of name.split(".")) {
