@@ -377,9 +377,11 @@ const SERVICE_ACCOUNT = table(
   {
     name: {
       name: "name",
-      parse: text(routeName),
+      parse: text(accountName),
       example: "backup",
-      help: "Applications know it as `service:` and this name, which has no address: `a-z`, `0-9`, `-`, up to 32 characters.",
+      help:
+        "Applications know it as `service:` and this name, which has no address: `a-z`, `0-9`, `-`, up to 32 characters; or `oidc:` and the " +
+        "`sub` of a token, with `RUNEGATE_OIDC_SUBJECT_CLAIM=sub`, whose holder then makes keys for it.",
     },
     routes: {
       name: "routes",
@@ -460,6 +462,10 @@ function checkAccounts(
 
 export type RouteEntry = TableOf<typeof ROUTES_TABLE.keys>["routes"][number];
 
+function accountName(written: string): string {
+  return /^oidc:[\x21-\x7e]{1,255}$/.test(written) ? written : routeName(written);
+}
+
 /** Of a route, or of what else has one in an address. */
 export function routeName(written: string): string {
   if (/^[a-z0-9-]{1,32}$/.test(written)) return written;
@@ -532,6 +538,8 @@ function group(value: unknown, name: string): Group {
   return { addresses, domains, services };
 }
 
+const NAMED = /^(group|service):([a-z0-9_-]{1,32}|(?<=^service:)oidc:[\x21-\x7e]{1,255})$/;
+
 /** @param where which words it may hold besides addresses and domains. */
 function people(where: "allow" | "deny" | "group"): (value: unknown) => People {
   return (value) => {
@@ -540,7 +548,7 @@ function people(where: "allow" | "deny" | "group"): (value: unknown) => People {
     const named = { group: new Set<string>(), service: new Set<string>() };
     let [anyone, everybody] = [false, false];
     listOf((written) => {
-      const [, kind, name = ""] = /^(group|service):([a-z0-9_-]{1,32})$/.exec(written) ?? [];
+      const [, kind, name = ""] = NAMED.exec(written) ?? [];
       // A group is not in another.
       if (kind === "service" || (kind === "group" && where !== "group")) named[kind].add(name);
       else if (where === "allow" && written === "anyone") anyone = true;

@@ -8,12 +8,17 @@ import type { KeyRecord } from "./record.ts";
  */
 export type KeyHashes = {
   hash(parts: KeyParts): string;
+  /** Of a key that is shown. */
+  both(parts: KeyParts): Both;
   /**
-   * Whether the secret is the record's, the one before it included for as long as that is good: `old` where it was hashed under the
+   * Whether a secret is the record's, the one before it included for as long as that is good: `old` where it was hashed under the
    * session key before the last change. Takes the same time whatever the answer, and without a record too.
    */
-  match(parts: KeyParts, record: Hashed | undefined, now: number): "current" | "old" | "no";
+  match(shown: Both, record: Hashed | undefined, now: number): "current" | "old" | "no";
 };
+
+/** Under the session key, and under the one before it. */
+export type Both = { readonly current: string; readonly old: string | undefined };
 
 type Hashed = Pick<KeyRecord, "hash" | "previousHash" | "previousUntil">;
 
@@ -34,9 +39,10 @@ export function createKeyHashes(key: KeyPair): KeyHashes {
 
   return {
     hash: (parts) => hashUnder(current, parts),
-    match(parts, record, now) {
-      const isCurrent = fits(hashUnder(current, parts), record, now);
-      const isOld = before !== undefined && fits(hashUnder(before, parts), record, now);
+    both: (parts) => ({ current: hashUnder(current, parts), old: before && hashUnder(before, parts) }),
+    match(shown, record, now) {
+      const isCurrent = fits(shown.current, record, now);
+      const isOld = shown.old !== undefined && fits(shown.old, record, now);
       return isCurrent ? "current" : isOld ? "old" : "no";
     },
   };

@@ -1,9 +1,9 @@
-import { KEY_PREFIX } from "./format.ts";
+import { KEY_PATTERN, KEY_PREFIX } from "./format.ts";
 
 /**
  * The key that a request shows: in `Authorization`, as Bearer (RFC 6750 §2.1) or Basic (RFC 7617 §2), or in `X-Runegate-Key` where the
  * application needs `Authorization` for itself. Never in the query, the path or a cookie, which end up in logs. What does not begin
- * like a key is the application's.
+ * like a key is the application's, unless a whole key stands in it in some other way: that is refused, not handed on.
  */
 export type Presented = { readonly key: string } | "several" | undefined;
 
@@ -34,20 +34,25 @@ function keyInAuthorization(value: string): Presented {
   // Nearly all there are.
   if (value.startsWith(PLAIN) && !value.includes(","))
     return { key: value.slice(PLAIN.length - KEY_PREFIX.length) };
-  const all = value.split(",");
-  const keys = all.flatMap((one) => keyInOne(one.trim()) ?? []);
-  const [key] = keys;
-  if (key === undefined) return undefined;
-  return all.length === 1 ? { key } : "several";
+  const all = value.split(",").map(readOne);
+  const key = all.flatMap(({ shown }) => shown).find((one) => one.startsWith(KEY_PREFIX));
+  if (key !== undefined) return all.length === 1 ? { key } : "several";
+  return all.some(({ text }) => WHOLE.test(text)) ? { key: MISPLACED } : undefined;
 }
 
-function keyInOne(credentials: string): string | undefined {
-  const [, scheme, rest = ""] = /^(bearer|basic)[ \t]+(.*)$/i.exec(credentials) ?? [];
-  if (scheme === undefined) return undefined;
-  if (scheme.length === "bearer".length) return rest.startsWith(KEY_PREFIX) ? rest : undefined;
-  const pair = Buffer.from(rest, "base64").toString("latin1");
-  const colon = pair.indexOf(":");
-  if (colon === -1) return pair.startsWith(KEY_PREFIX) ? pair : undefined;
+const WHOLE = new RegExp(KEY_PATTERN);
+/** No key is like it. */
+const MISPLACED = "";
+
+/** @returns what is said in clear, and where in that a key may be. */
+function readOne(credentials: string): { readonly text: string; readonly shown: readonly string[] } {
+  const [, scheme, rest = ""] = /^(bearer|basic)[ \t]+(.*)$/i.exec(credentials.trim()) ?? [];
+  if (scheme === undefined) return { text: credentials, shown: [] };
+  if (scheme.length === "bearer".length) return { text: rest, shown: [rest] };
+  // The line feed of a shell may be behind it.
+  const text = Buffer.from(rest, "base64").toString("latin1").trim();
+  const colon = text.indexOf(":");
   // Programs that know users and passwords have room for a key in either.
-  return [pair.slice(colon + 1), pair.slice(0, colon)].find((one) => one.startsWith(KEY_PREFIX));
+  const shown = colon === -1 ? [text] : [text.slice(colon + 1).trim(), text.slice(0, colon).trim()];
+  return { text, shown };
 }

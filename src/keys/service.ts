@@ -20,7 +20,7 @@ import { bad, ENDED, type KeyRefusal, NOT_FOUND, refusal } from "./refusal.ts";
 import { createKeyRules } from "./rules.ts";
 import { createKeySeals } from "./seal.ts";
 import { createVerify, type Verify } from "./verify.ts";
-import { type Caller, type KeyChange, readDescription, readLimits, type WantedLimits } from "./wanted.ts";
+import { type Caller, type KeyChange, type NewKey, readDescription, readLimits } from "./wanted.ts";
 
 /** API keys: making, changing and ending them. Everything that somebody else may not do is a typed refusal, not an error. */
 export type ApiKeys = {
@@ -51,16 +51,6 @@ export type ApiKeys = {
   /** Who holds the key with this id, as they are now. @throws {StoreUnavailable} */
   alive(id: string): Awaitable<Principal | undefined>;
   onEnded(listener: (id: string) => void): void;
-};
-
-export type NewKey = WantedLimits & {
-  /** An address, or `service:` and a name. */
-  readonly owner: string;
-  readonly description?: string | null | undefined;
-  /** Names of applications, or `*`; by default all that take keys and are open to its owner. */
-  readonly routes?: readonly string[] | undefined;
-  /** Milliseconds, or `never`. */
-  readonly expiresIn?: number | "never" | undefined;
 };
 
 /** `token` is the key itself, which is not kept anywhere. */

@@ -2,10 +2,11 @@ import type { Policy } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import type { Principal } from "../identity/principal.ts";
 import { networkOf, parseIp } from "../net/ip.ts";
+import { remembering } from "../remembering.ts";
 import type { Awaitable } from "../store/records.ts";
 import { Changed, type KeyBook, type Opened } from "./book.ts";
-import { type KeyParts, parseKey } from "./format.ts";
-import type { KeyHashes } from "./hash.ts";
+import { parseKey } from "./format.ts";
+import type { Both, KeyHashes } from "./hash.ts";
 import type { ServiceAccounts } from "./owner.ts";
 
 /** What a key is worth at this moment. With every request, so that nothing here waits that need not. */
@@ -31,11 +32,21 @@ export type VerifySettings = {
 /** The last use is written at most this often. */
 const NOTE_EVERY_MS = 60_000;
 const MOST_NOTED = 10_000;
+const MOST_READ = 10_000;
+
+/** A key as it was shown. */
+type Read = { readonly id: string; readonly hashes: Both };
 
 export function createVerify(settings: VerifySettings) {
   const { book, hashes, policy, accounts, idle, clock } = settings;
   /** When the use of a key was last written by this process, on the monotonic clock. */
   const noted = new Map<string, number>();
+
+  /** What is shown again and again is hashed once, as a session's cookie is. */
+  const read = remembering((text) => {
+    const parts = parseKey(text);
+    return parts && { id: parts.id, hashes: hashes.both(parts) };
+  }, MOST_READ);
 
   /** Who holds it, or what is wrong with it. */
   function holderOf({ seen, ours }: Opened, now: number): Principal | Problem {
@@ -70,35 +81,35 @@ export function createVerify(settings: VerifySettings) {
   }
 
   /** The session key has been changed: the secret is hashed anew while it is known. Not waited for. */
-  function rehash(parts: KeyParts): void {
-    const work = book.change(parts.id, ({ ours: { record } }) => {
-      if (hashes.match(parts, record, clock.now()) !== "old") return false;
+  function rehash({ id, hashes: shown }: Read): void {
+    const work = book.change(id, ({ ours: { record } }) => {
+      if (hashes.match(shown, record, clock.now()) !== "old") return false;
       // The one before it cannot be hashed anew, and goes on for as long as the key before is known.
-      const isLast = hashes.match(parts, { ...record, previousHash: null }, clock.now()) === "old";
-      const hash = hashes.hash(parts);
-      return new Changed({ ...record, ...(isLast ? { hash } : { previousHash: hash }) });
+      const isLast = hashes.match(shown, { ...record, previousHash: null }, clock.now()) === "old";
+      const { current } = shown;
+      return new Changed({ ...record, ...(isLast ? { hash: current } : { previousHash: current }) });
     });
     work.catch(() => {});
   }
 
-  function judge(parts: KeyParts, one: Opened | undefined, ip: string): Verified {
+  function judge(shown: Read, one: Opened | undefined, ip: string): Verified {
     const now = clock.now();
-    const match = hashes.match(parts, one?.ours.record, now);
+    const match = hashes.match(shown.hashes, one?.ours.record, now);
     if (one === undefined) return { problem: "unknown" };
     const { id, record } = one.ours;
     if (match === "no") return { problem: "wrong_secret", id };
     const holder = holderOf(one, now);
     if (typeof holder === "string") return { problem: holder, id };
     noteUse(one, ip);
-    if (match === "old") rehash(parts);
+    if (match === "old") rehash(shown);
     return { principal: holder, rate: record.rate };
   }
 
   const verify: Verify = (text, ip) => {
-    const parts = parseKey(text);
-    if (parts === undefined) return { problem: "malformed" };
-    const one = book.get(parts.id);
-    return one instanceof Promise ? one.then((later) => judge(parts, later, ip)) : judge(parts, one, ip);
+    const shown = read(text);
+    if (shown === undefined) return { problem: "malformed" };
+    const one = book.get(shown.id);
+    return one instanceof Promise ? one.then((later) => judge(shown, later, ip)) : judge(shown, one, ip);
   };
 
   function alive(id: string): Awaitable<Principal | undefined> {

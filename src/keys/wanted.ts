@@ -5,11 +5,28 @@ import { said } from "../pages/language.ts";
 import type { KeyRecord } from "./record.ts";
 import { bad, type KeyRefusal } from "./refusal.ts";
 
+/** What somebody wants of a new key, or of one that there is. */
+
+export type Limits = Pick<KeyRecord, "methods" | "paths" | "networks" | "rate">;
+
+/** Each left out where nothing is to be limited by it. */
+export type WantedLimits = { readonly [Name in keyof Limits]?: Limits[Name] | undefined };
+
 /** Who asks. */
 export type Caller = {
   /** For the audit. */
   readonly name: string;
   readonly isAdmin: boolean;
+};
+
+export type NewKey = WantedLimits & {
+  /** An address, or `service:` and a name. */
+  readonly owner: string;
+  readonly description?: string | null | undefined;
+  /** Names of applications, or `*`; by default all that take keys and are open to its owner. */
+  readonly routes?: readonly string[] | undefined;
+  /** Milliseconds, or `never`. */
+  readonly expiresIn?: number | "never" | undefined;
 };
 
 export type KeyChange = {
@@ -18,13 +35,6 @@ export type KeyChange = {
   /** Milliseconds since the epoch, or `never`. */
   readonly expiresAt?: number | "never" | undefined;
 };
-
-/** What a new key is to be good for, as somebody asks for it. */
-
-export type Limits = Pick<KeyRecord, "methods" | "paths" | "networks" | "rate">;
-
-/** Each left out where nothing is to be limited by it. */
-export type WantedLimits = { readonly [Name in keyof Limits]?: Limits[Name] | undefined };
 
 const MOST_ENTRIES = 50;
 const MOST_A_MINUTE = 10_000;

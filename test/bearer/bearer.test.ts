@@ -154,6 +154,37 @@ describe("a token of the provider", () => {
     expect(String((await askWith(env, token)).rest.email)).toBe(email);
   });
 
+  test("of a program by its `sub` makes keys for the service account that routes.toml names so, and for no other", async () => {
+    const upstream = await startUpstream();
+    const routes = `
+      [[routes]]
+      name = "lab"
+      target = "${upstream.url}"
+      allow = ["service:oidc:robot"]
+      api_keys = true
+      [[service_accounts]]
+      name = "oidc:robot"`;
+    const env = { ...provider.env, RUNEGATE_API_KEYS: "true", RUNEGATE_OIDC_SUBJECT_CLAIM: "sub" };
+    const other = await startGateway({ env: { ...env, RUNEGATE_ALLOW_ANY_EMAIL: "false" }, routes });
+    try {
+      const make = async (token: string) => {
+        const headers = { ...bearer(token), "Content-Type": "application/json" };
+        return asUser(other)("POST", "/me/tokens", { headers, body: "{}" });
+      };
+      const made = await make(await provider.forge({ sub: "robot" }));
+      expect([made.status, made.body]).toMatchObject([201, { sub: "service:oidc:robot", routes: ["lab"] }]);
+      const { token } = made.body as { token: string };
+      const host = new URL(other.url).host;
+      expect((await fetch(`${other.url}/x`, { headers: { ...bearer(token), Host: host } })).status).toBe(200);
+      expect(upstream.to("/x")[0]?.one("x-authenticated-user")).toBe("service:oidc:robot");
+      for (const sub of ["rebot", "lab", "backup"])
+        expect((await make(await provider.forge({ sub }))).status).toBe(400);
+    } finally {
+      await other.stop();
+      upstream.stop();
+    }
+  });
+
   test("is nothing where no issuer is named", async () => {
     const token = await provider.tokenOf("ada");
     expect(await askWith({ RUNEGATE_OIDC_ISSUER: "" }, token)).toMatchObject({ error: "unauthenticated" });

@@ -71,6 +71,7 @@ describe("a route is refused", () => {
       `${one("")}\n${account('networks = ["10.0.0.1/8"]')}`,
       /beyond its prefix/,
     ],
+    ["a group of a provider's", one('allow = ["group:oidc:x"]'), /group:oidc:x/],
     ["a service account with an unknown key", `${one("")}\n${account("route = 1")}`, /route is not a key/],
     ["an unknown group", one(`allow = ["group:staff"]`), /no group .staff./],
     ["nobody allowed", one("allow = []"), /names nobody/],

@@ -15,6 +15,7 @@ describe("a key is shown", () => {
     ["in its own header, whatever is in it", { "x-runegate-key": "x" }, "x"],
     ["as password", { authorization: basic(`ada:${KEY}`) }, KEY],
     ["as user name", { authorization: basic(`${KEY}:`) }, KEY],
+    ["as password, with the line feed that a shell adds", { authorization: basic(`ada:${KEY}\n`) }, KEY],
     ["as both: the password counts", { authorization: basic(`rg_user:${KEY}`) }, KEY],
     ["as the whole", { authorization: basic(KEY) }, KEY],
     ["beside another's Authorization", { authorization: "Bearer eyJ", "x-runegate-key": KEY }, KEY],
@@ -28,6 +29,21 @@ describe("more than one", () => {
     ["beside another credential", { authorization: `Bearer eyJ, ${basic(`a:${KEY}`)}` }],
     ["twice in its own", { "x-runegate-key": `${KEY}, ${KEY}` }],
   ])("%s", (_, headers) => expect(presentedKey(headers)).toBe("several"));
+});
+
+const WHOLE = `rg_${"a".repeat(12)}_${"B".repeat(38)}`;
+
+test.each([
+  `Bearer "${WHOLE}"`,
+  `Bearer:${WHOLE}`,
+  `Bearer x${WHOLE}`,
+  `Token ${WHOLE}`,
+  WHOLE,
+  `Digest username="${WHOLE}"`,
+  basic(`a:b:${WHOLE}`),
+])("a whole key in a way that none is shown in is refused, not handed on: %s", (authorization) => {
+  expect(presentedKey({ authorization })).toEqual({ key: "" });
+  expect(isOwnCredential(authorization)).toBe(true);
 });
 
 describe("is the application's", () => {

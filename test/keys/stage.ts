@@ -1,5 +1,5 @@
 import type { Clock } from "../../src/clock.ts";
-import type { NewKey } from "../../src/keys/service.ts";
+import type { NewKey } from "../../src/keys/wanted.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { type Received, startUpstream, type Upstream } from "../support/upstream.ts";

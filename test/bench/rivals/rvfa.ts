@@ -20,9 +20,13 @@ export type Rvfa = Listening & {
   readonly token: string;
 };
 
-/** @returns undefined without a Valkey. @throws {BenchError} */
-export async function startRvfa(stage: Stage, program: string): Promise<Rvfa | undefined> {
-  const { choices } = await startStores(stage, "rvfa");
+/**
+ * @param log what goes into its log, as `RUST_LOG` says it; undefined for what it does by itself: a line for each check.
+ * @returns undefined without a Valkey. @throws {BenchError}
+ */
+export async function startRvfa(stage: Stage, program: string, log?: string): Promise<Rvfa | undefined> {
+  const name = `rvfa-${log ?? "usual"}`;
+  const { choices } = await startStores(stage, name);
   const valkey = choices.find(({ name }) => name === "Valkey");
   if (valkey?.server === undefined) return undefined;
   const { publicKey, privateKey } = await generateKeyPair("RS256");
@@ -34,10 +38,11 @@ export async function startRvfa(stage: Stage, program: string): Promise<Rvfa | u
     const port = freePort();
     const env = {
       ...{ PORT: String(port), VALKEY_URL: `redis://127.0.0.1:${valkey.server.port}/0` },
-      ...{ TOKEN_SALT: randomBytes(32).toString("hex"), RUST_LOG: "warn", CONFIG_FILE: "none.toml" },
+      ...{ TOKEN_SALT: randomBytes(32).toString("hex"), CONFIG_FILE: "none.toml" },
+      ...(log === undefined ? {} : { RUST_LOG: log }),
       ...{ OAUTH_ISSUER_URL: issuer, OAUTH_JWKS_URL: `${issuer}/keys` },
     };
-    const rvfa = await begin(stage, { name: "rvfa", command: [program], port, env });
+    const rvfa = await begin(stage, { name, command: [program], port, env });
     const bearer = await new SignJWT({ sub: "ada" })
       .setProtectedHeader({ alg: "RS256", kid: KEY_ID })
       .setIssuer(issuer)

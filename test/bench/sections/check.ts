@@ -12,7 +12,7 @@ import { begin } from "../stage.ts";
 export const checkSection: Section = {
   name: "check",
   summary: "what an edge asks before each request, by itself and with nginx",
-  atMostSeconds: ({ seconds, rounds }) => 90 + 11 * (WARM_UP_SECONDS + rounds * (seconds + 1)),
+  atMostSeconds: ({ seconds, rounds }) => 90 + 12 * (WARM_UP_SECONDS + rounds * (seconds + 1)),
   run,
 };
 
@@ -33,6 +33,7 @@ const BROWSER = `${COMPILED}, with a browser's headers`;
 const KEYED = `${COMPILED}, with an API key`;
 const SAME_CHECK = `${COMPILED}, with an API key at \`/forward-auth\``;
 const RVFA = "rusty-valkey-forward-auth and its Valkey";
+const QUIET_RVFA = `${RVFA}, without its log`;
 const PLAIN = "nginx, plain proxy";
 const WITH_CHECK = "nginx + Runegate, compiled";
 const WITH_NOTHING = "nginx + the least that can be asked";
@@ -150,7 +151,13 @@ async function startContestants({ stage, executable }: Bench): Promise<Asked[]> 
   const visit = (who: Contestant, path = "/"): Asked => ({ who, path, headers: [] });
   const found = findOauth2Proxy();
   const foundRvfa = findRvfa();
-  const rvfa = foundRvfa === undefined ? undefined : await startRvfa(stage, foundRvfa);
+  const rvfas: Asked[] = [];
+  for (const [name, log] of [[RVFA], [QUIET_RVFA, "warn"]] as const) {
+    const rvfa = foundRvfa === undefined ? undefined : await startRvfa(stage, foundRvfa, log);
+    if (rvfa === undefined) continue;
+    const headers = [`Authorization: Bearer ${rvfa.token}`, ...asTraefik(same)];
+    rvfas.push({ who: contestant(name, "a=b", rvfa, rvfa.valkey), path: "/forward-auth", headers });
+  }
   const rival = found === undefined ? undefined : await startOauth2Proxy(stage, found);
   return [
     visit(contestant("nginx, answering 204", cookie, nothing)),
@@ -167,14 +174,7 @@ async function startContestants({ stage, executable }: Bench): Promise<Asked[]> 
       ...{ who: contestant(SAME_CHECK, "a=b", same), path: "/forward-auth" },
       headers: [await keyFor(same), ...asTraefik(same)],
     },
-    ...(rvfa === undefined
-      ? []
-      : [
-          {
-            ...{ who: contestant(RVFA, "a=b", rvfa, rvfa.valkey), path: "/forward-auth" },
-            headers: [`Authorization: Bearer ${rvfa.token}`, ...asTraefik(same)],
-          },
-        ]),
+    ...rvfas,
     ...(rival === undefined ? [] : [visit(contestant("oauth2-proxy", rival.cookie, rival), "/oauth2/auth")]),
     visit(contestant(PLAIN, cookie, plain)),
     visit(contestant(WITH_NOTHING, cookie, withNothing, authenticator)),
