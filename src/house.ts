@@ -30,6 +30,7 @@ import type { WayIn } from "./login/way-in.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
 import type { Outbox } from "./mail/outbox.ts";
 import type { EmailConfig } from "./mail/settings.ts";
+import type { Undeliverable } from "./mail/undeliverable.ts";
 import type { Audit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import type { Keys } from "./secret/keys.ts";
@@ -72,6 +73,7 @@ export type House = {
   readonly signIn: SignIn;
   readonly keptPosts: KeptPostDesk;
   readonly outbox: Outbox;
+  readonly undeliverable: Undeliverable;
   readonly probes: Probes;
   /** The development mailbox to show, if mail goes there. */
   readonly mailbox: Pick<Mailbox, "mails"> | undefined;

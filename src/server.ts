@@ -34,7 +34,8 @@ import { keyRoom } from "./keys/routes.ts";
 import { limitRoom } from "./limits/routes.ts";
 import { logoutRoom } from "./login/logout.ts";
 import { loginRoom } from "./login/routes.ts";
-import { mailboxRoom } from "./mail/routes.ts";
+import { bounceRoom } from "./mail/bounces/routes.ts";
+import { mailboxRoom, mailRoom } from "./mail/routes.ts";
 import type { ListenAddress } from "./net/endpoint.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { createRequestLog } from "./observe/request-log.ts";
@@ -67,6 +68,8 @@ function roomsOf(house: House): readonly Room[] {
     brandRoom(house),
     debugRoom(house),
     doctorRoom(house),
+    mailRoom(house),
+    bounceRoom(house),
     mailboxRoom(house),
     deviceRoom(house, () => rooms),
     passkeyRoom(house),

@@ -24,13 +24,14 @@ import { createApiKeys } from "./keys/service.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { createLoginCookie } from "./login/cookie.ts";
 import { createLoginService } from "./login/service.ts";
-import { MAIL_GIVEN_UP } from "./mail/audit.ts";
+import { aboutMail, MAIL_GIVEN_UP, MAIL_QUEUED, MAIL_REFUSED, MAIL_SENT } from "./mail/audit.ts";
 import { createCeiling } from "./mail/ceiling.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
 import type { Mailer } from "./mail/mailer.ts";
 import { createOutbox } from "./mail/outbox.ts";
 import { createSeal } from "./mail/seal.ts";
 import type { EmailConfig } from "./mail/settings.ts";
+import { createUndeliverable } from "./mail/undeliverable.ts";
 import { createWaitingMails } from "./mail/waiting.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
@@ -104,13 +105,17 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     random,
     log: mailLog,
     from: email === undefined ? "localhost" : email.from.address.slice(email.from.address.indexOf("@") + 1),
-    async onGivenUp(entry, reason, refused) {
-      audit(MAIL_GIVEN_UP, { subject: entry.to, reason });
+    onQueued: (entry) => audit(MAIL_QUEUED, aboutMail(entry)),
+    onSent: (entry, { by, words }) => audit(MAIL_SENT, { ...aboutMail(entry), by, reason: words }),
+    async onGivenUp(entry, reason, why) {
+      if (why === "refused") audit(MAIL_REFUSED, { ...aboutMail(entry), reason });
+      else audit(MAIL_GIVEN_UP, { ...aboutMail(entry), reason, actor: undefined });
       // Whoever waits for a mail that will not come may ask again at once (CONTRACT section 5). Not where the recipient was
       // refused: that a second request is answered otherwise than for an address that may not sign in would tell the two
       // apart, and which mailboxes there are. Nor where the cooldown is over, and one of a later request may have begun.
       const over = clock.now() >= entry.queuedAt + options.emailCooldown;
-      if (entry.cooldownKey !== undefined && !refused && !over) await limiter.release(entry.cooldownKey);
+      if (entry.cooldownKey !== undefined && why === "late" && !over)
+        await limiter.release(entry.cooldownKey);
     },
   });
   const tickets = createTickets(keys, { audience: options.baseUrl, clock });
@@ -164,6 +169,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     signIn,
     keptPosts: createKeptPostDesk({ options, store: stores, keys, signIn, clock, random }),
     outbox,
+    undeliverable: createUndeliverable(stores, clock, policy.allows),
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,
     flushAudit: flush,

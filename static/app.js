@@ -107,7 +107,8 @@ function followLogin(state, until) {
     clearTimeout(looking);
     if (!document.hidden) {
       const now = await stateOfLogin();
-      if (now !== undefined && now !== state) return location.replace(location.pathname);
+      // Not this address: the page may be the answer to a form.
+      if (now !== undefined && now !== state) return location.replace("/_runegate/code");
     }
     clearTimeout(looking);
     wait = Math.min(SLOWEST_POLL_MS, wait * 1.25);

@@ -11,15 +11,17 @@ import type { BrandOptions } from "./options.ts";
 
 export const BRAND_PATH = `${OWN_PREFIX}/brand`;
 
-/** Whose a page is: the application's that somebody goes to, or else the one that the options name. */
-export function createLookOf(options: BrandOptions & Pick<EdgeOptions, "baseUrl">, routes: Routes): LookOf {
+type LookOptions = BrandOptions & Pick<EdgeOptions, "baseUrl">;
+
+/** That of the options, where nobody goes to an application. */
+export function usualLook(options: LookOptions): Look {
   const { served, accent, contact } = readBrand(options.brand);
   const logo = served.has("logo.svg") ? "logo.svg" : served.has("logo.png") ? "logo.png" : undefined;
   const styles = [
     ...(accent === undefined ? [] : ["accent.css"]),
     ...(served.has("style.css") ? ["style.css"] : []),
   ];
-  const usual: Look = {
+  return {
     language: ENGLISH,
     app: options.appName,
     host: new URL(options.baseUrl).host,
@@ -29,6 +31,11 @@ export function createLookOf(options: BrandOptions & Pick<EdgeOptions, "baseUrl"
     styles: styles.map((name) => `${BRAND_PATH}/${name}`),
     colors: accent && { light: accent.light.accent, dark: accent.dark.accent },
   };
+}
+
+/** Whose a page is: the application's that somebody goes to, or else the one that the options name. */
+export function createLookOf(options: LookOptions, routes: Routes): LookOf {
+  const usual = usualLook(options);
 
   return ({ origin, target }, next) => {
     const here = origin ?? routes.home.origin;

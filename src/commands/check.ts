@@ -1,7 +1,8 @@
+import { systemClock } from "../clock.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
 import { EXIT } from "../exit.ts";
-import { verifySmtp } from "../mail/smtp.ts";
+import { createBackends, verifyBackends } from "../mail/backends.ts";
 import { ConfigError, describe, type Finding } from "../option/finding.ts";
 import type { Io } from "../process/io.ts";
 import { type Command, UsageError } from "./command.ts";
@@ -18,7 +19,7 @@ const PROBES: readonly Probe[] = [
     run: async ({ email }) =>
       email === undefined
         ? { ok: true, lines: ["There is no email.toml: mail is kept in the development mailbox."] }
-        : verifySmtp(email),
+        : verifyBackends(createBackends(email, systemClock)),
   },
 ];
 

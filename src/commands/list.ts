@@ -10,6 +10,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["link", async () => (await import("./link.ts")).link],
   ["token", async () => (await import("./token.ts")).token],
   ["send-email", async () => (await import("./send-email.ts")).sendEmail],
+  ["mail", async () => (await import("./mail.ts")).mail],
   ["sessions", async () => (await import("./sessions.ts")).sessions],
   ["routes", async () => (await import("./routes.ts")).routes],
   ["keys", async () => (await import("./keys.ts")).keys],

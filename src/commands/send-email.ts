@@ -2,11 +2,11 @@ import { systemClock, systemRandom } from "../clock.ts";
 import { loadConfiguration } from "../config/configuration.ts";
 import { EXIT } from "../exit.ts";
 import { type Address, domainOf } from "../identity/address.ts";
-import { composeMail } from "../mail/compose.ts";
-import { converse, type SmtpSettings } from "../mail/conversation.ts";
+import type { TlsMode } from "../mail/backend-settings.ts";
+import { createBackends, describeFailure } from "../mail/backends.ts";
+import type { SmtpSettings } from "../mail/conversation.ts";
 import type { Mail } from "../mail/mailer.ts";
-import type { EmailConfig, TlsMode } from "../mail/settings.ts";
-import { describeFailure } from "../mail/smtp.ts";
+import type { EmailConfig } from "../mail/settings.ts";
 import type { Io } from "../process/io.ts";
 import type { Command, Outcome } from "./command.ts";
 import { addressIn } from "./link.ts";
@@ -14,11 +14,12 @@ import { addressIn } from "./link.ts";
 /** `runegate send-email`: one test mail, with the SMTP conversation told in words. */
 export const sendEmail: Command = {
   name: "send-email",
-  summary: "send a test mail and explain what the mail server says",
+  summary: "send a test mail and explain what the mail server or service says",
   help: `Usage: runegate send-email ADDRESS
 
 Sends a test mail to ADDRESS with the settings in email.toml, in the same way as the gateway sends login mails, and
 says what the mail server answered at each step: or what failed, and what to do about it.
+With several [[backends]], one mail is sent by each.
 
 Example: runegate send-email you@example.org
 
@@ -51,20 +52,25 @@ export async function sendTestMail(
   settings: SmtpSettings = {},
 ): Promise<Outcome & object> {
   const steps: string[] = [];
+  let failure: { readonly reason?: string | undefined; readonly remedy?: string | undefined } | undefined;
   io.out(`Sending a test mail to ${to}, with the settings in ${config.path}:`);
-  io.out(`${config.host}:${config.port}, ${TLS_WORDS[config.tls]}, from ${config.from.address}.`);
-  try {
-    const mail = await composeMail(config, testMail(config, baseUrl, to));
-    await converse(config, settings, mail, (step) => {
-      steps.push(step);
-      io.out(`  ok  ${step}`);
-    });
-  } catch (error) {
-    const [reason, remedy] = describeFailure(error);
-    io.err(`  failed  ${reason}`);
-    io.err(`What to do: ${remedy}`);
-    return { code: EXIT.failed, data: { sent: false, steps, reason, remedy } };
+  for (const [index, backend] of createBackends(config, systemClock, settings).entries()) {
+    const { kind, ...given } = config.backends[index] ?? {};
+    const by = "tls" in given ? TLS_WORDS[given.tls] : kind;
+    io.out(`${backend.address}, ${by}, from ${config.from.address}.`);
+    try {
+      await backend.send(testMail(config, baseUrl, to), (step) => {
+        steps.push(step);
+        io.out(`  ok  ${step}`);
+      });
+    } catch (error) {
+      const [reason, remedy] = describeFailure(error);
+      io.err(`  failed  ${reason}`);
+      io.err(`What to do: ${remedy}`);
+      failure ??= { reason, remedy };
+    }
   }
+  if (failure !== undefined) return { code: EXIT.failed, data: { sent: false, steps, ...failure } };
   io.out(
     "Done. If it does not arrive, look into the spam folder, and check SPF and DKIM of the sender's domain.",
   );

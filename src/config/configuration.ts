@@ -7,7 +7,7 @@ import { readOptions, type Sources } from "./load.ts";
 import { OPTIONS, type Options } from "./options.ts";
 import { findRoutes, parseRoutes, ROUTE_OPTIONS, type RouteOptions } from "./routes.ts";
 import { NOBODY_MAY } from "./rules.ts";
-import { type Given, type Surroundings, SYSTEM } from "./surroundings.ts";
+import { type Environment, type Given, type Surroundings, SYSTEM } from "./surroundings.ts";
 
 /** Options, `email.toml` and `routes.toml` together: what a gateway needs to start. */
 
@@ -31,7 +31,7 @@ export type Access = {
  */
 export function loadConfiguration(given: Given, surroundings: Surroundings = SYSTEM): Configuration {
   const access = readAccess(given, surroundings);
-  const email = readEmail(access.options, surroundings);
+  const email = readEmail(access.options, surroundings, given.env);
   const problems = [...access.problems, ...email.problems, ...mailProblems(access.options, email)];
   return { ...whole({ ...access, problems }, email.warnings), email: email.config };
 }
@@ -95,12 +95,12 @@ type ReadEmail = {
 
 const NO_EMAIL: ReadEmail = { config: undefined, problems: [], warnings: [] };
 
-function readEmail(options: Partial<Options>, surroundings: Surroundings): ReadEmail {
+function readEmail(options: Partial<Options>, surroundings: Surroundings, env: Environment): ReadEmail {
   // A path that is no path has been reported; looking in the default places instead would only confuse.
   if (!("emailConfig" in options)) return NO_EMAIL;
   try {
     const { production = false, emailConfig } = options;
-    return { ...NO_EMAIL, ...findEmailConfig({ production, emailConfig }, surroundings) };
+    return { ...NO_EMAIL, ...findEmailConfig({ production, emailConfig }, surroundings, env) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return { config: undefined, problems: error.problems, warnings: error.warnings };

@@ -64,7 +64,8 @@ export function readTable<K extends Keys>(
     }
     table.check?.(values, (severity, field, problem, remedy) => {
       const here = placeIn(place, table.keys[field]?.name ?? field);
-      report(severity === "error" ? problems : warnings, here, problem, remedy);
+      const at = (table.keys[field]?.name ?? field) in found ? here : place;
+      report(severity === "error" ? problems : warnings, here, problem, remedy, at);
     });
     reportUnknown(table, found, place);
     return values;

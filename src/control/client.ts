@@ -5,6 +5,7 @@ import type { BegunProbe } from "../doctor/api.ts";
 import type { ArrivedProbe } from "../doctor/probes.ts";
 import { API_PREFIX } from "../edge/target.ts";
 import type { ListedToken, MadeToken, WantedToken } from "../keys/api.ts";
+import type { ListedMail } from "../mail/api.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { ListedSession, ListedUser } from "../session/api.ts";
@@ -32,6 +33,10 @@ export type Operator = {
   revoke(which: Revocation): Promise<number>;
   /** @returns a login link. */
   link(email: string): Promise<string>;
+  /** Mail that waits, oldest first. */
+  mails(): Promise<ListedMail[]>;
+  retryMail(id: string): Promise<void>;
+  deleteMail(id: string): Promise<void>;
   routes(): Promise<ListedApplication[]>;
   /** Closes an application for maintenance. @param message what visitors are told; undefined for the usual. */
   close(route: string, message: string | undefined): Promise<void>;
@@ -119,6 +124,9 @@ export function createOperator(send: Send): Operator {
       const query = new URLSearchParams("all" in which ? { all: "true" } : which);
       return (await ask<{ revoked: number }>("DELETE", `/sessions?${query}`))?.revoked ?? 0;
     },
+    mails: () => list<ListedMail>("/mail"),
+    retryMail: async (id) => void (await ask("POST", `/mail/${encodeURIComponent(id)}/retry`)),
+    deleteMail: async (id) => void (await ask("DELETE", `/mail/${encodeURIComponent(id)}`)),
     routes: () => list<ListedApplication>("/routes"),
     close: async (route, message) =>
       void (await ask(

@@ -97,11 +97,16 @@ export async function readWhole(request: Request, most: number, timeoutMs: numbe
 
 async function readText(request: Request, types: readonly string[], advice: Said): Promise<string> {
   if (!types.includes(typeOf(request))) throw refusal(415, advice);
+  return readBody(request, MAX_OWN_BODY);
+}
+
+/** Reads a text whatever it says it is. @throws {Refusal} as {@link readFields}, but 413 over `most` bytes. */
+export async function readBody(request: Request, most: number): Promise<string> {
   const encoding = request.headers.get("content-encoding");
   if (encoding !== null && encoding.toLowerCase() !== "identity") {
     throw refusal(415, said("request.compressed"));
   }
-  const bytes = await readWhole(request, MAX_OWN_BODY, BODY_TIMEOUT_MS);
+  const bytes = await readWhole(request, most, BODY_TIMEOUT_MS);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {

@@ -16,7 +16,7 @@ import type { KeptPostDesk } from "../kept-post/desk.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Application } from "../proxy/application.ts";
-import type { Ended } from "../proxy/forward.ts";
+import type { Ended, ForwardHooks } from "../proxy/forward.ts";
 import type { Tunnel, TunnelData } from "../proxy/tunnel.ts";
 import { type Awaitable, StoreUnavailable } from "../store/records.ts";
 
@@ -104,16 +104,15 @@ export function createInline(settings: InlineSettings): Inline {
       }
       const inner = route.stripPath ? withoutPrefix(path, route.path) : path;
       if (upgrade) return upgradeTo(arrival, application, principal, inner, server);
-      const forward = (what: Arrival) =>
-        application.forward(what, principal, inner, {
-          finished: (status, end) => ended(arrival, status, userOf(principal), route, end),
-          rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
-          ended: (reason) => whenEnded(arrival, reason, false),
-        });
+      const hooks: ForwardHooks = {
+        finished: (status, end) => ended(arrival, status, userOf(principal), route, end),
+        rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
+        ended: (reason) => whenEnded(arrival, reason, false),
+      };
       const substituted = settings.keptPosts.substitute(arrival, principal);
-      if (substituted === undefined) return forward(arrival);
+      if (substituted === undefined) return application.forward(arrival, principal, inner, hooks);
       return substituted.then((what) => {
-        if (!(what instanceof Response)) return forward(what);
+        if (!(what instanceof Response)) return application.forward(what, principal, inner, hooks);
         answered(arrival, what, userOf(principal), route);
         return what;
       });

@@ -290,7 +290,8 @@ export function createLoginService(settings: LoginSettings): LoginService {
       loginUrl: linkFor({ ...login, from, binding: bindingOf(secret) }),
       code: shownCode(code),
       expiryMinutes: Math.max(1, Math.round((expiresAt - clock.now()) / 60_000)),
-      requestedFrom: from,
+      fromIp: client.ip,
+      device,
     });
     const loginCookie = tickets.sign(LOGIN_REQUEST, { ...login, codeHash });
     await setImmediate();

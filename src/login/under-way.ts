@@ -13,6 +13,7 @@ import type { Arrival } from "../edge/arrival.ts";
 import { hasBody, readFields } from "../edge/body.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import type { House } from "../house.ts";
+import { type Address, domainOf } from "../identity/address.ts";
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
 import { loginSubject } from "../mail/message.ts";
 import { mayReadMailbox } from "../mail/routes.ts";
@@ -21,6 +22,7 @@ import type { Look } from "../pages/look.ts";
 import { type CodePage, codePage } from "../pages/pages.ts";
 import { CODE_PATH, LOGIN_PATH } from "../pages/paths.ts";
 import { describeDevice } from "../session/device.ts";
+import { StoreUnavailable } from "../store/records.ts";
 import { CODE_TRIES } from "./progress.ts";
 import type { SentAgain, UnderWay } from "./service.ts";
 import type { Use } from "./spent.ts";
@@ -92,12 +94,22 @@ export function createUnderWay(house: House, visits: Visits) {
     return draw(arrival, underWay, Object.hasOwn(NOTES, note) ? NOTES[note as Note] : {});
   }
 
-  function draw(
+  /** Whether mail to an address's domain comes back. Said where that is known: the page is of use without. */
+  async function isRefusing(email: Address): Promise<boolean> {
+    try {
+      return await house.undeliverable.has(email);
+    } catch (error) {
+      if (error instanceof StoreUnavailable) return false;
+      throw error;
+    }
+  }
+
+  async function draw(
     arrival: Arrival,
     { request, use, ...shown }: UnderWay,
     more: Pick<CodePage, "error" | "notice">,
     { status, headers }: Partial<Pick<Failure, "status" | "headers">> = {},
-  ): Response {
+  ): Promise<Response> {
     const { email, expiresAt, issuedAt } = request;
     const next = nextOf(arrival, request.next);
     const look = arrival.lookOf(arrival, next);
@@ -112,6 +124,7 @@ export function createUnderWay(house: House, visits: Visits) {
       sender: from && (from.name === undefined ? from.address : `${from.name} <${from.address}>`),
       subject: loginSubject(look, house.email, HIDDEN_CODE),
       letters: options.codeKind === "letters",
+      refusing: (await isRefusing(email)) ? domainOf(email) : undefined,
       mailbox: house.mailbox !== undefined && mayReadMailbox(arrival),
     });
     return page(html, status, headers);
@@ -128,8 +141,9 @@ export function createUnderWay(house: House, visits: Visits) {
     visits.stayHome(arrival);
     if (hasBody(arrival)) await readFields(arrival.request);
     const person = isNavigation(arrival.request.headers);
-    const asker = askerOf(arrival, arrival.lookOf(arrival));
-    const sent = await service.sendAgain(loginCookie.read(arrival), asker);
+    const before = await find(arrival);
+    const look = arrival.lookOf(arrival, before && nextOf(arrival, before.request.next));
+    const sent = await service.sendAgain(loginCookie.read(arrival), askerOf(arrival, look));
     if (sent.outcome === "nothing") return failure(arrival, NO_LOGIN);
     if (sent.outcome === "over") return person ? go() : failure(arrival, LOGIN_OVER);
     if (sent.outcome === "accepted") {

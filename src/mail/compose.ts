@@ -1,7 +1,7 @@
 import { type Address, parseAddress } from "../identity/address.ts";
 import { type Mail, permanent } from "./mailer.ts";
 import { singleLine } from "./message.ts";
-import type { EmailConfig } from "./settings.ts";
+import type { Sender } from "./settings.ts";
 
 /** A mail as SMTP carries it: who it is from and to (RFC 5321) and the message itself (RFC 5322). */
 export type ComposedMail = {
@@ -14,7 +14,7 @@ export type ComposedMail = {
  * so nothing in a mail can add a header.
  * @throws {MailError} permanent, if the recipient is not one canonical address.
  */
-export async function composeMail(config: EmailConfig, mail: Mail): Promise<ComposedMail> {
+export async function composeMail(config: Sender, mail: Mail): Promise<ComposedMail> {
   const to = canonicalRecipient(mail.to);
   // Loaded with the first mail: it would take a fifth of the time in which Runegate starts.
   const { default: MailComposer } = await import("nodemailer/lib/mail-composer");
@@ -40,7 +40,8 @@ export async function composeMail(config: EmailConfig, mail: Mail): Promise<Comp
   return { envelope: { from: config.from.address, to }, message: await composer.compile().build() };
 }
 
-function canonicalRecipient(to: string): Address {
+/** @throws {MailError} permanent, if it is not one canonical address. */
+export function canonicalRecipient(to: string): Address {
   try {
     return parseAddress(to);
   } catch {

@@ -1,8 +1,9 @@
 import { rootCertificates, TLSSocket } from "node:tls";
 import type { SMTPConnectionOptions } from "nodemailer/lib/smtp-connection";
 import type { ComposedMail } from "./compose.ts";
-import { conversationTimeout, diagnose, noAuthOffered, printable } from "./diagnosis.ts";
-import type { EmailConfig } from "./settings.ts";
+import { conversationTimeout, diagnose, noAuthOffered } from "./diagnosis.ts";
+import { printable } from "./printable.ts";
+import type { SmtpConfig } from "./settings.ts";
 
 export type SmtpSettings = {
   /** Milliseconds for finding the host, connecting, the greeting and TLS together. */
@@ -26,14 +27,15 @@ const CLOSE_TIMEOUT = 1_000;
  * is a user, the mail if there is one, QUIT. Credentials are never sent before TLS is up, save where `smtp_tls` is
  * `none`. Ends within the timeouts whatever the server does.
  * @param onStep called with a sentence for an operator after each step.
+ * @returns the server's words about the mail, if there was one.
  * @throws {MailError}
  */
 export async function converse(
-  config: EmailConfig,
+  config: SmtpConfig,
   settings: SmtpSettings,
   mail: ComposedMail | undefined,
   onStep: (step: string) => void = () => {},
-): Promise<void> {
+): Promise<string> {
   // As late as `compose.ts` does it.
   const { default: SMTPConnection } = await import("nodemailer/lib/smtp-connection");
   const connection = new SMTPConnection(connectionOptions(config, settings));
@@ -45,6 +47,7 @@ export async function converse(
     deadline = setTimeout(() => reject(conversationTimeout(total)), total);
   });
   let connected = false;
+  let words = "";
   const sayConnected = () => {
     if (connected || connection.stage !== "connected") return;
     connected = true;
@@ -70,10 +73,12 @@ export async function converse(
         broken,
         called<{ response: string }>((done) => connection.send(envelope, mail.message, done)),
       ]);
-      onStep(`The server accepted the mail: ${printable(info?.response ?? "", config)}`);
+      words = printable(info?.response ?? "", config);
+      onStep(`The server accepted the mail: ${words}`);
     }
     connection.quit();
     setTimeout(() => connection.close(), CLOSE_TIMEOUT).unref();
+    return words;
   } catch (error) {
     sayConnected();
     connection.close();
@@ -90,7 +95,7 @@ function called<T>(call: (done: (error?: Error | null, result?: T) => void) => v
   });
 }
 
-function connectionOptions(config: EmailConfig, settings: SmtpSettings): SMTPConnectionOptions {
+function connectionOptions(config: SmtpConfig, settings: SmtpSettings): SMTPConnectionOptions {
   const setup = settings.setupTimeout ?? SETUP_TIMEOUT;
   return {
     host: config.host,

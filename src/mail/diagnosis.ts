@@ -1,9 +1,8 @@
 import { isIP } from "node:net";
 import type { NodemailerError } from "nodemailer";
-import { maskTokens } from "../observe/mask.ts";
 import { MailError, misconfigured, permanent, temporary } from "./mailer.ts";
-import { singleLine } from "./message.ts";
-import type { EmailConfig } from "./settings.ts";
+import { printable } from "./printable.ts";
+import type { SmtpConfig } from "./settings.ts";
 
 /**
  * What went wrong in an SMTP conversation, in words: a reason for the log and a remedy for whoever set the server up.
@@ -13,7 +12,7 @@ import type { EmailConfig } from "./settings.ts";
  */
 
 /** Any error of a conversation as a {@link MailError}. */
-export function diagnose(error: unknown, config: EmailConfig): MailError {
+export function diagnose(error: unknown, config: SmtpConfig): MailError {
   if (error instanceof MailError) return error;
   // nodemailer adds these fields to whatever error it passes on; each of them may be missing.
   const smtp: NodemailerError = error instanceof Error ? error : new Error(String(error));
@@ -37,14 +36,14 @@ export function conversationTimeout(milliseconds: number): MailError {
 }
 
 /** There is a user to log in with, but the server offers no way to. */
-export function noAuthOffered(config: EmailConfig): MailError {
+export function noAuthOffered(config: SmtpConfig): MailError {
   return misconfigured(
     `${serverName(config)} offers no login.`,
     "If this server takes mail without a login, remove smtp_user and smtp_pass; otherwise use its submission port (587 or 465).",
   );
 }
 
-function ofNetwork(error: NodemailerError, config: EmailConfig): MailError | undefined {
+function ofNetwork(error: NodemailerError, config: SmtpConfig): MailError | undefined {
   const server = serverName(config);
   if (error.code === "EDNS") {
     return temporary(
@@ -72,14 +71,14 @@ function ofNetwork(error: NodemailerError, config: EmailConfig): MailError | und
   return error.code === "ECONNECTION" && error.responseCode === undefined ? closed(config) : undefined;
 }
 
-function closed(config: EmailConfig): MailError {
+function closed(config: SmtpConfig): MailError {
   return temporary(
     `${serverName(config)} closed the connection unexpectedly.`,
     'Try again. If it stays, the port may expect another kind of TLS (smtp_tls = "implicit" goes with port 465, "starttls" with 587), or the server turns this machine away: look into its log.',
   );
 }
 
-function ofTimeout(error: NodemailerError, config: EmailConfig): MailError {
+function ofTimeout(error: NodemailerError, config: SmtpConfig): MailError {
   const server = serverName(config);
   switch (error.timeoutType) {
     case "CONNECT_TIMEOUT":
@@ -116,7 +115,7 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
   "CERT_UNTRUSTED",
 ]);
 
-function ofTls(error: NodemailerError, config: EmailConfig): MailError | undefined {
+function ofTls(error: NodemailerError, config: SmtpConfig): MailError | undefined {
   const server = serverName(config);
   const code = systemCode(error);
   if (error.command === "STARTTLS" || (error.command === "EHLO" && config.tls === "starttls")) {
@@ -161,7 +160,7 @@ function ofTls(error: NodemailerError, config: EmailConfig): MailError | undefin
 }
 
 /** The server answered with a refusal. */
-function ofReply(error: NodemailerError, config: EmailConfig): MailError | undefined {
+function ofReply(error: NodemailerError, config: SmtpConfig): MailError | undefined {
   if (error.response === undefined) return undefined;
   const server = serverName(config);
   const said = `: ${printable(error.response, config)}`;
@@ -212,14 +211,14 @@ function ofReply(error: NodemailerError, config: EmailConfig): MailError | undef
   }
 }
 
-function remedyForLogin(config: EmailConfig): string {
+function remedyForLogin(config: SmtpConfig): string {
   if (/(?:^|\.)(?:gmail|googlemail|google)\.com$/.test(config.host)) {
     return "Gmail takes an app password here, never the account's own: turn on two-step verification, make one at myaccount.google.com/apppasswords, and set it as smtp_pass.";
   }
   return "Check smtp_user and smtp_pass. Some services want an app password or an API key in place of the account's password.";
 }
 
-function serverName(config: EmailConfig): string {
+function serverName(config: SmtpConfig): string {
   return `${isIP(config.host) === 6 ? `[${config.host}]` : config.host}:${config.port}`;
 }
 
@@ -230,25 +229,4 @@ function systemCode(error: NodemailerError): string {
 
 function seconds(milliseconds: number): string {
   return `${milliseconds / 1000} s`;
-}
-
-/**
- * A server's words, fit for a log: one line, of bounded length, with nothing in them that a server may have picked up
- * from the conversation: credentials, the query of a link, a token, a code.
- */
-export function printable(reply: string, config: EmailConfig): string {
-  let text = singleLine(reply);
-  for (const secret of credentialForms(config)) text = text.replaceAll(secret, "***");
-  return maskTokens(text)
-    .replace(/(https?:\/\/[^\s?#]*)[?#]\S*/g, "$1?***")
-    .replace(/\b[0-9A-Z]{4}-[0-9A-Z]{4}\b/g, "***")
-    .slice(0, 300);
-}
-
-/** The password as it stands and as AUTH PLAIN and AUTH LOGIN (RFC 4616, RFC 4954) send it. */
-function credentialForms({ user, pass }: EmailConfig): string[] {
-  // Masking something very short would rather point at it.
-  if (pass === undefined || pass.length < 4) return [];
-  const base64 = (text: string) => Buffer.from(text).toString("base64");
-  return [pass, base64(pass), base64(`\0${user ?? ""}\0${pass}`)];
 }

@@ -24,6 +24,7 @@ export function createMailbox(
       const mail = received(sent);
       mails = [mail, ...mails].slice(0, CAPACITY);
       settings.onMail?.(mail);
+      return { by: "mailbox", words: "kept" };
     },
     mails: () => mails,
   };

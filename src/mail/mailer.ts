@@ -10,13 +10,32 @@ export type MailContent = {
 /** A mail as it is sent. */
 export type Mail = Pick<OutboxEntry, "to" | "messageId" | "queuedAt"> & MailContent;
 
-/** Hands one mail on: to an SMTP server, or in development to a mailbox in memory. */
+/** Hands one mail on: to a mail server or service, or in development to a mailbox in memory. */
 export type Mailer = {
   /**
    * Resolves once the next server has taken responsibility for the mail.
    * @throws {MailError}
    */
-  send(mail: Mail): Promise<void>;
+  send(mail: Mail): Promise<Receipt>;
+};
+
+/** Who has taken a mail. */
+export type Receipt = {
+  /** Name of the back-end. */
+  readonly by: string;
+  /** What it said, with the id that it knows the mail by; one line, fit for a log. */
+  readonly words: string;
+};
+
+/** One of the back-ends of `email.toml`. */
+export type BackendMailer = {
+  readonly name: string;
+  /** Where it is, for people. */
+  readonly address: string;
+  /** @param onStep gets a sentence for an operator after each step. @throws {MailError} */
+  send(mail: Mail, onStep?: (step: string) => void): Promise<Receipt>;
+  /** Tries it as far as that goes without a mail. @throws {MailError} */
+  verify(onStep: (step: string) => void): Promise<void>;
 };
 
 export class MailError extends Error {

@@ -4,7 +4,8 @@ import { type Language, said, say, spoken } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
 import { template, toText } from "../pages/template.ts";
 import type { MailContent } from "./mailer.ts";
-import { type EmailConfig, PLACEHOLDERS } from "./settings.ts";
+import { PLACEHOLDERS } from "./placeholders.ts";
+import type { EmailConfig } from "./settings.ts";
 
 /** The part of `email.toml` that says what the login mail looks like. */
 export type MailTemplate = Pick<EmailConfig, "subject" | "bodyTemplate" | "htmlTemplate">;
@@ -15,11 +16,13 @@ export type LoginMailFacts = {
   /** As people read it. */
   readonly code: string;
   readonly expiryMinutes: number;
+  /** Where the link was asked for. */
+  readonly fromIp: string;
   /**
-   * Where the link was asked for, for a person: an address, a browser's name. Whoever asks for a mail to somebody else
-   * chooses what their browser calls itself, so hand in names recognized from a list, never the header.
+   * A browser's name, for a person. Whoever asks for a mail to somebody else chooses what their browser calls itself, so hand in
+   * names recognized from a list, never the header.
    */
-  readonly requestedFrom: string;
+  readonly device: string;
 };
 
 type Placeholder = (typeof PLACEHOLDERS)[number];
@@ -44,12 +47,15 @@ export function renderLoginMail(
   facts: LoginMailFacts,
 ): MailContent & { readonly html: string } {
   const { language, app } = look;
+  const device = shortLine(facts.device);
   const values: Values = {
     ...subjectValues(look, facts.code),
     login_url: facts.loginUrl,
     expiry_minutes: String(facts.expiryMinutes),
     email: facts.to,
-    requested_from: singleLine(facts.requestedFrom).slice(0, 120),
+    requested_from: `${facts.fromIp}, ${device}`,
+    from_ip: facts.fromIp,
+    device,
   };
   const shown = {
     ...{ email: values.email, loginUrl: values.login_url, code: values.code, app },
@@ -87,7 +93,7 @@ export function loginSubject(look: Look, written: MailTemplate | undefined, code
 
 /** A link has no place in a list of mails. */
 function subjectValues({ app, host }: Look, code: string): Readonly<Record<"code" | "app" | "host", string>> {
-  return { code, app, host };
+  return { code, app: shortLine(app), host };
 }
 
 /** The text part where there is no `email.toml` to say otherwise. */
@@ -113,6 +119,8 @@ function fill(written: string, values: Partial<Values>, encode: (value: string) 
     return value === undefined ? whole : encode(value);
   });
 }
+
+const shortLine = (text: string) => singleLine(text).slice(0, 100);
 
 /** Line ends and other control characters become single spaces. */
 export function singleLine(text: string): string {

@@ -6,9 +6,9 @@ import { messageOf } from "../observe/message-of.ts";
 import type { Limits } from "../store/limits.ts";
 import type { Awaitable } from "../store/records.ts";
 import type { Ceiling } from "./ceiling.ts";
-import { type MailContent, MailError, type Mailer } from "./mailer.ts";
+import { type MailContent, MailError, type Mailer, type Receipt } from "./mailer.ts";
 import type { Seal } from "./seal.ts";
-import { CAPACITY, type OutboxEntry, type WaitingMails } from "./waiting.ts";
+import { CAPACITY, type OutboxEntry, type Retried, type WaitingMails } from "./waiting.ts";
 
 /** A mail to be sent, as whoever wants it sent knows it. */
 export type NewMail = Pick<OutboxEntry, "to" | "expiresAt" | "cooldownKey" | "first"> & {
@@ -32,7 +32,16 @@ export type Outbox = {
   stop(): Promise<void>;
   /** How many mails are being sent at this moment. */
   underway(): number;
+  /** What waits and is to be sent, oldest first, for an operator. @throws {StoreUnavailable} */
+  waiting(): Promise<OutboxEntry[]>;
+  /** Tries one now. @throws {StoreUnavailable} */
+  retry(id: string): Promise<Retried>;
+  /** Gives one up; an attempt that is under way may still succeed. @returns false if it is gone. @throws {StoreUnavailable} */
+  drop(id: string): Promise<boolean>;
 };
+
+/** `refused` by a server, for good; `late` where none was there to take it; `withheld` for another reason. */
+export type GivenUp = "refused" | "late" | "withheld";
 
 export type OutboxSettings = {
   readonly store: WaitingMails;
@@ -46,11 +55,13 @@ export type OutboxSettings = {
   /** The domain of the `Message-ID`s: the one of the address the mail is from. */
   readonly from: string;
   /**
-   * Called when a mail will not be sent any more; it is no longer in the store then. `refused` if that has another reason than
-   * that no server was there to take it.
+   * Called some time after a mail that is to be sent was queued, by the process that did so, if that runs still: what is told of it must
+   * not take time that tells whoever asked that there is a mail.
    */
-  readonly onGivenUp: (entry: OutboxEntry, reason: string, refused: boolean) => Awaitable<void>;
-  readonly onSent?: (entry: OutboxEntry) => Awaitable<void>;
+  readonly onQueued?: (entry: OutboxEntry) => void;
+  /** Called when a mail will not be sent any more; it is no longer in the store then. */
+  readonly onGivenUp: (entry: OutboxEntry, reason: string, why: GivenUp) => Awaitable<void>;
+  readonly onSent?: (entry: OutboxEntry, receipt: Receipt) => Awaitable<void>;
 };
 
 const SECOND = 1000;
@@ -179,16 +190,16 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     try {
       if (entry.expiresAt !== NEVER_SENT && !delivered.has(entry.id)) {
         if (clock.now() >= entry.expiresAt)
-          return await giveUp(entry, "It could not be sent in time.", false);
+          return await giveUp(entry, "It could not be sent in time.", "late");
         const content = await seal.open(entry);
-        if (content === undefined) return await giveUp(entry, UNREADABLE, true);
+        if (content === undefined) return await giveUp(entry, UNREADABLE, "withheld");
         // Counted once, however often it is tried.
         const wait = entry.attempts > 1 ? 0 : await ceiling.admit(entry.first);
         if (wait > 0) return await hold(entry, wait);
-        await mailer.send({ ...entry, ...content });
+        const receipt = await mailer.send({ ...entry, ...content });
         delivered.add(entry.id);
         log.info("mail sent", about);
-        await tell(() => settings.onSent?.(entry));
+        await tell(() => settings.onSent?.(entry, receipt));
       }
       await store.remove(entry.id);
       delivered.delete(entry.id);
@@ -202,11 +213,11 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     const reason = messageOf(error);
     const next = clock.now() + backOff(entry.attempts);
     try {
-      if (error instanceof MailError && error.permanent) return await giveUp(entry, reason, true);
-      if (next >= entry.expiresAt) return await giveUp(entry, reason, false);
+      if (error instanceof MailError && error.permanent) return await giveUp(entry, reason, "refused");
+      if (next >= entry.expiresAt) return await giveUp(entry, reason, "late");
       const say = error instanceof MailError && error.misconfigured ? log.error : log.warn;
       say("mail failed, will try again", { to: entry.to, attempt: entry.attempts, reason });
-      await store.postpone(entry.id, next, entry.attempts);
+      await store.postpone(entry.id, next, entry.attempts, reason);
     } catch (storeError) {
       logStoreFailure(storeError);
     }
@@ -222,13 +233,13 @@ export function createOutbox(settings: OutboxSettings): Outbox {
     if (next < entry.expiresAt) return await store.postpone(entry.id, next, entry.attempts - 1);
     await store.remove(entry.id);
     // To ask again is answered as for an address that may not sign in: the cooldown stays.
-    await tell(() => settings.onGivenUp(entry, "The mail ceiling is reached.", true));
+    await tell(() => settings.onGivenUp(entry, "The mail ceiling is reached.", "withheld"));
   }
 
-  async function giveUp(entry: OutboxEntry, reason: string, refused: boolean): Promise<void> {
+  async function giveUp(entry: OutboxEntry, reason: string, why: GivenUp): Promise<void> {
     await store.remove(entry.id);
     log.error("mail given up", { to: entry.to, attempt: entry.attempts, reason });
-    await tell(() => settings.onGivenUp(entry, reason, refused));
+    await tell(() => settings.onGivenUp(entry, reason, why));
   }
 
   async function tell(hook: () => Awaitable<void> | undefined): Promise<void> {
@@ -261,13 +272,14 @@ export function createOutbox(settings: OutboxSettings): Outbox {
   }
 
   /**
-   * Whoever asks for links in vain must not fill the outbox while a mail server that hangs keeps all that may be sent at once:
-   * what is never sent waits for none of them.
+   * Tells of a mail, or removes it if it is never to be sent: whoever asks for links in vain must not fill the outbox while a mail
+   * server that hangs keeps all that may be sent at once, and what is never sent waits for none of them.
    */
-  function discardLater(id: string, wait: number): void {
+  function settleLater(entry: OutboxEntry, wait: number): void {
     setTimeout(() => {
+      if (entry.expiresAt !== NEVER_SENT) void tell(() => settings.onQueued?.(entry));
       // Where it cannot be removed, the worker comes to it some day.
-      if (roomFor(false) <= 0) store.remove(id).catch(() => {});
+      else if (roomFor(false) <= 0) store.remove(entry.id).catch(() => {});
     }, wait).unref();
   }
 
@@ -322,8 +334,10 @@ export function createOutbox(settings: OutboxSettings): Outbox {
         throw error;
       }
       const wait = soon();
-      if (running) wakeIn(wait);
-      if (running && mail.expiresAt === NEVER_SENT) discardLater(id, wait);
+      if (running) {
+        settleLater(entry, wait);
+        wakeIn(wait);
+      }
       return true;
     },
     async runDue() {
@@ -344,5 +358,12 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       await Promise.race([settled(), systemPause(STOP_PATIENCE)]);
     },
     underway: () => underway.size,
+    waiting: async () => (await store.list()).filter(({ expiresAt }) => expiresAt !== NEVER_SENT),
+    async retry(id) {
+      const retried = await store.retry(id, clock.now());
+      if (running && retried === "due") wakeIn(0);
+      return retried;
+    },
+    drop: (id) => store.remove(id),
   };
 }

@@ -4,6 +4,7 @@ import { ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { mailboxPage } from "../pages/pages.ts";
+import { type MailApiHouse, mailApi } from "./api.ts";
 
 /** Whether the development mailbox is shown to whoever asks: this machine alone, since its mails sign in anybody. */
 export function mayReadMailbox({ client: { ip, ipIsCertain, host } }: Arrival): boolean {
@@ -17,6 +18,11 @@ const READING_MS = 5 * 60_000;
 
 /** A mail's HTML has inline styles, and the frame it is shown in has its page's policy. Everything else stays forbidden. */
 const MAILBOX_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'");
+
+/** What waits, for the operator. */
+export function mailRoom(house: MailApiHouse): Room {
+  return { name: "mail", api: () => mailApi(house) };
+}
 
 /** The development mailbox. Never wired in production. */
 export function mailboxRoom({ mailbox, clock }: Pick<House, "mailbox" | "clock">): Room {

@@ -25,7 +25,12 @@ export type OutboxEntry = {
   readonly cooldownKey: string | undefined;
   /** One of those that are sent before the others. */
   readonly first: boolean;
+  /** Why the last attempt failed; undefined before one has. */
+  readonly lastError?: string | undefined;
 };
+
+/** `busy` while somebody is sending it. */
+export type Retried = "due" | "busy" | "gone";
 
 /** The mails that wait, whichever process of the instance queued them and will send them. */
 export type WaitingMails = {
@@ -45,13 +50,20 @@ export type WaitingMails = {
   /** When the next one falls due, or undefined if there is none. */
   nextDue(): Promise<number | undefined>;
   /** Moves a mail to another time, if it is still there, and says how often it has been tried. */
-  postpone(id: string, nextAttemptAt: number, attempts: number): Promise<void>;
-  remove(id: string): Promise<void>;
+  postpone(id: string, nextAttemptAt: number, attempts: number, lastError?: string): Promise<void>;
+  /** @returns false if it is not there any more. */
+  remove(id: string): Promise<boolean>;
+  /** All there are, oldest first. */
+  list(): Promise<OutboxEntry[]>;
+  /** Makes a mail due at `now`, unless it is handed out to somebody. */
+  retry(id: string, now: number): Promise<Retried>;
 };
 
 /** As the store keeps it. What comes after it, by this number, is sent after it. */
 type KeptMail = Omit<OutboxEntry, "id" | "nextAttemptAt" | "cooldownKey" | "first"> & {
   readonly turn: number;
+  /** Whether it waits because somebody has it. */
+  readonly claimed?: true;
   readonly cooldownKey?: string | null;
 };
 
@@ -89,7 +101,7 @@ export function createWaitingMails(store: RecordStore, log: Logger): WaitingMail
           continue;
         }
         const next = { ...entry, attempts: entry.attempts + 1, nextAttemptAt: until };
-        if (await records.replace(seen, keptOf(next), "light")) claimed.push(next);
+        if (await records.replace(seen, { ...keptOf(next), claimed: true }, "light")) claimed.push(next);
         else lost = true;
       }
     }
@@ -129,18 +141,43 @@ export function createWaitingMails(store: RecordStore, log: Logger): WaitingMail
       return Number.isFinite(next) ? next : undefined;
     },
 
-    async postpone(id, nextAttemptAt, attempts) {
+    async postpone(id, nextAttemptAt, attempts, lastError) {
       for (const records of [mails, reserved]) {
         const seen = await records.get(id);
         const entry = seen && entryOf(seen);
         if (seen === undefined || entry === undefined) continue;
-        await records.replace(seen, keptOf({ ...entry, nextAttemptAt, attempts }), "light");
+        await records.replace(
+          seen,
+          keptOf({ ...entry, nextAttemptAt, attempts, lastError: lastError ?? entry.lastError }),
+          "light",
+        );
         return;
       }
     },
 
     async remove(id) {
-      if ((await mails.take(id, "light")) === undefined) await reserved.take(id, "light");
+      return (
+        (await mails.take(id, "light")) !== undefined || (await reserved.take(id, "light")) !== undefined
+      );
+    },
+
+    async list() {
+      const all = [...(await mails.find({ most: CAPACITY })), ...(await reserved.find({ most: RESERVED }))];
+      return all.flatMap((seen) => entryOf(seen) ?? []).toSorted((a, b) => a.queuedAt - b.queuedAt);
+    },
+
+    async retry(id, now) {
+      for (const records of [mails, reserved]) {
+        const seen = await records.get(id);
+        const entry = seen && entryOf(seen);
+        if (seen === undefined || entry === undefined) continue;
+        if (seen.record.claimed && entry.nextAttemptAt > now) return "busy";
+        // Whoever was quicker has it, or has removed it.
+        return (await records.replace(seen, keptOf({ ...entry, nextAttemptAt: now }), "light"))
+          ? "due"
+          : "busy";
+      }
+      return "gone";
     },
   };
 }
@@ -154,7 +191,7 @@ function keptOf({ id: _, nextAttemptAt, first, cooldownKey, ...kept }: OutboxEnt
 
 /** Undefined for what is no mail: somebody else has written it. */
 function entryOf({ id, record }: Seen<KeptMail>): OutboxEntry | undefined {
-  const { to, content, messageId, queuedAt, expiresAt, attempts, cooldownKey, turn } = record;
+  const { to, content, messageId, queuedAt, expiresAt, attempts, cooldownKey, turn, lastError } = record;
   if (![to, content, messageId].every((text) => typeof text === "string")) return undefined;
   if (![queuedAt, expiresAt, attempts, turn].every(Number.isFinite)) return undefined;
   return {
@@ -162,5 +199,6 @@ function entryOf({ id, record }: Seen<KeptMail>): OutboxEntry | undefined {
     nextAttemptAt: timeOf(turn),
     cooldownKey: cooldownKey ?? undefined,
     first: turn < 0,
+    ...(typeof lastError === "string" ? { lastError } : {}),
   };
 }

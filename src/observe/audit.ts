@@ -33,6 +33,8 @@ export type AuditFacts = {
   readonly host?: string | undefined;
   /** By what means. */
   readonly by?: string | undefined;
+  /** The outbox's id of a mail, the same in all that is told of it. */
+  readonly mail?: string | undefined;
 };
 
 /** A kind of event, declared in the room in which it happens. */

@@ -51,6 +51,7 @@ const code = template(codeSource, [
     "secondsLeft",
   ] as const),
   ...([
+    "refusing",
     "mailbox",
     "letters",
     "error",
@@ -146,6 +147,8 @@ export type CodePage = {
   readonly letters: boolean;
   /** Whether mail is in the development mailbox, to which the page then leads. */
   readonly mailbox: boolean;
+  /** The domain of the address, if mail to it has come back lately. */
+  readonly refusing?: string | undefined;
   readonly tries: number;
   readonly error?: Text | undefined;
   readonly notice?: Text | undefined;
@@ -178,6 +181,7 @@ export function codePage(look: Look, shown: CodePage): string {
     until: clockTime(expiresAt, now),
     // Not the times themselves: a visitor's clock may be wrong.
     secondsLeft: secondsTo(expiresAt, now),
+    refusing: shown.refusing,
     mailbox: flag(shown.mailbox),
     letters: flag(shown.letters),
     error: say(language, error || ""),

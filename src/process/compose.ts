@@ -1,8 +1,9 @@
 import type { LiveConnections } from "../access/live.ts";
 import { systemClock, systemRandom } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
+import { createBackends } from "../mail/backends.ts";
+import { createFallback } from "../mail/fallback.ts";
 import type { Mailbox } from "../mail/mailbox.ts";
-import { createSmtpMailer } from "../mail/smtp.ts";
 import type { LoggerFor } from "../observe/logger.ts";
 import { createGateway, type Gateway } from "../server.ts";
 import type { Store } from "../store/store.ts";
@@ -24,7 +25,10 @@ export const composeGateway: Compose = ({ options, email, routesFile }, resource
     options,
     email,
     routesFile,
-    mailer: email === undefined ? mailbox : createSmtpMailer(email),
+    mailer:
+      email === undefined
+        ? mailbox
+        : createFallback(createBackends(email, systemClock), systemClock, loggers("mail")),
     mailbox: email === undefined ? mailbox : undefined,
     stores,
     clock: systemClock,

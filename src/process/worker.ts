@@ -1,6 +1,7 @@
 import { systemClock } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Mailbox } from "../mail/mailbox.ts";
+import type { Receipt } from "../mail/mailer.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { MailboxMail } from "../pages/pages.ts";
 import { openStore } from "../store/open.ts";
@@ -30,7 +31,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   const shared = createStoreClient({ clock: systemClock, send });
   /** One for all workers: whoever develops looks at whichever answers. */
   const mailbox: Mailbox = {
-    send: async (mail) => void (await shared.call("mailbox", "send", mail)),
+    send: async (mail) => (await shared.call("mailbox", "send", mail)) as Receipt,
     mails: async () => (await shared.call("mailbox", "mails")) as readonly MailboxMail[],
   };
   let running: { readonly serving: Serving; readonly stores: Store; log: Log } | undefined;

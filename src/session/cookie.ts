@@ -1,8 +1,8 @@
 import type { Credentials } from "../access/admit.ts";
 import { type OwnCookie, setCookieLine } from "../edge/cookies.ts";
 import type { EdgeOptions } from "../edge/options.ts";
+import { isSessionCookie } from "./cookie-id.ts";
 import type { SessionOptions } from "./options.ts";
-import { isSessionCookie } from "./session.ts";
 
 /** The session cookie, as it comes and as it is set. */
 export type SessionCookie = OwnCookie & {

@@ -5,12 +5,12 @@ import type { Address } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
-import { remembering } from "../remembering.ts";
 import type { Keys } from "../secret/keys.ts";
 import type { Awaitable, RecordStore, Seen } from "../store/records.ts";
 import { createAdoption } from "./adoption.ts";
 import { SESSION_REVOKED } from "./audit.ts";
 import type { Bindings, From } from "./binding.ts";
+import { COOKIE_LENGTH, createCookieIds } from "./cookie-id.ts";
 import { createHolds, type Holds } from "./hold.ts";
 import { createHostCookies } from "./host-cookie.ts";
 import type { SessionOptions } from "./options.ts";
@@ -85,38 +85,19 @@ export type SessionSettings = Pick<SessionOptions, "sessionTtl" | "sessionIdle" 
 /** One that is as we wrote it, and may go on at this time. */
 type Judged = { readonly kept: Seen<KeptSession>; readonly record: SessionRecord; readonly now: number };
 
-/** 256 bits in base64url without padding. */
-const COOKIE_LENGTH = 43;
-const COOKIE_FORM = /^[A-Za-z0-9_-]{43}(?:\.[A-Za-z0-9_-]{43})?$/;
 /** The last use is written at most this often. */
 const TOUCH_EVERY_MS = 60_000;
-/** Cookies whose id is remembered; when there are more, they are worked out again. */
-const MOST_IDS = 10_000;
-
-/** Whether a cookie's value could be one that `start` or `cookieFor` gave. */
-export const isSessionCookie = (value: string): boolean => COOKIE_FORM.test(value);
 
 export function createSessions(settings: SessionSettings): Sessions {
   const { store, clock, policy, audit, log, bindings } = settings;
   const records = store.records(SESSIONS);
-  const key = settings.keys.for("session id", "session");
+  const ids = createCookieIds(settings.keys.for("session id", "session"));
   const seals = createSeals(settings.keys.for("session record", "session"));
   const hostCookies = createHostCookies(settings.keys.for("session on a host", "session"));
   const adoption = createAdoption({ store, seals, clock, log });
   const { leastRest = Number.POSITIVE_INFINITY } = settings;
   const holds = createHolds(store, clock);
   const touchEvery = Math.min(TOUCH_EVERY_MS, settings.sessionIdle / 2);
-
-  // Copied for each cookie: setting the key up costs as much as the rest.
-  const current = new Bun.CryptoHasher("sha256", key.current);
-  const previous = key.previous === undefined ? undefined : new Bun.CryptoHasher("sha256", key.previous);
-
-  function idUnder(keyed: Bun.CryptoHasher, cookie: string): string {
-    return keyed.copy().update(cookie).digest("base64url");
-  }
-
-  /** What a cookie is worth is asked of the store each time, under its id. */
-  const idOf = remembering((cookie) => idUnder(current, cookie), MOST_IDS);
 
   async function end(id: string): Promise<boolean> {
     return (await records.take(id)) !== undefined;
@@ -220,9 +201,10 @@ export function createSessions(settings: SessionSettings): Sessions {
 
   function judgeOne(cookie: string, origin: string): Awaitable<Judged | undefined> {
     if (cookie.length > COOKIE_LENGTH) return look(hostCookies.idIn(cookie, origin));
+    const { idOf, idBefore } = ids;
     const one = look(idOf(cookie));
-    if (previous === undefined) return one;
-    const orBefore = (found: Judged | undefined) => found ?? look(idUnder(previous, cookie));
+    if (idBefore === undefined) return one;
+    const orBefore = (found: Judged | undefined) => found ?? look(idBefore(cookie));
     return one instanceof Promise ? one.then(orBefore) : orBefore(one);
   }
 
@@ -232,7 +214,7 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   return {
-    start: createStart({ ...settings, records, seals, holds, idOf: (cookie) => idUnder(current, cookie) }),
+    start: createStart({ ...settings, records, seals, holds, idOf: ids.idOf }),
 
     find(cookies, from, binding = settings.sessionBind) {
       const bound = (one: Judged | undefined) => {

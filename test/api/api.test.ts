@@ -44,6 +44,9 @@ const ROUTES = [
   ["DELETE", "/sessions/abc"],
   ["GET", "/users"],
   ["POST", "/links"],
+  ["GET", "/mail"],
+  ["POST", "/mail/0123456789ab/retry"],
+  ["DELETE", "/mail/0123456789ab"],
   ["GET", "/openapi.json"],
 ] as const;
 

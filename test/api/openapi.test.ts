@@ -39,6 +39,9 @@ test("it names what there is, each with a summary", () => {
     Object.entries(methods).map(([method, { summary }]) => [`${method} ${path}`, summary !== undefined]),
   );
   expect(Object.fromEntries(operations)).toEqual({
+    "get /mail": true,
+    "post /mail/{id}/retry": true,
+    "delete /mail/{id}": true,
     "get /openapi.json": true,
     "get /session": true,
     "get /sessions": true,

@@ -34,6 +34,8 @@ const COMPLETED: [string, string][] = [
   ["runegate serve --link-confirm nev", "runegate serve --link-confirm never "],
   ["runegate serve --link-confirm=al", "runegate serve --link-confirm=always "],
   ["runegate serve --email-config unu", "runegate serve --email-config unusual.toml "],
+  ["runegate mail prev", "runegate mail preview "],
+  ["runegate mail --op", "runegate mail --open "],
   ["runegate sessions rev", "runegate sessions revoke "],
   ["runegate config --example em", "runegate config --example email "],
   ["runegate help comp", "runegate help completion "],

@@ -6,7 +6,6 @@ import { UsageError } from "../../src/commands/command.ts";
 import { runCommand } from "../../src/commands/run.ts";
 import { sendEmail, sendTestMail } from "../../src/commands/send-email.ts";
 import { parseAddress } from "../../src/identity/address.ts";
-import type { EmailConfig } from "../../src/mail/settings.ts";
 import { main } from "../../src/main.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { emailConfig, type SmtpPeer, type SmtpSetup, startSmtp } from "../support/smtp.ts";
@@ -60,7 +59,7 @@ describe.concurrent("what the server does, in words", () => {
 
   type Row = {
     server?: SmtpSetup;
-    config?: Partial<EmailConfig>;
+    config?: Parameters<typeof emailConfig>[1];
     /** Reached before it failed. */
     steps: number;
     trust?: false;
@@ -229,6 +228,46 @@ body_template = "{login_url} {code}"
     expect(err).toEqual([]);
     expect(out[0]).toBe(`Sending a test mail to you@example.org, with the settings in ${path}:`);
     expect(server.messages[0]).toMatchObject({ from: "login@runegate.test", to: ["you@example.org"] });
+  });
+
+  test("a service that takes mail by HTTP, and one that does not, each told in words", async () => {
+    const services = [
+      { status: 202, body: "" },
+      { status: 401, body: '{"errors":[{"message":"The provided authorization grant is invalid"}]}' },
+    ].map(({ status, body }) =>
+      Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response(body, { status }) }),
+    );
+    started.push(...services);
+    writeFileSync(join(directory, "api.key"), "k3y-of-the-account", { mode: 0o600 });
+    const path = join(directory, "services.toml");
+    const backends = services.map(
+      ({ port }) => `
+[[backends]]
+backend = "sendgrid"
+api_key_file = "api.key"
+endpoint = "http://127.0.0.1:${port}"
+`,
+    );
+    const words = `
+from_address = "login@runegate.test"
+subject = "Your link"
+body_template = "{login_url} {code}"
+`;
+    writeFileSync(path, words + backends.join(""));
+    const { out, err, io } = recordingIo({ RUNEGATE_EMAIL_CONFIG: path });
+    expect(await runCommand(sendEmail, ["you@example.org"], io)).toBe(1);
+    const [one, two] = services.map(({ port }) => `127.0.0.1:${port}`);
+    expect(out.slice(1)).toEqual([
+      `${one}, sendgrid, from login@runegate.test.`,
+      `  ok  ${one} answered with 202.`,
+      "  ok  SendGrid accepted the mail: 202, id none given",
+      `${two}, sendgrid, from login@runegate.test.`,
+      `  ok  ${two} answered with 401.`,
+    ]);
+    expect(err).toEqual([
+      "  failed  SendGrid does not accept the API key: 401 The provided authorization grant is invalid",
+      expect.stringContaining("Check api_key_file"),
+    ]);
   });
 
   test("with --json, each step and how it ended", async () => {

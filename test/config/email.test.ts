@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { chmodSync } from "node:fs";
+import { generateKeyPairSync } from "node:crypto";
+import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { parse as parseToml, stringify } from "smol-toml";
@@ -18,6 +19,16 @@ const GOOD = {
   subject: "Your link",
   body_template: "Open {login_url} or type {code} within {expiry_minutes} minutes, {email}.",
 };
+
+const SMTP = {
+  kind: "smtp",
+  host: "mail.example.net",
+  port: 587,
+  tls: "starttls",
+  user: "runegate",
+  pass: "hunter2",
+  dkim: undefined,
+} as const;
 
 type Result = LoadedEmail | { problems: string[]; warnings: string[] };
 
@@ -43,11 +54,7 @@ describe("email.toml", () => {
     expect(result.warnings).toEqual([]);
     expect(configIn(result)).toEqual({
       path: "email.toml",
-      host: "mail.example.net",
-      port: 587,
-      tls: "starttls",
-      user: "runegate",
-      pass: "hunter2",
+      backends: [SMTP],
       from: { name: "Example Login", address: "login@example.net" as never },
       replyTo: undefined,
       subject: "Your link",
@@ -57,11 +64,15 @@ describe("email.toml", () => {
   });
 
   const accepted: [string, Record<string, unknown>, object][] = [
-    ["port 465 means TLS from the start", { smtp_port: 465 }, { tls: "implicit" }],
-    ["a mode that is written counts", { smtp_port: 465, smtp_tls: "starttls" }, { tls: "starttls" }],
-    ["no TLS on loopback", { smtp_host: "127.0.0.1", smtp_tls: "none" }, { tls: "none" }],
-    ["a host in capitals", { smtp_host: "SMTP.Example.net" }, { host: "smtp.example.net" }],
-    ["an IPv6 host", { smtp_host: "::1" }, { host: "::1" }],
+    ["port 465 means TLS from the start", { smtp_port: 465 }, { backends: [{ tls: "implicit" }] }],
+    [
+      "a mode that is written counts",
+      { smtp_port: 465, smtp_tls: "starttls" },
+      { backends: [{ tls: "starttls" }] },
+    ],
+    ["no TLS on loopback", { smtp_host: "127.0.0.1", smtp_tls: "none" }, { backends: [{ tls: "none" }] }],
+    ["a host in capitals", { smtp_host: "SMTP.Example.net" }, { backends: [{ host: "smtp.example.net" }] }],
+    ["an IPv6 host", { smtp_host: "::1" }, { backends: [{ host: "::1" }] }],
     [
       "an address alone",
       { from_address: "a@b.example" },
@@ -70,7 +81,11 @@ describe("email.toml", () => {
     ["angle brackets alone", { from_address: "<a@b.example>" }, { from: { name: undefined } }],
     ["a quoted name", { from_address: '"A, Inc." <a@b.example>' }, { from: { name: "A, Inc." } }],
     ["reply_to", { reply_to: "Help@Example.org" }, { replyTo: "help@example.org" }],
-    ["no user name and password", { smtp_user: "", smtp_pass: "" }, { user: undefined, pass: undefined }],
+    [
+      "no user name and password",
+      { smtp_user: "", smtp_pass: "" },
+      { backends: [{ user: undefined, pass: undefined }] },
+    ],
     ["a style sheet in HTML", { html_template: "<style>a{color:red}</style>{login_url} {code}" }, {}],
     ["several lines of text", { body_template: "a\r\n\t{login_url}\n{code}\n" }, {}],
   ];
@@ -137,7 +152,7 @@ describe("email.toml", () => {
 
   test("everything that is missing is reported together", () => {
     expect(problemsIn(parse(""))).toEqual(
-      ["smtp_host", "smtp_port", "from_address", "body_template"].map(
+      ["from_address", "smtp_host", "smtp_port", "body_template"].map(
         (key) => `email.toml: ${key} is missing`,
       ),
     );
@@ -153,7 +168,10 @@ describe("email.toml", () => {
     for (const text of [SHIPPED, all]) {
       const { smtp_host, smtp_user, smtp_pass, from_address } = GOOD;
       const filled = stringify({ ...parseToml(text), smtp_host, smtp_user, smtp_pass, from_address });
-      expect(parse(filled)).toMatchObject({ config: { host: smtp_host, tls: "starttls" }, warnings: [] });
+      expect(parse(filled)).toMatchObject({
+        config: { backends: [{ host: smtp_host, tls: "starttls" }] },
+        warnings: [],
+      });
     }
   });
   test("a missing {code} and unknown keys are warnings", () => {
@@ -191,7 +209,8 @@ describe("email.toml", () => {
         const config = configIn(parseTable(changes));
         if (config === undefined) return;
         const headers = [config.subject, config.from.name ?? "", config.from.address, config.replyTo ?? ""];
-        for (const header of [...headers, config.host]) expect(header).not.toMatch(/[\r\n\0]/);
+        const hosts = config.backends.map((one) => (one.kind === "smtp" ? one.host : ""));
+        for (const header of [...headers, ...hosts]) expect(header).not.toMatch(/[\r\n\0]/);
         expect(config.from.name ?? "").not.toMatch(/[<>"]/);
         expect(config.bodyTemplate).toContain("{login_url}");
         expect(parseEmailConfig(stringify({ ...GOOD, subject: config.subject }), "f").config.subject).toBe(
@@ -204,6 +223,310 @@ describe("email.toml", () => {
         expect(problemsIn(parse(text)).length).toBeGreaterThan(0);
       }),
     );
+  });
+});
+
+describe("what takes the mail", () => {
+  const WORDS = { from_address: "a@b.example", subject: "s", body_template: "{login_url} {code}" };
+  /** A file beside which those others lie. */
+  function load(changes: object, files: Record<string, string> = {}, env: Record<string, string> = {}) {
+    using machine = testMachine();
+    mkdirSync(machine.serviceCredentials);
+    for (const [name, content] of Object.entries(files)) machine.write(name, content);
+    machine.write("email.toml", stringify({ ...WORDS, ...changes }));
+    try {
+      const { config, warnings } =
+        findEmailConfig({ production: true, emailConfig: undefined }, machine, env) ?? {};
+      const told = warnings?.map(({ option, problem }) => `${option} ${problem}`);
+      return { backends: config?.backends, warnings: inWords(told, machine.directory) };
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const told = error.problems.map(({ option, problem }) => `${option} ${problem}`);
+      return { problems: inWords(told, machine.directory) };
+    }
+  }
+  const inWords = (lines: readonly string[] = [], directory: string) =>
+    lines.map((line) => line.replaceAll(`${directory}/`, ""));
+
+  test.each<[string, object, object]>([
+    [
+      "sendgrid",
+      { backend: "sendgrid" },
+      { kind: "sendgrid", apiKey: "k3y", endpoint: "https://api.sendgrid.com" },
+    ],
+    [
+      "sendgrid in the EU",
+      { backend: "sendgrid", endpoint: "https://api.eu.sendgrid.com/" },
+      { endpoint: "https://api.eu.sendgrid.com" },
+    ],
+    [
+      "mailgun",
+      { backend: "mailgun", domain: "mg.example.org" },
+      { kind: "mailgun", domain: "mg.example.org", endpoint: "https://api.mailgun.net" },
+    ],
+    ["postmark", { backend: "postmark" }, { kind: "postmark", endpoint: "https://api.postmarkapp.com" }],
+    ["resend", { backend: "Resend" }, { kind: "resend", endpoint: "https://api.resend.com" }],
+    [
+      "ses",
+      { backend: "ses", region: "eu-central-1", api_key_file: "aws" },
+      { kind: "ses", apiKey: "AKID\ns3cret", endpoint: "https://email.eu-central-1.amazonaws.com" },
+    ],
+    [
+      "notices of bounces",
+      { backend: "postmark", bounce_key_file: "bounces" },
+      { bounceKey: "runegate:made-up-by-ourselves" },
+    ],
+    [
+      "notices of bounces by SNS",
+      {
+        ...{ backend: "ses", region: "eu-west-1", api_key_file: "aws" },
+        bounce_topic: "arn:aws:sns:eu-west-1:123456789012:b",
+      },
+      { bounceKey: "arn:aws:sns:eu-west-1:123456789012:b" },
+    ],
+    ["a stand-in on this machine", { backend: "resend", endpoint: "http://127.0.0.1:1" }, { kind: "resend" }],
+  ])("%s", (_, changes, expected) => {
+    const files = { key: "k3y\n", aws: "AKID\ns3cret\n", bounces: "runegate:made-up-by-ourselves\n" };
+    expect(load({ api_key_file: "key", ...changes }, files)).toMatchObject({
+      backends: [expected],
+      warnings: [],
+    });
+  });
+
+  test("a directory, beside the file unless it is absolute", () => {
+    const { backends } = load({ backend: "file", directory: "/tmp/mail" });
+    expect(backends).toEqual([{ kind: "file", directory: "/tmp/mail", dkim: undefined }]);
+  });
+
+  const pem = (type: "rsa" | "ed25519", modulusLength = 2048) =>
+    (type === "rsa" ? generateKeyPairSync(type, { modulusLength }) : generateKeyPairSync(type)).privateKey
+      .export({ type: "pkcs8", format: "pem" })
+      .toString();
+
+  test("a key to sign with, all of it or nothing", () => {
+    const files = {
+      rsa: pem("rsa"),
+      ed: pem("ed25519"),
+      weak: pem("rsa", 512),
+      no: "-----BEGIN PRIVATE KEY-----",
+    };
+    const sign = { dkim_domain: "Example.net", dkim_selector: "s1", dkim_key_file: "rsa" };
+    const file = { backend: "file", directory: "/x" };
+    expect(load({ ...file, ...sign }, files)).toMatchObject({
+      backends: [{ dkim: { domain: "example.net", selector: "s1", key: files.rsa.trim() } }],
+      warnings: [],
+    });
+    for (const dkim_key_file of ["ed", "weak", "no"]) {
+      const { problems } = load({ ...file, ...sign, dkim_key_file }, files);
+      expect(problems).toEqual([expect.stringContaining("dkim_key_file does not have an RSA key")]);
+    }
+    expect(load({ ...file, ...sign, dkim_selector: undefined }, files).problems).toEqual([
+      expect.stringContaining("dkim_selector is missing, and the others of DKIM are there"),
+    ]);
+    expect(load({ ...file, ...sign, dkim_selector: "a b" }, files).problems).toEqual([
+      expect.stringContaining("dkim_selector is not a selector"),
+    ]);
+  });
+
+  test("a key from the credential of the process, or of the service", () => {
+    const files = { "credentials/runegate_resend_api_key": "from-systemd\n" };
+    expect(load({ backend: "resend" }, files)).toMatchObject({ backends: [{ apiKey: "from-systemd" }] });
+    const elsewhere = load({ backend: "resend" }, files, { CREDENTIALS_DIRECTORY: "/nonexistent" });
+    expect(elsewhere.problems).toEqual([
+      "email.toml: api_key_file is missing, and there is no credential runegate_resend_api_key",
+    ]);
+  });
+
+  test("several, in their order", () => {
+    const { smtp_host, smtp_port } = GOOD;
+    const { backends } = load(
+      {
+        backends: [
+          { smtp_host, smtp_port },
+          { backend: "postmark", api_key_file: "key" },
+        ],
+      },
+      { key: "k3y" },
+    );
+    expect(backends?.map(({ kind }) => kind)).toEqual(["smtp", "postmark"]);
+  });
+
+  test.each<[string, object, string]>([
+    [
+      "an unknown one",
+      { backend: "sendmail" },
+      'email.toml:4:1: backend is not one of its values: "sendmail"',
+    ],
+    [
+      "no key file",
+      { backend: "postmark", api_key_file: "none" },
+      "api_key_file names a file that does not exist: none",
+    ],
+    [
+      "an empty key file",
+      { backend: "postmark", api_key_file: "empty" },
+      "api_key_file names an empty file: empty",
+    ],
+    [
+      "half a key",
+      { backend: "ses", region: "eu-west-1", api_key_file: "key" },
+      "does not have an access key and a secret",
+    ],
+    ["a key and more", { backend: "postmark", api_key_file: "aws" }, "api_key_file has more than a key"],
+    ["no region", { backend: "ses", api_key_file: "aws" }, "region is missing"],
+    [
+      "a region that leads elsewhere",
+      { backend: "ses", region: "x.example/", api_key_file: "aws" },
+      "region is not the name of a region",
+    ],
+    ["no domain", { backend: "mailgun", api_key_file: "key" }, "domain is missing"],
+    ["no directory", { backend: "file" }, "directory is missing"],
+    [
+      "an API in clear",
+      { backend: "resend", api_key_file: "key", endpoint: "http://api.resend.com" },
+      "endpoint is not the origin of an API",
+    ],
+    [
+      "an API with a path",
+      { backend: "resend", api_key_file: "key", endpoint: "https://api.resend.com/v2" },
+      "endpoint is not the origin of an API",
+    ],
+    [
+      "an API with a password",
+      { backend: "resend", api_key_file: "key", endpoint: "https://hunter2:hunter2@api.resend.com" },
+      "endpoint is not the origin of an API",
+    ],
+    [
+      "a name that looks like this machine",
+      { backend: "resend", api_key_file: "key", endpoint: "http://127.0.0.1.example" },
+      "endpoint is not the origin of an API",
+    ],
+    [
+      "a topic that is none",
+      { backend: "ses", region: "eu-west-1", api_key_file: "aws", bounce_topic: "arn:aws:sqs:eu-west-1:1:x" },
+      "bounce_topic is not the ARN of a topic",
+    ],
+    [
+      "a key of bounces that is none",
+      { backend: "resend", api_key_file: "key", bounce_key_file: "key" },
+      "bounce_key_file does not have what this service gives out",
+    ],
+    [
+      "a short password for bounces",
+      { backend: "postmark", api_key_file: "key", bounce_key_file: "short" },
+      "bounce_key_file does not have what this service gives out",
+    ],
+    [
+      "one beside several",
+      { smtp_host: "a.example", backends: [{ backend: "file", directory: "/x" }] },
+      "email.toml:4:1: smtp_host is given beside [[backends]]",
+    ],
+    [
+      "too many",
+      { backends: Array.from({ length: 4 }, () => ({ backend: "file", directory: "/x" })) },
+      "backends are more than 3",
+    ],
+    [
+      "one of several that is wrong",
+      {
+        backends: [
+          { backend: "file", directory: "/x" },
+          { backend: "mailgun", api_key_file: "key" },
+        ],
+      },
+      "email.toml:9:1: backends[1].domain is missing",
+    ],
+  ])("%s is refused", (_, changes, problem) => {
+    const { problems = [] } = load(changes, {
+      ...{ key: "k3y", empty: "\n", aws: "AKID\ns3cret", short: "user:short" },
+    });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(problem);
+    expect(problems[0]).not.toMatch(/hunter2|s3cret|k3y/);
+  });
+
+  const SMTP_KEYS = { smtp_host: "mail.example.net", smtp_port: 587, body_template: undefined };
+  const FILES = {
+    "login.txt": "Hello {email},\n{login_url}\n{code}\n",
+    "login.html": "<p>{app} at {host}<a href='{login_url}'>in</a> {code} {from_ip} {device}</p>\n",
+    "typo.txt": "Hello,\n{login_url}\n{kode} {code}",
+    "typo.html": "<p>\n<a href='{login_url}'>in</b>\n{code} {naem}",
+    "none.txt": "{code}",
+  };
+
+  test("templates in files of their own", () => {
+    using machine = testMachine();
+    for (const [name, content] of Object.entries(FILES)) machine.write(name, content, 0o644);
+    const keys = {
+      ...WORDS,
+      ...SMTP_KEYS,
+      text_template_file: "login.txt",
+      html_template_file: "login.html",
+    };
+    machine.write("email.toml", stringify(keys));
+    const { config, warnings } = findEmailConfig({ production: true, emailConfig: undefined }, machine) ?? {};
+    expect(config).toMatchObject({ bodyTemplate: FILES["login.txt"], htmlTemplate: FILES["login.html"] });
+    expect(warnings).toEqual([]);
+  });
+
+  test.each<[string, object, string[]]>([
+    [
+      "one that is not there",
+      { text_template_file: "no.txt" },
+      ["text_template_file names a file that does not exist: no.txt"],
+    ],
+    [
+      "an unknown placeholder",
+      { text_template_file: "typo.txt" },
+      ["text_template_file names typo.txt, which in line 3 contains {kode}, which stands for nothing"],
+    ],
+    [
+      "no link",
+      { text_template_file: "none.txt" },
+      [
+        "text_template_file names none.txt, which in line 1 does not contain {login_url}, so nobody could sign in",
+      ],
+    ],
+    [
+      "HTML that is none, and all else that is wrong with it",
+      { text_template_file: "login.txt", html_template_file: "typo.html" },
+      [
+        "html_template_file names typo.html, which in line 3 contains {naem}, which stands for nothing; " +
+          "names typo.html, which in line 2 closes </b>, which is not open; " +
+          "names typo.html, which in line 2 opens <a>, which is never closed",
+      ],
+    ],
+    [
+      "both a file and a text",
+      { body_template: WORDS.body_template, text_template_file: "login.txt" },
+      ["text_template_file is given beside body_template"],
+    ],
+    [
+      "both, and the same",
+      { body_template: FILES["login.txt"], text_template_file: "login.txt" },
+      ["text_template_file is given beside body_template"],
+    ],
+    ["neither", {}, ["body_template is missing"]],
+  ])("templates: %s", (_, changes, expected) => {
+    const { problems = [] } = load({ ...SMTP_KEYS, ...changes }, FILES);
+    expect(problems.map((line) => line.replace(/^email\.toml(:\d+:\d+)?: /, ""))).toEqual(expected);
+  });
+
+  test("a key file that others can read, and keys of another back-end, are warned about", () => {
+    using machine = testMachine();
+    const key = machine.write("key", "k3y");
+    chmodSync(key, 0o644);
+    machine.write(
+      "email.toml",
+      stringify({ ...WORDS, ...{ backend: "resend", api_key_file: "key", region: "eu-west-1" } }),
+    );
+    const { warnings = [] } = findEmailConfig({ production: true, emailConfig: undefined }, machine) ?? {};
+    expect(
+      warnings.map(({ option, problem }) => `${option} ${problem}`.replaceAll(`${machine.directory}/`, "")),
+    ).toEqual([
+      "email.toml:6:1: region means nothing to the back-end resend",
+      "key holds a secret, and other users can read it (mode 0644)",
+    ]);
   });
 });
 
@@ -254,9 +577,9 @@ describe("the whole configuration", () => {
   };
   test("options and mail", () => {
     const { options, email, warnings, sources } = load({}, stringify(GOOD));
-    expect([options.production, email?.host, sources.listen.source]).toEqual([
+    expect([options.production, email?.backends[0]?.kind, sources.listen.source]).toEqual([
       false,
-      "mail.example.net",
+      "smtp",
       "default",
     ]);
     expect(warnings.map(({ option }) => option)).toEqual(["RUNEGATE_ALLOW_ANY_EMAIL"]);

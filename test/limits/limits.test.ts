@@ -386,7 +386,7 @@ describe("mail to one address", () => {
         const email = someone();
         expect((await postLogin(gateway, { email }, from("198.51.100.1"))).status).toBe(200);
         await gateway.gateway.outbox.runDue();
-        expect(auditOf(gateway).filter(({ event }) => event === "mail_given_up")).toHaveLength(1);
+        expect(auditOf(gateway).filter(({ event }) => event === "mail_refused")).toHaveLength(1);
         expect((await postLogin(gateway, { email }, from("198.51.100.1"))).status).toBe(429);
       },
       { mailer: refuse },

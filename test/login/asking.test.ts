@@ -176,7 +176,7 @@ test("every request is a link of its own: new id, new code, new cookie", async (
 });
 
 test("the answer does not wait for the mail server", async () => {
-  const hanging = await startGateway({ mailer: { send: () => new Promise<void>(() => {}) } });
+  const hanging = await startGateway({ mailer: { send: () => new Promise<never>(() => {}) } });
   const refusing = await startGateway({
     mailer: {
       send: () =>

@@ -96,8 +96,15 @@ export async function whoAmI(gateway: TestGateway, cookie: string): Promise<WhoA
 
 export type AuditLine = Readonly<Record<string, unknown>>;
 
-/** The audit so far, without time, level, module and message. Needs `RUNEGATE_LOG_FORMAT=json`. */
+/**
+ * The audit so far, without time, level, module and message, and without the way of each mail, which is told a little later. Needs
+ * `RUNEGATE_LOG_FORMAT=json`.
+ */
 export function auditOf(gateway: TestGateway): AuditLine[] {
+  return wholeAuditOf(gateway).filter(({ event }) => event !== "mail_queued" && event !== "mail_sent");
+}
+
+export function wholeAuditOf(gateway: TestGateway): AuditLine[] {
   return gateway.lines
     .map((line) => JSON.parse(line) as Record<string, unknown>)
     .filter(({ module }) => module === "audit")

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { diagnose, printable } from "../../src/mail/diagnosis.ts";
+import { diagnose } from "../../src/mail/diagnosis.ts";
+import { printable } from "../../src/mail/printable.ts";
 import { CREDENTIALS, emailConfig } from "../support/smtp.ts";
 
 /** What no server on this machine can be made to do; all the rest is tested with a real one. */

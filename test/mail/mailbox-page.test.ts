@@ -41,6 +41,18 @@ describe("the mailbox", () => {
   });
 });
 
+test("the mailbox shows a mail's HTML in a frame that can do nothing but follow a link, and no script runs", async () => {
+  await gateway.signIn();
+  const answer = await open();
+  const policy = answer.headers.get("content-security-policy");
+  expect(policy).toContain("default-src 'none'");
+  expect(policy).not.toMatch(/script-src[^;]*unsafe|frame-src/);
+  const page = await answer.text();
+  const [frame = ""] = /<iframe [^>]*>/.exec(page) ?? [];
+  expect(frame).toContain('sandbox="allow-top-navigation-by-user-activation"');
+  expect(frame).toMatch(/srcdoc="[^"]*This button signs you in/);
+});
+
 describe("the page that says to check the mail", () => {
   const LINK = 'href="/_runegate/mailbox"';
   test("leads to the mailbox", async () => {

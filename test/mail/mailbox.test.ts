@@ -13,7 +13,8 @@ test("finds link and code in the mail as it is really written", async () => {
     loginUrl: "http://localhost:7870/auth?token=eyJ.a_b-c.WXYZ-6789-d",
     code: "1234 5678",
     expiryMinutes: 15,
-    requestedFrom: "127.0.0.1",
+    fromIp: "127.0.0.1",
+    device: "curl",
   });
   await mailbox.send(mailOf({ ...mail, queuedAt: NOW + 7 }));
   expect(mailbox.mails()).toEqual([

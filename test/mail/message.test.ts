@@ -10,7 +10,8 @@ const facts: LoginMailFacts = {
   loginUrl: "https://gate.example/auth?token=a.b.c&x=1",
   code: "1234 5678",
   expiryMinutes: 15,
-  requestedFrom: "203.0.113.7, Firefox on Linux",
+  fromIp: "203.0.113.7",
+  device: "Firefox on Linux",
 };
 
 const template = (changes: Partial<MailTemplate>): MailTemplate => ({
@@ -60,6 +61,7 @@ describe("templates", () => {
     ["{expiry_minutes}", "15"],
     ["{email}", "ann@example.org"],
     ["{app} {host}", "Lab lab.example.org"],
+    ["{from_ip} {device}", "203.0.113.7 Firefox on Linux"],
     ["{requested_from}", "203.0.113.7, Firefox on Linux"],
     ["{unknown} {CODE} { code } {}", "{unknown} {CODE} { code } {}"],
     ["{{code}}", "{1234 5678}"],
@@ -69,10 +71,10 @@ describe("templates", () => {
   });
 
   test("an HTML template keeps its style sheet and gets escaped values", () => {
-    const htmlTemplate = '<style>p{color:red}</style><a href="{login_url}">{requested_from}</a>';
+    const htmlTemplate = '<style>p{color:red}</style><a href="{login_url}">{device}</a>';
     const mail = renderLoginMail(LAB, template({ htmlTemplate }), {
       ...facts,
-      requestedFrom: `<b>"me" & 'you'</b>`,
+      device: `<b>"me" & 'you'</b>`,
     });
     expect(mail.html).toBe(
       '<style>p{color:red}</style><a href="https://gate.example/auth?token=a.b.c&#38;x=1">' +
@@ -84,9 +86,9 @@ describe("templates", () => {
     const tricky = {
       ...facts,
       to: parseAddress("{code}@example.org"),
-      requestedFrom: "{login_url} $& $`",
+      device: "{login_url} $& $`",
     };
-    const mail = renderLoginMail(LAB, template({ bodyTemplate: "{email} {requested_from}" }), tricky);
+    const mail = renderLoginMail(LAB, template({ bodyTemplate: "{email} {device}" }), tricky);
     expect(mail.text).toBe("{code}@example.org {login_url} $& $`");
   });
 
@@ -100,11 +102,11 @@ describe("templates", () => {
   });
 
   test("where it was asked from is one line of bounded length", () => {
-    const mail = renderLoginMail(LAB, template({ bodyTemplate: "{requested_from}" }), {
+    const mail = renderLoginMail(LAB, template({ bodyTemplate: "{device}" }), {
       ...facts,
-      requestedFrom: `a\r\n\r\nb${"x".repeat(500)}`,
+      device: `a\r\n\r\nb${"x".repeat(500)}`,
     });
     expect(mail.text).toStartWith("a bxxx");
-    expect(mail.text.length).toBe(120);
+    expect(mail.text.length).toBe(100);
   });
 });

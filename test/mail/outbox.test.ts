@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import type { Clock } from "../../src/clock.ts";
 import { createCeiling } from "../../src/mail/ceiling.ts";
-import { type Mail, MailError, type Mailer } from "../../src/mail/mailer.ts";
+import { type Mail, MailError } from "../../src/mail/mailer.ts";
 import { createOutbox, NEVER_SENT, type NewMail, type OutboxSettings } from "../../src/mail/outbox.ts";
 import { createSeal } from "../../src/mail/seal.ts";
 import { createSmtpMailer } from "../../src/mail/smtp.ts";
@@ -60,7 +60,10 @@ async function occupy(store: WaitingMails, mails: number, reserved = false): Pro
 const memoryMails = (clock: Clock) => createWaitingMails(createMemoryStore({ clock }), SILENT);
 
 /** An outbox whose mailer does what `send` says, with everything that happened on record. */
-function setUp(send: Mailer["send"], changes: Partial<OutboxSettings> & { mailCeiling?: number } = {}) {
+function setUp(
+  send: (mail: Mail) => Promise<unknown>,
+  changes: Partial<OutboxSettings> & { mailCeiling?: number } = {},
+) {
   const clock = testClock(NOW);
   const log = recordingLog();
   const store = memoryMails(clock);
@@ -75,9 +78,10 @@ function setUp(send: Mailer["send"], changes: Partial<OutboxSettings> & { mailCe
     ceiling: createCeiling({ mailCeiling: changes.mailCeiling ?? 0, limits, clock, log }),
     seal: createSeal(keysOf(1), random, () => false),
     mailer: {
-      send(mail) {
+      async send(mail) {
         attempts.push({ at: clock.now() - NOW, mail });
-        return send(mail);
+        await send(mail);
+        return { by: "test", words: "250 ok" };
       },
     },
     clock,
@@ -272,7 +276,9 @@ describe("a server that hangs", () => {
   function slowly() {
     const releases: (() => void)[] = [];
     const world = setUp((entry) =>
-      entry.to.startsWith("slow") ? new Promise((resolve) => releases.push(resolve)) : Promise.resolve(),
+      entry.to.startsWith("slow")
+        ? new Promise<void>((resolve) => releases.push(resolve))
+        : Promise.resolve(),
     );
     return { world, releaseAll: () => releases.splice(0).map((release) => release()) };
   }
@@ -318,7 +324,7 @@ describe("a server that hangs", () => {
     let release = () => {};
     const world = setUp(
       () =>
-        new Promise((resolve) => {
+        new Promise<void>((resolve) => {
           release = resolve;
         }),
     );
@@ -347,6 +353,7 @@ describe("a store that fails", () => {
         return method(...args);
       };
     const guarded: WaitingMails = {
+      ...store,
       add: guard("add", store.add),
       claim: guard("claim", store.claim),
       nextDue: guard("nextDue", store.nextDue),
@@ -442,7 +449,7 @@ describe("the worker", () => {
     let release = () => {};
     const world = setUp(
       () =>
-        new Promise((resolve) => {
+        new Promise<void>((resolve) => {
           release = resolve;
         }),
     );
@@ -666,10 +673,10 @@ describe("the mail ceiling", () => {
 
   test("gives up what would be of no use by then, at once, and does not say that its address may be asked for again", async () => {
     const world = setUp(async () => {}, { mailCeiling: 4 });
-    const refused: boolean[] = [];
+    const why: string[] = [];
     const outbox = setUp(async () => {}, {
       mailCeiling: 4,
-      onGivenUp: (_, __, isRefused) => void refused.push(isRefused),
+      onGivenUp: (_, __, one) => void why.push(one),
     }).outbox;
     for (const one of [world.outbox, outbox]) for (let i = 0; i < 10; i++) await one.queue(newMail());
     await world.outbox.runDue();
@@ -677,7 +684,7 @@ describe("the mail ceiling", () => {
     expect(world.sent).toHaveLength(3);
     expect(world.givenUp.map(({ reason }) => reason)).toEqual(Array(7).fill("The mail ceiling is reached."));
     expect(await world.store.nextDue()).toBeUndefined();
-    expect(refused).toEqual(Array(7).fill(true));
+    expect(why).toEqual(Array(7).fill("withheld"));
   });
 
   test("is told once each time it is reached, not for each mail", async () => {

@@ -1,10 +1,11 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { parseAddress } from "../../src/identity/address.ts";
+import { verifyBackends } from "../../src/mail/backends.ts";
 import { composeMail } from "../../src/mail/compose.ts";
 import type { SmtpSettings } from "../../src/mail/conversation.ts";
 import { type Mail, MailError } from "../../src/mail/mailer.ts";
-import type { EmailConfig } from "../../src/mail/settings.ts";
-import { createSmtpMailer, verifySmtp } from "../../src/mail/smtp.ts";
+import type { SmtpConfig } from "../../src/mail/settings.ts";
+import { createSmtpMailer } from "../../src/mail/smtp.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { CREDENTIALS, emailConfig, type SmtpSetup, startScript, startSmtp } from "../support/smtp.ts";
 import { mailOf } from "./support.ts";
@@ -29,7 +30,7 @@ async function script(answer: (line: string) => string | undefined) {
   return server;
 }
 
-const send = (config: EmailConfig, settings: SmtpSettings, changes: Partial<Mail> = {}) =>
+const send = (config: SmtpConfig, settings: SmtpSettings, changes: Partial<Mail> = {}) =>
   createSmtpMailer(config, settings).send(mailOf(changes));
 
 async function failure(sending: Promise<unknown>): Promise<MailError> {
@@ -126,7 +127,7 @@ describe.concurrent("nothing in a mail can add a header", () => {
     "to",
     "x-auto-response-suppress",
   ];
-  test.each<[string, Partial<Mail>, Partial<EmailConfig>]>([
+  test.each<[string, Partial<Mail>, Partial<SmtpConfig>]>([
     ["subject, CRLF", { subject: "Hi\r\nBcc: eve@example.net" }, {}],
     ["subject, LF", { subject: "Hi\nBcc: eve@example.net" }, {}],
     ["subject, empty line", { subject: "Hi\r\n\r\n<script>" }, {}],
@@ -329,10 +330,10 @@ describe.concurrent("a mail that is not sent says why, and whether trying again 
   });
 });
 
-describe.concurrent("verifySmtp", () => {
+describe.concurrent("trying a server", () => {
   test("connects, encrypts, logs in, and sends nothing", async () => {
     const server = await peer();
-    const verdict = await verifySmtp(emailConfig(server.port), { ca: server.ca });
+    const verdict = await verifyBackends([createSmtpMailer(emailConfig(server.port), { ca: server.ca })]);
     expect(verdict).toEqual({
       ok: true,
       lines: [
@@ -347,7 +348,8 @@ describe.concurrent("verifySmtp", () => {
 
   test("says how far it got, why it stopped and what to do", async () => {
     const server = await peer();
-    const verdict = await verifySmtp(emailConfig(server.port, { pass: "wrong-password" }), { ca: server.ca });
+    const config = emailConfig(server.port, { pass: "wrong-password" });
+    const verdict = await verifyBackends([createSmtpMailer(config, { ca: server.ca })]);
     expect(verdict).toEqual({
       ok: false,
       lines: [
@@ -360,7 +362,7 @@ describe.concurrent("verifySmtp", () => {
   });
 });
 
-function sender(name: string): EmailConfig["from"] {
+function sender(name: string): SmtpConfig["from"] {
   return { name, address: parseAddress("login@runegate.test") };
 }
 

@@ -155,6 +155,56 @@ describe.each(STORES)("in %s, mails that wait", (_, open) => {
     expect(await claim(5)).toEqual([{ ...entry, attempts: 2, nextAttemptAt: clock.now() + CLAIM }]);
   });
 
+  test("are listed, oldest first, with why the last attempt failed", async () => {
+    const now = clock.now();
+    await add(mail("b", { queuedAt: now, nextAttemptAt: now + 1 }));
+    await add(mail("a", { queuedAt: now - 5, nextAttemptAt: now + 9, first: true }), true);
+    await mails.postpone("b", now + 7, 2, "451 later");
+    expect(await mails.list()).toMatchObject([
+      { id: "a", first: true },
+      { id: "b", attempts: 2, nextAttemptAt: now + 7, lastError: "451 later" },
+    ]);
+    // Not forgotten by what has no reason of its own.
+    await mails.postpone("b", now + 8, 1);
+    expect((await mails.list())[1]).toMatchObject({ lastError: "451 later", nextAttemptAt: now + 8 });
+  });
+
+  test("are due at once when they are to be retried, but for one that somebody has", async () => {
+    const now = clock.now();
+    const bothIds = async () =>
+      [
+        ...(await mails.claim(true, now, now + CLAIM, 5)),
+        ...(await mails.claim(false, now, now + CLAIM, 5)),
+      ].map(({ id }) => id);
+    for (const [id, first] of [
+      ["a", true],
+      ["b", false],
+    ] as const)
+      await add(mail(id, { nextAttemptAt: now, first }));
+    expect(await bothIds()).toEqual(["a", "b"]);
+    // H17: it is being sent, so it must not be handed out a second time.
+    expect([await mails.retry("a", now), await mails.retry("b", now)]).toEqual(["busy", "busy"]);
+    expect(await bothIds()).toEqual([]);
+    for (const id of ["a", "b"]) await mails.postpone(id, now + HOUR, 1);
+    expect(await bothIds()).toEqual([]);
+    expect([await mails.retry("a", now), await mails.retry("b", now)]).toEqual(["due", "due"]);
+    expect(await bothIds()).toEqual(["a", "b"]);
+    expect(await mails.retry("gone", now)).toBe("gone");
+    expect([await mails.remove("a"), await mails.remove("a")]).toEqual([true, false]);
+  });
+
+  test("are handed out to one only of those who retry and claim at once", async () => {
+    const now = clock.now();
+    for (let i = 0; i < 20; i++) {
+      await add(mail("a", { nextAttemptAt: now + HOUR }));
+      await mails.postpone("a", now, 1);
+      const [claimed, retried] = await Promise.all([claimedIds(), mails.retry("a", now)]);
+      expect(claimed.length + (await claimedIds()).length).toBe(1);
+      expect(["due", "busy"]).toContain(retried);
+      await mails.remove("a");
+    }
+  });
+
   test("says how often a postponed mail has been tried", async () => {
     await add(mail("a"));
     await claim();

@@ -7,7 +7,7 @@ import {
   REDEEMED,
   REDEMPTION_REFUSED,
 } from "../../src/login/audit.ts";
-import { MAIL_GIVEN_UP } from "../../src/mail/audit.ts";
+import { aboutMail, MAIL_GIVEN_UP, MAIL_QUEUED, MAIL_REFUSED, MAIL_SENT } from "../../src/mail/audit.ts";
 import { type Audit, createAudit, createFoldingAudit, defineAudit } from "../../src/observe/audit.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import { LOGGED_OUT, SESSION_REVOKED } from "../../src/session/audit.ts";
@@ -54,9 +54,25 @@ describe("audit", () => {
       (audit) => audit(LINK_PRINTED, { subject: email, actor: "operator" }),
     ],
     [
-      { event: "mail_given_up", email, reason: "550 no such user" },
+      { event: "mail_queued", email, mail: "0123456789ab" },
+      "info",
+      (audit) => audit(MAIL_QUEUED, aboutMail({ id: ID, to: email })),
+    ],
+    [
+      { event: "mail_sent", email, mail: "0123456789ab", by: "smtp", answer: "250 ok" },
+      "info",
+      (audit) => audit(MAIL_SENT, { ...aboutMail({ id: ID, to: email }), by: "smtp", reason: "250 ok" }),
+    ],
+    [
+      { event: "mail_refused", email, mail: "0123456789ab", reason: "550 no such user" },
       "warn",
-      (audit) => audit(MAIL_GIVEN_UP, { subject: email, reason: "550 no such user" }),
+      (audit) => audit(MAIL_REFUSED, { ...aboutMail({ id: ID, to: email }), reason: "550 no such user" }),
+    ],
+    [
+      { event: "mail_given_up", email, mail: "0123456789ab", reason: "late" },
+      "warn",
+      (audit) =>
+        audit(MAIL_GIVEN_UP, { ...aboutMail({ id: ID, to: email }), reason: "late", actor: undefined }),
     ],
     [
       { event: "redeemed", email, client, by: "code", session: "01234567" },
@@ -194,8 +210,9 @@ describe("of refusals that anybody can cause without end", () => {
       (audit) => audit(REDEMPTION_REFUSED, { client, reason: "wrong_code", subject: email }),
     ],
     [
-      { event: "mail_given_up", email, reason: "550 no such user" },
-      (audit) => audit(MAIL_GIVEN_UP, { subject: email, reason: "550 no such user" }),
+      { event: "mail_given_up", email, mail: "0123456789ab", reason: "late" },
+      (audit) =>
+        audit(MAIL_GIVEN_UP, { ...aboutMail({ id: ID, to: email }), reason: "late", actor: undefined }),
     ],
   ])("%j is none", (event, write) => {
     const { audit, flush, lines } = folding();

@@ -115,7 +115,7 @@ async function liveThroughItAll(gateway: TestGateway): Promise<string[]> {
     headers: { Cookie: second, ...NAVIGATION },
   });
   expect(out.status).toBe(200);
-  expect(cookieHeader(out)).toBe("runegate_id=; runegate_login=");
+  expect(cookieHeader(out)).toBe("runegate_id=; runegate_login=; runegate_kept=; runegate_last=");
   return secrets;
 }
 

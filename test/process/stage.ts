@@ -98,7 +98,7 @@ export async function openStage(settings: StageSettings = {}): Promise<Stage> {
     });
     if (!asked.ok) throw new Error(`asking for a link: ${asked.status} ${await asked.text()}`);
     const mail = new RegExp(
-      `Mail for ${RegExp.escape(email)}\\n +Link: (\\S+)\\n +Code: (\\S+)(?![\\s\\S]*Mail for ${RegExp.escape(email)})`,
+      `Mail for ${RegExp.escape(email)}\\n +Link: (\\S+)\\n +Code: (\\d{4} \\d{4})(?![\\s\\S]*Mail for ${RegExp.escape(email)})`,
     );
     const [, link = "", code = ""] = await main.waitFor(mail);
     return { link, code, cookie: cookieHeader(asked) };

@@ -5,13 +5,24 @@ import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
  * the repository, and can have one that is expired or for another name.
  */
 export function makeCertificate(
-  facts: { names?: readonly string[]; addresses?: readonly string[]; notBefore?: Date; notAfter?: Date } = {},
+  facts: {
+    names?: readonly string[];
+    addresses?: readonly string[];
+    notBefore?: Date;
+    notAfter?: Date;
+    /** In place of an elliptic curve. */
+    rsa?: true;
+  } = {},
 ): { key: string; cert: string } {
   const names = facts.names ?? ["localhost"];
   const addresses = facts.addresses ?? ["127.0.0.1"];
   const day = 24 * 60 * 60 * 1000;
-  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const algorithm = sequence(oid(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02)); // ecdsa-with-SHA256
+  const { publicKey, privateKey } = facts.rsa
+    ? generateKeyPairSync("rsa", { modulusLength: 2048 })
+    : generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const algorithm = facts.rsa
+    ? sequence(oid(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b), der(0x05)) // sha256WithRSAEncryption
+    : sequence(oid(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02)); // ecdsa-with-SHA256
   const name = sequence(set(sequence(oid(0x55, 0x04, 0x03), der(0x0c, Buffer.from("Runegate test")))));
   const alternatives = sequence(
     ...names.map((dns) => der(0x82, Buffer.from(dns))),

@@ -6,6 +6,7 @@ import { loadOptions } from "../../src/config/load.ts";
 import { parseRoutes } from "../../src/config/routes.ts";
 import { createMailbox, type LocalMailbox } from "../../src/mail/mailbox.ts";
 import type { Mailer } from "../../src/mail/mailer.ts";
+import type { EmailConfig } from "../../src/mail/settings.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import type { TunnelData } from "../../src/proxy/tunnel.ts";
 import { createGateway, type Gateway, listen } from "../../src/server.ts";
@@ -38,6 +39,8 @@ export type TestGatewaySettings = {
   readonly routes?: string;
   readonly clock?: Clock;
   readonly mailer?: Mailer;
+  /** In place of none. Mail goes to the mailbox all the same. */
+  readonly email?: EmailConfig;
   /** False: mail is not shown, as where it is really sent. */
   readonly mailbox?: false;
   readonly stores?: Store;
@@ -90,7 +93,7 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
   const stores = settings.stores ?? createMemoryStore({ clock });
   const gateway = createGateway({
     options,
-    email: undefined,
+    email: settings.email,
     routesFile,
     mailer: settings.mailer ?? mailbox,
     mailbox: settings.mailbox === false ? undefined : mailbox,

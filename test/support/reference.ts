@@ -1,10 +1,18 @@
 import { ROUTES_TABLE } from "../../src/access/routes-file.ts";
 import { ENV_FILE, OPTION_LIST, ROOMS } from "../../src/config/options.ts";
-import { EMAIL_TABLE } from "../../src/mail/settings.ts";
+import { emailTable } from "../../src/mail/settings.ts";
 import { isConfidential, type Option } from "../../src/option/option.ts";
 import type { Keys } from "../../src/option/table.ts";
 
 /** The options in Markdown, as their declarations explain them. */
+
+/** Nothing is read for its description. */
+const EMAIL = emailTable({
+  secret: String,
+  credential: () => undefined,
+  path: String,
+  text: (path) => ({ path, text: "" }),
+});
 
 /** All of them, a table for each room. */
 export function renderReference(): string {
@@ -16,7 +24,7 @@ export function renderReference(): string {
   const route = routes.tables.keys;
   return [
     ...rooms,
-    `## \`email.toml\`\n\n${keysOf(EMAIL_TABLE.keys)}`,
+    `## \`email.toml\`\n\n${keysOf(EMAIL.keys)}`,
     `## \`routes.toml\`\n\n\`[groups]\`: ${groups.help}\n\n\`[[routes]]\`: ${routes.help}\n\n${keysOf(route)}`,
     `### \`health = { … }\` of a route\n\n${keysOf(route.health.table.keys)}`,
   ].join("\n\n");

@@ -1,7 +1,8 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 import { parseAddress } from "../../src/identity/address.ts";
-import type { EmailConfig, TlsMode } from "../../src/mail/settings.ts";
+import type { SmtpBackend, TlsMode } from "../../src/mail/backend-settings.ts";
+import type { EmailConfig, SmtpConfig } from "../../src/mail/settings.ts";
 import { makeCertificate } from "./certificate.ts";
 
 /** A real SMTP server on a loopback port that can be told to misbehave, also while it runs. */
@@ -198,20 +199,23 @@ export async function startScript(
   };
 }
 
-/** An `email.toml` for the server on `port`. */
-export function emailConfig(port: number, changes: Partial<EmailConfig> = {}): EmailConfig {
+/** An `email.toml` for the server on `port`, and as what speaks to that server takes it. */
+export function emailConfig(
+  port: number,
+  changes: Partial<EmailConfig & SmtpConfig> = {},
+): EmailConfig & SmtpConfig {
+  const { host = "127.0.0.1", tls = "starttls", dkim, ...others } = changes;
+  const { user, pass } = { ...CREDENTIALS, ...changes };
+  const backend: SmtpBackend = { kind: "smtp", host, port, tls, user, pass, dkim };
   return {
     path: "email.toml",
-    host: "127.0.0.1",
-    port,
-    tls: "starttls",
-    user: CREDENTIALS.user,
-    pass: CREDENTIALS.pass,
     from: { name: "Runegate", address: parseAddress("login@runegate.test") },
     replyTo: undefined,
     subject: "Your sign-in link",
     bodyTemplate: "{login_url} {code}",
     htmlTemplate: undefined,
-    ...changes,
+    backends: [backend],
+    ...backend,
+    ...others,
   };
 }

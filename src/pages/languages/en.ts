@@ -47,6 +47,8 @@ export const EN = {
   "code.subject": "Subject",
   "code.until": "Good until",
   "code.soon": "Link and code are good for one more minute.",
+  "code.refusing":
+    "Some mail to **{refusing}** has been refused in the last day. If nothing arrives, ask the person who runs this server, or use an address elsewhere.",
   "code.mailbox": "Here no mail leaves the machine.",
   "code.openMailbox": "Open the mailbox in a new tab",
   "code.label": "Code from the mail",

@@ -1,0 +1,126 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { usualLook } from "../brand/look.ts";
+import { systemClock } from "../clock.ts";
+import { loadConfiguration } from "../config/configuration.ts";
+import { EXIT } from "../exit.ts";
+import type { ListedMail } from "../mail/api.ts";
+import { previewMails } from "../mail/preview.ts";
+import { messageOf } from "../observe/message-of.ts";
+import type { Io } from "../process/io.ts";
+import { asOwnerOf } from "../rights.ts";
+import { type Command, failed, type Outcome, UsageError } from "./command.ts";
+import { operate, REACH_HELP } from "./operate.ts";
+import { minutes, table } from "./table.ts";
+
+const FLAGS = { open: { type: "boolean" }, directory: { type: "string" } } as const;
+
+/** `runegate mail`: what waits to be sent, and what it looks like. */
+export const mail: Command<typeof FLAGS> = {
+  name: "mail",
+  summary: "list, retry or delete mail that waits; preview what is sent",
+  help: `Usage: runegate mail [list]
+       runegate mail retry ID
+       runegate mail delete ID
+       runegate mail preview [--directory DIR] [--open]
+
+  list         mail that waits to be sent, oldest first, with its tries and why
+               the last one failed (the default)
+  retry ID     tries one now; not while it is being sent, so that nobody gets
+               it twice
+  delete ID    gives one up; one that is being sent may still arrive
+  preview      writes every mail to files, as the settings in email.toml make it:
+               name.html, name.txt, and name.eml for a mail program. Link and
+               code in them are good for nothing, and nothing is sent
+
+  --directory DIR   of preview: where to, made if it is not there; a new one
+                    below the system's for temporary files unless given
+  --open            of preview: shows the login mail in a browser
+
+For all but preview: ${REACH_HELP[0]?.toLowerCase()}${REACH_HELP.slice(1)}
+
+Exit codes: ${EXIT.done} done, ${EXIT.failed} not done, and why, ${EXIT.config} the configuration is wrong.
+
+Example: runegate mail preview --open`,
+
+  readsOptions: true,
+  flags: FLAGS,
+  words: ["list", "retry", "delete", "preview"],
+  takes: { least: 0, most: 2, what: "list, retry, delete or preview" },
+
+  async run({ values, words: [verb = "list", id, ...more] }, io) {
+    if (!["list", "retry", "delete", "preview"].includes(verb))
+      throw new UsageError(`there is no "mail ${verb}".`);
+    const takesId = verb === "retry" || verb === "delete";
+    if ((id !== undefined) !== takesId || more.length > 0 || id === "")
+      throw new UsageError(
+        takesId ? `mail ${verb} takes one id, as listed.` : `mail ${verb} takes no names.`,
+      );
+    if (verb !== "preview" && (values.open || values.directory !== undefined))
+      throw new UsageError("--open and --directory are of mail preview.");
+    if (values.directory === "") throw new UsageError("--directory needs the name of a directory.");
+    if (verb === "preview") return preview(values.directory, values.open === true, io);
+    return operate(io, async (operator) => {
+      if (id === undefined) {
+        const waiting = await operator.mails();
+        io.out(tableOf(waiting));
+        return { data: waiting };
+      }
+      await (verb === "retry" ? operator.retryMail(id) : operator.deleteMail(id));
+      io.out(verb === "retry" ? "It is tried now." : "It is given up.");
+      return { data: { id } };
+    });
+  },
+};
+
+function tableOf(waiting: readonly ListedMail[]): string {
+  if (waiting.length === 0) return "No mail waits.";
+  return table([
+    ["ID", "TO", "QUEUED", "OF USE UNTIL", "TRIES", "NEXT TRY", "WHY IT FAILED"],
+    ...waiting.map((one) => [
+      one.id,
+      one.email,
+      minutes(one.queued_at),
+      minutes(one.expires_at),
+      `${one.attempts}`,
+      minutes(one.next_attempt_at),
+      one.last_error ?? "",
+    ]),
+  ]);
+}
+
+async function preview(named: string | undefined, isShown: boolean, io: Io): Promise<Outcome> {
+  const { options, email } = loadConfiguration(io);
+  const mails = await previewMails(email, { ...options, now: systemClock.now() }, usualLook(options));
+  let directory: string;
+  try {
+    directory =
+      named === undefined
+        ? write(mkdtempSync(join(tmpdir(), "runegate-mail-")), mails)
+        : asOwnerOf(named, () => write(resolve(named), mails));
+  } catch (error) {
+    return failed(io, `runegate mail: ${messageOf(error)}`);
+  }
+  const files = [...mails.keys()].map((name) => join(directory, name));
+  io.out(files.join("\n"));
+  const [first = directory] = files;
+  if (isShown && !show(first, io))
+    return failed(io, `There is no browser to be opened here: look at ${first}.`);
+  return { data: { files } };
+}
+
+function write(directory: string, mails: ReadonlyMap<string, string>): string {
+  mkdirSync(directory, { recursive: true });
+  for (const [name, content] of mails) writeFileSync(join(directory, name), content);
+  return directory;
+}
+
+/** What opens a file as a person would. @returns false if there is nothing of the kind. */
+function show(path: string, { env }: Io): boolean {
+  const name = process.platform === "darwin" ? "open" : "xdg-open";
+  const opener = Bun.which(name, env.PATH === undefined ? {} : { PATH: env.PATH });
+  if (opener === null) return false;
+  Bun.spawn([opener, path], { stdio: ["ignore", "ignore", "ignore"] }).unref();
+  return true;
+}
