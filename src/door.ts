@@ -52,6 +52,8 @@ export type DoorSettings = {
   readonly inline: (log: Pick<InlineSettings, "answered" | "ended">) => Inline;
   readonly forwardAuth: ForwardAuth;
   readonly lookOf: LookOf;
+  /** Has ready what the answer takes; undefined where it is. */
+  readonly prepare: (asked: CheckRequest) => Promise<unknown> | undefined;
   readonly probes: Pick<Probes, "note">;
   readonly readClient: ClientReader;
   /** The same, where checks alone are answered. */
@@ -208,7 +210,9 @@ export function createDoor(settings: DoorSettings): Door {
 
   function answer(asked: CheckRequest, server: Server<TunnelData>): Awaitable<Response | undefined> {
     const check = forwardAuth.find(asked.target.path, false);
-    return check === undefined ? admitted(asked, server) : check(asked);
+    if (check !== undefined) return check(asked);
+    const ready = settings.prepare(asked);
+    return ready === undefined ? admitted(asked, server) : ready.then(() => admitted(asked, server));
   }
 
   function answerCheck(asked: CheckRequest): Awaitable<Response> {

@@ -23,6 +23,7 @@ import type { IdentityTokens } from "./identity-token/token.ts";
 import type { KeptPostDesk } from "./kept-post/desk.ts";
 import type { KeyProof } from "./keys/authenticator.ts";
 import type { ApiKeys } from "./keys/service.ts";
+import type { LanguageChoice } from "./language/choice.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import type { LoginCookie } from "./login/cookie.ts";
 import type { LoginService } from "./login/service.ts";
@@ -34,6 +35,7 @@ import type { Undeliverable } from "./mail/undeliverable.ts";
 import type { Audit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import type { Provider } from "./oidc-login/provider.ts";
+import type { Look } from "./pages/look.ts";
 import type { Keys } from "./secret/keys.ts";
 import type { SessionCookie } from "./session/cookie.ts";
 import type { Sessions } from "./session/session.ts";
@@ -61,6 +63,9 @@ export type House = {
   readonly forgetIdentity: IdentityTokens["forgetIdentity"];
   readonly limiter: Limiter;
   readonly lookOf: LookOf;
+  /** How a mail is to look to somebody that no request of theirs has caused. @throws {StoreUnavailable} */
+  readonly lookTo: (email: string) => Promise<Look>;
+  readonly languages: LanguageChoice;
   readonly apiKeys: ApiKeys;
   readonly keyProof: KeyProof;
   /** Whether an `Authorization` is a credential of Runegate's own, which applications never see. */

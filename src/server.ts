@@ -31,6 +31,7 @@ import { identityTokenRoom } from "./identity-token/routes.ts";
 import { createInline } from "./inline/inline.ts";
 import { keptPostRoom } from "./kept-post/routes.ts";
 import { keyRoom } from "./keys/routes.ts";
+import { keepingLanguage, languageRoom } from "./language/routes.ts";
 import { limitRoom } from "./limits/routes.ts";
 import { logoutRoom } from "./login/logout.ts";
 import { loginRoom } from "./login/routes.ts";
@@ -67,6 +68,7 @@ function roomsOf(house: House): readonly Room[] {
     limitRoom(house),
     assetRoom(),
     brandRoom(house),
+    languageRoom(house, () => rooms),
     debugRoom(house),
     doctorRoom(house),
     mailRoom(house),
@@ -107,7 +109,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const { options, clock, loggers, audit, sessions, outbox } = house;
   const { idleSeconds = IDLE_SECONDS } = settings;
   const rooms = roomsOf(house);
-  const answer = answerBy(rooms, options, loggers);
+  const answer = keepingLanguage(house, answerBy(rooms, options, loggers));
   const authenticators = rooms.flatMap((room) => room.authenticators ?? []);
   const cookies = rooms.flatMap((room) => room.cookies ?? []);
   const rootPaths = rootPathsOf(rooms, options.rootPaths);
@@ -151,6 +153,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       log: loggers("edge"),
     }),
     lookOf: house.lookOf,
+    prepare: house.languages.prepare,
     probes: house.probes,
     ownPathOf: rooms.find((room) => room.ownPathOf)?.ownPathOf,
     anyHost: rooms.flatMap((room) => room.anyHost ?? []),

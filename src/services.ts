@@ -20,6 +20,7 @@ import { createKeptPostDesk } from "./kept-post/desk.ts";
 import { createKeyProof } from "./keys/authenticator.ts";
 import { isOwnCredential } from "./keys/presented.ts";
 import { createApiKeys } from "./keys/service.ts";
+import { createLanguageChoice } from "./language/choice.ts";
 import { createLimiter } from "./limits/limiter.ts";
 import { createLoginCookie } from "./login/cookie.ts";
 import { createLoginService } from "./login/service.ts";
@@ -70,7 +71,12 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = createLimiter(options, stores.limits);
-  const lookOf = createLookOf(options, routes);
+  const languages = createLanguageChoice(options, options.secureCookie);
+  const lookOf = createLookOf(options, routes, languages);
+  const lookTo = async (email: string) => ({
+    ...lookOf({ request: new Request(options.baseUrl) }),
+    language: await languages.usual(await devices.languageOf(email)),
+  });
   const isBound = [options.sessionBind, ...routes.all.map(({ bind }) => bind)].some(isBinding);
   const sessions = createSessions({
     ...options,
@@ -78,9 +84,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     bindings: createBindings({
       ...{ isUsed: isBound, limits: stores.limits, audit },
       tellOwner: async (record, from) =>
-        void (await outbox.queue(
-          endedMail(lookOf({ request: new Request(options.baseUrl) }), record, from, clock),
-        )),
+        void (await outbox.queue(endedMail(await lookTo(record.email), record, from, clock))),
     }),
     leastRest: routes.all.reduce<number | undefined>(
       (least, { idle }) => (idle === undefined || (least !== undefined && least < idle) ? least : idle),
@@ -123,7 +127,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const deviceCookie = createDeviceCookie(options.secureCookie);
   const devices = createDevices({
     ...options,
-    ...{ cookie: deviceCookie, keys, store: stores, policy, outbox, audit, clock, random },
+    ...{ cookie: deviceCookie, keys, store: stores, policy, outbox, languages, audit, clock, random },
     log: loggers("session"),
   });
   const apiKeys = createApiKeys({
@@ -155,7 +159,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     keyProof: createKeyProof(apiKeys, limiter, audit),
     isOwnCredential: (authorization) => options.apiKeys && isOwnCredential(authorization),
     identityKeys,
-    lookOf,
+    ...{ lookOf, lookTo, languages },
     ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),
     guardPost: createPostGuard(mayPost, audit),
     closures: createClosures(stores, clock, loggers("edge")),

@@ -13,7 +13,8 @@ for (const time of document.querySelectorAll("time")) {
   time.textContent = local.format(new Date(time.dateTime));
 }
 
-for (const form of document.forms) {
+// Not the menu of languages: the button that is pressed there says which, and a disabled one says nothing.
+for (const form of document.querySelectorAll("main form")) {
   const button = form.querySelector("button");
   if (button === null) continue;
   let sent = false;
@@ -119,7 +120,7 @@ function followLogin(state, until) {
     const left = until - performance.now();
     const seconds = Math.max(0, Math.ceil(left / SECOND));
     const shown = document.querySelector("[data-left]");
-    const text = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    const text = `${number(Math.floor(seconds / 60))}:${number(seconds % 60, 2)}`;
     if (shown) shown.textContent = `(${text})`;
     const soon = document.querySelector("[data-soon]");
     if (soon instanceof HTMLElement && soon.textContent === "" && left <= MINUTE) {
@@ -133,6 +134,18 @@ function followLogin(state, until) {
 /** @param {string | undefined} seconds from now, as the server counts: the clock of this machine may be wrong. */
 function inSeconds(seconds) {
   return performance.now() + Number(seconds) * SECOND;
+}
+
+/**
+ * In the digits of the page's language.
+ * @param {number} value
+ * @param {number} [digits] at least
+ */
+function number(value, digits = 1) {
+  return new Intl.NumberFormat(document.documentElement.lang, {
+    minimumIntegerDigits: digits,
+    useGrouping: false,
+  }).format(value);
 }
 
 /** @returns {Promise<string | undefined>} undefined while offline, or where Runegate restarts: the next look will tell. */
@@ -159,7 +172,7 @@ function holdBack(button, until) {
   function tick() {
     const seconds = Math.ceil((until - performance.now()) / SECOND);
     button.disabled = seconds > 0;
-    button.textContent = seconds > 0 ? `${text} (${seconds})` : text;
+    button.textContent = seconds > 0 ? `${text} (${number(seconds)})` : text;
     if (seconds > 0) setTimeout(tick, SECOND);
   }
 }

@@ -56,7 +56,7 @@ async function ask(part, how = {}) {
     location.replace(next);
     return undefined;
   } catch (error) {
-    if (error instanceof Refused) complain(part, error.message);
+    if (error instanceof Refused) complain(part, part.dataset.refused ?? "");
     return error.name;
   }
 }
@@ -75,9 +75,11 @@ function offerAdding(form) {
       await post("", { ticket, credential, name: form.elements.namedItem("name")?.value });
       location.reload();
     } catch (error) {
-      const { there = "", failed = "" } = form.dataset;
+      const { there, failed, old, full, refused } = form.dataset;
+      const refusals = { sign_in_again: old, too_many_passkeys: full };
       const isThere = error.name === "InvalidStateError";
-      complain(form, error instanceof Refused ? error.message : isThere ? there : failed);
+      const why = error instanceof Refused ? (refusals[error.message] ?? refused) : isThere ? there : failed;
+      complain(form, why ?? "");
       if (button) button.disabled = false;
     }
   });
@@ -94,7 +96,7 @@ function complain(part, text) {
   place.hidden = false;
 }
 
-/** What the server answers when it does not do what was asked. */
+/** What the server answers when it does not do what was asked: a code for programs, for which the page has the words. */
 class Refused extends Error {}
 
 /**
@@ -108,6 +110,6 @@ async function post(path, body = {}) {
     body: JSON.stringify(body),
   });
   const answer = await response.json();
-  if (!response.ok) throw new Refused(answer.message);
+  if (!response.ok) throw new Refused(answer.error);
   return answer;
 }

@@ -49,9 +49,9 @@ export function accountPage(
   const content = account(language, {
     email: record.email,
     groups: [...principal.groups].join(", "),
-    since: timeAt(record.createdAt),
-    until: timeAt(record.expiresAt),
-    idleUntil: idleExpiresAt < record.expiresAt ? timeAt(idleExpiresAt) : undefined,
+    since: timeAt(language, record.createdAt),
+    until: timeAt(language, record.expiresAt),
+    idleUntil: idleExpiresAt < record.expiresAt ? timeAt(language, idleExpiresAt) : undefined,
     notice: notice && say(language, notice),
     sections: concat(parts),
   });
@@ -88,8 +88,8 @@ function rowOf({ language }: Look, one: SessionRecord, isThis: boolean): Html {
     id: shortId(one.id),
     device: describeDevice(language, recognizeDevice(one.userAgent)),
     place: one.ip,
-    since: timeAt(one.createdAt),
-    seen: isThis ? undefined : timeAt(one.seenAt),
+    since: timeAt(language, one.createdAt),
+    seen: isThis ? undefined : timeAt(language, one.seenAt),
     isThis: isThis ? "yes" : undefined,
   });
 }

@@ -2,6 +2,7 @@ import { type Routes, routeFor } from "../access/routes.ts";
 import type { LookOf } from "../edge/arrival.ts";
 import type { EdgeOptions } from "../edge/options.ts";
 import { cutTarget, placeOf } from "../edge/target.ts";
+import type { LanguageChoice } from "../language/choice.ts";
 import { partsOf } from "../login/next.ts";
 import { ENGLISH } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
@@ -29,15 +30,19 @@ export function usualLook(options: LookOptions): Look {
     contact,
     logo: logo && `${BRAND_PATH}/${logo}`,
     styles: styles.map((name) => `${BRAND_PATH}/${name}`),
+    back: undefined,
     colors: accent && { light: accent.light.accent, dark: accent.dark.accent },
   };
 }
 
 /** Whose a page is: the application's that somebody goes to, or else the one that the options name. */
-export function createLookOf(options: LookOptions, routes: Routes): LookOf {
-  const usual = usualLook(options);
+export function createLookOf(options: LookOptions, routes: Routes, languages: LanguageChoice): LookOf {
+  const plain = usualLook(options);
 
-  return ({ origin, target }, next) => {
+  return (asked, next) => {
+    const { origin, target } = asked;
+    const back = languages.isOpen ? backTo(asked, next) : undefined;
+    const usual: Look = { ...plain, language: languages.of(asked), back };
     const here = origin ?? routes.home.origin;
     const going = next ?? (target !== undefined && placeOf(target.path) === "application" ? target.path : "");
     if (going === "") return usual;
@@ -47,4 +52,20 @@ export function createLookOf(options: LookOptions, routes: Routes): LookOf {
     if (route?.host === undefined) return usual;
     return { ...usual, app: route.title, sign: route.icon, host: new URL(parts.origin).host };
   };
+}
+
+/** The page itself; after a form, the one where it was, which a GET asks for. */
+function backTo({ request, target }: Parameters<LookOf>[0], next: string | undefined): string | undefined {
+  if (target === undefined) return undefined;
+  if (request.method === "GET" || request.method === "HEAD") return target.path + withoutLang(target.search);
+  return target.path + (next ? `?next=${encodeURIComponent(next)}` : "");
+}
+
+/** What was asked for by the address would win over what is chosen. */
+function withoutLang(search: string): string {
+  const rest = search
+    .slice(1)
+    .split("&")
+    .filter((pair) => pair !== "" && !/^lang(?:=|$)/.test(pair));
+  return rest.length === 0 ? "" : `?${rest.join("&")}`;
 }

@@ -34,11 +34,11 @@ export function brandRoom({ options: { brand } }: Pick<House, "options">): Room 
   });
 
   async function serve(arrival: Arrival): Promise<Response> {
-    const { request, id, lookOf, target } = arrival;
+    const { request, target } = arrival;
     if (target.path === `${BRAND_PATH}/accent.css` && accentSheet !== undefined) {
       return serveSheet(arrival, accentSheet);
     }
-    if (!paths.has(target.path)) return failure({ request, id, lookOf }, NOT_FOUND);
+    if (!paths.has(target.path)) return failure(arrival, NOT_FOUND);
     const known = request.headers.get("if-none-match");
     const headers = known === null ? {} : { "If-None-Match": known };
     return (await files).handle(new Request(ORIGIN + target.path, { headers }));

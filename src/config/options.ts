@@ -9,6 +9,7 @@ import { FORWARD_AUTH_OPTIONS } from "../forward-auth/options.ts";
 import { IDENTITY_TOKEN_OPTIONS } from "../identity-token/options.ts";
 import { KEPT_POST_OPTIONS } from "../kept-post/options.ts";
 import { KEY_OPTIONS } from "../keys/options.ts";
+import { LANGUAGE_OPTIONS } from "../language/options.ts";
 import { LIMITS_OPTIONS } from "../limits/options.ts";
 import { LOGIN_OPTIONS } from "../login/options.ts";
 import { MAIL_OPTIONS } from "../mail/options.ts";
@@ -45,7 +46,7 @@ export const ROOMS = {
   "Other proxies that ask": FORWARD_AUTH_OPTIONS,
   "Programs that manage it": { ...API_OPTIONS, ...BEARER_OPTIONS },
   "What is kept": STORE_OPTIONS,
-  "What users see": BRAND_OPTIONS,
+  "What users see": { ...BRAND_OPTIONS, ...LANGUAGE_OPTIONS },
   Log: LOG_OPTIONS,
   Debugging: DEBUG_OPTIONS,
   "The command line": CONTROL_OPTIONS,

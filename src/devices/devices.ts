@@ -2,6 +2,7 @@ import type { Policy } from "../access/policy.ts";
 import type { Clock, Random } from "../clock.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { Address } from "../identity/address.ts";
+import type { LanguageChoice } from "../language/choice.ts";
 import { renderNotice } from "../mail/notice.ts";
 import type { Outbox } from "../mail/outbox.ts";
 import { networkOfClient } from "../net/ip.ts";
@@ -17,7 +18,7 @@ import type { SessionRecord } from "../session/record.ts";
 import type { Store } from "../store/store.ts";
 import { NEW_DEVICE } from "./audit.ts";
 import { DEVICE_BYTES, type DeviceCookie } from "./cookie.ts";
-import { createDeviceBook, type DeviceBook } from "./record.ts";
+import { createDeviceBook, type DeviceBook, type Noted } from "./record.ts";
 import { NOT_ME_LINK } from "./ticket.ts";
 
 /** Browsers that people have signed in with: to tell them of one that they have not, and to fill in their address. */
@@ -32,6 +33,8 @@ export type Devices = Pick<DeviceBook, "list" | "forget"> & {
   lastAddress(arrival: Arrival): Promise<Address | undefined>;
   /** {@link DeviceRecord.device} of the browser that asks. */
   markOf(arrival: Arrival): string | undefined;
+  /** In which somebody was last answered when they signed in. @throws {StoreUnavailable} */
+  languageOf(email: string): Promise<string | undefined>;
 };
 
 export type DeviceSettings = {
@@ -42,6 +45,7 @@ export type DeviceSettings = {
   readonly store: Store;
   readonly policy: Policy;
   readonly outbox: Outbox;
+  readonly languages: LanguageChoice;
   readonly audit: Audit;
   readonly clock: Clock;
   readonly random: Random;
@@ -55,7 +59,7 @@ const MAILS = { limit: 3, windowMs: DAY_MS };
 const LINK_MS = 7 * DAY_MS;
 
 export function createDevices(settings: DeviceSettings): Devices {
-  const { baseUrl, cookie, keys, store, policy, outbox, audit, clock, random, log } = settings;
+  const { baseUrl, cookie, keys, store, policy, outbox, languages, audit, clock, random, log } = settings;
   const book = createDeviceBook(store, keys.for("device", "session"), clock);
   const tickets = createTickets(keys, { audience: baseUrl, clock });
   const draw = () => Buffer.from(random.bytes(DEVICE_BYTES)).toString("base64url");
@@ -64,11 +68,12 @@ export function createDevices(settings: DeviceSettings): Devices {
   async function tell(
     { lookOf, ...arrival }: Arrival,
     { email, ip, userAgent, createdAt }: SessionRecord,
-    id: string,
+    { id, language }: Noted,
   ) {
     if (!settings.newDeviceMail) return "off";
     if (!(await store.limits.hit(`device-mail:${email}`, MAILS)).allowed) return "limited";
-    const look = lookOf(arrival);
+    // Not that of a browser which may be somebody else's.
+    const look = { ...lookOf(arrival), language: await languages.usual(language) };
     const issuedAt = clock.now();
     const grant = { jti: draw(), issuedAt, expiresAt: issuedAt + LINK_MS };
     const token = tickets.sign(NOT_ME_LINK, { ...grant, email: email as Address, device: id });
@@ -99,15 +104,26 @@ export function createDevices(settings: DeviceSettings): Devices {
       const value = before ?? draw();
       const { email, ip, userAgent, id: session, brief } = record;
       try {
-        const { id, was } = await book.note(value, email as Address, userAgent);
-        if (was === "new") {
-          audit(NEW_DEVICE, { subject: email, client: ip, session, reason: await tell(arrival, record, id) });
+        const { tag } = arrival.lookOf(arrival).language;
+        const noted = await book.note(value, email as Address, { userAgent, language: tag });
+        if (noted.was === "new") {
+          audit(NEW_DEVICE, {
+            subject: email,
+            client: ip,
+            session,
+            reason: await tell(arrival, record, noted),
+          });
         }
       } catch (error) {
         log.warn("could not note a device", { reason: messageOf(error), id: arrival.id });
       }
       // One that is to last is not made to end with the browser.
       return brief && before !== undefined ? [] : [cookie.line(value, brief)];
+    },
+
+    async languageOf(email) {
+      const [last] = await book.list(email as Address);
+      return last?.record.language;
     },
 
     async lastAddress(arrival) {

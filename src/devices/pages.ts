@@ -36,7 +36,7 @@ export function devicesPart(
     device(language, {
       id: shortId(id),
       device: describeDevice(language, recognizeDevice(record.userAgent)),
-      seen: timeAt(record.seenAt),
+      seen: timeAt(language, record.seenAt),
       isThis: record.device === own ? "yes" : undefined,
     }),
   );

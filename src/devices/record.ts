@@ -14,6 +14,8 @@ export type DeviceRecord = {
   readonly seenAt: number;
   /** The browser's name for itself. */
   readonly userAgent: string;
+  /** In which language it was answered then; not in records of earlier versions. */
+  readonly language?: string;
 };
 
 const DEVICES: Kind<DeviceRecord> = { name: "device", by: ["email", "device"], order: "seenAt" };
@@ -22,7 +24,7 @@ export const MOST_DEVICES = 20;
 
 export type DeviceBook = {
   /** Notes that a browser has signed in. @returns which it was to the address before, and its id. @throws {StoreUnavailable} */
-  note(cookie: string, email: Address, userAgent: string): Promise<Noted>;
+  note(cookie: string, email: Address, facts: Pick<DeviceRecord, "userAgent" | "language">): Promise<Noted>;
   /** Newest first. @throws {StoreUnavailable} */
   list(email: Address): Promise<Seen<DeviceRecord>[]>;
   /** The one that a browser signed in with last. @throws {StoreUnavailable} */
@@ -33,8 +35,12 @@ export type DeviceBook = {
   forget(id: string): Promise<boolean>;
 };
 
-/** `first`: the address has no other, as far as is known. */
-export type Noted = { readonly id: string; readonly was: "known" | "new" | "first" };
+/** `first`: the address has no other, as far as is known. `language`: that of the other which signed in last. */
+export type Noted = {
+  readonly id: string;
+  readonly was: "known" | "new" | "first";
+  readonly language: string | undefined;
+};
 
 export function createDeviceBook(store: RecordStore, keys: KeyPair, clock: Clock): DeviceBook {
   const records = store.records(DEVICES);
@@ -48,7 +54,7 @@ export function createDeviceBook(store: RecordStore, keys: KeyPair, clock: Clock
     records.find({ where: { email }, newestFirst: true, most: MOST_DEVICES + 1 });
 
   return {
-    async note(cookie, email, userAgent) {
+    async note(cookie, email, facts) {
       const before = await list(email);
       const ids = hashes(`${cookie} ${email}`);
       const taken = await Promise.all(ids.map(async (id) => records.take(id)));
@@ -56,10 +62,15 @@ export function createDeviceBook(store: RecordStore, keys: KeyPair, clock: Clock
       const now = clock.now();
       const [id = ""] = ids;
       const device = hash(keys.current, cookie);
-      await records.add(id, { email, device, seenAt: now, userAgent }, now + DEVICE_MS);
+      await records.add(id, { email, device, seenAt: now, ...facts }, now + DEVICE_MS);
       const others = before.filter((one) => !ids.includes(one.id));
       await Promise.all(others.slice(MOST_DEVICES - 1).map(async (one) => records.take(one.id)));
-      return { id, was: isKnown ? "known" : others.length === 0 ? "first" : "new" };
+      const [last] = others;
+      return {
+        id,
+        language: last?.record.language,
+        was: isKnown ? "known" : others.length === 0 ? "first" : "new",
+      };
     },
 
     list,

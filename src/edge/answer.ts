@@ -133,8 +133,14 @@ export function unauthenticated(baseUrl: string): Failure {
 const TRY_AGAIN = { href: "", label: said("error.tryAgain") };
 
 export function page(html: string, status = 200, extra: ExtraHeaders = [], policy = PAGE_POLICY): Response {
-  const vary = "Accept, Sec-Fetch-Mode, Cookie";
-  const headers: ExtraHeaders = [["Content-Security-Policy", policy], ["Vary", vary], ...extra];
+  const vary = "Accept, Accept-Language, Sec-Fetch-Mode, Cookie";
+  const [, tag = "en"] = /<html lang="([^"]+)"/.exec(html) ?? [];
+  const headers: ExtraHeaders = [
+    ["Content-Language", tag],
+    ["Content-Security-Policy", policy],
+    ["Vary", vary],
+    ...extra,
+  ];
   return answer(status, html, "text/html; charset=utf-8", headers);
 }
 
@@ -190,7 +196,8 @@ export function announcedLength({ headers }: Response): number | undefined {
 }
 
 /** The request as far as it was understood. */
-export type Asked = Pick<Arrival, "request" | "id" | "lookOf"> & Partial<Pick<Arrival, "target" | "origin">>;
+export type Asked = Pick<Arrival, "request" | "id" | "lookOf"> &
+  Partial<Pick<Arrival, "target" | "origin" | "headers" | "cookies">>;
 
 export function failure(arrival: Asked, what: Failure): Response {
   const { target } = arrival;

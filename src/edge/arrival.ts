@@ -32,6 +32,6 @@ export type Arrival = {
  * @param next where they are going, if that is somewhere else: a path on the host that was asked, or an absolute URL.
  */
 export type LookOf = (
-  asked: Pick<Arrival, "request"> & Partial<Pick<Arrival, "origin" | "target">>,
+  asked: Pick<Arrival, "request"> & Partial<Pick<Arrival, "origin" | "target" | "headers" | "cookies">>,
   next?: string,
 ) => Look;

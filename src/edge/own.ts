@@ -58,14 +58,18 @@ export type AnswerOwn = (arrival: Arrival) => Promise<Response>;
 export function answerFrom(paths: OwnPaths): AnswerOwn {
   return async (arrival) => {
     const { method, target } = arrival;
-    // A slash at the end is forgiven.
-    const path = target.path.endsWith("/") ? target.path.slice(0, -1) : target.path;
-    const handlers = paths.get(path) ?? paths.get(`${path.slice(0, path.lastIndexOf("/"))}/*`);
+    const handlers = handlersAt(paths, target.path);
     if (handlers === undefined) return failure(arrival, NOT_FOUND);
     const { GET, POST } = handlers;
     const handler = method === "GET" || method === "HEAD" ? GET : method === "POST" ? POST : undefined;
     return handler === undefined ? methodNotAllowed(arrival, Object.keys(handlers)) : handler(arrival);
   };
+}
+
+export function handlersAt(paths: OwnPaths, asked: string): OwnHandlers | undefined {
+  // A slash at the end is forgiven.
+  const path = asked.endsWith("/") ? asked.slice(0, -1) : asked;
+  return paths.get(path) ?? paths.get(`${path.slice(0, path.lastIndexOf("/"))}/*`);
 }
 
 const ROUTED_ORIGIN = "http://runegate.invalid";

@@ -79,10 +79,10 @@ function article(language: Language, key: ApiKey, status: KeyStatus, { again, ti
     ...{ id, name: description ?? id, again, action: KEYS_PATH },
     opens: opensOf(language, key, titleOf),
     status: say(language, said(`keys.${status}`)),
-    made: timeAt(createdAt),
-    used: usedAt === null ? undefined : timeAt(usedAt),
+    made: timeAt(language, createdAt),
+    used: usedAt === null ? undefined : timeAt(language, usedAt),
     network: usedFrom ?? "?",
-    ends: end === undefined ? undefined : timeAt(end),
+    ends: end === undefined ? undefined : timeAt(language, end),
     going: status === "active" || status === "unused" ? "yes" : "",
     disabled: status === "disabled" ? "yes" : "",
   });
@@ -117,7 +117,7 @@ export function madePage(
   now: number,
 ): string {
   const { language } = look;
-  const until = key.previousUntil > now ? timeAt(key.previousUntil) : undefined;
+  const until = key.previousUntil > now ? timeAt(language, key.previousUntil) : undefined;
   const shown = { title: say(language, title), token, curl, until, action: KEYS_PATH };
   return documentOf(look, title, madeTemplate(language, shown), { wide: true });
 }

@@ -17,7 +17,7 @@ export type Upkeep = {
 const EVERY_MS = HOUR;
 
 export function createUpkeep(
-  house: Pick<House, "options" | "apiKeys" | "lookOf" | "outbox" | "loggers">,
+  house: Pick<House, "options" | "apiKeys" | "lookTo" | "outbox" | "loggers">,
 ): Upkeep {
   const { apiKeys, outbox } = house;
   const log = house.loggers("keys");
@@ -28,8 +28,7 @@ export function createUpkeep(
     if (!key.owner.includes("@")) return;
     const { id, description, owner: to, expiresAt } = key;
     const { baseUrl } = house.options;
-    // Nobody asks: as it looks to whoever says nothing of their language.
-    const content = renderNotice(house.lookOf({ request: new Request(baseUrl) }), {
+    const content = renderNotice(await house.lookTo(to), {
       subject: said("keyEnds.subject"),
       heading: said("keyEnds.heading"),
       opening: said("keyEnds.opening", { name: description === null ? id : `${id} (${description})` }),

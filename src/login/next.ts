@@ -23,24 +23,25 @@ export function safeNext(
   landing: string,
   isOwn: (target: Target) => boolean,
 ): string {
-  if (input === undefined || input === null || input === "" || input.length > MAX_NEXT) return landing;
-  // Browsers drop tabs and line feeds inside URLs and turn backslashes into slashes: nobody honest sends them.
-  if (!input.startsWith("/") || /[\p{Cc}\\]/u.test(input) || leavesHost(input)) return landing;
-  let url: URL;
-  try {
-    url = new URL(NOWHERE + input);
-  } catch {
-    return landing;
-  }
-  if (url.origin !== NOWHERE || url.username !== "" || url.password !== "") return landing;
-  const next = url.pathname + url.search + url.hash;
-  // Asked again of what is sent: `/..//host` only becomes `//host` when it is normalized.
-  if (leavesHost(next)) return landing;
-  // Percent-encoding can make it nine times as long, and it has to fit into a cookie.
-  if (next.length > MAX_NEXT) return landing;
-  const target = { path: url.pathname, search: url.search };
+  const next = pathOnHost(input);
+  if (next === undefined) return landing;
+  const target = cutTarget(next, 0);
   if (PERSONAL_PATHS.has(target.path)) return next;
   return placeOf(target.path) !== "application" || isOwn(target) ? landing : next;
+}
+
+/** @returns path, query and fragment on this host, in normal form and of bounded length; undefined for anything else. */
+export function pathOnHost(input: string | undefined | null): string | undefined {
+  if (input === undefined || input === null || input === "" || input.length > MAX_NEXT) return undefined;
+  // Browsers drop tabs and line feeds inside URLs and turn backslashes into slashes: nobody honest sends them.
+  if (!input.startsWith("/") || /[\p{Cc}\\]/u.test(input) || leavesHost(input)) return undefined;
+  const url = URL.parse(NOWHERE + input);
+  if (url === null || url.origin !== NOWHERE || url.username !== "" || url.password !== "") return undefined;
+  const path = url.pathname + url.search + url.hash;
+  // Asked again of what is sent: `/..//host` only becomes `//host` when it is normalized.
+  if (leavesHost(path)) return undefined;
+  // Percent-encoding can make it nine times as long, and it has to fit into a cookie.
+  return path.length > MAX_NEXT ? undefined : path;
 }
 
 /**

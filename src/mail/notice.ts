@@ -1,5 +1,5 @@
 import noticeHtml from "../../static/notice-mail.html" with { type: "text" };
-import { type Said, said, say } from "../pages/language.ts";
+import { inUtc, type Said, said, say } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
 import { template, toText } from "../pages/template.ts";
 import type { MailContent } from "./mailer.ts";
@@ -37,10 +37,7 @@ const html = template(noticeHtml, [
 export function renderNotice(look: Look, notice: Notice): MailContent {
   const { language } = look;
   const { link } = notice;
-  const format = new Intl.DateTimeFormat(language.tag, {
-    ...{ dateStyle: "long", timeStyle: "long", timeZone: "UTC" },
-  });
-  const when = format.format(notice.at);
+  const when = inUtc(language, notice.at);
   const words = (text: Said) => say(language, text);
   const shown = {
     subject: words(notice.subject),

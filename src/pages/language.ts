@@ -52,13 +52,37 @@ export function say(language: Language, text: Text): string {
   if (typeof text === "string") return text;
   const { word, values } = text;
   const sentence = sentenceOf(language, word, values.count);
-  return fillIn(sentence.replaceAll("**", ""), (name) => spoken(language, values[name] ?? ""));
+  return fillIn(sentence.replaceAll("**", ""), (name) => {
+    const value = values[name] ?? "";
+    return name === COUNT && typeof value === "string" ? counted(language, value) : spoken(language, value);
+  });
 }
 
 export function spoken(language: Language, value: Spoken): string {
   if (typeof value === "string") return value;
   const { amount, unit } = value;
   return new Intl.NumberFormat(language.tag, { style: "unit", unit, unitDisplay: "long" }).format(amount);
+}
+
+/** A time, milliseconds since the Unix epoch, for whoever sees it without a script that would make it theirs. */
+export function inUtc(
+  { tag }: Language,
+  at: number,
+  what: "time" | "date and time" = "date and time",
+): string {
+  const style = what === "time" ? TIME : DATE_AND_TIME;
+  return new Intl.DateTimeFormat(tag, style).format(at);
+}
+
+const TIME = { hour: "numeric", minute: "2-digit", timeZone: "UTC", timeZoneName: "short" } as const;
+const DATE_AND_TIME = { dateStyle: "long", timeStyle: "long", timeZone: "UTC" } as const;
+
+/** What a text calls that by which its plural form is chosen. */
+export const COUNT = "count";
+
+/** A number in the digits of the language. */
+export function counted({ tag }: Language, count: string): string {
+  return new Intl.NumberFormat(tag).format(Number(count));
 }
 
 /** The text itself, in the plural form that goes with `count`. */

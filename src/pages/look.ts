@@ -14,6 +14,8 @@ export type Look = {
   /** Paths of the operator's logo, and of style sheets after ours. */
   readonly logo: string | undefined;
   readonly styles: readonly string[];
+  /** Where somebody may choose another language: where to go back to then, on this host. */
+  readonly back: string | undefined;
   /** In mails, which know no style sheets: the accent in light and in dark. */
   readonly colors: { readonly light: string; readonly dark: string } | undefined;
 };
@@ -21,5 +23,5 @@ export type Look = {
 /** Where nobody in particular asks. */
 export const PLAIN: Look = {
   ...{ language: ENGLISH, app: "Runegate", host: "localhost", styles: [] },
-  ...{ sign: undefined, contact: undefined, logo: undefined, colors: undefined },
+  ...{ sign: undefined, contact: undefined, logo: undefined, back: undefined, colors: undefined },
 };

@@ -4,6 +4,8 @@ import errorSource from "../../static/error.html" with { type: "text" };
 import goOnSource from "../../static/go-on.html" with { type: "text" };
 import keepSource from "../../static/keep.html" with { type: "text" };
 import keptSource from "../../static/kept.html" with { type: "text" };
+import languageSource from "../../static/language.html" with { type: "text" };
+import languagesSource from "../../static/languages.html" with { type: "text" };
 import layoutSource from "../../static/layout.html" with { type: "text" };
 import linkSource from "../../static/link.html" with { type: "text" };
 import loggedOutSource from "../../static/logged-out.html" with { type: "text" };
@@ -13,7 +15,8 @@ import mailSource from "../../static/mail.html" with { type: "text" };
 import mailboxSource from "../../static/mailbox.html" with { type: "text" };
 import timeSource from "../../static/time.html" with { type: "text" };
 import { assetPath } from "./assets.ts";
-import { said, say, type Text } from "./language.ts";
+import { inUtc, type Language, said, say, type Text } from "./language.ts";
+import { findLanguage, LANGUAGES } from "./languages.ts";
 import type { Look } from "./look.ts";
 import { loginHref } from "./paths.ts";
 import { concat, type Html, marked, plain, template, toText } from "./template.ts";
@@ -25,8 +28,10 @@ import { concat, type Html, marked, plain, template, toText } from "./template.t
 
 const layout = template(layoutSource, [
   ...(["title", "content", "wide", "style", "script", "logo", "icon", "tag", "direction"] as const),
-  ...(["app", "host", "sign", "signingIn", "contact", "styles"] as const),
+  ...(["app", "host", "sign", "signingIn", "contact", "styles", "menu"] as const),
 ]);
+const languageMenu = template(languagesSource, ["language", "back", "choices"]);
+const languageChoice = plain(languageSource, ["tag", "direction", "name", "current"]);
 const login = template(loginSource, [
   "next",
   "email",
@@ -178,7 +183,7 @@ export function codePage(look: Look, shown: CodePage): string {
     email,
     sender: shown.sender,
     subject: shown.subject,
-    until: clockTime(expiresAt, now),
+    until: clockTime(language, expiresAt, now),
     // Not the times themselves: a visitor's clock may be wrong.
     secondsLeft: secondsTo(expiresAt, now),
     refusing: shown.refusing,
@@ -186,11 +191,11 @@ export function codePage(look: Look, shown: CodePage): string {
     letters: flag(shown.letters),
     error: say(language, error || ""),
     againSeconds: againAt === undefined ? "" : secondsTo(againAt, now),
-    askAt: clockTime(shown.askAt, now),
+    askAt: clockTime(language, shown.askAt, now),
     another: loginHref(shown.next),
     message:
       state === "expired"
-        ? marked(language, "link.expired", { time: clockTime(expiresAt, now) })
+        ? marked(language, "link.expired", { time: clockTime(language, expiresAt, now) })
         : state === "used"
           ? usedAt(look, use, now)
           : say(language, message),
@@ -202,7 +207,7 @@ export function codePage(look: Look, shown: CodePage): string {
 
 function usedAt({ language }: Look, use: CodePage["use"], now: number): Html | string {
   if (use?.at === undefined) return say(language, said("link.usedSometime"));
-  return marked(language, "link.used", { time: clockTime(use.at, now), device: use.device });
+  return marked(language, "link.used", { time: clockTime(language, use.at, now), device: use.device });
 }
 
 /** Why a link does not sign in, and the way on. */
@@ -233,7 +238,7 @@ export function linkPage(
     outcome === "used"
       ? usedAt(look, shown.use, now)
       : outcome === "expired"
-        ? marked(language, "link.expired", { time: clockTime(shown.expiresAt, now) })
+        ? marked(language, "link.expired", { time: clockTime(language, shown.expiresAt, now) })
         : say(language, said(outcome === "withdrawn" ? "link.withdrawn" : "link.notOursHow"));
   const way = said(who === undefined ? "link.sendAnother" : "link.switch", { email: email ?? "" });
   const { next, requestId } = shown;
@@ -278,7 +283,7 @@ export function confirmPage(
   const again = loginHref(shown.next ?? "");
   const error = say(language, shown.error ?? "");
   const content = confirm(language, {
-    ...{ who: "", ...shown, ...moment(shown.requestedAt), again, error },
+    ...{ who: "", ...shown, ...moment(language, shown.requestedAt), again, error },
     keep: keepBox(look, shown.keep),
   });
   return documentOf(look, said("confirm.title"), content, { signingIn: true });
@@ -366,7 +371,15 @@ export function mailboxPage(
   const { language } = look;
   const newestFirst = mails.toSorted((a, b) => b.at - a.at);
   const articles = newestFirst.map(({ to, subject, text, html, at, link, code }) =>
-    mail(language, { to, subject, text, html: html && LEAVE_FRAME + html, ...moment(at), link, code }),
+    mail(language, {
+      to,
+      subject,
+      text,
+      html: html && LEAVE_FRAME + html,
+      ...moment(language, at),
+      link,
+      code,
+    }),
   );
   const content = mailbox(language, { mails: concat(articles), still: flag(still) });
   return documentOf(look, said("mailbox.title"), content, { wide: true });
@@ -382,11 +395,12 @@ function flag(value: boolean | undefined): string {
 
 /** A page of its own content in the frame that all have. */
 export function documentOf(
-  { language, app, host, sign, contact, logo, styles }: Look,
+  look: Look,
   title: Text,
   content: Html,
   { wide = false, signingIn = false }: { readonly wide?: boolean; readonly signingIn?: boolean } = {},
 ): string {
+  const { language, app, host, sign, contact, logo, styles } = look;
   const document = layout(language, {
     title: say(language, title),
     tag: language.tag,
@@ -398,6 +412,7 @@ export function documentOf(
     sign,
     signingIn: flag(signingIn),
     contact: contact === undefined ? "" : contactOf(contact),
+    menu: menuOf(look),
     styles: concat(styles.map((href) => styleSheet({ href }))),
     wide: flag(wide),
     style: assetPath("style.css"),
@@ -406,6 +421,15 @@ export function documentOf(
     icon: assetPath("icon.png"),
   });
   return toText(document);
+}
+
+function menuOf({ language, back }: Look): Html | undefined {
+  if (back === undefined) return undefined;
+  const choices = LANGUAGES.map(({ tag, direction, name }) =>
+    languageChoice({ tag, direction, name, current: flag(tag === language.tag) }),
+  );
+  const { name = "" } = findLanguage(language.tag) ?? {};
+  return languageMenu(language, { language: name, back, choices: concat(choices) });
 }
 
 function contactOf(contact: string): Html | string {
@@ -419,18 +443,21 @@ function secondsTo(at: number, now: number): string {
 const HALF_A_DAY = 12 * 60 * 60_000;
 
 /** A time of day, or of some other day with its date. A script makes it the visitor's own. */
-function clockTime(at: number, now: number): Html {
-  const { isoTime, utcTime } = moment(at);
+function clockTime(language: Language, at: number, now: number): Html {
   const isNear = Math.abs(at - now) < HALF_A_DAY;
-  return time({ isoTime, short: flag(isNear), utcTime: isNear ? `${isoTime.slice(11, 16)} UTC` : utcTime });
+  const isoTime = new Date(at).toISOString();
+  return time({
+    isoTime,
+    short: flag(isNear),
+    utcTime: inUtc(language, at, isNear ? "time" : "date and time"),
+  });
 }
 
 /** A time, milliseconds since the Unix epoch, with its date. A script makes it the visitor's own. */
-export function timeAt(at: number): Html {
-  return time({ ...moment(at), short: "" });
+export function timeAt(language: Language, at: number): Html {
+  return time({ ...moment(language, at), short: "" });
 }
 
-function moment(at: number): { isoTime: string; utcTime: string } {
-  const date = new Date(at);
-  return { isoTime: date.toISOString(), utcTime: date.toUTCString().replace("GMT", "UTC") };
+function moment(language: Language, at: number): { isoTime: string; utcTime: string } {
+  return { isoTime: new Date(at).toISOString(), utcTime: inUtc(language, at) };
 }

@@ -14,6 +14,9 @@ export const START_PATH = `${OWN_PREFIX}/`;
 /** Who one is, and what there is of one: sessions, and what rooms add. */
 export const ACCOUNT_PATH = `${OWN_PREFIX}/account`;
 
+/** Where a form sends the language that somebody chose. */
+export const LANGUAGE_PATH = `${OWN_PREFIX}/language`;
+
 /** The API keys of whoever is signed in. */
 export const KEYS_PATH = `${OWN_PREFIX}/keys`;
 

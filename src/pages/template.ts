@@ -1,4 +1,13 @@
-import { ENGLISH, fillIn, holesIn, type Language, sentenceOf, type WordKey } from "./language.ts";
+import {
+  COUNT,
+  counted,
+  ENGLISH,
+  fillIn,
+  holesIn,
+  type Language,
+  sentenceOf,
+  type WordKey,
+} from "./language.ts";
 
 /**
  * HTML with holes: `{{name}}`, `{{@word}}` (a text in the language of whoever reads it, with values of the template in it),
@@ -102,9 +111,10 @@ export function toText(value: Value): string {
 /** A text as markup, with values that are escaped unless they are markup. */
 export function marked(language: Language, word: WordKey, values: Readonly<Record<string, Value>>): Html {
   const sentence = toText(sentenceOf(language, word, values.count));
-  const text = fillIn(sentence.replace(/\*\*(.*?)\*\*/g, "<strong>$1</strong>"), (name) =>
-    toText(values[name]),
-  );
+  const text = fillIn(sentence.replace(/\*\*(.*?)\*\*/g, "<strong>$1</strong>"), (name) => {
+    const value = values[name];
+    return name === COUNT && typeof value === "string" ? counted(language, value) : toText(value);
+  });
   return { [markup]: text };
 }
 

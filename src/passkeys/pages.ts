@@ -37,8 +37,8 @@ export function passkeysPart(
       id,
       name,
       place: say(language, said(synced ? "passkeys.synced" : "passkeys.single")),
-      since: timeAt(createdAt),
-      used: usedAt === 0 ? undefined : timeAt(usedAt),
+      since: timeAt(language, createdAt),
+      used: usedAt === 0 ? undefined : timeAt(language, usedAt),
     }),
   );
   return list(language, {

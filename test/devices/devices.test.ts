@@ -84,7 +84,7 @@ describe("the cookie", () => {
     const [kept] = await gateway.gateway.devices.list(ADA as Address);
     expect(JSON.stringify(kept)).not.toContain(line.slice(16, 38));
     expect(kept?.record).toEqual({
-      ...{ email: ADA, device: expect.any(String), userAgent: FIREFOX },
+      ...{ email: ADA, language: "en", device: expect.any(String), userAgent: FIREFOX },
       seenAt: clock.now(),
     });
     expect(kept?.expiresAt).toBe(clock.now() + 180 * DAY);

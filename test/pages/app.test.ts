@@ -211,7 +211,7 @@ describe.skipIf(chromium === undefined)("the script", () => {
       `[document.querySelector("time").textContent, document.querySelector("time").title]`,
     )) as [string, string];
     expect(shown).toMatch(/\b0?6:26:53/);
-    expect(title).toBe("Sat, 14 Mar 2026 09:26:53 UTC");
+    expect(title).toBe("March 14, 2026 at 9:26:53 AM UTC");
   });
 
   test("sends a form once", async () => {

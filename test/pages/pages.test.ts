@@ -278,7 +278,7 @@ describe("what is said", () => {
     ]) {
       expect(html).toContain(part);
     }
-    expect(html).toContain(`<time datetime="2026-03-14T09:41:53.000Z" data-short>09:41 UTC</time>`);
+    expect(html).toContain(`<time datetime="2026-03-14T09:41:53.000Z" data-short>9:41 AM UTC</time>`);
     expect(html).toContain("spam folder");
     expect(all(html, "a")).toEqual([{ href: "/_runegate/login?next=%2Fa%3Fb%3D1%26c" }]);
     expect(all(html, "h1")).toEqual([{ "data-login": "waiting", "data-seconds": "900" }]);
@@ -296,7 +296,10 @@ describe("what is said", () => {
       "signed in as <strong>eve@example.org</strong>. The link was for <strong>ada",
     ],
     ["link, used by somebody else", ">Switch to ada@example.org</button>"],
-    ["link, expired", `It expired at <time datetime="2026-03-14T09:26:53.000Z" data-short>09:26 UTC</time>`],
+    [
+      "link, expired",
+      `It expired at <time datetime="2026-03-14T09:26:53.000Z" data-short>9:26 AM UTC</time>`,
+    ],
     ["link, not ours", "<h1>This is not a link of ours</h1>"],
     ["code, of letters, to the mailbox, not again", "You can ask for a new one from <time"],
   ])("%s: %s", (name, words) => expect(PAGES[name]).toContain(words));
@@ -308,7 +311,9 @@ describe("what is said", () => {
   test("the confirmation page says who, when and from where", () => {
     const html = PAGES.confirm ?? "";
     expect(html).toContain(`<strong>${EMAIL}</strong>`);
-    expect(html).toContain(`<time datetime="2026-03-14T09:26:53.000Z">Sat, 14 Mar 2026 09:26:53 UTC</time>`);
+    expect(html).toContain(
+      `<time datetime="2026-03-14T09:26:53.000Z">March 14, 2026 at 9:26:53 AM UTC</time>`,
+    );
     expect(html).toContain("<dd>203.0.113.4</dd>");
     expect(html).toContain("close this page");
   });

@@ -10,6 +10,7 @@ export const EN = {
   "layout.signIn": "Sign in to **{app}**",
 
   "layout.contact": "Need access? {contact}",
+  "layout.language": "Language: {language}",
 
   "login.title": "Sign in",
   "login.heading": "Sign in",
@@ -428,6 +429,7 @@ export const EN = {
   "request.sendJson": "Send JSON.",
   "request.tooDeep": "The request body is nested too deep, or has a name that is reserved.",
   "request.lengths": "It says its length more than once.",
+  "request.language": "This language is not among those that there are.",
   "request.host": "It names no host, or something that is none.",
   "request.methodTitle": "Not possible here",
   "request.method": "This address answers {allowed} only.",

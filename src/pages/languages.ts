@@ -1,0 +1,46 @@
+import { ENGLISH, type Language, type Words } from "./language.ts";
+
+/** The languages there are. The file of one is read when somebody first wants it. */
+export type Listed = Pick<Language, "tag" | "direction"> & {
+  /** What it calls itself. */
+  readonly name: string;
+  /** Tags by which it is asked for besides its own, in small letters. */
+  readonly also?: readonly string[];
+  readonly load: () => Promise<{ readonly WORDS: Words }>;
+};
+
+const ltr = "ltr";
+
+/** In the order of their own names, as the menu has them. */
+export const LANGUAGES: readonly Listed[] = [
+  { tag: "de", name: "Deutsch", direction: ltr, load: () => import("./languages/de.ts") },
+  { tag: "en", name: "English", direction: ltr, load: async () => ({ WORDS: ENGLISH.words }) },
+];
+
+/** By all names, in small letters. */
+const byTag = new Map(
+  LANGUAGES.flatMap((one) => [one.tag, ...(one.also ?? [])].map((tag) => [low(tag), one])),
+);
+
+const loaded = new Map<string, Language>([[ENGLISH.tag, ENGLISH]]);
+
+/** The one that is meant by a tag (RFC 5646), in any case. */
+export function findLanguage(tag: string): Listed | undefined {
+  return byTag.get(low(tag));
+}
+
+/** @returns undefined until it is loaded. */
+export function loadedLanguage(tag: string): Language | undefined {
+  return loaded.get(tag);
+}
+
+export async function loadLanguage({ tag, direction, load }: Listed): Promise<Language> {
+  const { WORDS } = await load();
+  const language = loaded.get(tag) ?? { tag, direction, words: WORDS };
+  loaded.set(tag, language);
+  return language;
+}
+
+function low(tag: string): string {
+  return tag.toLowerCase();
+}
