@@ -23,7 +23,8 @@ import type { Sessions } from "../session/session.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
 import { createAskQueue } from "./ask-queue.ts";
-import { LINK_PRINTED, LOGIN_REFUSED, LOGIN_REQUESTED, REDEEMED, REDEMPTION_REFUSED } from "./audit.ts";
+import { LINK_PRINTED, LOGIN_REFUSED, LOGIN_REQUESTED, REDEMPTION_REFUSED } from "./audit.ts";
+import { createBegin } from "./begin.ts";
 import { codeHashOf, drawCode, parseCode, shownCode } from "./code.ts";
 import { createKnownAddresses } from "./known.ts";
 import type { LoginOptions } from "./options.ts";
@@ -199,6 +200,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
   const known = createKnownAddresses(settings.allowedEmails, store, clock);
   const progress = createProgress(store, clock);
   const queue = createAskQueue(settings.pause);
+  const begin = createBegin({ sessions, known, audit });
 
   const randomText = () => Buffer.from(random.bytes(16)).toString("base64url");
   const linkOf = (token: string) => `${settings.baseUrl}${OWN_PREFIX}/auth?token=${token}`;
@@ -364,17 +366,10 @@ export function createLoginService(settings: LoginSettings): LoginService {
     }
     const { client, userAgent } = by;
     const { keep = ticket.keep ?? false } = by;
-    const { cookie, record } = await sessions.start({
-      ...{ email, ip: client.ip, userAgent, method: how, keep: settings.remember === "always" || keep },
-    });
-    await known.add(email);
-    for (const { record: before } of old) {
-      // The new session stands; the old one, if it cannot be ended now, runs out by itself.
-      await sessions.end(before.id).catch(() => {});
-    }
+    const kept = settings.remember === "always" || keep;
+    const { cookie, record } = await begin({ email, ip: client.ip, userAgent, method: how, keep: kept }, old);
     // Whoever has the mailbox may ask again for their next device. That it cannot be given back costs nobody the login.
     await (async () => limiter.release(limiter.mailKey(email)))().catch(() => {});
-    audit(REDEEMED, { subject: email, client: client.ip, by: how, session: record.id });
     return { outcome: "signed_in", cookie, record, next };
   }
 
