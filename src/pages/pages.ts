@@ -25,7 +25,7 @@ import { concat, type Html, marked, plain, template, toText } from "./template.t
 
 const layout = template(layoutSource, [
   ...(["title", "content", "wide", "style", "script", "logo", "icon", "tag", "direction"] as const),
-  ...(["app", "host", "sign", "signingIn", "contact", "styles"] as const),
+  ...(["app", "host", "sign", "signingIn", "contact", "styles", "refresh"] as const),
 ]);
 const login = template(loginSource, [
   "next",
@@ -381,7 +381,16 @@ export function documentOf(
   { language, app, host, sign, contact, logo, styles }: Look,
   title: Text,
   content: Html,
-  { wide = false, signingIn = false }: { readonly wide?: boolean; readonly signingIn?: boolean } = {},
+  {
+    wide = false,
+    signingIn = false,
+    refresh,
+  }: {
+    readonly wide?: boolean;
+    readonly signingIn?: boolean;
+    /** Seconds after which it is loaded again, where there is no script that looks whether that is of use. */
+    readonly refresh?: number;
+  } = {},
 ): string {
   const document = layout(language, {
     title: say(language, title),
@@ -396,6 +405,7 @@ export function documentOf(
     contact: contact === undefined ? "" : contactOf(contact),
     styles: concat(styles.map((href) => styleSheet({ href }))),
     wide: flag(wide),
+    refresh: refresh?.toString(),
     style: assetPath("style.css"),
     script: assetPath("app.js"),
     logo: logo ?? assetPath("logo.svg"),
@@ -408,14 +418,14 @@ function contactOf(contact: string): Html | string {
   return /^[^\s@]+@[^\s@]+$/.test(contact) ? mailLink({ address: contact }) : contact;
 }
 
-function secondsTo(at: number, now: number): string {
+export function secondsTo(at: number, now: number): string {
   return String(Math.max(0, Math.ceil((at - now) / 1000)));
 }
 
 const HALF_A_DAY = 12 * 60 * 60_000;
 
 /** A time of day, or of some other day with its date. A script makes it the visitor's own. */
-function clockTime(at: number, now: number): Html {
+export function clockTime(at: number, now: number): Html {
   const { isoTime, utcTime } = moment(at);
   const isNear = Math.abs(at - now) < HALF_A_DAY;
   return time({ isoTime, short: flag(isNear), utcTime: isNear ? `${isoTime.slice(11, 16)} UTC` : utcTime });
