@@ -110,7 +110,9 @@ export function createRedemption(house: House, visits: Visits, underWayPages: Un
       email: outcome === "withdrawn" ? undefined : ticket?.email,
       who: ticket === undefined || found?.record.email === ticket.email ? undefined : found?.record.email,
       expiresAt: ticket?.expiresAt ?? 0,
-      use: outcome === "used" ? usedBy(look, refused.use) : undefined,
+      // Of one for several, nobody is told who else has used it.
+      use: outcome === "used" && ticket?.uses === undefined ? usedBy(look, refused.use) : undefined,
+      uses: ticket?.uses,
     });
     return page(html, INVALID_LINK.status);
   }

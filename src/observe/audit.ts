@@ -33,6 +33,9 @@ export type AuditFacts = {
   readonly host?: string | undefined;
   /** By what means. */
   readonly by?: string | undefined;
+  /** The how manieth, and of how many. */
+  readonly n?: string | undefined;
+  readonly of?: string | undefined;
 };
 
 /** A kind of event, declared in the room in which it happens. */

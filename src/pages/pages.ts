@@ -213,6 +213,8 @@ export function linkPage(
     readonly who: string | undefined;
     readonly expiresAt: number;
     readonly use: CodePage["use"];
+    /** How often it was good, if not once. */
+    readonly uses?: number | undefined;
     readonly now: number;
     readonly requestId: string;
   },
@@ -227,7 +229,9 @@ export function linkPage(
   } as const;
   const message =
     outcome === "used"
-      ? usedAt(look, shown.use, now)
+      ? shown.uses === undefined
+        ? usedAt(look, shown.use, now)
+        : say(language, said("link.usedAll", { count: `${shown.uses}` }))
       : outcome === "expired"
         ? marked(language, "link.expired", { time: clockTime(shown.expiresAt, now) })
         : say(language, said(outcome === "withdrawn" ? "link.withdrawn" : "link.notOursHow"));

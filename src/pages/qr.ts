@@ -5,14 +5,15 @@ export type Qr = {
   isDark(x: number, y: number): boolean;
 };
 
-/** Modules that the standard wants to be left light around it. */
-const QUIET = 4;
-
-export async function qrOf(text: string): Promise<Qr> {
-  const { correction, generate } = await import("lean-qr");
-  const code = generate(text, { minCorrectionLevel: correction.M });
+/**
+ * @param correction how much of it may be unreadable: some 15 %, or 7 where it has to be small
+ * @param quiet modules that are left light around it: the standard wants 4, and readers do with less
+ */
+export async function qrOf(text: string, correction: "L" | "M" = "M", quiet = 4): Promise<Qr> {
+  const { correction: levels, generate } = await import("lean-qr");
+  const code = generate(text, { minCorrectionLevel: levels[correction] });
   // What lies outside of it is light.
-  return { size: code.size + 2 * QUIET, isDark: (x, y) => code.get(x - QUIET, y - QUIET) };
+  return { size: code.size + 2 * quiet, isDark: (x, y) => code.get(x - quiet, y - quiet) };
 }
 
 /** As the path of an SVG: a rectangle for each run of dark modules in a row. */

@@ -324,6 +324,10 @@ export const EN = {
   "link.usedTitle": "This link has been used",
   "link.used": "It was used at {time} on {device}. Each link works once.",
   "link.usedSometime": "Each link works once.",
+  "link.usedAll": {
+    one: "It was good for {count} sign-in, which has been made.",
+    other: "It was good for {count} sign-ins, which have been made.",
+  },
   "link.expiredTitle": "This link has expired",
   "link.expired": "It expired at {time}.",
   "link.notOurs": "This is not a link of ours",
