@@ -8,6 +8,7 @@ import { accountRoom } from "./account/routes.ts";
 import { withCors } from "./api/cors.ts";
 import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
+import { approvalRoom } from "./approval/routes.ts";
 import { bearerRoom } from "./bearer/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
 import type { Options } from "./config/options.ts";
@@ -77,6 +78,7 @@ function roomsOf(house: House): readonly Room[] {
     deviceRoom(house, () => rooms),
     passkeyRoom(house),
     oidcRoom(house),
+    approvalRoom(house),
     accountRoom(house, () => rooms),
   ];
   return rooms;

@@ -2,6 +2,7 @@
 
 const POLL_MS = 3_000;
 const SLOWEST_POLL_MS = 15_000;
+const CODE_PATH = "/_runegate/code";
 const CODE_HALF = 4;
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -13,10 +14,10 @@ for (const time of document.querySelectorAll("time")) {
   time.textContent = local.format(new Date(time.dateTime));
 }
 
-// Not the menu of languages: the button that is pressed there says which, and a disabled one says nothing.
+// Not the menu of languages, nor a button with a name: that is part of what is sent, and a disabled one says nothing.
 for (const form of document.querySelectorAll("main form")) {
-  const button = form.querySelector("button");
-  if (button === null) continue;
+  const button = form.querySelector("button:not([name])");
+  if (!(button instanceof HTMLButtonElement)) continue;
   let sent = false;
   form.addEventListener("submit", () => {
     sent = true;
@@ -49,7 +50,7 @@ if (code instanceof HTMLInputElement) {
 
 const login = document.querySelector("[data-login]");
 if (login instanceof HTMLElement) {
-  followLogin(login.dataset.login, inSeconds(login.dataset.seconds));
+  followLogin(login.dataset.login, inSeconds(login.dataset.seconds), login.dataset.at ?? CODE_PATH);
 }
 
 for (const button of document.querySelectorAll("button[data-wait]")) {
@@ -89,30 +90,33 @@ function formatCode(input) {
 }
 
 /**
- * Counts down to the end of a login, and draws its page anew when it has another state: it was opened in another tab, or has
- * expired.
+ * Counts down to the end of a login, and draws its page anew when it has another state: it was opened in another tab, approved on
+ * another device, or has expired.
  * @param {string | undefined} state that the page shows
  * @param {number} until on the clock of `performance.now()`
+ * @param {string} path of its page, which tells a script its state
  */
-function followLogin(state, until) {
+function followLogin(state, until, path) {
   let wait = POLL_MS;
+  // Mail takes its time; whoever holds a phone stands in front of the screen.
+  const slowest = path === CODE_PATH ? SLOWEST_POLL_MS : POLL_MS;
   let looking = setTimeout(look, wait);
   // Whoever comes back from their mail is not kept waiting.
   document.addEventListener("visibilitychange", () => {
     wait = POLL_MS;
     if (!document.hidden) look();
   });
-  if (state === "waiting" || state === "used_up") count();
+  if (document.querySelector("[data-left]") || state === "used_up") count();
 
   async function look() {
     clearTimeout(looking);
     if (!document.hidden) {
-      const now = await stateOfLogin();
+      const now = await stateOfLogin(path);
       // Not this address: the page may be the answer to a form.
-      if (now !== undefined && now !== state) return location.replace("/_runegate/code");
+      if (now !== undefined && now !== state) return location.replace(path);
     }
     clearTimeout(looking);
-    wait = Math.min(SLOWEST_POLL_MS, wait * 1.25);
+    wait = Math.min(slowest, wait * 1.25);
     looking = setTimeout(look, wait);
   }
 
@@ -148,10 +152,13 @@ function number(value, digits = 1) {
   }).format(value);
 }
 
-/** @returns {Promise<string | undefined>} undefined while offline, or where Runegate restarts: the next look will tell. */
-async function stateOfLogin() {
+/**
+ * @param {string} path
+ * @returns {Promise<string | undefined>} undefined while offline, or where Runegate restarts: the next look will tell.
+ */
+async function stateOfLogin(path) {
   try {
-    const response = await fetch("/_runegate/code", {
+    const response = await fetch(path, {
       headers: { accept: "application/json" },
       cache: "no-store",
     });

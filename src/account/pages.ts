@@ -22,7 +22,7 @@ const account = template(accountSource, [
 ]);
 const section = template(sectionSource, ["id", "heading", "content"]);
 const sessions = template(sessionsSource, ["rows", "more", "others"]);
-const session = template(sessionSource, ["id", "device", "place", "since", "seen", "isThis"]);
+const session = template(sessionSource, ["id", "device", "place", "since", "seen", "isThis", "isApproved"]);
 /** @param host where it is, for telling applications of one name apart */
 export type ApplicationTile = { href: string; title: string; icon: string | undefined; host: string };
 
@@ -91,5 +91,6 @@ function rowOf({ language }: Look, one: SessionRecord, isThis: boolean): Html {
     since: timeAt(language, one.createdAt),
     seen: isThis ? undefined : timeAt(language, one.seenAt),
     isThis: isThis ? "yes" : undefined,
+    isApproved: one.method === "approval" ? "yes" : undefined,
   });
 }

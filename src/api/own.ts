@@ -139,9 +139,12 @@ export function actorOf(who: Principal): string {
 
 const RECENT_MS = 15 * MINUTE;
 
-/** Whether they signed in so lately that nobody else is likely to sit there. @param now wall clock, in milliseconds. */
-export function isRecent({ provenAt }: Pick<Principal, "provenAt">, now: number): boolean {
-  return now - provenAt < RECENT_MS;
+/**
+ * Whether they signed in so lately that nobody else is likely to sit there, and in that very browser: who approved it from another
+ * one may be somewhere else. @param now wall clock, in milliseconds.
+ */
+export function isRecent({ provenAt, method }: Pick<Principal, "provenAt" | "method">, now: number): boolean {
+  return method !== "approval" && now - provenAt < RECENT_MS;
 }
 
 /** A session that was left open is not enough for what would outlast it (RFC 9470). @throws {Refusal} */

@@ -1,5 +1,6 @@
 import { ACCESS_OPTIONS } from "../access/options.ts";
 import { API_OPTIONS } from "../api/options.ts";
+import { APPROVAL_OPTIONS } from "../approval/options.ts";
 import { BEARER_OPTIONS } from "../bearer/options.ts";
 import { BRAND_OPTIONS } from "../brand/options.ts";
 import { DEBUG_OPTIONS } from "../debug/options.ts";
@@ -36,6 +37,7 @@ export const ROOMS = {
   Login: LOGIN_OPTIONS,
   "Forms of those who have to sign in": KEPT_POST_OPTIONS,
   Passkeys: PASSKEY_OPTIONS,
+  "Approval on another device": APPROVAL_OPTIONS,
   Sessions: SESSION_OPTIONS,
   Devices: DEVICE_OPTIONS,
   "API keys": KEY_OPTIONS,

@@ -5,6 +5,7 @@ import type { BegunProbe } from "../doctor/api.ts";
 import type { ArrivedProbe } from "../doctor/probes.ts";
 import { API_PREFIX } from "../edge/target.ts";
 import type { ListedToken, MadeToken, WantedToken } from "../keys/api.ts";
+import type { MadeLink, SharedLinkItem, WantedLink } from "../login/api.ts";
 import type { ListedMail } from "../mail/api.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -31,8 +32,10 @@ export type Operator = {
   users(): Promise<ListedUser[]>;
   /** @returns how many sessions were ended. */
   revoke(which: Revocation): Promise<number>;
-  /** @returns a login link. */
-  link(email: string): Promise<string>;
+  link(wanted: WantedLink): Promise<MadeLink>;
+  /** Links for several uses that have not ended, oldest first. */
+  links(): Promise<SharedLinkItem[]>;
+  revokeLink(id: string): Promise<void>;
   /** Mail that waits, oldest first. */
   mails(): Promise<ListedMail[]>;
   retryMail(id: string): Promise<void>;
@@ -145,7 +148,9 @@ export function createOperator(send: Send): Operator {
     beginProbe: () => askFor<BegunProbe>("POST", "/doctor/probes"),
     arrivedWith: async (nonce) =>
       (await ask<{ arrived: ArrivedProbe[] }>("GET", `/doctor/probes/${nonce}`))?.arrived ?? [],
-    link: async (email) => (await ask<{ link: string }>("POST", "/links", { email }))?.link ?? "",
+    link: (wanted) => askFor("POST", "/links", wanted),
+    links: () => list<SharedLinkItem>("/links"),
+    revokeLink: async (id) => void (await ask("DELETE", `/links/${encodeURIComponent(id)}`)),
   };
 }
 

@@ -16,6 +16,11 @@ export type Limiter = {
    * is signed in must not fill it.
    */
   handOff(session: string): Awaitable<LimitOutcome>;
+  /**
+   * Codes of screens that ask to be signed in, of one address, right or wrong. Not a rate that can be turned off: it is what makes a
+   * code safe that people can type.
+   */
+  approvalCode(email: Address): Awaitable<LimitOutcome>;
   /** API keys that are none. */
   failedKey(client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
   /** Requests by one API key. @param rate a minute. */
@@ -30,6 +35,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 /** A session needs one for each host; nobody has so many. */
 const HAND_OFFS = 100;
 const FAILED_KEYS = 20;
+const APPROVAL_CODES: LimitRule = { limit: 20, windowMs: 5 * MINUTE_MS };
 /**
  * A /56 has four times the limit of a /64, and a /48 four times that of a /56: few households use more than four networks, and
  * no more than some sixteen people of one company sign in during one minute, but whoever has a /48 has 65,536 of a /64.
@@ -62,6 +68,7 @@ export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
     mail: (email) => (isOff(mailRule) ? ALLOWED : store.hit(mailKey(email), mailRule)),
     redemption: (client) => perClient("token", client, tokenRule),
     handOff: (session) => store.hit(`handoff:${session}`, { limit: HAND_OFFS, windowMs: HOUR_MS }),
+    approvalCode: (email) => store.hit(`approval:${email}`, APPROVAL_CODES),
     failedKey: (client) => perClient("key", client, { limit: FAILED_KEYS, windowMs: MINUTE_MS }),
     // Its owner's limit, whatever limits visitors.
     keyUse: (id, rate) => store.hit(`keyuse:${id}`, { limit: rate, windowMs: MINUTE_MS }),

@@ -24,6 +24,19 @@ export const LOGIN_REFUSED = defineAudit({
 export const LINK_PRINTED = defineAudit({
   event: "link_printed",
   outcome: "ok",
+  line: { email: "subject", by: "actor", of: "of" },
+});
+
+/** One of several uses that a link is good for, by the session that began with it. */
+export const LINK_USED = defineAudit({
+  event: "link_used",
+  outcome: "ok",
+  line: { email: "subject", session: "session", n: "n", of: "of" },
+});
+
+export const LINK_REVOKED = defineAudit({
+  event: "link_revoked",
+  outcome: "ok",
   line: { email: "subject", by: "actor" },
 });
 

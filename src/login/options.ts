@@ -1,6 +1,6 @@
 import type { Declaration, OptionsOf } from "../option/option.ts";
 import { quote, ValueError } from "../option/value-error.ts";
-import { choice, DAY, duration, SECOND } from "../option/values.ts";
+import { boolean, choice, DAY, duration, SECOND } from "../option/values.ts";
 import { CODE_KINDS } from "./code.ts";
 import { safeNext } from "./next.ts";
 
@@ -31,6 +31,12 @@ export const LOGIN_OPTIONS = {
     default: "digits",
     help: "What the code in a mail is made of: eight `digits`, or eight `letters` and digits that nobody mistakes for each other.",
     words: CODE_KINDS,
+  },
+  multiUseLinks: {
+    name: "RUNEGATE_MULTI_USE_LINKS",
+    parse: boolean,
+    default: "false",
+    help: "Whether `runegate link --uses` makes login links that are good more than once. Off, those that were made are not good either.",
   },
   landingPath: {
     name: "RUNEGATE_LANDING_PATH",

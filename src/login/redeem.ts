@@ -1,18 +1,8 @@
-import {
-  type ExtraHeaders,
-  type Failure,
-  failure,
-  json,
-  page,
-  Refusal,
-  redirect,
-  SIGN_IN,
-} from "../edge/answer.ts";
+import { type Failure, failure, json, page, Refusal, redirect, SIGN_IN } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { readFields } from "../edge/body.ts";
 import { isDeliberate, isNavigation } from "../edge/navigation.ts";
 import type { House } from "../house.ts";
-import type { Address } from "../identity/address.ts";
 import { limitRefusal } from "../limits/answer.ts";
 import { said } from "../pages/language.ts";
 import { confirmPage, goOnPage, linkPage } from "../pages/pages.ts";
@@ -45,7 +35,7 @@ const MISSING_TOKEN: Failure = {
 /** `/auth`: a link or a code becomes a session, or it is said why not. */
 export function createRedemption(house: House, visits: Visits, underWayPages: UnderWayPages) {
   const { login: service, loginCookie, sessionCookie, limiter, audit, clock } = house;
-  const { nextOf, onward, findSession } = visits;
+  const { nextOf, onward, findSession, cookiesOf } = visits;
 
   /** @returns what to answer if no further attempt may be made. */
   async function countAttempt({ client }: Arrival): Promise<Failure | undefined> {
@@ -120,7 +110,9 @@ export function createRedemption(house: House, visits: Visits, underWayPages: Un
       email: outcome === "withdrawn" ? undefined : ticket?.email,
       who: ticket === undefined || found?.record.email === ticket.email ? undefined : found?.record.email,
       expiresAt: ticket?.expiresAt ?? 0,
-      use: outcome === "used" ? usedBy(look, refused.use) : undefined,
+      // Of one for several, nobody is told who else has used it.
+      use: outcome === "used" && ticket?.uses === undefined ? usedBy(look, refused.use) : undefined,
+      uses: ticket?.uses,
     });
     return page(html, INVALID_LINK.status);
   }
@@ -147,7 +139,7 @@ export function createRedemption(house: House, visits: Visits, underWayPages: Un
   async function redeemedBy(arrival: Arrival, redeemed: Redeemed): Promise<Response> {
     if (isNavigation(arrival.request.headers)) return signedIn(303, arrival, redeemed);
     const next = onward(arrival, redeemed.next);
-    return json({ message: "Signed in.", next }, 200, await sessionHeaders(arrival, redeemed));
+    return json({ message: "Signed in.", next }, 200, await cookiesOf(arrival, redeemed));
   }
 
   /** The page the person was on, with the time to wait. */
@@ -184,18 +176,9 @@ export function createRedemption(house: House, visits: Visits, underWayPages: Un
     };
   }
 
-  async function sessionHeaders(arrival: Arrival, { cookie, record }: Redeemed): Promise<ExtraHeaders> {
-    const lines = [
-      ...sessionCookie.issue(cookie, record.brief),
-      ...(await house.devices.signedIn(arrival, record)),
-    ];
-    const session: ExtraHeaders = lines.map((line) => ["Set-Cookie", line]);
-    return [...session, ...house.keptPosts.remember(record.email as Address)];
-  }
-
   async function signedIn(status: 302 | 303, arrival: Arrival, redeemed: Redeemed): Promise<Response> {
     const href = onward(arrival, redeemed.next);
-    const cookies = await sessionHeaders(arrival, redeemed);
+    const cookies = await cookiesOf(arrival, redeemed);
     if (status === 302 || href.startsWith("/")) return redirect(status, href, cookies);
     // A form of ours may lead to this host only (`form-action`), and browsers hold redirects to that too.
     return page(goOnPage(arrival.lookOf(arrival), { href }), 200, [

@@ -23,11 +23,20 @@ import type { Sessions } from "../session/session.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
 import { createAskQueue } from "./ask-queue.ts";
-import { LINK_PRINTED, LOGIN_REFUSED, LOGIN_REQUESTED, REDEEMED, REDEMPTION_REFUSED } from "./audit.ts";
+import {
+  LINK_PRINTED,
+  LINK_REVOKED,
+  LINK_USED,
+  LOGIN_REFUSED,
+  LOGIN_REQUESTED,
+  REDEMPTION_REFUSED,
+} from "./audit.ts";
+import { createBegin } from "./begin.ts";
 import { codeHashOf, drawCode, parseCode, shownCode } from "./code.ts";
 import { createKnownAddresses } from "./known.ts";
 import type { LoginOptions } from "./options.ts";
 import { CODE_TRIES, createProgress, waitOf } from "./progress.ts";
+import { createSharedLinks, type SharedLink, type SharedLinks } from "./shared-links.ts";
 import { createSpentTickets, type Use } from "./spent.ts";
 import {
   bindingOf,
@@ -54,6 +63,15 @@ export type LoginService = {
   sendAgain(loginCookie: string | undefined, by: Asker): Promise<SentAgain>;
   /** A link for an operator to hand over: tied to no browser, so it always asks for confirmation. */
   mintLink(email: Address, next: string): string;
+  /** The same for several uses, each of which is a login of its own. @throws {StoreUnavailable} */
+  mintSharedLink(
+    email: Address,
+    next: string,
+    good: Shared,
+  ): Promise<{ link: string; id: string; expiresAt: number }>;
+  readonly sharedLinks: Pick<SharedLinks, "list">;
+  /** @returns false if there is none such. @throws {StoreUnavailable} */
+  revokeLink(id: string, actor: string): Promise<boolean>;
   /**
    * What a link is worth to a browser that opens it: a session; or only its ticket, where somebody has to confirm first; or
    * nothing, as with those below.
@@ -70,6 +88,9 @@ export type LoginService = {
   /** The login that the browser's cookie is of, however it stands. @throws {StoreUnavailable} */
   underWay(loginCookie: string | undefined): Promise<UnderWay | undefined>;
 };
+
+/** @property lifetime milliseconds. */
+export type Shared = Pick<SharedLink, "uses" | "route"> & { readonly lifetime: number };
 
 /** Whoever wants a mail sent. */
 export type Asker = {
@@ -161,9 +182,13 @@ type RefusedReason =
   | "wrong_code"
   | "too_many_tries"
   | "on_hold"
+  | "revoked"
   | "store_unavailable";
 
-export type LoginSettings = Pick<LoginOptions, "magicLinkExpiry" | "linkConfirm" | "codeKind"> &
+export type LoginSettings = Pick<
+  LoginOptions,
+  "magicLinkExpiry" | "linkConfirm" | "codeKind" | "multiUseLinks"
+> &
   Pick<SessionOptions, "remember"> & {
     readonly baseUrl: string;
     readonly allowedEmails: ReadonlySet<Address>;
@@ -196,17 +221,19 @@ export function createLoginService(settings: LoginSettings): LoginService {
   const tickets = createTickets(keys, { audience: settings.baseUrl, clock });
   const codeKey = keys.for("login code", "jwt");
   const spent = createSpentTickets(store, clock);
+  const sharedLinks = createSharedLinks(store, spent, clock);
   const known = createKnownAddresses(settings.allowedEmails, store, clock);
   const progress = createProgress(store, clock);
   const queue = createAskQueue(settings.pause);
+  const begin = createBegin({ sessions, known, audit });
 
   const randomText = () => Buffer.from(random.bytes(16)).toString("base64url");
   const linkOf = (token: string) => `${settings.baseUrl}${OWN_PREFIX}/auth?token=${token}`;
 
   /** Whole seconds, as the token can say them, so that mail, cookie and token agree to the millisecond. */
-  function lifetime(): { issuedAt: number; expiresAt: number } {
+  function lifetime(ms = settings.magicLinkExpiry): { issuedAt: number; expiresAt: number } {
     const issuedAt = Math.floor(clock.now() / 1000) * 1000;
-    return { issuedAt, expiresAt: issuedAt + settings.magicLinkExpiry };
+    return { issuedAt, expiresAt: issuedAt + ms };
   }
 
   async function ask(request: Ask): Promise<Asked> {
@@ -333,7 +360,14 @@ export function createLoginService(settings: LoginSettings): LoginService {
 
   type NotSignedIn = { readonly outcome: "used"; readonly use: Use } | { readonly outcome: "withdrawn" };
 
-  async function redeem(ticket: Login, how: "link" | "code", by: Redeemer): Promise<Redeemed | NotSignedIn> {
+  /** Of a link, or of its code, which is good once. */
+  type Redeemable = Login & Pick<LoginTicket, "uses">;
+
+  async function redeem(
+    ticket: Redeemable,
+    how: "link" | "code",
+    by: Redeemer,
+  ): Promise<Redeemed | NotSignedIn> {
     try {
       return await signIn(ticket, how, by);
     } catch (error) {
@@ -344,8 +378,12 @@ export function createLoginService(settings: LoginSettings): LoginService {
     }
   }
 
-  async function signIn(ticket: Login, how: "link" | "code", by: Redeemer): Promise<Redeemed | NotSignedIn> {
-    const { email, jti, issuedAt, expiresAt } = ticket;
+  async function signIn(
+    ticket: Redeemable,
+    how: "link" | "code",
+    by: Redeemer,
+  ): Promise<Redeemed | NotSignedIn> {
+    const { email, issuedAt, uses } = ticket;
     if (!policy.allows(email)) {
       note("not_allowed", by, email);
       return { outcome: "withdrawn" };
@@ -354,9 +392,10 @@ export function createLoginService(settings: LoginSettings): LoginService {
     const old = await sessions.findAll(by.oldSessions, by.origin);
     const next = await nextOf(ticket, by);
     const use = { at: clock.now(), device: recognizeDevice(by.userAgent) };
-    if (!(await spent.spend(jti, expiresAt, use))) {
+    const n = await sharedLinks.spend(ticket, use);
+    if (n === undefined) {
       note("spent", by, email);
-      return { outcome: "used", use: (await spent.useOf(jti)) ?? {} };
+      return { outcome: "used", use: (await sharedLinks.useOf(ticket)) ?? {} };
     }
     // Asked when the mark is made: whatever the store forgets before, it has begun anew by now.
     if (isBefore(await store.since(), issuedAt)) {
@@ -365,17 +404,13 @@ export function createLoginService(settings: LoginSettings): LoginService {
     }
     const { client, userAgent } = by;
     const { keep = ticket.keep ?? false } = by;
-    const { cookie, record } = await sessions.start({
-      ...{ email, ip: client.ip, userAgent, method: how, keep: settings.remember === "always" || keep },
-    });
-    await known.add(email);
-    for (const { record: before } of old) {
-      // The new session stands; the old one, if it cannot be ended now, runs out by itself.
-      await sessions.end(before.id).catch(() => {});
+    const kept = settings.remember === "always" || keep;
+    const { cookie, record } = await begin({ email, ip: client.ip, userAgent, method: how, keep: kept }, old);
+    if (uses !== undefined) {
+      audit(LINK_USED, { subject: email, session: record.id, n: String(n), of: String(uses) });
     }
     // Whoever has the mailbox may ask again for their next device. That it cannot be given back costs nobody the login.
     await (async () => limiter.release(limiter.mailKey(email)))().catch(() => {});
-    audit(REDEEMED, { subject: email, client: client.ip, by: how, session: record.id });
     return { outcome: "signed_in", cookie, record, next };
   }
 
@@ -396,9 +431,18 @@ export function createLoginService(settings: LoginSettings): LoginService {
     try {
       const ticket = await tickets.verify(LOGIN_LINK, token, "any");
       const whole = { ...ticket, next: await nextOf(ticket, by) };
-      if (clock.now() < ticket.expiresAt) return whole;
-      note("token_expired", by);
-      return { outcome: "expired", ticket: whole };
+      if (clock.now() >= ticket.expiresAt) {
+        note("token_expired", by);
+        return { outcome: "expired", ticket: whole };
+      }
+      if (
+        ticket.uses === undefined ||
+        (settings.multiUseLinks && !(await sharedLinks.isRevoked(ticket.jti)))
+      ) {
+        return whole;
+      }
+      note("revoked", by, ticket.email);
+      return { outcome: "withdrawn", ticket: whole };
     } catch (error) {
       if (!(error instanceof TicketError)) throw error;
       note(`token_${error.problem}`, by);
@@ -457,22 +501,42 @@ export function createLoginService(settings: LoginSettings): LoginService {
     );
   }
 
+  /** What a link has that is tied to no browser. */
+  const printed = { from: say(ENGLISH, said("device.operator")), binding: undefined };
+
   return {
     ask,
     sendAgain,
     underWay,
 
     mintLink(email, next) {
-      audit(LINK_PRINTED, { subject: email, actor: "operator" });
-      const from = say(ENGLISH, said("device.operator"));
-      return linkFor({ jti: randomText(), email, next, ...lifetime(), from, binding: undefined });
+      audit(LINK_PRINTED, { subject: email, actor: "operator", of: undefined });
+      return linkFor({ ...printed, jti: randomText(), email, next, ...lifetime() });
+    },
+
+    async mintSharedLink(email, next, { uses, route, lifetime: ms }) {
+      const id = randomText();
+      const times = lifetime(ms);
+      // What is not in the list could not be revoked.
+      await sharedLinks.add(id, { email, uses, route, createdAt: times.issuedAt }, times.expiresAt);
+      audit(LINK_PRINTED, { subject: email, actor: "operator", of: String(uses) });
+      const link = linkFor({ ...printed, jti: id, email, next, ...times, uses });
+      return { link, id, expiresAt: times.expiresAt };
+    },
+
+    sharedLinks,
+
+    async revokeLink(id, actor) {
+      const link = await sharedLinks.revoke(id);
+      if (link !== undefined) audit(LINK_REVOKED, { subject: link.email, actor });
+      return link !== undefined;
     },
 
     async openLink(token, by, isDeliberate) {
       const ticket = await inspect(token, by);
       if ("outcome" in ticket) return ticket;
       if (isDeliberate && (await needsNoButton(ticket, by))) return redeemTicket(ticket, by);
-      const use = await spent.useOf(ticket.jti);
+      const use = await sharedLinks.useOf(ticket);
       if (use === undefined) return { outcome: "confirm", ticket };
       note("spent", by, ticket.email);
       return { outcome: "used", ticket, use };

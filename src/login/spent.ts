@@ -12,6 +12,8 @@ const MARKS: Kind<Use> = { name: "ticket", once: true };
  */
 const MARGIN_MS = 24 * 60 * 60_000;
 
+export type SpentTickets = ReturnType<typeof createSpentTickets>;
+
 /** Which links and codes have been used, by the id of their ticket. */
 export function createSpentTickets(store: RecordStore, clock: Clock) {
   const marks = store.records(MARKS);

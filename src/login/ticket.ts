@@ -1,5 +1,5 @@
 import type { Address } from "../identity/address.ts";
-import { address, type Grant, type TicketKind, text, typOf } from "../secret/ticket.ts";
+import { address, type Grant, TicketError, type TicketKind, text, typOf } from "../secret/ticket.ts";
 
 /** Whom to sign in, and where they go then. */
 export type Login = Grant & {
@@ -19,6 +19,8 @@ export type LoginTicket = Login & {
   readonly from: string;
   /** {@link bindingOf} the login cookie's secret; undefined for a link an operator printed. */
   readonly binding: string | undefined;
+  /** How often it is good, where an operator has said so; else it is once. */
+  readonly uses?: number | undefined;
 };
 
 /** What the login cookie holds: the same grant seen from the browser that asked. */
@@ -35,13 +37,21 @@ export type LoginRequest = Login & {
 export const LOGIN_LINK: TicketKind<Omit<LoginTicket, keyof Grant>> = {
   typ: "runegate-login+jwt",
   purpose: "login link",
-  write: ({ email, next, keep, from, binding }) => ({ sub: email, next, keep, from, bind: binding }),
-  read: ({ sub, next, keep, from, bind }) => ({
+  write: ({ email, next, keep, from, binding, uses }) => ({
+    sub: email,
+    next,
+    keep,
+    from,
+    bind: binding,
+    uses,
+  }),
+  read: ({ sub, next, keep, from, bind, uses }) => ({
     email: address(sub),
     next: next === undefined ? undefined : text(next),
     keep: keep === true ? keep : undefined,
     from: text(from),
     binding: bind === undefined ? undefined : text(bind),
+    uses: uses === undefined ? undefined : count(uses),
   }),
 };
 
@@ -61,6 +71,12 @@ export const LOGIN_REQUEST: TicketKind<Omit<LoginRequest, keyof Grant>> = {
     sentAgain: typeof again === "number" ? again : 0,
   }),
 };
+
+/** @throws {TicketError} */
+function count(claim: unknown): number {
+  if (typeof claim === "number" && Number.isSafeInteger(claim) && claim > 0) return claim;
+  throw new TicketError("claims");
+}
 
 /** What the link carries of the login cookie's secret: SHA-256, base64url. */
 export function bindingOf(secret: string): string {

@@ -1,13 +1,15 @@
 import { isTooOld } from "../access/route.ts";
 import { routeFor } from "../access/routes.ts";
-import { Refusal, SIGN_IN } from "../edge/answer.ts";
+import { type ExtraHeaders, Refusal, SIGN_IN } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { cutTarget } from "../edge/target.ts";
 import type { House } from "../house.ts";
+import type { Address } from "../identity/address.ts";
 import { type Said, said } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
 import { describeDevice, recognizeDevice } from "../session/device.ts";
 import type { Found } from "../session/session.ts";
+import type { Started } from "./begin.ts";
 import { landingAt, onwardFrom, partsOf, safeDestination } from "./next.ts";
 import type { Asker } from "./service.ts";
 
@@ -17,9 +19,10 @@ export function createVisits({
   routes,
   sessions,
   sessionCookie,
+  devices,
   keptPosts,
   clock,
-}: Pick<House, "options" | "routes" | "sessions" | "sessionCookie" | "keptPosts" | "clock">) {
+}: Pick<House, "options" | "routes" | "sessions" | "sessionCookie" | "devices" | "keptPosts" | "clock">) {
   const landingOf = ({ origin }: Arrival) => landingAt(routes, origin, options.landingPath);
   const isHome = ({ origin }: Arrival) => origin === routes.home.origin;
 
@@ -42,6 +45,16 @@ export function createVisits({
     /** The same for whoever has just signed in, by way of what they were about to send. */
     onward: (arrival: Arrival, next: string | undefined) =>
       keptPosts.onward(arrival, destination(arrival, next)),
+
+    /** What the browser of somebody who has just signed in is to keep. */
+    async cookiesOf(arrival: Arrival, { cookie, record }: Started): Promise<ExtraHeaders> {
+      const lines = [
+        ...sessionCookie.issue(cookie, record.brief),
+        ...(await devices.signedIn(arrival, record)),
+      ];
+      const own: ExtraHeaders = lines.map((line) => ["Set-Cookie", line]);
+      return [...own, ...keptPosts.remember(record.email as Address)];
+    },
 
     /** What to show of being kept signed in, as it was answered, if that is asked here. */
     keepOf: (answered = false) => (options.remember === "ask" ? answered : undefined),

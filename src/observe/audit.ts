@@ -35,6 +35,9 @@ export type AuditFacts = {
   readonly by?: string | undefined;
   /** The outbox's id of a mail, the same in all that is told of it. */
   readonly mail?: string | undefined;
+  /** The how manieth, and of how many. */
+  readonly n?: string | undefined;
+  readonly of?: string | undefined;
 };
 
 /** A kind of event, declared in the room in which it happens. */

@@ -28,7 +28,7 @@ import { concat, type Html, marked, plain, template, toText } from "./template.t
 
 const layout = template(layoutSource, [
   ...(["title", "content", "wide", "style", "script", "logo", "icon", "tag", "direction"] as const),
-  ...(["app", "host", "sign", "signingIn", "contact", "styles", "menu"] as const),
+  ...(["app", "host", "sign", "signingIn", "contact", "styles", "menu", "refresh"] as const),
 ]);
 const languageMenu = template(languagesSource, ["language", "back", "choices"]);
 const languageChoice = plain(languageSource, ["tag", "direction", "name", "current"]);
@@ -222,6 +222,8 @@ export function linkPage(
     readonly who: string | undefined;
     readonly expiresAt: number;
     readonly use: CodePage["use"];
+    /** How often it was good, if not once. */
+    readonly uses?: number | undefined;
     readonly now: number;
     readonly requestId: string;
   },
@@ -236,7 +238,9 @@ export function linkPage(
   } as const;
   const message =
     outcome === "used"
-      ? usedAt(look, shown.use, now)
+      ? shown.uses === undefined
+        ? usedAt(look, shown.use, now)
+        : say(language, said("link.usedAll", { count: `${shown.uses}` }))
       : outcome === "expired"
         ? marked(language, "link.expired", { time: clockTime(language, shown.expiresAt, now) })
         : say(language, said(outcome === "withdrawn" ? "link.withdrawn" : "link.notOursHow"));
@@ -398,7 +402,16 @@ export function documentOf(
   look: Look,
   title: Text,
   content: Html,
-  { wide = false, signingIn = false }: { readonly wide?: boolean; readonly signingIn?: boolean } = {},
+  {
+    wide = false,
+    signingIn = false,
+    refresh,
+  }: {
+    readonly wide?: boolean;
+    readonly signingIn?: boolean;
+    /** Seconds after which it is loaded again, where there is no script that looks whether that is of use. */
+    readonly refresh?: number;
+  } = {},
 ): string {
   const { language, app, host, sign, contact, logo, styles } = look;
   const document = layout(language, {
@@ -415,6 +428,7 @@ export function documentOf(
     menu: menuOf(look),
     styles: concat(styles.map((href) => styleSheet({ href }))),
     wide: flag(wide),
+    refresh: refresh?.toString(),
     style: assetPath("style.css"),
     script: assetPath("app.js"),
     logo: logo ?? assetPath("logo.svg"),
@@ -436,14 +450,14 @@ function contactOf(contact: string): Html | string {
   return /^[^\s@]+@[^\s@]+$/.test(contact) ? mailLink({ address: contact }) : contact;
 }
 
-function secondsTo(at: number, now: number): string {
+export function secondsTo(at: number, now: number): string {
   return String(Math.max(0, Math.ceil((at - now) / 1000)));
 }
 
 const HALF_A_DAY = 12 * 60 * 60_000;
 
 /** A time of day, or of some other day with its date. A script makes it the visitor's own. */
-function clockTime(language: Language, at: number, now: number): Html {
+export function clockTime(language: Language, at: number, now: number): Html {
   const isNear = Math.abs(at - now) < HALF_A_DAY;
   const isoTime = new Date(at).toISOString();
   return time({

@@ -16,12 +16,15 @@ export const ACCOUNT_PATH = `${OWN_PREFIX}/account`;
 
 /** Where a form sends the language that somebody chose. */
 export const LANGUAGE_PATH = `${OWN_PREFIX}/language`;
+/** Where a screen asks to be signed in by a phone, and where the phone approves that. */
+export const PHONE_PATH = `${OWN_PREFIX}/phone`;
+export const APPROVE_PATH = `${OWN_PREFIX}/approve`;
 
 /** The API keys of whoever is signed in. */
 export const KEYS_PATH = `${OWN_PREFIX}/keys`;
 
 /** Pages of ours for whoever is signed in, to which a login may lead back. */
-export const PERSONAL_PATHS: ReadonlySet<string> = new Set([ACCOUNT_PATH, KEYS_PATH]);
+export const PERSONAL_PATHS: ReadonlySet<string> = new Set([ACCOUNT_PATH, APPROVE_PATH, KEYS_PATH]);
 
 const MAX_NEXT = 2000;
 

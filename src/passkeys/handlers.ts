@@ -1,4 +1,5 @@
 import type { AccountVisitor } from "../account/section.ts";
+import { isRecent } from "../api/own.ts";
 import {
   type ExtraHeaders,
   type Failure,
@@ -32,8 +33,6 @@ import { createPasskeyService, type Offer } from "./service.ts";
 
 export type PasskeyHandlers = ReturnType<typeof createPasskeyHandlers>;
 
-/** One may add a passkey for so long after signing in. */
-const RECENT_MS = 15 * 60_000;
 const MAX_NAME = 60;
 /** What the page of the account is asked to say. */
 const REMOVED = "passkey-removed";
@@ -50,7 +49,6 @@ export function createPasskeyHandlers(house: House) {
 
   const tell = createPasskeyNotice(house);
   const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival);
-  const isRecent = ({ principal }: Found) => clock.now() - principal.provenAt < RECENT_MS;
 
   /** Whoever is signed in, on the host where people do that. @throws {Refusal} */
   async function owner(arrival: Arrival): Promise<Found> {
@@ -65,7 +63,7 @@ export function createPasskeyHandlers(house: House) {
   /** The same, if they signed in a short while ago. @throws {Refusal} */
   async function recentOwner(arrival: Arrival): Promise<Found> {
     const found = await owner(arrival);
-    if (isRecent(found)) return found;
+    if (isRecent(found.principal, clock.now())) return found;
     throw new Refusal({
       ...TOO_LONG_AGO,
       fields: { login_url: arrival.origin + loginHref(ACCOUNT_PATH, true) },
@@ -103,7 +101,7 @@ export function createPasskeyHandlers(house: House) {
     /** On the page of the account. */
     async section({ found, look, arrival, done }: AccountVisitor) {
       const passkeys = await service.list(found.record.email as Address);
-      const again = isRecent(found) ? undefined : loginHref(ACCOUNT_PATH, true);
+      const again = isRecent(found.principal, clock.now()) ? undefined : loginHref(ACCOUNT_PATH, true);
       const content = passkeysPart(look, { passkeys, again, device: deviceOf(arrival) });
       const notice = done === REMOVED ? said("passkeys.removed") : undefined;
       return { heading: said("passkeys.heading"), content, notice };

@@ -3,7 +3,7 @@ import type { Policy } from "../access/policy.ts";
 import type { Clock, Random } from "../clock.ts";
 import type { Client } from "../edge/client.ts";
 import type { Address } from "../identity/address.ts";
-import { REDEEMED } from "../login/audit.ts";
+import { createBegin, type Started } from "../login/begin.ts";
 import { createKnownAddresses } from "../login/known.ts";
 import { createSpentTickets } from "../login/spent.ts";
 import { bindingOf } from "../login/ticket.ts";
@@ -68,8 +68,6 @@ export type SignInAnswer = Answered<Assertion> & {
   readonly oldSessions: readonly string[];
 };
 
-type Started = Awaited<ReturnType<Sessions["start"]>>;
-
 /** For the audit, never for the visitor. */
 type RefusedReason =
   | `token_${TicketProblem}`
@@ -118,6 +116,7 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
   const tickets = createTickets(keys, { audience: settings.baseUrl, clock });
   const spent = createSpentTickets(store, clock);
   const known = createKnownAddresses(settings.allowedEmails, store, clock);
+  const begin = createBegin({ sessions, known, audit });
   const draw = () => Buffer.from(random.bytes(RANDOM_BYTES)).toString("base64url");
 
   const list = async (email: Address) => records.find({ where: { email }, most: Number.MAX_SAFE_INTEGER });
@@ -173,10 +172,10 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
     return "contended";
   }
 
-  async function start(sent: SignInAnswer, email: Address): Promise<Started> {
+  async function start(sent: SignInAnswer, email: Address, old: readonly Pick<Found, "record">[]) {
     const { client, userAgent, keep } = sent;
     try {
-      return await sessions.start({ email, ip: client.ip, userAgent, method: "passkey", keep });
+      return await begin({ email, ip: client.ip, userAgent, method: "passkey", keep }, old);
     } catch (error) {
       if (error instanceof OnHold) refuse("on_hold", sent, email);
       throw error;
@@ -250,7 +249,7 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
     },
 
     async signIn(sent) {
-      const { answer, client, origin } = sent;
+      const { answer, origin } = sent;
       const ticket = await ticketOf(SIGN_IN_BY_PASSKEY, sent);
       if (ticket === undefined) return undefined;
       if (ticket.origin !== origin) return refuse("wrong_host", sent);
@@ -268,14 +267,7 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
       if (!(await spent.spend(ticket.jti, ticket.expiresAt))) return refuse("spent", sent, email);
       const noted = await use(answer.id, email, counter);
       if (noted !== "used") return refuse(noted, sent, email);
-      const started = await start(sent, email);
-      await known.add(email);
-      for (const { record: before } of old) {
-        // The new session stands; the old one, if it cannot be ended now, runs out by itself.
-        await sessions.end(before.id).catch(() => {});
-      }
-      audit(REDEEMED, { subject: email, client: client.ip, by: "passkey", session: started.record.id });
-      return started;
+      return start(sent, email, old);
     },
 
     list,

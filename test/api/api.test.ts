@@ -47,6 +47,8 @@ const ROUTES = [
   ["GET", "/mail"],
   ["POST", "/mail/0123456789ab/retry"],
   ["DELETE", "/mail/0123456789ab"],
+  ["GET", "/links"],
+  ["DELETE", `/links/${"A".repeat(22)}`],
   ["GET", "/openapi.json"],
 ] as const;
 
@@ -529,8 +531,8 @@ describe("what is wrong is said", () => {
     ["POST", "/session", 405],
     ["PUT", "/sessions", 405],
     ["GET", "/sessions/abc", 405],
-    ["HEAD", "/links", 405],
-    ["GET", "/links", 405],
+    ["PATCH", "/links", 405],
+    ["GET", "/links/abc", 405],
     ["PATCH", "/users", 405],
   ])("in JSON for %s %s, a person's navigation included", async (method, path, status) => {
     for (const headers of [{}, NAVIGATION]) {
@@ -550,7 +552,7 @@ describe("what is wrong is said", () => {
       await allowed("/sessions"),
       await allowed("/sessions/abc"),
       await allowed("/links"),
-    ]).toEqual(["GET, HEAD", "GET, HEAD, DELETE", "DELETE", "POST"]);
+    ]).toEqual(["GET, HEAD", "GET, HEAD, DELETE", "DELETE", "POST, GET, HEAD"]);
   });
 
   test("where the store is away", async () => {

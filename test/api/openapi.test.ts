@@ -52,6 +52,8 @@ test("it names what there is, each with a summary", () => {
     "put /routes/{name}/closed": true,
     "delete /routes/{name}/closed": true,
     "post /links": true,
+    "get /links": true,
+    "delete /links/{id}": true,
     "post /doctor/probes": true,
     "get /doctor/probes/{nonce}": true,
     "get /me/tokens": true,

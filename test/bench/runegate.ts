@@ -90,7 +90,7 @@ export async function mintLinks(
   for (const address of addresses) {
     for (;;) {
       try {
-        links.push(await control.link(address));
+        links.push((await control.link({ email: address })).link);
         break;
       } catch (error) {
         if (performance.now() > giveUpAt) {

@@ -191,13 +191,13 @@ describe("over it", () => {
   test("a link is given for an address that may sign in, and for no other", async () => {
     const control = await start();
     const client = connectControl(path);
-    const link = await client.link("Ada@Example.org");
+    const { link } = await client.link({ email: "Ada@Example.org" });
     expect(link).toStartWith(`${gateway.url}/_runegate/auth?token=`);
     // Tied to no browser, so it always asks.
     const page = await fetch(link, { redirect: "manual" });
     expect([page.status, (await page.text()).includes("the operator of this server")]).toEqual([200, true]);
-    await expect(client.link("eve@evil.example")).rejects.toThrow("may not sign in");
-    await expect(client.link("not an address")).rejects.toThrow(ControlError);
+    await expect(client.link({ email: "eve@evil.example" })).rejects.toThrow("may not sign in");
+    await expect(client.link({ email: "not an address" })).rejects.toThrow(ControlError);
     await control.stop();
   });
 
@@ -242,7 +242,7 @@ describe("the control socket's caller", () => {
       unix: join(open, "control.sock"),
       fetch: () => Response.json({ link: "https://evil.example/" }),
     });
-    expect(connectControl(join(open, "control.sock")).link("ada@example.org")).rejects.toThrow(
+    expect(connectControl(join(open, "control.sock")).link({ email: "ada@example.org" })).rejects.toThrow(
       "others may write",
     );
     await liar.stop(true);

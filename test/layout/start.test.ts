@@ -31,6 +31,7 @@ test("a start loads nothing that the first answer does without", () => {
     "nodemailer",
     "@simplewebauthn/server",
     "openid-client",
+    "lean-qr",
   ];
   const own = [
     "store/sqlite.ts",
@@ -39,6 +40,7 @@ test("a start loads nothing that the first answer does without", () => {
     "commands/flags.ts",
     "passkeys/handlers.ts",
     "oidc-login/handlers.ts",
+    "approval/handlers.ts",
   ];
   expect([...late, ...own].filter((name) => loaded.has(name))).toEqual([]);
 });

@@ -51,7 +51,7 @@ describe("audit", () => {
     [
       { event: "link_printed", email, by: "operator" },
       "info",
-      (audit) => audit(LINK_PRINTED, { subject: email, actor: "operator" }),
+      (audit) => audit(LINK_PRINTED, { subject: email, actor: "operator", of: undefined }),
     ],
     [
       { event: "mail_queued", email, mail: "0123456789ab" },

@@ -115,7 +115,7 @@ export async function openStage(settings: StageSettings = {}): Promise<Stage> {
     says,
     askForLink,
     signIn: async (email = "ada@example.org") =>
-      signInWith(await connectControl(join(directory, "run", "control.sock")).link(email)),
+      signInWith((await connectControl(join(directory, "run", "control.sock")).link({ email })).link),
     workers: () => childrenOf(main.pid),
     complaints: () =>
       main

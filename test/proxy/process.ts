@@ -54,7 +54,7 @@ export async function startServe(
 
   /** With a link as an operator prints it, since a mail is sent after a while. */
   async function signIn(email: string): Promise<string> {
-    const token = new URL(await connectControl(control).link(email)).searchParams.get("token");
+    const token = new URL((await connectControl(control).link({ email })).link).searchParams.get("token");
     const body = JSON.stringify({ token });
     const fields = ["Content-Type: application/json", `Content-Length: ${body.length}`];
     const redeemed = await exchange(address, "POST /auth", fields, body);

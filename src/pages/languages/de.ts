@@ -504,4 +504,62 @@ export const WORDS: Words = {
   "oidc.oldTitle": "Diese Anmeldung gilt nicht mehr",
   "oidc.old":
     "Sie wurde in einem anderen Browser oder Tab begonnen, ist zu alt oder wurde schon verwendet. Beginnen Sie von vorn.",
+
+  "sessions.approved": "von einem anderen Gerät bestätigt",
+
+  "approval.title": "Mit dem Telefon anmelden",
+  "approval.image": "QR-Code der Seite für Ihr Telefon",
+  "approval.scan":
+    "Scannen Sie ihn mit Ihrem Telefon, und melden Sie sich dort an, wenn Sie darum gebeten werden.",
+  "approval.type": "Oder öffnen Sie dort **{address}**, und geben Sie diesen Code ein:",
+  "approval.pickTitle": "Wählen Sie diese Zahl auf Ihrem Telefon",
+  "approval.pick":
+    "Jemand hat die Seite für diesen Bildschirm geöffnet, die nach dieser Zahl fragt. Sobald sie gewählt ist, ist dieser Bildschirm angemeldet.",
+  "approval.byItself": "Diese Seite geht von selbst weiter.",
+  "approval.look": "Nachsehen, ob bestätigt wurde",
+  "approval.deniedTitle": "Niemand ist angemeldet",
+  "approval.denied": "Das wurde auf dem Telefon abgelehnt, oder dort wurde eine andere Zahl gewählt.",
+  "approval.expiredTitle": "Dieser Code ist abgelaufen",
+  "approval.expired": "Er wurde nicht rechtzeitig bestätigt.",
+  "approval.again": "Neuen Code anzeigen",
+  "approval.another": "Auf andere Weise anmelden",
+
+  "approve.title": "Einen anderen Bildschirm anmelden",
+  "approve.how": "Geben Sie den Code ein, den der andere Bildschirm zeigt.",
+  "approve.code": "Code auf dem anderen Bildschirm",
+  "approve.submit": "Weiter",
+  "approve.who": "Dieser Bildschirm soll mit Ihrer Adresse **{email}** angemeldet werden:",
+  "approve.screen": "Bildschirm",
+  "approve.where": "Wo",
+  "approve.near": "im selben Netz wie dieses Gerät",
+  "approve.far": "in einem anderen Netz als dieses Gerät",
+  "approve.when": "Wann",
+  "approve.for": "Wofür",
+  "approve.warning":
+    "**Er steht nicht vor Ihnen, oder jemand hat Sie hierher geschickt?** Dann lehnen Sie ab. Wer an diesem Bildschirm sitzt, ist dann mit Ihrer Adresse angemeldet.",
+  "approve.number": "Welche Zahl zeigt dieser Bildschirm?",
+  "approve.numberHow": "Sie erscheint dort in wenigen Sekunden.",
+  "approve.keep": "Diesen Bildschirm angemeldet lassen",
+  "approve.keepHow":
+    "An einem Bildschirm, der Ihnen nicht gehört, besser nicht ankreuzen: Dann wird er abgemeldet, sobald dort der Browser geschlossen wird.",
+  "approve.deny": "Ablehnen",
+  "approve.doneTitle": "Bestätigt",
+  "approve.done":
+    "Der andere Bildschirm wird angemeldet. Auf der Seite Ihres Kontos können Sie ihn wieder abmelden.",
+  "approve.deniedTitle": "Abgelehnt",
+  "approve.denied": "Der andere Bildschirm ist nicht angemeldet.",
+  "approve.wrongTitle": "Das war nicht die Zahl",
+  "approve.wrong":
+    "Deshalb wurde abgelehnt, und der andere Bildschirm ist nicht angemeldet. Ist es Ihrer, lassen Sie ihn einen neuen Code anzeigen.",
+  "approve.overTitle": "Dieser Code funktioniert nicht",
+  "approve.over":
+    "Diesen Code gibt es nicht, oder er wurde schon verwendet oder ist abgelaufen. Sehen Sie noch einmal auf den anderen Bildschirm.",
+  "approve.oldTitle": "Bitte neu anmelden",
+  "approve.old":
+    "Um einen anderen Bildschirm anzumelden, müssen Sie sich in diesem Browser in den letzten 15 Minuten angemeldet haben.",
+
+  "link.usedAll": {
+    one: "Er galt für {count} Anmeldung, und die ist erfolgt.",
+    other: "Er galt für {count} Anmeldungen, und die sind erfolgt.",
+  },
 };
