@@ -1,5 +1,6 @@
 import { createLocalJWKSet, type JSONWebKeySet } from "jose";
 import type { Clock } from "../clock.ts";
+import { boundedText } from "../net/bounded-text.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { HOUR, KIB, MINUTE, SECOND } from "../option/values.ts";
@@ -53,7 +54,7 @@ export function createProviderKeys(settings: ProviderKeysSettings): ProviderKeys
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     if (response.status !== 200) throw new Error(`${url} answers ${response.status}`);
-    return JSON.parse(await boundedText(response));
+    return JSON.parse(await boundedText(response, MOST_BYTES));
   }
 
   /** OpenID Connect Discovery 1.0 §4: a slash at the end of the issuer does not count, and §4.3: the answer names the issuer. */
@@ -100,15 +101,4 @@ export function createProviderKeys(settings: ProviderKeysSettings): ProviderKeys
       return kept === undefined || kept.keys === known ? undefined : kept.keys;
     },
   };
-}
-
-async function boundedText({ body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body ?? []) {
-    size += chunk.byteLength;
-    if (size > MOST_BYTES) throw new Error("the answer is too large");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
 }
