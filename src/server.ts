@@ -10,6 +10,7 @@ import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
 import { bearerRoom } from "./bearer/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
+import { captchaRoom } from "./captcha/routes.ts";
 import type { Options } from "./config/options.ts";
 import { debugRoom } from "./debug/routes.ts";
 import { deviceRoom } from "./devices/routes.ts";
@@ -70,6 +71,7 @@ function roomsOf(house: House): readonly Room[] {
     mailboxRoom(house),
     deviceRoom(house, () => rooms),
     passkeyRoom(house),
+    captchaRoom(house),
     accountRoom(house, () => rooms),
   ];
   return rooms;

@@ -94,10 +94,11 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     random,
   });
   const mailLog = loggers("mail");
+  const ceiling = createCeiling({ ...options, limits: stores.limits, clock, log: mailLog });
   const outbox = createOutbox({
     store: createWaitingMails(stores, mailLog),
     limits: stores.limits,
-    ceiling: createCeiling({ ...options, limits: stores.limits, clock, log: mailLog }),
+    ceiling,
     seal: createSeal(keys, random, sessions.adopts),
     mailer,
     clock,
@@ -145,6 +146,8 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
   return {
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
+    pressure: async (client, coming) =>
+      Math.max(login.crowd(), ...(await Promise.all([ceiling.share(), limiter.loginShare(client, coming)]))),
     fetch: settings.fetch ?? fetch,
     apiKeys,
     keyProof: createKeyProof(apiKeys, limiter, audit),

@@ -35,6 +35,7 @@ const login = template(loginSource, [
   "kept",
   "underWay",
   "keep",
+  "beforeAsk",
   "waysIn",
 ]);
 const keepTemplate = template(keepSource, ["checked"]);
@@ -109,6 +110,7 @@ export function loginPage(
     kept?: Text | undefined;
     underWay?: string | undefined;
     keep?: boolean | undefined;
+    beforeAsk?: readonly Html[];
     waysIn?: readonly Html[];
   },
 ): string {
@@ -118,6 +120,7 @@ export function loginPage(
   const content = login(language, {
     ...{ email: "", underWay: "", ...shown, error, notice, kept },
     keep: keepBox(look, shown.keep),
+    beforeAsk: concat(shown.beforeAsk ?? []),
     waysIn: concat(shown.waysIn ?? []),
   });
   return documentOf(look, said("login.title"), content, { signingIn: true });
