@@ -11,6 +11,7 @@ import type { DeviceCookie } from "./devices/cookie.ts";
 import type { Devices } from "./devices/devices.ts";
 import type { Probes } from "./doctor/probes.ts";
 import type { LookOf } from "./edge/arrival.ts";
+import type { Client } from "./edge/client.ts";
 import type { OwnCookie } from "./edge/cookies.ts";
 import type { PostGuard } from "./edge/origin.ts";
 import type { OwnPaths } from "./edge/own.ts";
@@ -25,6 +26,7 @@ import type { KeyProof } from "./keys/authenticator.ts";
 import type { ApiKeys } from "./keys/service.ts";
 import type { LanguageChoice } from "./language/choice.ts";
 import type { Limiter } from "./limits/limiter.ts";
+import type { BeforeAsk } from "./login/before-ask.ts";
 import type { LoginCookie } from "./login/cookie.ts";
 import type { LoginService } from "./login/service.ts";
 import type { WayIn } from "./login/way-in.ts";
@@ -62,6 +64,12 @@ export type House = {
   readonly identityToken: IdentityTokens["identityToken"];
   readonly forgetIdentity: IdentityTokens["forgetIdentity"];
   readonly limiter: Limiter;
+  /**
+   * How much is used, from 0 to 1, of the limit that is used most: of this client's login requests, of the queue of those who ask,
+   * and of the mails of an hour. Nothing of an address. @param coming requests of the client about to be counted.
+   * @throws {StoreUnavailable}
+   */
+  pressure(client: Client, coming: 0 | 1): Promise<number>;
   readonly lookOf: LookOf;
   /** How a mail is to look to somebody that no request of theirs has caused. @throws {StoreUnavailable} */
   readonly lookTo: (email: string) => Promise<Look>;
@@ -110,6 +118,8 @@ export type Room = {
   readonly account?: AccountSection;
   /** Its part of the login page. */
   readonly wayIn?: WayIn;
+  /** What it asks of whoever asks for a mail. */
+  readonly beforeAsk?: BeforeAsk;
   /**
    * Ends what it has that lets somebody in as this address: whoever reads its mail said that a sign-in was not theirs.
    * @throws {StoreUnavailable}

@@ -11,6 +11,7 @@ import { applicationsRoom } from "./applications/routes.ts";
 import { approvalRoom } from "./approval/routes.ts";
 import { bearerRoom } from "./bearer/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
+import { captchaRoom } from "./captcha/routes.ts";
 import type { Options } from "./config/options.ts";
 import { debugRoom } from "./debug/routes.ts";
 import { deviceRoom } from "./devices/routes.ts";
@@ -79,6 +80,7 @@ function roomsOf(house: House): readonly Room[] {
     passkeyRoom(house),
     oidcRoom(house),
     approvalRoom(house),
+    captchaRoom(house),
     accountRoom(house, () => rooms),
   ];
   return rooms;

@@ -1,5 +1,6 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import type { Clock } from "../clock.ts";
+import { boundedText } from "../net/bounded-text.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { HOUR, KIB, MINUTE, SECOND } from "../option/values.ts";
@@ -41,7 +42,7 @@ const ASK_AGAIN_MS = 30 * SECOND;
 /** As long as there are no keys at all, everybody waits for them. */
 const RETRY_MS = SECOND;
 const TIMEOUT_MS = 3 * SECOND;
-const MOST_BYTES = 256 * KIB;
+export const MOST_BYTES = 256 * KIB;
 
 export function createProviderKeys(settings: ProviderKeysSettings): ProviderKeys {
   const { issuer, clock, log } = settings;
@@ -56,7 +57,7 @@ export function createProviderKeys(settings: ProviderKeysSettings): ProviderKeys
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     if (response.status !== 200) throw new Error(`${url} answers ${response.status}`);
-    return JSON.parse(await boundedText(response));
+    return JSON.parse(await boundedText(response, MOST_BYTES));
   }
 
   /** OpenID Connect Discovery 1.0 §4: a slash at the end of the issuer does not count, and §4.3: the answer names the issuer. */
@@ -117,16 +118,4 @@ export function keyIn(keys: ProviderKeys): JWTVerifyGetKey {
       return newer(header, token);
     }
   };
-}
-
-/** @throws for an answer that is larger than any that a provider gives. */
-export async function boundedText({ body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body ?? []) {
-    size += chunk.byteLength;
-    if (size > MOST_BYTES) throw new Error("the answer is too large");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
 }

@@ -3,6 +3,7 @@ import { API_OPTIONS } from "../api/options.ts";
 import { APPROVAL_OPTIONS } from "../approval/options.ts";
 import { BEARER_OPTIONS } from "../bearer/options.ts";
 import { BRAND_OPTIONS } from "../brand/options.ts";
+import { CAPTCHA_OPTIONS } from "../captcha/options.ts";
 import { DEBUG_OPTIONS } from "../debug/options.ts";
 import { DEVICE_OPTIONS } from "../devices/options.ts";
 import { EDGE_OPTIONS } from "../edge/options.ts";
@@ -35,6 +36,7 @@ export const ROOMS = {
   Secrets: SECRET_OPTIONS,
   "Who may sign in": ACCESS_OPTIONS,
   Login: LOGIN_OPTIONS,
+  "Robots that ask for mails": CAPTCHA_OPTIONS,
   "Forms of those who have to sign in": KEPT_POST_OPTIONS,
   Passkeys: PASSKEY_OPTIONS,
   "Approval on another device": APPROVAL_OPTIONS,

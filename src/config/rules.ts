@@ -378,6 +378,18 @@ export const RULES: readonly Rule[] = [
       : undefined,
   ),
 
+  ...(["captchaSiteKey", "captchaSecret"] as const).map((key) =>
+    rule(["captcha", key], ({ captcha, [key]: value }) =>
+      (captcha === "turnstile" || captcha === "hcaptcha") && value === undefined
+        ? error(
+            key,
+            `is not set, and ${captcha} has none that would do for all`,
+            `Write the one ${captcha} gave you.`,
+          )
+        : undefined,
+    ),
+  ),
+
   // WebAuthn §5.1.3: a name, of a page whose connection nobody can read or change.
   rule(["passkeys", "baseUrl"], ({ passkeys, baseUrl }) => {
     const host = hostOf(baseUrl);

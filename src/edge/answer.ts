@@ -6,6 +6,7 @@ import { LOGIN_PATH, OWN_PREFIX, START_PATH } from "../pages/paths.ts";
 import { StoreFull, StoreUnavailable } from "../store/records.ts";
 import type { Arrival } from "./arrival.ts";
 import { isNavigation } from "./navigation.ts";
+import { PAGE_POLICY } from "./page-policy.ts";
 import { API_PREFIX, isBelow } from "./target.ts";
 
 /** Runegate's own answers: a page for a person, a JSON object for a program. */
@@ -20,11 +21,6 @@ const OWN_HEADERS = new Headers([
   ["Cross-Origin-Opener-Policy", "same-origin"],
   ["Cross-Origin-Resource-Policy", "same-origin"],
 ]);
-
-/** What a page may load and do, unless it brings a policy of its own. */
-export const PAGE_POLICY =
-  "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
-  "form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 export type ExtraHeaders = ReadonlyArray<readonly [string, string]>;
 

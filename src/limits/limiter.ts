@@ -1,7 +1,7 @@
 import type { Client } from "../edge/client.ts";
 import { type Address, mailboxOf } from "../identity/address.ts";
 import { limitKeysOf } from "../net/ip.ts";
-import type { LimitOutcome, LimitRule, Limits } from "../store/limits.ts";
+import type { LimitCount, LimitOutcome, LimitRule, Limits } from "../store/limits.ts";
 import type { Awaitable } from "../store/records.ts";
 import type { LimitsOptions } from "./options.ts";
 
@@ -11,6 +11,16 @@ export type Limiter = {
   /** One mail per mailbox and cooldown, whether or not the address may sign in. */
   mail(email: Address): Awaitable<LimitOutcome>;
   redemption(client: Client): Awaitable<LimitOutcome>;
+  /**
+   * Login requests that nothing speaks for where something should (`captcha/`). Not a rate that can be turned off: whoever left
+   * the answer out would be let through.
+   */
+  unproven(client: Client): Awaitable<LimitOutcome>;
+  /**
+   * How much of the client's login requests is used, from 0 to 1: of its own, or of a network it is in.
+   * @param coming how many are about to be counted.
+   */
+  loginShare(client: Client, coming: 0 | 1): Awaitable<number>;
   /**
    * Of one session, to further hosts. Not a rate that can be turned off: each takes room in the store for a day, and whoever
    * is signed in must not fill it.
@@ -36,6 +46,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 const HAND_OFFS = 100;
 const FAILED_KEYS = 20;
 const APPROVAL_CODES: LimitRule = { limit: 20, windowMs: 5 * MINUTE_MS };
+const UNPROVEN: LimitRule = { limit: 1, windowMs: 10 * MINUTE_MS };
 /**
  * A /56 has four times the limit of a /64, and a /48 four times that of a /56: few households use more than four networks, and
  * no more than some sixteen people of one company sign in during one minute, but whoever has a /48 has 65,536 of a /64.
@@ -53,19 +64,34 @@ export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
     return !settings.rateLimitEnabled || limit === 0 || windowMs === 0;
   }
 
-  function perClient(kind: string, { ip }: Pick<Client, "ip">, rule: LimitRule): Awaitable<LimitOutcome> {
-    if (isOff(rule)) return ALLOWED;
-    const [narrowest, ...networks] = limitKeysOf(ip);
-    const wider = networks.map((network, index) => ({
+  /** The narrowest first. */
+  function countsOf(kind: string, { ip }: Pick<Client, "ip">, rule: LimitRule): LimitCount[] {
+    return limitKeysOf(ip).map((network, index) => ({
       key: `${kind}:${network}`,
-      rule: { ...rule, limit: rule.limit * WIDER ** (index + 1) },
+      rule: { ...rule, limit: rule.limit * WIDER ** index },
     }));
-    return store.hit(`${kind}:${narrowest}`, rule, wider);
+  }
+
+  function hitAll([narrowest, ...wider]: readonly LimitCount[]): Awaitable<LimitOutcome> {
+    return narrowest === undefined ? ALLOWED : store.hit(narrowest.key, narrowest.rule, wider);
+  }
+
+  function perClient(kind: string, client: Pick<Client, "ip">, rule: LimitRule): Awaitable<LimitOutcome> {
+    return isOff(rule) ? ALLOWED : hitAll(countsOf(kind, client, rule));
+  }
+
+  async function loginShare(client: Client, coming: 0 | 1): Promise<number> {
+    if (isOff(loginRule)) return 0;
+    const counts = countsOf("login", client, loginRule);
+    const used = await store.count(counts);
+    return Math.max(...counts.map(({ rule }, index) => ((used[index] ?? 0) + coming) / rule.limit));
   }
 
   return {
     loginRequest: (client) => perClient("login", client, loginRule),
     mail: (email) => (isOff(mailRule) ? ALLOWED : store.hit(mailKey(email), mailRule)),
+    unproven: (client) => hitAll(countsOf("unproven", client, UNPROVEN)),
+    loginShare,
     redemption: (client) => perClient("token", client, tokenRule),
     handOff: (session) => store.hit(`handoff:${session}`, { limit: HAND_OFFS, windowMs: HOUR_MS }),
     approvalCode: (email) => store.hit(`approval:${email}`, APPROVAL_CODES),

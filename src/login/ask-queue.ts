@@ -40,6 +40,9 @@ export function createAskQueue(pause: Pause) {
   return {
     isFull,
 
+    /** How much of it is used, from 0 to 1. */
+    share: () => waiting.length / ROOM,
+
     /** Does `work` when it is its turn. @returns undefined if the queue is full. */
     run<T>(work: () => Promise<T>): Promise<T> | undefined {
       if (isFull()) return undefined;

@@ -8,9 +8,10 @@ import {
   unauthenticated,
 } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
-import { readFields } from "../edge/body.ts";
+import { type Fields, readFields } from "../edge/body.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import { ownRoutes } from "../edge/own.ts";
+import { policyWith } from "../edge/page-policy.ts";
 import type { Target } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
@@ -33,19 +34,38 @@ type LoginPage = Parameters<typeof loginPage>[1];
 
 const ASKED = "If this address may sign in, a mail with a link is on its way.";
 
-/** @param rooms all there are, asked when the login page is: what each of them shows on it follows the form. */
-export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn">[]): Room {
+/** @param rooms all there are, asked when the login page is: what each of them shows on it, in the form or after it. */
+export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn" | "beforeAsk">[]): Room {
   const { options, login: service, loginCookie, audit } = house;
   const visits = createVisits(house);
   const underWayPages = createUnderWay(house, visits);
   const redemption = createRedemption(house, visits, underWayPages);
   const { nextOf, findSession } = visits;
 
-  async function loginPageOf(arrival: Arrival, look: Look, shown: LoginPage): Promise<string> {
-    const parts = await Promise.all(
-      rooms().map(async ({ wayIn }) => (await wayIn?.(arrival, shown.next)) ?? []),
-    );
-    return loginPage(look, { ...shown, waysIn: parts.flat() });
+  async function drawLogin(
+    arrival: Arrival,
+    look: Look,
+    shown: LoginPage,
+    { status, headers }: Partial<Pick<Failure, "status" | "headers">> = {},
+  ): Promise<Response> {
+    const ways = rooms().map(async ({ wayIn }) => (await wayIn?.(arrival, shown.next)) ?? []);
+    const parts = rooms().map(async ({ beforeAsk }) => (await beforeAsk?.part(arrival)) ?? []);
+    const [waysIn, before] = [(await Promise.all(ways)).flat(), (await Promise.all(parts)).flat()];
+    const html = loginPage(look, { ...shown, waysIn, beforeAsk: before.map((part) => part.html) });
+    return page(html, status, headers, policyWith(before.map(({ sources = {} }) => sources)));
+  }
+
+  /** Why a mail is not to be asked for, if a room has a reason. Undefined where none asks anything of those who do. */
+  function objectionTo(arrival: Arrival, fields: Fields): (() => Promise<Failure | undefined>) | undefined {
+    const judges = rooms().flatMap(({ beforeAsk }) => beforeAsk ?? []);
+    if (judges.length === 0) return undefined;
+    return async () => {
+      for (const { judge } of judges) {
+        const objection = await judge(arrival, fields);
+        if (objection !== undefined) return objection;
+      }
+      return undefined;
+    };
   }
 
   async function showLogin(arrival: Arrival): Promise<Response> {
@@ -73,7 +93,7 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
         kept: keptNotice(keptIn(query), options.magicLinkExpiry),
         underWay: goesOn ? masked(underWay.request.email) : undefined,
       };
-      return page(await loginPageOf(arrival, arrival.lookOf(arrival, next), shown));
+      return drawLogin(arrival, arrival.lookOf(arrival, next), shown);
     }
     const { origin, path } = partsOf(next, arrival.origin);
     if (origin !== arrival.origin) return redirect(302, onwardFrom(arrival.origin, next));
@@ -83,7 +103,8 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
   async function ask(arrival: Arrival): Promise<Response> {
     house.guardPost(arrival);
     visits.stayHome(arrival);
-    const { email: typed = "", next: wanted = "", remember } = await readFields(arrival.request);
+    const fields = await readFields(arrival.request);
+    const { email: typed = "", next: wanted = "", remember } = fields;
     const keep = remember === "true";
     const next = nextOf(arrival, wanted);
     const person = isNavigation(arrival.request.headers);
@@ -91,9 +112,8 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
     /** A person gets the form once more, with what is wrong. */
     async function refuse(refusal: Failure): Promise<Response> {
       if (!person) return failure(arrival, refusal);
-      const { status, message, headers } = refusal;
-      const shown = { next: wanted === "" ? "" : next, email: typed, error: message };
-      return page(await loginPageOf(arrival, look, { ...shown, keep: visits.keepOf(keep) }), status, headers);
+      const shown = { next: wanted === "" ? "" : next, email: typed, error: refusal.message };
+      return drawLogin(arrival, look, { ...shown, keep: visits.keepOf(keep) }, refusal);
     }
 
     let email: Address;
@@ -106,7 +126,9 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
       return refuse({ status: 400, error: code, title: NOT_UNDERSTOOD, message: said(`address.${problem}`) });
     }
 
-    const asked = await service.ask({ email, next, keep, ...askerOf(arrival, look) });
+    const objection = objectionTo(arrival, fields);
+    const asked = await service.ask({ email, next, keep, objection, ...askerOf(arrival, look) });
+    if (asked.outcome === "objected") return refuse(asked.failure);
     if (asked.outcome === "busy") return refuse(busyRefusal(asked.retryAfterMs));
     if (asked.outcome === "limited") {
       const refusal = limitRefusal(asked.scope, asked.retryAfterMs);

@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { Policy } from "../access/policy.ts";
 import type { Clock, Pause, Random } from "../clock.ts";
+import type { Failure } from "../edge/answer.ts";
 import type { Client } from "../edge/client.ts";
 import type { Address } from "../identity/address.ts";
 import type { LimitScope } from "../limits/answer.ts";
@@ -85,6 +86,8 @@ export type LoginService = {
   redeemCode(typed: string, by: Redeemer): Promise<Redeemed | CodeRefused>;
   /** What a link says, if it is ours and still good; nothing is asked of the store. */
   look(token: string): Promise<LoginTicket | undefined>;
+  /** How many wait for their turn to ask, as a share of those that may, from 0 to 1. */
+  crowd(): number;
   /** The login that the browser's cookie is of, however it stands. @throws {StoreUnavailable} */
   underWay(loginCookie: string | undefined): Promise<UnderWay | undefined>;
 };
@@ -106,6 +109,8 @@ export type Ask = Asker & {
   readonly next: string;
   /** Whether the browser is to be kept signed in. */
   readonly keep: boolean;
+  /** Asked once the client's limit allows, and before anything is done for the address: a failure if it objects. */
+  readonly objection?: (() => Promise<Failure | undefined>) | undefined;
 };
 
 /** A mail is on its way, as far as anybody is told. */
@@ -114,7 +119,7 @@ type Limited = { readonly outcome: "limited"; readonly scope: LimitScope; readon
 /** Too many ask, or the outbox is full: nothing is counted on the address. */
 type Busy = { readonly outcome: "busy"; readonly retryAfterMs: number };
 
-export type Asked = Sent | Limited | Busy;
+export type Asked = Sent | Limited | Busy | { readonly outcome: "objected"; readonly failure: Failure };
 
 export type SentAgain =
   | Sent
@@ -245,17 +250,19 @@ export function createLoginService(settings: LoginSettings): LoginService {
       audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason: "rate_limited" });
       return { outcome: "limited", scope: "IP", retryAfterMs: perClient.retryAfterMs };
     }
+    const failure = await request.objection?.();
+    if (failure !== undefined) return { outcome: "objected", failure };
     return (await queue.run(() => prepare(request))) ?? turnAway(client);
   }
 
-  async function turnAway(client: Client): Promise<Asked> {
+  async function turnAway(client: Client): Promise<Busy> {
     audit(LOGIN_REFUSED, { client: client.ip, reason: "busy" });
     await queue.beforeRefusal();
     return { outcome: "busy", retryAfterMs: CROWD_RETRY_MS };
   }
 
   /** What an ask costs, in steps between which others are served. */
-  async function prepare(asked: Ask): Promise<Asked> {
+  async function prepare(asked: Ask): Promise<Sent | Limited | Busy> {
     const { email, client } = asked;
     await setImmediate();
     const perAddress = await limiter.mail(email);
@@ -506,6 +513,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
 
   return {
     ask,
+    crowd: queue.share,
     sendAgain,
     underWay,
 

@@ -1,6 +1,7 @@
-import { type ExtraHeaders, failure, NOT_FOUND, PAGE_POLICY, page } from "../edge/answer.ts";
+import { type ExtraHeaders, failure, NOT_FOUND, page } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ownRoutes } from "../edge/own.ts";
+import { policyWith } from "../edge/page-policy.ts";
 import type { House, Room } from "../house.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { mailboxPage } from "../pages/pages.ts";
@@ -17,7 +18,7 @@ const REFRESH = { waiting: "2", reading: "10" } as const;
 const READING_MS = 5 * 60_000;
 
 /** A mail's HTML has inline styles, and the frame it is shown in has its page's policy. Everything else stays forbidden. */
-const MAILBOX_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'");
+const MAILBOX_POLICY = policyWith([{ "style-src": ["'unsafe-inline'"] }]);
 
 /** What waits, for the operator. */
 export function mailRoom(house: MailApiHouse): Room {

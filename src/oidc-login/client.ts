@@ -1,7 +1,8 @@
 import * as oidc from "openid-client";
 import { valueAt } from "../bearer/claims.ts";
-import { ALGORITHMS, boundedText, type Fetch, ProviderUnavailable } from "../bearer/provider-keys.ts";
+import { ALGORITHMS, type Fetch, MOST_BYTES, ProviderUnavailable } from "../bearer/provider-keys.ts";
 import type { Clock } from "../clock.ts";
+import { boundedText } from "../net/bounded-text.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -79,7 +80,7 @@ export function createProviderClient(settings: {
       if (protocol !== "https:" && !isLoopbackHost(hostname)) throw new Error("it is not at an https URL");
       const response = await settings.fetch(url, init as RequestInit);
       const { status, headers } = response;
-      const body = await boundedText(response);
+      const body = await boundedText(response, MOST_BYTES);
       if (status >= 500) throw new Error(`it answers ${status}`);
       return new Response(body, { status, headers });
     } catch (error) {

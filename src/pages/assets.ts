@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import script from "../../static/app.js" with { type: "text" };
+import captcha from "../../static/captcha.js" with { type: "text" };
+import captchaWorker from "../../static/captcha-worker.js" with { type: "text" };
 import icon from "../../static/icon.png" with { type: "file" };
 import logo from "../../static/logo.svg" with { type: "text" };
 import passkeys from "../../static/passkeys.js" with { type: "text" };
@@ -8,7 +10,14 @@ import { OWN_PREFIX } from "./paths.ts";
 
 /** The pages' own files, embedded in the executable, under names that change with their content. */
 
-export type AssetName = "app.js" | "icon.png" | "logo.svg" | "passkeys.js" | "style.css";
+export type AssetName =
+  | "app.js"
+  | "captcha.js"
+  | "captcha-worker.js"
+  | "icon.png"
+  | "logo.svg"
+  | "passkeys.js"
+  | "style.css";
 
 export type Asset = {
   readonly body: Uint8Array<ArrayBuffer>;
@@ -29,6 +38,8 @@ function add(name: AssetName, type: string, content: string | Uint8Array): void 
 }
 
 add("app.js", "text/javascript; charset=utf-8", script);
+add("captcha.js", "text/javascript; charset=utf-8", captcha);
+add("captcha-worker.js", "text/javascript; charset=utf-8", captchaWorker);
 add("icon.png", "image/png", readFileSync(icon));
 add("logo.svg", "image/svg+xml", logo);
 add("passkeys.js", "text/javascript; charset=utf-8", passkeys);

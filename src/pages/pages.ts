@@ -40,6 +40,7 @@ const login = template(loginSource, [
   "kept",
   "underWay",
   "keep",
+  "beforeAsk",
   "waysIn",
 ]);
 const keepTemplate = template(keepSource, ["checked"]);
@@ -115,6 +116,7 @@ export function loginPage(
     kept?: Text | undefined;
     underWay?: string | undefined;
     keep?: boolean | undefined;
+    beforeAsk?: readonly Html[];
     waysIn?: readonly Html[];
   },
 ): string {
@@ -124,6 +126,7 @@ export function loginPage(
   const content = login(language, {
     ...{ email: "", underWay: "", ...shown, error, notice, kept },
     keep: keepBox(look, shown.keep),
+    beforeAsk: concat(shown.beforeAsk ?? []),
     waysIn: concat(shown.waysIn ?? []),
   });
   return documentOf(look, said("login.title"), content, { signingIn: true });

@@ -19,6 +19,11 @@ export type Limits = {
    * @throws {StoreUnavailable}
    */
   hit(key: string, rule: LimitRule, wider?: readonly LimitCount[]): Awaitable<LimitOutcome>;
+  /**
+   * How many hits each of these counts in its window now, in the same order; counts none.
+   * @throws {StoreUnavailable}
+   */
+  count(counts: readonly LimitCount[]): Awaitable<number[]>;
   /** Takes back everything counted on `key`. @throws {StoreUnavailable} */
   release(key: string): Awaitable<void>;
 };
@@ -45,6 +50,11 @@ export function longestWait(
     if (decisive !== undefined) longest = Math.max(longest, decisive + rule.windowMs - now);
   }
   return longest;
+}
+
+/** How many of these hits are in the window that ends at `now`. */
+export function hitsWithin(hits: readonly number[], { limit, windowMs }: LimitRule, now: number): number {
+  return hits.slice(-limit).filter((at) => at + windowMs > now).length;
 }
 
 /** Adds one more, and lets go of what the rule looks at no longer. */

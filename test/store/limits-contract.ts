@@ -127,6 +127,25 @@ export function limitsContract(name: string, open: (clock: Clock) => Promise<Sto
       });
     });
 
+    test("tell how much of each is used, which counts on none", async () => {
+      const rule = { limit: 3, windowMs: 1000 };
+      await limits.hit("a", rule, [{ key: "wide", rule: { limit: 9, windowMs: MINUTE } }]);
+      clock.advance(600);
+      await limits.hit("b", rule, [{ key: "wide", rule: { limit: 9, windowMs: MINUTE } }]);
+      await hit("b", rule);
+      const counts = [
+        { key: "wide", rule: { limit: 9, windowMs: MINUTE } },
+        { key: "a", rule },
+        { key: "b", rule },
+        { key: "b", rule: { limit: 3, windowMs: 100 } },
+        { key: "never hit", rule },
+      ];
+      for (let i = 0; i < 3; i++) expect(await limits.count(counts)).toEqual([2, 1, 2, 2, 0]);
+      clock.advance(400);
+      expect(await limits.count(counts)).toEqual([2, 0, 2, 0, 0]);
+      expect(await limits.count([])).toEqual([]);
+    });
+
     test("on wider keys let exactly as many of 100 at once through as allowed", async () => {
       const wider = [{ key: "wide", rule: { limit: 7, windowMs: MINUTE } }];
       const rule = { limit: 1, windowMs: MINUTE };
@@ -174,6 +193,8 @@ export function limitsContract(name: string, open: (clock: Clock) => Promise<Sto
                 expect(inWindow).toHaveLength(rule.limit);
                 expect(outcome.retryAfterMs).toBe((inWindow[0] ?? 0) + rule.windowMs - now);
               }
+              const counted = allowed.filter((time) => time > now - rule.windowMs).length;
+              expect(await limits.count([{ key, rule }])).toEqual([counted]);
             }
             const last = await hit(key, rule);
             if (!last.allowed) {

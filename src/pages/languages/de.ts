@@ -562,4 +562,12 @@ export const WORDS: Words = {
     one: "Er galt für {count} Anmeldung, und die ist erfolgt.",
     other: "Er galt für {count} Anmeldungen, und die sind erfolgt.",
   },
+
+  "captcha.missing": "Bestätigen Sie, dass Sie kein Roboter sind, und senden Sie dann noch einmal.",
+  "captcha.failed":
+    "Es ließ sich nicht bestätigen, dass Sie kein Roboter sind, oder es ist zu lange her. Versuchen Sie es noch einmal.",
+  "captcha.unavailable":
+    "Der Dienst, der Menschen von Robotern unterscheidet, ist nicht erreichbar. Versuchen Sie es in einigen Minuten noch einmal.",
+  "captcha.noScript":
+    "Hier unterscheidet ein Dienst Menschen von Robotern, und der braucht JavaScript. Schalten Sie es ein, und laden Sie die Seite neu.",
 };

@@ -18,6 +18,12 @@ export const EN = {
   "login.email": "E-mail address",
   "login.example": "you@example.org",
   "login.send": "Send me a link",
+  "captcha.missing": "Confirm that you are not a robot, then send it again.",
+  "captcha.failed": "That you are not a robot could not be confirmed, or was too long ago. Try again.",
+  "captcha.unavailable":
+    "The service that tells people from robots cannot be reached. Try again in a few minutes.",
+  "captcha.noScript":
+    "This site lets a service tell people from robots, which takes JavaScript. Switch it on and load the page again.",
   "login.keep": "Keep me signed in on this browser",
   "login.keepHow":
     "Leave it unchecked on a computer that is not yours: you are then signed out when the browser is closed.",

@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import { addHit, countsOf, type Limits, longestWait, outcomeOf } from "../limits.ts";
+import { addHit, countsOf, hitsWithin, type Limits, longestWait, outcomeOf } from "../limits.ts";
 import { createRecencyMap } from "./recency-map.ts";
 
 /**
@@ -38,6 +38,11 @@ export function createMemoryLimits(clock: Clock, capacity = 262_144): Limits & {
         forgetSome(now);
       }
       return outcomeOf(0);
+    },
+
+    count(counts) {
+      const now = clock.monotonic();
+      return counts.map(({ key, rule }) => hitsWithin(hitsOf(key), rule, now));
     },
 
     release(key) {

@@ -79,7 +79,11 @@ export function createStoreClient(settings: {
   return {
     store: {
       records: openOnce(recordsOf),
-      limits: { hit: remote("limits", "hit"), release: remote("limits", "release") },
+      limits: {
+        hit: remote("limits", "hit"),
+        count: remote("limits", "count"),
+        release: remote("limits", "release"),
+      },
       since: remote("store", "since"),
       ready: remote("store", "ready"),
       close() {

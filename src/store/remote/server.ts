@@ -12,7 +12,7 @@ const RECORDS = [
   "takeAll",
   "find",
 ] as const satisfies (keyof Records<object>)[];
-const LIMITS = ["hit", "release"] as const satisfies (keyof Store["limits"])[];
+const LIMITS = ["hit", "count", "release"] as const satisfies (keyof Store["limits"])[];
 const STORE = ["since", "ready"] as const satisfies (keyof Store)[];
 
 type Verb = (...args: unknown[]) => unknown;

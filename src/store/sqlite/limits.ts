@@ -1,4 +1,12 @@
-import { addHit, countsOf, type LimitCount, type Limits, longestWait, outcomeOf } from "../limits.ts";
+import {
+  addHit,
+  countsOf,
+  hitsWithin,
+  type LimitCount,
+  type Limits,
+  longestWait,
+  outcomeOf,
+} from "../limits.ts";
 import type { SqliteHandle } from "./handle.ts";
 
 /**
@@ -56,6 +64,11 @@ export function createSqliteLimits(
       // A flood is refused by looking: it takes no lock from those who write.
       const wait = read(() => longestWait(counts, hitsOf, now));
       return outcomeOf(wait > 0 ? wait : write(() => hitOnce.immediate(counts)));
+    },
+
+    count(counts) {
+      const now = sharedNow();
+      return read(() => counts.map(({ key, rule }) => hitsWithin(hitsOf(key), rule, now)));
     },
 
     release(key) {

@@ -1,4 +1,4 @@
-import { countsOf, type Limits, outcomeOf } from "../limits.ts";
+import { countsOf, hitsWithin, type Limits, outcomeOf } from "../limits.ts";
 import { limitKey } from "./keys.ts";
 import type { Link } from "./link.ts";
 import { runScript, script } from "./script.ts";
@@ -27,6 +27,12 @@ end
 return 0
 `);
 
+const HITS = script(`
+local hits = {}
+for i, key in ipairs(KEYS) do hits[i] = redis.call("LRANGE", key, 0, -1) end
+return hits
+`);
+
 /** How much longer than a window its hits are kept, in milliseconds. */
 const MARGIN_MS = 60_000;
 
@@ -39,6 +45,13 @@ export function createValkeyLimits(link: Link): Limits {
       const rules = counts.map((one) => one.rule);
       const args = rules.flatMap(({ limit, windowMs }) => [limit, windowMs, Math.ceil(windowMs) + MARGIN_MS]);
       return outcomeOf(Number(await runScript(link.run, HIT, keys, [link.sharedNow(), ...args])));
+    },
+
+    async count(counts) {
+      const keys = counts.map(({ key }) => limitKey(key));
+      const kept = (await runScript(link.run, HITS, keys, [])) as readonly (readonly string[])[];
+      const now = link.sharedNow();
+      return counts.map(({ rule }, index) => hitsWithin((kept[index] ?? []).map(Number), rule, now));
     },
 
     async release(key) {

@@ -1,0 +1,83 @@
+import { type Failure, json, NOT_UNDERSTOOD } from "../edge/answer.ts";
+import type { Arrival } from "../edge/arrival.ts";
+import type { Fields } from "../edge/body.ts";
+import { isNavigation } from "../edge/navigation.ts";
+import type { House } from "../house.ts";
+import { limitRefusal } from "../limits/answer.ts";
+import type { BeforeAsk } from "../login/before-ask.ts";
+import { said } from "../pages/language.ts";
+import { CAPTCHA_REFUSED } from "./audit.ts";
+import { createServiceTest, SERVICES } from "./service.ts";
+import { createWorkTest } from "./work.ts";
+
+export type CaptchaGate = BeforeAsk & {
+  /** `GET /captcha`: what has to come along with a request for a mail now, for a front end of one's own and for our page. */
+  offer(arrival: Arrival): Promise<Response>;
+};
+
+/** Of the limit that is used most. */
+const PRESSURE = 0.5;
+const RETRY_SECONDS = 60;
+
+const MISSING: Failure = {
+  status: 403,
+  error: "captcha_required",
+  title: NOT_UNDERSTOOD,
+  message: said("captcha.missing"),
+};
+const FAILED: Failure = { ...MISSING, error: "captcha_failed", message: said("captcha.failed") };
+const UNAVAILABLE: Failure = {
+  status: 503,
+  error: "captcha_unavailable",
+  title: said("unavailable.title"),
+  message: said("captcha.unavailable"),
+  headers: [["Retry-After", String(RETRY_SECONDS)]],
+};
+
+export function createCaptchaGate(house: House): CaptchaGate {
+  const { options, limiter, pressure, audit } = house;
+  const { captcha: kind, captchaWhen: when, captchaOnError: onError } = options;
+  const test =
+    kind === "turnstile" || kind === "hcaptcha"
+      ? createServiceTest(house, SERVICES[kind])
+      : createWorkTest(house);
+
+  const isNeeded = async ({ client }: Arrival, coming: 0 | 1) =>
+    when === "always" || (await pressure(client, coming)) >= PRESSURE;
+
+  function refuse({ client }: Arrival, failure: Failure, reason: string): Failure {
+    audit(CAPTCHA_REFUSED, { client: client.ip, reason });
+    return failure;
+  }
+
+  /** Nothing speaks for them, and nothing against: they may ask, but seldom. */
+  async function seldom(arrival: Arrival, reason: string): Promise<Failure | undefined> {
+    const outcome = await limiter.unproven(arrival.client);
+    return outcome.allowed ? undefined : refuse(arrival, limitRefusal("IP", outcome.retryAfterMs), reason);
+  }
+
+  return {
+    part: async (arrival) => ((await isNeeded(arrival, 1)) ? test.part(arrival) : undefined),
+
+    async offer({ client }) {
+      const share = await pressure(client, 1);
+      const required = when === "always" || share >= PRESSURE;
+      return json({ kind, required, ...(required ? test.offer(client, share) : {}) });
+    },
+
+    async judge(arrival: Arrival, fields: Fields) {
+      // Its own request is counted by now.
+      if (!(await isNeeded(arrival, 0))) return undefined;
+      const answer = fields.captcha || fields[test.field];
+      if (!answer) {
+        // Our own script does the work, and a browser without it is none the worse; a service that has a say is to have it.
+        const mayPass = isNavigation(arrival.request.headers) && (kind === "work" || onError === "allow");
+        return mayPass ? seldom(arrival, "missing") : refuse(arrival, MISSING, "missing");
+      }
+      const result = await test.check(answer, arrival.client);
+      if (result === "good") return undefined;
+      if (result !== "no_verdict") return refuse(arrival, FAILED, result.refused);
+      return onError === "allow" ? seldom(arrival, "no_verdict") : refuse(arrival, UNAVAILABLE, "no_verdict");
+    },
+  };
+}
