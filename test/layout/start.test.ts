@@ -37,6 +37,7 @@ test("a start loads nothing that the first answer does without", () => {
     "mail/conversation.ts",
     "commands/flags.ts",
     "passkeys/handlers.ts",
+    "captcha/gate.ts",
   ];
   expect([...late, ...own].filter((name) => loaded.has(name))).toEqual([]);
 });
