@@ -15,12 +15,12 @@ export type Limiter = {
    * Login requests that nothing speaks for where something should (`captcha/`). Not a rate that can be turned off: whoever left
    * the answer out would be let through.
    */
-  unproven(client: Client): Awaitable<LimitOutcome>;
+  unproven(client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
   /**
    * How much of the client's login requests is used, from 0 to 1: of its own, or of a network it is in.
    * @param coming how many are about to be counted.
    */
-  loginShare(client: Client, coming: 0 | 1): Awaitable<number>;
+  loginShare(client: Pick<Client, "ip">, coming: 0 | 1): Awaitable<number>;
   /**
    * Of one session, to further hosts. Not a rate that can be turned off: each takes room in the store for a day, and whoever
    * is signed in must not fill it.
@@ -80,7 +80,7 @@ export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
     return isOff(rule) ? ALLOWED : hitAll(countsOf(kind, client, rule));
   }
 
-  async function loginShare(client: Client, coming: 0 | 1): Promise<number> {
+  async function loginShare(client: Pick<Client, "ip">, coming: 0 | 1): Promise<number> {
     if (isOff(loginRule)) return 0;
     const counts = countsOf("login", client, loginRule);
     const used = await store.count(counts);

@@ -1,4 +1,7 @@
-import { afterAll, beforeAll, describe, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { CHALLENGE_MS, WORK } from "../../src/captcha/work.ts";
+import { systemClock } from "../../src/clock.ts";
+import { createTickets } from "../../src/secret/ticket.ts";
 import type { TestGateway } from "../support/gateway.ts";
 import { askFor, NAMED, STORES, startPicky } from "./telling.ts";
 
@@ -13,12 +16,23 @@ function probabilityBelow(a: readonly number[], b: readonly number[]): number {
   return below / (a.length * b.length);
 }
 
-describe.each(STORES)("with %s, an address that may sign in and one that may not", (_, open) => {
+/** Work that was done, for nothing: what is measured is what comes after. */
+function worked({ gateway, url }: TestGateway): string {
+  const tickets = createTickets(gateway.keys, { audience: url, clock: systemClock });
+  const issuedAt = systemClock.now();
+  const grant = { jti: crypto.randomUUID(), issuedAt, expiresAt: issuedAt + CHALLENGE_MS };
+  return `0.${tickets.sign(WORK, { bits: 0, network: "127.0.0.1", ...grant })}`;
+}
+
+describe.each([
+  ...STORES.map(([name, open]) => [name, open, "off"] as const),
+  ...STORES.map(([name, open]) => [`${name} after a proof of work`, open, "work"] as const),
+])("with %s, an address that may sign in and one that may not", (_, open, captcha) => {
   let opened: ReturnType<typeof open>;
   let gateway: TestGateway;
   beforeAll(async () => {
     opened = open();
-    gateway = await startPicky(opened.stores);
+    gateway = await startPicky(opened.stores, { env: { RUNEGATE_CAPTCHA: captcha } });
   });
   afterAll(async () => {
     await gateway.stop();
@@ -27,9 +41,14 @@ describe.each(STORES)("with %s, an address that may sign in and one that may not
 
   test("wait equally long for the answer", async () => {
     const time = async (email: string) => {
+      const proof = captcha === "work" ? worked(gateway) : undefined;
       const start = performance.now();
-      await (await askFor(gateway, email)).text();
-      return performance.now() - start;
+      const response = await askFor(gateway, email, proof);
+      await response.text();
+      const end = performance.now();
+      // Refusals, too, would be alike.
+      expect(response.status).toBe(200);
+      return end - start;
     };
     for (let count = 0; count < 100; count++) await time(`warm${count}@in.example`);
 

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { systemClock } from "../../src/clock.ts";
 import { createWaitingMails } from "../../src/mail/waiting.ts";
 import type { Store } from "../../src/store/store.ts";
+import { BOTH, type StandIns, startStandIns } from "../captcha/stand-ins.ts";
+import { offerOf, solved } from "../captcha/support.ts";
 import type { TestGateway } from "../support/gateway.ts";
 import { SILENT } from "../support/silent.ts";
 import { intercepted } from "../support/store.ts";
@@ -84,5 +87,58 @@ describe.each(STORES)("with %s, an address that may sign in and one that may not
     expect(refused).toEqual(allowed);
     expect(await callsFor(NAMED[0] ?? "")).toEqual(allowed);
     expect(allowed).toContain("mail.add");
+  });
+});
+
+describe.each(["work", "turnstile", "hcaptcha"] as const)("with RUNEGATE_CAPTCHA=%s", (kind) => {
+  const [, open] = STORES[0] ?? [];
+  const calls: string[] = [];
+  let opened: ReturnType<NonNullable<typeof open>> | undefined;
+  let services: StandIns;
+  let gateway: TestGateway;
+  const provider = BOTH.find((one) => one.kind === kind);
+  beforeAll(async () => {
+    opened = open?.();
+    if (opened === undefined) throw new Error("there is no store");
+    services = startStandIns(systemClock);
+    gateway = await startPicky(watched(opened.stores, calls), {
+      fetch: services.fetch,
+      env: {
+        RUNEGATE_CAPTCHA: kind,
+        ...(provider && {
+          RUNEGATE_CAPTCHA_SITE_KEY: provider.siteKey,
+          RUNEGATE_CAPTCHA_SECRET: provider.secret,
+        }),
+      },
+    });
+  });
+  afterAll(async () => {
+    await gateway.stop();
+    services.stop();
+    await opened?.close();
+  });
+
+  const good = async (): Promise<string> =>
+    provider === undefined ? solved(await offerOf(gateway)) : services.issue(provider);
+
+  test.each<[string, () => Promise<string | undefined>, number]>([
+    ["a good answer", good, 200],
+    ["a bad answer", async () => "bad", 403],
+    ["none", async () => undefined, 403],
+  ])("whoever sends %s hears the same for either address, by the same steps", async (how, answer, status) => {
+    const outcome = async (email: string) => {
+      const captcha = await answer();
+      const asked = services.asked.length;
+      calls.length = 0;
+      const seen = await shape(await askFor(gateway, email, captcha));
+      return { seen, calls: [...calls], asked: services.asked.length - asked };
+    };
+    const name = how.replaceAll(" ", "-");
+    const allowed = await outcome(`${name}@in.example`);
+    const refused = await outcome(`${name}@no.example`);
+    expect(refused).toEqual(allowed);
+    expect((allowed.seen as { status: number }).status).toBe(status);
+    // Whoever is refused has had nothing done for them that depends on an address.
+    if (status === 403) expect(allowed.calls.filter((call) => !call.startsWith("work"))).toEqual([]);
   });
 });

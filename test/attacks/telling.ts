@@ -5,7 +5,7 @@ import { systemClock } from "../../src/clock.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
-import { startGateway, type TestGateway } from "../support/gateway.ts";
+import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
 import { SILENT } from "../support/silent.ts";
 
 /** Gateways to which addresses of `in.example` may sign in, and those of `no.example` may not. */
@@ -40,8 +40,12 @@ export const STORES: readonly (readonly [name: string, open: () => OpenStores])[
 /** Addresses of `in.example` that are named one by one: those go first, which must not show either. */
 export const NAMED: readonly string[] = Array.from({ length: 900 }, (_, count) => `named${count}@in.example`);
 
-export function startPicky(stores: Store): Promise<TestGateway> {
+export function startPicky(
+  stores: Store,
+  more: Pick<TestGatewaySettings, "env" | "fetch"> = {},
+): Promise<TestGateway> {
   return startGateway({
+    ...more,
     stores,
     env: {
       RUNEGATE_ALLOW_ANY_EMAIL: "false",
@@ -51,14 +55,16 @@ export function startPicky(stores: Store): Promise<TestGateway> {
       RUNEGATE_RATE_LIMIT_ENABLED: "true",
       RUNEGATE_LOGIN_RATE_LIMIT: "0",
       RUNEGATE_LOG: "info",
+      ...more.env,
     },
   });
 }
 
-export function askFor({ url }: TestGateway, email: string): Promise<Response> {
+/** @param captcha what is sent along where something has to be. */
+export function askFor({ url }: TestGateway, email: string, captcha?: string): Promise<Response> {
   return fetch(`${url}/_runegate/login`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ email }),
+    body: JSON.stringify({ email, captcha }),
   });
 }

@@ -251,3 +251,32 @@ test.each([
     }),
   ).toEqual(expected);
 });
+
+describe("a captcha", () => {
+  const keys = { RUNEGATE_CAPTCHA_SITE_KEY: "site", RUNEGATE_CAPTCHA_SECRET: "secret" };
+  test.each<[string, Env, string[]]>([
+    ["off", {}, []],
+    ["work, which takes no keys", { RUNEGATE_CAPTCHA: "work" }, []],
+    ["turnstile with both", { RUNEGATE_CAPTCHA: "turnstile", ...keys }, []],
+    ["hcaptcha with both", { RUNEGATE_CAPTCHA: "hcaptcha", ...keys }, []],
+    [
+      "turnstile with neither",
+      { RUNEGATE_CAPTCHA: "turnstile" },
+      ["error:CAPTCHA_SITE_KEY", "error:CAPTCHA_SECRET"],
+    ],
+    [
+      "hcaptcha without its secret",
+      { RUNEGATE_CAPTCHA: "hcaptcha", RUNEGATE_CAPTCHA_SITE_KEY: "a" },
+      ["error:CAPTCHA_SECRET"],
+    ],
+    ["another", { RUNEGATE_CAPTCHA: "recaptcha" }, ["error:CAPTCHA"]],
+    [
+      "a site key that could leave its attribute",
+      { RUNEGATE_CAPTCHA_SITE_KEY: 'a" onload="' },
+      ["error:CAPTCHA_SITE_KEY"],
+    ],
+    ["a secret with a line break", { RUNEGATE_CAPTCHA_SECRET: "a\nb" }, ["error:CAPTCHA_SECRET"]],
+    ["when nobody says", { RUNEGATE_CAPTCHA_WHEN: "sometimes" }, ["error:CAPTCHA_WHEN"]],
+    ["on an error, something else", { RUNEGATE_CAPTCHA_ON_ERROR: "ask" }, ["error:CAPTCHA_ON_ERROR"]],
+  ])("%s", (_, env, expected) => expect(findings({ ...DEVELOPMENT, ...env })).toEqual(expected));
+});

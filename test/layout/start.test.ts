@@ -41,6 +41,7 @@ test("a start loads nothing that the first answer does without", () => {
     "passkeys/handlers.ts",
     "oidc-login/handlers.ts",
     "approval/handlers.ts",
+    "captcha/gate.ts",
   ];
   expect([...late, ...own].filter((name) => loaded.has(name))).toEqual([]);
 });
