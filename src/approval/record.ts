@@ -40,7 +40,8 @@ type Unsealed = Omit<Approval, "seal">;
 
 /**
  * The records, sealed by a MAC (HMAC-SHA256) over code and content: whoever can write to the store must not be able to approve
- * anything in somebody's name. What remains: they can put one back as it was, for as long as it is good.
+ * anything in somebody's name. What remains: they can put one back as it was, for as long as it is good. The keys are those of now
+ * alone: when they change, what has minutes to live begins anew.
  */
 export function createApprovals(store: RecordStore, keys: Keys) {
   const records = store.records(APPROVALS);

@@ -502,6 +502,23 @@ describe("nobody is signed in", () => {
     expect((await pick(code, { deny: "true" }, screen)).status).toBe(303);
   });
 
+  test("by what outlasts that screen: it makes no API key and no passkey before somebody signs in there", async () => {
+    const home = "https://app.test";
+    await start({ RUNEGATE_API_KEYS: "true", RUNEGATE_PASSKEYS: "true", RUNEGATE_BASE_URL: home });
+    const session = await gateway.signIn(ADA);
+    screen = createJar(gateway, { ip: "192.0.2.7", userAgent: TV }, home);
+    phone = createJar(gateway, { ip: "198.51.100.20", userAgent: PHONE, session }, home);
+    await approve(await ask());
+    await screen.get("/_runegate/phone");
+    const json = { "Sec-Fetch-Mode": "cors", "Content-Type": "application/json" };
+    const statuses = async (jar: Jar) => [
+      (await jar.post("/_runegate/api/me/tokens", {}, json)).status,
+      (await jar.post("/_runegate/passkeys/options", {}, json)).status,
+    ];
+    expect(await statuses(screen)).toEqual([401, 403]);
+    expect(await statuses(phone)).toEqual([201, 200]);
+  });
+
   test("once the person who approved has signed out, or may not sign in any more", async () => {
     await start();
     await approve(await ask());
