@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { kill, openStage, type Stage, until } from "../process/stage.ts";
+import { childrenOf, kill, openStage, type Stage, until } from "../process/stage.ts";
 import { needs } from "../support/needs.ts";
 import { freePort, type RunningProcess, startProcess } from "../support/process.ts";
 
@@ -88,13 +88,20 @@ async function run(
   return said.trim().split("\n");
 }
 
+/** With whatever it has started, which would hold on to its output. */
+function end(pid: number): void {
+  const children = childrenOf(pid);
+  kill(pid, "SIGKILL");
+  children.forEach(end);
+}
+
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), "runegate-programs-run-"));
   install();
 });
 afterAll(async () => {
   for (const stage of stages) await stage[Symbol.asyncDispose]();
-  for (const { pid } of running) kill(pid, "SIGKILL");
+  for (const { pid } of running) end(pid);
   await Promise.all(running.map(({ exited }) => exited));
   rmSync(directory, { recursive: true, force: true });
 });

@@ -110,5 +110,10 @@ describe.skipIf(chromium === undefined)("the page of keys", () => {
     await tab.follow("article .actions form button.quiet");
     await tab.evaluate("[...document.querySelectorAll('details')].forEach((one) => { one.open = true; })");
     await look("listed");
+    await tab.open(`${stage.gateway.url}/_runegate/account`);
+    expect(await tab.text()).toContain("You have 2 keys.");
+    await look("account");
+    await tab.follow("#keys a");
+    expect(await tab.where()).toBe("/_runegate/keys");
   });
 });

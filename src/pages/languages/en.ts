@@ -336,7 +336,7 @@ export const EN = {
   "notMe.title": "Was this you?",
   "notMe.heading": "Was this you?",
   "notMe.how":
-    "Somebody signed in as **{email}**. If that was not you, end every sign-in of this address. For an hour after that, nobody can sign in with it.",
+    "Somebody signed in as **{email}**. If that was not you, end every sign-in of this address, with its passkeys and API keys. For an hour after that, nobody can sign in with it.",
   "notMe.submit": "This was not me: end every sign-in",
   "notMe.leave": "If it was you, close this page. Nothing has been changed.",
   "notMe.doneTitle": "Every sign-in has ended",
