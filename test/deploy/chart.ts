@@ -6,7 +6,7 @@ import { CACHE } from "../system/debian.ts";
 
 /** The Helm chart as Helm renders it, and as Kubernetes would understand it. Both are fetched once and kept in a cache. */
 
-export const CHART = join(root, "deploy/helm");
+const CHART = join(root, "deploy/helm");
 
 const HELM = "helm.sh/helm/v4/cmd/helm@v4.3.1";
 const SCHEMAS = "kubernetes-validate==1.37.0";
@@ -24,8 +24,15 @@ export type Manifest = {
 
 export type Values = Readonly<Record<string, unknown>>;
 
+/** `install` installs nothing: it ends with what is said after an installation. */
+const COMMANDS = {
+  lint: ["lint", "--strict"],
+  template: ["template", "gate"],
+  install: ["install", "gate", "--dry-run=client"],
+} as const;
+
 export type Tools = {
-  helm(command: "template" | "lint", values: Values): ReturnType<typeof run>;
+  helm(command: keyof typeof COMMANDS, values: Values): ReturnType<typeof run>;
   /** What Kubernetes would not take, a line each: a field that is not there, a value of another kind. */
   objections(manifests: readonly Manifest[]): Promise<string>;
 };
@@ -51,8 +58,11 @@ async function good(command: readonly string[], env: Record<string, string> = {}
   return stdout;
 }
 
-/** @returns undefined to skip. */
-export async function installTools(): Promise<Tools | undefined> {
+/**
+ * @param folder for what is written meanwhile.
+ * @returns undefined to skip.
+ */
+export async function installTools(folder: string): Promise<Tools | undefined> {
   const [go, python] = [needs("go"), needs("python3")];
   if (go === undefined || python === undefined) return undefined;
   try {
@@ -62,20 +72,20 @@ export async function installTools(): Promise<Tools | undefined> {
         await made("helm-4.3.1", async (GOBIN) => void (await good([go, "install", HELM], { GOBIN }))),
         "helm",
       );
-    const library = await made("kubernetes-validate-1.37.0", async (folder) => {
-      await good([python, "-m", "pip", "install", "--quiet", "--target", folder, SCHEMAS]);
+    const venv = await made("kubernetes-validate-1.37.0", async (place) => {
+      await good([python, "-m", "venv", place]);
+      await good([join(place, "bin/python"), "-m", "pip", "install", "--quiet", SCHEMAS]);
     });
     const { Dir } = JSON.parse(await good([go, "mod", "download", "-json", GATEWAY_API]));
     const definition = join(Dir, "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml");
-    return toolsOf(helm, python, library, readFileSync(definition, "utf8"));
+    return toolsOf(folder, helm, join(venv, "bin/python"), readFileSync(definition, "utf8"));
   } catch (error) {
     skipBecause(`Helm or the schemas of Kubernetes cannot be installed (${error})`);
     return undefined;
   }
 }
 
-function toolsOf(helm: string, python: string, library: string, httpRoute: string): Tools {
-  const folder = mkdtempSync(join(CACHE, "build-"));
+function toolsOf(folder: string, helm: string, python: string, httpRoute: string): Tools {
   const program = join(folder, "validate.py");
   const definition = Bun.YAML.parse(httpRoute) as {
     spec: { versions: { name: string; schema: { openAPIV3Schema: unknown } }[] };
@@ -84,7 +94,6 @@ function toolsOf(helm: string, python: string, library: string, httpRoute: strin
   writeFileSync(program, VALIDATE);
   writeFileSync(join(folder, "httproute.json"), JSON.stringify(strict(schema)));
   const env = {
-    PYTHONPATH: library,
     HELM_CACHE_HOME: folder,
     HELM_CONFIG_HOME: folder,
     HELM_DATA_HOME: folder,
@@ -94,8 +103,7 @@ function toolsOf(helm: string, python: string, library: string, httpRoute: strin
     helm(command, values) {
       const file = join(folder, `values-${++count}.json`);
       writeFileSync(file, JSON.stringify(values));
-      const args = command === "lint" ? ["lint", "--strict", CHART] : ["template", "gate", CHART];
-      return run([helm, ...args, "--values", file], { env });
+      return run([helm, ...COMMANDS[command], CHART, "--values", file], { env });
     },
     async objections(manifests) {
       const file = join(folder, `manifests-${++count}.json`);

@@ -14,8 +14,8 @@ import { installTools, type Manifest, manifestsIn, type Values } from "./chart.t
 // Helm is built the first time.
 setDefaultTimeout(900_000);
 
-const tools = await installTools();
 const folder = mkdtempSync(join(tmpdir(), "runegate-helm-"));
+const tools = await installTools(folder);
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const OPTIONS = {
@@ -305,8 +305,35 @@ describe.skipIf(tools === undefined)("the chart", () => {
         0,
         expect.stringContaining("The configuration is good"),
       ]);
-      expect(ran.output()).not.toMatch(/warning/i);
+      const warned = ran.output().match(/^warning: .*? is /gm) ?? [];
+      const forgets = (values.store as { type?: string } | undefined)?.type === "memory";
+      expect(warned).toEqual(forgets ? ["warning: RUNEGATE_STORE is "] : []);
     });
+  });
+
+  test("the guide's values are good", async () => {
+    const guide = readFileSync(join(root, "deploy/README.md"), "utf8");
+    const [, values = ""] = /^## Kubernetes$[\s\S]*?```yaml\n([\s\S]*?)```/m.exec(guide) ?? [];
+    const manifests = await rendered(Bun.YAML.parse(values) as Values);
+    expect(of(manifests, "Ingress")).toHaveLength(1);
+    expect(await tools?.objections(manifests)).toBe("");
+  });
+
+  test("what is said after an installation names what was installed, and who is believed", async () => {
+    const notes = async (values: Values) =>
+      (await tools?.helm("install", values))?.stdout.split("\nNOTES:\n")[1] ?? "";
+    const said = await notes({ ...BASE, ingress: { enabled: true } });
+    expect(said).toContain("https://app.example.org, with its state in sqlite");
+    expect(said).toContain("the Ingress does");
+    expect(said).toContain("(10.244.0.0/16) is not where the ingress's requests come from");
+    expect(await notes({ ...BASE, networkPolicy: { enabled: false } })).toContain(
+      "NO NetworkPolicy keeps the other",
+    );
+    expect(await notes({ ...BASE, store: { type: "memory" } })).toContain(
+      "every restart signs everybody out",
+    );
+    const commands = [...said.matchAll(/exec deployment\/gate-runegate -- \/runegate (\w+)/g)];
+    expect(commands.map(([, name]) => name)).toEqual(["check", "link", "sessions"]);
   });
 
   test("objections are found", async () => {
@@ -374,7 +401,7 @@ describe.skipIf(tools === undefined)("the chart", () => {
   });
 
   /** Under load, from the order to stop to the end of the process: what the chart's time has to be enough for. */
-  test("what is under way ends within the time that the chart gives, and nothing is lost until the end", async () => {
+  test("what is under way ends within the time that the chart gives", async () => {
     const { template } = gatewayOf(await rendered(BASE));
     const { terminationGracePeriodSeconds = 0, containers } = template.spec as Pod;
     const { preStop } = containers[0].lifecycle as { preStop: { sleep: { seconds: number } } };
@@ -399,9 +426,12 @@ describe.skipIf(tools === undefined)("the chart", () => {
       const end = Promise.allSettled([download, stream.bytes()]);
       expect(await stage.main.exited).toBe(0);
       const ms = performance.now() - stopped;
-      console.info(`${what}: stopped in ${Math.round(ms)} ms, of ${given} there are`);
       const [came] = await end;
       await load.stop();
+      // Whoever has not heard of it finds nobody: hence the pause before.
+      expect(load.errors.length).toBeGreaterThan(0);
+      const refused = `${load.errors.length} requests found nobody`;
+      console.info(`${what}: stopped in ${Math.round(ms)} ms, of ${given} there are, and ${refused}`);
       if (path !== "/held")
         expect(came).toMatchObject({ status: "fulfilled", value: { byteLength: 30_000 } });
       expect(ms).toBeLessThan(given);
