@@ -58,6 +58,8 @@ export type DoorSettings = {
   readonly readClient: ClientReader;
   /** The same, where checks alone are answered. */
   readonly readCheckClient: ClientReader;
+  /** Whether that is the one place where checks are answered, so that no visitor can ask what only edges may. */
+  readonly checksElsewhere: boolean;
   readonly readCookies: CookieReader;
   readonly clock: Clock;
   readonly requestLog: RequestLog;
@@ -74,7 +76,8 @@ export type Door = {
 const AMBIGUOUS_EVERY_MS = 60_000;
 
 export function createDoor(settings: DoorSettings): Door {
-  const { rooms, rootPaths, routes, admit, anyHost, forwardAuth, lookOf, clock, log } = settings;
+  const { rooms, rootPaths, routes, admit, anyHost, forwardAuth, checksElsewhere, lookOf, clock, log } =
+    settings;
   const nextId = createIds();
   const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
   const inline = settings.inline({ answered: logAnswer, ended: logRequest });
@@ -209,7 +212,7 @@ export function createDoor(settings: DoorSettings): Door {
   }
 
   function answer(asked: CheckRequest, server: Server<TunnelData>): Awaitable<Response | undefined> {
-    const check = forwardAuth.find(asked.target.path, false);
+    const check = checksElsewhere ? undefined : forwardAuth.find(asked.target.path, false);
     if (check !== undefined) return check(asked);
     const ready = settings.prepare(asked);
     return ready === undefined ? admitted(asked, server) : ready.then(() => admitted(asked, server));

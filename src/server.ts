@@ -179,6 +179,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       }),
     readClient: readClientOf(options.listen),
     readCheckClient: readClientOf(options.checkListen ?? options.listen),
+    checksElsewhere: options.checkListen !== undefined,
     readCookies: createCookieReader(cookies),
     clock,
     requestLog,

@@ -10,8 +10,8 @@ export const FORWARD_AUTH_OPTIONS = {
     parse: listenAddress,
     default: unset("unset: at the same address as all else"),
     help:
-      "A second address, or `unix:/path`, that answers the checks of edges and nothing else. Envoy's `path_prefix` is " +
-      "answered there alone.",
+      "A second address, or `unix:/path`, that answers the checks of edges and nothing else, and alone answers them. Envoy's " +
+      "`path_prefix` is answered nowhere else either.",
   },
   /** Whether what a check says of who is asking is passed over, in place of refusing it. */
   checkForged: {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chownSync, mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { build, type Folder, folder, root, run } from "../build/support.ts";
+import { type Folder, folder, root, run } from "../build/support.ts";
 import { cookieHeader } from "../support/gateway.ts";
 import { needs, needsRoot } from "../support/needs.ts";
 import { freePort, type RunningProcess, startProcess } from "../support/process.ts";
@@ -48,6 +48,16 @@ describe("compose.yaml", () => {
     expect(compose.services.runegate?.volumes).toEqual(["state:/var/lib/runegate"]));
 });
 
+describe("Dockerfile", () => {
+  const dockerfile = readFileSync(join(root, "deploy/Dockerfile"), "utf8");
+  test("fetches with the Bun that package.json names", () => {
+    const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    expect(dockerfile).toContain(` docker.io/oven/bun:${devDependencies.bun}-slim AS build`);
+  });
+  test("copies nothing that was built before", () =>
+    expect(dockerfile).not.toMatch(/^(COPY|ADD) (?!--from).*(dist|node_modules)/m));
+});
+
 const buildah = needsRoot("to build and confine a container") ? needs("buildah") : undefined;
 
 describe.skipIf(buildah === undefined)("the image", () => {
@@ -57,10 +67,7 @@ describe.skipIf(buildah === undefined)("the image", () => {
 
   beforeAll(async () => {
     place = folder();
-    const dist = join(place.path, "dist");
-    const built = await build(["--outdir", dist]);
-    if (built.code !== 0) throw new Error(built.stderr);
-    image = await buildImage(buildah ?? "", place.path, dist);
+    image = await buildImage(buildah ?? "", place.path);
   });
   afterAll(async () => {
     for (const one of started) one.signal("SIGKILL");

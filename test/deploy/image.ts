@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, realpathSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, realpathSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { root, run } from "../build/support.ts";
 
@@ -16,35 +16,66 @@ export type Image = {
   remove(): Promise<void>;
 };
 
+const DOCKERFILE = readFileSync(join(root, "deploy/Dockerfile"), "utf8");
 const BASE = "docker.io/library/debian:bookworm-slim";
 const LIBRARIES = ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0"];
+/** What the build's shell lines call. */
+const PROGRAMS = ["sh", "sed", "head", "dirname", "mv"];
+/** What `.dockerignore` lets through. */
+const SOURCE = [
+  "LICENSE",
+  "package.json",
+  "bun.lock",
+  "bunfig.toml",
+  ".dockerignore",
+  ".ci",
+  "src",
+  "static",
+  "deploy",
+];
+
+/** The image with Bun that the Dockerfile builds in. */
+function builder(): string {
+  const [, name] = /^FROM (?:--\S+ )?(\S+) AS build$/m.exec(DOCKERFILE) ?? [];
+  if (name === undefined) throw new Error("the Dockerfile has no stage that builds");
+  return name;
+}
 
 /**
- * Builds the image with buildah. For the Debian image that the Dockerfile takes the C library from stands this machine's
- * own Debian.
+ * Builds the image with buildah. For Debian and the Debian with Bun that the Dockerfile begins with stands this machine's own, and for
+ * what it would fetch from npm, this checkout's `node_modules`.
  * @param place an empty folder for everything.
- * @param dist where `npm run build` has left its results.
  */
-export async function buildImage(buildah: string, place: string, dist: string): Promise<Image> {
+export async function buildImage(buildah: string, place: string): Promise<Image> {
   const storage = ["--root", join(place, "storage"), "--runroot", join(place, "run")];
   async function call(...args: string[]): Promise<string> {
     const { code, stdout, stderr } = await run([buildah, ...storage, ...args]);
-    if (code !== 0) throw new Error(`buildah ${args.join(" ")}: ${stderr}`);
+    if (code !== 0) throw new Error(`buildah ${args.join(" ")}: ${stderr}${stdout}`);
     return stdout.trim();
   }
-  const debian = join(place, "debian");
-  layOutDebian(debian);
-  const base = await call("from", "scratch");
-  await call("copy", base, debian, "/");
-  await call("commit", "--quiet", "--rm", base, BASE);
+  for (const [name, layOut] of [
+    [BASE, layOutDebian],
+    [builder(), layOutBuilder],
+  ] as const) {
+    const folder = join(place, "base", name);
+    layOut(folder);
+    const base = await call("from", "scratch");
+    await call("copy", base, folder, "/");
+    await call("commit", "--quiet", "--rm", base, name);
+  }
 
   const context = join(place, "context");
-  cpSync(dist, join(context, "dist"), { recursive: true });
-  for (const file of ["LICENSE", ".dockerignore"]) cpSync(join(root, file), join(context, file));
-  const dockerfile = ["--file", join(root, "deploy/Dockerfile")];
+  for (const name of SOURCE) {
+    // Times too: what is installed is newer than what says so.
+    cpSync(join(root, name), join(context, name), { recursive: true, preserveTimestamps: true });
+  }
+  const how = ["--pull-never", "--isolation", "chroot", "--layers=false", "--quiet", "--file"];
+  const installed = ["--volume", `${realpathSync(join(root, "node_modules"))}:/build/node_modules:ro`];
   // Docker's format: the other one has no health check.
-  const how = ["--pull-never", "--isolation", "chroot", "--format", "docker", "--layers=false", "--quiet"];
-  await call("build", ...how, ...dockerfile, "--tag", "runegate", context);
+  const format = ["--format", "docker", "--tag", "runegate"];
+  // Newer ones say so by themselves.
+  const platform = ["--platform", `linux/${process.arch === "x64" ? "amd64" : process.arch}`];
+  await call("build", ...installed, ...platform, ...format, ...how, join(root, "deploy/Dockerfile"), context);
   const container = await call("from", "--pull-never", "localhost/runegate");
   const described = JSON.parse(await call("inspect", "--type", "image", "localhost/runegate"));
   return {
@@ -67,6 +98,19 @@ function layOutDebian(folder: string): void {
     const path = join("/usr/lib", multiarch, file);
     cpSync(realpathSync(path), join(folder, path));
   }
+}
+
+/** Some programs and the libraries they call, as ldd tells of them; Bun is among what is installed. */
+function layOutBuilder(folder: string): void {
+  mkdirSync(join(folder, "tmp"), { recursive: true });
+  const bun = realpathSync(process.execPath);
+  const programs = PROGRAMS.map((name) => Bun.which(name) ?? name);
+  const needed = [...programs, bun].flatMap((program) => {
+    const listed = Bun.spawnSync(["ldd", program]).stdout.toString();
+    return [...listed.matchAll(/(?:^|=>)\s*(\/\S+) \(/gm)].map(([, path = ""]) => path);
+  });
+  for (const path of new Set([...programs, ...needed])) cpSync(realpathSync(path), join(folder, path));
+  symlinkSync("usr/bin", join(folder, "bin"));
 }
 
 export type Container = {

@@ -59,16 +59,10 @@ const ROUTES = `
   maintenance = "Back at noon."
 `;
 
+const ENV = { RUNEGATE_BASE_URL: "https://app.example.org", RUNEGATE_LANDING_PATH: "/start" };
+
 beforeAll(async () => {
-  gateway = await startGateway({
-    clock,
-    env: {
-      RUNEGATE_BASE_URL: "https://app.example.org",
-      RUNEGATE_LANDING_PATH: "/start",
-      RUNEGATE_CHECK_LISTEN: "127.0.0.1:0",
-    },
-    routes: ROUTES,
-  });
+  gateway = await startGateway({ clock, env: ENV, routes: ROUTES });
   [ada, bob] = await Promise.all([gateway.signIn("ada@example.org"), gateway.signIn("bob@example.org")]);
 });
 afterAll(() => gateway.stop());
@@ -362,8 +356,18 @@ test("A23: a comma is as good as any character of a path", async () => {
   expect((await ask("caddy", { url: "https://app.example.org/a,b", fields: as(ada) })).status).toBe(200);
 });
 
-describe("A3: Envoy's prefix", () => {
-  const port = () => Number(new URL(gateway.checkUrl).port);
+/** Of the gateway that answers checks where it answers all else. */
+const adasOther = () => ada;
+
+describe("A3: Envoy's prefix, and a listener for checks", () => {
+  let apart: TestGateway;
+  let ada: string;
+  beforeAll(async () => {
+    apart = await startGateway({ env: { ...ENV, RUNEGATE_CHECK_LISTEN: "127.0.0.1:0" }, routes: ROUTES });
+    ada = await apart.signIn("ada@example.org");
+  });
+  afterAll(() => apart.stop());
+  const port = () => Number(new URL(apart.checkUrl).port);
   const fields = (...more: string[]) => ["Host: app.example.org", "X-Forwarded-Proto: https", ...more];
 
   test("is answered on the listener for checks, by the check's own method, host and path", async () => {
@@ -411,8 +415,23 @@ describe("A3: Envoy's prefix", () => {
 
   test("does not exist on the other one", async () => {
     for (const path of ["/_runegate/check/envoy/private", "/_runegate/check/other", "/_runegate/check"]) {
-      const answer = await exchange(gateway.port, `GET ${path}`, fields(...as(ada)));
-      expect([path, answer.status]).toEqual([path, 404]);
+      for (const other of [gateway, apart]) {
+        const cookie = other === apart ? ada : adasOther();
+        const answer = await exchange(other.port, `GET ${path}`, fields(`Cookie: ${cookie}`));
+        expect([path, answer.status]).toEqual([path, 404]);
+      }
+    }
+  });
+
+  test("leaves no check to the other one, whoever asks and in whatever spelling", async () => {
+    const described = [...original({ fields: [`Cookie: ${ada}; application=secret`] }), "X-Forwarded-Uri: /"];
+    const paths = [...EDGES.map((edge) => `check/${edge}`), "challenge", "%63heck/nginx", "x/../check/caddy"];
+    for (const path of paths) {
+      const answer = await exchange(apart.port, `GET /_runegate/${path}`, [
+        "Host: app.example.org",
+        ...described,
+      ]);
+      expect([path, answer.status, JSON.stringify(answer).includes("secret")]).toEqual([path, 404, false]);
     }
   });
 });

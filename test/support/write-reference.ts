@@ -1,9 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { renderSizes } from "../../.ci/sizes.ts";
+import { withChartOptions } from "./chart-options.ts";
 import { renderBasics, renderReference } from "./reference.ts";
 
 /**
- * Writes what the declarations say into the pages, and how large the house is, between their markers.
+ * Writes what the declarations say into the pages, and how large the house is, between their markers; and the names of the options
+ * into the schema of the Helm chart's values.
  * With `--check` it writes nothing and exits 1 if a page is not up to date.
  */
 
@@ -12,6 +14,7 @@ const PAGES = [
   ["deploy/OPTIONS.md", "options", renderReference],
   ["src/README.md", "sizes", renderSizes],
 ] as const;
+const SCHEMA = "deploy/helm/values.schema.json";
 
 export function withReference(page: string, reference: string, marker = "options"): string {
   const [opening, closing] = [`<!-- ${marker} -->`, `<!-- /${marker} -->`];
@@ -22,14 +25,22 @@ export function withReference(page: string, reference: string, marker = "options
 }
 
 if (import.meta.main) {
-  for (const [name, marker, render] of PAGES) {
+  const written: [name: string, what: string, write: (page: string) => string][] = [
+    ...PAGES.map(([name, marker, render]): [string, string, (page: string) => string] => [
+      name,
+      marker,
+      (page) => withReference(page, render(), marker),
+    ]),
+    [SCHEMA, "options", withChartOptions],
+  ];
+  for (const [name, what, write] of written) {
     const path = new URL(`../../${name}`, import.meta.url);
-    const page = readFileSync(path, "utf8");
-    const written = withReference(page, render(), marker);
+    const before = readFileSync(path, "utf8");
+    const after = write(before);
     if (!process.argv.includes("--check")) {
-      writeFileSync(path, written);
-    } else if (written !== page) {
-      console.error(`The ${marker} in ${name} are out of date: run \`npm run docs\`.`);
+      writeFileSync(path, after);
+    } else if (after !== before) {
+      console.error(`The ${what} in ${name} are out of date: run \`npm run docs\`.`);
       process.exitCode = 1;
     }
   }
