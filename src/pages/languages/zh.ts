@@ -164,20 +164,20 @@ export const WORDS: Words = {
   "keys.unused": "有效，90 天未使用",
   "keys.disabled": "已停用",
   "keys.expired": "已到期",
-  "keys.rotate": "新密文",
-  "keys.overlap": "原密文继续有效",
+  "keys.rotate": "新密钥值",
+  "keys.overlap": "原密钥值继续有效",
   "keys.overlapNone": "立即失效",
   "keys.overlapHour": "一小时",
   "keys.overlapDay": "一天",
   "keys.overlapWeek": "一周",
-  "keys.rotateSubmit": "生成新密文",
+  "keys.rotateSubmit": "生成新密钥值",
   "keys.disable": "停用",
   "keys.enable": "启用",
   "keys.end": "终止",
   "keys.endHow": "使用此密钥的程序将立即被拒绝，且无法恢复。",
   "keys.endSubmit": "终止此密钥",
   "keys.new": "创建密钥",
-  "keys.recent": "此操作需要您在过去 15 分钟内登录过，生成新密文也是如此。",
+  "keys.recent": "此操作需要您在过去 15 分钟内登录过，生成新密钥值也是如此。",
   "keys.again": "重新登录",
   "keys.description": "用途",
   "keys.descriptionExample": "每夜备份",
@@ -201,7 +201,7 @@ export const WORDS: Words = {
   "keys.gone": "此密钥已不存在。",
 
   "keyMade.title": "您的密钥",
-  "keyMade.rotated": "新密文",
+  "keyMade.rotated": "新密钥值",
   "keyMade.warning":
     "**请立即复制。**密钥仅显示这一次，且不会保存在任何地方：持有它的任何人都能以您的身份访问。",
   "keyMade.key": "密钥",
@@ -211,7 +211,7 @@ export const WORDS: Words = {
   "keyMade.copied": "已复制",
   "keyMade.how":
     "如果程序只支持用户名和密码，密钥就是密码。如果应用自身需要使用 Authorization 标头，请通过 X-Runegate-Key 发送密钥。",
-  "keyMade.former": "原密文在 {until} 之前继续有效。",
+  "keyMade.former": "原密钥值在 {until} 之前继续有效。",
   "keyMade.done": "完成",
 
   "keyRefused.tooMany": "已有 {count} 个密钥。请先终止一个。",
@@ -345,7 +345,7 @@ export const WORDS: Words = {
   "newPasskey.button": "您的账号",
   "ended.subject": "{app} 的一个登录已被终止",
   "ended.heading": "一个登录已被终止",
-  "ended.opening": "{email} 的一个登录在一小时内三次被用于与开始时不同的网络或浏览器，最近一次：",
+  "ended.opening": "{email} 的一个登录在一小时内有三次来自与登录时不同的网络或浏览器，最近一次：",
   "ended.closing":
     "该登录已被终止。如果是您本人，请在当前位置重新登录。如果不是，则说明有人盗用了它：请告知服务器的管理员。",
 
