@@ -15,6 +15,7 @@ const ltr = "ltr";
 export const LANGUAGES: readonly Listed[] = [
   { tag: "de", name: "Deutsch", direction: ltr, load: () => import("./languages/de.ts") },
   { tag: "en", name: "English", direction: ltr, load: async () => ({ WORDS: ENGLISH.words }) },
+  { tag: "fr", name: "Français", direction: ltr, load: () => import("./languages/fr.ts") },
 ];
 
 /** By all names, in small letters. */

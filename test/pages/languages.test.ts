@@ -10,7 +10,7 @@ const SAME: Readonly<Record<string, readonly string[]>> = {
   "*": ["layout.title", "keys.opensLimited"],
   de: ["passkeys.heading"],
   es: [],
-  fr: ["start.title", "start.heading", "account.applications"],
+  fr: ["start.title", "start.heading", "account.applications", "keys.active"],
   it: ["passkeys.heading"],
 };
 
@@ -111,9 +111,9 @@ describe.each(LANGUAGES.map((listed) => [listed.tag, listed] as const))("%s", as
   test.skipIf(tag === ENGLISH.tag)("nothing is left in English", () => {
     const excused = new Set([...(SAME["*"] ?? []), ...(SAME[tag] ?? [])]);
     const same = entries.flatMap(([key, text]) =>
-      Bun.deepEquals(text, english(key)) ? [key as string] : [],
+      Bun.deepEquals(text, english(key)) && !excused.has(key) ? [key as string] : [],
     );
-    expect(same.sort()).toEqual([...excused].sort());
+    expect(same).toEqual([]);
   });
 
   test("no blanks around a text, none doubled, and no line ends", () => {
