@@ -81,7 +81,7 @@ describe("a person who asks", () => {
     for (const part of [
       "<strong>ada@example.org</strong>",
       "•••• •••• is your code for 127.0.0.1",
-      `<time datetime="2026-03-04T18:30:00.000Z" data-short>18:30 UTC</time>`,
+      `<time datetime="2026-03-04T18:30:00.000Z" data-short>6:30 PM UTC</time>`,
       'inputmode="numeric"',
       "/_runegate/login?next=%2Fwanted%3Fa%3D1",
     ]) {
@@ -254,7 +254,7 @@ describe("sent again", () => {
       expect(third.status).toBe(429);
       // Five minutes after it was asked for.
       expect(await third.text()).toContain(
-        `You can ask for a new one from <time datetime="2026-03-04T18:20:00.000Z" data-short>18:20 UTC</time> on.`,
+        `You can ask for a new one from <time datetime="2026-03-04T18:20:00.000Z" data-short>6:20 PM UTC</time> on.`,
       );
     }
     expect(gateway.mailbox.mails()).toHaveLength(3);
@@ -365,7 +365,7 @@ describe("a link that was used", () => {
     expect(elsewhere.status).toBe(401);
     const html = await elsewhere.text();
     expect(html).toContain("<h1>This link has been used</h1>");
-    expect(html).toContain(`data-short>18:24 UTC</time> on Firefox on Windows.`);
+    expect(html).toContain(`data-short>6:24 PM UTC</time> on Firefox on Windows.`);
     expect(html).toContain(">Send another to ada@example.org</button>");
     expect(await said(await openLink(gateway, token))).toMatchObject({
       error: "invalid_token",
@@ -416,7 +416,7 @@ describe("a link that has expired", () => {
     clock.advance(15 * MINUTE);
     const html = await (await openLink(limited, token, NAVIGATION)).text();
     expect(html).toContain("<h1>This link has expired</h1>");
-    expect(html).toContain(`data-short>18:30 UTC</time>`);
+    expect(html).toContain(`data-short>6:30 PM UTC</time>`);
     const fields = Object.fromEntries(
       [...html.matchAll(/name="(\w+)" value="([^"]*)"/g)].map(([, name = "", value = ""]) => [name, value]),
     );
