@@ -12,7 +12,7 @@ const GROUND = ["clock", "exit", "remembering", "version", "rights", "pages", "o
  * Values go down this list; a room may know the types of any other. A folder that is not named anywhere here is a room at the
  * end of it: it may use all others, and no other may use it.
  */
-const ROOMS = ["api", "applications", "limits", "mail", "health", "session", "login", "proxy", "brand", "debug"];
+const ROOMS = ["api", "applications", "limits", "mail", "health", "session", "login", "proxy", "brand", "debug", "bearer"];
 const ABOVE = [
   "challenge",
   "inline",

@@ -34,6 +34,7 @@ import type { EmailConfig } from "./mail/settings.ts";
 import type { Undeliverable } from "./mail/undeliverable.ts";
 import type { Audit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
+import type { Provider } from "./oidc-login/provider.ts";
 import type { Look } from "./pages/look.ts";
 import type { Keys } from "./secret/keys.ts";
 import type { SessionCookie } from "./session/cookie.ts";
@@ -54,6 +55,8 @@ export type House = {
   readonly keys: Keys;
   readonly policy: Policy;
   readonly routes: Routes;
+  /** That people may sign in with. */
+  readonly providers: readonly Provider[];
   readonly closures: Closures;
   readonly identityKeys: IdentityKeys;
   readonly identityToken: IdentityTokens["identityToken"];

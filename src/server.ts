@@ -40,6 +40,7 @@ import { mailboxRoom, mailRoom } from "./mail/routes.ts";
 import type { ListenAddress } from "./net/endpoint.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { createRequestLog } from "./observe/request-log.ts";
+import { oidcRoom } from "./oidc-login/routes.ts";
 import { passkeyRoom } from "./passkeys/routes.ts";
 import { type Application, createApplication } from "./proxy/application.ts";
 import { warnOfOwnPaths } from "./proxy/redirects.ts";
@@ -75,6 +76,7 @@ function roomsOf(house: House): readonly Room[] {
     mailboxRoom(house),
     deviceRoom(house, () => rooms),
     passkeyRoom(house),
+    oidcRoom(house),
     accountRoom(house, () => rooms),
   ];
   return rooms;

@@ -1,13 +1,12 @@
 import { isBinding } from "./access/binding.ts";
 import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
-import type { RoutesFile } from "./access/routes-file.ts";
 import { createClosures } from "./applications/closures.ts";
 import type { Fetch } from "./bearer/provider-keys.ts";
 import { createLookOf } from "./brand/look.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
-import { routesOf } from "./config/routes.ts";
+import { type RoutesFile, routesOf } from "./config/routes.ts";
 import { createDeviceCookie } from "./devices/cookie.ts";
 import { createDevices } from "./devices/devices.ts";
 import { createProbes } from "./doctor/probes.ts";
@@ -153,6 +152,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   // `*` lets any page open WebSockets, never post to Runegate's own paths.
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
   return {
+    providers: settings.routesFile?.providers ?? [],
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
     fetch: settings.fetch ?? fetch,
     apiKeys,

@@ -45,8 +45,10 @@ export function includes(
   return people.everybody || isNamed || !groups.isDisjointFrom(people.groups);
 }
 
-/** @returns the groups of somebody, in alphabetical order, at most {@link MOST_GROUPS}. */
-export function createGroupsOf(groups: Groups): (subject: Subject) => ReadonlySet<string> {
+/** In alphabetical order, at most {@link MOST_GROUPS}; besides those of configuration, what somebody else has vouched for. */
+export type GroupsOf = (subject: Subject, vouched?: ReadonlySet<string>) => ReadonlySet<string>;
+
+export function createGroupsOf(groups: Groups): GroupsOf {
   const sorted = [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
   const all = sorted.map(([name, group]) => ({ name, members: membersOf(group) }));
   const byMember = new Map<string, ReadonlySet<string>>();
@@ -55,7 +57,11 @@ export function createGroupsOf(groups: Groups): (subject: Subject) => ReadonlySe
     byMember.set(one, new Set(theirs.slice(0, MOST_GROUPS).map(({ name }) => name)));
   }
   const find = (name: string) => byMember.get(name) ?? byMember.get(domainIn(name)) ?? NO_GROUPS;
-  return (subject) => find(nameOf({ subject }));
+  return (subject, vouched = NO_GROUPS) => {
+    const listed = find(nameOf({ subject }));
+    if (vouched.size === 0) return listed;
+    return new Set([...listed.union(vouched)].sort().slice(0, MOST_GROUPS));
+  };
 }
 
 /** Addresses, domains and services, none of which is called as one of another kind. */

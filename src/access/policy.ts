@@ -1,13 +1,20 @@
-import { type Address, domainOf } from "../identity/address.ts";
-import type { Subject } from "../identity/principal.ts";
+import type { Address } from "../identity/address.ts";
+import { NO_GROUPS } from "../identity/principal.ts";
 import type { AccessOptions } from "./options.ts";
-import { ADMINS, createGroupsOf, type Groups, includes, NOBODY, type People } from "./people.ts";
+import {
+  ADMINS,
+  createGroupsOf,
+  type Groups,
+  type GroupsOf,
+  includes,
+  NOBODY,
+  type People,
+} from "./people.ts";
 
 /** Which addresses may sign in, and stay signed in (CONTRACT section 4), and which groups they are in. */
 export type Policy = {
-  allows(address: Address): boolean;
-  /** In alphabetical order. */
-  groupsOf(subject: Subject): ReadonlySet<string>;
+  allows(address: Address, vouched?: ReadonlySet<string>): boolean;
+  groupsOf: GroupsOf;
 };
 
 /** What the environment says of who may sign in. */
@@ -26,21 +33,16 @@ export function createPolicy(
 ): Policy {
   const groupsOf = createGroupsOf(groups);
   const listed = listedIn(options);
-  const lists = routes.flatMap(({ allow }) => allow ?? []);
-  const anyList = lists.length > 0;
-  const inList = (address: Address) => {
-    const who = { subject: { email: address }, groups: groupsOf({ email: address }) };
-    // "Anyone" is anyone of those that some list names.
-    return lists.some((people) => includes({ ...people, anyone: false, everybody: false }, who));
-  };
+  // "Anyone" is anyone of those that some list names.
+  const lists = routes.flatMap(({ allow }) => (allow ? { ...allow, anyone: false, everybody: false } : []));
   return {
-    allows: (address) =>
-      listed.anyone ||
-      listed.addresses.has(address) ||
-      listed.domains.has(domainOf(address)) ||
-      (anyList && inList(address)) ||
+    allows(address, vouched) {
+      if (includes(listed, { subject: { email: address }, groups: NO_GROUPS })) return true;
+      const subject = { email: address };
+      const who = { subject, groups: groupsOf(subject, vouched) };
       // Not every group: one may be named to be kept out.
-      groupsOf({ email: address }).has(ADMINS),
+      return who.groups.has(ADMINS) || lists.some((people) => includes(people, who));
+    },
     groupsOf,
   };
 }

@@ -458,11 +458,10 @@ function checkAccounts(
   }
 }
 
-/** What a file says. */
-export type RoutesFile = TableOf<typeof ROUTES_TABLE.keys>;
-export type RouteEntry = RoutesFile["routes"][number];
+export type RouteEntry = TableOf<typeof ROUTES_TABLE.keys>["routes"][number];
 
-function routeName(written: string): string {
+/** Of a route, or of what else has one in an address. */
+export function routeName(written: string): string {
   if (/^[a-z0-9-]{1,32}$/.test(written)) return written;
   throw new ValueError(
     `is not a name: ${quote(written)}`,
@@ -519,13 +518,16 @@ function methods(value: unknown): ReadonlySet<string> {
   );
 }
 
+export function groupName(written: string): string {
+  if (/^[a-z0-9_-]{1,32}$/.test(written)) return written;
+  throw new ValueError(
+    "is not a name for a group",
+    "Write small letters, digits, - and _, up to 32 of them.",
+  );
+}
+
 function group(value: unknown, name: string): Group {
-  if (!/^[a-z0-9_-]{1,32}$/.test(name)) {
-    throw new ValueError(
-      "is not a name for a group",
-      "Write small letters, digits, - and _, up to 32 of them.",
-    );
-  }
+  groupName(name);
   const { addresses, domains, services } = people("group")(value);
   return { addresses, domains, services };
 }
@@ -552,7 +554,8 @@ function people(where: "allow" | "deny" | "group"): (value: unknown) => People {
           explained(parseAddress, written, `has an entry that is none: ${quote(written)}`, WHO[where]),
         );
     })(value);
-    if (where !== "deny" && addresses.size + domains.size + named.group.size + named.service.size === 0) {
+    // A group may be one whose members an OpenID provider names.
+    if (where === "allow" && addresses.size + domains.size + named.group.size + named.service.size === 0) {
       if (!anyone && !everybody) throw new ValueError("names nobody", WHO[where]);
     }
     return { ...NOBODY, addresses, domains, groups: named.group, services: named.service, anyone, everybody };
@@ -616,7 +619,8 @@ function requestHeader(value: unknown, written: string): string {
   );
 }
 
-function contentsOf(written: string): string {
+/** Of a file that a key names. @throws {ValueError} */
+export function contentsOf(written: string): string {
   const read = readTextFile(written);
   if (read.kind === "read") return read.text;
   if (read.kind === "failed") throw new ValueError(read.problem, read.remedy);

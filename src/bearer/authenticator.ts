@@ -1,4 +1,4 @@
-import { decodeProtectedHeader, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
+import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from "jose";
 import type { ApiAuthenticator } from "../access/admit.ts";
 import { ADMINS } from "../access/people.ts";
 import type { Policy } from "../access/policy.ts";
@@ -8,9 +8,9 @@ import type { Principal } from "../identity/principal.ts";
 import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Logger } from "../observe/logger.ts";
 import { SECOND } from "../option/values.ts";
-import { ClaimError, isInAdminGroup, subjectOf } from "./claims.ts";
+import { ClaimError, isInAdminGroup, provenAtOf, subjectOf } from "./claims.ts";
 import type { BearerOptions } from "./options.ts";
-import { type ProviderKeys, ProviderUnavailable } from "./provider-keys.ts";
+import { ALGORITHMS, keyIn, type ProviderKeys, ProviderUnavailable } from "./provider-keys.ts";
 
 /** Whoever shows a token that an OpenID provider signed for us (RFC 6750, RFC 7519). */
 
@@ -23,8 +23,6 @@ export type BearerSettings = {
   readonly log: Logger;
 };
 
-/** Never `none`, and never one whose key is a shared secret: that could be the public key. */
-const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"];
 /** What is signed for some other use says so, such as `logout+jwt` (RFC 8725 §3.11). */
 const TYPES = ["jwt", "at+jwt", "application/at+jwt"];
 const LEEWAY_SECONDS = 30;
@@ -36,22 +34,11 @@ export function bearerAuthenticator(settings: BearerSettings): ApiAuthenticator 
   const { options, issuer, keys, policy, clock, log } = settings;
   const mayTell = atMostEvery(SECOND);
 
-  const keyFor: JWTVerifyGetKey = async (header, token) => {
-    const known = await keys.current();
-    try {
-      return await known(header, token);
-    } catch (error) {
-      const newer = error instanceof errors.JWKSNoMatchingKey ? await keys.newerThan(known) : undefined;
-      if (newer === undefined) throw error;
-      return newer(header, token);
-    }
-  };
-
   async function verify(token: string): Promise<JWTPayload> {
     const { typ } = decodeProtectedHeader(token);
     if (typ !== undefined && !TYPES.includes(typ.toLowerCase()))
       throw new ClaimError("typ is of another use");
-    const { payload } = await jwtVerify(token, keyFor, {
+    const { payload } = await jwtVerify(token, keyIn(keys), {
       algorithms: ALGORITHMS,
       issuer,
       audience: options.oidcAudiences,
@@ -70,13 +57,11 @@ export function bearerAuthenticator(settings: BearerSettings): ApiAuthenticator 
     const groups = new Set(policy.groupsOf(subject));
     groups.delete(ADMINS);
     if (isAdmin) groups.add(ADMINS);
-    const { auth_time: signedIn, iat } = claims;
-    const provenAt = typeof signedIn === "number" ? signedIn : iat;
     return {
       subject,
       groups: new Set([...groups].sort()),
       proof: { kind: "bearer", id: new Bun.CryptoHasher("sha256").update(token).digest("base64url") },
-      provenAt: provenAt === undefined ? clock.now() : provenAt * SECOND,
+      provenAt: provenAtOf(claims) ?? clock.now(),
     };
   }
 

@@ -1,6 +1,7 @@
 import type { JWTPayload } from "jose";
 import { AddressError, parseAddress } from "../identity/address.ts";
 import type { Subject } from "../identity/principal.ts";
+import { SECOND } from "../option/values.ts";
 import type { BearerOptions } from "./options.ts";
 
 /** What a verified token says of whoever sent it. */
@@ -28,6 +29,15 @@ export function subjectOf(
   }
 }
 
+/** When they signed in, in milliseconds since the epoch, as far as it is told. @throws {ClaimError} for what no calendar has. */
+export function provenAtOf({ auth_time: signedIn, iat }: JWTPayload): number | undefined {
+  const seconds = typeof signedIn === "number" ? signedIn : iat;
+  if (seconds === undefined) return undefined;
+  const at = new Date(seconds * SECOND).getTime();
+  if (Number.isNaN(at)) throw new ClaimError("auth_time or iat is no time");
+  return at;
+}
+
 /** Whether one of their groups is that of administrators, all of it and not as a part of another's name. */
 export function isInAdminGroup(
   claims: JWTPayload,
@@ -41,7 +51,7 @@ export function isInAdminGroup(
 }
 
 /** A claim's name may have dots in it, as URLs have; what is no name is a path. */
-function valueAt(claims: JWTPayload, name: string): unknown {
+export function valueAt(claims: JWTPayload, name: string): unknown {
   if (Object.hasOwn(claims, name)) return claims[name];
   let value: unknown = claims;
   for (const part of name.split(".")) {

@@ -1,4 +1,4 @@
-import { createLocalJWKSet, type JSONWebKeySet } from "jose";
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -18,6 +18,9 @@ export type ProviderKeys = {
 };
 
 export class ProviderUnavailable extends Error {}
+
+/** Never `none`, and never one whose key is a shared secret: that could be the public key. */
+export const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"];
 
 export type ProviderKeysSettings = {
   readonly issuer: string;
@@ -102,7 +105,22 @@ export function createProviderKeys(settings: ProviderKeysSettings): ProviderKeys
   };
 }
 
-async function boundedText({ body }: Response): Promise<string> {
+/** For a token that may be signed by a key that is newer than those we have. @throws {ProviderUnavailable} */
+export function keyIn(keys: ProviderKeys): JWTVerifyGetKey {
+  return async (header, token) => {
+    const known = await keys.current();
+    try {
+      return await known(header, token);
+    } catch (error) {
+      const newer = error instanceof errors.JWKSNoMatchingKey ? await keys.newerThan(known) : undefined;
+      if (newer === undefined) throw error;
+      return newer(header, token);
+    }
+  };
+}
+
+/** @throws for an answer that is larger than any that a provider gives. */
+export async function boundedText({ body }: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body ?? []) {

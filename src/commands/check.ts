@@ -3,16 +3,19 @@ import { type Configuration, loadConfiguration } from "../config/configuration.t
 import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
 import { EXIT } from "../exit.ts";
 import { createBackends, verifyBackends } from "../mail/backends.ts";
+import { callbackPath } from "../oidc-login/provider.ts";
 import { ConfigError, describe, type Finding } from "../option/finding.ts";
 import type { Io } from "../process/io.ts";
 import { type Command, UsageError } from "./command.ts";
 import { kernelNote } from "./kernel-note.ts";
 import type { Probe, ProbeResult } from "./probe.ts";
 import { probeApplications } from "./probe-application.ts";
+import { probeProviders } from "./probe-providers.ts";
 import { probeStore } from "./probe-store.ts";
 
 const PROBES: readonly Probe[] = [
   { name: "application", run: probeApplications },
+  { name: "providers", run: probeProviders },
   { name: "store", run: ({ options }) => probeStore(options.store) },
   {
     name: "mail",
@@ -40,8 +43,8 @@ export function createCheckCommand(
 Reads the whole configuration, email.toml and routes.toml included, and prints
 every problem and warning. The exit code is ${EXIT.done} if Runegate would start, ${EXIT.config} if not.
 
-  --online    also try to reach every target of every application, the store and
-              the mail server, and whether they answer to their public name; the exit
+  --online    also try to reach every target of every application, the store, the
+              OpenID providers and the mail server, and whether they answer to their public name; the exit
               code is ${EXIT.failed} if one of them does not answer, or refuses the name
   --edge URL  in place of all that: sends some twenty requests to a page of yours
               at its public address, forged headers among them, and says what
@@ -80,7 +83,12 @@ Examples: runegate check --online
           : `The configuration is good, with ${count(remarks, "warning")}.`,
       );
       const { routesFile } = configuration;
-      if (routesFile !== undefined) io.out(`It has ${count(routesFile.routes.length, "application")}.`);
+      const { baseUrl } = configuration.options;
+      if (routesFile !== undefined && routesFile.routes.length > 0)
+        io.out(`It has ${count(routesFile.routes.length, "application")}.`);
+      for (const one of routesFile?.providers ?? []) {
+        io.out(`The redirect URI to register with ${one.name} is ${baseUrl}${callbackPath(one)}.`);
+      }
       const note = kernelNote(configuration.options);
       if (note !== undefined) io.out(`note: ${note}`);
       const reached = values.online ? await runProbes(probes, configuration, io) : [];

@@ -1,11 +1,10 @@
-import type { RoutesFile } from "../access/routes-file.ts";
 import type { EmailConfig } from "../mail/settings.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { ConfigError, type Finding } from "../option/finding.ts";
 import { findEmailConfig } from "./email.ts";
 import { readOptions, type Sources } from "./load.ts";
 import { OPTIONS, type Options } from "./options.ts";
-import { findRoutes, parseRoutes, ROUTE_OPTIONS, type RouteOptions } from "./routes.ts";
+import { findRoutes, parseRoutes, ROUTE_OPTIONS, type RouteOptions, type RoutesFile } from "./routes.ts";
 import { NOBODY_MAY } from "./rules.ts";
 import { type Environment, type Given, type Surroundings, SYSTEM } from "./surroundings.ts";
 
@@ -108,7 +107,7 @@ function readEmail(options: Partial<Options>, surroundings: Surroundings, env: E
 }
 
 type ReadRoutes = {
-  /** Whether a file is named or found, good or not. */
+  /** Whether there are applications in a file, good or not. */
   readonly isThere: boolean;
   readonly file: RoutesFile | undefined;
   readonly problems: readonly Finding[];
@@ -124,6 +123,8 @@ function readRoutes(options: Partial<Options>, sources: Sources, surroundings: S
     // What options the routes go by has been said to be wrong; the file is looked at once they are right.
     if (ROUTE_OPTIONS.some((key) => !(key in options))) return { ...none, isThere: true };
     const read = parseRoutes(found.text, found.path, options as RouteOptions);
+    // One that has providers alone leaves the application to the options.
+    if (read.file.routes.length === 0) return { ...none, ...read };
     return { ...read, isThere: true, problems: sources.target.given ? [targetBesideRoutes(found.path)] : [] };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

@@ -1,15 +1,45 @@
+import { ADMINS } from "../access/people.ts";
 import { createPolicy, listedIn, type Policy } from "../access/policy.ts";
 import type { IdentityFact, Route, TargetTls } from "../access/route.ts";
-import { ROUTES_TABLE, type RouteEntry, type RoutesFile } from "../access/routes-file.ts";
+import { ROUTES_TABLE, type RouteEntry } from "../access/routes-file.ts";
 import { isPrivate } from "../net/ip.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
+import { PROVIDERS } from "../oidc-login/provider.ts";
 import { readTextFile } from "../option/files.ts";
 import { ConfigError, type Finding } from "../option/finding.ts";
+import { type TableOf, table } from "../option/table.ts";
+import { quote } from "../option/value-error.ts";
 import { OPTIONS, type Options } from "./options.ts";
 import { type Surroundings, SYSTEM } from "./surroundings.ts";
 import { readTable } from "./table.ts";
 
 /** Finding `routes.toml`, and the applications that it and the options make together. */
+
+/** All that the file may have, of several rooms. */
+export const ROUTES_FILE = table(
+  { ...ROUTES_TABLE.keys, providers: PROVIDERS },
+  (values, report) => {
+    ROUTES_TABLE.check?.(values, report);
+    const { groups, providers = [] } = values;
+    providers.forEach(({ name, groups: mapped }, at) => {
+      if (providers.findIndex((one) => one.name === name) < at)
+        report("error", `providers[${at}].name`, `is that of another provider: ${name}`, "Choose another.");
+      for (const [theirs, ours] of mapped ?? []) {
+        if (groups === undefined || groups.has(ours) || ours === ADMINS) continue;
+        report(
+          "error",
+          `providers[${at}].groups.${theirs}`,
+          `names a group that is not there: ${quote(ours)}`,
+          `Add a line ${ours} = [] below [groups].`,
+        );
+      }
+    });
+  },
+  ROUTES_TABLE.unknown,
+);
+
+/** What a file says. */
+export type RoutesFile = TableOf<typeof ROUTES_FILE.keys>;
 
 export type LoadedRoutes = { readonly file: RoutesFile; readonly warnings: readonly Finding[] };
 
@@ -43,7 +73,7 @@ export function findRoutes(
  * @throws {ConfigError} with every problem there is.
  */
 export function parseRoutes(text: string, path: string, options: RouteOptions): LoadedRoutes {
-  const { values: file, warnings } = readTable(text, path, ROUTES_TABLE);
+  const { values: file, warnings } = readTable(text, path, ROUTES_FILE);
   const routes = routesOf(options, file);
   const about = (at: number, what: string, remedy: string): Finding => ({
     option: `${path}: route ${routes[at]?.name}`,
@@ -52,7 +82,7 @@ export function parseRoutes(text: string, path: string, options: RouteOptions): 
   });
   const problems: Finding[] = [];
   const remarks: Finding[] = [];
-  if (routes.length === 0) {
+  if (file.routes.length === 0 && file.providers.length === 0) {
     problems.push({ option: path, problem: "has no routes", remedy: "Add one, beginning with [[routes]]." });
   }
   routes.forEach((route, at) => {
@@ -123,9 +153,9 @@ export const ROUTE_OPTIONS = [
 ] as const satisfies readonly (keyof Options)[];
 export type RouteOptions = Pick<Options, (typeof ROUTE_OPTIONS)[number]>;
 
-/** The applications: those of the file or, without one, the one of the options, which is there by whatever name it is asked. */
+/** The applications: those of the file or, if it has none, the one of the options, which is there by whatever name it is asked. */
 export function routesOf(options: RouteOptions, file: RoutesFile | undefined): readonly Route[] {
-  if (file === undefined) return [onlyRoute(options)];
+  if (file === undefined || file.routes.length === 0) return [onlyRoute(options)];
   return file.routes.map((entry) => withServices(routeOf(entry, options), file));
 }
 

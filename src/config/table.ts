@@ -63,8 +63,9 @@ export function readTable<K extends Keys>(
       }
     }
     table.check?.(values, (severity, field, problem, remedy) => {
-      const here = placeIn(place, table.keys[field]?.name ?? field);
-      const at = (table.keys[field]?.name ?? field) in found ? here : place;
+      const name = table.keys[field]?.name;
+      const here = name === undefined ? field : placeIn(place, name);
+      const at = name === undefined || name in found ? here : place;
       report(severity === "error" ? problems : warnings, here, problem, remedy, at);
     });
     reportUnknown(table, found, place);

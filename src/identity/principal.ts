@@ -41,7 +41,7 @@ export type Scope = {
 };
 
 /** The ways to begin a session. */
-const METHODS = ["link", "code", "passkey"] as const;
+const METHODS = ["link", "code", "passkey", "oidc"] as const;
 
 export type Method = (typeof METHODS)[number];
 

@@ -10,8 +10,9 @@ import { said } from "../pages/language.ts";
 import { ownerOf } from "./owner.ts";
 import { type ApiKey, endOf } from "./record.ts";
 import type { KeyRefusal } from "./refusal.ts";
-import type { ApiKeys, Caller, Created, NewKey } from "./service.ts";
+import type { ApiKeys, Created, NewKey } from "./service.ts";
 import { DEFAULT_OVERLAP, LONGEST_OVERLAP } from "./service.ts";
+import type { Caller } from "./wanted.ts";
 
 /**
  * API keys over HTTP, which calls them tokens: everybody's own for a user, all of them for an administrator. What

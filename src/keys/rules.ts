@@ -10,8 +10,7 @@ import type { KeyOptions } from "./options.ts";
 import type { ServiceAccounts } from "./owner.ts";
 import type { ApiKey, Unsealed } from "./record.ts";
 import { ADMINS_ONLY, bad, type KeyRefusal, refusal } from "./refusal.ts";
-import type { Caller, KeyChange } from "./service.ts";
-import { readDescription } from "./wanted.ts";
+import { type Caller, type KeyChange, readDescription } from "./wanted.ts";
 
 /** What keys there may be: for whom, for which applications, and until when. */
 

@@ -20,7 +20,7 @@ import { bad, ENDED, type KeyRefusal, NOT_FOUND, refusal } from "./refusal.ts";
 import { createKeyRules } from "./rules.ts";
 import { createKeySeals } from "./seal.ts";
 import { createVerify, type Verify } from "./verify.ts";
-import { readDescription, readLimits, type WantedLimits } from "./wanted.ts";
+import { type Caller, type KeyChange, readDescription, readLimits, type WantedLimits } from "./wanted.ts";
 
 /** API keys: making, changing and ending them. Everything that somebody else may not do is a typed refusal, not an error. */
 export type ApiKeys = {
@@ -53,13 +53,6 @@ export type ApiKeys = {
   onEnded(listener: (id: string) => void): void;
 };
 
-/** Who asks. */
-export type Caller = {
-  /** For the audit. */
-  readonly name: string;
-  readonly isAdmin: boolean;
-};
-
 export type NewKey = WantedLimits & {
   /** An address, or `service:` and a name. */
   readonly owner: string;
@@ -68,13 +61,6 @@ export type NewKey = WantedLimits & {
   readonly routes?: readonly string[] | undefined;
   /** Milliseconds, or `never`. */
   readonly expiresIn?: number | "never" | undefined;
-};
-
-export type KeyChange = {
-  readonly description?: string | null | undefined;
-  readonly disabled?: boolean | undefined;
-  /** Milliseconds since the epoch, or `never`. */
-  readonly expiresAt?: number | "never" | undefined;
 };
 
 /** `token` is the key itself, which is not kept anywhere. */

@@ -13,7 +13,8 @@ import { milliseconds } from "./api.ts";
 import { type KeysShown, keysPage, madePage } from "./page.ts";
 import type { ApiKey } from "./record.ts";
 import type { KeyRefusal } from "./refusal.ts";
-import { type Caller, LONGEST_OVERLAP, type NewKey } from "./service.ts";
+import { LONGEST_OVERLAP, type NewKey } from "./service.ts";
+import type { Caller } from "./wanted.ts";
 
 /** `/_runegate/keys`: the keys of whoever is signed in, on the host where people sign in. Works by forms alone. */
 

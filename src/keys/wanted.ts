@@ -5,6 +5,20 @@ import { said } from "../pages/language.ts";
 import type { KeyRecord } from "./record.ts";
 import { bad, type KeyRefusal } from "./refusal.ts";
 
+/** Who asks. */
+export type Caller = {
+  /** For the audit. */
+  readonly name: string;
+  readonly isAdmin: boolean;
+};
+
+export type KeyChange = {
+  readonly description?: string | null | undefined;
+  readonly disabled?: boolean | undefined;
+  /** Milliseconds since the epoch, or `never`. */
+  readonly expiresAt?: number | "never" | undefined;
+};
+
 /** What a new key is to be good for, as somebody asks for it. */
 
 export type Limits = Pick<KeyRecord, "methods" | "paths" | "networks" | "rate">;

@@ -7,7 +7,7 @@ export type Table<K extends Keys = Keys> = {
   /** Whether a key that is not declared is a slip to tell of, or may change what the rest means. A warning where it is left out. */
   readonly unknown?: "error";
   /** What is to be said of several keys together. A key that has no good value is not in `values`. */
-  check?(values: Partial<TableOf<K>>, report: Report<keyof K & string>): void;
+  check?(values: Partial<TableOf<K>>, report: Report<(keyof K & string) | PlaceBelow>): void;
 };
 
 export type Keys = Readonly<Record<string, Key<unknown> | Entries<unknown> | NestedTable | ListOfTables>>;
@@ -52,6 +52,9 @@ export type ListOfTables = {
   /** Name of a table with values for all of them, for what one does not say itself. */
   readonly defaults?: string;
 };
+
+/** Of a root table: `routes[0].name`. */
+type PlaceBelow = `${string}[${number}].${string}`;
 
 /** An error keeps Runegate from starting. */
 export type Report<Name extends string> = (

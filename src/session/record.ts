@@ -1,4 +1,4 @@
-import { isMethod, type Method } from "../identity/principal.ts";
+import { isMethod, type Method, NO_GROUPS } from "../identity/principal.ts";
 import { FOREVER, type Kind, type Seen } from "../store/records.ts";
 
 /** One signed-in browser. `id` is a keyed hash of the cookie, so a stolen store opens no session. */
@@ -18,6 +18,8 @@ export type SessionRecord = {
   readonly rested: number;
   /** How it was begun. */
   readonly method: Method;
+  /** Names with commas between them: what an OpenID provider vouched for. Those that configuration lists are not kept. */
+  readonly groups: string;
   /** Whether it is for as long as the browser is open: its cookies are not kept on a disk. */
   readonly brief: boolean;
   /** Where it was made from, in short, for sessions that count nowhere else (`binding.ts`); else empty. */
@@ -32,11 +34,12 @@ export type SessionRecord = {
 /** As the store keeps it, which knows id and end by itself. */
 export type KeptSession = Omit<
   SessionRecord,
-  "id" | "expiresAt" | "rested" | "method" | "brief" | "bound"
+  "id" | "expiresAt" | "rested" | "method" | "groups" | "brief" | "bound"
 > & {
   /** All absent in records of an older version. */
   readonly rested?: number;
   readonly method?: SessionRecord["method"];
+  readonly groups?: string;
   readonly brief?: boolean;
   readonly bound?: string;
 };
@@ -51,6 +54,7 @@ export function readSession({ id, expiresAt, record }: Seen<KeptSession>): Sessi
     seenAt,
     rested = 0,
     method = "link",
+    groups = "",
     brief = false,
     bound = "",
     ip,
@@ -59,10 +63,16 @@ export function readSession({ id, expiresAt, record }: Seen<KeptSession>): Sessi
   } = record;
   if (!isTime(createdAt) || !isTime(seenAt) || !isTime(expiresAt) || !isTime(rested)) return undefined;
   if (typeof email !== "string" || typeof seal !== "string") return undefined;
-  if (!isMethod(method)) return undefined;
+  if (!isMethod(method) || typeof groups !== "string") return undefined;
   if (typeof ip !== "string" || typeof userAgent !== "string") return undefined;
   if (typeof brief !== "boolean" || typeof bound !== "string") return undefined;
-  return { id, email, createdAt, expiresAt, seenAt, rested, method, brief, bound, ip, userAgent, seal };
+  const facts = { createdAt, expiresAt, seenAt, rested, method, groups, brief, bound, ip, userAgent };
+  return { id, email, ...facts, seal };
+}
+
+/** What {@link SessionRecord.groups} has. */
+export function groupsIn({ groups }: Pick<SessionRecord, "groups">): ReadonlySet<string> {
+  return groups === "" ? NO_GROUPS : new Set(groups.split(","));
 }
 
 export function keptOf({ id: _, expiresAt: __, ...kept }: SessionRecord): KeptSession {

@@ -14,7 +14,7 @@ import { COOKIE_LENGTH, createCookieIds } from "./cookie-id.ts";
 import { createHolds, type Holds } from "./hold.ts";
 import { createHostCookies } from "./host-cookie.ts";
 import type { SessionOptions } from "./options.ts";
-import { type KeptSession, keptOf, readSession, SESSIONS, type SessionRecord } from "./record.ts";
+import { groupsIn, type KeptSession, keptOf, readSession, SESSIONS, type SessionRecord } from "./record.ts";
 import { createSeals } from "./seal.ts";
 import { createStart, type NewSession } from "./start.ts";
 
@@ -155,7 +155,7 @@ export function createSessions(settings: SessionSettings): Sessions {
     const subject = { email: record.email as Address };
     return {
       subject,
-      groups: policy.groupsOf(subject),
+      groups: policy.groupsOf(subject, groupsIn(record)),
       proof: { kind: "session", id: record.id },
       provenAt: record.createdAt,
       rested: restOf(record, now),
@@ -166,7 +166,7 @@ export function createSessions(settings: SessionSettings): Sessions {
   /** Both clocks, and the allow-list. */
   function mayGoOn(record: SessionRecord, now: number): boolean {
     const over = isOver(record, now);
-    if (!over && policy.allows(record.email as Address)) return true;
+    if (!over && policy.allows(record.email as Address, groupsIn(record))) return true;
     retire(record, over ? undefined : "allow_list");
     return false;
   }

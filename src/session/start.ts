@@ -1,5 +1,6 @@
 import type { Clock, Random } from "../clock.ts";
 import { type Address, parseAddress } from "../identity/address.ts";
+import { NO_GROUPS } from "../identity/principal.ts";
 import type { Records } from "../store/records.ts";
 import { type Bindings, MAX_USER_AGENT } from "./binding.ts";
 import { type Holds, OnHold } from "./hold.ts";
@@ -14,6 +15,8 @@ export type NewSession = {
   readonly ip: string;
   readonly userAgent: string;
   readonly method?: SessionRecord["method"];
+  /** Vouched for by whoever they signed in with, for as long as the session lasts. */
+  readonly groups?: ReadonlySet<string>;
   /** False: for as long as the browser is open, and {@link BRIEF_MS} at most. */
   readonly keep?: boolean;
 };
@@ -40,6 +43,7 @@ export function createStart(settings: {
     ip,
     userAgent,
     method = "link",
+    groups = NO_GROUPS,
     keep = true,
   }: NewSession): Promise<{ readonly cookie: string; readonly record: SessionRecord }> => {
     const cookie = Buffer.from(random.bytes(COOKIE_BYTES)).toString("base64url");
@@ -52,6 +56,7 @@ export function createStart(settings: {
       seenAt: now,
       rested: 0,
       method,
+      groups: [...groups].sort().join(","),
       brief: !keep,
       bound: settings.bindings.of(ip, userAgent),
       ip,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { ROUTES_TABLE } from "../../src/access/routes-file.ts";
 import { EXAMPLES } from "../../src/config/examples.ts";
 import { OPTION_LIST, OPTION_NAMES, ROOMS } from "../../src/config/options.ts";
+import { ROUTES_FILE } from "../../src/config/routes.ts";
 import { emailTable } from "../../src/mail/settings.ts";
 import { renderBasics, renderReference } from "../support/reference.ts";
 import { routesIn } from "../support/routes.ts";
@@ -57,10 +57,12 @@ describe("the option reference", () => {
     expect(email).toContain("| `from_address` | required |");
   });
   test("explains routes.toml too", () => {
-    const { routes: list } = ROUTES_TABLE.keys;
+    const { routes: list, providers } = ROUTES_FILE.keys;
     const { health } = list.tables.keys;
     expect(namesIn(routes)).toEqual(
-      [...Object.values(list.tables.keys), ...Object.values(health.table.keys)].map(({ name }) => name),
+      [list.tables.keys, health.table.keys, providers.tables.keys].flatMap((keys) =>
+        Object.values(keys).map(({ name }) => name),
+      ),
     );
     expect(routes).toContain('| `path` | `"/"` |');
   });

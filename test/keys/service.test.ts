@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ import { openValkeyStore } from "../../src/store/valkey.ts";
 import { type TestClock, testClock, testRandom } from "../support/clock.ts";
 import { needs } from "../support/needs.ts";
 import { SILENT } from "../support/silent.ts";
+import { intercepted } from "../support/store.ts";
 import { startValkey } from "../support/valkey.ts";
 import { ADA, keysOn, made, ROOT, type Settings, type Told } from "./support.ts";
 
@@ -77,8 +78,9 @@ describe.each(STORES)("in %s, API keys", (_, open) => {
       ...{ owner: OWNER, description: "nightly backup", createdBy: OWNER, createdAt: clock.now() },
       ...{ expiresAt: clock.now() + 90 * DAY, routes: ["lab", "wiki"], usedAt: null },
     });
-    expect(await worth(token)).toBe(OWNER);
+    // Before its first use, which is noted some time after it.
     expect(await keys.list(OWNER)).toEqual([await keys.find(key.id)].flatMap((one) => one ?? []));
+    expect(await worth(token)).toBe(OWNER);
     expect(told).toEqual([{ event: "key_created", key: key.id, subject: OWNER, actor: OWNER }]);
     expect(keys.statusOf(key)).toBe("active");
   });
@@ -106,6 +108,36 @@ describe.each(STORES)("in %s, API keys", (_, open) => {
     expect(await worth(writeKey({ id: key.id, secret }))).toBe("wrong_secret");
     expect(await worth(writeKey({ id: "000000000000", secret }))).toBe("unknown");
     expect(await worth(`${token.slice(0, -1)}${token.endsWith("0") ? "1" : "0"}`)).toBe("malformed");
+  });
+
+  test("B2: an unknown id costs the same work as a wrong secret: one look and as many hashes", async () => {
+    const { key } = await make();
+    const { token } = await make();
+    const { parseKey, writeKey } = await import("../../src/keys/format.ts");
+    const secret = parseKey(token)?.secret ?? "";
+    const digest = spyOn(Bun.CryptoHasher.prototype, "digest");
+    try {
+      for (const settings of [{}, { sessionKey: "b", sessionKeyPrevious: "a" }]) {
+        let looks = 0;
+        const counting = intercepted(store, (call) => {
+          if (call.verb === "get") looks++;
+          return call.go();
+        });
+        const { keys: counted } = keysOn({ store: counting, clock, ...settings });
+        const workOf = async (id: string) => {
+          const before = { looks, hashes: digest.mock.calls.length };
+          await worth(writeKey({ id, secret }), counted);
+          return { looks: looks - before.looks, hashes: digest.mock.calls.length - before.hashes };
+        };
+        // The first look at a record checks its seal too, once and for whoever asks.
+        await workOf(key.id);
+        const hashes = Object.keys(settings).length === 0 ? 1 : 2;
+        expect(await workOf(key.id)).toEqual({ looks: 1, hashes });
+        expect(await workOf("000000000000")).toEqual({ looks: 1, hashes });
+      }
+    } finally {
+      digest.mockRestore();
+    }
   });
 
   test("B3: ends at its end, to the millisecond, and stays listed as expired", async () => {

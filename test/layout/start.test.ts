@@ -30,6 +30,7 @@ test("a start loads nothing that the first answer does without", () => {
     "node:util",
     "nodemailer",
     "@simplewebauthn/server",
+    "openid-client",
   ];
   const own = [
     "store/sqlite.ts",
@@ -37,6 +38,7 @@ test("a start loads nothing that the first answer does without", () => {
     "mail/conversation.ts",
     "commands/flags.ts",
     "passkeys/handlers.ts",
+    "oidc-login/handlers.ts",
   ];
   expect([...late, ...own].filter((name) => loaded.has(name))).toEqual([]);
 });

@@ -36,10 +36,15 @@ export type OpenSocket = {
   close(): void;
 };
 
-/** @param below the path of one of several applications. */
-export async function openSocket({ port }: Front, cookie: string, below = ""): Promise<OpenSocket> {
+/** @param who a cookie, or what else lets somebody in. @param below the path of one of several applications. */
+export async function openSocket(
+  { port }: Front,
+  who: string | Readonly<Record<string, string>>,
+  below = "",
+): Promise<OpenSocket> {
+  const shown = typeof who === "string" ? { Cookie: who } : who;
   const socket = new WebSocket(`ws://127.0.0.1:${port}${below}/socket`, {
-    headers: { Cookie: cookie, Origin: `http://127.0.0.1:${port}` },
+    headers: { ...shown, Origin: `http://127.0.0.1:${port}` },
   } as unknown as string);
   const closed = Promise.withResolvers<number>();
   const opened = Promise.withResolvers<void>();

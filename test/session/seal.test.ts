@@ -13,6 +13,7 @@ const RECORD: Unsealed = {
   seenAt: 1_800_000_100_000,
   rested: 0,
   method: "link",
+  groups: "",
   brief: false,
   bound: "",
   ip: "192.0.2.7",

@@ -1,5 +1,5 @@
-import { ROUTES_TABLE } from "../../src/access/routes-file.ts";
 import { ENV_FILE, OPTION_LIST, ROOMS } from "../../src/config/options.ts";
+import { ROUTES_FILE } from "../../src/config/routes.ts";
 import { emailTable } from "../../src/mail/settings.ts";
 import { isConfidential, type Option } from "../../src/option/option.ts";
 import type { Keys } from "../../src/option/table.ts";
@@ -20,13 +20,14 @@ export function renderReference(): string {
     const rows = Object.values(options as Record<string, Option<unknown>>).map(optionRow);
     return `## ${title}\n\n${table([...(index === 0 ? [ENV_FILE_ROW] : []), ...rows])}`;
   });
-  const { routes, groups } = ROUTES_TABLE.keys;
+  const { routes, groups, providers } = ROUTES_FILE.keys;
   const route = routes.tables.keys;
   return [
     ...rooms,
     `## \`email.toml\`\n\n${keysOf(EMAIL.keys)}`,
     `## \`routes.toml\`\n\n\`[groups]\`: ${groups.help}\n\n\`[[routes]]\`: ${routes.help}\n\n${keysOf(route)}`,
     `### \`health = { … }\` of a route\n\n${keysOf(route.health.table.keys)}`,
+    `### \`[[providers]]\` in \`routes.toml\`\n\n${providers.help}\n\n${keysOf(providers.tables.keys)}`,
   ].join("\n\n");
 }
 

@@ -256,6 +256,21 @@ export const EN = {
   "severalKeys.message": "More than one API key was sent. Send one.",
   "keyScope.message": "This API key is not good for this application, method, path or network.",
 
+  "oidc.signIn": "Continue with {provider}",
+  "oidc.failedTitle": "You were not signed in",
+  "oidc.away": "{provider} does not answer at the moment. Try again later, or have a link sent to you.",
+  "oidc.refused":
+    "{provider} did not sign you in, or you did not want it to. You can also have a link sent to you.",
+  "oidc.notGood": "What {provider} answered is not valid here. Try again, or have a link sent to you.",
+  "oidc.notAgain":
+    "You have to sign in again, and {provider} does not say that you did. Have a link sent to you instead.",
+  "oidc.noAddress":
+    "{provider} does not say that your e-mail address is yours. Confirm it there, or have a link sent to you.",
+  "oidc.notAllowedTitle": "This address may not sign in",
+  "oidc.notAllowed": "You are signed in there, but your address may not sign in here.",
+  "oidc.oldTitle": "This sign-in is over",
+  "oidc.old": "It was begun in another browser or tab, is too old or was used before. Begin again.",
+
   "devices.heading": "Browsers you have signed in with",
   "devices.how": "You get a mail when somebody signs in as you with another one.",
   "devices.this": "This browser",

@@ -258,6 +258,23 @@ export const WORDS: Words = {
   "severalKeys.message": "Se envió más de una clave de API. Envíe una.",
   "keyScope.message": "Esta clave de API no vale para esta aplicación, este método, esta ruta o esta red.",
 
+  "oidc.signIn": "Continuar con {provider}",
+  "oidc.failedTitle": "No se inició la sesión",
+  "oidc.away":
+    "{provider} no responde en este momento. Inténtelo más tarde o pida que se le envíe un enlace.",
+  "oidc.refused":
+    "{provider} no inició su sesión, o usted lo canceló. También puede pedir que se le envíe un enlace.",
+  "oidc.notGood":
+    "Lo que respondió {provider} no vale aquí. Inténtelo de nuevo o pida que se le envíe un enlace.",
+  "oidc.notAgain":
+    "Tiene que volver a iniciar sesión, y {provider} no dice que lo haya hecho. Pida que se le envíe un enlace.",
+  "oidc.noAddress":
+    "{provider} no dice que su correo electrónico sea suyo. Confírmelo allí o pida que se le envíe un enlace.",
+  "oidc.notAllowedTitle": "Esta dirección no puede iniciar sesión",
+  "oidc.notAllowed": "Ha iniciado sesión allí, pero su dirección no puede iniciar sesión aquí.",
+  "oidc.oldTitle": "Este inicio de sesión ha terminado",
+  "oidc.old": "Empezó en otro navegador o pestaña, es demasiado antiguo o ya se usó. Empiece de nuevo.",
+
   "devices.heading": "Navegadores con los que ha iniciado sesión",
   "devices.how": "Recibe un correo cuando alguien inicia sesión en su nombre con otro.",
   "devices.this": "Este navegador",

@@ -257,6 +257,22 @@ export const WORDS: Words = {
   "severalKeys.message": "È stata inviata più di una chiave API. Ne invii una.",
   "keyScope.message": "Questa chiave API non vale per questa applicazione, questo metodo, percorso o rete.",
 
+  "oidc.signIn": "Continua con {provider}",
+  "oidc.failedTitle": "Accesso non effettuato",
+  "oidc.away": "Al momento {provider} non risponde. Riprovi più tardi, oppure si faccia inviare un link.",
+  "oidc.refused":
+    "{provider} non Le ha dato accesso, oppure ha annullato Lei. Può anche farsi inviare un link.",
+  "oidc.notGood": "Ciò che {provider} ha risposto qui non vale. Riprovi, oppure si faccia inviare un link.",
+  "oidc.notAgain":
+    "Deve accedere di nuovo, e {provider} non dice che l’ha fatto. Si faccia invece inviare un link.",
+  "oidc.noAddress":
+    "{provider} non dice che il Suo indirizzo e-mail è Suo. Lo confermi lì, oppure si faccia inviare un link.",
+  "oidc.notAllowedTitle": "Questo indirizzo non può accedere",
+  "oidc.notAllowed": "Lì l’accesso è riuscito, ma il Suo indirizzo non può accedere qui.",
+  "oidc.oldTitle": "Questo accesso è terminato",
+  "oidc.old":
+    "È iniziato in un altro browser o in un’altra scheda, è troppo vecchio o è già stato usato. Ricominci.",
+
   "devices.heading": "Browser con cui ha effettuato l’accesso",
   "devices.how": "Riceve un’e-mail quando qualcuno accede a nome Suo con un altro.",
   "devices.this": "Questo browser",

@@ -255,6 +255,19 @@ export const WORDS: Words = {
   "keyScope.message":
     "Esta chave de API não vale para esta aplicação, este método, este caminho ou esta rede.",
 
+  "oidc.signIn": "Continuar com {provider}",
+  "oidc.failedTitle": "A sessão não foi iniciada",
+  "oidc.away": "De momento {provider} não responde. Tente mais tarde ou peça um link.",
+  "oidc.refused":
+    "{provider} não iniciou a sua sessão, ou o pedido foi cancelado. Também pode pedir um link.",
+  "oidc.notGood": "A resposta de {provider} não é válida aqui. Tente de novo ou peça um link.",
+  "oidc.notAgain": "É preciso entrar de novo, e {provider} não diz que o fez. Peça antes um link.",
+  "oidc.noAddress": "{provider} não diz que o seu endereço de e-mail é seu. Confirme-o lá ou peça um link.",
+  "oidc.notAllowedTitle": "Este endereço não pode entrar",
+  "oidc.notAllowed": "Lá a sessão está aberta, mas o seu endereço não pode entrar aqui.",
+  "oidc.oldTitle": "Esta entrada já terminou",
+  "oidc.old": "Começou noutro navegador ou noutra aba, é antiga demais ou já foi usada. Comece de novo.",
+
   "devices.heading": "Navegadores com que já entrou",
   "devices.how": "Recebe um e-mail quando alguém entra em seu nome com outro.",
   "devices.this": "Este navegador",

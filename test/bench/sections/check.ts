@@ -3,6 +3,7 @@ import { type Contestant, contestant, startAuthenticator, underLoad } from "../c
 import { createLoadGenerator } from "../load.ts";
 import { prepareNginx, startNginxProxy, startSmallApplication } from "../rivals/nginx.ts";
 import { findOauth2Proxy, startOauth2Proxy } from "../rivals/oauth2-proxy.ts";
+import { findRvfa, startRvfa } from "../rivals/rvfa.ts";
 import { DOMAIN, type RunningGateway, startRunegate } from "../runegate.ts";
 import { type Bench, inTurn, medianOf, medianRatio, type Report, type Section } from "../section.ts";
 import { begin } from "../stage.ts";
@@ -11,7 +12,7 @@ import { begin } from "../stage.ts";
 export const checkSection: Section = {
   name: "check",
   summary: "what an edge asks before each request, by itself and with nginx",
-  atMostSeconds: ({ seconds, rounds }) => 90 + 9 * (WARM_UP_SECONDS + rounds * (seconds + 1)),
+  atMostSeconds: ({ seconds, rounds }) => 90 + 11 * (WARM_UP_SECONDS + rounds * (seconds + 1)),
   run,
 };
 
@@ -22,12 +23,16 @@ const MOST = 10;
 const MOST_WITH_NGINX = 2.3;
 /** Of a check with a session. */
 const MOST_WITH_KEY = 1.3;
+/** Of what rusty-valkey-forward-auth and its Valkey take for one. */
+const MOST_OF_RVFA = 0.5;
 
 const RUNEGATE = "Runegate";
 const COMPILED = "Runegate, compiled";
 const LOGGED = `${COMPILED}, with the request log`;
 const BROWSER = `${COMPILED}, with a browser's headers`;
 const KEYED = `${COMPILED}, with an API key`;
+const SAME_CHECK = `${COMPILED}, with an API key at \`/forward-auth\``;
+const RVFA = "rusty-valkey-forward-auth and its Valkey";
 const PLAIN = "nginx, plain proxy";
 const WITH_CHECK = "nginx + Runegate, compiled";
 const WITH_NOTHING = "nginx + the least that can be asked";
@@ -96,10 +101,16 @@ async function run(bench: Bench): Promise<Report> {
         got: ratio(KEYED, COMPILED).toFixed(2),
         met: ratio(KEYED, COMPILED) <= MOST_WITH_KEY,
       },
+      ...(samples.has(RVFA) ? [KEYED, SAME_CHECK] : []).map((name) => ({
+        wanted: `${name}: less than ${MOST_OF_RVFA} times the CPU of ${RVFA}`,
+        got: ratio(name, RVFA).toFixed(2),
+        met: ratio(name, RVFA) < MOST_OF_RVFA,
+      })),
     ],
     notes: [
       `${connections} connections, load by ${generator.name}.`,
       ...(findOauth2Proxy() === undefined ? ["oauth2-proxy is not installed here."] : []),
+      ...(samples.has(RVFA) ? [] : ["rusty-valkey-forward-auth, or a Valkey for it, is not installed here."]),
     ],
     figures: { rounds: Object.fromEntries(samples) },
   };
@@ -109,12 +120,15 @@ async function startContestants({ stage, executable }: Bench): Promise<Asked[]> 
   const { port: upstreamPort } = await startSmallApplication(stage);
   // As production has it, where nobody asks for a line a request.
   const options = { RUNEGATE_REQUEST_LOGS: "false", RUNEGATE_API_KEYS: "true" };
+  const like = { ...options, RUNEGATE_TOKEN_ROOT_PATHS: "true" };
   const command = [executable()];
   const source = await startRunegate(stage, { name: "runegate", upstreamPort, options });
   const compiled = await startRunegate(stage, { name: "compiled", command, upstreamPort, options });
+  const same = await startRunegate(stage, { name: "same", command, upstreamPort, options: like });
   const logged = await startRunegate(stage, { name: "logged", command, upstreamPort });
   const { cookie } = source;
-  const { token } = await connectControl(compiled.control).createToken(`ada@${DOMAIN}`, {});
+  const keyFor = async ({ control }: RunningGateway) =>
+    `Authorization: Bearer ${(await connectControl(control).createToken(`ada@${DOMAIN}`, {})).token}`;
   const nothing = await begin(
     stage,
     prepareNginx(stage, "nothing", { server: "location / { return 204; }" }),
@@ -135,6 +149,8 @@ async function startContestants({ stage, executable }: Bench): Promise<Asked[]> 
   });
   const visit = (who: Contestant, path = "/"): Asked => ({ who, path, headers: [] });
   const found = findOauth2Proxy();
+  const foundRvfa = findRvfa();
+  const rvfa = foundRvfa === undefined ? undefined : await startRvfa(stage, foundRvfa);
   const rival = found === undefined ? undefined : await startOauth2Proxy(stage, found);
   return [
     visit(contestant("nginx, answering 204", cookie, nothing)),
@@ -144,9 +160,21 @@ async function startContestants({ stage, executable }: Bench): Promise<Asked[]> 
     check(LOGGED, logged),
     check(BROWSER, compiled, VISITOR),
     {
-      ...check(KEYED, compiled, [`Authorization: Bearer ${token}`]),
+      ...check(KEYED, compiled, [await keyFor(compiled)]),
       who: contestant(KEYED, "a=b", compiled),
     },
+    {
+      ...{ who: contestant(SAME_CHECK, "a=b", same), path: "/forward-auth" },
+      headers: [await keyFor(same), ...asTraefik(same)],
+    },
+    ...(rvfa === undefined
+      ? []
+      : [
+          {
+            ...{ who: contestant(RVFA, "a=b", rvfa, rvfa.valkey), path: "/forward-auth" },
+            headers: [`Authorization: Bearer ${rvfa.token}`, ...asTraefik(same)],
+          },
+        ]),
     ...(rival === undefined ? [] : [visit(contestant("oauth2-proxy", rival.cookie, rival), "/oauth2/auth")]),
     visit(contestant(PLAIN, cookie, plain)),
     visit(contestant(WITH_NOTHING, cookie, withNothing, authenticator)),
@@ -155,6 +183,14 @@ async function startContestants({ stage, executable }: Bench): Promise<Asked[]> 
 }
 
 const originOf = ({ port }: RunningGateway) => `http://127.0.0.1:${port}`;
+
+/** As Traefik's `forwardAuth` asks. */
+function asTraefik({ port }: RunningGateway): string[] {
+  return [
+    ...["X-Forwarded-Method: GET", "X-Forwarded-Proto: http", `X-Forwarded-Host: 127.0.0.1:${port}`],
+    ...["X-Forwarded-Uri: /page?a=1", "X-Forwarded-For: 203.0.113.9"],
+  ];
+}
 
 function originalOf(gateway: RunningGateway): string[] {
   return [

@@ -1,0 +1,37 @@
+import type { Arrival } from "../edge/arrival.ts";
+import { ownRoutes } from "../edge/own.ts";
+import type { House, Room } from "../house.ts";
+import { OWN_PREFIX } from "../pages/paths.ts";
+import { createOidcCookie } from "./cookie.ts";
+import type { OidcHandlers } from "./handlers.ts";
+import { signInPart } from "./pages.ts";
+import { callbackPath, logoutPath, type Provider, startPath } from "./provider.ts";
+
+/** Signing in with OpenID providers (OpenID Connect Core 1.0). All but links to them is loaded when the first is followed. */
+export function oidcRoom(house: House): Room {
+  const { providers } = house;
+  if (providers.length === 0) return { name: "oidc-login" };
+  const cookie = createOidcCookie(house.options.secureCookie);
+
+  function routesOf(provider: Provider) {
+    let loaded: Promise<OidcHandlers> | undefined;
+    const by = (name: keyof OidcHandlers) => async (arrival: Arrival) => {
+      loaded ??= import("./handlers.ts").then(({ createOidcHandlers }) =>
+        createOidcHandlers(house, provider, cookie),
+      );
+      return (await loaded)[name](arrival);
+    };
+    const below = (path: string) => path.slice(OWN_PREFIX.length);
+    return [
+      { path: below(startPath(provider)), handlers: { GET: by("start") } },
+      { path: below(callbackPath(provider)), handlers: { GET: by("callback") } },
+      { path: below(logoutPath(provider)), handlers: { POST: by("endLogins") } },
+    ];
+  }
+
+  return {
+    ...ownRoutes("oidc-login", providers.flatMap(routesOf)),
+    cookies: [cookie],
+    wayIn: (arrival, next) => signInPart(arrival.lookOf(arrival), providers, next),
+  };
+}
