@@ -15,7 +15,10 @@ const ltr = "ltr";
 export const LANGUAGES: readonly Listed[] = [
   { tag: "de", name: "Deutsch", direction: ltr, load: () => import("./languages/de.ts") },
   { tag: "en", name: "English", direction: ltr, load: async () => ({ WORDS: ENGLISH.words }) },
+  { tag: "es", name: "Español", direction: ltr, load: () => import("./languages/es.ts") },
   { tag: "fr", name: "Français", direction: ltr, load: () => import("./languages/fr.ts") },
+  { tag: "it", name: "Italiano", direction: ltr, load: () => import("./languages/it.ts") },
+  { tag: "pt", name: "Português", direction: ltr, load: () => import("./languages/pt.ts") },
 ];
 
 /** By all names, in small letters. */

@@ -267,6 +267,24 @@ export const WORDS: Words = {
   "keyScope.message":
     "Für diese Anwendung, Methode, diesen Pfad oder dieses Netz gilt der API-Schlüssel nicht.",
 
+  "oidc.signIn": "Weiter mit {provider}",
+  "oidc.failedTitle": "Sie wurden nicht angemeldet",
+  "oidc.away":
+    "{provider} antwortet im Moment nicht. Versuchen Sie es später noch einmal oder lassen Sie sich einen Link schicken.",
+  "oidc.refused":
+    "{provider} hat Sie nicht angemeldet, oder Sie haben es abgebrochen. Sie können sich auch einen Link schicken lassen.",
+  "oidc.notGood":
+    "Was {provider} geantwortet hat, gilt hier nicht. Versuchen Sie es noch einmal oder lassen Sie sich einen Link schicken.",
+  "oidc.notAgain":
+    "Sie müssen sich neu anmelden, und {provider} sagt nicht, dass Sie das getan haben. Lassen Sie sich stattdessen einen Link schicken.",
+  "oidc.noAddress":
+    "{provider} sagt nicht, dass Ihre E-Mail-Adresse Ihnen gehört. Bestätigen Sie sie dort oder lassen Sie sich einen Link schicken.",
+  "oidc.notAllowedTitle": "Diese Adresse darf sich nicht anmelden",
+  "oidc.notAllowed": "Sie sind dort angemeldet, aber Ihre Adresse darf sich hier nicht anmelden.",
+  "oidc.oldTitle": "Diese Anmeldung ist vorbei",
+  "oidc.old":
+    "Sie wurde in einem anderen Browser oder Tab begonnen, ist zu alt oder wurde schon benutzt. Fangen Sie neu an.",
+
   "devices.heading": "Browser, mit denen Sie sich angemeldet haben",
   "devices.how": "Meldet sich jemand in Ihrem Namen mit einem anderen an, bekommen Sie eine Mail.",
   "devices.this": "Dieser Browser",

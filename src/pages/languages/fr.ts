@@ -262,6 +262,24 @@ export const WORDS: Words = {
   "keyScope.message":
     "Cette clé d’API ne vaut pas pour cette application, cette méthode, ce chemin ou ce réseau.",
 
+  "oidc.signIn": "Continuer avec {provider}",
+  "oidc.failedTitle": "Vous n’avez pas été connecté",
+  "oidc.away":
+    "{provider} ne répond pas pour le moment. Réessayez plus tard, ou faites-vous envoyer un lien.",
+  "oidc.refused":
+    "{provider} ne vous a pas connecté, ou vous avez annulé. Vous pouvez aussi vous faire envoyer un lien.",
+  "oidc.notGood":
+    "La réponse de {provider} n’est pas valable ici. Réessayez, ou faites-vous envoyer un lien.",
+  "oidc.notAgain":
+    "Il faut vous reconnecter, et {provider} ne dit pas que vous l’avez fait. Faites-vous plutôt envoyer un lien.",
+  "oidc.noAddress":
+    "{provider} ne dit pas que votre adresse e-mail est bien la vôtre. Confirmez-la là-bas, ou faites-vous envoyer un lien.",
+  "oidc.notAllowedTitle": "Cette adresse n’a pas le droit de se connecter",
+  "oidc.notAllowed": "Vous êtes connecté là-bas, mais votre adresse n’a pas le droit de se connecter ici.",
+  "oidc.oldTitle": "Cette connexion est terminée",
+  "oidc.old":
+    "Elle a commencé dans un autre navigateur ou onglet, est trop ancienne ou a déjà servi. Recommencez.",
+
   "devices.heading": "Navigateurs avec lesquels vous vous êtes connecté",
   "devices.how": "Vous recevez un e-mail quand quelqu’un se connecte en votre nom avec un autre navigateur.",
   "devices.this": "Ce navigateur",
