@@ -1,7 +1,16 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { root } from "../build/support.ts";
 import { startLoad } from "../process/load.ts";
 import { openStage, until } from "../process/stage.ts";
@@ -14,7 +23,10 @@ import { installTools, type Manifest, manifestsIn, type Values } from "./chart.t
 // Helm is built the first time.
 setDefaultTimeout(900_000);
 
+const isRoot = process.getuid?.() === 0;
 const folder = mkdtempSync(join(tmpdir(), "runegate-helm-"));
+// The pod's user looks in here.
+chmodSync(folder, 0o755);
 const tools = await installTools(folder);
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -233,34 +245,63 @@ const podsOf = (manifests: readonly Manifest[]): Pod[] =>
   [...of(manifests, "Deployment"), ...of(manifests, "StatefulSet")].map(({ spec }) => spec.template.spec);
 const gatewayOf = (manifests: readonly Manifest[]): Manifest["spec"] => of(manifests, "Deployment")[0]?.spec;
 
-/** What the kubelet would start it with, its files below a folder of this machine. */
+const USER = 65532;
+
+/**
+ * What the kubelet would start it with, its volumes below a folder of this machine: files that are links and belong to root, and folders
+ * that others may write to. Where this is not root, they belong to whoever it is.
+ */
 function placed(
   manifests: readonly Manifest[],
   data: Readonly<Record<string, string>>,
 ): Record<string, string> {
   const place = mkdtempSync(join(folder, "pod-"));
-  const file = (path: string, content: string) => {
-    mkdirSync(dirname(join(place, path)), { recursive: true });
-    writeFileSync(join(place, path), content, { mode: 0o400 });
-  };
-  for (const [key, value] of Object.entries(data)) file(`/etc/runegate/secrets/${key}`, value);
-  for (const { data: files } of of(manifests, "ConfigMap")) {
-    for (const [key, value] of Object.entries(files ?? {}))
-      file(`/etc/runegate/routes/${key}`, String(value));
+  chmodSync(place, 0o755);
+  function volume(path: string, mode: number): string {
+    const directory = join(place, path);
+    mkdirSync(directory, { recursive: true });
+    if (isRoot) chownSync(directory, 0, USER);
+    chmodSync(directory, mode);
+    return directory;
   }
-  mkdirSync(join(place, "/var/lib/runegate"), { recursive: true });
+  function files(path: string, mode: number, contents: Readonly<Record<string, string>>): void {
+    const directory = volume(path, 0o2755);
+    mkdirSync(join(directory, "..2026"));
+    symlinkSync("..2026", join(directory, "..data"));
+    for (const [name, text] of Object.entries(contents)) {
+      const file = join(directory, "..2026", name);
+      writeFileSync(file, text);
+      if (isRoot) chownSync(file, 0, USER);
+      chmodSync(file, mode);
+      symlinkSync(join("..data", name), join(directory, name));
+    }
+  }
+  // Nobody's group counts for root, and whoever is not root has no group of this number.
+  files("/etc/runegate/secrets", isRoot ? 0o440 : 0o400, data);
+  for (const { metadata, data: contents } of of(manifests, "ConfigMap")) {
+    if (metadata.name === "gate-runegate") files("/etc/runegate/routes", 0o644, contents);
+  }
+  volume("/var/lib/runegate", 0o2775);
+  volume("/run/runegate", 0o2777);
   const [{ env }] = (gatewayOf(manifests).template.spec as Pod).containers;
-  return Object.fromEntries(
-    env
-      .filter(({ name }) => name.startsWith("RUNEGATE_"))
-      .map(({ name, value = "" }) => [
-        name,
-        value
-          .replace(/\/(?:etc|var\/lib)\/runegate/, `${place}$&`)
-          .replace("$(VALKEY_PASSWORD)", data["valkey-password"] ?? ""),
-      ]),
-  );
+  const variables = env
+    .filter(({ name }) => name.startsWith("RUNEGATE_"))
+    .map(({ name, value = "" }) => [
+      name,
+      value
+        .replace(/\/(?:etc|run|var\/lib)\/runegate/, `${place}$&`)
+        .replace("$(VALKEY_PASSWORD)", data["valkey-password"] ?? ""),
+    ]);
+  // Where it would be by itself, there.
+  const socket = { RUNEGATE_CONTROL_SOCKET: join(place, "run/runegate/control-7870.sock") };
+  return { ...socket, ...Object.fromEntries(variables) };
 }
+
+/** As the pod's user, without a right of root's. */
+const confined = (command: readonly string[]) =>
+  isRoot
+    ? ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups", "--bounding-set=-all", ...command]
+    : command;
 
 describe.skipIf(tools === undefined)("the chart", () => {
   describe.each(GOOD)("%s", (_, values, kinds) => {
@@ -297,7 +338,7 @@ describe.skipIf(tools === undefined)("the chart", () => {
     test("is a configuration that Runegate finds good", async () => {
       const { data = {} } = (values.secrets ?? {}) as { data?: Record<string, string> };
       const ran = startProcess(
-        runegate("check"),
+        confined(runegate("check")),
         placed(await rendered(values), { ...DATA, ...data }),
         folder,
       );
@@ -334,6 +375,39 @@ describe.skipIf(tools === undefined)("the chart", () => {
     );
     const commands = [...said.matchAll(/exec deployment\/gate-runegate -- \/runegate (\w+)/g)];
     expect(commands.map(([, name]) => name)).toEqual(["check", "link", "sessions"]);
+  });
+
+  test("runs on such volumes, is reached by its commands there, and keeps its state over a restart", async () => {
+    const env = {
+      ...placed(await rendered(BASE), DATA),
+      RUNEGATE_LISTEN: `127.0.0.1:${freePort()}`,
+      RUNEGATE_CHECK_LISTEN: `127.0.0.1:${freePort()}`,
+    };
+    const command = async (...args: string[]) => {
+      const ran = startProcess(confined(runegate(...args)), env, folder);
+      return [await ran.exited, ran.output()];
+    };
+    for (const signedIn of ["Nobody is signed in.", "ada@example.org"]) {
+      const gateway = startProcess(confined(runegate("serve")), env, folder);
+      await gateway.waitFor(/"listening"/);
+      expect(gateway.output()).not.toMatch(/"(warn|error)"/i);
+      expect(await command("health")).toEqual([0, "ready\n"]);
+      expect(await command("sessions")).toEqual([0, expect.stringContaining(signedIn)]);
+      const [, output] = await command("link", "ada@example.org");
+      const { searchParams } = new URL(/https:\S+/.exec(String(output))?.[0] ?? "");
+      const opened = await fetch(`http://${env.RUNEGATE_LISTEN}/_runegate/auth`, {
+        method: "POST",
+        redirect: "manual",
+        headers: { Host: "app.example.org", Origin: "https://app.example.org" },
+        body: searchParams,
+      });
+      expect([opened.status, opened.headers.get("set-cookie")]).toEqual([
+        200,
+        expect.stringContaining("runegate_id="),
+      ]);
+      gateway.signal("SIGTERM");
+      expect(await gateway.exited).toBe(0);
+    }
   });
 
   test("objections are found", async () => {
