@@ -99,6 +99,23 @@ describe("whoever signs in with a provider", () => {
     expect(idp.asked).toEqual([]);
   });
 
+  test("is refused by a key that is on no curve, whose error would meet the next visitor", async () => {
+    idp.metadata = { ...idp.metadata, id_token_signing_alg_values_supported: ["ES256"] };
+    await start();
+    const bad = { kty: "EC", crv: "P-256", kid: "bad", alg: "ES256", use: "sig", x: "AA", y: "AA" };
+    idp.answers.set("/keys", () => Response.json({ keys: [bad] }));
+    const good = idp.token;
+    idp.token = async (claims) => {
+      const parts = (await good(claims)).split(".");
+      parts[0] = Buffer.from(JSON.stringify({ alg: "ES256", kid: "bad" })).toString("base64url");
+      return parts.join(".");
+    };
+    await isRefused(await signIn(), 401, "bad_answer");
+    expect(idp.asked).toContain("/keys");
+    // What an import leaves behind is thrown by the next keyed hash.
+    expect(() => new Bun.CryptoHasher("sha256", "key").update("text").digest()).not.toThrow();
+  });
+
   test("has the canonical form of the address", async () => {
     await start(ADA);
     idp.claims = { email: "Ada@EXAMPLE.org", email_verified: true };
