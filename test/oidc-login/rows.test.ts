@@ -160,6 +160,25 @@ describe("whoever signs in with a provider", () => {
     expect(sessionOf(back)).toBeUndefined();
   });
 
+  test.each([
+    ["without a word of when", undefined, 302],
+    ["for longer than the application allows", 7200, 302],
+    ["for less than that", 600, 200],
+  ])("and is known there from before, %s: an application with a max_age", async (_, ago, status) => {
+    await start(
+      {},
+      `[[routes]]\nname = "lab"\npath = "/lab"\nmax_age = "1h"\ntarget = "${upstream.url}"\nallow = ["anyone"]`,
+    );
+    idp.claims = { ...idp.claims, ...(ago && { auth_time: Math.floor(clock.now() / 1000) - ago }) };
+    const cookie = sessionOf(await signIn()) ?? "";
+    const open = () =>
+      fetch(`${gateway.url}/lab`, { redirect: "manual", headers: { ...NAVIGATION, Cookie: cookie } });
+    expect((await open()).status).toBe(status);
+    expect(await whoAmI(gateway, cookie)).toMatchObject({ email: "ada@example.org", authenticated: true });
+    clock.advance(3000 * 1000);
+    expect((await open()).status).toBe(302);
+  });
+
   test("must sign in there anew for an application with a max_age", async () => {
     await start(
       { RUNEGATE_BASE_URL: "http://app.test" },
