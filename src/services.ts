@@ -133,7 +133,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   });
   const apiKeys = createApiKeys({
     ...{ ...options, secrets: keys, store: stores, policy, routes: routes.all, accounts },
-    ...{ audit, log: loggers("keys"), clock, random },
+    ...{ holds: sessions.holds, audit, log: loggers("keys"), clock, random },
   });
   const login = createLoginService({
     ...options,

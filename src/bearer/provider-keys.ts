@@ -4,6 +4,7 @@ import { boundedText } from "../net/bounded-text.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { HOUR, KIB, MINUTE, SECOND } from "../option/values.ts";
+import { onlyPublicKeys } from "../secret/foreign-keys.ts";
 
 /** Calls to somebody else's server. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -72,7 +73,7 @@ export function createProviderKeys(settings: ProviderKeysSettings): ProviderKeys
   async function ask(): Promise<void> {
     try {
       const url = settings.jwksUrl ?? (await discover());
-      const keys = createLocalJWKSet((await read(url)) as JSONWebKeySet);
+      const keys = createLocalJWKSet(onlyPublicKeys(await read(url)) as JSONWebKeySet);
       kept = { keys, at: clock.monotonic() };
     } catch (error) {
       log.warn("the OpenID provider's keys cannot be had", { issuer, reason: messageOf(error) });

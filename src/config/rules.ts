@@ -1,6 +1,5 @@
 import { ROOT_PATHS } from "../edge/root-paths.ts";
 import { cutTarget } from "../edge/target.ts";
-import { loginCookieName } from "../login/cookie.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { parseIp } from "../net/ip.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
@@ -18,6 +17,9 @@ export type Verdict = {
   readonly problem: string;
   readonly remedy: string;
 };
+
+/** Those that rooms declare, with and without the prefix that they have where cookies are `Secure`. */
+const OTHER_COOKIES = /^(?:__Host-)?runegate_(?:login|bind|device|kept|last|oidc)$/;
 
 export type Rule = {
   /** The rule is asked only if the values of all of these are good, and no rule before it has refused one of them. */
@@ -141,8 +143,8 @@ export const RULES: readonly Rule[] = [
   }),
 
   rule(["sessionCookieName"], ({ sessionCookieName }) =>
-    [true, false].some((secure) => sessionCookieName === loginCookieName(secure))
-      ? error("sessionCookieName", "is the name of the login cookie", "Choose another name.")
+    OTHER_COOKIES.test(sessionCookieName)
+      ? error("sessionCookieName", "is the name of another cookie of Runegate's own", "Choose another name.")
       : undefined,
   ),
 

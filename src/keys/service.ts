@@ -1,12 +1,14 @@
 import type { Policy } from "../access/policy.ts";
 import type { Route } from "../access/route.ts";
 import type { Clock, Random } from "../clock.ts";
+import type { Address } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Audit, AuditKind } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import { DAY } from "../option/values.ts";
 import { said } from "../pages/language.ts";
 import type { Keys } from "../secret/keys.ts";
+import { type Holds, OnHold } from "../session/hold.ts";
 import type { Awaitable, RecordStore } from "../store/records.ts";
 import { KEY_CHANGED, KEY_CREATED, KEY_DISABLED, KEY_REVOKED, KEY_ROTATED } from "./audit.ts";
 import { Changed, createKeyBook, type Opened, shown } from "./book.ts";
@@ -59,6 +61,7 @@ export type Created = { readonly token: string; readonly key: ApiKey };
 export type KeyStatus = "active" | "expired" | "disabled" | "unused";
 
 export type KeySettings = Pick<KeyOptions, "apiKeyMaxTtl" | "apiKeyIdle"> & {
+  readonly holds: Pick<Holds, "until">;
   readonly secrets: Keys;
   readonly store: RecordStore;
   readonly policy: Policy;
@@ -132,6 +135,13 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
     if (!(await isWithinLimit(record.owner))) {
       await book.take(parts.id);
       return refusal("too_many_keys", said("keyRefused.tooMany", { count: `${MOST_KEYS}` }));
+    }
+    // And of those that are made while all are ended (`Room.disown`), none stays: neither its owner's, nor what they make for others.
+    for (const name of [record.owner, by.name]) {
+      const until = await settings.holds.until(name as Address);
+      if (until === undefined) continue;
+      await book.take(parts.id);
+      throw new OnHold(until - clock.now());
     }
     const one = await book.get(parts.id);
     if (one === undefined) throw new Error("an API key was gone at once");

@@ -1,15 +1,6 @@
 import { type Cookies, type OwnCookie, setCookieLine } from "../edge/cookies.ts";
 
-/**
- * Ties a browser to the login it asked for; lives as long as the link does.
- *
- * Where cookies are `Secure` it has the `__Host-` prefix (RFC 6265bis §4.1.3.2), so that no neighboring host can plant the
- * one of a login of its own.
- */
-export function loginCookieName(secure: boolean): string {
-  return secure ? "__Host-runegate_login" : "runegate_login";
-}
-
+/** Ties a browser to the login it asked for; lives as long as the link does. */
 export type LoginCookie = OwnCookie & {
   /** Undefined if there is none, or if two with different values were sent. */
   read(arrival: { readonly cookies: Cookies }): string | undefined;
@@ -17,8 +8,9 @@ export type LoginCookie = OwnCookie & {
   line(value: string, maxAgeMs: number): string;
 };
 
+/** @param secure gives it the `__Host-` prefix, so that no neighboring host can plant the one of a login of its own (RFC 6265bis §4.1.3.2). */
 export function createLoginCookie(secure: boolean): LoginCookie {
-  const name = loginCookieName(secure);
+  const name = secure ? "__Host-runegate_login" : "runegate_login";
   return {
     name,
     read({ cookies }) {

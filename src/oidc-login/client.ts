@@ -7,6 +7,7 @@ import { isLoopbackHost } from "../net/loopback.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { DAY, HOUR, SECOND } from "../option/values.ts";
+import { onlyPublicKeys } from "../secret/foreign-keys.ts";
 import type { Claims } from "./claims.ts";
 import type { Provider } from "./provider.ts";
 import type { OidcLogin } from "./ticket.ts";
@@ -114,7 +115,13 @@ export function createProviderClient(settings: {
       authenticate,
     );
     config.timeout = TIMEOUT_SECONDS;
-    config[oidc.customFetch] = fetchLimited;
+    const keysUrl = URL.parse(metadata.jwks_uri ?? "")?.href;
+    config[oidc.customFetch] = async (url, init) => {
+      const response = await fetchLimited(url, init);
+      return url === keysUrl && response.status === 200
+        ? Response.json(onlyPublicKeys(await response.json()))
+        : response;
+    };
     if (isPlain) oidc.allowInsecureRequests(config);
     // Signatures of ID tokens are checked too, and not the connection alone that they came by.
     oidc.enableNonRepudiationChecks(config);

@@ -28,6 +28,7 @@ import { sameSecret } from "../secret/compare.ts";
 import { createTickets, type Grant, TicketError } from "../secret/ticket.ts";
 import { OnHold } from "../session/hold.ts";
 import { revoke } from "../session/revoke.ts";
+import type { NewSession } from "../session/start.ts";
 import type { LimitOutcome } from "../store/limits.ts";
 import { OIDC_LOGOUT_REFUSED, OIDC_REFUSED } from "./audit.ts";
 import { addressIn, groupsIn } from "./claims.ts";
@@ -174,7 +175,9 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
     const groups = groupsIn(answer.claims, provider);
     const { email } = found;
     if (!policy.allows(email, groups)) return no("not_allowed", () => NOT_ALLOWED, email);
-    const headers = await signIn(arrival, email, groups, answer);
+    // Known there from before, they have shown nobody just now who they are.
+    const provenAt = login.again ? undefined : Math.floor((authTime ?? 0) * 1000);
+    const headers = await signIn(arrival, { email, groups, provenAt }, answer);
     for (const { record } of old) {
       // The new session stands; the old one, if it cannot be ended now, runs out by itself.
       await sessions.end(record.id).catch(() => {});
@@ -185,14 +188,14 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
   /** @throws {OnHold} */
   async function signIn(
     arrival: Arrival,
-    email: Address,
-    groups: ReadonlySet<string>,
+    who: Required<Pick<NewSession, "email" | "groups" | "provenAt">>,
     { sub, sid }: Answer,
   ): Promise<ExtraHeaders> {
+    const { email } = who;
     const { ip } = arrival.client;
     const { cookie: value, record } = await sessions
       .start({
-        ...{ email, ip, userAgent: arrival.headers["user-agent"] ?? "", method: "oidc", groups },
+        ...{ ...who, ip, userAgent: arrival.headers["user-agent"] ?? "", method: "oidc" },
         keep: options.remember === "always",
       })
       .catch((error: unknown) => {

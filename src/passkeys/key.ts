@@ -1,5 +1,5 @@
 import type { webcrypto } from "node:crypto";
-import { nodeCrypto } from "../secret/node-crypto.ts";
+import { checkPublicKey } from "../secret/foreign-keys.ts";
 
 /** A passkey's public key as it was decoded: a COSE key (RFC 9052 §7), by label. */
 type CoseKey = { get(label: number): unknown };
@@ -18,12 +18,9 @@ export function algorithmOf(key: CoseKey): unknown {
   return key.get(ALG);
 }
 
-/**
- * Throws for a key that is none, before the library sees it: an import by Web Cryptography that fails leaves its error behind,
- * which Bun (1.4.5) then throws at whatever is hashed next, as the next visitor's session cookie. `node:crypto` leaves none.
- */
+/** Throws for a key that is none, before the library sees it. */
 export function checkKey(key: CoseKey): void {
-  nodeCrypto().createPublicKey({ key: jwkOf(key), format: "jwk" });
+  checkPublicKey(jwkOf(key));
 }
 
 function jwkOf(key: CoseKey): webcrypto.JsonWebKey {

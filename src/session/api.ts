@@ -100,7 +100,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         return {
           email: "email" in subject ? subject.email : null,
           proof: { kind, id: shortId(id) },
-          created_at: isOperator(principal) ? null : timeOf(principal.provenAt),
+          created_at: isOperator(principal) ? null : timeOf(found?.record.createdAt ?? principal.provenAt),
           expires_at: found === undefined ? null : timeOf(found.record.expiresAt),
           idle_expires_at: found === undefined ? null : timeOf(found.idleExpiresAt),
         };

@@ -7,6 +7,8 @@ export type SessionRecord = {
   /** Canonical address (`identity/address.ts`). */
   readonly email: string;
   readonly createdAt: number;
+  /** When they last showed who they are: earlier where a provider knew them from before; 0 where it does not say since when. */
+  readonly provenAt: number;
   /** The absolute end, whatever the use. */
   readonly expiresAt: number;
   /** Last use; written at most once a minute. */
@@ -34,9 +36,10 @@ export type SessionRecord = {
 /** As the store keeps it, which knows id and end by itself. */
 export type KeptSession = Omit<
   SessionRecord,
-  "id" | "expiresAt" | "rested" | "method" | "groups" | "brief" | "bound"
+  "id" | "expiresAt" | "provenAt" | "rested" | "method" | "groups" | "brief" | "bound"
 > & {
   /** All absent in records of an older version. */
+  readonly provenAt?: number;
   readonly rested?: number;
   readonly method?: SessionRecord["method"];
   readonly groups?: string;
@@ -51,6 +54,7 @@ export function readSession({ id, expiresAt, record }: Seen<KeptSession>): Sessi
   const {
     email,
     createdAt,
+    provenAt = createdAt,
     seenAt,
     rested = 0,
     method = "link",
@@ -61,12 +65,25 @@ export function readSession({ id, expiresAt, record }: Seen<KeptSession>): Sessi
     userAgent,
     seal,
   } = record;
-  if (!isTime(createdAt) || !isTime(seenAt) || !isTime(expiresAt) || !isTime(rested)) return undefined;
+  if (!isTime(createdAt) || !isTime(seenAt) || !isTime(expiresAt) || !isTime(rested) || !isTime(provenAt))
+    return undefined;
   if (typeof email !== "string" || typeof seal !== "string") return undefined;
   if (!isMethod(method) || typeof groups !== "string") return undefined;
   if (typeof ip !== "string" || typeof userAgent !== "string") return undefined;
   if (typeof brief !== "boolean" || typeof bound !== "string") return undefined;
-  const facts = { createdAt, expiresAt, seenAt, rested, method, groups, brief, bound, ip, userAgent };
+  const facts = {
+    createdAt,
+    provenAt,
+    expiresAt,
+    seenAt,
+    rested,
+    method,
+    groups,
+    brief,
+    bound,
+    ip,
+    userAgent,
+  };
   return { id, email, ...facts, seal };
 }
 

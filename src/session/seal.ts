@@ -5,8 +5,9 @@ import type { SessionRecord } from "./record.ts";
  * Seals on session records: a store is asked who is signed in, and whoever can write to it must not be able to answer.
  *
  * A seal is `seenAt.MAC`. The MAC (HMAC-SHA256 under a key of its own) covers everything that decides: id, address, beginning,
- * absolute end, last use, longest rest, method, groups and what it is bound to. The last use counts as it is in the seal: who moves it in the store alone prolongs nothing, and
- * an older Runegate, which moves it there alone, breaks no seal. What was checked is remembered, with all that it covers.
+ * when its user showed who they are, absolute end, last use, longest rest, method, groups and what it is bound to. The last use
+ * counts as it is in the seal: who moves it in the store alone prolongs nothing, and an older Runegate, which moves it there alone,
+ * breaks no seal. What was checked is remembered, with all that it covers.
  *
  * What remains: whoever can write to the store and has the cookie of a session that was ended can put its record back as it
  * was, and use it until it runs out.
@@ -80,6 +81,7 @@ function sealsTheSame(known: SessionRecord | undefined, record: SessionRecord): 
   if (known?.email !== record.email || known.seal !== record.seal) return false;
   return (
     known.createdAt === record.createdAt &&
+    known.provenAt === record.provenAt &&
     known.expiresAt === record.expiresAt &&
     known.rested === record.rested &&
     known.method === record.method &&
@@ -93,13 +95,14 @@ function sealsTheSame(known: SessionRecord | undefined, record: SessionRecord): 
  * rest worth keeping, as an older Runegate reads it.
  */
 function recordText(record: Unsealed, seenAt: number): string {
-  const { id, email, createdAt, expiresAt, rested, method, groups, bound } = record;
+  const { id, email, createdAt, provenAt, expiresAt, rested, method, groups, bound } = record;
+  const proven = provenAt === createdAt ? "" : `~${provenAt}`;
   const rest = rested === 0 ? "" : `+${rested}`;
   const how = method === "link" ? "" : `:${method}`;
   const where = bound === "" ? "" : `@${bound}`;
   // No network and no name of a browser has this sign.
   const vouched = groups === "" ? "" : `#${groups}`;
-  return `${createdAt} ${expiresAt} ${seenAt}${rest}${how}${where}${vouched} ${id.length} ${id}${email}`;
+  return `${createdAt}${proven} ${expiresAt} ${seenAt}${rest}${how}${where}${vouched} ${id.length} ${id}${email}`;
 }
 
 /** No record's text begins so. */

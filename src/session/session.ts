@@ -157,7 +157,7 @@ export function createSessions(settings: SessionSettings): Sessions {
       subject,
       groups: policy.groupsOf(subject, groupsIn(record)),
       proof: { kind: "session", id: record.id },
-      provenAt: record.createdAt,
+      provenAt: record.provenAt,
       rested: restOf(record, now),
       method: record.method,
     };

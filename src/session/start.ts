@@ -15,6 +15,8 @@ export type NewSession = {
   readonly ip: string;
   readonly userAgent: string;
   readonly method?: SessionRecord["method"];
+  /** When they showed who they are, in milliseconds since the Unix epoch, where that is not now; 0 where nobody knows. */
+  readonly provenAt?: number | undefined;
   /** Vouched for by whoever they signed in with, for as long as the session lasts. */
   readonly groups?: ReadonlySet<string>;
   /** False: for as long as the browser is open, and {@link BRIEF_MS} at most. */
@@ -43,6 +45,7 @@ export function createStart(settings: {
     ip,
     userAgent,
     method = "link",
+    provenAt,
     groups = NO_GROUPS,
     keep = true,
   }: NewSession): Promise<{ readonly cookie: string; readonly record: SessionRecord }> => {
@@ -52,6 +55,7 @@ export function createStart(settings: {
       id: settings.idOf(cookie),
       email: parseAddress(email),
       createdAt: now,
+      provenAt: Math.min(provenAt ?? now, now),
       expiresAt: now + (keep ? sessionTtl : Math.min(sessionTtl, BRIEF_MS)),
       seenAt: now,
       rested: 0,

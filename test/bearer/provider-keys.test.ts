@@ -59,6 +59,15 @@ const statusOf = async (header?: Record<string, unknown>) => (await ask(header))
 const DISCOVERY = "/.well-known/openid-configuration";
 const JWKS = "/jwks";
 const ONCE = [DISCOVERY, JWKS];
+/** On the curve: the base point of P-256 (NIST SP 800-186 §3.2.1.3). */
+const NO_PRIVATE_KEY = {
+  x: Buffer.from("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296", "hex").toString(
+    "base64url",
+  ),
+  y: Buffer.from("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5", "hex").toString(
+    "base64url",
+  ),
+};
 
 describe("are asked for", () => {
   test("by nobody until somebody comes with a token, and once by all who come together", async () => {
@@ -221,6 +230,32 @@ describe("are not taken", () => {
       url.endsWith(JWKS) ? Response.json({ keys: [{ kty: "oct", kid: "rs256", k: "c2VjcmV0" }] }) : undefined;
     await start();
     expect(await statusOf()).toBe(401);
+  });
+
+  test.each([
+    [
+      "a point that is on no curve",
+      { x: Buffer.alloc(32, 1).toString("base64url"), y: Buffer.alloc(32, 1).toString("base64url") },
+    ],
+    [
+      "coordinates that are too large",
+      { x: Buffer.alloc(32, 255).toString("base64url"), y: Buffer.alloc(32, 255).toString("base64url") },
+    ],
+    ["a coordinate that is too short", { x: "AA", y: "AA" }],
+    ["a private key that is none", { ...NO_PRIVATE_KEY, d: "A".repeat(43) }],
+  ])("with %s, whose error would meet the next visitor", async (_, point) => {
+    onTheWay = (url) =>
+      url.endsWith(JWKS)
+        ? Response.json({ keys: [{ kty: "EC", crv: "P-256", kid: "bad", alg: "ES256", ...point }] })
+        : undefined;
+    await start();
+    const token = await provider.forge();
+    const parts = token.split(".");
+    parts[0] = Buffer.from(JSON.stringify({ alg: "ES256", kid: "bad" })).toString("base64url");
+    const headers = { Authorization: `Bearer ${parts.join(".")}` };
+    expect((await asUser(gateway)("GET", "/session", { headers })).status).toBe(401);
+    // What an import leaves behind is thrown by the next keyed hash.
+    expect(() => new Bun.CryptoHasher("sha256", "key").update("text").digest()).not.toThrow();
   });
 
   test("in the place of tokens that never end: the clock of the wall does not count for keys", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
+import { join } from "node:path";
 import { readOptions } from "../../src/config/load.ts";
 import { ROOT_PATHS } from "../../src/edge/root-paths.ts";
 import { testMachine } from "../support/surroundings.ts";
@@ -190,12 +191,6 @@ describe("cookies", () => {
     ["another domain", { ...https, RUNEGATE_COOKIE_DOMAIN: "example.com" }, ["error:COOKIE_DOMAIN"]],
     ["an end that is no suffix", { ...https, RUNEGATE_COOKIE_DOMAIN: "ample.org" }, ["error:COOKIE_DOMAIN"]],
     ["a domain below", { ...https, RUNEGATE_COOKIE_DOMAIN: "a.app.example.org" }, ["error:COOKIE_DOMAIN"]],
-    ["the login cookie's", { RUNEGATE_SESSION_COOKIE_NAME: "runegate_login" }, ["error:SESSION_COOKIE_NAME"]],
-    [
-      "the login cookie's over https",
-      { ...https, RUNEGATE_SESSION_COOKIE_NAME: "__Host-runegate_login" },
-      ["error:SESSION_COOKIE_NAME"],
-    ],
     ["__Host-", { ...https, RUNEGATE_SESSION_COOKIE_NAME: "__Host-id" }, []],
     [
       "__Host- with a domain",
@@ -217,6 +212,20 @@ describe("cookies", () => {
   test.each(table)("%s", (_, env, expected) => {
     expect(findings({ ...DEVELOPMENT, ...env })).toEqual(expected);
   });
+});
+
+test("the session's cookie has the name of no other of Runegate's own", async () => {
+  const source = join(import.meta.dir, "../../src");
+  const names = new Set<string>();
+  for (const path of new Bun.Glob("*/cookie*.ts").scanSync(source)) {
+    const text = await Bun.file(join(source, path)).text();
+    for (const [, name = ""] of text.matchAll(/"((?:__Host-)?runegate_\w+)"/g)) names.add(name);
+  }
+  expect(names.size).toBe(11);
+  for (const name of names) {
+    const env = { ...PRODUCTION, RUNEGATE_STORE: "sqlite:/x.db", RUNEGATE_SESSION_COOKIE_NAME: name };
+    expect([name, findings(env)]).toEqual([name, ["error:SESSION_COOKIE_NAME"]]);
+  }
 });
 
 describe("passkeys", () => {

@@ -6,9 +6,11 @@ import {
   describe,
   expect,
   setDefaultTimeout,
+  spyOn,
   test,
 } from "bun:test";
 import { systemClock } from "../../src/clock.ts";
+import type { Address } from "../../src/identity/address.ts";
 import { HOUR } from "../../src/option/values.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { openValkeyStore } from "../../src/store/valkey.ts";
@@ -122,6 +124,39 @@ test.each(["true", "false"])(
     await after.stop();
   },
 );
+
+test("and none stays that was being made meanwhile", async () => {
+  const stage = await openStage();
+  const cookie = await stage.gateway.signIn("ada@example.org");
+  const { apiKeys, sessions } = stage.gateway.gateway;
+  const headers = {
+    Cookie: cookie,
+    Origin: `https://${HOME}`,
+    "Content-Type": "application/x-www-form-urlencoded",
+  };
+  let send: (text: string) => void = () => {};
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(Buffer.from("do=create&description=late"));
+      send = (text) => {
+        controller.enqueue(Buffer.from(text));
+        controller.close();
+      };
+    },
+  });
+  const found = spyOn(sessions, "find");
+  // Whose session it is has been asked by the time its body ends.
+  const asked = stage.ask("/_runegate/keys", headers, { method: "POST", body });
+  await until(() => found.mock.results.length > 0);
+  expect(await found.mock.results[0]?.value).toBeDefined();
+  await sessions.holds.put("ada@example.org" as Address);
+  await sessions.endAll("ada@example.org" as Address);
+  await apiKeys.revokeAll("ada@example.org", ADA);
+  send("&route-lab=on");
+  const answer = await asked;
+  expect([answer.status, await apiKeys.list()]).toEqual([403, []]);
+  await stage.stop();
+});
 
 const executable = needs("redis-server");
 

@@ -8,6 +8,7 @@ import { type ApiKeys, type Created, createApiKeys } from "../../src/keys/servic
 import { DAY } from "../../src/option/values.ts";
 import { ENGLISH, say } from "../../src/pages/language.ts";
 import { createKeys } from "../../src/secret/keys.ts";
+import { createHolds } from "../../src/session/hold.ts";
 import type { Store } from "../../src/store/store.ts";
 import { testRandom } from "../support/clock.ts";
 import { routesIn } from "../support/routes.ts";
@@ -68,6 +69,7 @@ export function keysOn({
   const bytes = (text: string) => new Uint8Array(Buffer.alloc(64, text));
   const keys = createApiKeys({
     ...{ store, clock, random, routes, accounts, apiKeyMaxTtl, apiKeyIdle, log: SILENT },
+    holds: createHolds(store, clock),
     secrets: createKeys({
       ...{ jwtSecret: bytes("j"), jwtSecretPrevious: undefined, sessionKey: bytes(sessionKey) },
       sessionKeyPrevious: sessionKeyPrevious === undefined ? undefined : bytes(sessionKeyPrevious),

@@ -99,6 +99,23 @@ describe("whoever signs in with a provider", () => {
     expect(idp.asked).toEqual([]);
   });
 
+  test("is refused by a key that is on no curve, whose error would meet the next visitor", async () => {
+    idp.metadata = { ...idp.metadata, id_token_signing_alg_values_supported: ["ES256"] };
+    await start();
+    const bad = { kty: "EC", crv: "P-256", kid: "bad", alg: "ES256", use: "sig", x: "AA", y: "AA" };
+    idp.answers.set("/keys", () => Response.json({ keys: [bad] }));
+    const good = idp.token;
+    idp.token = async (claims) => {
+      const parts = (await good(claims)).split(".");
+      parts[0] = Buffer.from(JSON.stringify({ alg: "ES256", kid: "bad" })).toString("base64url");
+      return parts.join(".");
+    };
+    await isRefused(await signIn(), 401, "bad_answer");
+    expect(idp.asked).toContain("/keys");
+    // What an import leaves behind is thrown by the next keyed hash.
+    expect(() => new Bun.CryptoHasher("sha256", "key").update("text").digest()).not.toThrow();
+  });
+
   test("has the canonical form of the address", async () => {
     await start(ADA);
     idp.claims = { email: "Ada@EXAMPLE.org", email_verified: true };
@@ -141,6 +158,25 @@ describe("whoever signs in with a provider", () => {
     expect(back.status).toBe(401);
     expect(refusals()).toEqual(["not_again"]);
     expect(sessionOf(back)).toBeUndefined();
+  });
+
+  test.each([
+    ["without a word of when", undefined, 302],
+    ["for longer than the application allows", 7200, 302],
+    ["for less than that", 600, 200],
+  ])("and is known there from before, %s: an application with a max_age", async (_, ago, status) => {
+    await start(
+      {},
+      `[[routes]]\nname = "lab"\npath = "/lab"\nmax_age = "1h"\ntarget = "${upstream.url}"\nallow = ["anyone"]`,
+    );
+    idp.claims = { ...idp.claims, ...(ago && { auth_time: Math.floor(clock.now() / 1000) - ago }) };
+    const cookie = sessionOf(await signIn()) ?? "";
+    const open = () =>
+      fetch(`${gateway.url}/lab`, { redirect: "manual", headers: { ...NAVIGATION, Cookie: cookie } });
+    expect((await open()).status).toBe(status);
+    expect(await whoAmI(gateway, cookie)).toMatchObject({ email: "ada@example.org", authenticated: true });
+    clock.advance(3000 * 1000);
+    expect((await open()).status).toBe(302);
   });
 
   test("must sign in there anew for an application with a max_age", async () => {

@@ -9,6 +9,7 @@ const RECORD: Unsealed = {
   id: "i".repeat(43),
   email: "ann@example.org",
   createdAt: 1_800_000_012_345,
+  provenAt: 1_800_000_012_345,
   expiresAt: 1_800_600_012_345,
   seenAt: 1_800_000_100_000,
   rested: 0,
@@ -33,6 +34,7 @@ describe("a record is not opened", () => {
   test.each<[string, Partial<SessionRecord>]>([
     ["of another address", { email: "boss@example.org" }],
     ["with a rest it never had", { rested: 1 }],
+    ["proven at another time", { provenAt: RECORD.createdAt - 1 }],
     ["begun in another way", { method: "code" }],
     ["bound to a place", { bound: "192.0.2.0/24@Chrome/Windows" }],
     ["under another id", { id: "j".repeat(43) }],
