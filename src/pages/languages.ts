@@ -13,12 +13,28 @@ const ltr = "ltr";
 
 /** In the order of their own names, as the menu has them. */
 export const LANGUAGES: readonly Listed[] = [
+  { tag: "cs", name: "Čeština", direction: ltr, load: () => import("./languages/cs.ts") },
   { tag: "de", name: "Deutsch", direction: ltr, load: () => import("./languages/de.ts") },
   { tag: "en", name: "English", direction: ltr, load: async () => ({ WORDS: ENGLISH.words }) },
   { tag: "es", name: "Español", direction: ltr, load: () => import("./languages/es.ts") },
   { tag: "fr", name: "Français", direction: ltr, load: () => import("./languages/fr.ts") },
   { tag: "it", name: "Italiano", direction: ltr, load: () => import("./languages/it.ts") },
+  { tag: "nl", name: "Nederlands", direction: ltr, load: () => import("./languages/nl.ts") },
+  { tag: "pl", name: "Polski", direction: ltr, load: () => import("./languages/pl.ts") },
   { tag: "pt", name: "Português", direction: ltr, load: () => import("./languages/pt.ts") },
+  { tag: "tr", name: "Türkçe", direction: ltr, load: () => import("./languages/tr.ts") },
+  { tag: "ru", name: "Русский", direction: ltr, load: () => import("./languages/ru.ts") },
+  { tag: "uk", name: "Українська", direction: ltr, load: () => import("./languages/uk.ts") },
+  { tag: "ar", name: "العربية", direction: "rtl", load: () => import("./languages/ar.ts") },
+  {
+    tag: "zh-Hans",
+    name: "简体中文",
+    direction: ltr,
+    also: ["zh", "zh-cn", "zh-sg"],
+    load: () => import("./languages/zh.ts"),
+  },
+  { tag: "ja", name: "日本語", direction: ltr, load: () => import("./languages/ja.ts") },
+  { tag: "ko", name: "한국어", direction: ltr, load: () => import("./languages/ko.ts") },
 ];
 
 /** By all names, in small letters. */
