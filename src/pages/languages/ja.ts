@@ -490,4 +490,63 @@ export const WORDS: Words = {
     "このブラウザは、このサイトに 2 つのログインを送信しています。あなたのものはそのうち 1 つだけです。両方からログアウトしてください。",
   "handOff.ownTabTitle": "独立したタブで開いてください",
   "handOff.ownTab": "このアドレスは、リンクをたどって独立したページで開くためのものです。",
+  "layout.language": "言語: {language}",
+  "captcha.missing": "ロボットではないことを確認してから、もう一度送信してください。",
+  "captcha.failed":
+    "ロボットではないことを確認できなかったか、確認から時間が経ちすぎています。もう一度お試しください。",
+  "captcha.unavailable": "人とロボットを見分けるサービスに接続できません。数分後にもう一度お試しください。",
+  "captcha.noScript":
+    "このサイトでは、人とロボットを見分けるサービスを使用しており、JavaScript が必要です。有効にしてからページを再読み込みしてください。",
+  "sessions.approved": "別のデバイスから承認",
+
+  "approval.title": "スマートフォンでログイン",
+  "approval.image": "スマートフォンで開くページの QR コード",
+  "approval.scan": "スマートフォンでこのコードを読み取り、求められた場合はそこでログインしてください。",
+  "approval.type": "または、スマートフォンで **{address}** を開き、このコードを入力してください:",
+  "approval.pickTitle": "スマートフォンでこの番号を選んでください",
+  "approval.pick":
+    "この画面用のページが開かれ、この番号の選択を求めています。番号が選ばれると、この画面でログインされます。",
+  "approval.byItself": "このページは自動的に次へ進みます。",
+  "approval.look": "承認されたか確認",
+  "approval.deniedTitle": "誰もログインしていません",
+  "approval.denied": "スマートフォンで拒否されたか、別の番号が選ばれました。",
+  "approval.expiredTitle": "このコードの有効期限が切れています",
+  "approval.expired": "時間内に承認されませんでした。",
+  "approval.again": "新しいコードを表示",
+  "approval.another": "別の方法でログイン",
+
+  "approve.title": "別の画面でログイン",
+  "approve.how": "別の画面に表示されているコードを入力してください。",
+  "approve.code": "別の画面のコード",
+  "approve.submit": "続ける",
+  "approve.who": "この画面で、あなた（**{email}**）としてログインしようとしています:",
+  "approve.screen": "画面",
+  "approve.where": "場所",
+  "approve.near": "このデバイスと同じネットワーク",
+  "approve.far": "このデバイスとは別のネットワーク",
+  "approve.when": "日時",
+  "approve.for": "対象",
+  "approve.warning":
+    "**その画面が目の前にない場合や、誰かに言われてここを開いた場合は、**拒否してください。その画面の前にいる人が、あなたとしてログインすることになります。",
+  "approve.number": "その画面に表示されている番号はどれですか？",
+  "approve.numberHow": "数秒後に表示されます。",
+  "approve.keep": "その画面でログインしたままにする",
+  "approve.keepHow":
+    "自分のものではない画面では、チェックを入れないでください。その画面のブラウザを閉じるとログアウトされます。",
+  "approve.deny": "拒否",
+  "approve.doneTitle": "承認しました",
+  "approve.done": "別の画面でログインしています。アカウントのページからログアウトできます。",
+  "approve.deniedTitle": "拒否しました",
+  "approve.denied": "別の画面ではログインされていません。",
+  "approve.wrongTitle": "番号が違います",
+  "approve.wrong":
+    "番号が違うため拒否されました。別の画面ではログインされていません。ご自分の画面であれば、新しいコードを表示してください。",
+  "approve.overTitle": "このコードは使えません",
+  "approve.over":
+    "コードが存在しないか、すでに使用されているか、有効期限が切れています。別の画面をもう一度確認してください。",
+  "approve.oldTitle": "もう一度ログインしてください",
+  "approve.old": "別の画面でログインするには、このブラウザで直近 15 分以内のログインが必要です。",
+
+  "link.usedAll": { other: "このリンクで可能な {count} 回のログインは、すべて使用済みです。" },
+  "request.language": "この言語は選択できる言語に含まれていません。",
 };
