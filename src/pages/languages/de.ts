@@ -15,6 +15,13 @@ export const WORDS: Words = {
   "login.email": "E-Mail-Adresse",
   "login.example": "sie@example.org",
   "login.send": "Link schicken",
+  "captcha.missing": "Bestätigen Sie, dass Sie kein Roboter sind, und senden Sie dann noch einmal.",
+  "captcha.failed":
+    "Es ließ sich nicht bestätigen, dass Sie kein Roboter sind, oder es ist zu lange her. Versuchen Sie es noch einmal.",
+  "captcha.unavailable":
+    "Der Dienst, der Menschen von Robotern unterscheidet, ist nicht erreichbar. Versuchen Sie es in einigen Minuten noch einmal.",
+  "captcha.noScript":
+    "Hier unterscheidet ein Dienst Menschen von Robotern, und der braucht JavaScript. Schalten Sie es ein, und laden Sie die Seite neu.",
   "login.keep": "In diesem Browser angemeldet bleiben",
   "login.keepHow":
     "An einem Computer, der Ihnen nicht gehört, besser nicht ankreuzen: Dann werden Sie abgemeldet, sobald der Browser geschlossen wird.",
@@ -122,6 +129,7 @@ export const WORDS: Words = {
   "sessions.this": "Dieser Browser",
   "sessions.since": "angemeldet {since}",
   "sessions.seen": "zuletzt benutzt {seen}",
+  "sessions.approved": "von einem anderen Gerät bestätigt",
   "sessions.end": "Abmelden",
   "sessions.endNamed": "{device}, {place} abmelden",
   "sessions.more": { one: "Und noch {count}.", other: "Und noch {count}." },
@@ -270,20 +278,71 @@ export const WORDS: Words = {
   "oidc.signIn": "Weiter mit {provider}",
   "oidc.failedTitle": "Sie wurden nicht angemeldet",
   "oidc.away":
-    "{provider} antwortet im Moment nicht. Versuchen Sie es später noch einmal oder lassen Sie sich einen Link schicken.",
+    "{provider} antwortet gerade nicht. Versuchen Sie es später noch einmal, oder lassen Sie sich einen Link schicken.",
   "oidc.refused":
-    "{provider} hat Sie nicht angemeldet, oder Sie haben es abgebrochen. Sie können sich auch einen Link schicken lassen.",
+    "{provider} hat Sie nicht angemeldet, oder Sie wollten es nicht. Sie können sich auch einen Link schicken lassen.",
   "oidc.notGood":
-    "Was {provider} geantwortet hat, gilt hier nicht. Versuchen Sie es noch einmal oder lassen Sie sich einen Link schicken.",
+    "Was {provider} geantwortet hat, ist hier nicht gültig. Versuchen Sie es noch einmal, oder lassen Sie sich einen Link schicken.",
   "oidc.notAgain":
-    "Sie müssen sich neu anmelden, und {provider} sagt nicht, dass Sie das getan haben. Lassen Sie sich stattdessen einen Link schicken.",
+    "Sie müssen sich erneut anmelden, und {provider} sagt nicht, dass Sie das getan haben. Lassen Sie sich stattdessen einen Link schicken.",
   "oidc.noAddress":
-    "{provider} sagt nicht, dass Ihre E-Mail-Adresse Ihnen gehört. Bestätigen Sie sie dort oder lassen Sie sich einen Link schicken.",
-  "oidc.notAllowedTitle": "Diese Adresse darf sich nicht anmelden",
-  "oidc.notAllowed": "Sie sind dort angemeldet, aber Ihre Adresse darf sich hier nicht anmelden.",
-  "oidc.oldTitle": "Diese Anmeldung ist vorbei",
+    "{provider} sagt nicht, dass Ihre E-Mail-Adresse Ihnen gehört. Bestätigen Sie sie dort, oder lassen Sie sich einen Link schicken.",
+  "oidc.notAllowedTitle": "Mit dieser Adresse kann man sich nicht anmelden",
+  "oidc.notAllowed": "Dort sind Sie angemeldet, aber Ihre Adresse darf sich hier nicht anmelden.",
+  "oidc.oldTitle": "Diese Anmeldung gilt nicht mehr",
   "oidc.old":
-    "Sie wurde in einem anderen Browser oder Tab begonnen, ist zu alt oder wurde schon benutzt. Fangen Sie neu an.",
+    "Sie wurde in einem anderen Browser oder Tab begonnen, ist zu alt oder wurde schon verwendet. Beginnen Sie von vorn.",
+
+  "approval.title": "Mit dem Telefon anmelden",
+  "approval.image": "QR-Code der Seite für Ihr Telefon",
+  "approval.scan":
+    "Scannen Sie ihn mit Ihrem Telefon, und melden Sie sich dort an, wenn Sie darum gebeten werden.",
+  "approval.type": "Oder öffnen Sie dort **{address}**, und geben Sie diesen Code ein:",
+  "approval.pickTitle": "Wählen Sie diese Zahl auf Ihrem Telefon",
+  "approval.pick":
+    "Jemand hat die Seite für diesen Bildschirm geöffnet, die nach dieser Zahl fragt. Sobald sie gewählt ist, ist dieser Bildschirm angemeldet.",
+  "approval.byItself": "Diese Seite geht von selbst weiter.",
+  "approval.look": "Nachsehen, ob bestätigt wurde",
+  "approval.deniedTitle": "Niemand ist angemeldet",
+  "approval.denied": "Das wurde auf dem Telefon abgelehnt, oder dort wurde eine andere Zahl gewählt.",
+  "approval.expiredTitle": "Dieser Code ist abgelaufen",
+  "approval.expired": "Er wurde nicht rechtzeitig bestätigt.",
+  "approval.again": "Neuen Code anzeigen",
+  "approval.another": "Auf andere Weise anmelden",
+
+  "approve.title": "Einen anderen Bildschirm anmelden",
+  "approve.how": "Geben Sie den Code ein, den der andere Bildschirm zeigt.",
+  "approve.code": "Code auf dem anderen Bildschirm",
+  "approve.submit": "Weiter",
+  "approve.who": "Dieser Bildschirm soll mit Ihrer Adresse **{email}** angemeldet werden:",
+  "approve.screen": "Bildschirm",
+  "approve.where": "Wo",
+  "approve.near": "im selben Netz wie dieses Gerät",
+  "approve.far": "in einem anderen Netz als dieses Gerät",
+  "approve.when": "Wann",
+  "approve.for": "Wofür",
+  "approve.warning":
+    "**Er steht nicht vor Ihnen, oder jemand hat Sie hierher geschickt?** Dann lehnen Sie ab. Wer an diesem Bildschirm sitzt, ist dann mit Ihrer Adresse angemeldet.",
+  "approve.number": "Welche Zahl zeigt dieser Bildschirm?",
+  "approve.numberHow": "Sie erscheint dort in wenigen Sekunden.",
+  "approve.keep": "Diesen Bildschirm angemeldet lassen",
+  "approve.keepHow":
+    "An einem Bildschirm, der Ihnen nicht gehört, besser nicht ankreuzen: Dann wird er abgemeldet, sobald dort der Browser geschlossen wird.",
+  "approve.deny": "Ablehnen",
+  "approve.doneTitle": "Bestätigt",
+  "approve.done":
+    "Der andere Bildschirm wird angemeldet. Auf der Seite Ihres Kontos können Sie ihn wieder abmelden.",
+  "approve.deniedTitle": "Abgelehnt",
+  "approve.denied": "Der andere Bildschirm ist nicht angemeldet.",
+  "approve.wrongTitle": "Das war nicht die Zahl",
+  "approve.wrong":
+    "Deshalb wurde abgelehnt, und der andere Bildschirm ist nicht angemeldet. Ist es Ihrer, lassen Sie ihn einen neuen Code anzeigen.",
+  "approve.overTitle": "Dieser Code funktioniert nicht",
+  "approve.over":
+    "Diesen Code gibt es nicht, oder er wurde schon verwendet oder ist abgelaufen. Sehen Sie noch einmal auf den anderen Bildschirm.",
+  "approve.oldTitle": "Bitte neu anmelden",
+  "approve.old":
+    "Um einen anderen Bildschirm anzumelden, müssen Sie sich in diesem Browser in den letzten 15 Minuten angemeldet haben.",
 
   "devices.heading": "Browser, mit denen Sie sich angemeldet haben",
   "devices.how": "Meldet sich jemand in Ihrem Namen mit einem anderen an, bekommen Sie eine Mail.",
@@ -421,6 +480,10 @@ export const WORDS: Words = {
   "link.usedTitle": "Dieser Link wurde schon benutzt",
   "link.used": "Benutzt wurde er so: {device}, {time}. Jeder Link gilt einmal.",
   "link.usedSometime": "Jeder Link gilt einmal.",
+  "link.usedAll": {
+    one: "Er galt für {count} Anmeldung, und die ist erfolgt.",
+    other: "Er galt für {count} Anmeldungen, und die sind erfolgt.",
+  },
   "link.expiredTitle": "Dieser Link ist abgelaufen",
   "link.expired": "Abgelaufen: {time}.",
   "link.notOurs": "Dieser Link ist nicht von uns",
@@ -504,88 +567,4 @@ export const WORDS: Words = {
     "Dieser Browser schickt zwei Anmeldungen für diese Seite, von denen nur eine Ihre sein kann. Melden Sie beide ab.",
   "handOff.ownTabTitle": "Öffnen Sie das in einem eigenen Tab",
   "handOff.ownTab": "Diese Adresse ist für Menschen, die einem Link folgen, auf einer eigenen Seite.",
-
-  "oidc.signIn": "Weiter mit {provider}",
-  "oidc.failedTitle": "Sie wurden nicht angemeldet",
-  "oidc.away":
-    "{provider} antwortet gerade nicht. Versuchen Sie es später noch einmal, oder lassen Sie sich einen Link schicken.",
-  "oidc.refused":
-    "{provider} hat Sie nicht angemeldet, oder Sie wollten es nicht. Sie können sich auch einen Link schicken lassen.",
-  "oidc.notGood":
-    "Was {provider} geantwortet hat, ist hier nicht gültig. Versuchen Sie es noch einmal, oder lassen Sie sich einen Link schicken.",
-  "oidc.notAgain":
-    "Sie müssen sich erneut anmelden, und {provider} sagt nicht, dass Sie das getan haben. Lassen Sie sich stattdessen einen Link schicken.",
-  "oidc.noAddress":
-    "{provider} sagt nicht, dass Ihre E-Mail-Adresse Ihnen gehört. Bestätigen Sie sie dort, oder lassen Sie sich einen Link schicken.",
-  "oidc.notAllowedTitle": "Mit dieser Adresse kann man sich nicht anmelden",
-  "oidc.notAllowed": "Dort sind Sie angemeldet, aber Ihre Adresse darf sich hier nicht anmelden.",
-  "oidc.oldTitle": "Diese Anmeldung gilt nicht mehr",
-  "oidc.old":
-    "Sie wurde in einem anderen Browser oder Tab begonnen, ist zu alt oder wurde schon verwendet. Beginnen Sie von vorn.",
-
-  "sessions.approved": "von einem anderen Gerät bestätigt",
-
-  "approval.title": "Mit dem Telefon anmelden",
-  "approval.image": "QR-Code der Seite für Ihr Telefon",
-  "approval.scan":
-    "Scannen Sie ihn mit Ihrem Telefon, und melden Sie sich dort an, wenn Sie darum gebeten werden.",
-  "approval.type": "Oder öffnen Sie dort **{address}**, und geben Sie diesen Code ein:",
-  "approval.pickTitle": "Wählen Sie diese Zahl auf Ihrem Telefon",
-  "approval.pick":
-    "Jemand hat die Seite für diesen Bildschirm geöffnet, die nach dieser Zahl fragt. Sobald sie gewählt ist, ist dieser Bildschirm angemeldet.",
-  "approval.byItself": "Diese Seite geht von selbst weiter.",
-  "approval.look": "Nachsehen, ob bestätigt wurde",
-  "approval.deniedTitle": "Niemand ist angemeldet",
-  "approval.denied": "Das wurde auf dem Telefon abgelehnt, oder dort wurde eine andere Zahl gewählt.",
-  "approval.expiredTitle": "Dieser Code ist abgelaufen",
-  "approval.expired": "Er wurde nicht rechtzeitig bestätigt.",
-  "approval.again": "Neuen Code anzeigen",
-  "approval.another": "Auf andere Weise anmelden",
-
-  "approve.title": "Einen anderen Bildschirm anmelden",
-  "approve.how": "Geben Sie den Code ein, den der andere Bildschirm zeigt.",
-  "approve.code": "Code auf dem anderen Bildschirm",
-  "approve.submit": "Weiter",
-  "approve.who": "Dieser Bildschirm soll mit Ihrer Adresse **{email}** angemeldet werden:",
-  "approve.screen": "Bildschirm",
-  "approve.where": "Wo",
-  "approve.near": "im selben Netz wie dieses Gerät",
-  "approve.far": "in einem anderen Netz als dieses Gerät",
-  "approve.when": "Wann",
-  "approve.for": "Wofür",
-  "approve.warning":
-    "**Er steht nicht vor Ihnen, oder jemand hat Sie hierher geschickt?** Dann lehnen Sie ab. Wer an diesem Bildschirm sitzt, ist dann mit Ihrer Adresse angemeldet.",
-  "approve.number": "Welche Zahl zeigt dieser Bildschirm?",
-  "approve.numberHow": "Sie erscheint dort in wenigen Sekunden.",
-  "approve.keep": "Diesen Bildschirm angemeldet lassen",
-  "approve.keepHow":
-    "An einem Bildschirm, der Ihnen nicht gehört, besser nicht ankreuzen: Dann wird er abgemeldet, sobald dort der Browser geschlossen wird.",
-  "approve.deny": "Ablehnen",
-  "approve.doneTitle": "Bestätigt",
-  "approve.done":
-    "Der andere Bildschirm wird angemeldet. Auf der Seite Ihres Kontos können Sie ihn wieder abmelden.",
-  "approve.deniedTitle": "Abgelehnt",
-  "approve.denied": "Der andere Bildschirm ist nicht angemeldet.",
-  "approve.wrongTitle": "Das war nicht die Zahl",
-  "approve.wrong":
-    "Deshalb wurde abgelehnt, und der andere Bildschirm ist nicht angemeldet. Ist es Ihrer, lassen Sie ihn einen neuen Code anzeigen.",
-  "approve.overTitle": "Dieser Code funktioniert nicht",
-  "approve.over":
-    "Diesen Code gibt es nicht, oder er wurde schon verwendet oder ist abgelaufen. Sehen Sie noch einmal auf den anderen Bildschirm.",
-  "approve.oldTitle": "Bitte neu anmelden",
-  "approve.old":
-    "Um einen anderen Bildschirm anzumelden, müssen Sie sich in diesem Browser in den letzten 15 Minuten angemeldet haben.",
-
-  "link.usedAll": {
-    one: "Er galt für {count} Anmeldung, und die ist erfolgt.",
-    other: "Er galt für {count} Anmeldungen, und die sind erfolgt.",
-  },
-
-  "captcha.missing": "Bestätigen Sie, dass Sie kein Roboter sind, und senden Sie dann noch einmal.",
-  "captcha.failed":
-    "Es ließ sich nicht bestätigen, dass Sie kein Roboter sind, oder es ist zu lange her. Versuchen Sie es noch einmal.",
-  "captcha.unavailable":
-    "Der Dienst, der Menschen von Robotern unterscheidet, ist nicht erreichbar. Versuchen Sie es in einigen Minuten noch einmal.",
-  "captcha.noScript":
-    "Hier unterscheidet ein Dienst Menschen von Robotern, und der braucht JavaScript. Schalten Sie es ein, und laden Sie die Seite neu.",
 };

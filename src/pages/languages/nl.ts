@@ -6,6 +6,7 @@ export const WORDS: Words = {
   "layout.signIn": "Inloggen bij **{app}**",
 
   "layout.contact": "Toegang nodig? {contact}",
+  "layout.language": "Taal: {language}",
 
   "login.title": "Inloggen",
   "login.heading": "Inloggen",
@@ -14,6 +15,13 @@ export const WORDS: Words = {
   "login.email": "E-mailadres",
   "login.example": "jij@example.org",
   "login.send": "Stuur me een link",
+  "captcha.missing": "Bevestig dat je geen robot bent en verstuur het dan opnieuw.",
+  "captcha.failed":
+    "Er kon niet worden bevestigd dat je geen robot bent, of het is te lang geleden. Probeer het opnieuw.",
+  "captcha.unavailable":
+    "De dienst die mensen van robots onderscheidt, is niet bereikbaar. Probeer het over een paar minuten opnieuw.",
+  "captcha.noScript":
+    "Op deze site onderscheidt een dienst mensen van robots. Daar is JavaScript voor nodig. Zet het aan en laad de pagina opnieuw.",
   "login.keep": "Ingelogd blijven in deze browser",
   "login.keepHow":
     "Vink dit niet aan op een computer die niet van jou is: je wordt dan uitgelogd zodra de browser wordt gesloten.",
@@ -118,6 +126,7 @@ export const WORDS: Words = {
   "sessions.this": "Deze browser",
   "sessions.since": "ingelogd op {since}",
   "sessions.seen": "laatst gebruikt op {seen}",
+  "sessions.approved": "goedgekeurd op een ander apparaat",
   "sessions.end": "Uitloggen",
   "sessions.endNamed": "Uitloggen: {device}, {place}",
   "sessions.more": { one: "En nog {count}.", other: "En nog {count}." },
@@ -277,6 +286,54 @@ export const WORDS: Words = {
   "oidc.old":
     "Ze is in een andere browser of een ander tabblad begonnen, is te oud of is al gebruikt. Begin opnieuw.",
 
+  "approval.title": "Inloggen met je telefoon",
+  "approval.image": "QR-code van de pagina voor je telefoon",
+  "approval.scan": "Scan deze code met je telefoon en log daar in als erom wordt gevraagd.",
+  "approval.type": "Of open daar **{address}** en typ deze code:",
+  "approval.pickTitle": "Kies dit getal op je telefoon",
+  "approval.pick":
+    "Iemand heeft de pagina voor dit scherm geopend, die om dit getal vraagt. Zodra het is gekozen, is dit scherm ingelogd.",
+  "approval.byItself": "Deze pagina gaat vanzelf verder.",
+  "approval.look": "Kijken of het is goedgekeurd",
+  "approval.deniedTitle": "Niemand is ingelogd",
+  "approval.denied": "Dit is op de telefoon geweigerd, of er is daar een ander getal gekozen.",
+  "approval.expiredTitle": "Deze code is verlopen",
+  "approval.expired": "De code is niet op tijd goedgekeurd.",
+  "approval.again": "Nieuwe code tonen",
+  "approval.another": "Op een andere manier inloggen",
+
+  "approve.title": "Inloggen op een ander scherm",
+  "approve.how": "Typ de code die het andere scherm toont.",
+  "approve.code": "Code op het andere scherm",
+  "approve.submit": "Verder",
+  "approve.who": "Dit scherm wordt met jouw adres **{email}** ingelogd:",
+  "approve.screen": "Scherm",
+  "approve.where": "Waar",
+  "approve.near": "in hetzelfde netwerk als dit apparaat",
+  "approve.far": "in een ander netwerk dan dit apparaat",
+  "approve.when": "Wanneer",
+  "approve.for": "Toepassing",
+  "approve.warning":
+    "**Staat het niet voor je, of heeft iemand je hierheen gestuurd?** Weiger het dan. Wie achter dat scherm zit, is dan ingelogd als jou.",
+  "approve.number": "Welk getal toont dat scherm?",
+  "approve.numberHow": "Het verschijnt daar over een paar seconden.",
+  "approve.keep": "Op dat scherm ingelogd blijven",
+  "approve.keepHow":
+    "Vink dit niet aan voor een scherm dat niet van jou is: het wordt dan uitgelogd zodra de browser daar wordt gesloten.",
+  "approve.deny": "Weigeren",
+  "approve.doneTitle": "Goedgekeurd",
+  "approve.done": "Het andere scherm wordt ingelogd. Op de pagina van je account kun je het weer uitloggen.",
+  "approve.deniedTitle": "Geweigerd",
+  "approve.denied": "Het andere scherm is niet ingelogd.",
+  "approve.wrongTitle": "Dat was niet het getal",
+  "approve.wrong":
+    "Daarom is dit geweigerd en is het andere scherm niet ingelogd. Is het van jou, laat het dan een nieuwe code tonen.",
+  "approve.overTitle": "Die code werkt niet",
+  "approve.over": "Die code bestaat niet, is al gebruikt of is verlopen. Kijk nog eens op het andere scherm.",
+  "approve.oldTitle": "Log opnieuw in",
+  "approve.old":
+    "Om op een ander scherm in te loggen, moet je in de laatste 15 minuten in deze browser zijn ingelogd.",
+
   "devices.heading": "Browsers waarmee je hebt ingelogd",
   "devices.how": "Je krijgt een mail als iemand met een andere browser inlogt als jou.",
   "devices.this": "Deze browser",
@@ -411,6 +468,10 @@ export const WORDS: Words = {
   "link.usedTitle": "Deze link is al gebruikt",
   "link.used": "Gebruikt: {time}, met {device}. Elke link werkt één keer.",
   "link.usedSometime": "Elke link werkt één keer.",
+  "link.usedAll": {
+    one: "Hij was geldig voor {count} keer inloggen, en dat is gebeurd.",
+    other: "Hij was geldig voor {count} keer inloggen, en dat is gebeurd.",
+  },
   "link.expiredTitle": "Deze link is verlopen",
   "link.expired": "Verlopen sinds {time}.",
   "link.notOurs": "Deze link is niet van ons",
@@ -438,6 +499,7 @@ export const WORDS: Words = {
   "request.sendJson": "Stuur JSON.",
   "request.tooDeep": "De inhoud van het verzoek is te diep genest of bevat een gereserveerde naam.",
   "request.lengths": "De lengte staat er meer dan één keer in.",
+  "request.language": "Deze taal is er hier niet.",
   "request.host": "Er staat geen of geen geldige hostnaam in.",
   "request.methodTitle": "Hier niet mogelijk",
   "request.method": "Dit adres beantwoordt alleen {allowed}.",
@@ -489,65 +551,4 @@ export const WORDS: Words = {
     "Deze browser stuurt twee sessies voor deze site, waarvan er maar één van jou kan zijn. Log bij allebei uit.",
   "handOff.ownTabTitle": "Open dit in een eigen tabblad",
   "handOff.ownTab": "Dit adres is bedoeld voor mensen die een link volgen, op een eigen pagina.",
-
-  "layout.language": "Taal: {language}",
-  "captcha.missing": "Bevestig dat je geen robot bent en verstuur het dan opnieuw.",
-  "captcha.failed":
-    "Er kon niet worden bevestigd dat je geen robot bent, of het is te lang geleden. Probeer het opnieuw.",
-  "captcha.unavailable":
-    "De dienst die mensen van robots onderscheidt, is niet bereikbaar. Probeer het over een paar minuten opnieuw.",
-  "captcha.noScript":
-    "Op deze site onderscheidt een dienst mensen van robots. Daar is JavaScript voor nodig. Zet het aan en laad de pagina opnieuw.",
-  "sessions.approved": "goedgekeurd op een ander apparaat",
-  "approval.title": "Inloggen met je telefoon",
-  "approval.image": "QR-code van de pagina voor je telefoon",
-  "approval.scan": "Scan deze code met je telefoon en log daar in als erom wordt gevraagd.",
-  "approval.type": "Of open daar **{address}** en typ deze code:",
-  "approval.pickTitle": "Kies dit getal op je telefoon",
-  "approval.pick":
-    "Iemand heeft de pagina voor dit scherm geopend, die om dit getal vraagt. Zodra het is gekozen, is dit scherm ingelogd.",
-  "approval.byItself": "Deze pagina gaat vanzelf verder.",
-  "approval.look": "Kijken of het is goedgekeurd",
-  "approval.deniedTitle": "Niemand is ingelogd",
-  "approval.denied": "Dit is op de telefoon geweigerd, of er is daar een ander getal gekozen.",
-  "approval.expiredTitle": "Deze code is verlopen",
-  "approval.expired": "De code is niet op tijd goedgekeurd.",
-  "approval.again": "Nieuwe code tonen",
-  "approval.another": "Op een andere manier inloggen",
-  "approve.title": "Inloggen op een ander scherm",
-  "approve.how": "Typ de code die het andere scherm toont.",
-  "approve.code": "Code op het andere scherm",
-  "approve.submit": "Verder",
-  "approve.who": "Dit scherm wordt met jouw adres **{email}** ingelogd:",
-  "approve.screen": "Scherm",
-  "approve.where": "Waar",
-  "approve.near": "in hetzelfde netwerk als dit apparaat",
-  "approve.far": "in een ander netwerk dan dit apparaat",
-  "approve.when": "Wanneer",
-  "approve.for": "Toepassing",
-  "approve.warning":
-    "**Staat het niet voor je, of heeft iemand je hierheen gestuurd?** Weiger het dan. Wie achter dat scherm zit, is dan ingelogd als jou.",
-  "approve.number": "Welk getal toont dat scherm?",
-  "approve.numberHow": "Het verschijnt daar over een paar seconden.",
-  "approve.keep": "Op dat scherm ingelogd blijven",
-  "approve.keepHow":
-    "Vink dit niet aan voor een scherm dat niet van jou is: het wordt dan uitgelogd zodra de browser daar wordt gesloten.",
-  "approve.deny": "Weigeren",
-  "approve.doneTitle": "Goedgekeurd",
-  "approve.done": "Het andere scherm wordt ingelogd. Op de pagina van je account kun je het weer uitloggen.",
-  "approve.deniedTitle": "Geweigerd",
-  "approve.denied": "Het andere scherm is niet ingelogd.",
-  "approve.wrongTitle": "Dat was niet het getal",
-  "approve.wrong":
-    "Daarom is dit geweigerd en is het andere scherm niet ingelogd. Is het van jou, laat het dan een nieuwe code tonen.",
-  "approve.overTitle": "Die code werkt niet",
-  "approve.over": "Die code bestaat niet, is al gebruikt of is verlopen. Kijk nog eens op het andere scherm.",
-  "approve.oldTitle": "Log opnieuw in",
-  "approve.old":
-    "Om op een ander scherm in te loggen, moet je in de laatste 15 minuten in deze browser zijn ingelogd.",
-  "link.usedAll": {
-    one: "Hij was geldig voor {count} keer inloggen, en dat is gebeurd.",
-    other: "Hij was geldig voor {count} keer inloggen, en dat is gebeurd.",
-  },
-  "request.language": "Deze taal is er hier niet.",
 };

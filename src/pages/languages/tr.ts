@@ -6,6 +6,7 @@ export const WORDS: Words = {
   "layout.signIn": "**{app}** uygulamasında oturum açın",
 
   "layout.contact": "Erişime mi ihtiyacınız var? {contact}",
+  "layout.language": "Dil: {language}",
 
   "login.title": "Oturum aç",
   "login.heading": "Oturum açın",
@@ -13,6 +14,13 @@ export const WORDS: Words = {
   "login.email": "E-posta adresi",
   "login.example": "siz@example.org",
   "login.send": "Bana bağlantı gönder",
+  "captcha.missing": "Robot olmadığınızı doğrulayın, ardından yeniden gönderin.",
+  "captcha.failed":
+    "Robot olmadığınız doğrulanamadı veya doğrulamanın üzerinden çok zaman geçti. Yeniden deneyin.",
+  "captcha.unavailable":
+    "İnsanları robotlardan ayıran hizmete ulaşılamıyor. Birkaç dakika sonra yeniden deneyin.",
+  "captcha.noScript":
+    "Bu sitede insanları robotlardan bir hizmet ayırır ve bunun için JavaScript gerekir. JavaScript’i açın ve sayfayı yeniden yükleyin.",
   "login.keep": "Bu tarayıcıda oturumum açık kalsın",
   "login.keepHow":
     "Size ait olmayan bir bilgisayarda bunu işaretlemeyin: böylece tarayıcı kapatıldığında oturumunuz da kapanır.",
@@ -117,6 +125,7 @@ export const WORDS: Words = {
   "sessions.this": "Bu tarayıcı",
   "sessions.since": "oturum açma: {since}",
   "sessions.seen": "son kullanım: {seen}",
+  "sessions.approved": "başka bir cihazdan onaylandı",
   "sessions.end": "Oturumu kapat",
   "sessions.endNamed": "Oturumu kapat: {device}, {place}",
   "sessions.more": { one: "Ve {count} tane daha.", other: "Ve {count} tane daha." },
@@ -271,6 +280,54 @@ export const WORDS: Words = {
   "oidc.old":
     "Başka bir tarayıcıda veya sekmede başlatılmış, çok eski veya daha önce kullanılmış. Yeniden başlayın.",
 
+  "approval.title": "Telefonunuzla oturum açın",
+  "approval.image": "Telefonunuz için sayfanın QR kodu",
+  "approval.scan": "Bunu telefonunuzla tarayın ve istenirse orada oturum açın.",
+  "approval.type": "Ya da orada **{address}** adresini açıp bu kodu yazın:",
+  "approval.pickTitle": "Telefonunuzda bu sayıyı seçin",
+  "approval.pick":
+    "Biri bu ekranın sayfasını açtı; sayfa bu sayıyı soruyor. Sayı seçildiğinde bu ekranda oturum açılır.",
+  "approval.byItself": "Bu sayfa kendiliğinden devam eder.",
+  "approval.look": "Onaylanıp onaylanmadığına bak",
+  "approval.deniedTitle": "Kimsenin oturumu açılmadı",
+  "approval.denied": "Bu, telefonda reddedildi veya orada başka bir sayı seçildi.",
+  "approval.expiredTitle": "Bu kodun süresi dolmuş",
+  "approval.expired": "Zamanında onaylanmadı.",
+  "approval.again": "Yeni bir kod göster",
+  "approval.another": "Başka bir yolla oturum aç",
+
+  "approve.title": "Başka bir ekranda oturum açın",
+  "approve.how": "Diğer ekranın gösterdiği kodu yazın.",
+  "approve.code": "Diğer ekrandaki kod",
+  "approve.submit": "Devam et",
+  "approve.who": "Bu ekranda sizin adresinizle, **{email}** olarak oturum açılacak:",
+  "approve.screen": "Ekran",
+  "approve.where": "Nereden",
+  "approve.near": "bu cihazla aynı ağda",
+  "approve.far": "bu cihazdan farklı bir ağda",
+  "approve.when": "Ne zaman",
+  "approve.for": "Uygulama",
+  "approve.warning":
+    "**Bu ekran önünüzde değil mi veya sizi buraya biri mi gönderdi?** Öyleyse reddedin. O ekranın başındaki kişi sizin adınıza oturum açmış olur.",
+  "approve.number": "O ekran hangi sayıyı gösteriyor?",
+  "approve.numberHow": "Birkaç saniye içinde orada görünür.",
+  "approve.keep": "O ekranda oturumum açık kalsın",
+  "approve.keepHow":
+    "Size ait olmayan bir ekran için bunu işaretlemeyin: böylece oradaki tarayıcı kapatıldığında oturumunuz da kapanır.",
+  "approve.deny": "Reddet",
+  "approve.doneTitle": "Onaylandı",
+  "approve.done": "Diğer ekranda oturum açılıyor. Bu oturumu hesap sayfanızdan kapatabilirsiniz.",
+  "approve.deniedTitle": "Reddedildi",
+  "approve.denied": "Diğer ekranda oturum açılmadı.",
+  "approve.wrongTitle": "Sayı bu değildi",
+  "approve.wrong":
+    "Bu yüzden reddedildi ve diğer ekranda oturum açılmadı. O ekran sizinse yeni bir kod göstermesini sağlayın.",
+  "approve.overTitle": "Bu kod çalışmıyor",
+  "approve.over": "Böyle bir kod yok, kullanılmış veya süresi dolmuş. Diğer ekrana yeniden bakın.",
+  "approve.oldTitle": "Yeniden oturum açın",
+  "approve.old":
+    "Başka bir ekranda oturum açmak için son 15 dakika içinde bu tarayıcıda oturum açmış olmanız gerekir.",
+
   "devices.heading": "Oturum açtığınız tarayıcılar",
   "devices.how": "Biri sizin adınıza başka bir tarayıcıyla oturum açarsa size e-posta gönderilir.",
   "devices.this": "Bu tarayıcı",
@@ -403,6 +460,10 @@ export const WORDS: Words = {
   "link.usedTitle": "Bu bağlantı kullanılmış",
   "link.used": "Kullanım: {time} ({device}). Her bağlantı bir kez çalışır.",
   "link.usedSometime": "Her bağlantı bir kez çalışır.",
+  "link.usedAll": {
+    one: "{count} oturum açma için geçerliydi, bu hak kullanıldı.",
+    other: "{count} oturum açma için geçerliydi, hepsi kullanıldı.",
+  },
   "link.expiredTitle": "Bu bağlantının süresi dolmuş",
   "link.expired": "Sürenin dolduğu zaman: {time}.",
   "link.notOurs": "Bu bağlantı bize ait değil",
@@ -431,6 +492,7 @@ export const WORDS: Words = {
   "request.sendJson": "JSON gönderin.",
   "request.tooDeep": "İstek gövdesi çok derin iç içe geçmiş veya ayrılmış bir ad içeriyor.",
   "request.lengths": "Uzunluğunu birden fazla kez belirtiyor.",
+  "request.language": "Bu dil burada yok.",
   "request.host": "Ana makine belirtmiyor veya geçersiz birini belirtiyor.",
   "request.methodTitle": "Burada mümkün değil",
   "request.method": "Bu adres yalnızca {allowed} isteklerini yanıtlar.",
@@ -481,65 +543,4 @@ export const WORDS: Words = {
     "Bu tarayıcı bu site için iki oturum gönderiyor, bunlardan yalnızca biri sizin olabilir. İkisini de kapatın.",
   "handOff.ownTabTitle": "Bunu kendi sekmesinde açın",
   "handOff.ownTab": "Bu adres, bir bağlantıyı kendi sayfasında açanlar içindir.",
-
-  "layout.language": "Dil: {language}",
-  "captcha.missing": "Robot olmadığınızı doğrulayın, ardından yeniden gönderin.",
-  "captcha.failed":
-    "Robot olmadığınız doğrulanamadı veya doğrulamanın üzerinden çok zaman geçti. Yeniden deneyin.",
-  "captcha.unavailable":
-    "İnsanları robotlardan ayıran hizmete ulaşılamıyor. Birkaç dakika sonra yeniden deneyin.",
-  "captcha.noScript":
-    "Bu sitede insanları robotlardan bir hizmet ayırır ve bunun için JavaScript gerekir. JavaScript’i açın ve sayfayı yeniden yükleyin.",
-  "sessions.approved": "başka bir cihazdan onaylandı",
-  "approval.title": "Telefonunuzla oturum açın",
-  "approval.image": "Telefonunuz için sayfanın QR kodu",
-  "approval.scan": "Bunu telefonunuzla tarayın ve istenirse orada oturum açın.",
-  "approval.type": "Ya da orada **{address}** adresini açıp bu kodu yazın:",
-  "approval.pickTitle": "Telefonunuzda bu sayıyı seçin",
-  "approval.pick":
-    "Biri bu ekranın sayfasını açtı; sayfa bu sayıyı soruyor. Sayı seçildiğinde bu ekranda oturum açılır.",
-  "approval.byItself": "Bu sayfa kendiliğinden devam eder.",
-  "approval.look": "Onaylanıp onaylanmadığına bak",
-  "approval.deniedTitle": "Kimsenin oturumu açılmadı",
-  "approval.denied": "Bu, telefonda reddedildi veya orada başka bir sayı seçildi.",
-  "approval.expiredTitle": "Bu kodun süresi dolmuş",
-  "approval.expired": "Zamanında onaylanmadı.",
-  "approval.again": "Yeni bir kod göster",
-  "approval.another": "Başka bir yolla oturum aç",
-  "approve.title": "Başka bir ekranda oturum açın",
-  "approve.how": "Diğer ekranın gösterdiği kodu yazın.",
-  "approve.code": "Diğer ekrandaki kod",
-  "approve.submit": "Devam et",
-  "approve.who": "Bu ekranda sizin adresinizle, **{email}** olarak oturum açılacak:",
-  "approve.screen": "Ekran",
-  "approve.where": "Nereden",
-  "approve.near": "bu cihazla aynı ağda",
-  "approve.far": "bu cihazdan farklı bir ağda",
-  "approve.when": "Ne zaman",
-  "approve.for": "Uygulama",
-  "approve.warning":
-    "**Bu ekran önünüzde değil mi veya sizi buraya biri mi gönderdi?** Öyleyse reddedin. O ekranın başındaki kişi sizin adınıza oturum açmış olur.",
-  "approve.number": "O ekran hangi sayıyı gösteriyor?",
-  "approve.numberHow": "Birkaç saniye içinde orada görünür.",
-  "approve.keep": "O ekranda oturumum açık kalsın",
-  "approve.keepHow":
-    "Size ait olmayan bir ekran için bunu işaretlemeyin: böylece oradaki tarayıcı kapatıldığında oturumunuz da kapanır.",
-  "approve.deny": "Reddet",
-  "approve.doneTitle": "Onaylandı",
-  "approve.done": "Diğer ekranda oturum açılıyor. Bu oturumu hesap sayfanızdan kapatabilirsiniz.",
-  "approve.deniedTitle": "Reddedildi",
-  "approve.denied": "Diğer ekranda oturum açılmadı.",
-  "approve.wrongTitle": "Sayı bu değildi",
-  "approve.wrong":
-    "Bu yüzden reddedildi ve diğer ekranda oturum açılmadı. O ekran sizinse yeni bir kod göstermesini sağlayın.",
-  "approve.overTitle": "Bu kod çalışmıyor",
-  "approve.over": "Böyle bir kod yok, kullanılmış veya süresi dolmuş. Diğer ekrana yeniden bakın.",
-  "approve.oldTitle": "Yeniden oturum açın",
-  "approve.old":
-    "Başka bir ekranda oturum açmak için son 15 dakika içinde bu tarayıcıda oturum açmış olmanız gerekir.",
-  "link.usedAll": {
-    one: "{count} oturum açma için geçerliydi, bu hak kullanıldı.",
-    other: "{count} oturum açma için geçerliydi, hepsi kullanıldı.",
-  },
-  "request.language": "Bu dil burada yok.",
 };
