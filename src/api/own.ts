@@ -35,6 +35,8 @@ export type Rule = {
   readonly needs: (typeof RANKS)[number];
   /** Whoever comes with a session must have begun it lately. */
   readonly recent?: true;
+  /** Good for a session on further hosts too, as a user: it is about their own sessions alone. */
+  readonly anywhere?: true;
 };
 
 const RANKS = ["user", "admin", "operator"] as const;
@@ -45,18 +47,23 @@ export type ApiHouse = Pick<House, "options" | "guardPost" | "clock">;
  * An Elysia application below the API's prefix. A route says `own: { needs, recent? }` and gets `arrival` and `principal`; what it
  * returns is checked against its `response` and sent as JSON. Declare the routes, then call {@link closeApi}.
  */
-export function openApi(name: string, { guardPost, clock }: ApiHouse) {
+export function openApi(name: string, { guardPost, clock, options }: ApiHouse) {
   const principals = new WeakMap<Request, Principal>();
 
   /** Before anything that was sent is looked at. @throws {Refusal} */
   async function admit(arrival: Arrival, rule: Rule): Promise<Principal> {
-    const who = await arrival.identify(arrival, "api");
-    if (isRejected(who)) throw new Refusal(INVALID_KEY);
+    const shown = await arrival.identify(arrival, "api");
+    if (isRejected(shown)) throw new Refusal(INVALID_KEY);
+    // An application on a host of its own acts there with its visitor's session, and must not rule over others by it.
+    const isElsewhere =
+      isPrincipal(shown) && shown.proof.kind === "session" && arrival.origin !== options.baseUrl;
+    const who = isElsewhere ? withoutAdmins(shown) : shown;
     const rank = isPrincipal(who) ? rankOf(who) : undefined;
     if (!isPrincipal(who) || rank === undefined) {
       const headers: ExtraHeaders = [["WWW-Authenticate", `Bearer realm="${arrival.origin}"`]];
       throw new Refusal({ ...unauthenticated(arrival.origin), headers });
     }
+    if (isElsewhere && rule.anywhere !== true) throw elsewhere(options.baseUrl);
     if (RANKS.indexOf(rank) < RANKS.indexOf(rule.needs)) {
       throw notAllowed(rule.needs === "admin" ? ADMINS_ONLY : undefined);
     }
@@ -157,6 +164,19 @@ export function mustBeRecent(who: Principal, { origin }: Arrival, now: number): 
     fields: { login_url: origin + loginHref("", true) },
     message: "You signed in some time ago. Sign in again for this.",
     headers: [["WWW-Authenticate", challenge]],
+  });
+}
+
+function withoutAdmins(who: Principal): Principal {
+  return { ...who, groups: new Set([...who.groups].filter((group) => group !== ADMINS)) };
+}
+
+function elsewhere(home: string): Refusal {
+  return new Refusal({
+    status: 421,
+    error: "wrong_host",
+    title: said("account.elsewhereTitle"),
+    message: said("account.elsewhere", { origin: home }),
   });
 }
 

@@ -17,7 +17,7 @@ import { BINDING_BYTES } from "../hand-off/cookie.ts";
 import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";
 import { limitRefusal } from "../limits/answer.ts";
-import { landingAt, onwardFrom, safeDestination } from "../login/next.ts";
+import { createVisits } from "../login/visit.ts";
 import { said } from "../pages/language.ts";
 import { ACCOUNT_PATH, loginHref } from "../pages/paths.ts";
 import type { Html } from "../pages/template.ts";
@@ -47,6 +47,7 @@ export function createPasskeyHandlers(house: House) {
     log: house.loggers("login"),
   });
 
+  const visits = createVisits(house);
   const tell = createPasskeyNotice(house);
   const findSession = async (arrival: Arrival) => sessions.find(sessionCookie.read(arrival), arrival);
 
@@ -156,14 +157,14 @@ export function createPasskeyHandlers(house: House) {
       if (started === undefined) return failure(arrival, NOT_SIGNED_IN);
       const { cookie, record } = started;
       const { origin } = arrival;
-      const landing = landingAt(routes, origin, options.landingPath);
-      const next = safeDestination(text("next"), origin, landing, arrival.isOwn, routes.siteAt);
+      const next = visits.onward(arrival, text("next"));
       const cookies =
         origin === routes.home.origin
           ? [...sessionCookie.issue(cookie, record.brief), ...(await house.devices.signedIn(arrival, record))]
           : sessionCookie.issueHere(sessions.cookieFor(record.id, origin), record.brief);
-      const headers: ExtraHeaders = cookies.map((line) => ["Set-Cookie", line]);
-      return json({ message: "Signed in.", next: onwardFrom(origin, next) }, 200, headers);
+      const lines: ExtraHeaders = cookies.map((line) => ["Set-Cookie", line]);
+      const headers = [...lines, ...house.keptPosts.remember(record.email as Address)];
+      return json({ message: "Signed in.", next }, 200, headers);
     },
 
     disown: service.removeAll,

@@ -105,7 +105,11 @@ export function sessionApi(house: SessionHouse): Elysia {
           idle_expires_at: found === undefined ? null : timeOf(found.idleExpiresAt),
         };
       },
-      { own: { needs: "user" }, response: { 200: Who }, detail: { summary: "Who is asking" } },
+      {
+        own: { needs: "user", anywhere: true },
+        response: { 200: Who },
+        detail: { summary: "Who is asking" },
+      },
     )
     .get(
       "/sessions",
@@ -117,7 +121,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         return takePage(records.map(listed), keyOf, query.cursor, principal);
       },
       {
-        own: { needs: "user" },
+        own: { needs: "user", anywhere: true },
         query: closed({ email: EMAIL, everyone: EVERYONE, cursor: CURSOR }),
         response: { 200: pageOf(Session) },
         detail: { summary: "Sessions, oldest first", description: "One's own; for the operator, all." },
@@ -140,7 +144,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         return { revoked: await end(others, principal) };
       },
       {
-        own: { needs: "user" },
+        own: { needs: "user", anywhere: true },
         query: closed({ email: EMAIL, all: ALL }),
         response: { 200: Revoked },
         detail: {
@@ -163,7 +167,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         set.status = 204;
       },
       {
-        own: { needs: "user" },
+        own: { needs: "user", anywhere: true },
         params: t.Object({ id: ID }),
         response: { 204: NO_CONTENT },
         detail: { summary: "End one session" },

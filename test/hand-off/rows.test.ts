@@ -76,6 +76,30 @@ function reasons(): string[] {
     .reverse();
 }
 
+test("an application on a further host does nothing by the management API with its visitor's session", async () => {
+  const routes = `[groups]
+admins = ["ada@example.org"]
+${ROUTES.replace('name = "home"', 'name = "home"\n  api_keys = true')}`;
+  await stage.restart(routes, { RUNEGATE_API_KEYS: "true" });
+  await ada.signIn(`${B}/x`);
+  const at = async (origin: string, path: string, body?: string) => {
+    const headers = {
+      Accept: "application/json",
+      "Sec-Fetch-Mode": "cors",
+      "Content-Type": "application/json",
+    };
+    const how = body === undefined ? {} : { method: "POST", body };
+    return (await ada.get(`${origin}/_runegate/api${path}`, { headers, ...how })).status;
+  };
+  expect([await at(H, "/users"), await at(B, "/users")]).toEqual([200, 421]);
+  // What is about their own sessions is for every application.
+  expect([await at(H, "/sessions"), await at(B, "/sessions")]).toEqual([200, 200]);
+  const everyone = "/sessions?everyone=true";
+  expect([await at(H, everyone), await at(B, everyone)]).toEqual([200, 403]);
+  expect([await at(H, "/me/tokens", "{}"), await at(B, "/me/tokens", "{}")]).toEqual([201, 421]);
+  expect([await at(H, "/session"), await at(B, "/session")]).toEqual([200, 200]);
+});
+
 test("one sign-in opens every host, by three redirects each", async () => {
   expect((await ada.signIn(`${B}/x?y=z`)).url).toBe(`${B}/x?y=z`);
   expect(upstream.requests.at(-1)?.target).toBe("/x?y=z");

@@ -549,6 +549,38 @@ describe("whoever reads the mail of an address", () => {
     },
   );
 
+  test("leads by way of a form that was kept, which is that of whoever signed in last", async () => {
+    await enroll("grace@example.org");
+    await gateway.signIn("ada@example.org");
+    const signedIn = await signInBy(site, key);
+    expect(await said(signedIn)).toMatchObject({ status: 200, next: "/" });
+    const posted = await fetch(`${gateway.url}/notes`, {
+      method: "POST",
+      redirect: "manual",
+      headers: {
+        ...{ "Content-Type": "application/x-www-form-urlencoded", Host: "app.test", Origin: ORIGIN },
+        ...{ "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "same-origin" },
+        Cookie: cookieHeader(signedIn).replace(/runegate_id=[^;]*/, "runegate_id=gone"),
+      },
+      body: "text=long",
+    });
+    expect(posted.status).toBe(303);
+    const kept = cookieHeader(posted);
+    expect(kept).toContain("runegate_kept=");
+    const { publicKey, ticket, cookie } = await offerSignIn(site, kept);
+    const again = await send(
+      site,
+      "/sign-in",
+      { ticket, credential: key.get(publicKey, ORIGIN), next: "/after" },
+      cookie,
+    );
+    expect(await said(again)).toMatchObject({ status: 200, next: "/_runegate/kept?next=%2Fafter" });
+    const page = await fetch(`${gateway.url}/_runegate/kept`, {
+      headers: { Host: "app.test", Cookie: `${cookieHeader(again)}; ${kept}` },
+    });
+    expect(await page.text()).toContain("text");
+  });
+
   test("keeps everybody out for an hour, passkey or not", async () => {
     const session = await enroll();
     await gateway.gateway.sessions.holds.put("ada@example.org" as Address);
@@ -579,7 +611,7 @@ test("the browser is noted as with a mail", async () => {
   await enroll();
   const answer = await signInBy(site, key);
   const cookies = answer.headers.getSetCookie().map((line) => line.split("=", 1)[0]);
-  expect(cookies).toEqual(["runegate_id", "runegate_device"]);
+  expect(cookies).toEqual(["runegate_id", "runegate_device", "runegate_last"]);
   expect(auditOf(gateway).map(({ event }) => event)).toContain("new_device");
 });
 
