@@ -9,9 +9,12 @@ import { LANGUAGES, loadLanguage } from "../../src/pages/languages.ts";
 const SAME: Readonly<Record<string, readonly string[]>> = {
   "*": ["layout.title", "keys.opensLimited"],
   de: ["passkeys.heading"],
-  es: [],
   fr: ["start.title", "start.heading", "account.applications", "keys.active"],
   it: ["passkeys.heading"],
+  nl: [
+    ...["passkeys.heading", "keys.id", "keys.status"],
+    ...["mailbox.title", "mailbox.heading", "mailbox.code"],
+  ],
 };
 
 /** An opening quotation mark, and the closing one that it needs. No language has straight ones. */
