@@ -54,7 +54,9 @@ export function say(language: Language, text: Text): string {
   const sentence = sentenceOf(language, word, values.count);
   return fillIn(sentence.replaceAll("**", ""), (name) => {
     const value = values[name] ?? "";
-    return name === COUNT && typeof value === "string" ? counted(language, value) : spoken(language, value);
+    const text =
+      name === COUNT && typeof value === "string" ? counted(language, value) : spoken(language, value);
+    return isolated(language, text);
   });
 }
 
@@ -76,6 +78,11 @@ export function inUtc(
 
 const TIME = { hour: "numeric", minute: "2-digit", timeZone: "UTC", timeZoneName: "short" } as const;
 const DATE_AND_TIME = { dateStyle: "long", timeStyle: "long", timeZone: "UTC" } as const;
+
+/** Where what surrounds it is written from right to left, it keeps its own direction and order (UAX #9, FSI and PDI). */
+export function isolated({ direction }: Language, text: string): string {
+  return direction === "rtl" ? `\u2068${text}\u2069` : text;
+}
 
 /** What a text calls that by which its plural form is chosen. */
 export const COUNT = "count";

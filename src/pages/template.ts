@@ -4,6 +4,7 @@ import {
   ENGLISH,
   fillIn,
   holesIn,
+  isolated,
   type Language,
   sentenceOf,
   type WordKey,
@@ -113,7 +114,9 @@ export function marked(language: Language, word: WordKey, values: Readonly<Recor
   const sentence = toText(sentenceOf(language, word, values.count));
   const text = fillIn(sentence.replace(/\*\*(.*?)\*\*/g, "<strong>$1</strong>"), (name) => {
     const value = values[name];
-    return name === COUNT && typeof value === "string" ? counted(language, value) : toText(value);
+    return name === COUNT && typeof value === "string"
+      ? counted(language, value)
+      : isolated(language, toText(value));
   });
   return { [markup]: text };
 }

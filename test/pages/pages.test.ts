@@ -314,7 +314,7 @@ describe("what is said", () => {
     expect(html).toContain(
       `<time datetime="2026-03-14T09:26:53.000Z">March 14, 2026 at 9:26:53 AM UTC</time>`,
     );
-    expect(html).toContain("<dd>203.0.113.4</dd>");
+    expect(html).toContain("<dd><bdi>203.0.113.4</bdi></dd>");
     expect(html).toContain("close this page");
   });
 
