@@ -355,7 +355,7 @@ export const WORDS: Words = {
   "notMe.title": "Waren Sie das?",
   "notMe.heading": "Waren Sie das?",
   "notMe.how":
-    "Jemand hat sich als **{email}** angemeldet. Falls Sie das nicht waren, beenden Sie alle Anmeldungen dieser Adresse. Danach kann sich eine Stunde lang niemand damit anmelden.",
+    "Jemand hat sich als **{email}** angemeldet. Falls Sie das nicht waren, beenden Sie alle Anmeldungen dieser Adresse, mit ihren Passkeys und API-Schlüsseln. Danach kann sich eine Stunde lang niemand damit anmelden.",
   "notMe.submit": "Das war ich nicht: alle Anmeldungen beenden",
   "notMe.leave": "Falls Sie es waren, schließen Sie diese Seite. Es wurde nichts geändert.",
   "notMe.doneTitle": "Alle Anmeldungen sind beendet",

@@ -15,6 +15,13 @@ export const WORDS: Words = {
   "login.email": "Correo electrónico",
   "login.example": "usted@example.org",
   "login.send": "Enviarme un enlace",
+  "captcha.missing": "Confirme que no es un robot y envíelo de nuevo.",
+  "captcha.failed":
+    "No se pudo confirmar que no es un robot, o hace demasiado tiempo de ello. Inténtelo de nuevo.",
+  "captcha.unavailable":
+    "No se puede contactar con el servicio que distingue a las personas de los robots. Inténtelo de nuevo en unos minutos.",
+  "captcha.noScript":
+    "Este sitio usa un servicio que distingue a las personas de los robots y necesita JavaScript. Actívelo y vuelva a cargar la página.",
   "login.keep": "Mantener la sesión iniciada en este navegador",
   "login.keepHow":
     "No lo marque en un equipo que no sea suyo: así la sesión se cierra al cerrar el navegador.",
@@ -118,6 +125,7 @@ export const WORDS: Words = {
   "sessions.this": "Este navegador",
   "sessions.since": "inicio: {since}",
   "sessions.seen": "último uso: {seen}",
+  "sessions.approved": "aprobada desde otro dispositivo",
   "sessions.end": "Cerrar sesión",
   "sessions.endNamed": "Cerrar sesión en {device}, {place}",
   "sessions.more": { one: "Y {count} más.", other: "Y {count} más." },
@@ -275,6 +283,54 @@ export const WORDS: Words = {
   "oidc.oldTitle": "Este inicio de sesión ha terminado",
   "oidc.old": "Empezó en otro navegador o pestaña, es demasiado antiguo o ya se usó. Empiece de nuevo.",
 
+  "approval.title": "Iniciar sesión con el teléfono",
+  "approval.image": "Código QR de la página para su teléfono",
+  "approval.scan": "Escanee esto con su teléfono e inicie sesión allí si se le pide.",
+  "approval.type": "O abra allí **{address}** y escriba este código:",
+  "approval.pickTitle": "Elija este número en su teléfono",
+  "approval.pick":
+    "Alguien ha abierto la página para esta pantalla, que pide este número. En cuanto se elija, la sesión se inicia en esta pantalla.",
+  "approval.byItself": "Esta página continúa sola.",
+  "approval.look": "Ver si está aprobado",
+  "approval.deniedTitle": "No se ha iniciado ninguna sesión",
+  "approval.denied": "Se denegó en el teléfono, o allí se eligió otro número.",
+  "approval.expiredTitle": "Este código ha caducado",
+  "approval.expired": "No se aprobó a tiempo.",
+  "approval.again": "Mostrar un código nuevo",
+  "approval.another": "Iniciar sesión de otra manera",
+
+  "approve.title": "Iniciar sesión en otra pantalla",
+  "approve.how": "Escriba el código que muestra la otra pantalla.",
+  "approve.code": "Código de la otra pantalla",
+  "approve.submit": "Continuar",
+  "approve.who": "En esta pantalla se iniciará sesión en su nombre, **{email}**:",
+  "approve.screen": "Pantalla",
+  "approve.where": "Dónde",
+  "approve.near": "en la misma red que este dispositivo",
+  "approve.far": "en otra red que este dispositivo",
+  "approve.when": "Cuándo",
+  "approve.for": "Para",
+  "approve.warning":
+    "**¿No la tiene delante, o alguien le ha enviado aquí?** Entonces deniéguelo. Quien esté ante esa pantalla entra en su nombre.",
+  "approve.number": "¿Qué número muestra esa pantalla?",
+  "approve.numberHow": "Aparece allí en unos segundos.",
+  "approve.keep": "Mantener la sesión iniciada en esa pantalla",
+  "approve.keepHow":
+    "No lo marque para una pantalla que no sea suya: así la sesión se cierra al cerrar su navegador.",
+  "approve.deny": "Denegar",
+  "approve.doneTitle": "Aprobado",
+  "approve.done": "Se está iniciando sesión en la otra pantalla. Puede cerrarla en la página de su cuenta.",
+  "approve.deniedTitle": "Denegado",
+  "approve.denied": "En la otra pantalla no se ha iniciado sesión.",
+  "approve.wrongTitle": "Ese no era el número",
+  "approve.wrong":
+    "Por eso se ha denegado, y en la otra pantalla no se ha iniciado sesión. Si es suya, haga que muestre un código nuevo.",
+  "approve.overTitle": "Ese código no sirve",
+  "approve.over": "Ese código no existe, ya se usó o ha caducado. Mire otra vez la otra pantalla.",
+  "approve.oldTitle": "Vuelva a iniciar sesión",
+  "approve.old":
+    "Para iniciar sesión en otra pantalla hay que haberla iniciado en este navegador en los últimos 15 minutos.",
+
   "devices.heading": "Navegadores con los que ha iniciado sesión",
   "devices.how": "Recibe un correo cuando alguien inicia sesión en su nombre con otro.",
   "devices.this": "Este navegador",
@@ -286,7 +342,7 @@ export const WORDS: Words = {
   "notMe.title": "¿Fue usted?",
   "notMe.heading": "¿Fue usted?",
   "notMe.how":
-    "Alguien inició sesión como **{email}**. Si no fue usted, cierre todas las sesiones de esta dirección. Después, nadie podrá iniciar sesión con ella durante una hora.",
+    "Alguien inició sesión como **{email}**. Si no fue usted, cierre todas las sesiones de esta dirección, con sus llaves de acceso y sus claves de API. Después, nadie podrá iniciar sesión con ella durante una hora.",
   "notMe.submit": "No fui yo: cerrar todas las sesiones",
   "notMe.leave": "Si fue usted, cierre esta página. No se ha cambiado nada.",
   "notMe.doneTitle": "Todas las sesiones están cerradas",
@@ -406,6 +462,10 @@ export const WORDS: Words = {
   "link.usedTitle": "Este enlace ya se usó",
   "link.used": "Se usó aquí: {device}, {time}. Cada enlace sirve una vez.",
   "link.usedSometime": "Cada enlace sirve una vez.",
+  "link.usedAll": {
+    one: "Servía para {count} inicio de sesión, que ya se ha hecho.",
+    other: "Servía para {count} inicios de sesión, que ya se han hecho.",
+  },
   "link.expiredTitle": "Este enlace ha caducado",
   "link.expired": "Caducó: {time}.",
   "link.notOurs": "Este enlace no es nuestro",

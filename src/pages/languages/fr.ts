@@ -15,6 +15,13 @@ export const WORDS: Words = {
   "login.email": "Adresse e-mail",
   "login.example": "vous@example.org",
   "login.send": "M’envoyer un lien",
+  "captcha.missing": "Confirmez que vous n’êtes pas un robot, puis renvoyez.",
+  "captcha.failed":
+    "Impossible de confirmer que vous n’êtes pas un robot, ou cela date de trop longtemps. Réessayez.",
+  "captcha.unavailable":
+    "Le service qui distingue les personnes des robots est injoignable. Réessayez dans quelques minutes.",
+  "captcha.noScript":
+    "Ce site fait distinguer les personnes des robots par un service qui a besoin de JavaScript. Activez-le et rechargez la page.",
   "login.keep": "Rester connecté dans ce navigateur",
   "login.keepHow":
     "Ne cochez pas cette case sur un ordinateur qui n’est pas le vôtre : vous serez alors déconnecté à la fermeture du navigateur.",
@@ -121,6 +128,7 @@ export const WORDS: Words = {
   "sessions.this": "Ce navigateur",
   "sessions.since": "connecté : {since}",
   "sessions.seen": "dernière utilisation : {seen}",
+  "sessions.approved": "approuvé depuis un autre appareil",
   "sessions.end": "Déconnecter",
   "sessions.endNamed": "Déconnecter {device}, {place}",
   "sessions.more": { one: "Et {count} autre.", other: "Et {count} autres." },
@@ -280,6 +288,55 @@ export const WORDS: Words = {
   "oidc.old":
     "Elle a commencé dans un autre navigateur ou onglet, est trop ancienne ou a déjà servi. Recommencez.",
 
+  "approval.title": "Se connecter avec votre téléphone",
+  "approval.image": "Code QR de la page pour votre téléphone",
+  "approval.scan": "Scannez ceci avec votre téléphone et connectez-vous là-bas si on vous le demande.",
+  "approval.type": "Ou ouvrez-y **{address}** et saisissez ce code :",
+  "approval.pickTitle": "Choisissez ce nombre sur votre téléphone",
+  "approval.pick":
+    "Quelqu’un a ouvert la page pour cet écran, qui demande ce nombre. Dès qu’il est choisi, cet écran est connecté.",
+  "approval.byItself": "Cette page continue d’elle-même.",
+  "approval.look": "Voir si c’est approuvé",
+  "approval.deniedTitle": "Personne n’est connecté",
+  "approval.denied": "La demande a été refusée sur le téléphone, ou un autre nombre y a été choisi.",
+  "approval.expiredTitle": "Ce code a expiré",
+  "approval.expired": "Il n’a pas été approuvé à temps.",
+  "approval.again": "Afficher un nouveau code",
+  "approval.another": "Se connecter autrement",
+
+  "approve.title": "Connecter un autre écran",
+  "approve.how": "Saisissez le code affiché sur l’autre écran.",
+  "approve.code": "Code sur l’autre écran",
+  "approve.submit": "Continuer",
+  "approve.who": "Cet écran sera connecté en votre nom, **{email}** :",
+  "approve.screen": "Écran",
+  "approve.where": "Où",
+  "approve.near": "sur le même réseau que cet appareil",
+  "approve.far": "sur un autre réseau que cet appareil",
+  "approve.when": "Quand",
+  "approve.for": "Pour",
+  "approve.warning":
+    "**Il n’est pas devant vous, ou quelqu’un vous a envoyé ici ?** Alors refusez. La personne qui se trouve devant cet écran entre en votre nom.",
+  "approve.number": "Quel nombre cet écran affiche-t-il ?",
+  "approve.numberHow": "Il y apparaît dans quelques secondes.",
+  "approve.keep": "Garder cet écran connecté",
+  "approve.keepHow":
+    "Ne cochez pas cette case pour un écran qui n’est pas le vôtre : il sera alors déconnecté à la fermeture de son navigateur.",
+  "approve.deny": "Refuser",
+  "approve.doneTitle": "Approuvé",
+  "approve.done":
+    "L’autre écran est en cours de connexion. Vous pouvez le déconnecter sur la page de votre compte.",
+  "approve.deniedTitle": "Refusé",
+  "approve.denied": "L’autre écran n’est pas connecté.",
+  "approve.wrongTitle": "Ce n’était pas le bon nombre",
+  "approve.wrong":
+    "La demande a donc été refusée, et l’autre écran n’est pas connecté. Si c’est le vôtre, faites-lui afficher un nouveau code.",
+  "approve.overTitle": "Ce code ne marche pas",
+  "approve.over": "Ce code n’existe pas, a déjà servi ou a expiré. Regardez à nouveau l’autre écran.",
+  "approve.oldTitle": "Reconnectez-vous",
+  "approve.old":
+    "Pour connecter un autre écran, il faut s’être connecté dans les 15 dernières minutes, dans ce navigateur.",
+
   "devices.heading": "Navigateurs avec lesquels vous vous êtes connecté",
   "devices.how": "Vous recevez un e-mail quand quelqu’un se connecte en votre nom avec un autre navigateur.",
   "devices.this": "Ce navigateur",
@@ -291,7 +348,7 @@ export const WORDS: Words = {
   "notMe.title": "Était-ce vous ?",
   "notMe.heading": "Était-ce vous ?",
   "notMe.how":
-    "Quelqu’un s’est connecté en tant que **{email}**. Si ce n’était pas vous, mettez fin à toutes les connexions de cette adresse. Ensuite, personne ne pourra se connecter avec elle pendant une heure.",
+    "Quelqu’un s’est connecté en tant que **{email}**. Si ce n’était pas vous, mettez fin à toutes les connexions de cette adresse, avec ses clés d’accès et ses clés d’API. Ensuite, personne ne pourra se connecter avec elle pendant une heure.",
   "notMe.submit": "Ce n’était pas moi : tout déconnecter",
   "notMe.leave": "Si c’était vous, fermez cette page. Rien n’a été changé.",
   "notMe.doneTitle": "Toutes les connexions ont pris fin",
@@ -415,6 +472,10 @@ export const WORDS: Words = {
   "link.usedTitle": "Ce lien a déjà servi",
   "link.used": "Il a servi ici : {device}, {time}. Chaque lien ne sert qu’une fois.",
   "link.usedSometime": "Chaque lien ne sert qu’une fois.",
+  "link.usedAll": {
+    one: "Il valait pour {count} connexion, qui a déjà eu lieu.",
+    other: "Il valait pour {count} connexions, qui ont déjà eu lieu.",
+  },
   "link.expiredTitle": "Ce lien a expiré",
   "link.expired": "Fin de validité : {time}.",
   "link.notOurs": "Ce lien n’est pas de nous",

@@ -15,6 +15,12 @@ export const WORDS: Words = {
   "login.email": "Indirizzo e-mail",
   "login.example": "nome@example.org",
   "login.send": "Inviami un link",
+  "captcha.missing": "Confermi di non essere un robot, poi invii di nuovo.",
+  "captcha.failed": "Non è stato possibile confermare che non è un robot, o è passato troppo tempo. Riprovi.",
+  "captcha.unavailable":
+    "Il servizio che distingue le persone dai robot non è raggiungibile. Riprovi tra qualche minuto.",
+  "captcha.noScript":
+    "Questo sito usa un servizio che distingue le persone dai robot e richiede JavaScript. Lo attivi e ricarichi la pagina.",
   "login.keep": "Resta connesso in questo browser",
   "login.keepHow":
     "Non selezionare su un computer non Suo: così l’accesso termina alla chiusura del browser.",
@@ -119,6 +125,7 @@ export const WORDS: Words = {
   "sessions.this": "Questo browser",
   "sessions.since": "accesso: {since}",
   "sessions.seen": "ultimo uso: {seen}",
+  "sessions.approved": "approvato da un altro dispositivo",
   "sessions.end": "Esci",
   "sessions.endNamed": "Esci da {device}, {place}",
   "sessions.more": { one: "E {count} altro.", other: "E altri {count}." },
@@ -273,6 +280,54 @@ export const WORDS: Words = {
   "oidc.old":
     "È iniziato in un altro browser o in un’altra scheda, è troppo vecchio o è già stato usato. Ricominci.",
 
+  "approval.title": "Accedi con il telefono",
+  "approval.image": "Codice QR della pagina per il Suo telefono",
+  "approval.scan": "Lo inquadri con il telefono e, se richiesto, acceda lì.",
+  "approval.type": "Oppure apra lì **{address}** e inserisca questo codice:",
+  "approval.pickTitle": "Scelga questo numero sul telefono",
+  "approval.pick":
+    "Qualcuno ha aperto la pagina per questo schermo, che chiede questo numero. Appena viene scelto, l’accesso su questo schermo è effettuato.",
+  "approval.byItself": "Questa pagina prosegue da sola.",
+  "approval.look": "Controlla se è approvato",
+  "approval.deniedTitle": "Nessun accesso effettuato",
+  "approval.denied": "La richiesta è stata rifiutata sul telefono, o lì è stato scelto un altro numero.",
+  "approval.expiredTitle": "Questo codice è scaduto",
+  "approval.expired": "Non è stato approvato in tempo.",
+  "approval.again": "Mostra un nuovo codice",
+  "approval.another": "Accedi in un altro modo",
+
+  "approve.title": "Accedi su un altro schermo",
+  "approve.how": "Inserisca il codice che l’altro schermo mostra.",
+  "approve.code": "Codice sull’altro schermo",
+  "approve.submit": "Continua",
+  "approve.who": "Su questo schermo verrà effettuato l’accesso a nome Suo, **{email}**:",
+  "approve.screen": "Schermo",
+  "approve.where": "Dove",
+  "approve.near": "nella stessa rete di questo dispositivo",
+  "approve.far": "in una rete diversa da quella di questo dispositivo",
+  "approve.when": "Quando",
+  "approve.for": "Per",
+  "approve.warning":
+    "**Non è davanti a Lei, o qualcuno L’ha mandata qui?** Allora rifiuti. Chi è davanti a quello schermo entra a nome Suo.",
+  "approve.number": "Quale numero mostra quello schermo?",
+  "approve.numberHow": "Vi compare tra qualche secondo.",
+  "approve.keep": "Resta connesso su quello schermo",
+  "approve.keepHow":
+    "Non selezionare per uno schermo non Suo: così l’accesso termina alla chiusura del suo browser.",
+  "approve.deny": "Rifiuta",
+  "approve.doneTitle": "Approvato",
+  "approve.done": "L’accesso sull’altro schermo è in corso. Può uscirne dalla pagina del Suo account.",
+  "approve.deniedTitle": "Rifiutato",
+  "approve.denied": "Sull’altro schermo non è stato effettuato l’accesso.",
+  "approve.wrongTitle": "Il numero non era quello",
+  "approve.wrong":
+    "Per questo la richiesta è stata rifiutata, e sull’altro schermo non è stato effettuato l’accesso. Se è Suo, gli faccia mostrare un nuovo codice.",
+  "approve.overTitle": "Questo codice non vale",
+  "approve.over": "Questo codice non esiste, è già stato usato o è scaduto. Guardi di nuovo l’altro schermo.",
+  "approve.oldTitle": "Acceda di nuovo",
+  "approve.old":
+    "Per accedere su un altro schermo bisogna aver effettuato l’accesso in questo browser negli ultimi 15 minuti.",
+
   "devices.heading": "Browser con cui ha effettuato l’accesso",
   "devices.how": "Riceve un’e-mail quando qualcuno accede a nome Suo con un altro.",
   "devices.this": "Questo browser",
@@ -285,7 +340,7 @@ export const WORDS: Words = {
   "notMe.title": "È stato Lei?",
   "notMe.heading": "È stato Lei?",
   "notMe.how":
-    "Qualcuno ha effettuato l’accesso come **{email}**. Se non è stato Lei, chiuda tutti gli accessi di questo indirizzo. Dopo, per un’ora nessuno potrà accedere con questo indirizzo.",
+    "Qualcuno ha effettuato l’accesso come **{email}**. Se non è stato Lei, chiuda tutti gli accessi di questo indirizzo, con le sue passkey e chiavi API. Dopo, per un’ora nessuno potrà accedere con questo indirizzo.",
   "notMe.submit": "Non sono stato io: chiudi tutti gli accessi",
   "notMe.leave": "Se è stato Lei, chiuda questa pagina. Non è cambiato nulla.",
   "notMe.doneTitle": "Tutti gli accessi sono chiusi",
@@ -406,6 +461,10 @@ export const WORDS: Words = {
   "link.usedTitle": "Questo link è già stato usato",
   "link.used": "È stato usato qui: {device}, {time}. Ogni link vale una volta.",
   "link.usedSometime": "Ogni link vale una volta.",
+  "link.usedAll": {
+    one: "Valeva per {count} accesso, che è già stato effettuato.",
+    other: "Valeva per {count} accessi, che sono già stati effettuati.",
+  },
   "link.expiredTitle": "Questo link è scaduto",
   "link.expired": "Scadenza: {time}.",
   "link.notOurs": "Questo link non è nostro",

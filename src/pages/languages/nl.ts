@@ -345,7 +345,7 @@ export const WORDS: Words = {
   "notMe.title": "Was jij dit?",
   "notMe.heading": "Was jij dit?",
   "notMe.how":
-    "Iemand heeft ingelogd als **{email}**. Was jij dat niet? Beëindig dan alle sessies van dit adres. Daarna kan een uur lang niemand ermee inloggen.",
+    "Iemand heeft ingelogd als **{email}**. Was jij dat niet? Beëindig dan alle sessies van dit adres, met de passkeys en API-sleutels ervan. Daarna kan een uur lang niemand ermee inloggen.",
   "notMe.submit": "Dit was ik niet: alle sessies beëindigen",
   "notMe.leave": "Was jij het wel? Sluit dan deze pagina. Er is niets veranderd.",
   "notMe.doneTitle": "Alle sessies zijn beëindigd",

@@ -359,7 +359,7 @@ export const WORDS: Words = {
   "notMe.title": "Czy to ty?",
   "notMe.heading": "Czy to ty?",
   "notMe.how":
-    "Ktoś zalogował się jako **{email}**. Jeśli to nie ty, zakończ wszystkie sesje tego adresu. Przez następną godzinę nikt nie będzie mógł się zalogować przy jego użyciu.",
+    "Ktoś zalogował się jako **{email}**. Jeśli to nie ty, zakończ wszystkie sesje tego adresu, razem z jego kluczami dostępu i kluczami API. Przez następną godzinę nikt nie będzie mógł się zalogować przy jego użyciu.",
   "notMe.submit": "To nie ja: zakończ wszystkie sesje",
   "notMe.leave": "Jeśli to ty, zamknij tę stronę. Nic się nie zmieniło.",
   "notMe.doneTitle": "Wszystkie sesje zostały zakończone",
