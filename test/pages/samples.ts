@@ -52,6 +52,7 @@ const SESSION: SessionRecord = {
     id: "s",
     email,
     createdAt: AT,
+    provenAt: AT,
     expiresAt: AT + 14 * DAY,
     seenAt: AT + DAY,
     rested: 0,
