@@ -103,6 +103,16 @@ const PAGES: readonly Page[] = [
     "devices/routes.ts",
     async ({ get, notMe }) => get(`/_runegate/not-me?token=${notMe()}`),
   ],
+  [
+    "a screen that waits for a phone",
+    "approval/handlers.ts",
+    async ({ get, post }) => get("/_runegate/phone", cookieHeader(await post("/_runegate/phone", {}))),
+  ],
+  [
+    "the phone that is to approve it",
+    "approval/handlers.ts",
+    async ({ get, signIn }) => get("/_runegate/approve", await signIn()),
+  ],
   ["the mailbox", "mail/routes.ts", ({ get }) => get("/_runegate/mailbox")],
   [
     "the API's document",
@@ -140,6 +150,7 @@ describe.each(Object.keys(LOGIN) as Kind[])("with RUNEGATE_CAPTCHA=%s", (kind) =
           RUNEGATE_CAPTCHA_SECRET: provider.secret,
         }),
         RUNEGATE_API_KEYS: "true",
+        RUNEGATE_APPROVAL: "true",
       },
     });
     const { url } = gateway;
