@@ -4,12 +4,20 @@ import { join, resolve } from "node:path";
 import { usualLook } from "../brand/look.ts";
 import { systemClock } from "../clock.ts";
 import { loadConfiguration } from "../config/configuration.ts";
+import { newDeviceNotice } from "../devices/notice.ts";
 import { EXIT } from "../exit.ts";
+import { keyEndsNotice } from "../keys/upkeep.ts";
 import type { ListedMail } from "../mail/api.ts";
-import { previewMails } from "../mail/preview.ts";
+import type { MailContent } from "../mail/mailer.ts";
+import { EXAMPLE, previewMails } from "../mail/preview.ts";
 import { messageOf } from "../observe/message-of.ts";
+import { DAY } from "../option/values.ts";
+import type { Look } from "../pages/look.ts";
+import { OWN_PREFIX } from "../pages/paths.ts";
+import { newPasskeyNotice } from "../passkeys/notice.ts";
 import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
+import { endedMail } from "../session/ended-mail.ts";
 import { type Command, failed, type Outcome, UsageError } from "./command.ts";
 import { operate, REACH_HELP } from "./operate.ts";
 import { minutes, table } from "./table.ts";
@@ -92,7 +100,9 @@ function tableOf(waiting: readonly ListedMail[]): string {
 
 async function preview(named: string | undefined, isShown: boolean, io: Io): Promise<Outcome> {
   const { options, email } = loadConfiguration(io);
-  const mails = await previewMails(email, { ...options, now: systemClock.now() }, usualLook(options));
+  const now = systemClock.now();
+  const look = usualLook(options);
+  const mails = await previewMails(email, { ...options, now }, look, noticesOf(look, options.baseUrl, now));
   let directory: string;
   try {
     directory =
@@ -108,6 +118,19 @@ async function preview(named: string | undefined, isShown: boolean, io: Io): Pro
   if (isShown && !show(first, io))
     return failed(io, `There is no browser to be opened here: look at ${first}.`);
   return { data: { files } };
+}
+
+/** All that is sent besides the login mail, by the rooms that send it. */
+function noticesOf(look: Look, baseUrl: string, now: number): Readonly<Record<string, MailContent>> {
+  const about = { email: EXAMPLE, at: now, where: "203.0.113.0/24, Firefox on Linux" };
+  const from = { client: { ip: "203.0.113.7" }, headers: { "user-agent": "Firefox/140.0 Linux" } };
+  const key = { id: "k1k2k3k4k5k6", description: "backup", expiresAt: now + 7 * DAY };
+  return {
+    "new-browser": newDeviceNotice(look, { ...about, url: `${baseUrl}${OWN_PREFIX}/not-me?token=preview` }),
+    "new-passkey": newPasskeyNotice(look, { ...about, baseUrl }),
+    "session-ended": endedMail(look, about, from, systemClock).content,
+    "key-ends": keyEndsNotice(look, key, baseUrl),
+  };
 }
 
 function write(directory: string, mails: ReadonlyMap<string, string>): string {
