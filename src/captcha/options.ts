@@ -12,7 +12,7 @@ export const CAPTCHA_OPTIONS = {
     parse: choice(...KINDS),
     default: "off",
     help:
-      "What stands before asking for a mail: `work`, a second of computing that the login page does by itself; or Cloudflare's " +
+      "What stands before asking for a mail: `work`, a moment of computing that the login page does by itself; or Cloudflare's " +
       "`turnstile` or `hcaptcha`, whose scripts the login page then loads from them.",
     words: KINDS,
   },
