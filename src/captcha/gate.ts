@@ -66,6 +66,7 @@ export function createCaptchaGate(house: House): CaptchaGate {
     },
 
     async judge(arrival: Arrival, fields: Fields) {
+      await limiter.countAsk();
       // Its own request is counted by now.
       if (!(await isNeeded(arrival, 0))) return undefined;
       const answer = fields.captcha || fields[test.field];

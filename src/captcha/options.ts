@@ -20,7 +20,7 @@ export const CAPTCHA_OPTIONS = {
     name: "RUNEGATE_CAPTCHA_WHEN",
     parse: choice(...WHEN),
     default: "always",
-    help: "`pressure`: only once half is used of the client's login requests, of the queue of those who ask, or of the mails of an hour.",
+    help: "`pressure`: only once half is used of the client's login requests, of the queue of those who ask, or of the mails of an hour, if each request had one.",
     words: WHEN,
   },
   captchaOnError: {
