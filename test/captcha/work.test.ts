@@ -225,7 +225,9 @@ describe("without script", () => {
     expect((await send("203.0.113.9")).status).toBe(303);
     const second = await send("203.0.113.9");
     expect([second.status, second.headers.get("retry-after")]).toEqual([429, "600"]);
-    expect(await second.text()).toContain("Too many requests. Try again in 10 minutes.");
+    expect(await second.text()).toContain(
+      "Send it again from here. Where JavaScript is off, that works in 10 minutes.",
+    );
     expect((await send("203.0.113.10")).status).toBe(303);
     clock.advance(600_000);
     expect((await send("203.0.113.9")).status).toBe(303);
