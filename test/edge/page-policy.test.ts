@@ -213,6 +213,27 @@ describe.each(Object.keys(LOGIN) as Kind[])("with RUNEGATE_CAPTCHA=%s", (kind) =
   });
 });
 
+test("where a service is asked only under pressure, the login page names it only then", async () => {
+  const clock = testClock();
+  const gateway = await startGateway({
+    clock,
+    env: {
+      ...{ RUNEGATE_CAPTCHA: "turnstile", RUNEGATE_CAPTCHA_WHEN: "pressure" },
+      RUNEGATE_CAPTCHA_SITE_KEY: TURNSTILE.siteKey,
+      RUNEGATE_CAPTCHA_SECRET: TURNSTILE.secret,
+      ...{ RUNEGATE_RATE_LIMIT_ENABLED: "true", RUNEGATE_LOGIN_RATE_LIMIT: "4" },
+    },
+  });
+  const seen: (string | null)[] = [];
+  for (const email of ["a@example.org", "b@example.org"]) {
+    const { headers } = await fetch(`${gateway.url}/_runegate/login`, { headers: NAVIGATION });
+    seen.push(headers.get("content-security-policy"));
+    await postLogin(gateway, { email });
+  }
+  expect(seen).toEqual([EVERY, LOGIN.turnstile]);
+  await gateway.stop();
+});
+
 test("no page is missing above, and no other has a policy of its own", () => {
   const source = join(import.meta.dir, "../../src");
   const files = [...new Bun.Glob("**/*.ts").scanSync(source)].filter((file) => !file.startsWith("sample/"));
