@@ -9,7 +9,6 @@ import { LANGUAGES, loadLanguage } from "../../src/pages/languages.ts";
 const SAME: Readonly<Record<string, readonly string[]>> = {
   "*": ["layout.title", "keys.opensLimited"],
   de: ["passkeys.heading"],
-  es: [],
   fr: ["start.title", "start.heading", "account.applications", "keys.active"],
   it: ["passkeys.heading"],
   nl: ["keys.id", "keys.status", "mailbox.code", "mailbox.heading", "mailbox.title", "passkeys.heading"],

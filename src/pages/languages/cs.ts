@@ -17,6 +17,7 @@ export const WORDS: Words = {
   "login.send": "Poslat odkaz",
   "captcha.missing": "Potvrďte, že nejste robot, a odešlete to znovu.",
   "captcha.failed": "Nepodařilo se potvrdit, že nejste robot, nebo už je to příliš dávno. Zkuste to znovu.",
+  "captcha.seldom": "Odešlete to odtud znovu. Bez JavaScriptu to půjde později (zbývá: {time}).",
   "captcha.unavailable":
     "Služba, která rozlišuje lidi od robotů, není dostupná. Zkuste to znovu za několik minut.",
   "captcha.noScript":

@@ -18,6 +18,7 @@ export const WORDS: Words = {
   "captcha.missing": "Bestätigen Sie, dass Sie kein Roboter sind, und senden Sie dann noch einmal.",
   "captcha.failed":
     "Es ließ sich nicht bestätigen, dass Sie kein Roboter sind, oder es ist zu lange her. Versuchen Sie es noch einmal.",
+  "captcha.seldom": "Senden Sie von hier noch einmal. Wo JavaScript ausgeschaltet ist, geht das in {time}.",
   "captcha.unavailable":
     "Der Dienst, der Menschen von Robotern unterscheidet, ist nicht erreichbar. Versuchen Sie es in einigen Minuten noch einmal.",
   "captcha.noScript":

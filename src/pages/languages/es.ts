@@ -18,6 +18,7 @@ export const WORDS: Words = {
   "captcha.missing": "Confirme que no es un robot y envíelo de nuevo.",
   "captcha.failed":
     "No se pudo confirmar que no es un robot, o hace demasiado tiempo de ello. Inténtelo de nuevo.",
+  "captcha.seldom": "Envíelo de nuevo desde aquí. Sin JavaScript, se puede dentro de {time}.",
   "captcha.unavailable":
     "No se puede contactar con el servicio que distingue a las personas de los robots. Inténtelo de nuevo en unos minutos.",
   "captcha.noScript":

@@ -18,6 +18,7 @@ export const WORDS: Words = {
   "captcha.missing": "Confirmez que vous n’êtes pas un robot, puis renvoyez.",
   "captcha.failed":
     "Impossible de confirmer que vous n’êtes pas un robot, ou cela date de trop longtemps. Réessayez.",
+  "captcha.seldom": "Renvoyez-le d’ici. Sans JavaScript, ce sera possible dans {time}.",
   "captcha.unavailable":
     "Le service qui distingue les personnes des robots est injoignable. Réessayez dans quelques minutes.",
   "captcha.noScript":

@@ -17,6 +17,7 @@ export const WORDS: Words = {
   "login.send": "Inviami un link",
   "captcha.missing": "Confermi di non essere un robot, poi invii di nuovo.",
   "captcha.failed": "Non è stato possibile confermare che non è un robot, o è passato troppo tempo. Riprovi.",
+  "captcha.seldom": "Invii di nuovo da qui. Senza JavaScript sarà possibile tra {time}.",
   "captcha.unavailable":
     "Il servizio che distingue le persone dai robot non è raggiungibile. Riprovi tra qualche minuto.",
   "captcha.noScript":

@@ -17,6 +17,7 @@ export const WORDS: Words = {
   "captcha.missing": "ロボットではないことを確認してから、もう一度送信してください。",
   "captcha.failed":
     "ロボットではないことを確認できなかったか、確認から時間が経ちすぎています。もう一度お試しください。",
+  "captcha.seldom": "ここからもう一度送信してください。JavaScript がオフの場合は、{time}後に送信できます。",
   "captcha.unavailable": "人とロボットを見分けるサービスに接続できません。数分後にもう一度お試しください。",
   "captcha.noScript":
     "このサイトでは、人とロボットを見分けるサービスを使用しており、JavaScript が必要です。有効にしてからページを再読み込みしてください。",

@@ -18,6 +18,7 @@ export const WORDS: Words = {
   "captcha.missing": "Bevestig dat je geen robot bent en verstuur het dan opnieuw.",
   "captcha.failed":
     "Er kon niet worden bevestigd dat je geen robot bent, of het is te lang geleden. Probeer het opnieuw.",
+  "captcha.seldom": "Verstuur het hier opnieuw. Zonder JavaScript kan dat over {time}.",
   "captcha.unavailable":
     "De dienst die mensen van robots onderscheidt, is niet bereikbaar. Probeer het over een paar minuten opnieuw.",
   "captcha.noScript":

@@ -17,6 +17,7 @@ export const WORDS: Words = {
   "captcha.missing": "Potwierdź, że nie jesteś robotem, a potem wyślij ponownie.",
   "captcha.failed":
     "Nie udało się potwierdzić, że nie jesteś robotem, albo minęło zbyt dużo czasu. Spróbuj ponownie.",
+  "captcha.seldom": "Wyślij jeszcze raz stąd. Bez JavaScriptu będzie to możliwe później (pozostało: {time}).",
   "captcha.unavailable":
     "Usługa, która odróżnia ludzi od robotów, jest niedostępna. Spróbuj ponownie za kilka minut.",
   "captcha.noScript":

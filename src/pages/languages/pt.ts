@@ -17,6 +17,7 @@ export const WORDS: Words = {
   "captcha.missing": "Confirme que não é um robô e envie de novo.",
   "captcha.failed":
     "Não foi possível confirmar que não é um robô, ou já passou demasiado tempo. Tente de novo.",
+  "captcha.seldom": "Envie de novo a partir daqui. Sem JavaScript, é possível dentro de {time}.",
   "captcha.unavailable":
     "Não é possível contactar o serviço que distingue as pessoas dos robôs. Tente de novo dentro de alguns minutos.",
   "captcha.noScript":

@@ -17,6 +17,7 @@ export const WORDS: Words = {
   "captcha.missing": "Robot olmadığınızı doğrulayın, ardından yeniden gönderin.",
   "captcha.failed":
     "Robot olmadığınız doğrulanamadı veya doğrulamanın üzerinden çok zaman geçti. Yeniden deneyin.",
+  "captcha.seldom": "Buradan yeniden gönderin. JavaScript kapalıysa bu {time} sonra olur.",
   "captcha.unavailable":
     "İnsanları robotlardan ayıran hizmete ulaşılamıyor. Birkaç dakika sonra yeniden deneyin.",
   "captcha.noScript":
