@@ -66,7 +66,7 @@ export type House = {
   readonly limiter: Limiter;
   /**
    * How much is used, from 0 to 1, of the limit that is used most: of this client's login requests, of the queue of those who ask,
-   * and of the mails of an hour. Nothing of an address. @param coming requests of the client about to be counted.
+   * and of an hour's mails, if each request had one. Nothing of an address. @param coming requests of the client about to be counted.
    * @throws {StoreUnavailable}
    */
   pressure(client: Client, coming: 0 | 1): Promise<number>;

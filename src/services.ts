@@ -98,11 +98,10 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     random,
   });
   const mailLog = loggers("mail");
-  const ceiling = createCeiling({ ...options, limits: stores.limits, clock, log: mailLog });
   const outbox = createOutbox({
     store: createWaitingMails(stores, mailLog),
     limits: stores.limits,
-    ceiling,
+    ceiling: createCeiling({ ...options, limits: stores.limits, clock, log: mailLog }),
     seal: createSeal(keys, random, sessions.adopts),
     mailer,
     clock,
@@ -155,8 +154,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   return {
     providers: settings.routesFile?.providers ?? [],
     ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
-    pressure: async (client, coming) =>
-      Math.max(login.crowd(), ...(await Promise.all([ceiling.share(), limiter.loginShare(client, coming)]))),
+    pressure: async (client, coming) => Math.max(login.crowd(), await limiter.askShare(client, coming)),
     fetch: settings.fetch ?? fetch,
     apiKeys,
     keyProof: createKeyProof(apiKeys, limiter, audit),

@@ -5,10 +5,11 @@ import { isNavigation } from "../edge/navigation.ts";
 import type { House } from "../house.ts";
 import { limitRefusal } from "../limits/answer.ts";
 import type { BeforeAsk } from "../login/before-ask.ts";
+import { MINUTE } from "../option/values.ts";
 import { said } from "../pages/language.ts";
 import { CAPTCHA_REFUSED } from "./audit.ts";
-import { createServiceTest, SERVICES } from "./service.ts";
-import { createWorkTest } from "./work.ts";
+import { createService, SERVICES } from "./service.ts";
+import { createWork } from "./work.ts";
 
 export type CaptchaGate = BeforeAsk & {
   /** `GET /captcha`: what has to come along with a request for a mail now, for a front end of one's own and for our page. */
@@ -37,10 +38,8 @@ const UNAVAILABLE: Failure = {
 export function createCaptchaGate(house: House): CaptchaGate {
   const { options, limiter, pressure, audit } = house;
   const { captcha: kind, captchaWhen: when, captchaOnError: onError } = options;
-  const test =
-    kind === "turnstile" || kind === "hcaptcha"
-      ? createServiceTest(house, SERVICES[kind])
-      : createWorkTest(house);
+  const captcha =
+    kind === "turnstile" || kind === "hcaptcha" ? createService(house, SERVICES[kind]) : createWork(house);
 
   const isNeeded = async ({ client }: Arrival, coming: 0 | 1) =>
     when === "always" || (await pressure(client, coming)) >= PRESSURE;
@@ -53,28 +52,35 @@ export function createCaptchaGate(house: House): CaptchaGate {
   /** Nothing speaks for them, and nothing against: they may ask, but seldom. */
   async function seldom(arrival: Arrival, reason: string): Promise<Failure | undefined> {
     const outcome = await limiter.unproven(arrival.client);
-    return outcome.allowed ? undefined : refuse(arrival, limitRefusal("IP", outcome.retryAfterMs), reason);
+    if (outcome.allowed) return undefined;
+    const refusal = limitRefusal("IP", outcome.retryAfterMs);
+    if (!isNavigation(arrival.request.headers)) return refuse(arrival, refusal, reason);
+    // With script, or once the service can be reached, there is no need to wait.
+    const amount = Math.ceil(outcome.retryAfterMs / MINUTE);
+    const message = said("captcha.seldom", { time: { amount, unit: "minute" } });
+    return refuse(arrival, { ...refusal, message }, reason);
   }
 
   return {
-    part: async (arrival) => ((await isNeeded(arrival, 1)) ? test.part(arrival) : undefined),
+    part: async (arrival) => ((await isNeeded(arrival, 1)) ? captcha.part(arrival) : undefined),
 
     async offer({ client }) {
       const share = await pressure(client, 1);
       const required = when === "always" || share >= PRESSURE;
-      return json({ kind, required, ...(required ? test.offer(client, share) : {}) });
+      return json({ kind, required, ...(required ? captcha.offer(client, share) : {}) });
     },
 
     async judge(arrival: Arrival, fields: Fields) {
+      await limiter.countAsk();
       // Its own request is counted by now.
       if (!(await isNeeded(arrival, 0))) return undefined;
-      const answer = fields.captcha || fields[test.field];
+      const answer = fields.captcha || fields[captcha.field];
       if (!answer) {
         // Our own script does the work, and a browser without it is none the worse; a service that has a say is to have it.
         const mayPass = isNavigation(arrival.request.headers) && (kind === "work" || onError === "allow");
         return mayPass ? seldom(arrival, "missing") : refuse(arrival, MISSING, "missing");
       }
-      const result = await test.check(answer, arrival.client);
+      const result = await captcha.check(answer, arrival.client);
       if (result === "good") return undefined;
       if (result !== "no_verdict") return refuse(arrival, FAILED, result.refused);
       return onError === "allow" ? seldom(arrival, "no_verdict") : refuse(arrival, UNAVAILABLE, "no_verdict");

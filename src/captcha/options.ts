@@ -12,7 +12,7 @@ export const CAPTCHA_OPTIONS = {
     parse: choice(...KINDS),
     default: "off",
     help:
-      "What stands before asking for a mail: `work`, a second of computing that the login page does by itself; or Cloudflare's " +
+      "What stands before asking for a mail: `work`, a moment of computing that the login page does by itself; or Cloudflare's " +
       "`turnstile` or `hcaptcha`, whose scripts the login page then loads from them.",
     words: KINDS,
   },
@@ -20,7 +20,7 @@ export const CAPTCHA_OPTIONS = {
     name: "RUNEGATE_CAPTCHA_WHEN",
     parse: choice(...WHEN),
     default: "always",
-    help: "`pressure`: only once half is used of the client's login requests, of the queue of those who ask, or of the mails of an hour.",
+    help: "`pressure`: only once half is used of the client's login requests, of the queue of those who ask, or of the mails of an hour, if each request had one.",
     words: WHEN,
   },
   captchaOnError: {

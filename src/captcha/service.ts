@@ -6,7 +6,7 @@ import { messageOf } from "../observe/message-of.ts";
 import { KIB, SECOND } from "../option/values.ts";
 import { assetPath } from "../pages/assets.ts";
 import { template } from "../pages/template.ts";
-import type { Test, TestResult } from "./test.ts";
+import type { Captcha, CaptchaResult } from "./captcha.ts";
 
 /** A service that tells people from robots, as its documentation describes it. */
 type Service = {
@@ -81,10 +81,10 @@ const part = template(serviceSource, [
   ...(["className", "siteKey", "action", "size", "script", "api"] as const),
 ]);
 
-export function createServiceTest(
+export function createService(
   house: Pick<House, "options" | "routes" | "fetch" | "loggers">,
   service: Service,
-): Test {
+): Captcha {
   const { captchaSiteKey: siteKey = "", captchaSecret: secret = "" } = house.options;
   const { name, api, verify, field, className, size, sources, action, noHost } = service;
   const host = new URL(house.routes.home.origin).hostname;
@@ -112,7 +112,7 @@ export function createServiceTest(
     return said;
   }
 
-  function judge({ success, codes, hostname, action: given }: Verdict): TestResult {
+  function judge({ success, codes, hostname, action: given }: Verdict): CaptchaResult {
     if (!success) {
       const code = codes.find((one) => KNOWN.includes(one)) ?? "refused";
       if (OURS.includes(code)) log.error(`${name} does not take our requests`, { reason: code });

@@ -6,7 +6,7 @@ import { assetPath } from "../pages/assets.ts";
 import { plain } from "../pages/template.ts";
 import { createTickets, type Grant, TicketError, type TicketKind, text } from "../secret/ticket.ts";
 import type { Kind } from "../store/records.ts";
-import type { Test } from "./test.ts";
+import type { Captcha } from "./captcha.ts";
 
 /**
  * Proof of work: a number is to be found with which the SHA-256 of `<salt>.<number>` begins with so many zero bits. The challenge is
@@ -39,7 +39,7 @@ const SOLVED: Kind<Record<never, never>> = { name: "work", once: true };
 
 const part = plain(workSource, ["worker", "script"]);
 
-export function createWorkTest(house: Pick<House, "options" | "keys" | "stores" | "clock" | "random">): Test {
+export function createWork(house: Pick<House, "options" | "keys" | "stores" | "clock" | "random">): Captcha {
   const { options, keys, stores, clock, random } = house;
   const tickets = createTickets(keys, { audience: options.baseUrl, clock });
   const solved = stores.records(SOLVED);

@@ -4,17 +4,31 @@ import { join, resolve } from "node:path";
 import { usualLook } from "../brand/look.ts";
 import { systemClock } from "../clock.ts";
 import { loadConfiguration } from "../config/configuration.ts";
+import { newDeviceNotice } from "../devices/notice.ts";
 import { EXIT } from "../exit.ts";
+import { keyEndsNotice } from "../keys/upkeep.ts";
 import type { ListedMail } from "../mail/api.ts";
-import { previewMails } from "../mail/preview.ts";
+import type { MailContent } from "../mail/mailer.ts";
+import { EXAMPLE, previewMails } from "../mail/preview.ts";
 import { messageOf } from "../observe/message-of.ts";
+import { DAY } from "../option/values.ts";
+import { ENGLISH } from "../pages/language.ts";
+import { findLanguage, LANGUAGE_TAGS, type Listed, loadLanguage } from "../pages/languages.ts";
+import type { Look } from "../pages/look.ts";
+import { OWN_PREFIX } from "../pages/paths.ts";
+import { newPasskeyNotice } from "../passkeys/notice.ts";
 import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
+import { endedMail } from "../session/ended-mail.ts";
 import { type Command, failed, type Outcome, UsageError } from "./command.ts";
 import { operate, REACH_HELP } from "./operate.ts";
 import { minutes, table } from "./table.ts";
 
-const FLAGS = { open: { type: "boolean" }, directory: { type: "string" } } as const;
+const FLAGS = {
+  open: { type: "boolean" },
+  directory: { type: "string" },
+  language: { type: "string" },
+} as const;
 
 /** `runegate mail`: what waits to be sent, and what it looks like. */
 export const mail: Command<typeof FLAGS> = {
@@ -23,7 +37,7 @@ export const mail: Command<typeof FLAGS> = {
   help: `Usage: runegate mail [list]
        runegate mail retry ID
        runegate mail delete ID
-       runegate mail preview [--directory DIR] [--open]
+       runegate mail preview [--directory DIR] [--language TAG] [--open]
 
   list         mail that waits to be sent, oldest first, with its tries and why
                the last one failed (the default)
@@ -36,6 +50,8 @@ export const mail: Command<typeof FLAGS> = {
 
   --directory DIR   of preview: where to, made if it is not there; a new one
                     below the system's for temporary files unless given
+  --language TAG    of preview: in which language, such as de; that of
+                    RUNEGATE_LANGUAGE unless given, else English
   --open            of preview: shows the login mail in a browser
 
 For all but preview: ${REACH_HELP[0]?.toLowerCase()}${REACH_HELP.slice(1)}
@@ -57,10 +73,14 @@ Example: runegate mail preview --open`,
       throw new UsageError(
         takesId ? `mail ${verb} takes one id, as listed.` : `mail ${verb} takes no names.`,
       );
-    if (verb !== "preview" && (values.open || values.directory !== undefined))
-      throw new UsageError("--open and --directory are of mail preview.");
-    if (values.directory === "") throw new UsageError("--directory needs the name of a directory.");
-    if (verb === "preview") return preview(values.directory, values.open === true, io);
+    const { language: tag, directory } = values;
+    if (verb !== "preview" && (values.open || directory !== undefined || tag !== undefined))
+      throw new UsageError("--open, --directory and --language are of mail preview.");
+    const language = tag === undefined ? undefined : findLanguage(tag);
+    if (tag !== undefined && language === undefined)
+      throw new UsageError(`there is no language "${tag}"; write one of ${LANGUAGE_TAGS.join(", ")}.`);
+    if (directory === "") throw new UsageError("--directory needs the name of a directory.");
+    if (verb === "preview") return preview(directory, language, values.open === true, io);
     return operate(io, async (operator) => {
       if (id === undefined) {
         const waiting = await operator.mails();
@@ -90,9 +110,18 @@ function tableOf(waiting: readonly ListedMail[]): string {
   ]);
 }
 
-async function preview(named: string | undefined, isShown: boolean, io: Io): Promise<Outcome> {
+async function preview(
+  named: string | undefined,
+  asked: Listed | undefined,
+  isShown: boolean,
+  io: Io,
+): Promise<Outcome> {
   const { options, email } = loadConfiguration(io);
-  const mails = await previewMails(email, { ...options, now: systemClock.now() }, usualLook(options));
+  const now = systemClock.now();
+  const listed = asked ?? options.language;
+  const language = listed === undefined ? ENGLISH : await loadLanguage(listed);
+  const look = { ...usualLook(options), language };
+  const mails = await previewMails(email, { ...options, now }, look, noticesOf(look, options.baseUrl, now));
   let directory: string;
   try {
     directory =
@@ -108,6 +137,19 @@ async function preview(named: string | undefined, isShown: boolean, io: Io): Pro
   if (isShown && !show(first, io))
     return failed(io, `There is no browser to be opened here: look at ${first}.`);
   return { data: { files } };
+}
+
+/** All that is sent besides the login mail, by the rooms that send it. */
+function noticesOf(look: Look, baseUrl: string, now: number): Readonly<Record<string, MailContent>> {
+  const about = { email: EXAMPLE, at: now, where: "203.0.113.0/24, Firefox on Linux" };
+  const from = { client: { ip: "203.0.113.7" }, headers: { "user-agent": "Firefox/140.0 Linux" } };
+  const key = { id: "k1k2k3k4k5k6", description: "backup", expiresAt: now + 7 * DAY };
+  return {
+    "new-browser": newDeviceNotice(look, { ...about, url: `${baseUrl}${OWN_PREFIX}/not-me?token=preview` }),
+    "new-passkey": newPasskeyNotice(look, { ...about, baseUrl }),
+    "session-ended": endedMail(look, about, from, systemClock).content,
+    "key-ends": keyEndsNotice(look, key, baseUrl),
+  };
 }
 
 function write(directory: string, mails: ReadonlyMap<string, string>): string {

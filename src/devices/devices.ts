@@ -3,13 +3,11 @@ import type { Clock, Random } from "../clock.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { Address } from "../identity/address.ts";
 import type { LanguageChoice } from "../language/choice.ts";
-import { renderNotice } from "../mail/notice.ts";
 import type { Outbox } from "../mail/outbox.ts";
 import { networkOfClient } from "../net/ip.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
-import { said } from "../pages/language.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import type { Keys } from "../secret/keys.ts";
 import { createTickets } from "../secret/ticket.ts";
@@ -18,6 +16,7 @@ import type { SessionRecord } from "../session/record.ts";
 import type { Store } from "../store/store.ts";
 import { NEW_DEVICE } from "./audit.ts";
 import { DEVICE_BYTES, type DeviceCookie } from "./cookie.ts";
+import { newDeviceNotice } from "./notice.ts";
 import { createDeviceBook, type DeviceBook, type Noted } from "./record.ts";
 import { NOT_ME_LINK } from "./ticket.ts";
 
@@ -77,14 +76,10 @@ export function createDevices(settings: DeviceSettings): Devices {
     const issuedAt = clock.now();
     const grant = { jti: draw(), issuedAt, expiresAt: issuedAt + LINK_MS };
     const token = tickets.sign(NOT_ME_LINK, { ...grant, email: email as Address, device: id });
-    const content = renderNotice(look, {
-      subject: said("newDevice.subject", { app: look.app }),
-      heading: said("newDevice.heading"),
-      opening: said("newDevice.opening", { email }),
-      at: createdAt,
+    const content = newDeviceNotice(look, {
+      ...{ email, at: createdAt },
       where: `${networkOfClient(ip)}, ${describeDevice(look.language, recognizeDevice(userAgent))}`,
-      closing: said("newDevice.closing"),
-      link: { url: `${baseUrl}${OWN_PREFIX}/not-me?token=${token}`, label: said("newDevice.button") },
+      url: `${baseUrl}${OWN_PREFIX}/not-me?token=${token}`,
     });
     const mail = { to: email, content, expiresAt: issuedAt + DAY_MS, cooldownKey: undefined, first: true };
     return (await outbox.queue(mail)) ? "queued" : "queue_full";

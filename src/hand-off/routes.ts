@@ -52,7 +52,8 @@ export function handOffRoom(
     house;
   const { home } = routes;
   const homeName = new URL(home.origin).hostname;
-  if (routes.all.every(({ host }) => host === undefined || host === homeName)) return { name: "hand-off" };
+  if (routes.all.every(({ host }) => host === undefined || host === homeName))
+    return { name: "hand-off", cookies: [bindingCookie] };
   const spent = createSpentTickets(house.stores, clock);
   const ticketsFor = (audience: string) => createTickets(keys, { audience, clock });
 

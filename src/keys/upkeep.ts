@@ -1,8 +1,10 @@
 import type { House } from "../house.ts";
+import type { MailContent } from "../mail/mailer.ts";
 import { renderNotice } from "../mail/notice.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { HOUR } from "../option/values.ts";
 import { said } from "../pages/language.ts";
+import type { Look } from "../pages/look.ts";
 import { KEYS_PATH } from "../pages/paths.ts";
 import type { ApiKey } from "./record.ts";
 
@@ -26,16 +28,9 @@ export function createUpkeep(
   async function warn(key: ApiKey): Promise<void> {
     // A service account has no mailbox.
     if (!key.owner.includes("@")) return;
-    const { id, description, owner: to, expiresAt } = key;
+    const { owner: to, expiresAt } = key;
     const { baseUrl } = house.options;
-    const content = renderNotice(await house.lookTo(to), {
-      subject: said("keyEnds.subject"),
-      heading: said("keyEnds.heading"),
-      opening: said("keyEnds.opening", { name: description === null ? id : `${id} (${description})` }),
-      at: expiresAt,
-      closing: said("keyEnds.closing"),
-      link: { url: baseUrl + KEYS_PATH, label: said("keyEnds.button") },
-    });
+    const content = keyEndsNotice(await house.lookTo(to), key, baseUrl);
     await outbox.queue({ to, expiresAt, cooldownKey: undefined, first: true, content });
   }
 
@@ -60,4 +55,19 @@ export function createUpkeep(
       timer = undefined;
     },
   };
+}
+
+export function keyEndsNotice(
+  look: Look,
+  { id, description, expiresAt }: Pick<ApiKey, "id" | "description" | "expiresAt">,
+  baseUrl: string,
+): MailContent {
+  return renderNotice(look, {
+    subject: said("keyEnds.subject"),
+    heading: said("keyEnds.heading"),
+    opening: said("keyEnds.opening", { name: description === null ? id : `${id} (${description})` }),
+    at: expiresAt,
+    closing: said("keyEnds.closing"),
+    link: { url: baseUrl + KEYS_PATH, label: said("keyEnds.button") },
+  });
 }

@@ -1,5 +1,6 @@
 import type { Client } from "../edge/client.ts";
 import { type Address, mailboxOf } from "../identity/address.ts";
+import type { MailOptions } from "../mail/options.ts";
 import { limitKeysOf } from "../net/ip.ts";
 import type { LimitCount, LimitOutcome, LimitRule, Limits } from "../store/limits.ts";
 import type { Awaitable } from "../store/records.ts";
@@ -17,10 +18,16 @@ export type Limiter = {
    */
   unproven(client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
   /**
-   * How much of the client's login requests is used, from 0 to 1: of its own, or of a network it is in.
+   * Counts a request for a mail among those of everybody, as if each had a mail: the mails that are really sent would tell which
+   * addresses may sign in. It refuses none.
+   */
+  countAsk(): Awaitable<LimitOutcome>;
+  /**
+   * How much is used, from 0 to 1, of what such requests count on: the client's login requests, those of a network it is in, or an
+   * hour's mails for all.
    * @param coming how many are about to be counted.
    */
-  loginShare(client: Pick<Client, "ip">, coming: 0 | 1): Awaitable<number>;
+  askShare(client: Pick<Client, "ip">, coming: 0 | 1): Awaitable<number>;
   /**
    * Of one session, to further hosts. Not a rate that can be turned off: each takes room in the store for a day, and whoever
    * is signed in must not fill it.
@@ -54,10 +61,14 @@ const UNPROVEN: LimitRule = { limit: 1, windowMs: 10 * MINUTE_MS };
 const WIDER = 4;
 const ALLOWED: LimitOutcome = { allowed: true };
 
-export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
+export function createLimiter(
+  settings: LimitsOptions & Pick<MailOptions, "mailCeiling">,
+  store: Limits,
+): Limiter {
   const loginRule: LimitRule = { limit: settings.loginRateLimit, windowMs: MINUTE_MS };
   const tokenRule: LimitRule = { limit: settings.tokenRateLimit, windowMs: MINUTE_MS };
   const mailRule: LimitRule = { limit: 1, windowMs: settings.emailCooldown };
+  const asks: LimitCount = { key: "asks", rule: { limit: settings.mailCeiling, windowMs: HOUR_MS } };
   const mailKey = (email: Address) => `mail:${mailboxOf(email)}`;
 
   function isOff({ limit, windowMs }: LimitRule): boolean {
@@ -80,18 +91,21 @@ export function createLimiter(settings: LimitsOptions, store: Limits): Limiter {
     return isOff(rule) ? ALLOWED : hitAll(countsOf(kind, client, rule));
   }
 
-  async function loginShare(client: Pick<Client, "ip">, coming: 0 | 1): Promise<number> {
-    if (isOff(loginRule)) return 0;
-    const counts = countsOf("login", client, loginRule);
-    const used = await store.count(counts);
-    return Math.max(...counts.map(({ rule }, index) => ((used[index] ?? 0) + coming) / rule.limit));
+  async function askShare(client: Pick<Client, "ip">, coming: 0 | 1): Promise<number> {
+    const counts = [
+      ...(isOff(loginRule) ? [] : countsOf("login", client, loginRule)),
+      ...(asks.rule.limit === 0 ? [] : [asks]),
+    ];
+    const used = counts.length === 0 ? [] : await store.count(counts);
+    return Math.max(0, ...counts.map(({ rule }, index) => ((used[index] ?? 0) + coming) / rule.limit));
   }
 
   return {
     loginRequest: (client) => perClient("login", client, loginRule),
     mail: (email) => (isOff(mailRule) ? ALLOWED : store.hit(mailKey(email), mailRule)),
     unproven: (client) => hitAll(countsOf("unproven", client, UNPROVEN)),
-    loginShare,
+    countAsk: () => store.hit(asks.key, asks.rule),
+    askShare,
     redemption: (client) => perClient("token", client, tokenRule),
     handOff: (session) => store.hit(`handoff:${session}`, { limit: HAND_OFFS, windowMs: HOUR_MS }),
     approvalCode: (email) => store.hit(`approval:${email}`, APPROVAL_CODES),

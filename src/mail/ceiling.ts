@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { LimitCount, Limits } from "../store/limits.ts";
+import type { Limits } from "../store/limits.ts";
 import type { Awaitable } from "../store/records.ts";
 import type { MailOptions } from "./options.ts";
 
@@ -13,8 +13,6 @@ export type Ceiling = {
    * @returns milliseconds until the next of its kind may be; 0 if this one may. @throws {StoreUnavailable}
    */
   admit(first: boolean): Awaitable<number>;
-  /** How much of it is used, from 0 to 1. @throws {StoreUnavailable} */
-  share(): Awaitable<number>;
 };
 
 const HOUR = 60 * 60_000;
@@ -30,39 +28,32 @@ export function createCeiling(settings: {
   readonly log: Logger;
 }): Ceiling {
   const { mailCeiling, limits, clock, log } = settings;
-  if (mailCeiling === 0) return { admit: () => 0, share: () => 0 };
+  if (mailCeiling === 0) return { admit: () => 0 };
 
   /** @param waiting what the log says is kept back. */
-  function rate({ key, rule }: LimitCount, waiting: string): () => Promise<number> {
+  function rate(key: string, limit: number, waiting: string): () => Promise<number> {
     let closedUntil = Number.NEGATIVE_INFINITY;
     const mayLog = atMostEvery(LOGGED_EVERY);
     return async () => {
       const now = clock.monotonic();
       // Closed is closed for everybody: no need to ask the store again for each mail.
       if (now < closedUntil) return closedUntil - now;
-      const outcome = await limits.hit(key, rule);
+      const outcome = await limits.hit(key, { limit, windowMs: HOUR });
       if (outcome.allowed) return 0;
       closedUntil = now + outcome.retryAfterMs;
       if (mayLog(now)) {
         const minutes = Math.ceil(outcome.retryAfterMs / 60_000);
-        log.warn("the mail ceiling is reached", { mails_an_hour: rule.limit, waiting, for_minutes: minutes });
+        log.warn("the mail ceiling is reached", { mails_an_hour: limit, waiting, for_minutes: minutes });
       }
       return outcome.retryAfterMs;
     };
   }
 
-  const whole: LimitCount = { key: "mails", rule: { limit: mailCeiling, windowMs: HOUR } };
-  const part: LimitCount = {
-    key: "mails:others",
-    rule: { limit: Math.ceil(mailCeiling * SHARE_OF_OTHERS), windowMs: HOUR },
-  };
-  const all = rate(whole, "all mails");
-  const others = rate(part, "mails to addresses that are not named and have not signed in before");
-  return {
-    admit: async (first) => (first ? 0 : await others()) || all(),
-    async share() {
-      const [mails = 0, unknown = 0] = await limits.count([whole, part]);
-      return Math.max(mails / whole.rule.limit, unknown / part.rule.limit);
-    },
-  };
+  const all = rate("mails", mailCeiling, "all mails");
+  const others = rate(
+    "mails:others",
+    Math.ceil(mailCeiling * SHARE_OF_OTHERS),
+    "mails to addresses that are not named and have not signed in before",
+  );
+  return { admit: async (first) => (first ? 0 : await others()) || all() };
 }

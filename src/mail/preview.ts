@@ -2,6 +2,7 @@ import { parseAddress } from "../identity/address.ts";
 import type { Look } from "../pages/look.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import { composeMail } from "./compose.ts";
+import type { MailContent } from "./mailer.ts";
 import { renderLoginMail } from "./message.ts";
 import type { EmailConfig, Sender } from "./settings.ts";
 
@@ -15,6 +16,7 @@ export async function previewMails(
     readonly codeKind: "digits" | "letters";
   },
   look: Look,
+  notices: Readonly<Record<string, MailContent>>,
 ): Promise<ReadonlyMap<string, string>> {
   const sender: Sender = email ?? { from: { name: "Runegate", address: EXAMPLE }, replyTo: undefined };
   const login = renderLoginMail(look, email, {
@@ -26,7 +28,7 @@ export async function previewMails(
     device: "Firefox on Linux",
   });
   const files = new Map<string, string>();
-  for (const [name, mail] of [["login", login]] as const) {
+  for (const [name, mail] of Object.entries({ login, ...notices })) {
     const kept = { ...mail, to: EXAMPLE, messageId: `<preview@localhost>`, queuedAt: settings.now };
     const { message } = await composeMail(sender, kept);
     files.set(`${name}.html`, mail.html).set(`${name}.txt`, `${mail.subject}\n\n${mail.text}`);
@@ -35,4 +37,4 @@ export async function previewMails(
   return files;
 }
 
-const EXAMPLE = parseAddress("ada@example.org");
+export const EXAMPLE = parseAddress("ada@example.org");

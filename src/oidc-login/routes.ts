@@ -10,8 +10,8 @@ import { callbackPath, logoutPath, type Provider, startPath } from "./provider.t
 /** Signing in with OpenID providers (OpenID Connect Core 1.0). All but links to them is loaded when the first is followed. */
 export function oidcRoom(house: House): Room {
   const { providers } = house;
-  if (providers.length === 0) return { name: "oidc-login" };
   const cookie = createOidcCookie(house.options.secureCookie);
+  if (providers.length === 0) return { name: "oidc-login", cookies: [cookie] };
 
   function routesOf(provider: Provider) {
     let loaded: Promise<OidcHandlers> | undefined;

@@ -1,9 +1,11 @@
 import type { Arrival } from "../edge/arrival.ts";
 import type { House } from "../house.ts";
+import type { MailContent } from "../mail/mailer.ts";
 import { renderNotice } from "../mail/notice.ts";
 import { networkOfClient } from "../net/ip.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { said } from "../pages/language.ts";
+import type { Look } from "../pages/look.ts";
 import { ACCOUNT_PATH } from "../pages/paths.ts";
 import { describeDevice, recognizeDevice } from "../session/device.ts";
 
@@ -26,15 +28,8 @@ export function createPasskeyNotice(
     const look = arrival.lookOf(arrival);
     const now = clock.now();
     const device = describeDevice(look.language, recognizeDevice(arrival.headers["user-agent"] ?? null));
-    const content = renderNotice(look, {
-      subject: said("newPasskey.subject", { app: look.app }),
-      heading: said("newPasskey.heading"),
-      opening: said("newPasskey.opening", { email }),
-      at: now,
-      where: `${networkOfClient(arrival.client.ip)}, ${device}`,
-      closing: said("newPasskey.closing"),
-      link: { url: options.baseUrl + ACCOUNT_PATH, label: said("newPasskey.button") },
-    });
+    const where = `${networkOfClient(arrival.client.ip)}, ${device}`;
+    const content = newPasskeyNotice(look, { email, at: now, where, baseUrl: options.baseUrl });
     await outbox.queue({ to: email, content, expiresAt: now + DAY_MS, cooldownKey: undefined, first: true });
   }
 
@@ -43,4 +38,18 @@ export function createPasskeyNotice(
     tell(arrival, email).catch((error: unknown) =>
       log.warn("could not tell of a new passkey", { reason: messageOf(error), id: arrival.id }),
     );
+}
+
+export function newPasskeyNotice(
+  look: Look,
+  { email, at, where, baseUrl }: { email: string; at: number; where: string; baseUrl: string },
+): MailContent {
+  return renderNotice(look, {
+    subject: said("newPasskey.subject", { app: look.app }),
+    heading: said("newPasskey.heading"),
+    opening: said("newPasskey.opening", { email }),
+    ...{ at, where },
+    closing: said("newPasskey.closing"),
+    link: { url: baseUrl + ACCOUNT_PATH, label: said("newPasskey.button") },
+  });
 }

@@ -154,7 +154,7 @@ describe.each(BOTH.map((provider) => [provider.kind, provider] as const))("%s", 
         () => Response.json({ success: true, hostname: "127.0.0.1", action: "sign_in" }, { status: 500 }),
       ],
       ["has an error inside", () => Response.json({ success: false, "error-codes": ["internal-error"] })],
-      ["leads elsewhere", () => Response.redirect("https://evil.example/siteverify", 307)],
+      ["leads elsewhere", () => Response.redirect(`https://127.0.0.1:${services.port}/elsewhere`, 307)],
       [
         "answers without end",
         () =>

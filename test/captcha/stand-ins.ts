@@ -156,6 +156,9 @@ export function startStandIns(clock: Pick<Clock, "now">): StandIns {
       }
       case "/box.css":
         return typed("text/css", ".h-captcha iframe { border-width: 3px }");
+      // Where the services themselves would say nothing.
+      case "/elsewhere":
+        return Response.json({ success: true, hostname: "127.0.0.1", action: "sign_in" });
       case "/checksiteconfig":
         return Response.json({ pass: true }, { headers: { "Access-Control-Allow-Origin": "*" } });
     }

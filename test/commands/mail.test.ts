@@ -42,13 +42,19 @@ describe("mail preview", () => {
     const io = recordedIo(ENV);
     expect(await runCommand(mail, ["preview", "--directory", to], io)).toBe(0);
     expect(io.stderr).toEqual([]);
-    expect(readdirSync(to).sort()).toEqual(["login.eml", "login.html", "login.txt"]);
+    expect(readdirSync(to).sort()).toEqual(
+      ["key-ends", "login", "new-browser", "new-passkey", "session-ended"].flatMap((name) =>
+        ["eml", "html", "txt"].map((form) => `${name}.${form}`),
+      ),
+    );
     const read = (name: string) => readFileSync(join(to, name), "utf8");
     const link = "http://localhost:7870/_runegate/auth?token=preview";
     expect(read("login.html")).toBe(`<p><a href="${link}">Into localhost:7870</a> 1234 5678</p>`);
     expect(read("login.txt")).toBe(
       `Into the lab\n\nOpen ${link} or type 1234 5678, ada@example.org: localhost:7870 at localhost:7870, 203.0.113.7, Firefox on Linux.`,
     );
+    expect(read("new-browser.txt")).toContain("http://localhost:7870/_runegate/not-me?token=preview");
+    expect(read("key-ends.html")).toContain("k1k2k3k4k5k6 (backup)");
     expect(read("login.eml")).toContain("From: Lab <login@example.net>\r\n");
   });
 
@@ -56,9 +62,24 @@ describe("mail preview", () => {
     const io = recordedIo({ RUNEGATE_BASE_URL: "http://localhost:7870", HOME: directory });
     expect(await main(["mail", "preview", "--json"], io)).toBe(0);
     const { files } = JSON.parse(io.stdout.join("\n"));
-    expect(files).toHaveLength(3);
+    expect(files).toHaveLength(15);
     expect(readFileSync(files[0], "utf8")).toContain("This button signs you in");
     rmSync(dirname(files[0]), { recursive: true });
+  });
+
+  test("--language shows them in another language, which has to be one that there is", async () => {
+    const env = { RUNEGATE_BASE_URL: "http://localhost:7870" };
+    const to = join(directory, "german");
+    expect(await runCommand(mail, ["preview", "--directory", to, "--language", "de"], recordedIo(env))).toBe(
+      0,
+    );
+    expect(readFileSync(join(to, "login.html"), "utf8")).toContain("Dieser Knopf meldet Sie");
+    const fixed = recordedIo({ ...env, RUNEGATE_LANGUAGE: "ar" });
+    expect(await runCommand(mail, ["preview", "--directory", to], fixed)).toBe(0);
+    expect(readFileSync(join(to, "login.html"), "utf8")).toContain('<html lang="ar" dir="rtl">');
+    const wrong = recordedIo(env);
+    expect(await main(["mail", "preview", "--language", "fi"], wrong)).toBe(64);
+    expect(wrong.stderr.join("\n")).toContain('there is no language "fi"');
   });
 
   test("--open shows the login mail in what opens files here", async () => {

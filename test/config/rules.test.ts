@@ -217,11 +217,11 @@ describe("cookies", () => {
 test("the session's cookie has the name of no other of Runegate's own", async () => {
   const source = join(import.meta.dir, "../../src");
   const names = new Set<string>();
-  for (const path of new Bun.Glob("*/cookie*.ts").scanSync(source)) {
+  for (const path of new Bun.Glob("*/{cookie*,choice}.ts").scanSync(source)) {
     const text = await Bun.file(join(source, path)).text();
     for (const [, name = ""] of text.matchAll(/"((?:__Host-)?runegate_\w+)"/g)) names.add(name);
   }
-  expect(names.size).toBe(11);
+  expect(names.size).toBe(15);
   for (const name of names) {
     const env = { ...PRODUCTION, RUNEGATE_STORE: "sqlite:/x.db", RUNEGATE_SESSION_COOKIE_NAME: name };
     expect([name, findings(env)]).toEqual([name, ["error:SESSION_COOKIE_NAME"]]);

@@ -103,6 +103,16 @@ const PAGES: readonly Page[] = [
     "devices/routes.ts",
     async ({ get, notMe }) => get(`/_runegate/not-me?token=${notMe()}`),
   ],
+  [
+    "a screen that waits for a phone",
+    "approval/handlers.ts",
+    async ({ get, post }) => get("/_runegate/phone", cookieHeader(await post("/_runegate/phone", {}))),
+  ],
+  [
+    "the phone that is to approve it",
+    "approval/handlers.ts",
+    async ({ get, signIn }) => get("/_runegate/approve", await signIn()),
+  ],
   ["the mailbox", "mail/routes.ts", ({ get }) => get("/_runegate/mailbox")],
   [
     "the API's document",
@@ -140,6 +150,7 @@ describe.each(Object.keys(LOGIN) as Kind[])("with RUNEGATE_CAPTCHA=%s", (kind) =
           RUNEGATE_CAPTCHA_SECRET: provider.secret,
         }),
         RUNEGATE_API_KEYS: "true",
+        RUNEGATE_APPROVAL: "true",
       },
     });
     const { url } = gateway;
@@ -200,6 +211,27 @@ describe.each(Object.keys(LOGIN) as Kind[])("with RUNEGATE_CAPTCHA=%s", (kind) =
     const expected = file === "login/routes.ts" ? LOGIN[kind] : file === "mail/routes.ts" ? MAILBOX : EVERY;
     expect([name, response.headers.get("content-security-policy")]).toEqual([name, expected]);
   });
+});
+
+test("where a service is asked only under pressure, the login page names it only then", async () => {
+  const clock = testClock();
+  const gateway = await startGateway({
+    clock,
+    env: {
+      ...{ RUNEGATE_CAPTCHA: "turnstile", RUNEGATE_CAPTCHA_WHEN: "pressure" },
+      RUNEGATE_CAPTCHA_SITE_KEY: TURNSTILE.siteKey,
+      RUNEGATE_CAPTCHA_SECRET: TURNSTILE.secret,
+      ...{ RUNEGATE_RATE_LIMIT_ENABLED: "true", RUNEGATE_LOGIN_RATE_LIMIT: "4" },
+    },
+  });
+  const seen: (string | null)[] = [];
+  for (const email of ["a@example.org", "b@example.org"]) {
+    const { headers } = await fetch(`${gateway.url}/_runegate/login`, { headers: NAVIGATION });
+    seen.push(headers.get("content-security-policy"));
+    await postLogin(gateway, { email });
+  }
+  expect(seen).toEqual([EVERY, LOGIN.turnstile]);
+  await gateway.stop();
 });
 
 test("no page is missing above, and no other has a policy of its own", () => {

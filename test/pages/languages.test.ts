@@ -11,10 +11,7 @@ const SAME: Readonly<Record<string, readonly string[]>> = {
   de: ["passkeys.heading"],
   fr: ["start.title", "start.heading", "account.applications", "keys.active"],
   it: ["passkeys.heading"],
-  nl: [
-    ...["passkeys.heading", "keys.id", "keys.status"],
-    ...["mailbox.title", "mailbox.heading", "mailbox.code"],
-  ],
+  nl: ["keys.id", "keys.status", "mailbox.code", "mailbox.heading", "mailbox.title", "passkeys.heading"],
 };
 
 /** An opening quotation mark, and the closing one that it needs. No language has straight ones. */
@@ -111,7 +108,15 @@ describe.each(LANGUAGES.map((listed) => [listed.tag, listed] as const))("%s", as
     }
   });
 
-  test.skipIf(tag === ENGLISH.tag)("nothing is left in English", () => {
+  test("no blanks around a text, none doubled, and no line ends", () => {
+    expect(
+      texts.filter(({ words }) => words === "" || words !== words.trim() || /\s\s|[\n\r\t]/.test(words)),
+    ).toEqual([]);
+  });
+
+  if (tag === ENGLISH.tag) return;
+
+  test("nothing is left in English", () => {
     const excused = new Set([...(SAME["*"] ?? []), ...(SAME[tag] ?? [])]);
     const same = entries.flatMap(([key, text]) =>
       Bun.deepEquals(text, english(key)) && !excused.has(key) ? [key as string] : [],
@@ -119,14 +124,8 @@ describe.each(LANGUAGES.map((listed) => [listed.tag, listed] as const))("%s", as
     expect(same).toEqual([]);
   });
 
-  test("no blanks around a text, none doubled, and no line ends", () => {
-    expect(
-      texts.filter(({ words }) => words === "" || words !== words.trim() || /\s\s|[\n\r\t]/.test(words)),
-    ).toEqual([]);
-  });
-
   // The English ones are also read by programs, which want them plain.
-  test.skipIf(tag === ENGLISH.tag)("quotation marks are those of the language", () => {
+  test("quotation marks are those of the language", () => {
     const [open, close] = QUOTES[tag] ?? ["", ""];
     const wrong = texts.filter(({ words }) => {
       const outside = words.replace(new RegExp(`${open}[^${open}${close}]+${close}`, "g"), "");

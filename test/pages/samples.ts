@@ -1,4 +1,6 @@
 import { accountPage, sessionsPart, startPage } from "../../src/account/pages.ts";
+import { approvePage, decidedPage, enterCodePage, screenPage } from "../../src/approval/pages.ts";
+import type { Approval } from "../../src/approval/record.ts";
 import { devicesPart, notMeDonePage, notMePage } from "../../src/devices/pages.ts";
 import { parseAddress } from "../../src/identity/address.ts";
 import type { Principal } from "../../src/identity/principal.ts";
@@ -68,6 +70,18 @@ const KEY: ApiKey = {
   ...{ usedAt: AT, usedFrom: "203.0.113.0/24" },
 };
 
+const APPROVAL: Approval = {
+  ...{
+    browser: "b",
+    next: "/",
+    ip: "203.0.113.4",
+    userAgent: SAMPLE.phone,
+    askedAt: AT,
+    expiresAt: AT + 300_000,
+  },
+  ...{ number: "42", numbers: "17 42 88", state: "waiting", email: "", session: "", keep: false, seal: "" },
+};
+
 export function pagesIn(look: Look): Record<string, string> {
   const code = (changes: Partial<CodePage> = {}) =>
     codePage(look, {
@@ -95,6 +109,11 @@ export function pagesIn(look: Look): Record<string, string> {
       ],
       ...changes,
     });
+  const screen = (state: "waiting" | "shown" | "expired") =>
+    screenPage(look, {
+      ...{ state, code: "ABCD2345", number: "42", expiresAt: AT + 300_000, next: "/", now: AT },
+      ...{ address: SAMPLE.host, qr: undefined },
+    } as Parameters<typeof screenPage>[1]);
   const others = [SESSION, { ...SESSION, userAgent: "" }, { ...SESSION, userAgent: "Mozilla/5.0" }];
   const account = (done: string | null, mayAdd: boolean) =>
     accountPage(look, {
@@ -191,6 +210,17 @@ export function pagesIn(look: Look): Record<string, string> {
       SAMPLE.curl,
       AT,
     ),
+    "a phone's code": enterCodePage(look, said("approve.old")),
+    "approve a screen": approvePage(look, {
+      ...{ approval: APPROVAL, email, code: "ABCD-2345", ip: "198.51.100.7", now: AT, asksKeep: true },
+      target: { app: SAMPLE.title, host: SAMPLE.host },
+    }),
+    "a screen approved": decidedPage(look, "approved"),
+    "a screen denied": decidedPage(look, "denied"),
+    "a screen, wrong number": decidedPage(look, "wrong_number"),
+    "a screen": screen("waiting"),
+    "a screen, to be approved": screen("shown"),
+    "a screen, too late": screen("expired"),
     "not me": notMePage(look, { email, token: "t" }),
     "not me, done": notMeDonePage(look, { email }),
     mailbox: mailboxPage(look, {

@@ -24,7 +24,7 @@ const look = { ...PLAIN, language: NOTHING, back: SAMPLE.path };
 const NOT_OURS = [
   ...Object.values(SAMPLE),
   ...["Runegate", "localhost", "UTC", "Safari", "iOS", "2001:db8::7334", "4f0c19ab2e", "ada"],
-  ...["GET, HEAD", "GET", "/api/*", "XXXX-XXXX"],
+  ...["GET, HEAD", "GET", "/api/*", "XXXX-XXXX", "ABCD-2345"],
   ...LANGUAGES.map(({ name }) => name),
 ];
 
@@ -45,7 +45,8 @@ function spokenIn(html: string): string[] {
       },
     })
     .on("*", { text: ({ text }) => void found.push(text) })
-    .transform(html.replace(/<style>.*?<\/style>/s, ""));
+    // What is for browsers without scripts is read as theirs.
+    .transform(html.replace(/<style>.*?<\/style>/s, "").replaceAll(/<\/?noscript>/g, ""));
   return found;
 }
 

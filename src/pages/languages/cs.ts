@@ -17,6 +17,7 @@ export const WORDS: Words = {
   "login.send": "Poslat odkaz",
   "captcha.missing": "Potvrďte, že nejste robot, a odešlete to znovu.",
   "captcha.failed": "Nepodařilo se potvrdit, že nejste robot, nebo už je to příliš dávno. Zkuste to znovu.",
+  "captcha.seldom": "Odešlete to odtud znovu. Bez JavaScriptu to půjde později (zbývá: {time}).",
   "captcha.unavailable":
     "Služba, která rozlišuje lidi od robotů, není dostupná. Zkuste to znovu za několik minut.",
   "captcha.noScript":
@@ -354,7 +355,7 @@ export const WORDS: Words = {
   "notMe.title": "Byli jste to vy?",
   "notMe.heading": "Byli jste to vy?",
   "notMe.how":
-    "Někdo se přihlásil jako **{email}**. Pokud jste to nebyli vy, ukončete všechna přihlášení této adresy. Hodinu poté se s ní nikdo nepřihlásí.",
+    "Někdo se přihlásil jako **{email}**. Pokud jste to nebyli vy, ukončete všechna přihlášení této adresy i s jejími přístupovými klíči a klíči API. Hodinu poté se s ní nikdo nepřihlásí.",
   "notMe.submit": "To nejsem já: ukončit všechna přihlášení",
   "notMe.leave": "Pokud jste to byli vy, tuto stránku zavřete. Nic se nezměnilo.",
   "notMe.doneTitle": "Všechna přihlášení jsou ukončena",

@@ -18,6 +18,7 @@ export const WORDS: Words = {
   "captcha.missing": "Bestätigen Sie, dass Sie kein Roboter sind, und senden Sie dann noch einmal.",
   "captcha.failed":
     "Es ließ sich nicht bestätigen, dass Sie kein Roboter sind, oder es ist zu lange her. Versuchen Sie es noch einmal.",
+  "captcha.seldom": "Senden Sie von hier noch einmal. Wo JavaScript ausgeschaltet ist, geht das in {time}.",
   "captcha.unavailable":
     "Der Dienst, der Menschen von Robotern unterscheidet, ist nicht erreichbar. Versuchen Sie es in einigen Minuten noch einmal.",
   "captcha.noScript":
@@ -355,7 +356,7 @@ export const WORDS: Words = {
   "notMe.title": "Waren Sie das?",
   "notMe.heading": "Waren Sie das?",
   "notMe.how":
-    "Jemand hat sich als **{email}** angemeldet. Falls Sie das nicht waren, beenden Sie alle Anmeldungen dieser Adresse. Danach kann sich eine Stunde lang niemand damit anmelden.",
+    "Jemand hat sich als **{email}** angemeldet. Falls Sie das nicht waren, beenden Sie alle Anmeldungen dieser Adresse, mit ihren Passkeys und API-Schlüsseln. Danach kann sich eine Stunde lang niemand damit anmelden.",
   "notMe.submit": "Das war ich nicht: alle Anmeldungen beenden",
   "notMe.leave": "Falls Sie es waren, schließen Sie diese Seite. Es wurde nichts geändert.",
   "notMe.doneTitle": "Alle Anmeldungen sind beendet",

@@ -20,6 +20,7 @@ export const EN = {
   "login.send": "Send me a link",
   "captcha.missing": "Confirm that you are not a robot, then send it again.",
   "captcha.failed": "That you are not a robot could not be confirmed, or was too long ago. Try again.",
+  "captcha.seldom": "Send it again from here. Where JavaScript is off, that works in {time}.",
   "captcha.unavailable":
     "The service that tells people from robots cannot be reached. Try again in a few minutes.",
   "captcha.noScript":

@@ -18,6 +18,7 @@ export const WORDS: Words = {
   "captcha.missing": "Confirme que no es un robot y envíelo de nuevo.",
   "captcha.failed":
     "No se pudo confirmar que no es un robot, o hace demasiado tiempo de ello. Inténtelo de nuevo.",
+  "captcha.seldom": "Envíelo de nuevo desde aquí. Sin JavaScript, se puede dentro de {time}.",
   "captcha.unavailable":
     "No se puede contactar con el servicio que distingue a las personas de los robots. Inténtelo de nuevo en unos minutos.",
   "captcha.noScript":
@@ -342,7 +343,7 @@ export const WORDS: Words = {
   "notMe.title": "¿Fue usted?",
   "notMe.heading": "¿Fue usted?",
   "notMe.how":
-    "Alguien inició sesión como **{email}**. Si no fue usted, cierre todas las sesiones de esta dirección. Después, nadie podrá iniciar sesión con ella durante una hora.",
+    "Alguien inició sesión como **{email}**. Si no fue usted, cierre todas las sesiones de esta dirección, con sus llaves de acceso y sus claves de API. Después, nadie podrá iniciar sesión con ella durante una hora.",
   "notMe.submit": "No fui yo: cerrar todas las sesiones",
   "notMe.leave": "Si fue usted, cierre esta página. No se ha cambiado nada.",
   "notMe.doneTitle": "Todas las sesiones están cerradas",

@@ -18,6 +18,7 @@ export const WORDS: Words = {
   "captcha.missing": "Confirmez que vous n’êtes pas un robot, puis renvoyez.",
   "captcha.failed":
     "Impossible de confirmer que vous n’êtes pas un robot, ou cela date de trop longtemps. Réessayez.",
+  "captcha.seldom": "Renvoyez-le d’ici. Sans JavaScript, ce sera possible dans {time}.",
   "captcha.unavailable":
     "Le service qui distingue les personnes des robots est injoignable. Réessayez dans quelques minutes.",
   "captcha.noScript":
@@ -348,7 +349,7 @@ export const WORDS: Words = {
   "notMe.title": "Était-ce vous ?",
   "notMe.heading": "Était-ce vous ?",
   "notMe.how":
-    "Quelqu’un s’est connecté en tant que **{email}**. Si ce n’était pas vous, mettez fin à toutes les connexions de cette adresse. Ensuite, personne ne pourra se connecter avec elle pendant une heure.",
+    "Quelqu’un s’est connecté en tant que **{email}**. Si ce n’était pas vous, mettez fin à toutes les connexions de cette adresse, avec ses clés d’accès et ses clés d’API. Ensuite, personne ne pourra se connecter avec elle pendant une heure.",
   "notMe.submit": "Ce n’était pas moi : tout déconnecter",
   "notMe.leave": "Si c’était vous, fermez cette page. Rien n’a été changé.",
   "notMe.doneTitle": "Toutes les connexions ont pris fin",

@@ -17,6 +17,7 @@ export const WORDS: Words = {
   "login.send": "Inviami un link",
   "captcha.missing": "Confermi di non essere un robot, poi invii di nuovo.",
   "captcha.failed": "Non è stato possibile confermare che non è un robot, o è passato troppo tempo. Riprovi.",
+  "captcha.seldom": "Invii di nuovo da qui. Senza JavaScript sarà possibile tra {time}.",
   "captcha.unavailable":
     "Il servizio che distingue le persone dai robot non è raggiungibile. Riprovi tra qualche minuto.",
   "captcha.noScript":
@@ -340,7 +341,7 @@ export const WORDS: Words = {
   "notMe.title": "È stato Lei?",
   "notMe.heading": "È stato Lei?",
   "notMe.how":
-    "Qualcuno ha effettuato l’accesso come **{email}**. Se non è stato Lei, chiuda tutti gli accessi di questo indirizzo. Dopo, per un’ora nessuno potrà accedere con questo indirizzo.",
+    "Qualcuno ha effettuato l’accesso come **{email}**. Se non è stato Lei, chiuda tutti gli accessi di questo indirizzo, con le sue passkey e chiavi API. Dopo, per un’ora nessuno potrà accedere con questo indirizzo.",
   "notMe.submit": "Non sono stato io: chiudi tutti gli accessi",
   "notMe.leave": "Se è stato Lei, chiuda questa pagina. Non è cambiato nulla.",
   "notMe.doneTitle": "Tutti gli accessi sono chiusi",

@@ -16,6 +16,7 @@ export const WORDS: Words = {
   "login.send": "링크 보내기",
   "captcha.missing": "로봇이 아님을 확인한 다음 다시 보내세요.",
   "captcha.failed": "로봇이 아님을 확인하지 못했거나 확인한 지 너무 오래되었습니다. 다시 시도하세요.",
+  "captcha.seldom": "여기에서 다시 보내세요. JavaScript가 꺼져 있으면 {time} 후에 보낼 수 있습니다.",
   "captcha.unavailable": "사람과 로봇을 구별하는 서비스에 연결할 수 없습니다. 몇 분 후에 다시 시도하세요.",
   "captcha.noScript":
     "이 사이트는 사람과 로봇을 구별하는 서비스를 사용하며, 이 서비스에는 JavaScript가 필요합니다. JavaScript를 켜고 페이지를 다시 불러오세요.",
@@ -333,7 +334,7 @@ export const WORDS: Words = {
   "notMe.title": "본인이 맞나요?",
   "notMe.heading": "본인이 맞나요?",
   "notMe.how":
-    "누군가 **{email}** 계정으로 로그인했습니다. 본인이 아니라면 이 주소의 모든 로그인을 종료하세요. 그 후 한 시간 동안은 아무도 이 주소로 로그인할 수 없습니다.",
+    "누군가 **{email}** 계정으로 로그인했습니다. 본인이 아니라면 이 주소의 모든 로그인을 패스키와 API 키까지 함께 종료하세요. 그 후 한 시간 동안은 아무도 이 주소로 로그인할 수 없습니다.",
   "notMe.submit": "본인이 아님: 모든 로그인 종료",
   "notMe.leave": "본인이 맞다면 이 페이지를 닫으세요. 변경된 것은 없습니다.",
   "notMe.doneTitle": "모든 로그인이 종료되었습니다",

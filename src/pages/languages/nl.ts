@@ -18,6 +18,7 @@ export const WORDS: Words = {
   "captcha.missing": "Bevestig dat je geen robot bent en verstuur het dan opnieuw.",
   "captcha.failed":
     "Er kon niet worden bevestigd dat je geen robot bent, of het is te lang geleden. Probeer het opnieuw.",
+  "captcha.seldom": "Verstuur het hier opnieuw. Zonder JavaScript kan dat over {time}.",
   "captcha.unavailable":
     "De dienst die mensen van robots onderscheidt, is niet bereikbaar. Probeer het over een paar minuten opnieuw.",
   "captcha.noScript":
@@ -345,7 +346,7 @@ export const WORDS: Words = {
   "notMe.title": "Was jij dit?",
   "notMe.heading": "Was jij dit?",
   "notMe.how":
-    "Iemand heeft ingelogd als **{email}**. Was jij dat niet? Beëindig dan alle sessies van dit adres. Daarna kan een uur lang niemand ermee inloggen.",
+    "Iemand heeft ingelogd als **{email}**. Was jij dat niet? Beëindig dan alle sessies van dit adres, met de passkeys en API-sleutels ervan. Daarna kan een uur lang niemand ermee inloggen.",
   "notMe.submit": "Dit was ik niet: alle sessies beëindigen",
   "notMe.leave": "Was jij het wel? Sluit dan deze pagina. Er is niets veranderd.",
   "notMe.doneTitle": "Alle sessies zijn beëindigd",

@@ -17,6 +17,7 @@ export const WORDS: Words = {
   "captcha.missing": "Potwierdź, że nie jesteś robotem, a potem wyślij ponownie.",
   "captcha.failed":
     "Nie udało się potwierdzić, że nie jesteś robotem, albo minęło zbyt dużo czasu. Spróbuj ponownie.",
+  "captcha.seldom": "Wyślij jeszcze raz stąd. Bez JavaScriptu będzie to możliwe później (pozostało: {time}).",
   "captcha.unavailable":
     "Usługa, która odróżnia ludzi od robotów, jest niedostępna. Spróbuj ponownie za kilka minut.",
   "captcha.noScript":
@@ -359,7 +360,7 @@ export const WORDS: Words = {
   "notMe.title": "Czy to ty?",
   "notMe.heading": "Czy to ty?",
   "notMe.how":
-    "Ktoś zalogował się jako **{email}**. Jeśli to nie ty, zakończ wszystkie sesje tego adresu. Przez następną godzinę nikt nie będzie mógł się zalogować przy jego użyciu.",
+    "Ktoś zalogował się jako **{email}**. Jeśli to nie ty, zakończ wszystkie sesje tego adresu, razem z jego kluczami dostępu i kluczami API. Przez następną godzinę nikt nie będzie mógł się zalogować przy jego użyciu.",
   "notMe.submit": "To nie ja: zakończ wszystkie sesje",
   "notMe.leave": "Jeśli to ty, zamknij tę stronę. Nic się nie zmieniło.",
   "notMe.doneTitle": "Wszystkie sesje zostały zakończone",

@@ -17,6 +17,7 @@ export const WORDS: Words = {
   "captcha.missing": "Confirme que não é um robô e envie de novo.",
   "captcha.failed":
     "Não foi possível confirmar que não é um robô, ou já passou demasiado tempo. Tente de novo.",
+  "captcha.seldom": "Envie de novo a partir daqui. Sem JavaScript, é possível dentro de {time}.",
   "captcha.unavailable":
     "Não é possível contactar o serviço que distingue as pessoas dos robôs. Tente de novo dentro de alguns minutos.",
   "captcha.noScript":
@@ -334,7 +335,7 @@ export const WORDS: Words = {
   "notMe.title": "Foi o próprio?",
   "notMe.heading": "Foi o próprio?",
   "notMe.how":
-    "Alguém entrou como **{email}**. Se não foi da sua parte, termine todas as sessões deste endereço. Depois disso, durante uma hora ninguém poderá entrar com ele.",
+    "Alguém entrou como **{email}**. Se não foi da sua parte, termine todas as sessões deste endereço, com as suas chaves de acesso e chaves de API. Depois disso, durante uma hora ninguém poderá entrar com ele.",
   "notMe.submit": "Não fui eu: terminar todas as sessões",
   "notMe.leave": "Se a entrada foi sua, feche esta página. Nada foi alterado.",
   "notMe.doneTitle": "Todas as sessões terminaram",

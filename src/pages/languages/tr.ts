@@ -17,6 +17,7 @@ export const WORDS: Words = {
   "captcha.missing": "Robot olmadığınızı doğrulayın, ardından yeniden gönderin.",
   "captcha.failed":
     "Robot olmadığınız doğrulanamadı veya doğrulamanın üzerinden çok zaman geçti. Yeniden deneyin.",
+  "captcha.seldom": "Buradan yeniden gönderin. JavaScript kapalıysa bu {time} sonra olur.",
   "captcha.unavailable":
     "İnsanları robotlardan ayıran hizmete ulaşılamıyor. Birkaç dakika sonra yeniden deneyin.",
   "captcha.noScript":
@@ -339,7 +340,7 @@ export const WORDS: Words = {
   "notMe.title": "Bu siz miydiniz?",
   "notMe.heading": "Bu siz miydiniz?",
   "notMe.how":
-    "Biri **{email}** olarak oturum açtı. Siz değilseniz bu adresin bütün oturumlarını sonlandırın. Sonrasında bir saat boyunca kimse bu adresle oturum açamaz.",
+    "Biri **{email}** olarak oturum açtı. Siz değilseniz bu adresin bütün oturumlarını, geçiş anahtarları ve API anahtarlarıyla birlikte sonlandırın. Sonrasında bir saat boyunca kimse bu adresle oturum açamaz.",
   "notMe.submit": "Bu ben değildim: bütün oturumları sonlandır",
   "notMe.leave": "Sizseniz bu sayfayı kapatın. Hiçbir şey değişmedi.",
   "notMe.doneTitle": "Bütün oturumlar sonlandırıldı",

@@ -16,6 +16,7 @@ export const WORDS: Words = {
   "login.send": "发送链接",
   "captcha.missing": "请确认您不是机器人，然后重新发送。",
   "captcha.failed": "无法确认您不是机器人，或确认的时间过久。请重试。",
+  "captcha.seldom": "请从此处重新发送。如果 JavaScript 已关闭，请在{time}后再试。",
   "captcha.unavailable": "无法连接用于区分真人与机器人的服务。请几分钟后重试。",
   "captcha.noScript":
     "此网站使用一项服务来区分真人与机器人，该服务需要 JavaScript。请启用 JavaScript，然后重新加载页面。",
@@ -313,7 +314,7 @@ export const WORDS: Words = {
   "notMe.title": "是您本人吗？",
   "notMe.heading": "是您本人吗？",
   "notMe.how":
-    "有人以 **{email}** 的身份登录。如果不是您本人，请终止此地址的所有登录。此后一小时内，任何人都无法使用该地址登录。",
+    "有人以 **{email}** 的身份登录。如果不是您本人，请终止此地址的所有登录，包括其通行密钥和 API 密钥。此后一小时内，任何人都无法使用该地址登录。",
   "notMe.submit": "不是我：终止所有登录",
   "notMe.leave": "如果是您本人，请关闭此页面。未做任何更改。",
   "notMe.doneTitle": "所有登录均已终止",
