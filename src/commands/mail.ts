@@ -13,7 +13,7 @@ import { EXAMPLE, previewMails } from "../mail/preview.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { DAY } from "../option/values.ts";
 import { ENGLISH } from "../pages/language.ts";
-import { findLanguage, LANGUAGE_TAGS, type Listed, loadLanguage } from "../pages/languages.ts";
+import { loadLanguage } from "../pages/languages.ts";
 import type { Look } from "../pages/look.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import { newPasskeyNotice } from "../passkeys/notice.ts";
@@ -27,7 +27,6 @@ import { minutes, table } from "./table.ts";
 const FLAGS = {
   open: { type: "boolean" },
   directory: { type: "string" },
-  language: { type: "string" },
 } as const;
 
 /** `runegate mail`: what waits to be sent, and what it looks like. */
@@ -50,8 +49,7 @@ export const mail: Command<typeof FLAGS> = {
 
   --directory DIR   of preview: where to, made if it is not there; a new one
                     below the system's for temporary files unless given
-  --language TAG    of preview: in which language, such as de; that of
-                    RUNEGATE_LANGUAGE unless given, else English
+  --language TAG    of preview: in which language, such as de, and not English
   --open            of preview: shows the login mail in a browser
 
 For all but preview: ${REACH_HELP[0]?.toLowerCase()}${REACH_HELP.slice(1)}
@@ -73,14 +71,11 @@ Example: runegate mail preview --open`,
       throw new UsageError(
         takesId ? `mail ${verb} takes one id, as listed.` : `mail ${verb} takes no names.`,
       );
-    const { language: tag, directory } = values;
-    if (verb !== "preview" && (values.open || directory !== undefined || tag !== undefined))
-      throw new UsageError("--open, --directory and --language are of mail preview.");
-    const language = tag === undefined ? undefined : findLanguage(tag);
-    if (tag !== undefined && language === undefined)
-      throw new UsageError(`there is no language "${tag}"; write one of ${LANGUAGE_TAGS.join(", ")}.`);
+    const { directory } = values;
+    if (verb !== "preview" && (values.open || directory !== undefined))
+      throw new UsageError("--open and --directory are of mail preview.");
     if (directory === "") throw new UsageError("--directory needs the name of a directory.");
-    if (verb === "preview") return preview(directory, language, values.open === true, io);
+    if (verb === "preview") return preview(directory, values.open === true, io);
     return operate(io, async (operator) => {
       if (id === undefined) {
         const waiting = await operator.mails();
@@ -110,16 +105,10 @@ function tableOf(waiting: readonly ListedMail[]): string {
   ]);
 }
 
-async function preview(
-  named: string | undefined,
-  asked: Listed | undefined,
-  isShown: boolean,
-  io: Io,
-): Promise<Outcome> {
+async function preview(named: string | undefined, isShown: boolean, io: Io): Promise<Outcome> {
   const { options, email } = loadConfiguration(io);
   const now = systemClock.now();
-  const listed = asked ?? options.language;
-  const language = listed === undefined ? ENGLISH : await loadLanguage(listed);
+  const language = options.language === undefined ? ENGLISH : await loadLanguage(options.language);
   const look = { ...usualLook(options), language };
   const mails = await previewMails(email, { ...options, now }, look, noticesOf(look, options.baseUrl, now));
   let directory: string;

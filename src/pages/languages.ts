@@ -37,8 +37,6 @@ export const LANGUAGES: readonly Listed[] = [
   { tag: "ko", name: "한국어", direction: ltr, load: () => import("./languages/ko.ts") },
 ];
 
-export const LANGUAGE_TAGS: readonly string[] = LANGUAGES.map(({ tag }) => tag);
-
 /** By all names, in small letters. */
 const byTag = new Map(
   LANGUAGES.flatMap((one) => [one.tag, ...(one.also ?? [])].map((tag) => [low(tag), one])),

@@ -55,8 +55,8 @@ function rowsOf(html: string): { device: string; place: string; id: string | und
     .split("<li>")
     .filter((row) => row.includes("<small>"))
     .map((row) => ({
-      device: /<strong>(.*?)<\/strong>/.exec(row)?.[1] ?? "",
-      place: /<small>(.*?) ·/.exec(row)?.[1] ?? "",
+      device: /<strong><bdi>(.*?)<\/bdi><\/strong>/.exec(row)?.[1] ?? "",
+      place: /<small><bdi>(.*?)<\/bdi> ·/.exec(row)?.[1] ?? "",
       id: /name="session" value="([^"]*)"/.exec(row)?.[1],
     }));
 }
