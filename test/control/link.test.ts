@@ -47,7 +47,7 @@ async function onTerminal(columns: number, more: Environment, ...args: string[])
     terminal: {
       ...{ cols: columns, rows: 60 },
       data(_, bytes) {
-        written += decoder.decode(bytes);
+        written += decoder.decode(bytes, { stream: true });
       },
     },
   });
@@ -138,7 +138,7 @@ describe("a link for several uses", () => {
     expect(await cli("link", "revoke", "--", made.id)).toEqual({
       ...{ code: 0, out: "The link is revoked.", err: "" },
     });
-    expect(signInWith(made.link)).rejects.toThrow("401");
+    await expect(signInWith(made.link)).rejects.toThrow("401");
     expect((await cli("link", "revoke", "--", made.id)).err).toContain("There is no link");
     await gateway.saw("link_revoked");
     // Their sessions go on.

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectControl } from "../../src/control/client.ts";
@@ -50,7 +50,12 @@ export async function startServe(
     stdout: "ignore",
     stderr: "inherit",
   });
-  await listening(address, child);
+  try {
+    await listening(address, child, control);
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw error;
+  }
 
   /** With a link as an operator prints it, since a mail is sent after a while. */
   async function signIn(email: string): Promise<string> {
@@ -86,13 +91,16 @@ export async function startServe(
   };
 }
 
-async function listening(address: number | string, child: Bun.Subprocess): Promise<void> {
+/** Until it answers, and the operator too: with several workers their socket may be there later. */
+async function listening(address: number | string, child: Bun.Subprocess, control: string): Promise<void> {
   for (let tries = 0; tries < 1_000 && child.exitCode === null; tries++) {
     try {
-      if ((await exchange(address, "GET /_runegate/health")).status === 200) return;
+      const { status } = await exchange(address, "GET /_runegate/health");
+      if (status === 200 && existsSync(control)) return;
     } catch {
-      await Bun.sleep(10);
+      // Not yet.
     }
+    await Bun.sleep(10);
   }
   throw new Error("the gateway did not start");
 }
