@@ -2,6 +2,8 @@
 
 /** Of a proof: a little less than it is good for. */
 const FRESH = 0.8;
+/** For what is asked: whoever waits longer sends the form without a proof. */
+const PATIENCE_MS = 10_000;
 /** What hCaptcha's box needs. */
 const WIDEST_BOX = 303;
 
@@ -59,7 +61,10 @@ function workFor(form, field) {
  * @returns {Promise<string>} empty where nothing is asked
  */
 async function proofBy(script, onChallenge) {
-  const response = await fetch("/_runegate/captcha", { headers: { accept: "application/json" } });
+  const response = await fetch("/_runegate/captcha", {
+    headers: { accept: "application/json" },
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
   const { required, challenge, salt, bits, good_seconds: seconds } = await response.json();
   if (!required) return "";
   onChallenge(seconds);
