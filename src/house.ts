@@ -34,7 +34,7 @@ import type { Mailbox } from "./mail/mailbox.ts";
 import type { Outbox } from "./mail/outbox.ts";
 import type { EmailConfig } from "./mail/settings.ts";
 import type { Undeliverable } from "./mail/undeliverable.ts";
-import type { Audit } from "./observe/audit.ts";
+import type { Audit, AuditFirst, AuditListener } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import type { Provider } from "./oidc-login/provider.ts";
 import type { Look } from "./pages/look.ts";
@@ -54,6 +54,9 @@ export type House = {
   readonly fetch: Fetch;
   readonly loggers: LoggerFor;
   readonly audit: Audit;
+  readonly auditFirst: AuditFirst;
+  /** Listen before the house starts. */
+  readonly auditEvents: { listen(listener: AuditListener): void };
   readonly keys: Keys;
   readonly policy: Policy;
   readonly routes: Routes;

@@ -68,7 +68,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
   const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
   const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
-  const { audit, flush } = createFoldingAudit(loggers("audit"), clock);
+  const { audit, auditFirst, listen, flush } = createFoldingAudit(loggers("audit"), clock);
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = createLimiter(options, stores.limits);
   const languages = createLanguageChoice(options, options.secureCookie);
@@ -153,7 +153,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
   return {
     providers: settings.routesFile?.providers ?? [],
-    ...{ options, email, stores, clock, random, loggers, audit, keys, policy, routes, limiter },
+    ...{ options, email, stores, clock, random, loggers, audit, auditFirst, keys, policy, routes, limiter },
     pressure: async (client, coming) => Math.max(login.crowd(), await limiter.askShare(client, coming)),
     fetch: settings.fetch ?? fetch,
     apiKeys,
@@ -177,6 +177,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     undeliverable: createUndeliverable(stores, clock, policy.allows),
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,
+    auditEvents: { listen },
     flushAudit: flush,
   };
 }

@@ -62,6 +62,12 @@ export type Audit = <Fact extends keyof AuditFacts>(
   facts: Readonly<Record<NoInfer<Fact>, string | undefined>>,
 ) => void;
 
+/**
+ * The same for acts that must not happen unrecorded, such as an administrator's: act once it has resolved.
+ * @throws {StoreUnavailable}
+ */
+export type AuditFirst = (...event: Parameters<Audit>) => Promise<void>;
+
 /** One line an event, with the message `audit`: a warning if somebody did not get what they asked for. */
 export function createAudit(log: Logger): Audit {
   return (kind, facts) => {
@@ -89,8 +95,13 @@ function lineOf(
   return fields;
 }
 
+export type AuditListener = (event: AuditEvent) => void;
+
 export type FoldingAudit = {
   readonly audit: Audit;
+  readonly auditFirst: AuditFirst;
+  /** Tells of every event as it happens, repetitions of refusals included. */
+  listen(listener: AuditListener): void;
   /** Writes what has been counted and not been written yet. */
   flush(): void;
 };
@@ -110,6 +121,7 @@ export function createFoldingAudit(log: Logger, clock: Clock): FoldingAudit {
   const audit = createAudit(log);
   /** Oldest first. */
   const folded = new Map<string, Folded>();
+  const listeners: AuditListener[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function writeUntil(now: number): void {
@@ -124,26 +136,33 @@ export function createFoldingAudit(log: Logger, clock: Clock): FoldingAudit {
     timer.unref();
   }
 
+  const foldingAudit: Audit = (kind, facts) => {
+    if (listeners.length > 0) {
+      const event = eventOf(kind, facts);
+      for (const tell of listeners) tell(event);
+    }
+    const now = clock.monotonic();
+    const [oldest] = folded.values();
+    if (oldest !== undefined && oldest.until <= now) writeUntil(now);
+    if (kind.isEndless?.(facts) !== true) return audit(kind, facts);
+    const ofAll = lineOf(kind, facts, kind.foldedBy ?? ["reason"]);
+    const own = { ...ofAll, ...lineOf(kind, facts, ["client", "path"]) };
+    const isRoom = folded.size < MOST_FOLDED;
+    const known = folded.get(JSON.stringify(own)) ?? (isRoom ? undefined : folded.get(JSON.stringify(ofAll)));
+    if (known !== undefined) {
+      known.repeated++;
+      return;
+    }
+    const common = isRoom ? own : ofAll;
+    folded.set(JSON.stringify(common), { common, until: now + FOLD_MS, repeated: 0 });
+    if (folded.size === 1) writeUntil(now);
+    audit(kind, facts);
+  };
+
   return {
-    audit(kind, facts) {
-      const now = clock.monotonic();
-      const [oldest] = folded.values();
-      if (oldest !== undefined && oldest.until <= now) writeUntil(now);
-      if (kind.isEndless?.(facts) !== true) return audit(kind, facts);
-      const ofAll = lineOf(kind, facts, kind.foldedBy ?? ["reason"]);
-      const own = { ...ofAll, ...lineOf(kind, facts, ["client", "path"]) };
-      const isRoom = folded.size < MOST_FOLDED;
-      const known =
-        folded.get(JSON.stringify(own)) ?? (isRoom ? undefined : folded.get(JSON.stringify(ofAll)));
-      if (known !== undefined) {
-        known.repeated++;
-        return;
-      }
-      const common = isRoom ? own : ofAll;
-      folded.set(JSON.stringify(common), { common, until: now + FOLD_MS, repeated: 0 });
-      if (folded.size === 1) writeUntil(now);
-      audit(kind, facts);
-    },
+    audit: foldingAudit,
+    auditFirst: async (kind, facts) => foldingAudit(kind, facts),
+    listen: (listener) => void listeners.push(listener),
     flush: () => writeUntil(Number.POSITIVE_INFINITY),
   };
 }

@@ -8,7 +8,13 @@ import {
   REDEMPTION_REFUSED,
 } from "../../src/login/audit.ts";
 import { aboutMail, MAIL_GIVEN_UP, MAIL_QUEUED, MAIL_REFUSED, MAIL_SENT } from "../../src/mail/audit.ts";
-import { type Audit, createAudit, createFoldingAudit, defineAudit } from "../../src/observe/audit.ts";
+import {
+  type Audit,
+  type AuditEvent,
+  createAudit,
+  createFoldingAudit,
+  defineAudit,
+} from "../../src/observe/audit.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import { LOGGED_OUT, SESSION_REVOKED } from "../../src/session/audit.ts";
 import { testClock } from "../support/clock.ts";
@@ -242,6 +248,17 @@ describe("of refusals that anybody can cause without end", () => {
     expect(later[0]).toEqual({ ...busy(0), repeated: 2 });
     expect(later[100]).toEqual({ event: "login_refused", reason: "busy", repeated: 3 * 9_900 - 1 });
   });
+});
+
+test("whoever listens is told of every event, also of those that share a line", () => {
+  const { log, written } = auditLog();
+  const { audit, listen } = createFoldingAudit(log, testClock());
+  const heard: AuditEvent[] = [];
+  listen((event) => heard.push(event));
+  for (let index = 0; index < 3; index++) audit(LOGIN_REFUSED, { client, reason: "busy" });
+  const event: AuditEvent = { event: "login_refused", outcome: "refused", client, reason: "busy" };
+  expect(heard).toEqual([event, event, event]);
+  expect(written).toHaveLength(1);
 });
 
 test("a kind that only its room knows is a line like any other", () => {
