@@ -92,9 +92,9 @@ const LONGEST_SLEEP = 10 * SECOND;
 const STOP_PATIENCE = 10 * SECOND;
 const UNREADABLE =
   "It cannot be opened: RUNEGATE_JWT_SECRET was changed without RUNEGATE_JWT_SECRET_PREVIOUS, or the store was written to.";
-/** A new mail waits this long, and up to as much again by chance. */
-const SOON = 0.4 * SECOND;
-const SOON_SPREAD = 0.8 * SECOND;
+/** A new mail waits this long, and up to so much more by chance: longer than the page that follows takes, and no longer than is felt. */
+const SOON = 0.15 * SECOND;
+const SOON_SPREAD = 0.15 * SECOND;
 
 /**
  * The outbox: mails are stored by `queue` and sent by a worker, a few at a time, with back-off, until they are sent,
