@@ -36,7 +36,10 @@ export function createKeptPostDesk(settings: {
   readonly random: Random;
 }) {
   const { options, keys } = settings;
-  const posts = createKeptPosts(settings.store, settings.random, settings.clock, options.magicLinkExpiry);
+  const posts = createKeptPosts(settings.store, settings.random, settings.clock, {
+    most: Math.max(1, options.keepPost),
+    lifetime: options.magicLinkExpiry,
+  });
   const cookie = createKeptCookie(options.secureCookie);
   const ownerOf = createOwnerOf(keys);
   const ownerCookie = createOwnerCookie(ownerOf, keys, options);

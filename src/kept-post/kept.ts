@@ -1,4 +1,5 @@
 import type { Clock, Random } from "../clock.ts";
+import { KIB, MIB } from "../option/values.ts";
 import { NONCE_BYTES, seal, unseal } from "../secret/sealed.ts";
 import { type Kind, type RecordStore, StoreFull } from "../store/records.ts";
 import type { KeptKey } from "./cookies.ts";
@@ -17,13 +18,29 @@ export type KeptPost = {
 };
 
 /** All of it sealed, under a key that is in the browser alone: whoever reads the store reads none of it. */
-const KEPT: Kind<{ readonly sealed: string }> = { name: "kept_post", capacity: 1_000 };
+type Sealed = { readonly sealed: string };
+/** Most forms are small. Those that are not are kept apart and are fewer, so that all of them have a bound in bytes as well. */
+const SMALL: Kind<Sealed> = { name: "kept_post", capacity: 1_000 };
+const SMALL_BYTES = 16 * KIB;
+/** Of what is kept, before it is written as text. */
+const LARGE_BYTES = 64 * MIB;
+const largeKind = (most: number): Kind<Sealed> => ({
+  name: "kept_post_large",
+  capacity: Math.max(1, Math.floor(LARGE_BYTES / most)),
+});
 
 const ID_BYTES = 16;
 const KEY_BYTES = 32;
 
-export function createKeptPosts(store: RecordStore, random: Random, clock: Clock, lifetime: number) {
-  const records = store.records(KEPT);
+/** @param most bytes of a form's body, above 0. @param lifetime in milliseconds. */
+export function createKeptPosts(
+  store: RecordStore,
+  random: Random,
+  clock: Clock,
+  { most, lifetime }: { readonly most: number; readonly lifetime: number },
+) {
+  const small = store.records(SMALL);
+  const large = store.records(largeKind(most));
 
   function opened(
     { id, key }: KeptKey,
@@ -48,6 +65,7 @@ export function createKeptPosts(store: RecordStore, random: Random, clock: Clock
       const plain = Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), body]);
       const sealed = seal(kept.key, random.bytes(NONCE_BYTES), plain, kept.id).toString("base64");
       try {
+        const records = body.byteLength <= SMALL_BYTES ? small : large;
         await records.add(kept.id, { sealed }, clock.now() + lifetime, "light");
         return kept;
       } catch (error) {
@@ -58,10 +76,11 @@ export function createKeptPosts(store: RecordStore, random: Random, clock: Clock
 
     /** @throws {StoreUnavailable} */
     look: async (kept: KeptKey): Promise<KeptPost | undefined> =>
-      opened(kept, (await records.get(kept.id))?.record),
+      opened(kept, ((await small.get(kept.id)) ?? (await large.get(kept.id)))?.record),
 
     /** Of all callers, one gets it, and it is gone. @throws {StoreUnavailable} */
-    take: async (kept: KeptKey): Promise<KeptPost | undefined> => opened(kept, await records.take(kept.id)),
+    take: async (kept: KeptKey): Promise<KeptPost | undefined> =>
+      opened(kept, (await small.take(kept.id)) ?? (await large.take(kept.id))),
   };
 }
 

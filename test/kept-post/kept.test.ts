@@ -325,6 +325,15 @@ describe("it is not kept", () => {
     expect(browser.jar.has("runegate_kept")).toBe(false);
   });
 
+  test("of large forms there are fewer, so that all together have a bound in bytes", async () => {
+    const room = gateway.stores.records<{ sealed: string }>({ name: "kept_post_large", capacity: 64 });
+    for (let i = 0; i < 64; i++) await room.add(`other-${i}`, { sealed: "" }, clock.now() + 60_000);
+    const large = await browser.post(TARGET, `a=${"x".repeat(16 * 1024)}`);
+    expect(whereTo(large)).toEqual([303, "/_runegate/login?next=%2F&kept=full"]);
+    const small = await browser.post(TARGET, `a=${"x".repeat(16 * 1024 - 2)}`);
+    expect(whereTo(small)).toEqual([303, "/_runegate/login?next=%2F&kept=yes"]);
+  });
+
   test("where that is switched off", async () => {
     await gateway.stop();
     await start({ RUNEGATE_KEEP_POST: "0" });
