@@ -3,6 +3,7 @@ import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import { createClosures } from "./applications/closures.ts";
 import type { Fetch } from "./bearer/provider-keys.ts";
+import { readBrand } from "./brand/files.ts";
 import { createLookOf } from "./brand/look.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
 import type { Options } from "./config/options.ts";
@@ -26,6 +27,7 @@ import { createLoginCookie } from "./login/cookie.ts";
 import { createLoginService } from "./login/service.ts";
 import { aboutMail, MAIL_GIVEN_UP, MAIL_QUEUED, MAIL_REFUSED, MAIL_SENT } from "./mail/audit.ts";
 import { createCeiling } from "./mail/ceiling.ts";
+import { sendingLogo } from "./mail/logo.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
 import type { Mailer } from "./mail/mailer.ts";
 import { createOutbox } from "./mail/outbox.ts";
@@ -103,7 +105,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     limits: stores.limits,
     ceiling: createCeiling({ ...options, limits: stores.limits, clock, log: mailLog }),
     seal: createSeal(keys, random, sessions.adopts),
-    mailer,
+    mailer: sendingLogo(mailer, readBrand(options.brand).mailLogo),
     clock,
     random,
     log: mailLog,

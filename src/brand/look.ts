@@ -16,7 +16,7 @@ type LookOptions = BrandOptions & Pick<EdgeOptions, "baseUrl">;
 
 /** That of the options, where nobody goes to an application. */
 export function usualLook(options: LookOptions): Look {
-  const { served, accent, contact } = readBrand(options.brand);
+  const { served, accent, contact, mailLogo } = readBrand(options.brand);
   const logo = served.has("logo.svg") ? "logo.svg" : served.has("logo.png") ? "logo.png" : undefined;
   const styles = [
     ...(accent === undefined ? [] : ["accent.css"]),
@@ -29,6 +29,7 @@ export function usualLook(options: LookOptions): Look {
     sign: undefined,
     contact,
     logo: logo && `${BRAND_PATH}/${logo}`,
+    hasMailLogo: mailLogo !== undefined,
     styles: styles.map((name) => `${BRAND_PATH}/${name}`),
     back: undefined,
     colors: accent && { light: accent.light.accent, dark: accent.dark.accent },

@@ -24,8 +24,9 @@ export const BRAND_OPTIONS = {
     default: unset(""),
     help:
       "A directory with `logo.svg` or `logo.png` and `style.css`, served at `/_runegate/brand/`; `accent`, a color such as " +
-      "`#0e5f63`; and `contact`, an address or a line of text for whoever needs access. Read at the start and at a reload; it " +
-      "must hold nothing but such files, and not be writable for the service.",
+      "`#0e5f63`; and `contact`, an address or a line of text for whoever needs access. Mails have a " +
+      "`logo.png` of up to 64 KiB with them. Read at the start and at a reload; it must hold nothing but such files, and " +
+      "not be writable for the service.",
   },
 } satisfies Declaration;
 

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { readBrand } from "../brand/files.ts";
 import { usualLook } from "../brand/look.ts";
 import { systemClock } from "../clock.ts";
 import { loadConfiguration } from "../config/configuration.ts";
@@ -110,7 +111,13 @@ async function preview(named: string | undefined, isShown: boolean, io: Io): Pro
   const now = systemClock.now();
   const language = options.language === undefined ? ENGLISH : await loadLanguage(options.language);
   const look = { ...usualLook(options), language };
-  const mails = await previewMails(email, { ...options, now }, look, noticesOf(look, options.baseUrl, now));
+  const logo = readBrand(options.brand).mailLogo;
+  const mails = await previewMails(
+    email,
+    { ...options, now, logo },
+    look,
+    noticesOf(look, options.baseUrl, now),
+  );
   let directory: string;
   try {
     directory =

@@ -1,4 +1,5 @@
 import { type Address, parseAddress } from "../identity/address.ts";
+import { LOGO_FILE } from "./logo.ts";
 import { type Mail, permanent } from "./mailer.ts";
 import { singleLine } from "./message.ts";
 import type { Sender } from "./settings.ts";
@@ -32,6 +33,9 @@ export async function composeMail(config: Sender, mail: Mail): Promise<ComposedM
     },
     text: mail.text,
     ...(mail.html === undefined ? {} : { html: mail.html }),
+    ...(mail.logo === undefined
+      ? {}
+      : { attachments: [{ ...LOGO_FILE, content: mail.logo, contentDisposition: "inline" }] }),
     // The other encodings fold long lines in ways that some clients do not undo, and a link is a long line.
     encoding: "quoted-printable",
     disableFileAccess: true,

@@ -8,7 +8,11 @@ export type MailContent = {
 };
 
 /** A mail as it is sent. */
-export type Mail = Pick<OutboxEntry, "to" | "messageId" | "queuedAt"> & MailContent;
+export type Mail = Pick<OutboxEntry, "to" | "messageId" | "queuedAt"> &
+  MailContent & {
+    /** A PNG, if the HTML shows it (`logo.ts`). */
+    readonly logo?: Buffer | undefined;
+  };
 
 /** Hands one mail on: to a mail server or service, or in development to a mailbox in memory. */
 export type Mailer = {

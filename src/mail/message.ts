@@ -3,6 +3,7 @@ import type { Address } from "../identity/address.ts";
 import { type Language, said, say, spoken } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
 import { template, toText } from "../pages/template.ts";
+import { LOGO_URL } from "./logo.ts";
 import type { MailContent } from "./mailer.ts";
 import { PLACEHOLDERS } from "./placeholders.ts";
 import type { EmailConfig } from "./settings.ts";
@@ -30,7 +31,7 @@ type Values = Readonly<Record<Placeholder, string>>;
 
 const builtIn = template(loginHtml, [
   ...(["email", "loginUrl", "code", "lifetime", "requestedFrom", "tag", "direction"] as const),
-  ...(["app", "host", "accent", "accentDark"] as const),
+  ...(["app", "host", "logo", "accent", "accentDark"] as const),
 ]);
 
 const PLACEHOLDER = new RegExp(`\\{(${PLACEHOLDERS.join("|")})\\}`, "g");
@@ -79,9 +80,10 @@ export function renderLoginMail(
 const ACCENT = { light: "#0e5f63", dark: "#6fd6ca" };
 
 /** What all mails have of how they look. */
-export function frameOf({ language, colors = ACCENT }: Look) {
+export function frameOf({ language, colors = ACCENT, hasMailLogo }: Look) {
   const { tag, direction } = language;
-  return { tag, direction, accent: colors.light, accentDark: colors.dark };
+  const logo = hasMailLogo ? LOGO_URL : undefined;
+  return { tag, direction, logo, accent: colors.light, accentDark: colors.dark };
 }
 
 /** @param code as people read it, or what stands for it where it is not to be shown. */

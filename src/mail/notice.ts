@@ -19,7 +19,7 @@ export type Notice = {
 };
 
 const html = template(noticeHtml, [
-  ...(["accent", "accentDark"] as const),
+  ...(["logo", "accent", "accentDark"] as const),
   ...([
     "tag",
     "direction",

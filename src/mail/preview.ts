@@ -2,6 +2,7 @@ import { parseAddress } from "../identity/address.ts";
 import type { Look } from "../pages/look.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import { composeMail } from "./compose.ts";
+import { withLogo } from "./logo.ts";
 import type { MailContent } from "./mailer.ts";
 import { renderLoginMail } from "./message.ts";
 import type { EmailConfig, Sender } from "./settings.ts";
@@ -14,6 +15,7 @@ export async function previewMails(
     readonly magicLinkExpiry: number;
     readonly now: number;
     readonly codeKind: "digits" | "letters";
+    readonly logo: Buffer | undefined;
   },
   look: Look,
   notices: Readonly<Record<string, MailContent>>,
@@ -30,7 +32,7 @@ export async function previewMails(
   const files = new Map<string, string>();
   for (const [name, mail] of Object.entries({ login, ...notices })) {
     const kept = { ...mail, to: EXAMPLE, messageId: `<preview@localhost>`, queuedAt: settings.now };
-    const { message } = await composeMail(sender, kept);
+    const { message } = await composeMail(sender, withLogo(kept, settings.logo));
     files.set(`${name}.html`, mail.html).set(`${name}.txt`, `${mail.subject}\n\n${mail.text}`);
     files.set(`${name}.eml`, message.toString());
   }

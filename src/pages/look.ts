@@ -13,6 +13,8 @@ export type Look = {
   readonly contact: string | undefined;
   /** Paths of the operator's logo, and of style sheets after ours. */
   readonly logo: string | undefined;
+  /** Whether mails have one too. */
+  readonly hasMailLogo: boolean;
   readonly styles: readonly string[];
   /** Where somebody may choose another language: where to go back to then, on this host. */
   readonly back: string | undefined;
@@ -22,6 +24,6 @@ export type Look = {
 
 /** Where nobody in particular asks. */
 export const PLAIN: Look = {
-  ...{ language: ENGLISH, app: "Runegate", host: "localhost", styles: [] },
+  ...{ language: ENGLISH, app: "Runegate", host: "localhost", styles: [], hasMailLogo: false },
   ...{ sign: undefined, contact: undefined, logo: undefined, back: undefined, colors: undefined },
 };

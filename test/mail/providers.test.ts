@@ -96,6 +96,40 @@ describe.concurrent("a mail that is taken", () => {
     expect(service.asked[0]?.method).toBe("POST");
   });
 
+  test.each<[ApiName, (asked: Asked) => unknown, unknown]>([
+    [
+      "sendgrid",
+      (asked) => jsonOf(asked).attachments,
+      [
+        {
+          ...{ filename: "logo.png", type: "image/png", disposition: "inline", content_id: "logo" },
+          content: "cG5n",
+        },
+      ],
+    ],
+    [
+      "postmark",
+      (asked) => jsonOf(asked).Attachments,
+      [{ Name: "logo.png", ContentType: "image/png", ContentID: "cid:logo", Content: "cG5n" }],
+    ],
+    [
+      "resend",
+      (asked) => jsonOf(asked).attachments,
+      [{ filename: "logo.png", content_type: "image/png", content_id: "logo", content: "cG5n" }],
+    ],
+    ["mailgun", (asked) => /Content-ID: <logo>/i.test(asked.body.toString("latin1")), true],
+    [
+      "ses",
+      (asked) =>
+        /Content-ID: <logo>/i.test(Buffer.from(jsonOf(asked).Content.Raw.Data, "base64").toString("latin1")),
+      true,
+    ],
+  ])("with a logo: %s gets it with the mail, to be shown in it", async (kind, attached, expected) => {
+    const { asked, endpoint } = standIn(SENT[kind]);
+    await mailerOf(kind, endpoint).send(mailOf({ html: '<img src="cid:logo">', logo: Buffer.from("png") }));
+    expect(attached(asked[0] as Asked)).toEqual(expected);
+  });
+
   test("SendGrid is asked as its v3 API wants it, with all tracking off", async () => {
     const { asked, endpoint } = standIn(SENT.sendgrid);
     await mailerOf("sendgrid", endpoint).send(mailOf());

@@ -1,4 +1,5 @@
 import { canonicalRecipient } from "../compose.ts";
+import { LOGO_FILE, LOGO_URL } from "../logo.ts";
 import { singleLine } from "../message.ts";
 import {
   badKey,
@@ -41,6 +42,16 @@ export const postmark: Provider = {
         HtmlBody: mail.html,
         MessageStream: "outbound",
         Headers: Object.entries(headers).map(([Name, Value]) => ({ Name, Value })),
+        ...(mail.logo === undefined
+          ? {}
+          : {
+              Attachments: [
+                {
+                  ...{ Name: LOGO_FILE.filename, ContentType: LOGO_FILE.contentType, ContentID: LOGO_URL },
+                  Content: mail.logo.toString("base64"),
+                },
+              ],
+            }),
         TrackOpens: false,
         TrackLinks: "None",
       }),

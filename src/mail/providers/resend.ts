@@ -1,4 +1,5 @@
 import { canonicalRecipient } from "../compose.ts";
+import { LOGO_FILE } from "../logo.ts";
 import { singleLine } from "../message.ts";
 import {
   badKey,
@@ -34,6 +35,16 @@ export const resend: Provider = {
         subject: singleLine(mail.subject),
         text: mail.text,
         ...(mail.html === undefined ? {} : { html: mail.html }),
+        ...(mail.logo === undefined
+          ? {}
+          : {
+              attachments: [
+                {
+                  ...{ filename: LOGO_FILE.filename, content_type: LOGO_FILE.contentType },
+                  ...{ content_id: LOGO_FILE.cid, content: mail.logo.toString("base64") },
+                },
+              ],
+            }),
         headers: QUIET,
       }),
     };

@@ -1,4 +1,5 @@
 import { canonicalRecipient } from "../compose.ts";
+import { LOGO_FILE } from "../logo.ts";
 import { singleLine } from "../message.ts";
 import {
   badKey,
@@ -36,6 +37,16 @@ export const sendgrid: Provider = {
           { type: "text/plain", value: mail.text },
           ...(mail.html === undefined ? [] : [{ type: "text/html", value: mail.html }]),
         ],
+        ...(mail.logo === undefined
+          ? {}
+          : {
+              attachments: [
+                {
+                  ...{ filename: LOGO_FILE.filename, type: LOGO_FILE.contentType, disposition: "inline" },
+                  ...{ content_id: LOGO_FILE.cid, content: mail.logo.toString("base64") },
+                },
+              ],
+            }),
         headers: { ...QUIET, "Message-ID": singleLine(mail.messageId) },
         // A link that is led through somebody else's server is broken by some, and read there.
         tracking_settings: {
