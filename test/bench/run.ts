@@ -9,6 +9,7 @@ import { floodSection } from "./sections/flood.ts";
 import { loginSection } from "./sections/login.ts";
 import { lookupSection } from "./sections/lookup.ts";
 import { proxySection } from "./sections/proxy.ts";
+import { signInSection } from "./sections/sign-in.ts";
 import { startSection } from "./sections/start.ts";
 import { streamsSection } from "./sections/streams.ts";
 import { workersSection } from "./sections/workers.ts";
@@ -22,6 +23,7 @@ const SECTIONS: readonly Section[] = [
   bodiesSection,
   streamsSection,
   loginSection,
+  signInSection,
   floodSection,
   lookupSection,
   startSection,
