@@ -9,11 +9,11 @@ import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { needs } from "../support/needs.ts";
 import { freePort, type RunningProcess, startProcess } from "../support/process.ts";
 
-/** The example provider of zitadel/oidc, in Go. Its issuer ends in a slash. */
+/** A provider on zitadel/oidc, in Go (`go/main.go`). Its issuer ends in a slash. */
 
 setDefaultTimeout(TEST_TIMEOUT);
 
-const MODULE = "github.com/zitadel/oidc/v3/example/server@v3.51.17";
+const SOURCE = new URL("go", import.meta.url).pathname;
 const go = needs("go");
 
 describe.skipIf(chromium === undefined || go === undefined)("a provider in Go", () => {
@@ -26,7 +26,7 @@ describe.skipIf(chromium === undefined || go === undefined)("a provider in Go", 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "runegate-oidc-"));
     writeFileSync(join(folder, "secret"), "secret\n", { mode: 0o600 });
-    const built = startProcess([go ?? "", "install", MODULE], { GOBIN: folder });
+    const built = startProcess([go ?? "", "build", "-C", SOURCE, "-o", join(folder, "provider"), "."]);
     if ((await built.exited) !== 0) throw new Error(built.output());
     idp = freePort();
     const port = freePort();
@@ -43,10 +43,10 @@ describe.skipIf(chromium === undefined || go === undefined)("a provider in Go", 
         RUNEGATE_LISTEN: `127.0.0.1:${port}`,
         RUNEGATE_BASE_URL: `http://127.0.0.1:${port}`,
         RUNEGATE_ALLOW_ANY_EMAIL: "false",
-        RUNEGATE_ALLOWED_EMAILS: "test-user@zitadel.ch",
+        RUNEGATE_ALLOWED_EMAILS: "test-user@zitadel.ch,ann@example.org",
       },
     });
-    provider = startProcess([join(folder, "server")], {
+    provider = startProcess([join(folder, "provider")], {
       PORT: String(idp),
       REDIRECT_URI: `${gateway.url}/_runegate/oidc/go/callback`,
     });
@@ -76,5 +76,23 @@ describe.skipIf(chromium === undefined || go === undefined)("a provider in Go", 
     } finally {
       await tab.close();
     }
+  });
+
+  test("tells that somebody has logged out there, who is signed out here and nobody else", async () => {
+    const { sessions } = gateway.gateway;
+    const other = await gateway.signIn("ann@example.org");
+    expect((await sessions.list()).map(({ email }) => email).sort()).toEqual([
+      "ann@example.org",
+      "test-user@zitadel.ch",
+    ]);
+    const tell = (sub: string) => {
+      const to = encodeURIComponent(`${gateway.url}/_runegate/oidc/go/backchannel-logout`);
+      return fetch(`http://localhost:${idp}/tell-logout?sub=${sub}&to=${to}`);
+    };
+    expect((await tell("id2")).status).toBe(200);
+    expect(await sessions.list()).toHaveLength(2);
+    expect((await tell("id1")).status).toBe(200);
+    expect((await sessions.list()).map(({ email }) => email)).toEqual(["ann@example.org"]);
+    expect((await fetch(`${gateway.url}/`, { headers: { Cookie: other } })).status).toBe(200);
   });
 });
