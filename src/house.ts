@@ -104,7 +104,7 @@ export type Room = {
   /** What it answers, below the reserved prefix and at the root. */
   readonly paths?: OwnPaths;
   /** Its part of the management API, declared when that is first asked for: it takes some milliseconds. */
-  api?(): Elysia;
+  api?(): Promise<Elysia>;
   readonly rootPaths?: RootPaths;
   /** Paths at the root that it has whatever `RUNEGATE_ROOT_PATHS` says: the operator chose them, or a standard. */
   readonly chosenPaths?: RootPaths;

@@ -1,5 +1,5 @@
 import type { Server } from "bun";
-import { Elysia, ValidationError } from "elysia";
+import type { Elysia } from "elysia";
 import { createAdmit } from "./access/admit.ts";
 import { mayGoOn } from "./access/decision.ts";
 import { createLiveConnections, type LiveConnections, type MayGoOn } from "./access/live.ts";
@@ -17,12 +17,10 @@ import { debugRoom } from "./debug/routes.ts";
 import { deviceRoom } from "./devices/routes.ts";
 import { doctorRoom } from "./doctor/routes.ts";
 import { createDoor, type Door } from "./door.ts";
-import { badRequest, failure, NOT_FOUND, whenBroken } from "./edge/answer.ts";
 import { assetRoom } from "./edge/assets.ts";
-import { printable } from "./edge/body.ts";
 import { createClientReader } from "./edge/client.ts";
 import { createCookieReader } from "./edge/cookies.ts";
-import { type AnswerOwn, answerByElysia, answerFrom, arrivalOf } from "./edge/own.ts";
+import { type AnswerOwn, answerByElysia, answerFrom } from "./edge/own.ts";
 import { CLAIM_ALL, type RootPaths } from "./edge/root-paths.ts";
 import { API_PREFIX, isBelow } from "./edge/target.ts";
 import { createForwardAuth } from "./forward-auth/forward-auth.ts";
@@ -34,6 +32,7 @@ import { createInline } from "./inline/inline.ts";
 import { keptPostRoom } from "./kept-post/routes.ts";
 import { keyRoom } from "./keys/routes.ts";
 import { keepingLanguage, languageRoom } from "./language/routes.ts";
+import { atFirstUse } from "./late.ts";
 import { limitRoom } from "./limits/routes.ts";
 import { logoutRoom } from "./login/logout.ts";
 import { loginRoom } from "./login/routes.ts";
@@ -103,8 +102,14 @@ export type Gateway = House & {
   stop(): Promise<void>;
 };
 
+/** The rooms' parts of the management API as one. Loaded with the first request for it, and Elysia with that. */
+async function apiOf(rooms: readonly Room[], loggers: LoggerFor): Promise<Elysia> {
+  const { joinApi } = await import("./api/join.ts");
+  return joinApi(await Promise.all(rooms.flatMap((room) => room.api?.() ?? [])), loggers("edge"));
+}
+
 /** The management API without a door: for where no instance runs. */
-export function createApi(house: House): Elysia {
+export function createApi(house: House): Promise<Elysia> {
   return apiOf(roomsOf(house), house.loggers);
 }
 
@@ -228,36 +233,9 @@ function answerBy(
   loggers: LoggerFor,
 ): AnswerOwn {
   const answer = answerFrom(new Map(rooms.flatMap(({ paths }) => [...(paths ?? [])])));
-  let api: Elysia | undefined;
-  const answerApi = withCors(apiOrigins, (arrival) => {
-    api ??= apiOf(rooms, loggers);
-    return answerByElysia(api, arrival);
-  });
+  const api = atFirstUse(() => apiOf(rooms, loggers));
+  const answerApi = withCors(apiOrigins, async (arrival) => answerByElysia(await api(), arrival));
   return (arrival) => (isBelow(arrival.target.path, API_PREFIX) ? answerApi(arrival) : answer(arrival));
-}
-
-/** The rooms' parts as one, with one place for what they do not answer or cannot. */
-function apiOf(rooms: readonly Room[], loggers: LoggerFor): Elysia {
-  const log = loggers("edge");
-  // What a schema does not name is refused, not dropped; and `/sessions/` with a name forgotten is not all sessions.
-  const whole = new Elysia({ name: "runegate/api", normalize: false, strictPath: true });
-  whole.onError(({ code, error, request }) => {
-    const arrival = arrivalOf(request);
-    if (code === "NOT_FOUND") return failure(arrival, NOT_FOUND);
-    return whenBroken(arrival, reasonOf(code === "PARSE" ? error.cause : error), log);
-  });
-  for (const room of rooms) if (room.api !== undefined) whole.use(room.api());
-  return whole;
-}
-
-/** Elysia's own errors quote the schema and all that was sent or, if it does not fit what was promised, answered. */
-function reasonOf(error: unknown): unknown {
-  if (!(error instanceof ValidationError)) return error;
-  const { path = "", message = "is wrong" } = error.valueError ?? {};
-  if (error.type === "response") return new Error(`an answer does not fit its schema: ${path}: ${message}`);
-  return badRequest(
-    `${path === "" ? `The ${error.type}` : `"${printable(path.slice(1))}"`} is not as it should be.`,
-  );
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type Static, type TSchema, t } from "elysia";
+import { type TSchema, t } from "elysia";
 import type { Principal } from "../identity/principal.ts";
 import { isOperator } from "./own.ts";
 
@@ -49,9 +49,4 @@ export function takePage<Item>(
     next:
       page.length === rest.length || last === undefined ? null : Buffer.from(last.key).toString("base64url"),
   };
-}
-
-/** RFC 3339, in UTC and with milliseconds. */
-export function timeOf(milliseconds: number): Static<typeof TIME> {
-  return new Date(milliseconds).toISOString();
 }

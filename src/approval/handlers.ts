@@ -1,5 +1,5 @@
-import { timeOf } from "../api/list.ts";
 import { isRecent } from "../api/own.ts";
+import { timeOf } from "../api/time.ts";
 import {
   type ExtraHeaders,
   type Failure,

@@ -1,6 +1,6 @@
-import type { Arrival } from "../edge/arrival.ts";
-import { ownRoutes } from "../edge/own.ts";
+import { lateHandlers, ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
+import { atFirstUse } from "../late.ts";
 import { APPROVE_PATH, OWN_PREFIX, PHONE_PATH } from "../pages/paths.ts";
 import { createApprovalCookie } from "./cookie.ts";
 import type { ApprovalHandlers } from "./handlers.ts";
@@ -12,15 +12,8 @@ import type { ApprovalHandlers } from "./handlers.ts";
 export function approvalRoom(house: House): Room {
   if (!house.options.approval) return { name: "approval" };
   const cookie = createApprovalCookie(house.options.secureCookie);
-  let loaded: Promise<ApprovalHandlers> | undefined;
-  const load = () => {
-    loaded ??= import("./handlers.ts").then(({ createApprovalHandlers }) =>
-      createApprovalHandlers(house, cookie),
-    );
-    return loaded;
-  };
-  const by = (name: Exclude<keyof ApprovalHandlers, "wayIn">) => async (arrival: Arrival) =>
-    (await load())[name](arrival);
+  const load = atFirstUse(async () => (await import("./handlers.ts")).createApprovalHandlers(house, cookie));
+  const by = lateHandlers<Exclude<keyof ApprovalHandlers, "wayIn">>(load);
 
   const own = ownRoutes("approval", [
     { path: PHONE_PATH.slice(OWN_PREFIX.length), handlers: { GET: by("show"), POST: by("ask") } },

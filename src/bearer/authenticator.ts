@@ -1,5 +1,4 @@
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from "jose";
-import type { ApiAuthenticator } from "../access/admit.ts";
 import { ADMINS } from "../access/people.ts";
 import type { Policy } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
@@ -26,11 +25,9 @@ export type BearerSettings = {
 /** What is signed for some other use says so, such as `logout+jwt` (RFC 8725 §3.11). */
 const TYPES = ["jwt", "at+jwt", "application/at+jwt"];
 const LEEWAY_SECONDS = 30;
-/** Beginning of an API key, which is not for us to judge. */
-const KEY_PREFIX = "rg_";
 
 /** What is shown decides alone: with a bearer, no cookie is looked at. */
-export function bearerAuthenticator(settings: BearerSettings): ApiAuthenticator {
+export function bearerAuthenticator(settings: BearerSettings) {
   const { options, issuer, keys, policy, clock, log } = settings;
   const mayTell = atMostEvery(SECOND);
 
@@ -65,26 +62,22 @@ export function bearerAuthenticator(settings: BearerSettings): ApiAuthenticator 
     };
   }
 
-  return {
-    kind: "bearer",
-    async authenticate({ headers, origin }) {
-      const [, token] = /^bearer +(.*)$/is.exec(headers.authorization ?? "") ?? [];
-      if (token === undefined || token.startsWith(KEY_PREFIX)) return undefined;
-      try {
-        return principalOf(token, await verify(token));
-      } catch (error) {
-        if (error instanceof Refusal) throw error;
-        if (error instanceof ProviderUnavailable) throw new Refusal(UNAVAILABLE);
-        if (mayTell(clock.monotonic())) log.info("a bearer was refused", { reason: reasonOf(error) });
-        throw new Refusal({
-          status: 401,
-          error: "invalid_token",
-          title: "Not signed in",
-          message: "This token is not valid here. Ask its provider for a new one.",
-          headers: [["WWW-Authenticate", `Bearer realm="${origin}", error="invalid_token"`]],
-        });
-      }
-    },
+  /** @throws {Refusal} for one that is not good here. */
+  return async (token: string, origin: string): Promise<Principal> => {
+    try {
+      return principalOf(token, await verify(token));
+    } catch (error) {
+      if (error instanceof Refusal) throw error;
+      if (error instanceof ProviderUnavailable) throw new Refusal(UNAVAILABLE);
+      if (mayTell(clock.monotonic())) log.info("a bearer was refused", { reason: reasonOf(error) });
+      throw new Refusal({
+        status: 401,
+        error: "invalid_token",
+        title: "Not signed in",
+        message: "This token is not valid here. Ask its provider for a new one.",
+        headers: [["WWW-Authenticate", `Bearer realm="${origin}", error="invalid_token"`]],
+      });
+    }
   };
 }
 

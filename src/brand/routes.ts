@@ -1,8 +1,8 @@
-import { staticPlugin } from "@elysiajs/static";
 import { failure, isCurrent, NOT_FOUND } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
+import { atFirstUse } from "../late.ts";
 import type { Accent, Shades } from "./color.ts";
 import { readBrand } from "./files.ts";
 import { BRAND_PATH } from "./look.ts";
@@ -22,15 +22,17 @@ export function brandRoom({ options: { brand } }: Pick<House, "options">): Room 
   const { served, accent } = readBrand(brand);
   const paths = new Set([...served].map((name) => `${BRAND_PATH}/${name}`));
   const accentSheet = accent && sheetOf(accent);
-  // Its default mode serves whatever is asked for, links and dotfiles too.
-  const files = staticPlugin({
-    assets: brand,
-    prefix: BRAND_PATH,
-    alwaysStatic: true,
-    directive: "no-cache",
-    maxAge: null,
-    headers: HEADERS,
-    silent: true,
+  const files = atFirstUse(async () => {
+    const { staticPlugin } = await import("@elysiajs/static");
+    // Its default mode serves whatever is asked for, links and dotfiles too.
+    const settings = { assets: brand, prefix: BRAND_PATH, headers: HEADERS };
+    return staticPlugin({
+      ...settings,
+      alwaysStatic: true,
+      directive: "no-cache",
+      maxAge: null,
+      silent: true,
+    });
   });
 
   async function serve(arrival: Arrival): Promise<Response> {
@@ -41,7 +43,7 @@ export function brandRoom({ options: { brand } }: Pick<House, "options">): Room 
     if (!paths.has(target.path)) return failure(arrival, NOT_FOUND);
     const known = request.headers.get("if-none-match");
     const headers = known === null ? {} : { "If-None-Match": known };
-    return (await files).handle(new Request(ORIGIN + target.path, { headers }));
+    return (await files()).handle(new Request(ORIGIN + target.path, { headers }));
   }
 
   return ownRoutes("brand", [{ path: "/brand/*", handlers: { GET: serve } }]);

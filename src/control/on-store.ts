@@ -40,7 +40,7 @@ export async function withStore<T>(
       random: systemRandom,
       loggers,
     });
-    const api = createApi(services);
+    const api = await createApi(services);
     const serve = serveOperator((arrival) => answerByElysia(api, arrival));
     return await work(createOperator((url, init) => serve(new Request(url, init))));
   } finally {

@@ -52,6 +52,16 @@ export function ownRoutes(name: string, routes: readonly OwnRoute[]): OwnRoutes 
   return { name, paths, rootPaths, chosenPaths };
 }
 
+/**
+ * Handlers that are loaded when the first of them is asked for.
+ * @param load see `late.ts`.
+ */
+export function lateHandlers<Name extends string>(
+  load: () => Promise<Readonly<Record<Name, OwnHandler>>>,
+): (name: Name) => OwnHandler {
+  return (name) => async (arrival) => (await load())[name](arrival);
+}
+
 /** Answers what is Runegate's own. */
 export type AnswerOwn = (arrival: Arrival) => Promise<Response>;
 

@@ -1,6 +1,7 @@
 import { type Elysia, type Static, t } from "elysia";
-import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../api/list.ts";
+import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage } from "../api/list.ts";
 import { type ApiHouse, closeApi, isAdmin, openApi } from "../api/own.ts";
+import { timeOf } from "../api/time.ts";
 import { badRequest, type Failure, NOT_FOUND, NOT_UNDERSTOOD, noContent, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
 import { nameOf, type Principal } from "../identity/principal.ts";

@@ -1,21 +1,18 @@
 import type { AccountSection } from "../account/section.ts";
 import { json } from "../edge/answer.ts";
-import { ownRoutes } from "../edge/own.ts";
+import { lateHandlers, ownRoutes } from "../edge/own.ts";
 import { withoutPrefix } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
 import type { Address } from "../identity/address.ts";
 import { nameOf } from "../identity/principal.ts";
+import { atFirstUse } from "../late.ts";
 import { said } from "../pages/language.ts";
 import { KEYS_PATH, OWN_PREFIX } from "../pages/paths.ts";
-import { keyApi } from "./api.ts";
 import { keyAuthenticator } from "./authenticator.ts";
-import { keyCheck } from "./check.ts";
-import { keySection } from "./page.ts";
 import { CHECK_PATH, CONFIG_PATH, LIVE_PATH, ownPathOf } from "./root-paths.ts";
 import { createUpkeep } from "./upkeep.ts";
-import { keyPages } from "./visit.ts";
 
-/** API keys, by which programs come to applications. */
+/** API keys, by which programs come to applications. Their pages and API are loaded when they are first asked for. */
 export function keyRoom(house: House): Room {
   const { options } = house;
   /** Somebody who had their session may have made some, and even one who did not may know them. */
@@ -27,7 +24,7 @@ export function keyRoom(house: House): Room {
   const upkeep = createUpkeep(house);
   const room = {
     disown,
-    api: () => keyApi(house),
+    api: async () => (await import("./api.ts")).keyApi(house),
     start: upkeep.start,
     async stop() {
       upkeep.stop();
@@ -35,18 +32,24 @@ export function keyRoom(house: House): Room {
     account: {
       id: "keys",
       async show({ found, look }) {
+        const { keySection } = await import("./page.ts");
         const { length } = await house.apiKeys.list(nameOf(found.principal));
         return { heading: said("keys.heading"), content: keySection(look, length) };
       },
     } satisfies AccountSection,
     authenticators: [keyAuthenticator(house.keyProof, house.apiKeys)],
   };
-  const pages = { path: withoutPrefix(KEYS_PATH, OWN_PREFIX), handlers: keyPages(house) };
+  const visit = lateHandlers(atFirstUse(async () => (await import("./visit.ts")).keyPages(house)));
+  const pages = {
+    path: withoutPrefix(KEYS_PATH, OWN_PREFIX),
+    handlers: { GET: visit("GET"), POST: visit("POST") },
+  };
   if (!options.tokenRootPaths) return { ...ownRoutes("keys", [pages]), ...room };
+  const check = atFirstUse(async () => ({ GET: (await import("./check.ts")).keyCheck(house) }));
   return {
     ...ownRoutes("keys", [
       pages,
-      { path: CHECK_PATH, handlers: { GET: keyCheck(house) } },
+      { path: CHECK_PATH, handlers: { GET: lateHandlers(check)("GET") } },
       // Runegate's own says it in other words.
       { chosen: LIVE_PATH, handlers: { GET: () => json({ status: "ok" }) } },
       { path: CONFIG_PATH, handlers: { GET: () => json(frontendConfig(options)) } },

@@ -33,7 +33,7 @@ type Visit = {
 
 export function keyPages(
   house: Pick<House, "options" | "apiKeys" | "routes" | "signIn" | "guardPost" | "clock">,
-): OwnHandlers {
+): Required<OwnHandlers> {
   const { options, apiKeys, routes, clock } = house;
   const { apiKeyMaxTtl: longest } = options;
   const lives = LIVES.filter(([, , life]) => longest === 0 || life <= longest);

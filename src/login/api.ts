@@ -1,7 +1,8 @@
 import { type Elysia, type Static, t } from "elysia";
 import { isAllowed } from "../access/decision.ts";
-import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../api/list.ts";
+import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage } from "../api/list.ts";
 import { type ApiHouse, actorOf, addressOf, closeApi, notAllowed, openApi } from "../api/own.ts";
+import { timeOf } from "../api/time.ts";
 import { badRequest, NOT_FOUND, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";

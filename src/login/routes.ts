@@ -20,7 +20,6 @@ import { type Said, said } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
 import { loginPage } from "../pages/pages.ts";
 import { AGAIN, type Kept, keptIn, LOGIN_PATH } from "../pages/paths.ts";
-import { loginApi } from "./api.ts";
 import { LOGIN_REFUSED } from "./audit.ts";
 import { onwardFrom, partsOf } from "./next.ts";
 import { createRedemption } from "./redeem.ts";
@@ -154,7 +153,7 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
       handlers: { GET: redemption.open, POST: redemption.redeem },
     },
   ]);
-  return { ...own, api: () => loginApi(house), cookies: [loginCookie] };
+  return { ...own, api: async () => (await import("./api.ts")).loginApi(house), cookies: [loginCookie] };
 }
 
 /** An application's own `/auth?token=` holds something else. What the link is worth is seen when it is opened. */

@@ -1,4 +1,4 @@
-import { timeOf } from "../api/list.ts";
+import { timeOf } from "../api/time.ts";
 import {
   type ExtraHeaders,
   type Failure,

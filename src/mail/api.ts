@@ -1,6 +1,7 @@
 import { type Elysia, type Static, t } from "elysia";
-import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../api/list.ts";
+import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage } from "../api/list.ts";
 import { type ApiHouse, closeApi, openApi } from "../api/own.ts";
+import { timeOf } from "../api/time.ts";
 import { NOT_FOUND, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
 import { aboutMail, MAIL_GIVEN_UP } from "./audit.ts";

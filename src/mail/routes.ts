@@ -5,7 +5,7 @@ import { policyWith } from "../edge/page-policy.ts";
 import type { House, Room } from "../house.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { mailboxPage } from "../pages/pages.ts";
-import { type MailApiHouse, mailApi } from "./api.ts";
+import type { MailApiHouse } from "./api.ts";
 
 /** Whether the development mailbox is shown to whoever asks: this machine alone, since its mails sign in anybody. */
 export function mayReadMailbox({ client: { ip, ipIsCertain, host } }: Arrival): boolean {
@@ -22,7 +22,7 @@ const MAILBOX_POLICY = policyWith([{ "style-src": ["'unsafe-inline'"] }]);
 
 /** What waits, for the operator. */
 export function mailRoom(house: MailApiHouse): Room {
-  return { name: "mail", api: () => mailApi(house) };
+  return { name: "mail", api: async () => (await import("./api.ts")).mailApi(house) };
 }
 
 /** The development mailbox. Never wired in production. */

@@ -1,9 +1,8 @@
-import type { Arrival } from "../edge/arrival.ts";
-import { ownRoutes } from "../edge/own.ts";
+import { lateHandlers, ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
+import { atFirstUse } from "../late.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import { createOidcCookie } from "./cookie.ts";
-import type { OidcHandlers } from "./handlers.ts";
 import { signInPart } from "./pages.ts";
 import { callbackPath, logoutPath, type Provider, startPath } from "./provider.ts";
 
@@ -14,13 +13,9 @@ export function oidcRoom(house: House): Room {
   if (providers.length === 0) return { name: "oidc-login", cookies: [cookie] };
 
   function routesOf(provider: Provider) {
-    let loaded: Promise<OidcHandlers> | undefined;
-    const by = (name: keyof OidcHandlers) => async (arrival: Arrival) => {
-      loaded ??= import("./handlers.ts").then(({ createOidcHandlers }) =>
-        createOidcHandlers(house, provider, cookie),
-      );
-      return (await loaded)[name](arrival);
-    };
+    const by = lateHandlers(
+      atFirstUse(async () => (await import("./handlers.ts")).createOidcHandlers(house, provider, cookie)),
+    );
     const below = (path: string) => path.slice(OWN_PREFIX.length);
     return [
       { path: below(startPath(provider)), handlers: { GET: by("start") } },

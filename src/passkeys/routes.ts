@@ -1,7 +1,7 @@
 import { json } from "../edge/answer.ts";
-import type { Arrival } from "../edge/arrival.ts";
-import { ownRoutes } from "../edge/own.ts";
+import { lateHandlers, ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
+import { atFirstUse } from "../late.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { PasskeyHandlers } from "./handlers.ts";
 import { SEAL_KEY } from "./record.ts";
@@ -12,18 +12,12 @@ import { SEAL_KEY } from "./record.ts";
  */
 export function passkeyRoom(house: House): Room {
   const { options, routes } = house;
-  let loaded: Promise<PasskeyHandlers> | undefined;
-  const load = () => {
-    loaded ??= import("./handlers.ts").then(({ createPasskeyHandlers }) => createPasskeyHandlers(house));
-    return loaded;
-  };
+  const load = atFirstUse(async () => (await import("./handlers.ts")).createPasskeyHandlers(house));
   /** Switched off, too: they are still there for when they are on again. */
   const disown: Room["disown"] = async (email) => (await load()).disown(email);
   if (!options.passkeys) return { name: "passkeys", disown };
   const by =
-    (name: Exclude<keyof PasskeyHandlers, "section" | "wayIn" | "disown" | "renewSeals">) =>
-    async (arrival: Arrival) =>
-      (await load())[name](arrival);
+    lateHandlers<Exclude<keyof PasskeyHandlers, "section" | "wayIn" | "disown" | "renewSeals">>(load);
 
   const { home } = routes;
   const origins = new Set(routes.all.flatMap((route) => originOf(routes.urlOf(route))));

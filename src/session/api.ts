@@ -1,5 +1,5 @@
 import { type Elysia, type Static, t } from "elysia";
-import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../api/list.ts";
+import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage } from "../api/list.ts";
 import {
   type ApiHouse,
   actorOf,
@@ -11,6 +11,7 @@ import {
   notAllowed,
   openApi,
 } from "../api/own.ts";
+import { timeOf } from "../api/time.ts";
 import { badRequest, NOT_FOUND, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";

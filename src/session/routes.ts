@@ -1,11 +1,11 @@
-import { timeOf } from "../api/list.ts";
+import { timeOf } from "../api/time.ts";
 import { failure, json } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
 import { isPrincipal, isRejected, nameOf } from "../identity/principal.ts";
 import { rejection } from "../limits/answer.ts";
-import { type SessionHouse, sessionApi } from "./api.ts";
+import type { SessionHouse } from "./api.ts";
 import { sessionAuthenticator } from "./authenticator.ts";
 
 /** Sessions as a proof of who one is, and `/session`, which tells a page who that is. */
@@ -43,7 +43,7 @@ export function sessionRoom(house: SessionHouse & Pick<House, "keyProof">): Room
 
   return {
     ...ownRoutes("session", [{ path: "/session", handlers: { GET: whoAmI } }]),
-    api: () => sessionApi(house),
+    api: async () => (await import("./api.ts")).sessionApi(house),
     authenticators: [sessionAuthenticator(sessions, sessionCookie)],
     cookies: [sessionCookie],
   };

@@ -27,8 +27,8 @@ beforeAll(async () => {
 });
 afterAll(() => gateway.stop());
 
-test("the document and the page are what the rooms declare: `npm run docs` writes them", () => {
-  const current = renderOpenApi();
+test("the document and the page are what the rooms declare: `npm run docs` writes them", async () => {
+  const current = await renderOpenApi();
   expect(readFileSync(OPENAPI, "utf8")).toBe(current);
   expect(readFileSync(API_PAGE, "utf8")).toBe(renderApiPage(JSON.parse(current)));
 });

@@ -25,9 +25,9 @@ type Hooks = {
   readonly detail?: Readonly<Record<string, unknown>> & { readonly "x-needs"?: string };
 };
 
-export function renderOpenApi(): string {
+export async function renderOpenApi(): Promise<string> {
   const paths: Record<string, Record<string, object>> = {};
-  for (const { method, path, hooks } of declaredRoutes()) {
+  for (const { method, path, hooks } of await declaredRoutes()) {
     const { body, query, params, response = { 200: {} }, detail } = hooks as Hooks;
     if (!path.startsWith(`${API_PREFIX}/`) || detail?.["x-needs"] === undefined) continue;
     const below = path.slice(API_PREFIX.length).replace(/:(\w+)/g, "{$1}");
@@ -79,9 +79,9 @@ const FAILURE = {
   },
 };
 
-function declaredRoutes() {
+async function declaredRoutes() {
   const { options } = loadOptions({ env: { RUNEGATE_API_KEYS: "true" } });
-  const app = createApi(
+  const app = await createApi(
     createServices({
       options,
       email: undefined,
@@ -118,7 +118,7 @@ function parametersOf(schema: TSchema | undefined, place: "path" | "query"): obj
 }
 
 if (import.meta.main) {
-  const document = renderOpenApi();
+  const document = await renderOpenApi();
   writeFileSync(OPENAPI, document);
   writeFileSync(API_PAGE, renderApiPage(JSON.parse(document)));
 }
