@@ -61,5 +61,6 @@ Example: runegate backup /var/backups/runegate-$(date +%F).db`,
 
 const NOT_HERE = {
   memory: "RUNEGATE_STORE is memory, which keeps nothing that could be copied to a file.",
+  postgres: "RUNEGATE_STORE is a PostgreSQL database: it is backed up there (pg_dump).",
   valkey: "RUNEGATE_STORE is a Valkey server: its data is backed up there (BGSAVE copies it to its disk).",
 } as const;

@@ -16,7 +16,7 @@ import { probeStore } from "./probe-store.ts";
 const PROBES: readonly Probe[] = [
   { name: "application", run: probeApplications },
   { name: "providers", run: probeProviders },
-  { name: "store", run: ({ options }) => probeStore(options.store) },
+  { name: "store", run: ({ options }) => probeStore(options.store, options.storeSchema) },
   {
     name: "mail",
     run: async ({ email }) =>

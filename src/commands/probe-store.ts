@@ -9,7 +9,7 @@ import { StoreUnavailable } from "../store/records.ts";
 import type { ProbeResult } from "./probe.ts";
 
 /** Whether state can be kept where the options say. Makes nothing: a file that is made as root is not the service's. */
-export async function probeStore(location: StoreLocation): Promise<ProbeResult> {
+export async function probeStore(location: StoreLocation, schema?: string): Promise<ProbeResult> {
   switch (location.kind) {
     case "memory":
       return { ok: true, lines: ["The memory store is part of Runegate: nothing to reach."] };
@@ -19,12 +19,13 @@ export async function probeStore(location: StoreLocation): Promise<ProbeResult> 
       return asOwnerOf(location.path, async () =>
         existsSync(location.path) ? reach(location, location.path) : probeFolder(location.path),
       );
+    case "postgres":
     case "valkey":
-      return reach(location, location.shown);
+      return reach(location, location.shown, schema);
   }
 }
 
-async function reach(location: StoreLocation, name: string): Promise<ProbeResult> {
+async function reach(location: StoreLocation, name: string, schema?: string): Promise<ProbeResult> {
   const quiet = createLoggers({
     format: "console",
     levels: { default: "off", modules: {} },
@@ -33,7 +34,11 @@ async function reach(location: StoreLocation, name: string): Promise<ProbeResult
     color: false,
   });
   try {
-    const stores = await openStore(location, { clock: systemClock, log: quiet("store") });
+    const stores = await openStore(location, {
+      ...(schema === undefined ? {} : { schema }),
+      clock: systemClock,
+      log: quiet("store"),
+    });
     try {
       await stores.ready();
     } finally {

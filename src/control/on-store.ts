@@ -27,7 +27,11 @@ export async function withStore<T>(
     now: systemClock.now,
     color: false,
   });
-  const stores = await openStore(location, { clock: systemClock, log: loggers("store") });
+  const stores = await openStore(location, {
+    schema: options.storeSchema,
+    clock: systemClock,
+    log: loggers("store"),
+  });
   try {
     const services = createServices({
       options,

@@ -100,12 +100,12 @@ async function open(
   settings: MainSettings,
   log: Log,
 ): Promise<{ readonly stores: Store; readonly serving: Serving } | ExitCode> {
-  const { store, workers } = configuration.options;
+  const { store, storeSchema: schema, workers } = configuration.options;
   const addresses = addressesOf(configuration.options).map(([address]) => address);
   let at = addresses;
   let stores: Store;
   try {
-    stores = await openStore(store, { clock: systemClock, log: log.loggers("store") });
+    stores = await openStore(store, { schema, clock: systemClock, log: log.loggers("store") });
   } catch (error) {
     if (!(error instanceof StoreUnavailable)) throw error;
     log.flush();

@@ -43,7 +43,11 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     const stores =
       options.store.kind === "memory"
         ? shared.store
-        : await openStore(options.store, { clock: systemClock, log: log.loggers("store") });
+        : await openStore(options.store, {
+            schema: options.storeSchema,
+            clock: systemClock,
+            log: log.loggers("store"),
+          });
     if (stopping) throw new Error("it was stopped meanwhile");
     const serving = serveSingle(configuration, { stores, mailbox, loggers: log.loggers });
     running = { serving, stores, log };

@@ -268,7 +268,7 @@ describe("problems", () => {
     ["RUNEGATE_CONNECT_TIMEOUT", "0", "from 100ms"],
     ["RUNEGATE_LOGIN_RATE_LIMIT", "-1", "from 0"],
     ["RUNEGATE_STORE", "sqlite:", "names no database file"],
-    ["RUNEGATE_STORE", "postgres://:hunter2@db", "is not a store. Write memory"],
+    ["RUNEGATE_STORE", "mysql://:hunter2@db", "is not a store. Write memory"],
     ["RUNEGATE_STORE", "valkey://:hunter2@db/0?x=1", "has more than"],
     ["RUNEGATE_STORE", "floppy", 'is not a store: "floppy"'],
     ["RUNEGATE_WORKERS", "65", "Write a whole number"],

@@ -2,12 +2,14 @@ import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { storeLocation } from "../../src/store/location.ts";
 import { openStore } from "../../src/store/open.ts";
 import type { Store } from "../../src/store/store.ts";
 import { asOperator, asUser, JSON_BODY } from "../api/support.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { needs } from "../support/needs.ts";
+import { postgresPrograms, startPostgres } from "../support/postgres.ts";
 import { SILENT } from "../support/silent.ts";
 import { startValkey } from "../support/valkey.ts";
 import { askFor, auditOf, NAVIGATION, openLink, redeem, said, sessionOf, whoAmI } from "./support.ts";
@@ -110,6 +112,17 @@ describe("a link for five uses", () => {
         const { url, stop } = await startValkey(redis);
         cleanUp.push(stop);
         return openStore({ kind: "valkey", url, shown: url }, { clock: testClock(), log: SILENT });
+      },
+    ]);
+  }
+  const postgres = postgresPrograms();
+  if (postgres !== undefined) {
+    places.push([
+      "PostgreSQL",
+      async () => {
+        const { url, stop } = await startPostgres(postgres);
+        cleanUp.push(stop);
+        return openStore(storeLocation(url), { clock: testClock(), log: SILENT });
       },
     ]);
   }

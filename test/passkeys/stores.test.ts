@@ -2,11 +2,13 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { storeLocation } from "../../src/store/location.ts";
 import { openStore } from "../../src/store/open.ts";
 import { said } from "../login/support.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway } from "../support/gateway.ts";
 import { needs } from "../support/needs.ts";
+import { postgresPrograms, startPostgres } from "../support/postgres.ts";
 import { SILENT } from "../support/silent.ts";
 import { startValkey } from "../support/valkey.ts";
 import { createAuthenticator } from "./authenticator.ts";
@@ -21,6 +23,7 @@ type Place = { readonly location: Location; stop(): void | Promise<void> };
 
 const ORIGIN = "https://app.test";
 const redis = needs("redis-server");
+const postgres = postgresPrograms();
 
 const PLACES: readonly (readonly [string, () => Place | Promise<Place>])[] = [
   [
@@ -39,6 +42,17 @@ const PLACES: readonly (readonly [string, () => Place | Promise<Place>])[] = [
           async () => {
             const { url, stop } = await startValkey(redis);
             return { location: { kind: "valkey", url, shown: url } as Location, stop };
+          },
+        ] as const,
+      ]),
+  ...(postgres === undefined
+    ? []
+    : [
+        [
+          "PostgreSQL",
+          async () => {
+            const { url, stop } = await startPostgres(postgres);
+            return { location: storeLocation(url), stop };
           },
         ] as const,
       ]),

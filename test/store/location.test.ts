@@ -19,6 +19,30 @@ describe("store locations", () => {
     ["valkey://:pass@db", { kind: "valkey", url: "redis://:pass@db:6379/0", shown: "valkey://db:6379/0" }],
   ])("%s", (text, location) => expect(storeLocation(text)).toEqual(location as never));
 
+  const place = {
+    ...{ server: "db:5432", hostname: "db", port: 5432, username: "runegate", password: "", database: "x" },
+    ...{ tls: "verify-full", rootCertificate: undefined, prepare: true },
+  };
+  test.each([
+    ["postgres://db/x", "postgres://db:5432/x", {}],
+    ["postgresql://ann:p%40ss@db/x", "postgres://db:5432/x", { username: "ann", password: "p@ss" }],
+    ["postgres://db:443/x", "postgres://db:443/x", { server: "db:443", port: 443 }],
+    ["postgres://db/x?sslmode=require", "postgres://db:5432/x", { tls: "require" }],
+    ["postgres://db/x?sslrootcert=/ca.pem", "postgres://db:5432/x", { rootCertificate: "/ca.pem" }],
+    [
+      "postgres://[::1]/x?prepare=false",
+      "postgres://[::1]:5432/x",
+      { server: "[::1]:5432", hostname: "::1", tls: "disable", prepare: false },
+    ],
+    [
+      "postgres:///x?host=/run/postgresql",
+      "postgres:///run/postgresql:5432/x",
+      { server: "/run/postgresql:5432", hostname: "/run/postgresql", tls: "disable" },
+    ],
+  ])("%s", (text, shown, more) =>
+    expect(storeLocation(text)).toEqual({ kind: "postgres", shown, place: { ...place, ...more } as never }),
+  );
+
   test.each([
     "",
     "Memory",
@@ -26,7 +50,15 @@ describe("store locations", () => {
     "sqlite::memory:",
     "sqlite://host/file.db",
     "sqlite:a.db?mode=memory",
-    "postgres://ann:hunter2@db/x",
+    "postgres://ann:hunter2@db",
+    "postgres://ann:hunter2@db/x/y",
+    "postgres://ann:hunter2@db/x?sslmode=prefer",
+    "postgres://ann:hunter2@db/x?sslrootcert=ca.pem",
+    "postgres://ann:hunter2@db/x?host=run",
+    "postgres://ann:hunter2@db/x?prepare=no",
+    "postgres://ann:hunter2@db/x?options=-c%20role",
+    "postgres://ann:hunter2%@db/x",
+    "mysql://ann:hunter2@db/x",
     "valkey:db",
     "valkey://",
     "valkey://ann:hunter2@/1",
