@@ -1,37 +1,38 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../observe/logger.ts";
-import { StoreUnavailable } from "./records.ts";
+import { type Awaitable, StoreUnavailable } from "./records.ts";
 
 /** The way to a server that may be away, and is asked again and again until it is back. */
 export type Way<Opened> = {
   /** What is open. @throws {StoreUnavailable} at once while nothing is, with the reason. */
   current(): Opened;
-  /** Says that what is open is of no more use. Of something that is not what is open, nothing. */
-  lose(opened: Opened, reason: string): void;
-  close(): Opened | undefined;
+  readonly lose: Lose<Opened>;
+  /** The same, or undefined. */
+  peek(): Opened | undefined;
 };
 
+/** Says that what is open is of no more use. Of something that is not what is open, nothing. */
+export type Lose<Opened> = (opened: Opened, reason: string) => void;
+
 export type WaySettings<Opened> = {
-  /** @throws {StoreUnavailable} */
-  open(): Promise<Opened>;
-  /** Called with each that was opened, before it is used. */
-  onOpened(opened: Opened): void;
+  /** Opens one and calls `use` with it once it can be used. @throws {StoreUnavailable} */
+  open(use: (opened: Opened) => void, lose: Lose<Opened>): Promise<void>;
+  /** Called with each that is used from now on. */
+  onOpened(opened: Opened): Awaitable<unknown>;
   /** For the log: without user and password. */
   readonly server: string;
   readonly log: Logger;
-  /** Milliseconds; monotonic. */
-  readonly now: () => number;
+  /** Aborted when the store is closed. */
+  readonly signal: AbortSignal;
 };
 
 const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 2_000;
-const CLOSED = "The store has been closed.";
+export const CLOSED = "The store has been closed.";
 
 /** Tries once, and goes on trying. That the server is away is no error: everything throws until it is there. */
 export async function openWay<Opened>(settings: WaySettings<Opened>): Promise<Way<Opened>> {
-  const { open, onOpened, server, log, now } = settings;
-  const closing = new AbortController();
-  const { signal } = closing;
+  const { open, onOpened, server, log, signal } = settings;
   let opened: Opened | undefined;
   /** Why there is none. */
   let reason = "";
@@ -41,10 +42,11 @@ export async function openWay<Opened>(settings: WaySettings<Opened>): Promise<Wa
   /** @returns whether something is open now. */
   async function attempt(): Promise<boolean> {
     try {
-      const fresh = await open();
-      openedAt = now();
-      opened = fresh;
-      onOpened(fresh);
+      await open((fresh) => {
+        opened = fresh;
+      }, lose);
+      openedAt = performance.now();
+      if (opened !== undefined) await onOpened(opened);
       return true;
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
@@ -54,6 +56,17 @@ export async function openWay<Opened>(settings: WaySettings<Opened>): Promise<Wa
       pause = longer(pause);
       return false;
     }
+  }
+
+  function lose(what: Opened, why: string): void {
+    if (opened !== what) return;
+    opened = undefined;
+    reason = why;
+    if (signal.aborted) return;
+    log.warn("lost the store", { reason, server });
+    // At once, unless the one before did not last either.
+    pause = performance.now() - openedAt > MAX_PAUSE_MS ? 0 : longer(pause);
+    void comeBack();
   }
 
   async function comeBack(): Promise<void> {
@@ -68,28 +81,17 @@ export async function openWay<Opened>(settings: WaySettings<Opened>): Promise<Wa
     log.warn("the store cannot be reached yet", { reason, server });
     void comeBack();
   }
+  signal.addEventListener("abort", () => {
+    opened = undefined;
+    reason = CLOSED;
+  });
   return {
     current() {
       if (opened === undefined) throw new StoreUnavailable(reason);
       return opened;
     },
-    lose(what, why) {
-      if (opened !== what) return;
-      opened = undefined;
-      reason = why;
-      if (signal.aborted) return;
-      log.warn("lost the store", { reason, server });
-      // At once, unless the one before did not last either.
-      pause = now() - openedAt > MAX_PAUSE_MS ? 0 : longer(pause);
-      void comeBack();
-    },
-    close() {
-      const last = opened;
-      opened = undefined;
-      reason = CLOSED;
-      closing.abort();
-      return last;
-    },
+    lose,
+    peek: () => opened,
   };
 }
 

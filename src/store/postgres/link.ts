@@ -62,6 +62,7 @@ export async function openLink({ place, schema: name, clock, log }: LinkSettings
   const linkName = Buffer.from(systemRandom.bytes(16)).toString("hex");
   const messageListeners: Array<(message: string) => void> = [];
   const missedListeners: Array<() => void> = [];
+  const closing = new AbortController();
   let readyUntil = Number.NEGATIVE_INFINITY;
 
   const way = await openWay<Opened>({
@@ -72,11 +73,11 @@ export async function openLink({ place, schema: name, clock, log }: LinkSettings
     },
     server: place.server,
     log,
-    now: clock.monotonic,
+    signal: closing.signal,
   });
 
   /** @throws {StoreUnavailable} */
-  async function open(): Promise<Opened> {
+  async function open(use: (opened: Opened) => void): Promise<void> {
     const { tls, rootCertificate, server, ...where } = place;
     const sql = new SQL({
       ...where,
@@ -97,7 +98,7 @@ export async function openLink({ place, schema: name, clock, log }: LinkSettings
       await together(sql, (run) => makeSchema(run, schema));
       const run = runIn(sql);
       await run(`INSERT INTO ${schema}.state VALUES ('since', $1) ON CONFLICT DO NOTHING`, [clock.now()]);
-      return { sql, ahead: await measureClock(run), tables: new Map() };
+      use({ sql, ahead: await measureClock(run), tables: new Map() });
     } catch (error) {
       await sql.close({ timeout: 0 }).catch(() => {});
       throw error;
@@ -118,16 +119,8 @@ export async function openLink({ place, schema: name, clock, log }: LinkSettings
       );
     } catch (error) {
       // What is closed meanwhile has nothing to hear.
-      if (isOpen(opened))
+      if (way.peek() === opened)
         log.warn("the store does not tell what ends elsewhere", { reason: messageOf(error) });
-    }
-  }
-
-  function isOpen(opened: Opened): boolean {
-    try {
-      return way.current() === opened;
-    } catch {
-      return false;
     }
   }
 
@@ -200,7 +193,9 @@ export async function openLink({ place, schema: name, clock, log }: LinkSettings
     onMessage: (listener) => void messageListeners.push(listener),
     onMissed: (listener) => void missedListeners.push(listener),
     async close() {
-      await way.close()?.sql.close({ timeout: 1 });
+      const opened = way.peek();
+      closing.abort();
+      await opened?.sql.close({ timeout: 1 });
     },
   };
 }

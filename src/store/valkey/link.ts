@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Clock, systemRandom } from "../../clock.ts";
 import type { Logger } from "../../observe/logger.ts";
 import { messageOf } from "../../observe/message-of.ts";
 import { StoreUnavailable } from "../records.ts";
 import { READY_FOR_MS } from "../store.ts";
+import { CLOSED, type Lose, openWay } from "../way.ts";
 import { PROBE, SINCE, takenChannel } from "./keys.ts";
 import { HUNG_UP, openPair, type Pair } from "./pair.ts";
 import { takeOver } from "./predecessor.ts";
@@ -33,11 +33,8 @@ export type Link = {
 
 export type LinkSettings = { readonly url: string; readonly clock: Clock; readonly log: Logger };
 
-const FIRST_PAUSE_MS = 50;
-const MAX_PAUSE_MS = 2_000;
 /** Often enough that nothing on the way takes a silent connection for a dead one, and that a dead one is noticed. */
 const CHECK_EVERY_MS = 10_000;
-const CLOSED = "The store has been closed.";
 /** Refuses writes, and still answers questions: who is signed in may stay so. */
 const READ_ONLY_FOR_NOW: ReadonlySet<string> = new Set(["OOM", "MISCONF", "NOREPLICAS"]);
 
@@ -53,18 +50,20 @@ export async function openLink({ url, clock, log }: LinkSettings): Promise<Link>
   const missedListeners: Array<() => void> = [];
   const closing = new AbortController();
   const { signal } = closing;
-  /** The pair that is in use. */
-  let pair: Pair | undefined;
-  /** Why there is none. */
-  let reason = "";
   let ahead = 0;
-  let pause = 0;
-  let openedAt = 0;
   let readyUntil = Number.NEGATIVE_INFINITY;
   let probing: Promise<void> | undefined;
 
-  async function run(command: string, args: string[], by = pair): Promise<unknown> {
-    if (by === undefined) throw new StoreUnavailable(reason);
+  const way = await openWay<Pair>({
+    open: connect,
+    onOpened(opened) {
+      for (const listener of missedListeners) listener();
+      return warnOfForgetting(opened, log);
+    },
+    ...{ server, log, signal },
+  });
+
+  async function run(command: string, args: string[], by = way.current()): Promise<unknown> {
     try {
       return await by.run(command, args);
     } catch (error) {
@@ -73,7 +72,9 @@ export async function openLink({ url, clock, log }: LinkSettings): Promise<Link>
     }
   }
 
-  const probe = async (by = pair) => void (await run("SET", [PROBE, "", "PX", "60000"], by));
+  async function probe(by?: Pair): Promise<void> {
+    await run("SET", [PROBE, "", "PX", "60000"], by);
+  }
 
   /** Before the first ticket is issued that it may be asked about, and again soon after a server has been emptied. */
   async function keepUp(by: Pair): Promise<void> {
@@ -89,15 +90,17 @@ export async function openLink({ url, clock, log }: LinkSettings): Promise<Link>
     return Math.round(Number(seconds) * 1000 + Number(micros) / 1000 - middle);
   }
 
-  /** Makes a pair that can be used the one that is. @throws {StoreUnavailable} */
-  async function connect(): Promise<Pair> {
+  /** @throws {StoreUnavailable} */
+  async function connect(use: (opened: Pair) => void, lose: Lose<Pair>): Promise<void> {
+    let known: Pair | undefined;
     const opened = await openPair({
       ...{ url, channel, log, signal },
       onMessage(message) {
         for (const listener of messageListeners) listener(message);
       },
-      onLost: (why) => pair !== undefined && onLost(why),
+      onLost: (why) => known !== undefined && lose(known, why),
     });
+    known = opened;
     try {
       ahead = await measureClock(opened);
       await Promise.all([probe(opened), keepUp(opened)]).catch((error: unknown) => {
@@ -105,64 +108,24 @@ export async function openLink({ url, clock, log }: LinkSettings): Promise<Link>
       });
       await opened.ping();
       if (opened.isLost()) throw new StoreUnavailable(HUNG_UP);
-      pair = opened;
-      return opened;
+      use(opened);
     } catch (error) {
       opened.lose(messageOf(error));
       throw error;
     }
   }
 
-  /** @returns whether there is a pair now. */
-  async function attempt(): Promise<boolean> {
-    try {
-      const opened = await connect();
-      openedAt = performance.now();
-      for (const listener of missedListeners) listener();
-      await warnOfForgetting(opened, log);
-      return true;
-    } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
-      if (reason !== "" && error.message !== reason)
-        log.debug("the store is still away", { reason: error.message, server });
-      reason = error.message;
-      pause = longer(pause);
-      return false;
-    }
-  }
-
-  function onLost(why: string): void {
-    pair = undefined;
-    reason = why;
-    if (signal.aborted) return;
-    log.warn("lost the store", { reason, server });
-    // At once, unless the one before did not last either.
-    pause = performance.now() - openedAt > MAX_PAUSE_MS ? 0 : longer(pause);
-    void comeBack();
-  }
-
-  async function comeBack(): Promise<void> {
-    do {
-      await sleep(pause, undefined, { signal }).catch(() => {});
-      if (signal.aborted) return;
-    } while (!(await attempt()));
-    log.info("the store is back", { server });
-  }
-
-  if (!(await attempt())) {
-    log.warn("the store cannot be reached yet", { reason, server });
-    void comeBack();
-  }
   const checks = setInterval(() => {
     // It hangs up if need be, and that is all there is to do.
-    if (pair !== undefined) Promise.all([probe(), pair.ping(), keepUp(pair)]).catch(() => {});
+    const pair = way.peek();
+    if (pair !== undefined) Promise.all([probe(pair), pair.ping(), keepUp(pair)]).catch(() => {});
   }, CHECK_EVERY_MS);
   checks.unref();
 
   return {
     run: (command, args) => run(command, args),
     async ready() {
-      if (pair !== undefined && clock.monotonic() < readyUntil) return;
+      if (way.peek() !== undefined && clock.monotonic() < readyUntil) return;
       // One question at a time, however many ask: the endpoint is open to everybody.
       probing ??= probe().finally(() => {
         probing = undefined;
@@ -177,13 +140,10 @@ export async function openLink({ url, clock, log }: LinkSettings): Promise<Link>
     onMissed: (listener) => void missedListeners.push(listener),
     close() {
       clearInterval(checks);
-      reason = CLOSED;
       closing.abort(CLOSED);
     },
   };
 }
-
-const longer = (pause: number) => Math.min(Math.max(FIRST_PAUSE_MS, 2 * pause), MAX_PAUSE_MS);
 
 /** A server that makes room by forgetting keys, or starts anew without them, can forget that a link was used. */
 async function warnOfForgetting(pair: Pair, log: Logger): Promise<void> {
