@@ -91,6 +91,14 @@ const GOOD: readonly (readonly [string, Values, readonly string[]])[] = [
     ["Deployment", "NetworkPolicy", "PodDisruptionBudget", "Secret", "Service", "ServiceAccount"],
   ],
   [
+    "three replicas with a PostgreSQL server",
+    {
+      ...{ ...BASE, store: { type: "postgres" }, replicas: 3 },
+      secrets: { data: { ...DATA, store: `postgres://gate:${PASSWORD}@db.example.org:5432/gate` } },
+    },
+    ["Deployment", "NetworkPolicy", "PodDisruptionBudget", "Secret", "Service", "ServiceAccount"],
+  ],
+  [
     "three replicas with a Valkey server of their own, and a way out for each connection",
     {
       ...{ ...BASE, ...SHARED, valkey: { enabled: true, storageClassName: "fast" } },
@@ -203,6 +211,12 @@ const REFUSED: readonly (readonly [string, Values, RegExp])[] = [
   ["a short secret", withData({ "jwt-secret": "short" }), /jwt-secret must have 32/],
   ["a short key", withData({ "session-key": "short" }), /session-key must have 64/],
   ["no mail server", withData({ "email.toml": "" }), /no email\.toml/],
+  ["no PostgreSQL server", withData({}, { store: { type: "postgres" } }), /data\.store must be postgres/],
+  [
+    "a Valkey server beside a PostgreSQL server",
+    withData({ store: "postgres://db/gate" }, { store: { type: "postgres" }, valkey: { enabled: true } }),
+    /takes store\.type: valkey/,
+  ],
   ["no Valkey server", withData({}, { store: { type: "valkey" } }), /data\.store must be/],
   [
     "a password that would have to be quoted",
@@ -516,7 +530,7 @@ describe.skipIf(tools === undefined)("the chart", () => {
   test.skipIf(redis === undefined)(
     "its own Valkey lets in Runegate, and nobody without the password",
     async () => {
-      const [, values] = GOOD[4] ?? [];
+      const [, values] = GOOD.find(([name]) => name.includes("Valkey server of their own")) ?? [];
       const configuration = of(await rendered(values ?? {}), "ConfigMap")[0]?.data as Record<string, string>;
       const place = mkdtempSync(join(folder, "valkey-"));
       for (const path of ["etc/valkey/secret", "run/valkey", "data", "bin"])

@@ -32,11 +32,11 @@
 {{- $problems = append $problems "options.RUNEGATE_TRUSTED_PROXIES believes everybody: any visitor could claim any address. Name the ingress's network alone" -}}
 {{- end -}}
 
-{{- $shared := eq .Values.store.type "valkey" -}}
+{{- $shared := has .Values.store.type (list "valkey" "postgres") -}}
 {{- if and (gt (int .Values.replicas) 1) (not $shared) -}}
-{{- $problems = append $problems (printf "replicas is %d, and store.type %s is not shared by several: a session of one would be none at the next. Use store.type: valkey, or one replica" (int .Values.replicas) .Values.store.type) -}}
+{{- $problems = append $problems (printf "replicas is %d, and store.type %s is not shared by several: a session of one would be none at the next. Use store.type: valkey or postgres, or one replica" (int .Values.replicas) .Values.store.type) -}}
 {{- end -}}
-{{- if and .Values.valkey.enabled (not $shared) -}}
+{{- if and .Values.valkey.enabled (ne .Values.store.type "valkey") -}}
 {{- $problems = append $problems "valkey.enabled takes store.type: valkey" -}}
 {{- end -}}
 
@@ -58,7 +58,10 @@
 {{- if and .Values.valkey.enabled (not (regexMatch "^[0-9A-Za-z]{16,}$" (index $data "valkey-password" | default ""))) -}}
 {{- $problems = append $problems "secrets.data.valkey-password must be 16 letters and digits or more" -}}
 {{- end -}}
-{{- if and $shared (not .Values.valkey.enabled) (not (regexMatch "^(valkey|redis)s?://" (index $data "store" | default ""))) -}}
+{{- if and (eq .Values.store.type "postgres") (not (regexMatch "^postgres(ql)?://" (index $data "store" | default ""))) -}}
+{{- $problems = append $problems "secrets.data.store must be postgres://user:password@host:5432/database" -}}
+{{- end -}}
+{{- if and (eq .Values.store.type "valkey") (not .Values.valkey.enabled) (not (regexMatch "^(valkey|redis)s?://" (index $data "store" | default ""))) -}}
 {{- $problems = append $problems "secrets.data.store must be valkey://user:password@host:6379/0; or set valkey.enabled" -}}
 {{- end -}}
 {{- else if not .Values.secrets.existingSecret -}}
