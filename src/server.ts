@@ -12,6 +12,7 @@ import { approvalRoom } from "./approval/routes.ts";
 import { bearerRoom } from "./bearer/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
 import { captchaRoom } from "./captcha/routes.ts";
+import { type Pair, served } from "./certificates/pair.ts";
 import type { Options } from "./config/options.ts";
 import { debugRoom } from "./debug/routes.ts";
 import { deviceRoom } from "./devices/routes.ts";
@@ -20,6 +21,7 @@ import { createDoor, type Door } from "./door.ts";
 import { assetRoom } from "./edge/assets.ts";
 import { createClientReader } from "./edge/client.ts";
 import { createCookieReader } from "./edge/cookies.ts";
+import { withHsts } from "./edge/hsts.ts";
 import { type AnswerOwn, answerByElysia, answerFrom } from "./edge/own.ts";
 import { CLAIM_ALL, type RootPaths } from "./edge/root-paths.ts";
 import { API_PREFIX, isBelow } from "./edge/target.ts";
@@ -145,7 +147,8 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const requestLog = options.requestLogs
     ? createRequestLog(loggers("request"), options.logFormat)
     : () => undefined;
-  const readClientOf = ({ kind }: ListenAddress) => createClientReader(options.trustedProxies, kind);
+  const readClientOf = ({ kind }: ListenAddress) =>
+    createClientReader(options.trustedProxies, kind, kind === "tcp" && options.tls !== "off");
 
   const door = createDoor({
     rooms: answer,
@@ -183,7 +186,10 @@ export function createGateway(settings: GatewaySettings): Gateway {
         log: loggers("edge"),
       }),
     readClient: readClientOf(options.listen),
-    readCheckClient: readClientOf(options.checkListen ?? options.listen),
+    readCheckClient:
+      options.checkListen === undefined
+        ? readClientOf(options.listen)
+        : createClientReader(options.trustedProxies, options.checkListen.kind),
     checksElsewhere: options.checkListen !== undefined,
     readCookies: createCookieReader(cookies),
     clock,
@@ -250,6 +256,7 @@ export type Answering = "all" | "checks";
 
 /**
  * Binds the gateway to one of its addresses.
+ * @param tls certificates to speak TLS with, if it does.
  * @param shared whether other processes may listen there too, each getting some of the connections.
  * @throws if the address is in use or may not be bound.
  */
@@ -258,12 +265,14 @@ export function listen(
   address: ListenAddress,
   shared = false,
   answering: Answering = "all",
+  tls: readonly Pair[] = [],
 ): Server<TunnelData> {
   return Bun.serve<TunnelData>({
     ...(address.kind === "unix"
       ? { unix: address.path }
       : { hostname: address.hostname, port: address.port }),
     ...handlersOf(gateway, answering),
+    ...(tls.length === 0 ? {} : { tls: served(tls), http2: gateway.options.http2 }),
     idleTimeout: gateway.idleSeconds,
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     development: false,
@@ -273,9 +282,10 @@ export function listen(
 }
 
 /** What `Bun.serve` calls, and what a reload replaces. */
-export function handlersOf({ door, tunnel }: Gateway, answering: Answering) {
+export function handlersOf({ door, tunnel, options }: Gateway, answering: Answering) {
+  const fetch = answering === "all" ? door.enter : door.check;
   return {
-    fetch: answering === "all" ? door.enter : door.check,
+    fetch: options.tls === "off" || options.hsts === "" ? fetch : withHsts(fetch, options.hsts),
     websocket: tunnel.handler,
     // What breaks behind the handler's back, such as a small body before its head has gone. Bun's own page would do, but
     // for its words.

@@ -26,13 +26,15 @@ Example: RUNEGATE_LISTEN=127.0.0.1:7870 runegate health`,
     // Another option may be wrong: whether the gateway runs all the same is what is asked.
     const { options, problems, warnings } = readOptions(io);
     if (options.listen === undefined) throw new ConfigError(problems, warnings);
-    const { url, unix } = placeOf(options.listen);
+    const { url, unix } = placeOf(options.listen, (options.tls ?? "off") !== "off");
     let answer: Response;
     try {
       // A proxy that the environment names is not asked about one's own machine.
       const init: BunFetchRequestInit = { redirect: "error", signal: AbortSignal.timeout(WITHIN_MS) };
+      // By its own address, which no certificate is for.
+      const tls = { rejectUnauthorized: false };
       answer = await (unix === undefined
-        ? fetch(url, { ...init, proxy: false })
+        ? fetch(url, { ...init, tls, proxy: false })
         : fetchOnSocket(unix, url, init));
     } catch (error) {
       const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
@@ -45,10 +47,11 @@ Example: RUNEGATE_LISTEN=127.0.0.1:7870 runegate health`,
 };
 
 /** Where a gateway that listens everywhere is reached from its own machine. */
-function placeOf(listen: ListenAddress): { readonly url: string; readonly unix?: string } {
+function placeOf(listen: ListenAddress, tls: boolean): { readonly url: string; readonly unix?: string } {
   if (listen.kind === "unix") return { url: `http://localhost${READY}`, unix: listen.path };
   const { hostname, port } = listen;
+  const scheme = tls ? "https" : "http";
   if (!hostname.includes(":"))
-    return { url: `http://${hostname === "0.0.0.0" ? "127.0.0.1" : hostname}:${port}${READY}` };
-  return { url: `http://[${hostname === "::" ? "::1" : hostname}]:${port}${READY}` };
+    return { url: `${scheme}://${hostname === "0.0.0.0" ? "127.0.0.1" : hostname}:${port}${READY}` };
+  return { url: `${scheme}://[${hostname === "::" ? "::1" : hostname}]:${port}${READY}` };
 }

@@ -4,6 +4,7 @@ import { APPROVAL_OPTIONS } from "../approval/options.ts";
 import { BEARER_OPTIONS } from "../bearer/options.ts";
 import { BRAND_OPTIONS } from "../brand/options.ts";
 import { CAPTCHA_OPTIONS } from "../captcha/options.ts";
+import { TLS_OPTIONS } from "../certificates/options.ts";
 import { DEBUG_OPTIONS } from "../debug/options.ts";
 import { DEVICE_OPTIONS } from "../devices/options.ts";
 import { EDGE_OPTIONS } from "../edge/options.ts";
@@ -31,6 +32,7 @@ import { PROCESS_OPTIONS } from "./process-options.ts";
  * than one option are in `rules.ts`.
  */
 export const ROOMS = {
+  TLS: TLS_OPTIONS,
   "The process": PROCESS_OPTIONS,
   "The public side": EDGE_OPTIONS,
   Secrets: SECRET_OPTIONS,

@@ -1,3 +1,4 @@
+import { HTTP_LISTEN } from "../certificates/options.ts";
 import { listenAddress } from "../net/endpoint.ts";
 import { type Declaration, unset } from "../option/option.ts";
 import { choice, fileMode, groupName, integer } from "../option/values.ts";
@@ -15,10 +16,14 @@ export const PROCESS_OPTIONS = {
   listen: {
     name: "RUNEGATE_LISTEN",
     parse: listenAddress,
-    default: "127.0.0.1:7870",
+    default: {
+      described: "`127.0.0.1:7870`; with TLS `[::]:443`, which is every address of the machine",
+      text: (known) => (known.textOf("tls") === "off" ? "127.0.0.1:7870" : "[::]:443"),
+    },
     help: "Where to listen: address:port, `[::1]:7870`, or `unix:/path`. A port alone is one of 127.0.0.1.",
     basic: true,
   },
+  httpListen: HTTP_LISTEN,
   /** Of a unix socket to listen on: a name or a number. */
   listenGroup: {
     name: "RUNEGATE_LISTEN_GROUP",

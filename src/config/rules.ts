@@ -66,7 +66,29 @@ export const RULES: readonly Rule[] = [
 
   rule(["production", "baseUrl"], ({ production, baseUrl }) =>
     production && !isHttps(baseUrl) && !isLoopback(baseUrl)
-      ? error("baseUrl", "is not https", "Put a TLS-terminating proxy in front and write its https origin.")
+      ? error(
+          "baseUrl",
+          "is not https",
+          "Put a TLS-terminating proxy in front and write its https origin, or have RUNEGATE_TLS on.",
+        )
+      : undefined,
+  ),
+
+  rule(["tls", "baseUrl"], ({ tls, baseUrl }) =>
+    tls !== "off" && !isHttps(baseUrl)
+      ? error("tls", "is on while the base URL is http", `Write ${OPTIONS.baseUrl.name} with https.`)
+      : undefined,
+  ),
+
+  rule(["tls", "listen"], ({ tls, listen }) =>
+    tls !== "off" && listen.kind === "unix"
+      ? error("tls", "takes an address to listen on, and not a unix socket", `Change ${OPTIONS.listen.name}.`)
+      : undefined,
+  ),
+
+  rule(["tls", "tlsCert"], ({ tls, tlsCert }) =>
+    tls === "files" && tlsCert === undefined
+      ? error("tlsCert", "is not set, and TLS takes certificates", "Name a file, or a folder of several.")
       : undefined,
   ),
 

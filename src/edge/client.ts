@@ -47,13 +47,16 @@ export type ClientReader = (
 /**
  * @param trusted peers that are believed about `X-Forwarded-For`, `-Proto` and `-Host` (CONTRACT section 8).
  * @param listener whether it listens on a unix socket, whose callers have no address.
+ * @param secure whether it speaks TLS itself.
  * @returns a reader that gives undefined if the request carries no usable `Host` (RFC 9112 §3.2: answer 400), or comes
  * from a peer that is gone.
  */
 export function createClientReader(
   trusted: readonly Network[],
   listener: ListenAddress["kind"],
+  secure = false,
 ): ClientReader {
+  const spoken = secure ? "https" : "http";
   const isUsable = remembering(isHost);
   const peerOf = (ip: IpAddress): Peer => ({ ip: ip.text, trusted: isInNetworks(ip, trusted) });
   const peerAt = remembering((text) => {
@@ -96,7 +99,7 @@ export function createClientReader(
     if (!peer.trusted) {
       return {
         ip: peer.ip,
-        proto: "http",
+        proto: spoken,
         host,
         forwardedFor: peer.ip,
         peerTrusted: false,
@@ -107,7 +110,7 @@ export function createClientReader(
     const forwardedHost = lastOf(headers["x-forwarded-host"]);
     return {
       ip: client.ip,
-      proto: SECURE.has(lastOf(headers["x-forwarded-proto"])?.toLowerCase()) ? "https" : "http",
+      proto: SECURE.has(lastOf(headers["x-forwarded-proto"])?.toLowerCase()) ? "https" : spoken,
       host: forwardedHost !== undefined && isUsable(forwardedHost) ? forwardedHost : host,
       forwardedFor:
         forwardedFor === undefined || forwardedFor === "" ? peer.ip : `${forwardedFor}, ${peer.ip}`,

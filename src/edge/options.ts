@@ -19,7 +19,10 @@ export const EDGE_OPTIONS = {
   trustedProxies: {
     name: "RUNEGATE_TRUSTED_PROXIES",
     parse: networks,
-    default: "127.0.0.0/8,::1",
+    default: {
+      described: "`127.0.0.0/8,::1`; nobody with `RUNEGATE_TLS`, since no proxy is in front then",
+      text: (known) => (known.textOf("tls") === "off" ? "127.0.0.0/8,::1" : ""),
+    },
     help: "Networks whose `X-Forwarded-*` headers are believed, as a CIDR list; empty trusts nobody.",
     emptyIsValue: true,
     basic: true,

@@ -15,15 +15,19 @@ export function keepStarted(
     checkListen,
     listenMode,
     listenGroup,
+    httpListen,
+    tls,
+    http2,
     store,
+    storeSchema,
     controlSocket,
     workers,
     jwtSecret,
     sessionKey,
   } = before.options;
   const started = {
-    ...{ listen, checkListen, listenMode, listenGroup },
-    store,
+    ...{ listen, checkListen, listenMode, listenGroup, httpListen, tls, http2 },
+    ...{ store, storeSchema },
     controlSocket,
     ...(workers === 1 || next.options.workers === 1 ? { workers } : {}),
   };

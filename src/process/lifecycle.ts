@@ -1,3 +1,5 @@
+import type { Server } from "bun";
+import type { CertificateSource } from "../certificates/source.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import type { Options } from "../config/options.ts";
 import type { Surroundings } from "../config/surroundings.ts";
@@ -25,11 +27,13 @@ export function createLifecycle(
     readonly log: Log;
     readonly stores: Store;
     readonly serving: Serving;
+    readonly certificates: CertificateSource | undefined;
+    readonly http: Server<undefined> | undefined;
     readonly notifier: Notifier;
     readonly surroundings: Surroundings | undefined;
   },
 ) {
-  const { stores, serving, notifier } = opened;
+  const { stores, serving, notifier, certificates, http } = opened;
   const { listen, checkListen, store } = first.options;
   const { promise: stopped, resolve } = Promise.withResolvers<ExitCode>();
   let { log } = opened;
@@ -39,6 +43,8 @@ export function createLifecycle(
   const logger = () => log.loggers("main");
 
   async function end(withinMs: number): Promise<void> {
+    certificates?.stop();
+    void http?.stop();
     await control?.stop();
     await serving.stop(withinMs).ended;
     notifier.stop();
@@ -61,6 +67,7 @@ export function createLifecycle(
     if (stopping) return;
     configuration = kept;
     log = nextLog;
+    await certificates?.renew();
     await reopenControl();
     logger().info("reloaded", { address: describeListen(listen) });
   }

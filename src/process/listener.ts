@@ -1,4 +1,5 @@
 import type { Server } from "bun";
+import type { Pair } from "../certificates/pair.ts";
 import type { Options } from "../config/options.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { bindUnixSocket, removeStaleSocket } from "../net/unix-socket.ts";
@@ -13,13 +14,14 @@ export type Bound = {
 
 /**
  * Binds a gateway to its addresses, where other processes may listen too: workers, and a successor for a moment.
+ * @param tls certificates to speak TLS with, if it does.
  * @throws if one of them may not be bound; then it listens at none.
  */
-export function bindAll(gateway: Gateway, options: Options): readonly Bound[] {
+export function bindAll(gateway: Gateway, options: Options, tls: readonly Pair[]): readonly Bound[] {
   const bound: Bound[] = [];
   try {
     for (const [address, answering] of addressesOf(options)) {
-      bound.push({ answering, ...bind(gateway, address, answering, options) });
+      bound.push({ answering, ...bind(gateway, address, answering, options, tls) });
     }
     return bound;
   } catch (error) {
@@ -44,8 +46,13 @@ function bind(
   address: ListenAddress,
   answering: Answering,
   { listenMode: mode, listenGroup: group }: Options,
+  tls: readonly Pair[],
 ): Pick<Bound, "server" | "release"> {
-  if (address.kind === "tcp") return { server: listen(gateway, address, true, answering), release() {} };
+  if (address.kind === "tcp") {
+    // Edges ask on a network of their own, in plain http.
+    const pairs = answering === "all" ? tls : [];
+    return { server: listen(gateway, address, true, answering, pairs), release() {} };
+  }
   return bindUnixSocket(address.path, { mode, group }, (path) =>
     listen(gateway, { kind: "unix", path }, false, answering),
   );

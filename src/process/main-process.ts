@@ -1,8 +1,14 @@
-import { systemClock } from "../clock.ts";
+import type { Server } from "bun";
+import { createRoutes } from "../access/routes.ts";
+import type { CertificateSource } from "../certificates/source.ts";
+import { systemClock, systemRandom } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
+import type { Options } from "../config/options.ts";
+import { routesOf } from "../config/routes.ts";
 import type { Surroundings } from "../config/surroundings.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
+import type { ListenAddress } from "../net/endpoint.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { openStore } from "../store/open.ts";
 import { StoreUnavailable } from "../store/records.ts";
@@ -63,6 +69,8 @@ export async function startMainProcess(
 
   const opened = await open(io, first, settings, log);
   if (typeof opened === "number") return opened;
+  const { certificates, serving } = opened;
+  certificates?.start((pairs) => serving.certify(pairs), log.loggers("main"));
   notifier.startWatchdog(opened.serving.healthy);
   const { surroundings } = settings;
   const lifecycle = createLifecycle(io, first, { ...opened, log, notifier, surroundings });
@@ -93,16 +101,32 @@ function renewOnSignals(
   process.on("SIGUSR2", () => void renew(true));
 }
 
+type Opened = {
+  readonly stores: Store;
+  readonly serving: Serving;
+  readonly certificates: CertificateSource | undefined;
+  /** Plain http, beside TLS. */
+  readonly http: Server<undefined> | undefined;
+};
+
 /** Opens the stores and the address. What goes wrong is said on stderr. */
 async function open(
   io: Io,
   configuration: Configuration,
   settings: MainSettings,
   log: Log,
-): Promise<{ readonly stores: Store; readonly serving: Serving } | ExitCode> {
+): Promise<Opened | ExitCode> {
   const { store, storeSchema: schema, workers } = configuration.options;
   const addresses = addressesOf(configuration.options).map(([address]) => address);
   let at = addresses;
+  const http = httpAddressOf(configuration.options);
+  let certificates: CertificateSource | undefined;
+  try {
+    certificates = await openTls(configuration);
+  } catch (error) {
+    io.err(`TLS: ${messageOf(error)}`);
+    return EXIT.config;
+  }
   let stores: Store;
   try {
     stores = await openStore(store, { schema, clock: systemClock, log: log.loggers("store") });
@@ -114,16 +138,20 @@ async function open(
   }
   const resources = { stores, mailbox: terminalMailbox(io), loggers: log.loggers };
   try {
-    for (const address of settings.successor ? [] : addresses) {
+    for (const address of settings.successor ? [] : http === undefined ? addresses : [...addresses, http]) {
       at = [address];
       await claimAddress(address);
     }
     at = addresses;
+    const pairs = certificates?.pairs ?? [];
     const serving =
       workers === 1
-        ? serveSingle(configuration, resources)
-        : await serveWithWorkers(configuration, { ...resources, env: io.env }, settings.supervision);
-    return { stores, serving };
+        ? serveSingle(configuration, resources, pairs)
+        : await serveWithWorkers(configuration, { ...resources, env: io.env }, pairs, settings.supervision);
+    at = http === undefined ? addresses : [http];
+    const redirects =
+      http && (await import("../certificates/http.ts")).serveHttp(http, () => serving.gateway.routes);
+    return { stores, serving, certificates, http: redirects };
   } catch (error) {
     log.flush();
     await stores.close();
@@ -135,6 +163,23 @@ async function open(
     }
     return EXIT.failed;
   }
+}
+
+/** Loaded where it is asked for alone: node:crypto is large. @throws {Error} with what is wrong, in words for the operator */
+async function openTls({ options, routesFile }: Configuration): Promise<CertificateSource | undefined> {
+  if (options.tls === "off") return undefined;
+  const { openCertificates } = await import("../certificates/source.ts");
+  const routes = createRoutes(routesOf(options, routesFile), options.baseUrl);
+  const origins = [routes.home.origin, ...routes.all.map(routes.originOf)];
+  const names = [...new Set(origins.map((origin) => new URL(origin).hostname.replace(/^\[|\]$/g, "")))];
+  return openCertificates({ options, names, clock: systemClock, random: systemRandom });
+}
+
+/** Where plain http is answered; undefined where it is not. */
+function httpAddressOf({ tls, listen, httpListen }: Options): ListenAddress | undefined {
+  if (tls === "off" || httpListen === "off") return undefined;
+  if (httpListen !== undefined) return httpListen;
+  return listen.kind === "tcp" && listen.port === 443 ? { ...listen, port: 80 } : undefined;
 }
 
 function terminalMailbox(io: Io): Mailbox {

@@ -1,3 +1,4 @@
+import type { Pair } from "../certificates/pair.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { StoreAnswer, StoreCall, StoreEvent } from "../store/remote/messages.ts";
 
@@ -6,7 +7,13 @@ import type { StoreAnswer, StoreCall, StoreEvent } from "../store/remote/message
 /** As {@link Serving} has it. */
 export type Order =
   /** The configuration as the supervisor has read it, so that all workers have the same, secrets drawn at random too. */
-  | { readonly verb: "start" | "reload"; readonly configuration: Configuration }
+  | { readonly verb: "reload"; readonly configuration: Configuration }
+  | {
+      readonly verb: "start";
+      readonly configuration: Configuration;
+      readonly certificates: readonly Pair[];
+    }
+  | { readonly verb: "certify"; readonly certificates: readonly Pair[] }
   | { readonly verb: "retire" | "resume" | "ping" }
   /** Carried out when the socket is closed; requests may still be under way. */
   | { readonly verb: "stop"; readonly withinMs: number };

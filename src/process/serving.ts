@@ -1,3 +1,4 @@
+import type { Pair } from "../certificates/pair.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { LoggerFor } from "../observe/logger.ts";
 import type { Gateway } from "../server.ts";
@@ -13,6 +14,8 @@ export type Serving = {
    * @throws with the reason
    */
   reload(configuration: Configuration, compose: Compose, loggers: LoggerFor): Promise<void>;
+  /** Goes on with other certificates, and loses no connection. */
+  certify(pairs: readonly Pair[]): Promise<void>;
   /** Makes clients that keep their connection open a new one, which may reach another process, and leaves mail to that. */
   retire(): void;
   /** Takes that back. */

@@ -1,3 +1,4 @@
+import type { Pair } from "../certificates/pair.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { StoreAnswer, StoreCall, StoreEvent } from "../store/remote/messages.ts";
 import { BUILD } from "../version.ts";
@@ -17,10 +18,11 @@ const HELLO = 0;
 
 export function startWorker(settings: {
   readonly configuration: Configuration;
+  readonly certificates: readonly Pair[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly answer: (call: StoreCall) => Promise<StoreAnswer>;
 }) {
-  const { configuration } = settings;
+  const { configuration, certificates } = settings;
   const waiting = new Map<number, PromiseWithResolvers<void>>();
   let orders = HELLO;
   let isGone = false;
@@ -81,7 +83,9 @@ export function startWorker(settings: {
   return {
     pid: child.pid,
     /** @throws with the reason, if it ends before or takes too long. */
-    listening: answerTo(HELLO, START_MS).then(() => order({ verb: "start", configuration }, START_MS)),
+    listening: answerTo(HELLO, START_MS).then(() =>
+      order({ verb: "start", configuration, certificates }, START_MS),
+    ),
     order,
     send: (event: StoreEvent) => send(event),
     kill: () => child.kill("SIGKILL"),

@@ -1,3 +1,4 @@
+import type { Pair } from "../certificates/pair.ts";
 import { systemClock } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Mailbox } from "../mail/mailbox.ts";
@@ -37,7 +38,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   let running: { readonly serving: Serving; readonly stores: Store; log: Log } | undefined;
   let stopping = false;
 
-  async function start(configuration: Configuration): Promise<void> {
+  async function start(configuration: Configuration, certificates: readonly Pair[]): Promise<void> {
     const { options } = configuration;
     const log = openLog(options, true);
     const stores =
@@ -49,7 +50,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
             log: log.loggers("store"),
           });
     if (stopping) throw new Error("it was stopped meanwhile");
-    const serving = serveSingle(configuration, { stores, mailbox, loggers: log.loggers });
+    const serving = serveSingle(configuration, { stores, mailbox, loggers: log.loggers }, certificates);
     running = { serving, stores, log };
   }
 
@@ -77,11 +78,13 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   async function obey(order: Order): Promise<void> {
     switch (order.verb) {
       case "start":
-        return start(order.configuration);
+        return start(order.configuration, order.certificates);
       case "reload":
         return reload(order.configuration);
       case "stop":
         return stop(order.withinMs);
+      case "certify":
+        return running?.serving.certify(order.certificates);
       case "retire":
       case "resume":
         return running?.serving[order.verb]();

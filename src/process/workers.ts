@@ -1,3 +1,4 @@
+import type { Pair } from "../certificates/pair.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Mail } from "../mail/mailer.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -39,11 +40,13 @@ const UNANSWERED_PINGS = 3;
 export async function serveWithWorkers(
   first: Configuration,
   resources: Resources & { readonly env: Readonly<Record<string, string | undefined>> },
+  certificates: readonly Pair[] = [],
   { firstWait, longestWait, settled, pingEvery }: Supervision = SUPERVISION,
 ): Promise<Serving> {
   const { stores, mailbox, env } = resources;
   let { loggers } = resources;
   let configuration = first;
+  let pairs = certificates;
   let gateway = composeGateway(configuration, resources);
   /** No worker is started any more. */
   let ending = false;
@@ -63,7 +66,7 @@ export async function serveWithWorkers(
 
   /** Resolves when it listens. */
   async function start(): Promise<WorkerHandle> {
-    const worker = startWorker({ configuration, env, answer });
+    const worker = startWorker({ configuration, certificates: pairs, env, answer });
     all.add(worker);
     void worker.exited.then(() => all.delete(worker));
     try {
@@ -184,6 +187,16 @@ export async function serveWithWorkers(
         tell(leaving, "retire");
         if (leaving.length > 0) await Bun.sleep(RETIRE_MS);
         await Promise.all(leaving.map((worker) => stopWorker(worker, REPLACED_DRAIN_MS)));
+      }),
+    certify: (next) =>
+      serially(async () => {
+        pairs = next;
+        // One that does not is replaced by one that does.
+        await Promise.all(
+          serving().map((worker) =>
+            worker.order({ verb: "certify", certificates: next }).catch(() => worker.kill()),
+          ),
+        );
       }),
     retire: () => tell(serving(), "retire"),
     resume: () => tell(serving(), "resume"),

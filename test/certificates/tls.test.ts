@@ -1,0 +1,328 @@
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect } from "node:tls";
+import { EXIT } from "../../src/exit.ts";
+import { openStage, type Stage } from "../process/stage.ts";
+import { makeCertificate } from "../support/certificate.ts";
+import { needs } from "../support/needs.ts";
+import { freePort, runegate, startProcess } from "../support/process.ts";
+
+/** Runegate with nothing in front of it: TLS by itself, with certificates that somebody keeps in files, or of its own. */
+
+setDefaultTimeout(60_000);
+
+const curl = needs("curl");
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+function folderOf(): string {
+  const folder = mkdtempSync(join(tmpdir(), "runegate-tls-"));
+  folders.push(folder);
+  return folder;
+}
+
+function writePair(folder: string, name: string, facts: Parameters<typeof makeCertificate>[0] = {}) {
+  const { cert, key } = makeCertificate({ names: [name], ...facts });
+  writeFileSync(join(folder, `${name}.key`), key, { mode: 0o600 });
+  writeFileSync(join(folder, `${name}.crt`), cert);
+  return cert;
+}
+
+type Secure = Stage & { readonly origin: string; readonly httpPort: number };
+
+async function openSecure(
+  options: Readonly<Record<string, string>>,
+  { workers = 1 }: { readonly workers?: number } = {},
+): Promise<Secure> {
+  const port = freePort();
+  const httpPort = freePort();
+  const origin = `https://localhost:${port}`;
+  const stage = await openStage({
+    workers,
+    options: {
+      RUNEGATE_LISTEN: `127.0.0.1:${port}`,
+      RUNEGATE_HTTP_LISTEN: `127.0.0.1:${httpPort}`,
+      RUNEGATE_BASE_URL: origin,
+      ...options,
+    },
+  });
+  return Object.assign(stage, { port, origin, httpPort });
+}
+
+/** What a client of TLS is shown when it says this name. */
+function shown(
+  port: number,
+  servername: string | undefined,
+  more: object = {},
+): Promise<{ names: string; protocol: string | null }> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(
+      {
+        host: "127.0.0.1",
+        port,
+        rejectUnauthorized: false,
+        ...(servername === undefined ? {} : { servername }),
+        ...more,
+      },
+      () => {
+        resolve({ names: socket.getPeerCertificate().subjectaltname ?? "", protocol: socket.getProtocol() });
+        socket.destroy();
+      },
+    );
+    socket.on("error", reject);
+  });
+}
+
+const ask = (origin: string, path: string, init: BunFetchRequestInit = {}) =>
+  fetch(origin.replace(/\/\/[^:]+/, "//127.0.0.1") + path, {
+    redirect: "manual",
+    keepalive: false,
+    tls: { rejectUnauthorized: false },
+    ...init,
+    headers: { Host: new URL(origin).host, ...(init.headers as Record<string, string>) },
+  });
+
+describe("certificates in files", () => {
+  test.each([1, 2])("with %d processes: sign in, and see what the application is told", async (workers) => {
+    const folder = folderOf();
+    writePair(folder, "localhost");
+    await using stage = await openSecure(
+      { RUNEGATE_TLS: "files", RUNEGATE_TLS_CERT: folder, RUNEGATE_SECURE_COOKIE: "true" },
+      { workers },
+    );
+    const { link } = JSON.parse((await stage.command("link", "ada@example.org", "--json")).output) as {
+      link: string;
+    };
+    expect(link).toStartWith(stage.origin);
+    const opened = await ask(stage.origin, new URL(link).pathname + new URL(link).search);
+    const form = /name="token" value="([^"]+)"/.exec(await opened.text())?.[1] ?? "";
+    const signedIn = await ask(stage.origin, "/_runegate/auth", {
+      method: "POST",
+      headers: {
+        Origin: stage.origin,
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Sec-Fetch-Site": "same-origin",
+      },
+      body: new URLSearchParams({ token: form }).toString(),
+    });
+    const cookie = signedIn.headers.getSetCookie().find((line) => line.includes("runegate_id")) ?? "";
+    expect(cookie).toContain("Secure");
+    const headers = {
+      Cookie: cookie.split(";")[0] ?? "",
+      "X-Forwarded-For": "198.51.100.9",
+      "X-Forwarded-Proto": "http",
+    };
+    const answer = await ask(stage.origin, "/headers", { headers });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("strict-transport-security")).toBe("max-age=31536000");
+    // Nobody is in front, so nobody is believed.
+    const seen = await ask(stage.origin, "/_runegate/debug", { headers });
+    expect([200, 404]).toContain(seen.status);
+    expect((await stage.command("health")).output).toContain("ready");
+  });
+
+  test.skipIf(curl === undefined)("HTTP/2, and HTTP/1.1 where it is off", async () => {
+    const folder = folderOf();
+    writePair(folder, "localhost");
+    const options = { RUNEGATE_TLS: "files", RUNEGATE_TLS_CERT: folder };
+    for (const [http2, version] of [
+      ["true", "2"],
+      ["false", "1.1"],
+    ] as const) {
+      await using stage = await openSecure({ ...options, RUNEGATE_HTTP2: http2 });
+      const command = ["curl", "-sk", "--http2", "-o", "/dev/null", "-w", "%{http_version} %{http_code}"];
+      const ran = startProcess([...command, `${stage.origin}/_runegate/health`], {}, folder);
+      await ran.exited;
+      expect(ran.output()).toBe(`${version} 200`);
+    }
+  });
+
+  test("each name has its own certificate, whatever its case, and all others the first", async () => {
+    const folder = folderOf();
+    for (const name of ["a.example.org", "b.example.org"]) writePair(folder, name, { addresses: [] });
+    mkdirSync(join(folder, "certbot"));
+    const { cert, key } = makeCertificate({ names: ["*.example.net"], addresses: [] });
+    writeFileSync(join(folder, "certbot", "fullchain.pem"), cert);
+    writeFileSync(join(folder, "certbot", "privkey.pem"), key, { mode: 0o600 });
+    await using stage = await openSecure({ RUNEGATE_TLS: "files", RUNEGATE_TLS_CERT: folder });
+    const names: [string | undefined, string][] = [
+      ["a.example.org", "DNS:a.example.org"],
+      ["b.example.org", "DNS:b.example.org"],
+      ["B.EXAMPLE.ORG", "DNS:b.example.org"],
+      ["x.example.net", "DNS:*.example.net"],
+      ["x.y.example.net", "DNS:a.example.org"],
+      ["elsewhere.test", "DNS:a.example.org"],
+      [undefined, "DNS:a.example.org"],
+    ];
+    for (const [name, expected] of names)
+      expect([name, (await shown(stage.port, name)).names]).toEqual([name, expected]);
+    for (const version of ["TLSv1", "TLSv1.1"]) {
+      const old = { minVersion: version, maxVersion: version, ciphers: "DEFAULT@SECLEVEL=0" };
+      expect(shown(stage.port, "a.example.org", old)).rejects.toThrow();
+    }
+    expect((await shown(stage.port, "a.example.org")).protocol).toBe("TLSv1.3");
+  });
+
+  test("exchanged 6 times under load, by rename and by link, with no request lost", async () => {
+    const folder = folderOf();
+    const live = join(folder, "live");
+    const versions = Array.from({ length: 7 }, (_, i) => {
+      const version = join(folder, `v${i}`);
+      mkdirSync(version);
+      writePair(version, "localhost", { names: ["localhost", `v${i}.test`] });
+      return version;
+    });
+    symlinkSync(versions[0] ?? "", live);
+    await using stage = await openSecure({ RUNEGATE_TLS: "files", RUNEGATE_TLS_CERT: live }, { workers: 2 });
+    let done = false;
+    const problems: string[] = [];
+    let answered = 0;
+    const visitor = async (keepalive: boolean) => {
+      while (!done) {
+        try {
+          const answer = await ask(stage.origin, "/_runegate/health", { keepalive });
+          await answer.text();
+          answered++;
+          if (answer.status !== 200) problems.push(String(answer.status));
+        } catch (error) {
+          problems.push(String(error));
+        }
+      }
+    };
+    const visitors = [true, true, true, false].map(visitor);
+    for (const version of versions.slice(1)) {
+      symlinkSync(version, `${live}.new`);
+      renameSync(`${live}.new`, live);
+      stage.main.signal("SIGHUP");
+      await stage.says(/ goes on with other certificates /);
+    }
+    done = true;
+    await Promise.all(visitors);
+    // A connection that waits to be accepted when its listener closes is reset, unless the system hands it on.
+    const handsOn = readFileSync("/proc/sys/net/ipv4/tcp_migrate_req", "utf8").trim() === "1";
+    const reset = handsOn ? [] : problems.filter((one) => one.includes("ECONNRESET"));
+    expect(problems.filter((one) => !reset.includes(one))).toEqual([]);
+    expect(reset.length).toBeLessThanOrEqual(6);
+    expect(answered).toBeGreaterThan(100);
+    for (let i = 0; i < 6; i++) expect((await shown(stage.port, "localhost")).names).toContain("v6.test");
+  });
+
+  test("what cannot be read at a change leaves what there is, and says why", async () => {
+    const folder = folderOf();
+    writePair(folder, "localhost");
+    await using stage = await openSecure({ RUNEGATE_TLS: "files", RUNEGATE_TLS_CERT: folder });
+    writeFileSync(join(folder, "localhost.crt"), "-----BEGIN");
+    stage.main.signal("SIGHUP");
+    await stage.says(/ERROR[^\n]*localhost\.crt: the certificate cannot be read/);
+    expect((await ask(stage.origin, "/_runegate/health")).status).toBe(200);
+  });
+
+  test.each<[string, (folder: string) => Record<string, string>, RegExp]>([
+    ["no certificate is named", () => ({}), /RUNEGATE_TLS_CERT/],
+    ["a folder without any", (folder) => ({ RUNEGATE_TLS_CERT: folder }), /has no NAME\.crt/],
+    [
+      "a key that others can read",
+      (folder) => {
+        writePair(folder, "localhost");
+        chmodSync(join(folder, "localhost.key"), 0o644);
+        return { RUNEGATE_TLS_CERT: folder };
+      },
+      /localhost\.key holds a secret, and other users can read it \(mode 0644\)\. Run: chmod 600/,
+    ],
+    [
+      "the key of another",
+      (folder) => {
+        writePair(folder, "localhost");
+        writePair(folder, "other.test");
+        cpSync(join(folder, "other.test.key"), join(folder, "localhost.key"));
+        return {
+          RUNEGATE_TLS_CERT: join(folder, "localhost.crt"),
+          RUNEGATE_TLS_KEY: join(folder, "localhost.key"),
+        };
+      },
+      /localhost\.crt: the key is not that of the certificate/,
+    ],
+    [
+      "a file that is not there",
+      (folder) => ({ RUNEGATE_TLS_CERT: join(folder, "x.crt"), RUNEGATE_TLS_KEY: join(folder, "x.key") }),
+      /x\.crt is not there/,
+    ],
+  ])("%s: it does not start, and says why", async (_, prepare, words) => {
+    const folder = folderOf();
+    const env = {
+      RUNEGATE_TLS: "files",
+      RUNEGATE_BASE_URL: "https://localhost:8443",
+      RUNEGATE_LISTEN: `127.0.0.1:${freePort()}`,
+      RUNEGATE_HTTP_LISTEN: "off",
+      RUNEGATE_ALLOW_ANY_EMAIL: "true",
+      RUNEGATE_CONTROL_SOCKET: join(folder, "control.sock"),
+      ...prepare(folder),
+    };
+    const ran = startProcess(runegate("serve"), env, folder);
+    expect(await ran.exited).toBe(EXIT.config);
+    expect(ran.output()).toMatch(words);
+    expect(ran.output()).not.toContain("PRIVATE KEY");
+  });
+});
+
+test("of its own, for development: an authority that stays, and certificates that it signs for every host", async () => {
+  const folder = folderOf();
+  const options = { RUNEGATE_TLS: "self-signed", RUNEGATE_TLS_DIRECTORY: folder };
+  let authority = "";
+  for (let start = 0; start < 2; start++) {
+    await using stage = await openSecure(options);
+    const ca = readFileSync(join(folder, "authority.pem"), "utf8");
+    if (start > 0) expect(ca).toBe(authority);
+    authority = ca;
+    // Whoever trusts the authority trusts it, and nobody else.
+    const answer = await fetch(`${stage.origin}/_runegate/health`, { tls: { ca }, keepalive: false });
+    expect(answer.status).toBe(200);
+    expect(fetch(`${stage.origin}/_runegate/health`, { keepalive: false })).rejects.toThrow();
+    if (curl === undefined) continue;
+    const command = [
+      "curl",
+      "-s",
+      "--cacert",
+      join(folder, "authority.pem"),
+      `${stage.origin}/_runegate/health`,
+    ];
+    const ran = startProcess(command, {}, folder);
+    expect(await ran.exited).toBe(0);
+  }
+});
+
+test("plain http leads to https on hosts of ours, and nowhere else", async () => {
+  const folder = folderOf();
+  writePair(folder, "localhost");
+  await using stage = await openSecure({ RUNEGATE_TLS: "files", RUNEGATE_TLS_CERT: folder });
+  const plain = (path: string, headers: Record<string, string> = {}, method = "GET") =>
+    fetch(`http://127.0.0.1:${stage.httpPort}${path}`, {
+      method,
+      redirect: "manual",
+      headers,
+      keepalive: false,
+    });
+  const led = await plain("/a%2Fb?x=1", { Host: "localhost" });
+  expect([led.status, led.headers.get("location")]).toEqual([308, `${stage.origin}/a%2Fb?x=1`]);
+  expect((await plain("/", { Host: `localhost:${stage.httpPort}` }, "POST")).status).toBe(308);
+  expect((await plain("//evil.test/", { Host: "localhost" })).headers.get("location")).toStartWith(
+    `${stage.origin}/`,
+  );
+  expect((await plain("/", { Host: "a b" })).status).toBe(400);
+  // http on the port of https is no answer.
+  expect(fetch(`http://127.0.0.1:${stage.port}/`, { keepalive: false })).rejects.toThrow();
+});
