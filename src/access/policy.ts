@@ -15,6 +15,8 @@ import {
 export type Policy = {
   allows(address: Address, vouched?: ReadonlySet<string>): boolean;
   groupsOf: GroupsOf;
+  /** Whether anybody may be an administrator, by configuration or by what an OpenID provider vouches for. */
+  readonly hasAdmins: boolean;
 };
 
 /** What the environment says of who may sign in. */
@@ -44,5 +46,6 @@ export function createPolicy(
       return who.groups.has(ADMINS) || lists.some((people) => includes(people, who));
     },
     groupsOf,
+    hasAdmins: groups.has(ADMINS),
   };
 }
