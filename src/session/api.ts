@@ -61,7 +61,8 @@ const ALL = t.Optional(
 );
 const EVERYONE = t.Optional(t.Literal("true", { description: "everybody's, for administrators" }));
 
-export type SessionHouse = ApiHouse & Pick<House, "policy" | "sessions" | "sessionCookie" | "audit">;
+export type SessionHouse = ApiHouse &
+  Pick<House, "policy" | "sessions" | "sessionCookie" | "audit" | "auditFirst">;
 
 export function sessionApi(house: SessionHouse): Elysia {
   const { options, policy, sessions, sessionCookie, clock } = house;
