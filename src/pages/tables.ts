@@ -37,11 +37,11 @@ const asked = plain(
 const hidden = plain('<input type="hidden" name="{{name}}" value="{{value}}">', ["name", "value"]);
 const search = plain(
   `<form method="get" role="search" class="search">
-{{fields}}<button class="small" type="submit">Search</button>
+{{fields}}<button class="small" type="submit">{{label}}</button>
 </form>
 {{#if note}}<p class="hint" role="status">{{note}}</p>
 {{/if}}`,
-  ["fields", "note"],
+  ["fields", "label", "note"],
 );
 const field = plain(
   `<div><label for="{{name}}">{{label}}</label><input id="{{name}}" name="{{name}}" type="{{type}}" value="{{value}}" maxlength="500" autocomplete="off" autocapitalize="none" spellcheck="false"{{#if hint}} placeholder="{{hint}}"{{/if}}></div>
@@ -65,6 +65,7 @@ const list = plain('<dl class="facts">\n{{facts}}</dl>\n', ["facts"]);
 const fact = plain("<div><dt>{{name}}</dt><dd>{{value}}</dd></div>\n", ["name", "value"]);
 const foreign = plain("<bdi>{{text}}</bdi>", ["text"]);
 const noted = plain("{{value}} <small>{{note}}</small>", ["value", "note"]);
+const badge = plain('<span class="state {{tone}}">{{word}}</span>', ["tone", "word"]);
 const anchor = plain('<a href="{{href}}">{{label}}</a>', ["href", "label"]);
 const paragraph = plain('<p class="hint">{{text}}</p>\n', ["text"]);
 
@@ -102,6 +103,11 @@ export function bdi(text: string): Html {
 
 export function withNote(value: Value, note: Value): Html {
   return noted({ value, note });
+}
+
+/** A state in a word, which stands out. */
+export function statusOf(word: string, tone: "good" | "warning" | "bad"): Html {
+  return badge({ word, tone });
 }
 
 export function linkTo(href: string, label: Value): Html {
@@ -143,7 +149,7 @@ export type SearchField = {
 };
 
 /** A form that asks for the same page with another query. @param note what is said of what was searched for. */
-export function searchForm(fields: readonly SearchField[], note?: string): Html {
+export function searchForm(fields: readonly SearchField[], note?: string, label = "Search"): Html {
   const shown = fields.map(({ name, label, value, hint, type = "search", options }) => {
     if (options === undefined) return field({ name, label, type, value, hint });
     const all = options.map((one) =>
@@ -151,7 +157,7 @@ export function searchForm(fields: readonly SearchField[], note?: string): Html 
     );
     return choice({ name, label, options: concat(all) });
   });
-  return search({ fields: concat(shown), note });
+  return search({ fields: concat(shown), note, label });
 }
 
 /**
