@@ -80,6 +80,8 @@ export type Records<T> = {
   takeAll(field: keyof T & string, value: string): Awaitable<Seen<T>[]>;
   /** Ordered by the kind's order field and then id; without such a field in no order that counts. */
   find(query: Query<T>): Awaitable<Seen<T>[]>;
+  /** How many there are. Those that expired within the last minute may be among them. */
+  count(): Awaitable<number>;
   /**
    * Tells of each record that is taken, once, as soon as this process learns of it: at once where it did so itself. A store
    * that others share may push it, or not: nothing but promptness depends on it.
@@ -154,7 +156,16 @@ export function addedOnly<T>({ name }: Kind<T>, { add, get }: Pick<Records<T>, "
   const refuse = () => {
     throw new Error(`${name}: what comes once is added and looked at only`);
   };
-  return { add, get, replace: refuse, take: refuse, takeAll: refuse, find: refuse, onTaken() {} };
+  return {
+    add,
+    get,
+    replace: refuse,
+    take: refuse,
+    takeAll: refuse,
+    find: refuse,
+    count: refuse,
+    onTaken() {},
+  };
 }
 
 /** Listeners of one kind. */

@@ -304,6 +304,15 @@ export function recordsContract(
       expect((await plain.takeAll("owner", "odd")).length).toBe(1_250);
     });
 
+    test("records are counted, and those that are gone are not", async () => {
+      expect(await things.count()).toBe(0);
+      for (const id of ["a", "b", "c"]) await things.add(id, thing("ann"), end);
+      await things.take("b");
+      expect(await things.count()).toBe(2);
+      clock.advance(end - clock.now() + 60_000);
+      expect(await things.count()).toBe(0);
+    });
+
     test("a full kind takes no more and forgets nothing that lives, and has room again after", async () => {
       const few = store.records(FEW);
       await few.add("a", thing("o"), clock.now() + MINUTE);

@@ -159,6 +159,11 @@ export function createMemoryRecords<T extends object>(
       return found;
     },
 
+    count() {
+      expiry.sweep(clock.now(), drop);
+      return records.size;
+    },
+
     onTaken: taken.add,
 
     get size() {

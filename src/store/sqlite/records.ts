@@ -50,6 +50,9 @@ export function createSqliteRecords<T extends object>(
     ON CONFLICT DO ${overExpired}`,
   );
   const held = database.prepare<{ value: number }, []>(count);
+  const counted = database.prepare<{ value: number }, [number]>(
+    `SELECT count(*) AS value FROM ${table} WHERE expires_at > ?`,
+  );
   const exists = database.prepare<{ found: number }, [string]>(
     `SELECT 1 AS found FROM ${table} WHERE id = ?`,
   );
@@ -172,6 +175,8 @@ export function createSqliteRecords<T extends object>(
     },
 
     find: (query) => seenOfAll(handle.read(() => rowsFor(query))),
+
+    count: () => handle.read(() => counted.get(clock.now()))?.value ?? 0,
 
     onTaken: taken.add,
 

@@ -280,6 +280,8 @@ export function createValkeyRecords<T extends object>(
       return (newestFirst ? found.reverse() : found).slice(0, most);
     },
 
+    count: async () => Number(await link.run("ZCOUNT", [keys[1], `(${clock.now()}`, "+inf"])),
+
     onTaken: taken.add,
   };
 }
