@@ -1,4 +1,5 @@
 import { isBinding } from "./access/binding.ts";
+import { ADMINS } from "./access/people.ts";
 import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import { createClosures } from "./applications/closures.ts";
@@ -33,6 +34,7 @@ import { createSeal } from "./mail/seal.ts";
 import type { EmailConfig } from "./mail/settings.ts";
 import { createUndeliverable } from "./mail/undeliverable.ts";
 import { createWaitingMails } from "./mail/waiting.ts";
+import { createMetrics, createProcessMetrics, type ProcessMetrics } from "./metrics/metrics.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { createKeys } from "./secret/keys.ts";
@@ -58,12 +60,19 @@ export type ServiceSettings = {
   /** How servers of others are asked. */
   readonly fetch?: Fetch;
   readonly loggers: LoggerFor;
+  /** What the process has counted so far, and goes on counting; by default it begins here. */
+  readonly measured?: ProcessMetrics | undefined;
   /** How login requests wait for their turn, and for being turned away. */
   readonly pause?: Pause;
 };
 
 export function createServices(settings: ServiceSettings): House & { flushAudit(): void } {
   const { options, email, mailer, mailbox, stores, clock, random, loggers } = settings;
+  const hasAdmins = settings.routesFile?.groups.has(ADMINS) === true;
+  const metrics = createMetrics(
+    settings.measured ?? createProcessMetrics(clock),
+    options.metricsListen !== undefined || hasAdmins,
+  );
   const keys = createKeys(options);
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
   const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
@@ -178,6 +187,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,
     auditEvents: { listen },
+    metrics,
     flushAudit: flush,
   };
 }
