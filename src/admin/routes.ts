@@ -6,6 +6,7 @@ import { withoutPrefix } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
 import { ADMIN_PATH, adminPath, OWN_PREFIX } from "../pages/paths.ts";
 import { concat } from "../pages/template.ts";
+import { adminApi } from "./api.ts";
 import { createGuard } from "./guard.ts";
 import { overviewScreen } from "./overview.ts";
 import { adminPage } from "./page.ts";
@@ -70,10 +71,13 @@ export function adminRoom(house: House, rooms: () => readonly Pick<Room, "admin"
 
   const handlers = { GET: show, POST: act };
   const below = withoutPrefix(ADMIN_PATH, OWN_PREFIX);
-  return ownRoutes("admin", [
-    { path: below, handlers },
-    { path: `${below}/*`, handlers },
-  ]);
+  return {
+    ...ownRoutes("admin", [
+      { path: below, handlers },
+      { path: `${below}/*`, handlers },
+    ]),
+    api: () => adminApi(house),
+  };
 }
 
 /** Those of one id as one. */

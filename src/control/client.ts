@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
+import type { ShownStatus } from "../admin/api.ts";
 import type { ListedApplication } from "../applications/api.ts";
 import type { BegunProbe } from "../doctor/api.ts";
 import type { ArrivedProbe } from "../doctor/probes.ts";
@@ -26,6 +27,7 @@ export class ControlError extends Error {
 
 /** All methods throw {@link ControlError}. */
 export type Operator = {
+  status(): Promise<ShownStatus>;
   /** Oldest first. */
   sessions(): Promise<ListedSession[]>;
   /** By address. */
@@ -120,6 +122,7 @@ export function createOperator(send: Send): Operator {
   }
 
   return {
+    status: () => askFor<ShownStatus>("GET", "/status"),
     sessions: () => list<ListedSession>("/sessions"),
     users: () => list<ListedUser>("/users"),
     async revoke(which) {

@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { chartOf } from "../../src/admin/chart.ts";
+import { toText } from "../../src/pages/template.ts";
+import { VERSION } from "../../src/version.ts";
 import { auditOf } from "../login/support.ts";
 import { ADA, ADMIN, type AdminStage, ROOT, startAdminStage } from "./stage.ts";
 
@@ -125,5 +128,69 @@ describe("applications", () => {
     expect(await tried("nowhere")).toStartWith("That is no URL");
     expect(await tried(here, "eve")).toBe("That is no address.");
     expect(await tried(`javascript:${BAD}`, BAD)).toStartWith("That is no URL");
+  });
+});
+
+describe("overview", () => {
+  test("what there is at one look, and four charts that say in words what they show", async () => {
+    stage = await startAdminStage();
+    await stage.gateway.signIn(ADA);
+    const root = await stage.gateway.signIn(ROOT);
+    const html = await textOf(stage.get(root));
+    const facts = Object.fromEntries(
+      Array.from(html.matchAll(/<dt>(.*?)<\/dt><dd>(.*?)<\/dd>/g), ([, name = "", value = ""]) => [
+        name,
+        value.replace(/<[^>]*>/g, ""),
+      ]),
+    );
+    expect(facts).toMatchObject({
+      Sessions: "2",
+      "Mail that waits": "0",
+      Applications: "1",
+      Store: "memory, ready",
+    });
+    const charts = Array.from(html.matchAll(/role="img" aria-label="([^"]*)"/g), ([, words = ""]) => words);
+    expect(charts.map((words) => words.split(":")[0])).toEqual([
+      "Requests",
+      "Logins",
+      "Refusals",
+      "95 of 100 answered within",
+    ]);
+  });
+
+  test("GET /api/status says the same to administrators, and to nobody else", async () => {
+    stage = await startAdminStage();
+    const root = await stage.gateway.signIn(ROOT);
+    const answer = await stage.get(root, "/_runegate/api/status");
+    expect([answer.status, await answer.json()]).toEqual([
+      200,
+      {
+        version: VERSION,
+        store: { kind: "memory", problem: null },
+        sessions: 1,
+        mail: { waiting: 0, failed: 0 },
+        applications: [{ name: "lab", closed: null }],
+        last_day: expect.objectContaining({ refusals: 0 }),
+      },
+    ]);
+    expect((await stage.get(await stage.gateway.signIn(ADA), "/_runegate/api/status")).status).toBe(403);
+  });
+});
+
+describe("a chart", () => {
+  test("has a bar for each point that has something, the highest as high as it is", () => {
+    const points = [0, 5, 10, undefined].map((value, at) => [at * 900_000, value] as const);
+    const html = toText(chartOf({ label: "Logins", figure: "15", points }));
+    expect(html).toContain('viewBox="0 0 4 40"');
+    expect(html).toContain('d="M1 40v-20h0.8v20zM2 40v-40h0.8v40z"');
+    expect(html).toContain(
+      "Logins: 15 in the last 24 hours; in a quarter of an hour most 10, at 12:30 AM UTC",
+    );
+  });
+
+  test("of nothing is empty and says so", () => {
+    const html = toText(chartOf({ label: "Logins", figure: "0", points: [[0, 0]] }));
+    expect(html).toContain('d=""');
+    expect(html).toContain("in a quarter of an hour none");
   });
 });
