@@ -28,9 +28,9 @@ function factsFrom({ sessions, mail, applications, store, version, day }: Status
     ["Logins of the last day", `${totalOf(day, "logins")}`],
     ["Refusals of the last day", `${totalOf(day, "refusals")}`],
     ["Mail that waits", at("mail", `${mail?.waiting ?? "?"}`)],
-    ["of it, has failed", at("mail", mail?.failed ? stateOf(`${mail.failed}`, "bad") : "0")],
+    ["Mail that failed", at("mail", mail?.failed ? stateOf(`${mail.failed}`, "bad") : "0")],
     ["Applications", at("routes", `${applications.length}`)],
-    ["of them, closed", at("routes", closed > 0 ? stateOf(`${closed}`, "warning") : "0")],
+    ["Applications closed", at("routes", closed > 0 ? stateOf(`${closed}`, "warning") : "0")],
     ["Store", store.problem === undefined ? `${store.kind}, ready` : stateOf(store.problem, "bad")],
     ["Version", version],
   ];

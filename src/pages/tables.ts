@@ -1,3 +1,4 @@
+import { ENGLISH, inUtc } from "./language.ts";
 import { concat, type Html, plain, type Value } from "./template.ts";
 
 /**
@@ -19,7 +20,7 @@ const table = plain(
 const headCell = plain('<th role="columnheader" scope="col">{{label}}</th>', ["label"]);
 const rowOf = plain('<tr role="row">{{cells}}</tr>\n', ["cells"]);
 const firstCell = plain('<th role="rowheader" scope="row">{{value}}</th>', ["value"]);
-const cell = plain('<td role="cell" data-label="{{label}}">{{value}}</td>', ["label", "value"]);
+const cell = plain('<td role="cell" data-label="{{label}}"><div>{{value}}</div></td>', ["label", "value"]);
 const nothing = plain(
   '<div{{#if live}} data-live id="{{live}}"{{/if}}><h2>{{caption}}</h2>\n<p class="hint">{{empty}}</p></div>\n',
   ["live", "caption", "empty"],
@@ -67,6 +68,10 @@ const foreign = plain("<bdi>{{text}}</bdi>", ["text"]);
 const noted = plain("{{value}} <small>{{note}}</small>", ["value", "note"]);
 const badge = plain('<span class="state {{tone}}">{{word}}</span>', ["tone", "word"]);
 const anchor = plain('<a href="{{href}}">{{label}}</a>', ["href", "label"]);
+const moment = plain(
+  '<time datetime="{{isoTime}}"{{#if near}} data-short{{/if}}{{#unless near}} data-brief{{/unless}}>{{utcTime}}</time>',
+  ["isoTime", "near", "utcTime"],
+);
 const paragraph = plain('<p class="hint">{{text}}</p>\n', ["text"]);
 
 export type Table = {
@@ -103,6 +108,16 @@ export function bdi(text: string): Html {
 
 export function withNote(value: Value, note: Value): Html {
   return noted({ value, note });
+}
+
+const HALF_A_DAY = 12 * 60 * 60_000;
+
+/** A time, milliseconds since the epoch as is `now`: without its day where that is clear. A script makes it the reader's own. */
+export function timeOf(at: number, now: number): Html {
+  const isNear = Math.abs(at - now) < HALF_A_DAY;
+  const isoTime = new Date(at).toISOString();
+  const utcTime = isNear ? inUtc(ENGLISH, at, "time") : `${isoTime.slice(0, 16).replace("T", " ")} UTC`;
+  return moment({ isoTime, utcTime, near: isNear ? "yes" : "" });
 }
 
 /** A state in a word, which stands out. */

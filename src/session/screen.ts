@@ -2,8 +2,17 @@ import type { AdminScreen } from "../admin/screen.ts";
 import type { House } from "../house.ts";
 import { type Address, addressIn } from "../identity/address.ts";
 import { ENGLISH } from "../pages/language.ts";
-import { clockTime } from "../pages/pages.ts";
-import { actForm, bdi, hint, linkTo, pageLinks, searchForm, tableOf, withNote } from "../pages/tables.ts";
+import {
+  actForm,
+  bdi,
+  hint,
+  linkTo,
+  pageLinks,
+  searchForm,
+  tableOf,
+  timeOf,
+  withNote,
+} from "../pages/tables.ts";
 import { concat, type Html, type Value } from "../pages/template.ts";
 import { describeDevice, recognizeDevice } from "./device.ts";
 import { type SessionRecord, shortId } from "./record.ts";
@@ -90,8 +99,8 @@ function rowOf(
     device,
     bdi(ip),
     METHODS[method],
-    clockTime(ENGLISH, createdAt, now),
-    clockTime(ENGLISH, seenAt, now),
+    timeOf(createdAt, now),
+    timeOf(seenAt, now),
     buttonsFor(email, shortId(id), `${device}, ${ip}`),
   ];
 }
