@@ -123,7 +123,10 @@ export function createOperator(send: Send): Operator {
 
   return {
     status: () => askFor<ShownStatus>("GET", "/status"),
-    sessions: () => list<ListedSession>("/sessions"),
+    async sessions() {
+      const all = await list<ListedSession>("/sessions");
+      return all.sort((a, b) => (a.created_at < b.created_at ? -1 : Number(a.created_at > b.created_at)));
+    },
     users: () => list<ListedUser>("/users"),
     async revoke(which) {
       if ("id" in which) return revokeOne(which.id);
