@@ -64,6 +64,10 @@ const pages = plain(
 );
 const list = plain('<dl class="facts">\n{{facts}}</dl>\n', ["facts"]);
 const fact = plain("<div><dt>{{name}}</dt><dd>{{value}}</dd></div>\n", ["name", "value"]);
+const source = plain(
+  '<details class="source"><summary>{{caption}}</summary><pre dir="ltr">{{json}}</pre></details>\n',
+  ["caption", "json"],
+);
 const foreign = plain("<bdi>{{text}}</bdi>", ["text"]);
 const noted = plain("{{value}} <small>{{note}}</small>", ["value", "note"]);
 const badge = plain('<span class="state {{tone}}">{{word}}</span>', ["tone", "word"]);
@@ -127,6 +131,11 @@ export function statusOf(word: string, tone: "good" | "warning" | "bad"): Html {
 
 export function linkTo(href: string, label: Value): Html {
   return anchor({ href, label });
+}
+
+/** Data as it is, for whoever wants all of it. */
+export function jsonOf(caption: string, value: object): Html {
+  return source({ caption, json: JSON.stringify(value, null, 2) });
 }
 
 export function hint(text: Value): Html {
