@@ -5,6 +5,7 @@ import type { Routes } from "./access/routes.ts";
 import type { AccountSection } from "./account/section.ts";
 import type { AdminScreen } from "./admin/screen.ts";
 import type { Closures } from "./applications/closures.ts";
+import type { AuditTrail } from "./audit/trail.ts";
 import type { Fetch } from "./bearer/provider-keys.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { Options } from "./config/options.ts";
@@ -61,6 +62,7 @@ export type House = {
   readonly auditEvents: { listen(listener: AuditListener): void };
   /** What is counted and measured. Rooms declare their own when they are made. */
   readonly metrics: Metrics;
+  readonly auditTrail: AuditTrail;
   readonly keys: Keys;
   readonly policy: Policy;
   readonly routes: Routes;

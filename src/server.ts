@@ -210,7 +210,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       for (const application of applications.values()) application.stop();
       await Promise.all(rooms.map((room) => room.stop?.()));
       await outbox.stop();
-      house.flushAudit();
+      await house.closeAudit();
     },
   };
 }

@@ -1,8 +1,12 @@
+import { hostname } from "node:os";
 import { isBinding } from "./access/binding.ts";
 import { ADMINS } from "./access/people.ts";
 import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import { createClosures } from "./applications/closures.ts";
+import { AUDIT_HEAD, AUDIT_LOST } from "./audit/audit.ts";
+import { headText } from "./audit/chain.ts";
+import { createAuditTrail } from "./audit/trail.ts";
 import type { Fetch } from "./bearer/provider-keys.ts";
 import { createLookOf } from "./brand/look.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
@@ -66,7 +70,7 @@ export type ServiceSettings = {
   readonly pause?: Pause;
 };
 
-export function createServices(settings: ServiceSettings): House & { flushAudit(): void } {
+export function createServices(settings: ServiceSettings): House & { closeAudit(): Promise<void> } {
   const { options, email, mailer, mailbox, stores, clock, random, loggers } = settings;
   const hasAdmins = settings.routesFile?.groups.has(ADMINS) === true;
   const metrics = createMetrics(
@@ -77,7 +81,12 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
   const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
   const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
-  const { audit, auditFirst, listen, flush } = createFoldingAudit(loggers("audit"), clock);
+  const auditLog = loggers("audit");
+  const auditTrail = createAuditTrail({
+    ...{ store: stores, machine: hostname(), clock, random, log: auditLog },
+    onLost: (count) => audit(AUDIT_LOST, { n: `${count}` }),
+  });
+  const { audit, auditFirst, listen, flush } = createFoldingAudit(auditLog, clock, auditTrail);
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = createLimiter(options, stores.limits);
   const languages = createLanguageChoice(options, options.secureCookie);
@@ -188,6 +197,14 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     mailbox,
     auditEvents: { listen },
     metrics,
-    flushAudit: flush,
+    auditTrail,
+    async closeAudit() {
+      flush();
+      await auditTrail.flush();
+      const head = auditTrail.head();
+      if (head === undefined) return;
+      audit(AUDIT_HEAD, { heads: headText(head) });
+      await auditTrail.flush();
+    },
   };
 }
