@@ -10,6 +10,7 @@ import { withCors } from "./api/cors.ts";
 import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
 import { approvalRoom } from "./approval/routes.ts";
+import { activityRoom } from "./audit/screen.ts";
 import { bearerRoom } from "./bearer/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
 import { captchaRoom } from "./captcha/routes.ts";
@@ -83,6 +84,7 @@ function roomsOf(house: House): readonly Room[] {
     approvalRoom(house),
     captchaRoom(house),
     accountRoom(house, () => rooms),
+    activityRoom(house),
     adminRoom(house, () => rooms),
   ];
   return rooms;

@@ -1,23 +1,58 @@
+import type { AuditEntry } from "../audit/entry.ts";
+import type { House } from "../house.ts";
 import type { DayPoint } from "../metrics/day.ts";
+import { DAY } from "../option/values.ts";
 import { adminPath } from "../pages/paths.ts";
-import { factsOf, linkTo, statusOf as stateOf } from "../pages/tables.ts";
+import { bdi, factsOf, linkTo, statusOf as stateOf, tableOf } from "../pages/tables.ts";
 import { concat, type Html, plain, type Value } from "../pages/template.ts";
 import { chartOf } from "./chart.ts";
 import type { AdminScreen } from "./screen.ts";
 import { type Status, type StatusHouse, statusOf, totalOf } from "./status.ts";
 
+const MOST_LOOKED_AT = 200;
+const MOST_REASONS = 10;
+
 const chartGrid = plain('<div class="charts">\n{{charts}}</div>\n', ["charts"]);
 
 /** How things are: who is signed in, what waits, what is closed, what runs, and the last day in four charts. */
-export function overviewScreen(house: StatusHouse): AdminScreen {
+export function overviewScreen(house: StatusHouse & Pick<House, "auditTrail">): AdminScreen {
   return {
     id: "",
     label: "Overview",
-    async show() {
-      const status = await statusOf(house);
-      return concat([factsOf(factsFrom(status)), charts(status.day)]);
+    async show({ now }) {
+      const [status, refused] = await Promise.all([
+        statusOf(house),
+        house.auditTrail.find({ outcome: "refused", since: now - DAY }, { limit: MOST_LOOKED_AT }),
+      ]);
+      return concat([factsOf(factsFrom(status)), charts(status.day), reasons(refused.items)]);
     },
   };
+}
+
+/** Why the latest were refused, what happened most often first. */
+function reasons(refused: readonly AuditEntry[]): Html {
+  const byReason = [...Map.groupBy(refused, ({ event, reason }) => `${event} ${reason ?? ""}`).values()];
+  const counted = byReason.flatMap((all) => {
+    const [first] = all;
+    return first === undefined ? [] : [{ ...first, count: all.reduce((sum, one) => sum + timesOf(one), 0) }];
+  });
+  counted.sort((a, b) => b.count - a.count);
+  const latest = refused.length === MOST_LOOKED_AT ? " (the latest of them)" : "";
+  return tableOf({
+    caption: `Why people were refused in the last 24 hours${latest}`,
+    columns: ["What", "Why", "How often"],
+    rows: counted.slice(0, MOST_REASONS).map(({ event, reason, count }) => {
+      const query = new URLSearchParams({ event, outcome: "refused" });
+      return [linkTo(`${adminPath("activity")}?${query}`, bdi(event)), bdi(reason ?? ""), `${count}`];
+    }),
+    empty: "Nobody was.",
+    live: "reasons",
+  });
+}
+
+/** Repetitions within a minute are one entry, which says how many. */
+function timesOf({ details }: AuditEntry): number {
+  return Number(details.repeated ?? 1);
 }
 
 function factsFrom({ sessions, mail, applications, store, version, day }: Status): [string, Value][] {

@@ -15,6 +15,7 @@ const PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) Version/17
 const SCREENS = {
   overview: "",
   sessions: "/sessions",
+  activity: "/activity",
   keys: "/keys",
   mail: "/mail",
   routes: "/routes",
