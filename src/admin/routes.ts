@@ -1,3 +1,4 @@
+import { ADMINS } from "../access/people.ts";
 import { badRequest, NOT_FOUND, page, quiet, Refusal, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { readFields } from "../edge/body.ts";
@@ -5,6 +6,7 @@ import { ownRoutes } from "../edge/own.ts";
 import { withoutPrefix } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
 import { ADMIN_PATH, adminPath, OWN_PREFIX } from "../pages/paths.ts";
+import { linkTo } from "../pages/tables.ts";
 import { concat } from "../pages/template.ts";
 import { adminApi } from "./api.ts";
 import { createGuard } from "./guard.ts";
@@ -77,6 +79,13 @@ export function adminRoom(house: House, rooms: () => readonly Pick<Room, "admin"
       { path: `${below}/*`, handlers },
     ]),
     api: () => adminApi(house),
+    account: {
+      id: "admin",
+      show: ({ found, arrival }) =>
+        found.principal.groups.has(ADMINS) && arrival.origin === house.routes.home.origin
+          ? { heading: "Administration", content: linkTo(ADMIN_PATH, "Sessions, keys, mail, applications") }
+          : undefined,
+    },
   };
 }
 
