@@ -21,6 +21,8 @@ export const PHONE_PATH = `${OWN_PREFIX}/phone`;
 export const APPROVE_PATH = `${OWN_PREFIX}/approve`;
 
 /** The API keys of whoever is signed in. */
+/** Where Prometheus asks, at an address of its own. */
+export const METRICS_PATH = `${OWN_PREFIX}/metrics`;
 export const KEYS_PATH = `${OWN_PREFIX}/keys`;
 
 /** Pages of ours for whoever is signed in, to which a login may lead back. */
