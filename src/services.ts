@@ -1,6 +1,5 @@
 import { hostname } from "node:os";
 import { isBinding } from "./access/binding.ts";
-import { ADMINS } from "./access/people.ts";
 import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import { createClosures } from "./applications/closures.ts";
@@ -38,7 +37,9 @@ import { createSeal } from "./mail/seal.ts";
 import type { EmailConfig } from "./mail/settings.ts";
 import { createUndeliverable } from "./mail/undeliverable.ts";
 import { createWaitingMails } from "./mail/waiting.ts";
+import { countLimited } from "./metrics/limits.ts";
 import { createMetrics, createProcessMetrics, type ProcessMetrics } from "./metrics/metrics.ts";
+import { timeStore } from "./metrics/store.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { createKeys } from "./secret/keys.ts";
@@ -71,12 +72,10 @@ export type ServiceSettings = {
 };
 
 export function createServices(settings: ServiceSettings): House & { closeAudit(): Promise<void> } {
-  const { options, email, mailer, mailbox, stores, clock, random, loggers } = settings;
-  const hasAdmins = settings.routesFile?.groups.has(ADMINS) === true;
-  const metrics = createMetrics(
-    settings.measured ?? createProcessMetrics(clock),
-    options.metricsListen !== undefined || hasAdmins,
-  );
+  const { options, email, mailer, mailbox, clock, random, loggers } = settings;
+  const metrics = createMetrics(settings.measured ?? createProcessMetrics(clock));
+  const stores =
+    options.metricsListen === undefined ? settings.stores : timeStore(settings.stores, metrics, clock);
   const keys = createKeys(options);
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
   const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
@@ -88,7 +87,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
   });
   const { audit, auditFirst, listen, flush } = createFoldingAudit(auditLog, clock, auditTrail);
   const identityKeys = createIdentityKeys(options, keys, clock);
-  const limiter = createLimiter(options, stores.limits);
+  const limiter = countLimited(createLimiter(options, stores.limits), metrics);
   const languages = createLanguageChoice(options, options.secureCookie);
   const lookOf = createLookOf(options, routes, languages);
   const lookTo = async (email: string) => ({

@@ -26,7 +26,7 @@ export type Quarter = {
 export type Day = {
   /** Begins another quarter where the last one is over; asked several times in each. */
   turn(): void;
-  /** Oldest first, those without anything left out. */
+  /** Oldest first. */
   quarters(): Quarter[];
 };
 
@@ -40,6 +40,13 @@ export const REFUSALS = "runegate_refusals_total";
 
 const QUARTER_MS = 15 * 60_000;
 const POINTS = 96;
+const EMPTY: Quarter = {
+  from: 0,
+  requests: 0,
+  logins: 0,
+  refusals: 0,
+  durations: new Array<number>(BOUNDS.length + 1).fill(0),
+};
 
 /** Counts nothing itself: what a quarter had is what the counters have now, less what they had at its beginning. */
 export function createDay(registry: Pick<Registry, "counted">, clock: Clock): Day {
@@ -75,16 +82,21 @@ export function createDay(registry: Pick<Registry, "counted">, clock: Clock): Da
     };
   }
 
+  function turn(): void {
+    const next = quarterOf(clock.now());
+    if (next === from) return;
+    over.push(current());
+    if (over.length >= POINTS) over.shift();
+    from = next;
+    before = totals(from);
+  }
+
   return {
-    turn() {
-      const next = quarterOf(clock.now());
-      if (next === from) return;
-      over.push(current());
-      if (over.length >= POINTS) over.shift();
-      from = next;
-      before = totals(from);
+    turn,
+    quarters() {
+      turn();
+      return [...over, current()];
     },
-    quarters: () => [...over, current()],
   };
 }
 
@@ -92,25 +104,31 @@ function quarterOf(now: number): number {
   return now - (now % QUARTER_MS);
 }
 
+/** @param processes the quarters of each. @returns one for each beginning, the last {@link POINTS} of them, oldest first. */
+export function mergeQuarters(processes: readonly (readonly Quarter[])[]): Quarter[] {
+  const byStart = Map.groupBy(processes.flat(), ({ from }) => from);
+  const merged = [...byStart].map(([from, quarters]) => quarters.reduce(addQuarters, { ...EMPTY, from }));
+  return merged.sort((a, b) => a.from - b.from).slice(-POINTS);
+}
+
+function addQuarters(a: Quarter, b: Quarter): Quarter {
+  return {
+    from: a.from,
+    requests: a.requests + b.requests,
+    logins: a.logins + b.logins,
+    refusals: a.refusals + b.refusals,
+    durations: a.durations.map((n, at) => n + (b.durations[at] ?? 0)),
+  };
+}
+
 /** @param processes the quarters of each. @returns 96 points, oldest first. */
 export function mergeDay(processes: readonly (readonly Quarter[])[], now: number): DayPoint[] {
-  const byStart = Map.groupBy(processes.flat(), ({ from }) => from);
+  const known = new Map(mergeQuarters(processes).map((quarter) => [quarter.from, quarter]));
   const last = quarterOf(now);
   return Array.from({ length: POINTS }, (_, at) => {
     const from = last - (POINTS - 1 - at) * QUARTER_MS;
-    const quarters = byStart.get(from) ?? [];
-    const sum = (what: "requests" | "logins" | "refusals") =>
-      quarters.reduce((all, one) => all + one[what], 0);
-    const durations = Array.from({ length: BOUNDS.length + 1 }, (_, bucket) =>
-      quarters.reduce((all, one) => all + (one.durations[bucket] ?? 0), 0),
-    );
-    return {
-      from,
-      requests: sum("requests"),
-      logins: sum("logins"),
-      refusals: sum("refusals"),
-      p95: quantile(durations, 0.95),
-    };
+    const { durations, ...counts } = known.get(from) ?? EMPTY;
+    return { ...counts, from, p95: quantile(durations, 0.95) };
   });
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { createDay, type Day, type DayPoint, mergeDay } from "./day.ts";
+import type { Measures } from "./measures.ts";
 import { createRegistry, type Registry } from "./registry.ts";
 
 /** What a process measures for as long as it lives, whichever gateway serves in it. */
@@ -11,11 +12,11 @@ export type ProcessMetrics = {
 };
 
 /** As rooms have it: they count and read by names of their own. */
-export type Metrics = Registry & {
-  /** Whether somebody looks. Where nobody does, nothing is counted that happens with every request. */
-  readonly on: boolean;
-  /** 96 points of 15 minutes, oldest first, of all processes together. */
+export type Metrics = Omit<Registry, "snapshot" | "next"> & {
+  /** 96 points of 15 minutes, oldest first, of all processes together. @throws {StoreUnavailable} where the main process does not answer */
   lastDay(): Promise<readonly DayPoint[]>;
+  /** What this process has measured. @param main whether it is the main process, or the only one. */
+  measures(main: boolean): Promise<Measures>;
 };
 
 /** @param lastDay where other processes have a part in it; by default there are none. */
@@ -25,6 +26,11 @@ export function createProcessMetrics(clock: Clock, lastDay?: ProcessMetrics["las
   return { registry, day, lastDay: lastDay ?? (async () => mergeDay([day.quarters()], clock.now())) };
 }
 
-export function createMetrics({ registry, lastDay }: ProcessMetrics, on: boolean): Metrics {
-  return { ...registry.next(), on, lastDay };
+export function createMetrics({ registry, day, lastDay }: ProcessMetrics): Metrics {
+  const { snapshot, next: _, ...counting } = registry.next();
+  return {
+    ...counting,
+    lastDay,
+    measures: async (main) => ({ families: await snapshot(main), quarters: day.quarters() }),
+  };
 }

@@ -28,7 +28,10 @@ export type Reading = number | readonly (readonly [labels: readonly string[], va
 export type Merge = "sum" | "max" | "min" | "main";
 
 export type Registry = {
-  /** Asked for again by the same name, it is the same one: what was counted outlives a reload. @param name ends in `_total`. */
+  /**
+   * Asked for again by the same name, it is the same one: what was counted outlives a reload.
+   * @param name ends in `_total`, but for a value that goes down too: of that, what ended processes had is forgotten.
+   */
   counter(name: string, help: string, labels?: readonly string[]): Counter;
   /** @param bounds of its buckets in seconds, smallest first. */
   histogram(name: string, help: string, labels: readonly string[], bounds: readonly number[]): Histogram;
