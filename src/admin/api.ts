@@ -28,7 +28,7 @@ const Answer = closed({
 export type ShownStatus = Static<typeof Answer>;
 
 export function adminApi(house: ApiHouse & StatusHouse): Elysia {
-  const app = openApi("admin", house).get("/status", async () => shownStatus(await statusOf(house)), {
+  const app = openApi("admin", house).get("/admin/status", async () => shownStatus(await statusOf(house)), {
     own: { needs: "admin" },
     response: { 200: Answer },
     detail: {

@@ -122,7 +122,7 @@ export function createOperator(send: Send): Operator {
   }
 
   return {
-    status: () => askFor<ShownStatus>("GET", "/status"),
+    status: () => askFor<ShownStatus>("GET", "/admin/status"),
     async sessions() {
       const all = await list<ListedSession>("/sessions");
       return all.sort((a, b) => (a.created_at < b.created_at ? -1 : Number(a.created_at > b.created_at)));

@@ -178,10 +178,10 @@ describe("overview", () => {
     ]);
   });
 
-  test("GET /api/status says the same to administrators, and to nobody else", async () => {
+  test("GET /api/admin/status says the same to administrators, and to nobody else", async () => {
     stage = await startAdminStage();
     const root = await stage.gateway.signIn(ROOT);
-    const answer = await stage.get(root, "/_runegate/api/status");
+    const answer = await stage.get(root, "/_runegate/api/admin/status");
     expect([answer.status, await answer.json()]).toEqual([
       200,
       {
@@ -193,7 +193,9 @@ describe("overview", () => {
         last_day: expect.objectContaining({ logins: 1, refusals: 0 }),
       },
     ]);
-    expect((await stage.get(await stage.gateway.signIn(ADA), "/_runegate/api/status")).status).toBe(403);
+    expect((await stage.get(await stage.gateway.signIn(ADA), "/_runegate/api/admin/status")).status).toBe(
+      403,
+    );
   });
 });
 
