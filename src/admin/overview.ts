@@ -12,7 +12,7 @@ import { type Status, type StatusHouse, statusOf, totalOf } from "./status.ts";
 const MOST_LOOKED_AT = 200;
 const MOST_REASONS = 10;
 
-const chartGrid = plain('<div class="charts">\n{{charts}}</div>\n', ["charts"]);
+const chartGrid = plain('<div class="charts" data-live id="charts">\n{{charts}}</div>\n', ["charts"]);
 
 /** How things are: who is signed in, what waits, what is closed, what runs, and the last day in four charts. */
 export function overviewScreen(house: StatusHouse & Pick<House, "auditTrail">): AdminScreen {
@@ -24,7 +24,7 @@ export function overviewScreen(house: StatusHouse & Pick<House, "auditTrail">): 
         statusOf(house),
         house.auditTrail.find({ outcome: "refused", since: now - DAY }, { limit: MOST_LOOKED_AT }),
       ]);
-      return concat([factsOf(factsFrom(status)), charts(status.day), reasons(refused.items)]);
+      return concat([factsOf(factsFrom(status), "facts"), charts(status.day), reasons(refused.items)]);
     },
   };
 }
