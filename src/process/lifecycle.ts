@@ -1,3 +1,4 @@
+import { STARTED, STOPPED } from "../audit/audit.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import type { Options } from "../config/options.ts";
 import type { Surroundings } from "../config/surroundings.ts";
@@ -6,6 +7,7 @@ import { EXIT, type ExitCode } from "../exit.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { ConfigError, describe } from "../option/finding.ts";
 import type { Store } from "../store/store.ts";
+import { VERSION } from "../version.ts";
 import { type Compose, composeGateway } from "./compose.ts";
 import { handOver } from "./handover.ts";
 import type { Io } from "./io.ts";
@@ -39,8 +41,11 @@ export function createLifecycle(
   const logger = () => log.loggers("main");
 
   async function end(withinMs: number): Promise<void> {
+    serving.gateway.audit(STOPPED, { version: VERSION });
     await control?.stop();
     await serving.stop(withinMs).ended;
+    // Of the process that watches over workers: what serves itself has done so.
+    await serving.gateway.closeAudit();
     notifier.stop();
     await stores.close();
     logger().info("stopped");
@@ -120,6 +125,7 @@ export function createLifecycle(
         ...{ url: baseUrl, pid: process.pid },
         ...(workers > 1 ? { workers } : {}),
       });
+      serving.gateway.audit(STARTED, { version: VERSION });
       log.flush();
       notifier.ready(status(first.options));
     },
