@@ -36,6 +36,7 @@ import type { Mailbox } from "./mail/mailbox.ts";
 import type { Outbox } from "./mail/outbox.ts";
 import type { EmailConfig } from "./mail/settings.ts";
 import type { Undeliverable } from "./mail/undeliverable.ts";
+import type { Metrics } from "./metrics/metrics.ts";
 import type { Audit, AuditFirst, AuditListener } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import type { Provider } from "./oidc-login/provider.ts";
@@ -59,6 +60,8 @@ export type House = {
   readonly auditFirst: AuditFirst;
   /** Listen before the house starts. */
   readonly auditEvents: { listen(listener: AuditListener): void };
+  /** What is counted and measured. Rooms declare their own when they are made. */
+  readonly metrics: Metrics;
   readonly auditTrail: AuditTrail;
   readonly keys: Keys;
   readonly policy: Policy;

@@ -41,6 +41,8 @@ import { logoutRoom } from "./login/logout.ts";
 import { loginRoom } from "./login/routes.ts";
 import { bounceRoom } from "./mail/bounces/routes.ts";
 import { mailboxRoom, mailRoom } from "./mail/routes.ts";
+import { createRequestCounts } from "./metrics/requests.ts";
+import { metricsRoom } from "./metrics/room.ts";
 import type { ListenAddress } from "./net/endpoint.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { createRequestLog } from "./observe/request-log.ts";
@@ -86,6 +88,7 @@ function roomsOf(house: House): readonly Room[] {
     captchaRoom(house),
     accountRoom(house, () => rooms),
     adminRoom(house, () => rooms),
+    metricsRoom(house),
   ];
   return rooms;
 }
@@ -136,11 +139,22 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const ownCookies = new Set(cookies.map(({ name }) => name));
   const warnOf =
     options.rootPaths === true ? (one: Application) => warnOfOwnPaths(one, rootPaths, log) : undefined;
+  const counts = createRequestCounts(house.metrics);
   const applications = new Map<Route, Application>();
   for (const route of house.routes.all) {
-    const application = createApplication(route, { ...options, ...house, live, ownCookies, log });
+    const application = createApplication(route, { ...options, ...house, live, ownCookies, counts, log });
     if (application !== undefined) applications.set(route, warnOf?.(application) ?? application);
   }
+  house.metrics.gauge(
+    "runegate_upstream_up",
+    "Whether a target of an application is up, as far as is known.",
+    ["route", "target"],
+    () =>
+      [...applications.values()].flatMap(({ route, up }) =>
+        up().map((isUp, at) => [[route.name, String(at)], Number(isUp)] as const),
+      ),
+    "min",
+  );
   const tunnel = createTunnel({ ...options, live, clock, log });
 
   const requestLog = options.requestLogs
@@ -158,7 +172,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       ...options,
       isOwnCredential: house.isOwnCredential,
       identityToken: house.identityToken,
-      ...{ routes: house.routes, admit, clock, audit, requestLog },
+      ...{ routes: house.routes, admit, clock, audit, requestLog, counts },
       closedBecause: house.closures.textOf,
       log: loggers("edge"),
     }),
@@ -189,6 +203,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     readCookies: createCookieReader(cookies),
     clock,
     requestLog,
+    counts,
     log: loggers("edge"),
   });
 

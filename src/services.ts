@@ -35,6 +35,9 @@ import { createSeal } from "./mail/seal.ts";
 import type { EmailConfig } from "./mail/settings.ts";
 import { createUndeliverable } from "./mail/undeliverable.ts";
 import { createWaitingMails } from "./mail/waiting.ts";
+import { countLimited } from "./metrics/limits.ts";
+import { createMetrics, createProcessMetrics, type ProcessMetrics } from "./metrics/metrics.ts";
+import { timeStore } from "./metrics/store.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { createKeys } from "./secret/keys.ts";
@@ -60,6 +63,8 @@ export type ServiceSettings = {
   /** How servers of others are asked. */
   readonly fetch?: Fetch;
   readonly loggers: LoggerFor;
+  /** What the process has counted so far, and goes on counting; by default it begins here. */
+  readonly measured?: ProcessMetrics | undefined;
   /** How login requests wait for their turn, and for being turned away. */
   readonly pause?: Pause;
 };
@@ -68,7 +73,10 @@ export type ServiceSettings = {
 const MOST_IN_MEMORY = 10_000;
 
 export function createServices(settings: ServiceSettings): House & { closeAudit(): Promise<void> } {
-  const { options, email, mailer, mailbox, stores, clock, random, loggers } = settings;
+  const { options, email, mailer, mailbox, clock, random, loggers } = settings;
+  const metrics = createMetrics(settings.measured ?? createProcessMetrics(clock));
+  const stores =
+    options.metricsListen === undefined ? settings.stores : timeStore(settings.stores, metrics, clock);
   const keys = createKeys(options);
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
   const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
@@ -87,7 +95,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
   });
   const { audit, auditFirst, listen, flush } = createFoldingAudit(auditLog, clock, auditTrail);
   const identityKeys = createIdentityKeys(options, keys, clock);
-  const limiter = createLimiter(options, stores.limits);
+  const limiter = countLimited(createLimiter(options, stores.limits), metrics);
   const languages = createLanguageChoice(options, options.secureCookie);
   const lookOf = createLookOf(options, routes, languages);
   const lookTo = async (email: string) => ({
@@ -149,7 +157,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
   });
   const apiKeys = createApiKeys({
     ...{ ...options, secrets: keys, store: stores, policy, routes: routes.all, accounts },
-    ...{ holds: sessions.holds, audit, log: loggers("keys"), clock, random },
+    ...{ holds: sessions.holds, auditFirst, log: loggers("keys"), clock, random },
   });
   const login = createLoginService({
     ...options,
@@ -195,6 +203,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,
     auditEvents: { listen },
+    metrics,
     auditTrail,
     async closeAudit() {
       flush();

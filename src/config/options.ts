@@ -17,6 +17,7 @@ import { LANGUAGE_OPTIONS } from "../language/options.ts";
 import { LIMITS_OPTIONS } from "../limits/options.ts";
 import { LOGIN_OPTIONS } from "../login/options.ts";
 import { MAIL_OPTIONS } from "../mail/options.ts";
+import { METRICS_OPTIONS } from "../metrics/options.ts";
 import { LOG_OPTIONS } from "../observe/options.ts";
 import { type Declaration, isConfidential, type Option, type OptionsOf } from "../option/option.ts";
 import { PASSKEY_OPTIONS } from "../passkeys/options.ts";
@@ -55,6 +56,7 @@ export const ROOMS = {
   "What is kept": { ...STORE_OPTIONS, ...AUDIT_OPTIONS },
   "What users see": { ...BRAND_OPTIONS, ...LANGUAGE_OPTIONS },
   Log: LOG_OPTIONS,
+  Metrics: METRICS_OPTIONS,
   Debugging: DEBUG_OPTIONS,
   "The command line": CONTROL_OPTIONS,
 } satisfies Readonly<Record<string, Declaration>>;
