@@ -21,7 +21,7 @@ export type Pruning = {
   due(): Promise<void>;
 };
 
-const BATCH = 1_000;
+const BATCH = 500;
 /** A wall clock that has gone otherwise than time has, by more than this, is believed again after a day. */
 const LEAP_MS = 5 * MINUTE;
 /** However late it is: so much of the past is deleted in an hour and no more, and the operator may see a wrong clock meanwhile. */
@@ -55,7 +55,7 @@ export function createPruning(settings: {
         before: last.record.entry.time,
         heads: [...heads.values()].map(headText).join(" "),
       });
-      for (const { id } of old) await records.take(id, "light");
+      await Promise.all(old.map(({ id }) => records.take(id, "light")));
       deleted += old.length;
       if (old.length < wanted) break;
       await new Promise((resolve) => setImmediate(resolve));

@@ -62,22 +62,29 @@ export function createAuditTrail(settings: {
     onWritten: (count) => makeRoom(count),
   });
   let sinceLooked = 0;
+  let isTrimming = false;
   /** Of the head that was told last, with that event itself. */
   let told = 0;
   let timer: Timer | undefined;
 
   function makeRoom(written: number): void {
     sinceLooked += written;
-    if (most === undefined || sinceLooked < SLACK) return;
+    if (most === undefined || sinceLooked < SLACK || isTrimming) return;
     sinceLooked = 0;
-    void trim(most).catch((error: unknown) =>
-      log.warn("no room was made in the audit", { reason: messageOf(error) }),
-    );
+    isTrimming = true;
+    void trim(most).finally(() => {
+      isTrimming = false;
+    });
   }
 
+  /** Never rejects. */
   async function trim(most: number): Promise<void> {
-    const tooMany = (await records.count()) - most;
-    if (tooMany > 0) await pruning.oldest(tooMany);
+    try {
+      const tooMany = (await records.count()) - most;
+      if (tooMany > 0) await pruning.oldest(tooMany);
+    } catch (error) {
+      log.warn("no room was made in the audit", { reason: messageOf(error) });
+    }
   }
 
   async function tellHead(): Promise<void> {

@@ -1,4 +1,4 @@
-import { type Head, hashOf, headsIn } from "./chain.ts";
+import { emptyChain, type Head, hashOf, headsIn } from "./chain.ts";
 import type { AuditEntry, Unchained } from "./entry.ts";
 
 /** Whether events are as they were written, and all there: of a file, or of the store. */
@@ -34,16 +34,19 @@ export function createVerifier(known: readonly Head[] = []): Verifier {
   let lastId = "";
   let wrong: Wrong | undefined;
 
-  function say(what: string, id?: string, at: number | undefined = line): void {
-    if (wrong !== undefined && (wrong.line ?? Infinity) <= (at ?? Infinity)) return;
-    wrong = { line: at, ...(id === undefined ? {} : { id }), what };
+  function say(what: string, id?: string): void {
+    note({ line, ...(id === undefined ? {} : { id }), what });
+  }
+
+  function note(one: Wrong): void {
+    if (wrong === undefined || (one.line ?? Infinity) < (wrong.line ?? Infinity)) wrong = one;
   }
 
   function follow({ id, chain }: AuditEntry): void {
     const { writer, seq, prev } = chain;
     const before = heads.get(writer);
     if (before === undefined) {
-      const begins = seq === 1 && prev === "";
+      const begins = seq === 1 && prev === emptyChain(writer).hash;
       if (!begins) starts.set(writer, { line, id, before: { writer, seq: seq - 1, hash: prev } });
     } else if (seq <= before.seq) say(`number ${seq} of its chain comes after number ${before.seq}`, id);
     else if (seq > before.seq + 1) {
@@ -51,8 +54,8 @@ export function createVerifier(known: readonly Head[] = []): Verifier {
         seq === before.seq + 2 ? `number ${seq - 1}` : `numbers ${before.seq + 1} to ${seq - 1}`;
       say(`${missing} of its chain, which came before it, is missing`, id);
     } else if (prev !== before.hash) say("it does not follow on the event before it in its chain", id);
-    const note = noted.get(writer)?.find((one) => one.seq === seq);
-    if (note !== undefined && note.hash !== chain.hash) say("it is not what the known head says", id);
+    const head = noted.get(writer)?.find((one) => one.seq === seq);
+    if (head !== undefined && head.hash !== chain.hash) say("it is not what the known head says", id);
     if (before === undefined || seq > before.seq) heads.set(writer, chain);
   }
 
@@ -61,16 +64,14 @@ export function createVerifier(known: readonly Head[] = []): Verifier {
     for (const [writer, { line: at, id, before }] of starts) {
       const last = pruned.get(writer);
       if (last?.seq === before.seq && last.hash === before.hash) continue;
-      say(`its chain begins with number ${before.seq + 1}, and nothing says that others were pruned`, id, at);
+      const what = `its chain begins with number ${before.seq + 1}, and nothing says that others were pruned`;
+      note({ line: at, id, what });
     }
     for (const { writer, seq } of known) {
       const reached = Math.max(heads.get(writer)?.seq ?? 0, pruned.get(writer)?.seq ?? 0);
       if (reached >= seq) continue;
-      say(
-        `the end of a chain is cut off: ${writer} went on to number ${seq}, and ends with ${reached}`,
-        undefined,
-        undefined,
-      );
+      const what = `the end of a chain is cut off: ${writer} went on to number ${seq}, and ends with ${reached}`;
+      note({ line: undefined, what });
     }
   }
 

@@ -66,6 +66,7 @@ export function createAuditWriter(settings: {
   let lost = 0;
   let timer: Timer | undefined;
   let running: Promise<void> | undefined;
+  let isWanted = false;
   let failing = false;
 
   function draftOf(event: AuditEvent, first?: Draft["first"]): Draft {
@@ -140,13 +141,24 @@ export function createAuditWriter(settings: {
     waiting.splice(0, waiting.length, ...others, ...notDone);
   }
 
+  /** Tries what was there when it was called, too, where it runs already. */
   function flush(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
-    running ??= run().finally(() => {
-      running = undefined;
-    });
+    isWanted = true;
+    running ??= drain();
     return running;
+  }
+
+  async function drain(): Promise<void> {
+    try {
+      while (isWanted) {
+        isWanted = false;
+        await run();
+      }
+    } finally {
+      running = undefined;
+    }
   }
 
   return {

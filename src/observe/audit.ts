@@ -54,6 +54,8 @@ export type AuditFacts = {
 /** A kind of event, declared in the room in which it happens. */
 export type AuditKind<Fact extends keyof AuditFacts> = {
   readonly event: string;
+  /** What it tells, for `deploy/AUDIT.md`. */
+  readonly help?: string;
   readonly outcome: Outcome | ((facts: AuditFacts) => Outcome);
   /** The facts it has, under the names and in the order of its line in the log. */
   readonly line: Readonly<Record<string, Fact>>;
@@ -70,8 +72,11 @@ export function defineAudit<const Fact extends keyof AuditFacts>(kind: AuditKind
 
 export type Audit = <Fact extends keyof AuditFacts>(
   kind: AuditKind<Fact>,
-  facts: Readonly<Record<NoInfer<Fact>, string | undefined>>,
+  facts: Readonly<Record<NoInfer<Fact>, string | undefined>> & Beside,
 ) => void;
+
+/** What is kept of any event where it is known, and stands in no line of the log unless its kind says so. */
+type Beside = Pick<AuditFacts, "agent" | "request" | "host" | "route">;
 
 /**
  * The same for acts that must not happen unrecorded, such as an administrator's: act once it has resolved.
@@ -79,7 +84,7 @@ export type Audit = <Fact extends keyof AuditFacts>(
  */
 export type AuditFirst = <Fact extends keyof AuditFacts>(
   kind: AuditKind<Fact>,
-  facts: Readonly<Record<NoInfer<Fact>, string | undefined>>,
+  facts: Readonly<Record<NoInfer<Fact>, string | undefined>> & Beside,
 ) => Promise<void>;
 
 /** One line an event, with the message `audit`: a warning if somebody did not get what they asked for. */

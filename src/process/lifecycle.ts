@@ -43,6 +43,7 @@ export function createLifecycle(
   const logger = () => log.loggers("main");
 
   async function end(withinMs: number): Promise<void> {
+    serving.gateway.audit(STOPPED, { version: VERSION });
     metrics?.stop();
     serving.gateway.audit(STOPPED, { version: VERSION });
     await control?.stop();
