@@ -13,7 +13,7 @@ import { applicationsOf } from "./start.ts";
 
 export type AccountHouse = Pick<
   House,
-  "options" | "routes" | "sessions" | "sessionCookie" | "guardPost" | "audit"
+  "options" | "routes" | "sessions" | "sessionCookie" | "guardPost" | "audit" | "auditFirst"
 >;
 
 /** @param rooms all there are, asked when the page is: what each of them shows on it follows one's sessions. */

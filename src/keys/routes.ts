@@ -10,6 +10,7 @@ import { said } from "../pages/language.ts";
 import { KEYS_PATH, OWN_PREFIX } from "../pages/paths.ts";
 import { keyAuthenticator } from "./authenticator.ts";
 import { CHECK_PATH, CONFIG_PATH, LIVE_PATH, ownPathOf } from "./root-paths.ts";
+import { keyScreen } from "./screen.ts";
 import { createUpkeep } from "./upkeep.ts";
 
 /** API keys, by which programs come to applications. Their pages and API are loaded when they are first asked for. */
@@ -25,6 +26,7 @@ export function keyRoom(house: House): Room {
   const room = {
     disown,
     api: async () => (await import("./api.ts")).keyApi(house),
+    admin: keyScreen(house),
     start: upkeep.start,
     async stop() {
       upkeep.stop();
@@ -37,7 +39,7 @@ export function keyRoom(house: House): Room {
         return { heading: said("keys.heading"), content: keySection(look, length) };
       },
     } satisfies AccountSection,
-    authenticators: [keyAuthenticator(house.keyProof, house.apiKeys)],
+    authenticators: [keyAuthenticator(house.keyProof, house.apiKeys, house.metrics)],
   };
   const visit = lateHandlers(atFirstUse(async () => (await import("./visit.ts")).keyPages(house)));
   const pages = {

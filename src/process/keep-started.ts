@@ -13,6 +13,7 @@ export function keepStarted(
   const {
     listen,
     checkListen,
+    metricsListen,
     listenMode,
     listenGroup,
     httpListen,
@@ -26,7 +27,7 @@ export function keepStarted(
     sessionKey,
   } = before.options;
   const started = {
-    ...{ listen, checkListen, listenMode, listenGroup, httpListen, tls, http2 },
+    ...{ listen, checkListen, metricsListen, listenMode, listenGroup, httpListen, tls, http2 },
     ...{ store, storeSchema },
     controlSocket,
     ...(workers === 1 || next.options.workers === 1 ? { workers } : {}),

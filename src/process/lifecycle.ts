@@ -1,13 +1,16 @@
 import type { Server } from "bun";
+import { STARTED, STOPPED } from "../audit/audit.ts";
 import type { CertificateSource } from "../certificates/source.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import type { Options } from "../config/options.ts";
 import type { Surroundings } from "../config/surroundings.ts";
 import { type Control, openControl } from "../control/open.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
+import { listenForScrapes } from "../metrics/listener.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { ConfigError, describe } from "../option/finding.ts";
 import type { Store } from "../store/store.ts";
+import { VERSION } from "../version.ts";
 import { type Compose, composeGateway } from "./compose.ts";
 import { handOver } from "./handover.ts";
 import type { Io } from "./io.ts";
@@ -34,19 +37,24 @@ export function createLifecycle(
   },
 ) {
   const { stores, serving, notifier, certificates, http } = opened;
-  const { listen, checkListen, store } = first.options;
+  const { listen, checkListen, metricsListen, store } = first.options;
   const { promise: stopped, resolve } = Promise.withResolvers<ExitCode>();
   let { log } = opened;
   let configuration = first;
   let control: Control | undefined;
+  let metrics: ReturnType<typeof listenForScrapes> | undefined;
   let stopping = false;
   const logger = () => log.loggers("main");
 
   async function end(withinMs: number): Promise<void> {
+    serving.gateway.audit(STOPPED, { version: VERSION });
+    metrics?.stop();
     certificates?.stop();
     void http?.stop();
     await control?.stop();
     await serving.stop(withinMs).ended;
+    // Of the process that watches over workers: what serves itself has done so.
+    await serving.gateway.closeAudit();
     notifier.stop();
     await stores.close();
     logger().info("stopped");
@@ -100,6 +108,7 @@ export function createLifecycle(
         onUp: (successor) => logger().info("handing over", { successor }),
         async onClosed(successor) {
           notifier.handOver(successor);
+          metrics?.stop();
           await control?.stop();
           control = undefined;
         },
@@ -118,15 +127,18 @@ export function createLifecycle(
     async begin(): Promise<void> {
       if (!stopping) await reopenControl();
       if (stopping) return;
-      const { baseUrl, checkListen, workers } = first.options;
+      if (metricsListen !== undefined) metrics = listenForScrapes(metricsListen, serving.measures);
+      const { baseUrl, workers } = first.options;
       for (const warning of first.warnings) logger().warn(describe(warning));
       const address = describeListen(listen);
       logger().info("listening", {
         address,
         ...(checkListen === undefined ? {} : { checks: describeListen(checkListen) }),
+        ...(metricsListen === undefined ? {} : { metrics: describeListen(metricsListen) }),
         ...{ url: baseUrl, pid: process.pid },
         ...(workers > 1 ? { workers } : {}),
       });
+      serving.gateway.audit(STARTED, { version: VERSION });
       log.flush();
       notifier.ready(status(first.options));
     },

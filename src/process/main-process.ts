@@ -8,6 +8,8 @@ import { routesOf } from "../config/routes.ts";
 import type { Surroundings } from "../config/surroundings.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
+import { createProcessMetrics } from "../metrics/metrics.ts";
+import { measureProcess } from "../metrics/process.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { openStore } from "../store/open.ts";
@@ -116,7 +118,7 @@ async function open(
   settings: MainSettings,
   log: Log,
 ): Promise<Opened | ExitCode> {
-  const { store, storeSchema: schema, workers } = configuration.options;
+  const { store, storeSchema: schema, workers, metricsListen } = configuration.options;
   const addresses = addressesOf(configuration.options).map(([address]) => address);
   let at = addresses;
   const http = httpAddressOf(configuration.options);
@@ -136,9 +138,12 @@ async function open(
     io.err(`The store cannot be opened: ${error.message}`);
     return EXIT.failed;
   }
-  const resources = { stores, mailbox: terminalMailbox(io), loggers: log.loggers };
+  const measured = createProcessMetrics(systemClock);
+  measureProcess(measured, systemClock);
+  const resources = { stores, mailbox: terminalMailbox(io), loggers: log.loggers, measured };
   try {
-    for (const address of settings.successor ? [] : http === undefined ? addresses : [...addresses, http]) {
+    const claimed = [...addresses, metricsListen ?? [], http ?? []].flat();
+    for (const address of settings.successor ? [] : claimed) {
       at = [address];
       await claimAddress(address);
     }

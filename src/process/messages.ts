@@ -1,5 +1,6 @@
 import type { Pair } from "../certificates/pair.ts";
 import type { Configuration } from "../config/configuration.ts";
+import type { Measures } from "../metrics/measures.ts";
 import type { StoreAnswer, StoreCall, StoreEvent } from "../store/remote/messages.ts";
 
 /** What the supervisor and a worker say to each other, over the channel that Bun opens between parent and child. */
@@ -15,6 +16,8 @@ export type Order =
     }
   | { readonly verb: "certify"; readonly certificates: readonly Pair[] }
   | { readonly verb: "retire" | "resume" | "ping" }
+  /** Says what it has measured before it says that this is done; it does so too when it ends. */
+  | { readonly verb: "measure" }
   /** Carried out when the socket is closed; requests may still be under way. */
   | { readonly verb: "stop"; readonly withinMs: number };
 
@@ -27,4 +30,5 @@ export type ToSupervisor =
   | { readonly kind: "hello"; readonly build: string }
   /** An order has been carried out, or why not. */
   | { readonly kind: "done"; readonly id: number; readonly failed?: string }
+  | { readonly kind: "measured"; readonly measures: Measures }
   | StoreCall;

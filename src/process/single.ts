@@ -84,6 +84,7 @@ export function serveSingle(
       gateway.start();
       // Not all of it: its requests under way have their deadlines, and what is open is the next one's by now.
       await before.outbox.stop();
+      await before.closeAudit();
     },
 
     async certify(pairs) {
@@ -111,6 +112,8 @@ export function serveSingle(
       use();
       gateway.outbox.start();
     },
+
+    measures: async () => [await gateway.metrics.measures(true)],
 
     healthy: () => true,
 

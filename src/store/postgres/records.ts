@@ -151,17 +151,24 @@ export function createPostgresRecords<T extends object>(
       const conditions = ["expires_at > $1"];
       if (field !== undefined && value !== undefined)
         conditions.push(`${columnOf(field)} = $${values.push(escaped(value))}`);
-      if (order !== undefined) {
-        conditions.push(`${ORDER} >= $${values.push(from)}`, `${ORDER} <= $${values.push(until)}`);
-      }
+      const ordering = order === undefined ? "expires_at" : ORDER;
+      conditions.push(`${ordering} >= $${values.push(from)}`, `${ordering} <= $${values.push(until)}`);
       const way = newestFirst ? " DESC" : "";
-      const sorted = order === undefined ? "" : ` ORDER BY ${ORDER}${way}, id${way}`;
+      const sorted = ` ORDER BY ${ordering}${way}, id${way}`;
       const limit = Number.isFinite(most) ? ` LIMIT $${values.push(most)}` : "";
       const rows = await run(
         `SELECT id, version, expires_at, body FROM ${table} WHERE ${conditions.join(" AND ")}${sorted}${limit}`,
         values,
       );
       return rows.flatMap(seenOf);
+    },
+
+    async count() {
+      await link.table(kind);
+      const [row] = await run(`SELECT count(*)::float8 AS alive FROM ${table} WHERE expires_at > $1`, [
+        clock.now(),
+      ]);
+      return Number(row?.alive);
     },
 
     onTaken: taken.add,

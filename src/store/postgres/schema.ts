@@ -87,7 +87,7 @@ export async function makeTable<T>(run: Run, schema: string, kind: Kind<T>): Pro
   await run(LOCK);
   await run(`CREATE TABLE IF NOT EXISTS ${table} (id text COLLATE "C" PRIMARY KEY, version float8 NOT NULL,
     expires_at float8 NOT NULL, body text NOT NULL)`);
-  await run(`CREATE INDEX IF NOT EXISTS r_${name}_expires_at ON ${table} (expires_at)`);
+  await run(`CREATE INDEX IF NOT EXISTS r_${name}_expires_at ON ${table} (expires_at, id)`);
   const known = await run(
     "SELECT column_name FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2",
     [unquoted(schema), `r_${name}`],
