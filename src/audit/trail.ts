@@ -58,6 +58,7 @@ export function createAuditTrail(settings: {
   const writer = createAuditWriter({
     ...settings,
     records,
+    ...(store.together === undefined ? {} : { together: store.together }),
     onLost: (count) => audit(AUDIT_LOST, { n: `${count}` }),
     onWritten: (count) => makeRoom(count),
   });

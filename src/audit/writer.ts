@@ -3,6 +3,7 @@ import type { AuditEvent } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { FOREVER, StoreUnavailable } from "../store/records.ts";
+import type { Store } from "../store/store.ts";
 import { emptyChain, type Head, linked } from "./chain.ts";
 import { type AuditEntry, entryOf, type Unchained } from "./entry.ts";
 import { type AuditRecords, recordOf } from "./record.ts";
@@ -47,6 +48,7 @@ type Draft = {
 
 export function createAuditWriter(settings: {
   readonly records: AuditRecords;
+  readonly together?: Store["together"];
   /** What its chains are called: the machine, to people. */
   readonly machine: string;
   readonly clock: Clock;
@@ -56,7 +58,7 @@ export function createAuditWriter(settings: {
   readonly onLost: (count: number) => void;
   readonly onWritten: (count: number) => void;
 }): AuditWriter {
-  const { records, clock, random, log } = settings;
+  const { records, clock, random, log, together = (work) => work() } = settings;
   const idAt = createUlids(random);
   const waiting: Draft[] = [];
   /** Linked already, so they are written before all others, whatever it takes. */
@@ -94,11 +96,13 @@ export function createAuditWriter(settings: {
   async function writeLinked(): Promise<void> {
     const isDurable = linkedOnes.some(({ draft }) => draft.first !== undefined);
     // A store that answers later gets them together; one that fails at once, none behind the first that failed.
-    const added = linkedOnes.map(({ entry, draft }) => {
-      const isLast = isDurable && entry === linkedOnes.at(-1)?.entry;
-      return records.add(entry.id, recordOf(entry, draft.at), FOREVER, isLast ? "durable" : "light");
-    });
-    await Promise.all(added);
+    const add = () =>
+      linkedOnes.map(({ entry, draft }) => {
+        const isLast = isDurable && entry === linkedOnes.at(-1)?.entry;
+        return records.add(entry.id, recordOf(entry, draft.at), FOREVER, isLast ? "durable" : "light");
+      });
+    // What has to be on the disk cannot be, before others are done with.
+    await Promise.all(isDurable || linkedOnes.length === 1 ? add() : together(add));
     const written = linkedOnes;
     linkedOnes = [];
     for (const { draft } of written) draft.first?.resolve();

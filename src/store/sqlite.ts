@@ -43,6 +43,8 @@ export function openSqliteStore({ path, clock, log, machine = systemMachine }: S
     limits,
     since: () => handle.read(() => begun.get())?.at ?? 0,
 
+    together: (work) => handle.write(() => handle.database.transaction(work).immediate()),
+
     ready() {
       if (clock.monotonic() < readyUntil && !handle.isFailing()) return;
       readyUntil = Number.NEGATIVE_INFINITY;

@@ -178,7 +178,7 @@ admins = ["${ROOT}"]
 [[routes]]
 name = "lab"
 target = "http://127.0.0.1:9"
-proofs = ["session", "key"]
+api_keys = true
 `;
   stage = await startAdminStage({ RUNEGATE_API_KEYS: "true" }, { clock, stores, routes });
   const { gateway } = stage;

@@ -7,27 +7,24 @@ import type { AuditEntry } from "../../src/audit/entry.ts";
 import type { AuditFilter, Paging } from "../../src/audit/find.ts";
 import type { AuditTrail } from "../../src/audit/trail.ts";
 import type { Clock } from "../../src/clock.ts";
-import { createLoggers } from "../../src/observe/log.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
+import { createStoreClient } from "../../src/store/remote/client.ts";
+import { serveStore } from "../../src/store/remote/server.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
+import { openValkeyStore } from "../../src/store/valkey.ts";
 import { testClock } from "../support/clock.ts";
+import { needs } from "../support/needs.ts";
+import { SILENT } from "../support/silent.ts";
+import { startValkey } from "../support/valkey.ts";
 import { ADA, BOB, openTrail, ROOT, redeemed, refused, type Stage } from "./support.ts";
-
-const SILENT = createLoggers({
-  format: "json",
-  levels: { default: "off", modules: {} },
-  write() {},
-  now: () => 0,
-  color: false,
-})("store");
 
 const opened: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of opened.splice(0)) await close();
 });
 
-type Open = (clock: Clock) => Store;
+type Open = (clock: Clock) => Store | Promise<Store>;
 const memory: Open = (clock) => createMemoryStore({ clock });
 const sqlite: Open = (clock) => {
   const folder = mkdtempSync(join(tmpdir(), "audit-"));
@@ -36,6 +33,25 @@ const sqlite: Open = (clock) => {
     () => store.close(),
     () => rmSync(folder, { recursive: true }),
   );
+  return store;
+};
+
+/** A memory store at the other end of a channel, as workers have it. */
+const remote: Open = (clock) => {
+  const answer = serveStore(createMemoryStore({ clock }), {}, () => {});
+  const client = createStoreClient({
+    clock,
+    send: (call) => void answer(structuredClone(call)).then((sent) => client.receive(structuredClone(sent))),
+  });
+  return client.store;
+};
+
+const redis = needs("redis-server");
+const valkey: Open = async (clock) => {
+  const server = await startValkey(redis ?? "");
+  opened.push(() => server.stop());
+  const store = await openValkeyStore({ url: server.url, clock, log: SILENT });
+  opened.unshift(() => store.close());
   return store;
 };
 
@@ -55,14 +71,16 @@ async function all(trail: AuditTrail, filter: AuditFilter, paging: Paging = {}):
 describe.each<[string, Open]>([
   ["memory", memory],
   ["SQLite", sqlite],
+  ["another process", remote],
+  ...(redis == null ? [] : [["Valkey", valkey] as [string, Open]]),
 ])("the audit in %s", (_, open) => {
-  function stage(): Stage {
+  async function stage(): Promise<Stage> {
     const clock = testClock();
-    return openTrail({ clock, store: open(clock) });
+    return openTrail({ clock, store: await open(clock) });
   }
 
   test("an event is kept as H.5 has it, and found by its id", async () => {
-    const { trail } = stage();
+    const { trail } = await stage();
     trail.keep(redeemed());
     const { items, next } = await trail.find({});
     expect(next).toBeUndefined();
@@ -94,7 +112,7 @@ describe.each<[string, Open]>([
   });
 
   test("events come newest first, in pages, each once, in the same millisecond too", async () => {
-    const { trail, clock } = stage();
+    const { trail, clock } = await stage();
     for (let i = 0; i < 250; i++) {
       trail.keep(redeemed(ADA, { n: `${i}` }));
       if (i % 60 === 0) clock.advance(1000);
@@ -109,7 +127,7 @@ describe.each<[string, Open]>([
   });
 
   test("they are found by time, event, outcome, person, application and client", async () => {
-    const { trail, clock } = stage();
+    const { trail, clock } = await stage();
     const start = clock.now();
     trail.keep(redeemed(ADA));
     clock.advance(1000);
@@ -142,9 +160,10 @@ describe.each<[string, Open]>([
   });
 
   test("what matches nothing looks at so many and no more, and says that there are others", async () => {
-    const { trail } = stage();
+    const { trail, clock } = await stage();
     for (let i = 0; i < 6_000; i++) {
       trail.keep(refused());
+      clock.advance(1);
       if (i % 500 === 0) await trail.flush();
     }
     const page = await trail.find({ event: "redeemed" });
@@ -155,7 +174,7 @@ describe.each<[string, Open]>([
   });
 
   test("H5 quotes, percent signs, regular expressions and a megabyte are searched for as they are", async () => {
-    const { trail } = stage();
+    const { trail } = await stage();
     const words = ["'", '"', "%", "_", ".*", "a' OR '1'='1", "\\", "\n", "\0", "{", "x".repeat(1 << 20)];
     for (const word of words) trail.keep(redeemed(ADA, { route: word.slice(0, 400) }));
     for (const word of words) {

@@ -634,3 +634,24 @@ describe("limits", () => {
     expect(limits.hit("a", of(2))).toEqual({ allowed: false, retryAfterMs: 1000 });
   });
 });
+
+test("writes done together are there for everybody at the end, and all of them are not if one fails", async () => {
+  const clock = testClock();
+  const [one, other] = [place.open(clock), place.open(clock)];
+  const [things, seenByOther] = [one.records(THING), other.records(THING)];
+  const add = (id: string) => things.add(id, thing(), clock.now() + HOUR, "light");
+  one.together?.(() => {
+    void add("a");
+    void add("b");
+    expect(seenByOther.count()).toBe(0);
+  });
+  expect(seenByOther.count()).toBe(2);
+  const fails = () =>
+    one.together?.(() => {
+      void add("c");
+      throw new StoreUnavailable("full");
+    });
+  expect(fails).toThrow(StoreUnavailable);
+  expect(seenByOther.count()).toBe(2);
+  expect(await add("c")).toBe(true);
+});

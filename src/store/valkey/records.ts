@@ -143,6 +143,29 @@ until #members == 0 or #ids == most
 return {ids, values}
 `);
 
+/** As many as are asked for of those with one value, in the order of the order field: however many have it, no more are sent. */
+const FIND_BY = script(`${COMMON}
+local key, value, newest, most = KEYS[tonumber(ARGV[3])], ARGV[4], ARGV[7] == "newest", tonumber(ARGV[8])
+local from, till = tonumber(ARGV[5]), tonumber(ARGV[6])
+local all, ids, values = {}, {}, {}
+for _, member in ipairs(redis.call("ZRANGEBYLEX", key, "[" .. value .. "\\n", "(" .. value .. "\\v")) do
+  local id = string.sub(member, #value + 2)
+  local number = tonumber(redis.call("ZSCORE", order, id) or "")
+  if number and number >= from and number <= till then all[#all + 1] = {number, id} end
+end
+table.sort(all, function(a, b)
+  if newest then a, b = b, a end
+  if a[1] ~= b[1] then return a[1] < b[1] end
+  return a[2] < b[2]
+end)
+for _, one in ipairs(all) do
+  if #ids == most then break end
+  local alive, _, _, body = live(one[2])
+  if alive and pcall(cjson.decode, body) then ids[#ids + 1], values[#values + 1] = one[2], alive end
+end
+return {ids, values}
+`);
+
 /** So many at a time: a list of everything at once would keep the server from everybody else. */
 const PAGE_SIZE = 1000;
 
@@ -267,8 +290,12 @@ export function createValkeyRecords<T extends object>(
       const [field, value] = conditionOf(kind, where) ?? [];
       if (isNowhere(value)) return [];
       let found: Seen<T>[];
-      if (field !== undefined) {
-        const set = 4 + by.indexOf(field as keyof T & string);
+      const set = 4 + by.indexOf(field as keyof T & string);
+      if (field !== undefined && order !== undefined) {
+        const range = [numberText(from), numberText(until), newestFirst ? "newest" : "oldest"];
+        const [ids, values] = (await run(FIND_BY, set, value ?? "", ...range, most)) as [string[], string[]];
+        found = seenOfAll(ids, values);
+      } else if (field !== undefined) {
         found = await findIn(set, "ZRANGEBYLEX", [`[${value}\n`, `(${value}\v`], Number.MAX_SAFE_INTEGER);
       } else if (order === undefined && most > PAGE_SIZE) found = await findAll();
       else if (newestFirst)
@@ -288,5 +315,9 @@ export function createValkeyRecords<T extends object>(
 
 /** The index keeps value and id in one text, with an LF between: what asks for one would reach into the ids of another value. */
 const isNowhere = (value: string | undefined) => value?.includes("\n") === true;
+
+/** As Lua reads it, which need not know infinity. */
+const numberText = (number: number) =>
+  String(Math.min(Math.max(number, -Number.MAX_VALUE), Number.MAX_VALUE));
 
 const scoreOf = (number: number) => (Number.isFinite(number) ? String(number) : number < 0 ? "-inf" : "+inf");
