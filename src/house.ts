@@ -17,6 +17,8 @@ import type { PostGuard } from "./edge/origin.ts";
 import type { OwnPaths } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import type { SignIn } from "./edge/sign-in.ts";
+import type { GrantBook } from "./grants/book.ts";
+import type { PeopleService } from "./grants/people.ts";
 import type { BindingCookie } from "./hand-off/cookie.ts";
 import type { Address } from "./identity/address.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
@@ -59,6 +61,8 @@ export type House = {
   readonly auditEvents: { listen(listener: AuditListener): void };
   readonly keys: Keys;
   readonly policy: Policy;
+  readonly grants: GrantBook;
+  readonly people: PeopleService;
   readonly routes: Routes;
   /** That people may sign in with. */
   readonly providers: readonly Provider[];

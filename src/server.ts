@@ -26,6 +26,7 @@ import { type AnswerOwn, answerByElysia, answerFrom, arrivalOf } from "./edge/ow
 import { CLAIM_ALL, type RootPaths } from "./edge/root-paths.ts";
 import { API_PREFIX, isBelow } from "./edge/target.ts";
 import { createForwardAuth } from "./forward-auth/forward-auth.ts";
+import { grantRoom } from "./grants/routes.ts";
 import { handOffRoom } from "./hand-off/routes.ts";
 import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
@@ -61,6 +62,7 @@ function roomsOf(house: House): readonly Room[] {
     keyRoom(house),
     sessionRoom(house),
     applicationsRoom(house),
+    grantRoom(house),
     loginRoom(house, () => rooms),
     logoutRoom(house),
     handOffRoom(house),

@@ -11,6 +11,8 @@ import { createDeviceCookie } from "./devices/cookie.ts";
 import { createDevices } from "./devices/devices.ts";
 import { createProbes } from "./doctor/probes.ts";
 import { createPostGuard } from "./edge/origin.ts";
+import { createGrantBook } from "./grants/book.ts";
+import { createPeople } from "./grants/people.ts";
 import { createSignIn } from "./hand-off/begin.ts";
 import { createBindingCookie } from "./hand-off/cookie.ts";
 import type { House } from "./house.ts";
@@ -67,7 +69,11 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const keys = createKeys(options);
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
   const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
-  const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
+  const { groups } = settings.routesFile ?? {};
+  const grants = createGrantBook(options.dynamicUsers, {
+    ...{ keys, clock, store: stores, log: loggers("edge") },
+  });
+  const policy = createPolicy(options, groups, routes.all, options.dynamicUsers ? grants : undefined);
   const { audit, auditFirst, listen, flush } = createFoldingAudit(loggers("audit"), clock);
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = createLimiter(options, stores.limits);
@@ -163,6 +169,11 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     ...{ lookOf, lookTo, languages },
     ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),
     guardPost: createPostGuard(mayPost, audit),
+    grants,
+    people: createPeople({
+      ...{ book: grants, options, policy, routes, groups: new Set(groups?.keys()), sessions, apiKeys, login },
+      ...{ outbox, lookTo, audit, auditFirst, clock, random },
+    }),
     closures: createClosures(stores, clock, loggers("edge")),
     sessions,
     sessionCookie,

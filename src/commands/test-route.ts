@@ -1,6 +1,6 @@
 import { decide, openBecause } from "../access/decision.ts";
 import { explain } from "../access/explain.ts";
-import { createPolicy } from "../access/policy.ts";
+import { createPolicy, type Granted, type Standing } from "../access/policy.ts";
 import { createRoutes, routeFor } from "../access/routes.ts";
 import { systemClock } from "../clock.ts";
 import { loadAccess } from "../config/configuration.ts";
@@ -8,11 +8,13 @@ import { routesOf } from "../config/routes.ts";
 import { ROOT_PATHS } from "../edge/root-paths.ts";
 import { applicationPath, placeOf } from "../edge/target.ts";
 import { EXIT } from "../exit.ts";
-import type { Address } from "../identity/address.ts";
+import { givenBy } from "../grants/book.ts";
+import { type Address, domainOf } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Io } from "../process/io.ts";
 import { type Outcome, UsageError } from "./command.ts";
 import { addressIn } from "./link.ts";
+import { isUnreached, reach } from "./operate.ts";
 
 /** `runegate routes test`: what would become of a request, and why, in a sentence. */
 
@@ -34,7 +36,8 @@ export async function testRoute(written: string, asked: Asked, io: Io): Promise<
   const site = routes.siteOf(url.host);
   const path = applicationPath(url.pathname);
   const route = site && path !== undefined ? routeFor(site, path) : undefined;
-  const policy = createPolicy(options, routesFile?.groups, routes.all);
+  const granted = email === undefined || !options.dynamicUsers ? undefined : await grantedTo(email, io);
+  const policy = createPolicy(options, routesFile?.groups, routes.all, granted);
   const answer = ((): Answer => {
     const nowhere = (verdict: Answer["verdict"], why: string): Answer => ({ route: null, verdict, why });
     if (site === undefined) return nowhere("unknown_host", `No application is at ${url.host}.`);
@@ -51,7 +54,7 @@ export async function testRoute(written: string, asked: Asked, io: Io): Promise<
       return { route: route.name, verdict: "refuse", why: "They may not sign in: nothing names them." };
     const question = {
       ...{ route, path, originAllowed: true, preflight: false },
-      who: email && somebody(email, policy.groupsOf({ email })),
+      who: email && somebody(email, policy.standingOf({ email })),
       method,
       client: { ip: "127.0.0.1" },
       upgrade: url.protocol.startsWith("ws"),
@@ -72,9 +75,28 @@ const IN_WORDS: Readonly<Record<string, string>> = {
   refuse: "refused",
 };
 
+/** What the running instance, or the store, says of them. */
+async function grantedTo(email: Address, io: Io): Promise<Granted | undefined> {
+  try {
+    const all = await reach(io, (operator) => operator.grants());
+    const theirs = all.filter((one) => one.email === email || one.email === `@${domainOf(email)}`);
+    const read = theirs.map((one) => ({
+      ...one,
+      from: Date.parse(one.created_at),
+      until: one.until === null ? null : Date.parse(one.until),
+    }));
+    const { given } = givenBy(read, systemClock.now());
+    return { of: () => given };
+  } catch (error) {
+    if (!isUnreached(error)) throw error;
+    io.err(`What was granted while it runs is not looked at: ${error.message}`);
+    return undefined;
+  }
+}
+
 /** Who has just signed in. */
-function somebody(email: Address, groups: ReadonlySet<string>): Principal {
-  return { subject: { email }, groups, proof: { kind: "session", id: "" }, provenAt: systemClock.now() };
+function somebody(email: Address, standing: Standing): Principal {
+  return { subject: { email }, ...standing, proof: { kind: "session", id: "" }, provenAt: systemClock.now() };
 }
 
 function urlIn(written: string): URL {

@@ -147,6 +147,7 @@ export const ROUTE_OPTIONS = [
   "allowedEmails",
   "allowedDomains",
   "allowAnyEmail",
+  "signIn",
   "sessionIdle",
   "sessionBind",
   "apiKeys",

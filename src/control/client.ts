@@ -4,6 +4,7 @@ import type { ListedApplication } from "../applications/api.ts";
 import type { BegunProbe } from "../doctor/api.ts";
 import type { ArrivedProbe } from "../doctor/probes.ts";
 import { API_PREFIX } from "../edge/target.ts";
+import type { ListedGrant, MadeGrant, RemovedUser, UserChange, WantedUser } from "../grants/api.ts";
 import type { ListedToken, MadeToken, WantedToken } from "../keys/api.ts";
 import type { MadeLink, SharedLinkItem, WantedLink } from "../login/api.ts";
 import type { ListedMail } from "../mail/api.ts";
@@ -30,6 +31,11 @@ export type Operator = {
   sessions(): Promise<ListedSession[]>;
   /** By address. */
   users(): Promise<ListedUser[]>;
+  /** What people were given besides configuration, oldest first. */
+  grants(): Promise<ListedGrant[]>;
+  letIn(wanted: WantedUser): Promise<MadeGrant>;
+  changeUser(email: string, change: UserChange): Promise<void>;
+  removeUser(email: string): Promise<RemovedUser>;
   /** @returns how many sessions were ended. */
   revoke(which: Revocation): Promise<number>;
   link(wanted: WantedLink): Promise<MadeLink>;
@@ -122,6 +128,10 @@ export function createOperator(send: Send): Operator {
   return {
     sessions: () => list<ListedSession>("/sessions"),
     users: () => list<ListedUser>("/users"),
+    grants: () => list<ListedGrant>("/grants"),
+    letIn: (wanted) => askFor("POST", "/users", wanted),
+    changeUser: async (email, change) => void (await ask("PATCH", userPath(email), change)),
+    removeUser: (email) => askFor("DELETE", userPath(email)),
     async revoke(which) {
       if ("id" in which) return revokeOne(which.id);
       const query = new URLSearchParams("all" in which ? { all: "true" } : which);
@@ -154,8 +164,12 @@ export function createOperator(send: Send): Operator {
   };
 }
 
+function userPath(email: string): string {
+  return `/users/${encodeURIComponent(email)}`;
+}
+
 function tokensOf(owner: string): string {
-  return `/users/${encodeURIComponent(owner)}/tokens`;
+  return `${userPath(owner)}/tokens`;
 }
 
 /** The running instance, over its control socket. */

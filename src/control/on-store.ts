@@ -40,6 +40,7 @@ export async function withStore<T>(
       random: systemRandom,
       loggers,
     });
+    if (services.grants.isOpen) await services.grants.look();
     const api = createApi(services);
     const serve = serveOperator((arrival) => answerByElysia(api, arrival));
     return await work(createOperator((url, init) => serve(new Request(url, init))));

@@ -66,7 +66,10 @@ export type Audit = <Fact extends keyof AuditFacts>(
  * The same for acts that must not happen unrecorded, such as an administrator's: act once it has resolved.
  * @throws {StoreUnavailable}
  */
-export type AuditFirst = (...event: Parameters<Audit>) => Promise<void>;
+export type AuditFirst = <Fact extends keyof AuditFacts>(
+  kind: AuditKind<Fact>,
+  facts: Readonly<Record<NoInfer<Fact>, string | undefined>>,
+) => Promise<void>;
 
 /** One line an event, with the message `audit`: a warning if somebody did not get what they asked for. */
 export function createAudit(log: Logger): Audit {

@@ -1,7 +1,10 @@
-import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";
+import type { Audit } from "../observe/audit.ts";
 import { SESSION_REVOKED } from "./audit.ts";
 import type { SessionRecord } from "./record.ts";
+import type { Sessions } from "./session.ts";
+
+type Ending = { readonly sessions: Pick<Sessions, "end" | "endAll">; readonly audit: Audit };
 
 /** Who ended it, for the audit, by whose session it was. */
 type Actor = (email: string) => string;
@@ -12,7 +15,7 @@ type Actor = (email: string) => string;
  * @throws {StoreUnavailable}
  */
 export async function revoke(
-  { sessions, audit }: Pick<House, "sessions" | "audit">,
+  { sessions, audit }: Ending,
   records: readonly Pick<SessionRecord, "id" | "email">[],
   actor: Actor,
 ): Promise<number> {
@@ -26,11 +29,7 @@ export async function revoke(
 }
 
 /** Ends all of an address in one step, those that begin meanwhile included. @returns how many there were */
-export async function revokeAll(
-  { sessions, audit }: Pick<House, "sessions" | "audit">,
-  email: Address,
-  actor: Actor,
-): Promise<number> {
+export async function revokeAll({ sessions, audit }: Ending, email: Address, actor: Actor): Promise<number> {
   const ended = await sessions.endAll(email);
   for (const id of ended) audit(SESSION_REVOKED, { subject: email, session: id, actor: actor(email) });
   return ended.length;

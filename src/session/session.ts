@@ -155,7 +155,7 @@ export function createSessions(settings: SessionSettings): Sessions {
     const subject = { email: record.email as Address };
     return {
       subject,
-      groups: policy.groupsOf(subject, groupsIn(record)),
+      ...policy.standingOf(subject, groupsIn(record)),
       proof: { kind: "session", id: record.id },
       provenAt: record.provenAt,
       rested: restOf(record, now),

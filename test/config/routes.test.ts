@@ -162,14 +162,14 @@ ${one('path = "/b"\nallow = ["group:staff", "@example.org", "anyone"]').replace(
 ${account("")}`;
   using machine = testMachine();
   const { options } = loadOptions({ env: LISTED }, machine);
-  const { groupsOf } = policyOf(options, parseRoutes(text, "routes.toml", options).file);
+  const { standingOf } = policyOf(options, parseRoutes(text, "routes.toml", options).file);
   const may = (service: string) => {
     const subject = { service };
-    const who = { subject, groups: groupsOf(subject), proof: { kind: "key", id: "" }, provenAt: 0 };
+    const who = { subject, ...standingOf(subject), proof: { kind: "key", id: "" }, provenAt: 0 };
     return routesIn(text).flatMap((route) => (isAllowed(route, who) ? route.name : []));
   };
   expect([may("backup"), may("elsewhere")]).toEqual([["lab"], []]);
-  expect([...groupsOf({ service: "backup" })]).toEqual(["machines"]);
+  expect([...standingOf({ service: "backup" }).groups]).toEqual(["machines"]);
 });
 
 test("a route that takes API keys while they are off is a warning", () => {

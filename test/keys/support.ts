@@ -75,7 +75,12 @@ export function keysOn({
       sessionKeyPrevious: sessionKeyPrevious === undefined ? undefined : bytes(sessionKeyPrevious),
     }),
     policy: createPolicy({
-      ...{ allowedEmails: addresses(allowed), allowedDomains: new Set(), allowAnyEmail: false },
+      ...{
+        allowedEmails: addresses(allowed),
+        allowedDomains: new Set(),
+        allowAnyEmail: false,
+        signIn: "allowed",
+      },
     }),
     audit: ({ event }, facts) => told.push({ event, ...facts }),
   });

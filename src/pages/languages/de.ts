@@ -454,6 +454,42 @@ export const WORDS: Words = {
   "keyEnds.closing": "Legen Sie einen neuen an und beenden Sie diesen:",
   "keyEnds.button": "Ihre Schlüssel",
 
+  "invited.subject": "Sie sind zu {app} eingeladen",
+  "invited.opening": "{app} steht Ihnen jetzt mit der Adresse {email} offen.",
+  "invited.closing":
+    "Öffnen Sie diesen Link innerhalb von 14 Tagen. Er gilt einmal; danach melden Sie sich an wie alle anderen:",
+  "invited.button": "Anmelden",
+  "accessEnds.subject": "Ihr Zugang zu {app} endet bald",
+  "accessEnds.opening": "Ihr Zugang hierzu endet bald: {what}.",
+  "accessEnds.closing": "Wenn Sie ihn länger brauchen, fragen Sie die Person, die diesen Server betreibt.",
+  "ask.title": "Um Zugang bitten",
+  "ask.how":
+    "Sie sind als **{email}** angemeldet, und **{route}** steht Ihnen nicht offen. Schreiben Sie, wofür Sie es brauchen: Wer darüber entscheidet, bekommt eine E-Mail, und Sie bekommen eine mit der Antwort.",
+  "ask.reason": "Wofür Sie es brauchen",
+  "ask.waitingTitle": "Warten auf Antwort",
+  "ask.waiting":
+    "Sie haben um Zugang zu **{route}** gebeten. Die Antwort kommt per E-Mail und steht auch auf dieser Seite.",
+  "ask.grantedTitle": "Sie haben Zugang",
+  "ask.granted": "**{route}** steht Ihnen jetzt offen.",
+  "ask.open": "Öffnen",
+  "ask.refusedTitle": "Kein Zugang",
+  "ask.refused": "Ihre Bitte um **{route}** wurde abgelehnt.",
+  "ask.tooMany":
+    "Sie haben zu oft gefragt, oder zu viele Bitten warten auf Antwort. Versuchen Sie es morgen wieder.",
+  "granted.subject": "{app}: Sie haben Zugang",
+  "granted.opening": "Worum Sie gebeten haben, steht Ihnen jetzt offen: {what}.",
+  "granted.closing": "Sie haben Zugang bis {until}.",
+  "granted.endless": "Ihr Zugang hat kein Ende.",
+  "refused.subject": "{app}: kein Zugang",
+  "refused.opening": "Worum Sie gebeten haben, wurde abgelehnt: {what}.",
+  "refused.closing":
+    "Wenn Sie das für einen Irrtum halten, fragen Sie die Person, die diesen Server betreibt.",
+  "asked.subject": "{app}: Jemand bittet um Zugang",
+  "asked.opening": "Bitten, die auf Ihre Antwort warten: {number}.",
+  "asked.closing":
+    "Dem Link zu folgen entscheidet nichts. Melden Sie sich an und sehen Sie, wer worum bittet und warum:",
+  "asked.button": "Bitten ansehen",
+
   "device.both": "{browser} auf {system}",
   "device.otherBrowser": "ein anderer Browser",
   "device.program": "ein namenloses Programm",
