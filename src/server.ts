@@ -5,6 +5,7 @@ import { mayGoOn } from "./access/decision.ts";
 import { createLiveConnections, type LiveConnections, type MayGoOn } from "./access/live.ts";
 import type { Route } from "./access/route.ts";
 import { accountRoom } from "./account/routes.ts";
+import { adminRoom } from "./admin/routes.ts";
 import { withCors } from "./api/cors.ts";
 import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
@@ -84,6 +85,7 @@ function roomsOf(house: House): readonly Room[] {
     approvalRoom(house),
     captchaRoom(house),
     accountRoom(house, () => rooms),
+    adminRoom(house, () => rooms),
   ];
   return rooms;
 }

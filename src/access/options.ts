@@ -36,6 +36,12 @@ export const ACCESS_OPTIONS = {
     help: "Whether every address may sign in.",
     production: ONE_OF_THREE,
   },
+  admins: {
+    name: "RUNEGATE_ADMINS",
+    parse: addresses,
+    default: "",
+    help: "Administrators, separated by commas, besides the group `admins` of routes.toml. Nobody is made one while it runs.",
+  },
   dynamicUsers: {
     name: "RUNEGATE_DYNAMIC_USERS",
     parse: boolean,

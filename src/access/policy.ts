@@ -9,6 +9,10 @@ export type Policy = {
   allows(address: Address, vouched?: ReadonlySet<string>): boolean;
   /** What somebody may use goes by. @throws {StoreUnavailable} as `allows` does. */
   standingOf(subject: Subject, vouched?: ReadonlySet<string>): Standing;
+  /** Those whom configuration names by address. */
+  membersOf(group: string): ReadonlySet<Address>;
+  /** Whether anybody may be an administrator, by configuration or by what an OpenID provider vouches for. */
+  readonly hasAdmins: boolean;
 };
 
 export type Standing = Pick<Principal, "groups" | "granted" | "unlisted">;
@@ -29,27 +33,34 @@ export type Granted = {
 };
 
 type PolicyOptions = Omit<AccessOptions, "routes" | "dynamicUsers">;
+type Lists = { readonly allow: People | undefined; readonly approvers: People | undefined };
 
 /** What the environment says of who may sign in. */
-export function listedIn(options: Omit<PolicyOptions, "signIn">): People {
+export function listedIn(
+  options: Pick<PolicyOptions, "allowedEmails" | "allowedDomains" | "allowAnyEmail">,
+): People {
   const { allowedEmails, allowedDomains, allowAnyEmail } = options;
   return { ...NOBODY, addresses: allowedEmails, domains: allowedDomains, anyone: allowAnyEmail };
 }
 
 /**
- * @param routes who may use one of several applications may also sign in, and administrators may.
+ * @param routes who may use one of several applications may also sign in, or decide who may, and administrators may.
  * @param granted undefined where configuration alone says who may.
  */
 export function createPolicy(
   options: PolicyOptions,
-  groups: Groups = new Map(),
-  routes: readonly { readonly allow: People | undefined }[] = [],
+  configured: Groups = new Map(),
+  routes: readonly Lists[] = [],
   granted?: Granted,
 ): Policy {
+  const groups = withAdmins(configured, options.admins);
   const groupsOf = createGroupsOf(groups);
   const listed = listedIn(options);
   // "Anyone" is anyone of those that some list names.
-  const lists = routes.flatMap(({ allow }) => (allow ? { ...allow, anyone: false, everybody: false } : []));
+  const named = routes
+    .flatMap(({ allow, approvers }) => [allow, approvers])
+    .filter((one) => one !== undefined);
+  const lists = named.map((people) => ({ ...people, anyone: false, everybody: false }));
   const anyoneSignsIn = options.signIn === "anyone";
 
   /** @param asked for their groups, where the lists of the environment do not have them. */
@@ -66,9 +77,16 @@ export function createPolicy(
       given === undefined || given.groups.size === 0 ? vouched : vouched.union(given.groups),
     );
 
+  /** Of an administrator no denial counts: nobody would be left to undo it. */
+  function givenTo(email: Address): Given | undefined {
+    const given = granted?.of(email);
+    const isVoid = given?.denied === true && groupsOf({ email }).has(ADMINS);
+    return isVoid ? { ...given, denied: false } : given;
+  }
+
   return {
     allows(address, vouched = NO_GROUPS) {
-      const given = granted?.of(address);
+      const given = givenTo(address);
       if (given?.denied === true) return false;
       if (anyoneSignsIn || (given !== undefined && given.routes.size > 0)) return true;
       return isListed(address, () => theirs(address, vouched, given));
@@ -77,12 +95,20 @@ export function createPolicy(
     standingOf(subject, vouched = NO_GROUPS) {
       if (!("email" in subject)) return { groups: groupsOf(subject, vouched) };
       const { email } = subject;
-      const given = granted?.of(email);
+      const given = givenTo(email);
       if (given === undefined && !anyoneSignsIn) return { groups: groupsOf(subject, vouched) };
       if (given?.denied === true) return { groups: NO_GROUPS, unlisted: true };
       const own = theirs(email, vouched, given);
       if (isListed(email, () => own)) return { groups: own, granted: given?.routes };
       return { groups: own, granted: given?.routes, unlisted: true };
     },
+    membersOf: (group) => groups.get(group)?.addresses ?? new Set(),
+    hasAdmins: groups.has(ADMINS),
   };
+}
+
+function withAdmins(groups: Groups, admins: ReadonlySet<Address>): Groups {
+  if (admins.size === 0) return groups;
+  const { addresses = new Set(), ...others } = groups.get(ADMINS) ?? NOBODY;
+  return new Map(groups).set(ADMINS, { ...NOBODY, ...others, addresses: admins.union(addresses) });
 }

@@ -48,8 +48,9 @@ export type Sessions = {
   /**
    * Oldest first, as the store has them: nothing is decided by it, and a command line may not have the key.
    * @param email whose; without it, everybody's, which costs as much as there are.
+   * @param most of them, any: what costs no more however many there are.
    */
-  list(email?: Address): Promise<SessionRecord[]>;
+  list(email?: Address, most?: number): Promise<SessionRecord[]>;
   /** Takes over what an older version left in the store. @throws {StoreUnavailable} */
   adopt(): Promise<void>;
   /** Whether what an older version leaves in the store is still taken over. @throws {StoreUnavailable} */
@@ -240,10 +241,10 @@ export function createSessions(settings: SessionSettings): Sessions {
       return (await records.takeAll("email", email)).map(({ id }) => id);
     },
 
-    async list(email) {
+    async list(email, most = Number.MAX_SAFE_INTEGER) {
       const now = clock.now();
       const where = email === undefined ? {} : { where: { email } };
-      const all = (await records.find({ ...where, most: Number.MAX_SAFE_INTEGER })).map(readSession);
+      const all = (await records.find({ ...where, most })).map(readSession);
       const good = all.filter((record) => record !== undefined);
       return good.filter((record) => !isOver(record, now)).sort((a, b) => a.createdAt - b.createdAt);
     },

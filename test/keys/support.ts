@@ -80,6 +80,7 @@ export function keysOn({
         allowedDomains: new Set(),
         allowAnyEmail: false,
         signIn: "allowed",
+        admins: new Set(),
       },
     }),
     audit: ({ event }, facts) => told.push({ event, ...facts }),
