@@ -20,6 +20,7 @@ import type { RootPaths } from "./edge/root-paths.ts";
 import type { SignIn } from "./edge/sign-in.ts";
 import type { GrantBook } from "./grants/book.ts";
 import type { PeopleService } from "./grants/people.ts";
+import type { AccessRequests } from "./grants/requests.ts";
 import type { BindingCookie } from "./hand-off/cookie.ts";
 import type { Address } from "./identity/address.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
@@ -64,6 +65,7 @@ export type House = {
   readonly policy: Policy;
   readonly grants: GrantBook;
   readonly people: PeopleService;
+  readonly accessRequests: AccessRequests;
   readonly routes: Routes;
   /** That people may sign in with. */
   readonly providers: readonly Provider[];
@@ -135,6 +137,8 @@ export type Room = {
    * @throws {StoreUnavailable}
    */
   disown?(email: Address): Promise<void>;
+  /** Learns what requests are decided by, before the first of them, and goes on learning it. Never rejects. */
+  prepare?(): Promise<void>;
   start?(): void;
   stop?(): Promise<void>;
 };

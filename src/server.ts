@@ -27,7 +27,7 @@ import { type AnswerOwn, answerByElysia, answerFrom, arrivalOf } from "./edge/ow
 import { CLAIM_ALL, type RootPaths } from "./edge/root-paths.ts";
 import { API_PREFIX, isBelow } from "./edge/target.ts";
 import { createForwardAuth } from "./forward-auth/forward-auth.ts";
-import { grantRoom } from "./grants/routes.ts";
+import { grantRoom, requestRoom } from "./grants/routes.ts";
 import { handOffRoom } from "./hand-off/routes.ts";
 import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
@@ -64,6 +64,7 @@ function roomsOf(house: House): readonly Room[] {
     sessionRoom(house),
     applicationsRoom(house),
     grantRoom(house),
+    requestRoom(house),
     loginRoom(house, () => rooms),
     logoutRoom(house),
     handOffRoom(house),
@@ -103,6 +104,8 @@ export type Gateway = House & {
   readonly tunnel: Tunnel;
   readonly live: LiveConnections;
   readonly idleSeconds: number;
+  /** To be waited for before the first request. Never rejects. */
+  prepare(): Promise<void>;
   start(): void;
   stop(): Promise<void>;
 };
@@ -158,6 +161,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       identityToken: house.identityToken,
       ...{ routes: house.routes, admit, clock, audit, requestLog },
       closedBecause: house.closures.textOf,
+      mayAsk: house.accessRequests.mayAsk,
       log: loggers("edge"),
     }),
     lookOf: house.lookOf,
@@ -174,6 +178,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
         admit,
         applications,
         closedBecause: house.closures.textOf,
+        mayAsk: house.accessRequests.mayAsk,
         tunnel,
         live,
         clock,
@@ -197,6 +202,9 @@ export function createGateway(settings: GatewaySettings): Gateway {
     tunnel,
     live,
     idleSeconds,
+    async prepare() {
+      await Promise.all(rooms.map((room) => room.prepare?.()));
+    },
     start() {
       outbox.start();
       // A store that is away now is asked again with the first record that needs it.

@@ -13,6 +13,8 @@ import { createProbes } from "./doctor/probes.ts";
 import { createPostGuard } from "./edge/origin.ts";
 import { createGrantBook } from "./grants/book.ts";
 import { createPeople } from "./grants/people.ts";
+import { createRequestBook } from "./grants/request.ts";
+import { createAccessRequests } from "./grants/requests.ts";
 import { createSignIn } from "./hand-off/begin.ts";
 import { createBindingCookie } from "./hand-off/cookie.ts";
 import type { House } from "./house.ts";
@@ -173,6 +175,10 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     people: createPeople({
       ...{ book: grants, options, policy, routes, groups: new Set(groups?.keys()), sessions, apiKeys, login },
       ...{ outbox, lookTo, audit, auditFirst, clock, random },
+    }),
+    accessRequests: createAccessRequests({
+      ...{ requests: createRequestBook(stores, keys), book: grants, options, policy, routes, limiter },
+      ...{ limits: stores.limits, outbox, lookTo, audit, auditFirst, clock, log: loggers("edge") },
     }),
     closures: createClosures(stores, clock, loggers("edge")),
     sessions,

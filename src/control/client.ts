@@ -5,6 +5,7 @@ import type { BegunProbe } from "../doctor/api.ts";
 import type { ArrivedProbe } from "../doctor/probes.ts";
 import { API_PREFIX } from "../edge/target.ts";
 import type { ListedGrant, MadeGrant, RemovedUser, UserChange, WantedUser } from "../grants/api.ts";
+import type { ListedRequest } from "../grants/requests-api.ts";
 import type { ListedToken, MadeToken, WantedToken } from "../keys/api.ts";
 import type { MadeLink, SharedLinkItem, WantedLink } from "../login/api.ts";
 import type { ListedMail } from "../mail/api.ts";
@@ -36,6 +37,11 @@ export type Operator = {
   letIn(wanted: WantedUser): Promise<MadeGrant>;
   changeUser(email: string, change: UserChange): Promise<void>;
   removeUser(email: string): Promise<RemovedUser>;
+  /** Open requests for access, oldest first. */
+  requests(): Promise<ListedRequest[]>;
+  /** @param until as the API takes it; undefined for no end. */
+  approve(id: string, until: string | undefined): Promise<ListedRequest>;
+  refuse(id: string): Promise<ListedRequest>;
   /** @returns how many sessions were ended. */
   revoke(which: Revocation): Promise<number>;
   link(wanted: WantedLink): Promise<MadeLink>;
@@ -132,6 +138,10 @@ export function createOperator(send: Send): Operator {
     letIn: (wanted) => askFor("POST", "/users", wanted),
     changeUser: async (email, change) => void (await ask("PATCH", userPath(email), change)),
     removeUser: (email) => askFor("DELETE", userPath(email)),
+    requests: () => list<ListedRequest>("/requests"),
+    approve: (id, until) =>
+      askFor("POST", `/requests/${encodeURIComponent(id)}/approve`, until === undefined ? {} : { until }),
+    refuse: (id) => askFor("POST", `/requests/${encodeURIComponent(id)}/refuse`),
     async revoke(which) {
       if ("id" in which) return revokeOne(which.id);
       const query = new URLSearchParams("all" in which ? { all: "true" } : which);

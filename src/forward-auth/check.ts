@@ -11,7 +11,7 @@ import type { Described } from "../edge/described.ts";
 import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
 import { isApplications } from "../edge/target.ts";
-import { type Identified, isPrincipal, nameOf } from "../identity/principal.ts";
+import { type Identified, isPrincipal, nameOf, type Principal } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Fields, Logger } from "../observe/logger.ts";
 import type { RequestLog } from "../observe/request-log.ts";
@@ -42,6 +42,8 @@ export type CheckSettings = Pick<ForwardAuthOptions, "checkForged"> & {
   readonly admit: Admit;
   /** What is said where an application is closed for maintenance. */
   readonly closedBecause: (route: Route) => string | undefined;
+  /** Whether somebody who may not use it may ask to. */
+  readonly mayAsk: (route: Route, who: Principal) => boolean;
   readonly allowed: Allowed;
   readonly clock: Clock;
   readonly audit: Audit;
@@ -172,9 +174,8 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       const response = adapter.bare
         ? bareAnswer(403)
         : refusal({ ...asked, target }, verdict, {
-            host: route.host,
-            methods: route.methods,
-            closed: because,
+            ...{ ...route, closed: because },
+            mayAsk: reason === "not_allowed" && isPrincipal(who) && settings.mayAsk(route, who),
           });
       return answered(asked, response, about, user, route);
     }

@@ -3,18 +3,12 @@ import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../a
 import { type ApiHouse, actorOf, closeApi, openApi } from "../api/own.ts";
 import { badRequest, NOT_FOUND, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
-import { ValueError } from "../option/value-error.ts";
-import { DAY, duration, MINUTE } from "../option/values.ts";
 import type { Grant } from "./record.ts";
+import { UNTIL, untilIn } from "./until.ts";
 
 /** Letting people in and shutting them out, for administrators. */
 
 const NAMES = t.Optional(t.Array(t.String({ maxLength: 64 }), { maxItems: 50 }));
-const UNTIL = t.Optional(
-  t.Union([t.String({ maxLength: 40 }), t.Null()], {
-    description: "how long from now, such as 30d, or a time (RFC 3339); null for no end",
-  }),
-);
 const REASON = t.Optional(t.String({ maxLength: 500 }));
 
 const Wanted = closed({
@@ -135,23 +129,6 @@ export function grantApi(house: ApiHouse & Pick<House, "people">): Elysia {
 
 const SAY_WHAT = "Say `denied: true`, or `until`. A denial is lifted by letting them in.";
 const NO_SUCH_USER = { ...NOT_FOUND, message: "Nothing was given to them that has not ended." };
-const LONGEST = 3650 * DAY;
-
-/** @returns a time; undefined where nothing was said. @throws {Refusal} */
-function untilIn(text: string | null | undefined, now: number): number | null | undefined {
-  if (text === null || text === undefined) return text;
-  if (/^\d{4}-\d{2}-\d{2}T/.test(text)) {
-    const at = Date.parse(text);
-    if (at > now && at <= now + LONGEST) return at;
-    throw badRequest("until is no time to come.");
-  }
-  try {
-    return now + duration("d", MINUTE, LONGEST)(text);
-  } catch (error) {
-    throw error instanceof ValueError ? badRequest(`until ${error.message}`) : error;
-  }
-}
-
 function listed({
   id,
   who,

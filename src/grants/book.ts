@@ -3,11 +3,13 @@ import type { Given, Granted } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import { type Address, domainOf } from "../identity/address.ts";
 import { NO_GROUPS } from "../identity/principal.ts";
+import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
+import { MINUTE } from "../option/values.ts";
 import type { Keys } from "../secret/keys.ts";
-import { type RecordStore, type Seen, StoreUnavailable } from "../store/records.ts";
-import { createGrantSeals, entryOf, GRANTS, type Grant, type GrantRecord, storedUntil } from "./record.ts";
+import { FOREVER, type RecordStore, type Seen, StoreUnavailable } from "../store/records.ts";
+import { createGrantSeals, entryOf, GRANTS, type Grant, type GrantRecord } from "./record.ts";
 
 /**
  * Grants as they are kept, and those that count now, which every process has in memory: they are asked for with each request.
@@ -21,15 +23,18 @@ export type GrantBook = Granted & {
   add(grant: Grant): Promise<boolean>;
   /** Those that are as we wrote them, oldest first, ended ones included. @throws {StoreUnavailable} */
   list(): Promise<Grant[]>;
-  /** False if it was changed or taken since. @throws {StoreUnavailable} */
-  change(grant: Grant, to: Partial<Grant>): Promise<boolean>;
+  /** False if it was taken, or is changed at this moment. @throws {StoreUnavailable} */
+  change(id: string, to: Partial<Grant>): Promise<boolean>;
   /** Of all callers one gets it. @throws {StoreUnavailable} */
   take(id: string): Promise<boolean>;
+  /** Seals under the present key what is under the one before. @throws {StoreUnavailable} */
+  renewSeals(): Promise<void>;
   /** Ends all of somebody, or of a domain, in one step. @returns how many there were. @throws {StoreUnavailable} */
   takeAll(of: Pick<Grant, "effect" | "who">): Promise<number>;
   /** Learns what others have changed. Never rejects. */
   look(): Promise<void>;
-  start(): void;
+  /** Looks again and again from now on. Resolves when it has looked once. */
+  start(): Promise<void>;
   stop(): void;
 };
 
@@ -45,7 +50,9 @@ export function createGrantBook(
   { keys, store, clock, log }: { keys: Keys; store: RecordStore; clock: Clock; log: Logger },
 ): GrantBook {
   const records = store.records(GRANTS);
-  const seals = createGrantSeals(keys.for("grant", "session"));
+  const key = keys.for("grant", "session");
+  const seals = createGrantSeals(key);
+  const mayReport = atMostEvery(MINUTE);
   let byWho: ReadonlyMap<string, readonly Grant[]> = new Map();
   /** On the monotonic clock: when the store was asked, of the last time that it answered. */
   let askedAt: number | undefined;
@@ -55,7 +62,7 @@ export function createGrantBook(
 
   function genuine(seen: Seen<GrantRecord>): Grant[] {
     const grant = seals.open(seen);
-    if (grant === undefined)
+    if (grant === undefined && mayReport(clock.monotonic()))
       log.error("a grant that Runegate has not written counts for nothing", { id: seen.id });
     return grant === undefined ? [] : [grant];
   }
@@ -104,28 +111,37 @@ export function createGrantBook(
       return next.given;
     },
 
-    add: (grant) => known((async () => records.add(grant.id, seals.seal(grant), storedUntil(grant)))()),
+    add: (grant) => known((async () => records.add(grant.id, seals.seal(grant), FOREVER))()),
 
     list: async () => (await records.find({ most: Number.MAX_SAFE_INTEGER })).flatMap(genuine),
 
-    change: (grant, to) =>
+    change: (id, to) =>
       known(
         (async () => {
-          const seen = await records.get(grant.id);
-          if (seen === undefined || genuine(seen)[0] === undefined) return false;
+          const seen = await records.get(id);
+          const [grant] = seen === undefined ? [] : genuine(seen);
+          if (seen === undefined || grant === undefined) return false;
           return records.replace(seen, seals.seal({ ...grant, ...to }));
         })(),
       ),
 
     take: (id) => known((async () => (await records.take(id)) !== undefined)()),
     takeAll: (of) => known((async () => (await records.takeAll("entry", entryOf(of))).length)()),
+
+    async renewSeals() {
+      if (key.previous === undefined) return;
+      for (const seen of await records.find({ most: Number.MAX_SAFE_INTEGER })) {
+        const [grant] = seals.isCurrent(seen) ? [] : genuine(seen);
+        if (grant !== undefined) await records.replace(seen, seals.seal(grant));
+      }
+    },
+
     look,
 
     start() {
-      if (!isOpen) return;
-      void look();
       timer ??= setInterval(() => void look(), LOOK_EVERY_MS);
       timer.unref();
+      return look();
     },
 
     stop() {

@@ -15,6 +15,7 @@ import type { Sessions } from "../session/session.ts";
 import { ACCESS_DENIED, ACCESS_GRANTED, USER_INVITED, USER_REMOVED } from "./audit.ts";
 import type { GrantBook } from "./book.ts";
 import { invitedMail } from "./mails.ts";
+import { readReason } from "./reason.ts";
 import type { Grant } from "./record.ts";
 
 /** People whom administrators let in and shut out while it runs. Every act is audited before it is done. */
@@ -78,7 +79,6 @@ export type PeopleSettings = {
 };
 
 const INVITATION = 14 * DAY;
-const LONGEST_REASON = 500;
 
 export function createPeople(settings: PeopleSettings): PeopleService {
   const { book, policy, routes, groups, sessions, apiKeys, audit, auditFirst, clock, random } = settings;
@@ -199,14 +199,7 @@ export function createPeople(settings: PeopleSettings): PeopleService {
       const going = theirs.filter((one) => one.until === null || one.until > clock.now());
       for (const grant of going) {
         await auditFirst(ACCESS_GRANTED, factsOf(grant, by));
-        // The end is the store's too, which is set with a new record only.
-        await book.add({
-          ...grant,
-          id: Buffer.from(random.bytes(9)).toString("base64url"),
-          until,
-          warned: false,
-        });
-        await book.take(grant.id);
+        await book.change(grant.id, { until, warned: false });
       }
       return going.length;
     },
@@ -259,11 +252,4 @@ function readWho(written: string, any: boolean): string {
   throw badRequest(
     `Anybody gets a mailbox at ${written.slice(1)}, and would be let in. Say force if you mean that.`,
   );
-}
-
-/** @throws {Refusal} */
-export function readReason(written: string): string {
-  const text = written.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ").trim();
-  if (text.length > LONGEST_REASON) throw badRequest(`A reason has at most ${LONGEST_REASON} characters.`);
-  return text;
 }

@@ -1,5 +1,6 @@
 import type { KeyPair } from "../secret/keys.ts";
-import { FOREVER, type Kind, type Seen } from "../store/records.ts";
+import type { Kind, Seen } from "../store/records.ts";
+import { createSeals } from "./seal.ts";
 
 /** What an administrator has given somebody, or a whole domain, besides what configuration says; or a denial, which wins over both. */
 export type GrantRecord = {
@@ -27,9 +28,7 @@ export type GrantRecord = {
 
 export type Grant = Omit<GrantRecord, "seal" | "entry"> & { readonly id: string };
 
-/** For so long after its end, for that to be audited by whoever takes it first. */
-const KEPT_AFTER_MS = 30 * 24 * 60 * 60_000;
-
+/** Kept until somebody takes them; those that have ended, so that one takes and audits each. */
 export const GRANTS: Kind<GrantRecord> = {
   name: "grant",
   by: ["entry"],
@@ -37,37 +36,26 @@ export const GRANTS: Kind<GrantRecord> = {
   capacity: 10_000,
 };
 
-export function storedUntil({ until }: Pick<Grant, "until">): number {
-  return until === null ? FOREVER : until + KEPT_AFTER_MS;
-}
-
 export function entryOf({ effect, who }: Pick<Grant, "effect" | "who">): string {
   return `${effect} ${who}`;
 }
 
-/** Seals over all that a grant says (HMAC-SHA256 under a key of its own). */
-export function createGrantSeals({ current, previous }: KeyPair) {
-  const macs = [current, previous].flatMap((key) =>
-    key === undefined ? [] : [new Bun.CryptoHasher("sha256", key)],
-  );
-  const sealsOf = (grant: Grant) => macs.map((mac) => mac.copy().update(textOf(grant)).digest("base64url"));
+/** A grant as it is kept, and back. */
+export function createGrantSeals(keys: KeyPair) {
+  const seals = createSeals<Omit<Grant, "id">>(keys, (grant) => {
+    const { who, effect, routes, groups, from, until, grantedBy, reason, createdAt, warned } = grant;
+    return [who, effect, routes, groups, from, until, grantedBy, reason, createdAt, warned];
+  });
   return {
-    seal(grant: Grant): GrantRecord {
-      const { id: _, ...record } = grant;
-      return { ...record, entry: entryOf(grant), seal: sealsOf(grant)[0] ?? "" };
+    seal({ id, ...grant }: Grant): GrantRecord {
+      return { ...grant, entry: entryOf(grant), seal: seals.seal(id, grant) };
     },
     /** Undefined for one that somebody else has written, or changed. */
-    open({ id, record: { seal, entry, ...record } }: Seen<GrantRecord>): Grant | undefined {
-      const grant = { id, ...record };
-      return entry === entryOf(grant) && sealsOf(grant).includes(seal) ? grant : undefined;
+    open({ id, record: { seal, entry, ...grant } }: Seen<GrantRecord>): Grant | undefined {
+      return entry === entryOf(grant) && seals.isWhole(id, grant, seal) ? { id, ...grant } : undefined;
     },
+    /** Whether it is under the present key. */
+    isCurrent: ({ id, record: { seal, entry: _, ...grant } }: Seen<GrantRecord>) =>
+      seals.isCurrent(id, grant, seal),
   };
-}
-
-/** In an order of its own: stores may give fields back in another. */
-function textOf(grant: Grant): string {
-  const { id, who, effect, routes, groups, from, until, grantedBy, reason, createdAt, warned } = grant;
-  return JSON.stringify([
-    ...[id, who, effect, routes, groups, from, until, grantedBy, reason, createdAt, warned],
-  ]);
 }

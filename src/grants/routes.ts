@@ -1,6 +1,11 @@
+import { ownRoutes } from "../edge/own.ts";
+import { withoutPrefix } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
+import { ASK_PATH, OWN_PREFIX, REQUESTS_PATH } from "../pages/paths.ts";
 import { grantApi } from "./api.ts";
+import { requestApi } from "./requests-api.ts";
 import { createGrantUpkeep } from "./upkeep.ts";
+import { accessPages } from "./visit.ts";
 
 /** People whom administrators let in while it runs, besides those of configuration. */
 export function grantRoom(house: House): Room {
@@ -10,13 +15,23 @@ export function grantRoom(house: House): Room {
   const upkeep = createGrantUpkeep({ ...house, book: grants, log: house.loggers("edge") });
   return {
     ...room,
-    start() {
-      grants.start();
-      upkeep.start();
-    },
+    prepare: grants.start,
+    start: upkeep.start,
     async stop() {
       grants.stop();
       upkeep.stop();
     },
   };
+}
+
+/** People who ask for an application that they may not use, and those who decide about it. */
+export function requestRoom(house: House): Room {
+  const room = { name: "requests", api: () => requestApi(house) };
+  if (!house.grants.isOpen) return room;
+  const pages = accessPages(house);
+  const paths = ownRoutes("requests", [
+    { path: withoutPrefix(ASK_PATH, OWN_PREFIX), handlers: pages.ask },
+    { path: withoutPrefix(REQUESTS_PATH, OWN_PREFIX), handlers: pages.decide },
+  ]);
+  return { ...paths, ...room };
 }

@@ -11,8 +11,12 @@ import type { GrantBook } from "./book.ts";
 import { endsSoonMail } from "./mails.ts";
 import { isDomain } from "./people.ts";
 import type { Grant } from "./record.ts";
+import type { AccessRequests } from "./requests.ts";
 
-/** Tells people three days before what they were given ends, and the audit when it has. */
+/**
+ * Tells people three days before what they were given ends, the audit when it has, and those who decide of requests that came while
+ * they had heard of others.
+ */
 
 const SOON = 3 * DAY;
 /** Whoever got it for so short a time knows. */
@@ -29,6 +33,7 @@ export type GrantUpkeep = {
 export function createGrantUpkeep(settings: {
   readonly book: GrantBook;
   readonly options: { readonly baseUrl: string };
+  readonly accessRequests: Pick<AccessRequests, "tell">;
   readonly routes: Pick<Routes, "all">;
   readonly outbox: Pick<Outbox, "queue">;
   readonly lookTo: (email: string) => Promise<Look>;
@@ -51,14 +56,16 @@ export function createGrantUpkeep(settings: {
       return;
     }
     if (warned || isDomain(who) || until - now > SOON || until - from <= SHORT) return;
-    if (!(await book.change(grant, { warned: true }))) return;
+    if (!(await book.change(grant.id, { warned: true }))) return;
     const url = settings.options.baseUrl;
     const content = endsSoonMail(await settings.lookTo(who), { what, at: until, url });
     await outbox.queue({ to: who, content, expiresAt: until, cooldownKey: undefined, first: true });
   }
 
   async function run(): Promise<void> {
+    await settings.accessRequests.tell();
     try {
+      await book.renewSeals();
       for (const grant of await book.list()) await lookAfter(grant, clock.now());
     } catch (error) {
       log.warn("could not look after what people were given, will try again", { reason: messageOf(error) });

@@ -121,7 +121,7 @@ async function open(
     at = addresses;
     const serving =
       workers === 1
-        ? serveSingle(configuration, resources)
+        ? await serveSingle(configuration, resources)
         : await serveWithWorkers(configuration, { ...resources, env: io.env }, settings.supervision);
     return { stores, serving };
   } catch (error) {

@@ -14,9 +14,10 @@ const LOOK_MS = 50;
  * One process that serves, by itself or as one of several workers. A reload puts another gateway behind the port that is open.
  * @throws if the address may not be bound.
  */
-export function serveSingle(configuration: Configuration, resources: Resources): Serving {
+export async function serveSingle(configuration: Configuration, resources: Resources): Promise<Serving> {
   const { options } = configuration;
   let gateway = composeGateway(configuration, resources);
+  await gateway.prepare();
   const bound = bindAll(gateway, options);
   const closeIdleConnections = () =>
     bound.reduce((sum, { server }) => sum + server.closeIdleConnections(), 0);
@@ -61,7 +62,9 @@ export function serveSingle(configuration: Configuration, resources: Resources):
 
     async reload(next, compose, loggers) {
       const before = gateway;
-      gateway = compose(next, { ...resources, loggers, live: before.live });
+      const composed = compose(next, { ...resources, loggers, live: before.live });
+      await composed.prepare();
+      gateway = composed;
       use();
       gateway.start();
       // Not all of it: its requests under way have their deadlines, and what is open is the next one's by now.

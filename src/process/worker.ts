@@ -45,7 +45,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
         ? shared.store
         : await openStore(options.store, { clock: systemClock, log: log.loggers("store") });
     if (stopping) throw new Error("it was stopped meanwhile");
-    const serving = serveSingle(configuration, { stores, mailbox, loggers: log.loggers });
+    const serving = await serveSingle(configuration, { stores, mailbox, loggers: log.loggers });
     running = { serving, stores, log };
   }
 

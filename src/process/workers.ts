@@ -45,6 +45,8 @@ export async function serveWithWorkers(
   let { loggers } = resources;
   let configuration = first;
   let gateway = composeGateway(configuration, resources);
+  // It answers the command line.
+  await gateway.prepare();
   /** No worker is started any more. */
   let ending = false;
   const log = () => loggers("main");
@@ -168,6 +170,7 @@ export async function serveWithWorkers(
       serially(async () => {
         // Composed here first: what cannot be composed changes nothing.
         const composed = compose(next, { stores, mailbox, loggers: nextLoggers, live: gateway.live });
+        await composed.prepare();
         const before = configuration;
         configuration = next;
         try {

@@ -67,6 +67,13 @@ test("it names what there is, each with a summary", () => {
     "patch /users/{sub}/tokens/{id}": true,
     "post /users/{sub}/tokens/{id}/rotate": true,
     "get /tokens": true,
+    "get /grants": true,
+    "post /users": true,
+    "patch /users/{sub}": true,
+    "delete /users/{sub}": true,
+    "get /requests": true,
+    "post /requests/{id}/approve": true,
+    "post /requests/{id}/refuse": true,
   });
 });
 

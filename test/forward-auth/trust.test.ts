@@ -164,6 +164,7 @@ test("A16: a key in Authorization decides alone, and is cut out; the identity to
     clock: testClock(),
     audit: () => {},
     requestLog: () => {},
+    mayAsk: () => false,
     log: SILENT,
   });
   const ask = (edge: string) => {

@@ -56,7 +56,6 @@ async function start(more: TestGatewaySettings = {}): Promise<void> {
       ...more.env,
     },
   });
-  await gateway.gateway.grants.look();
 }
 
 beforeEach(() => {

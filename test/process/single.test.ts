@@ -48,7 +48,7 @@ test("however often it is reloaded, the store tells of an end once", async () =>
     },
   };
   const port = freePort();
-  const serving = serveSingle(configured(port), { stores, mailbox: createMailbox(), loggers });
+  const serving = await serveSingle(configured(port), { stores, mailbox: createMailbox(), loggers });
   const closed: string[] = [];
   serving.gateway.live.add(signedIn("s"), "default", {
     close: (reason) => void closed.push(reason),
