@@ -9,6 +9,8 @@ export type Policy = {
   allows(address: Address, vouched?: ReadonlySet<string>): boolean;
   /** What somebody may use goes by. @throws {StoreUnavailable} as `allows` does. */
   standingOf(subject: Subject, vouched?: ReadonlySet<string>): Standing;
+  /** Learns whom other processes have let in just now: before somebody is sent away for good. Never rejects. */
+  catchUp(): Promise<void>;
   /** Those whom configuration names by address. */
   membersOf(group: string): ReadonlySet<Address>;
   /** Whether anybody may be an administrator, by configuration or by what an OpenID provider vouches for. */
@@ -30,6 +32,8 @@ export type Given = {
 export type Granted = {
   /** @throws {StoreUnavailable} where that may be out of date. */
   of(email: Address): Given | undefined;
+  /** Asks the store. Never rejects. */
+  look(): Promise<void>;
 };
 
 type PolicyOptions = Omit<AccessOptions, "routes" | "dynamicUsers">;
@@ -102,6 +106,7 @@ export function createPolicy(
       if (isListed(email, () => own)) return { groups: own, granted: given?.routes };
       return { groups: own, granted: given?.routes, unlisted: true };
     },
+    catchUp: async () => granted?.look(),
     membersOf: (group) => groups.get(group)?.addresses ?? new Set(),
     hasAdmins: groups.has(ADMINS),
   };

@@ -86,7 +86,7 @@ async function grantedTo(email: Address, io: Io): Promise<Granted | undefined> {
       until: one.until === null ? null : Date.parse(one.until),
     }));
     const { given } = givenBy(read, systemClock.now());
-    return { of: () => given };
+    return { of: () => given, look: async () => {} };
   } catch (error) {
     if (!isUnreached(error)) throw error;
     io.err(`What was granted while it runs is not looked at: ${error.message}`);

@@ -43,8 +43,15 @@ export async function withStore<T>(
     if (services.grants.isOpen) await services.grants.look();
     const api = createApi(services);
     const serve = serveOperator((arrival) => answerByElysia(api, arrival));
-    return await work(createOperator((url, init) => serve(new Request(url, init))));
+    return await work(createOperator((url, init) => serve(requestOf(url, init))));
   } finally {
     await stores.close();
   }
+}
+
+/** As it would come over a socket, where the length says that there is a body (RFC 9112 §6.3). */
+function requestOf(url: string, init: RequestInit): Request {
+  const request = new Request(url, init);
+  if (typeof init.body === "string") request.headers.set("Content-Length", `${Buffer.byteLength(init.body)}`);
+  return request;
 }

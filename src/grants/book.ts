@@ -31,8 +31,6 @@ export type GrantBook = Granted & {
   renewSeals(): Promise<void>;
   /** Ends all of somebody, or of a domain, in one step. @returns how many there were. @throws {StoreUnavailable} */
   takeAll(of: Pick<Grant, "effect" | "who">): Promise<number>;
-  /** Learns what others have changed. Never rejects. */
-  look(): Promise<void>;
   /** Looks again and again from now on. Resolves when it has looked once. */
   start(): Promise<void>;
   stop(): void;

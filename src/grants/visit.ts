@@ -46,11 +46,17 @@ export function accessPages(house: House): { readonly ask: OwnHandlers; readonly
     return failure(arrival, unauthenticated(arrival.origin));
   }
 
-  async function standingOf(route: Route, { principal }: Found): Promise<Standing> {
+  async function standingOf(arrival: Arrival, route: Route, { principal }: Found): Promise<Standing> {
     if (isAllowed(route, principal)) return "granted";
     if (!requests.mayAsk(route, principal)) throw new Refusal(NOT_ALLOWED);
     const asked = await requests.standing(principal.subject.email, route);
     if (asked?.state === "open") return "waiting";
+    if (asked?.state === "granted") {
+      // Another process may just have let them in; or what it gave has ended.
+      await house.grants.look();
+      const now = await visits.findSession(arrival);
+      return now !== undefined && isAllowed(route, now.principal) ? "granted" : "new";
+    }
     return asked?.state === "refused" ? "refused" : "new";
   }
 
@@ -60,7 +66,7 @@ export function accessPages(house: House): { readonly ask: OwnHandlers; readonly
     found: Found,
     refused?: Sent,
   ): Promise<Response> {
-    const state = await standingOf(route, found);
+    const state = await standingOf(arrival, route, found);
     if (!isNavigation(arrival.request.headers)) return json({ state });
     const { name, title } = route;
     const href = routes.urlOf(route) ?? options.landingPath;

@@ -393,6 +393,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     by: Redeemer,
   ): Promise<Redeemed | NotSignedIn> {
     const { email, issuedAt, uses } = ticket;
+    if (!policy.allows(email)) await policy.catchUp();
     if (!policy.allows(email)) {
       note("not_allowed", by, email);
       return { outcome: "withdrawn" };

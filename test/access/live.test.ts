@@ -116,6 +116,7 @@ test("a store that cannot be written costs a session that is over its streams, a
       allows: () => true,
       standingOf: () => ({ groups: new Set() }),
       membersOf: () => new Set(),
+      catchUp: async () => {},
       hasAdmins: true,
     },
     audit() {},
