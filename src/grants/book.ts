@@ -43,6 +43,8 @@ const MOST_REMEMBERED = 10_000;
 /** Of those whose beginning or end it depends on, the times between which it stays as it is. */
 type Remembered = { readonly given: Given | undefined; readonly since: number; readonly until: number };
 
+type Verified = { readonly version: number; readonly seal: string; readonly grant: Grant };
+
 export function createGrantBook(
   isOpen: boolean,
   { keys, store, clock, log }: { keys: Keys; store: RecordStore; clock: Clock; log: Logger },
@@ -51,6 +53,7 @@ export function createGrantBook(
   const key = keys.for("grant", "session");
   const seals = createGrantSeals(key);
   const mayReport = atMostEvery(MINUTE);
+  let verified: ReadonlyMap<string, Verified> = new Map();
   let byWho: ReadonlyMap<string, readonly Grant[]> = new Map();
   /** On the monotonic clock: when the store was asked, of the last time that it answered. */
   let askedAt: number | undefined;
@@ -65,11 +68,27 @@ export function createGrantBook(
     return grant === undefined ? [] : [grant];
   }
 
+  /** Most are as they were when they were last looked at. */
+  function verifiedBefore({ id, version, record: { seal } }: Seen<GrantRecord>) {
+    const before = verified.get(id);
+    return before?.version === version && before.seal === seal ? [[id, before] as const] : undefined;
+  }
+
+  function verify(seen: Seen<GrantRecord>) {
+    const { id, version } = seen;
+    const { seal } = seen.record;
+    return genuine(seen).map((grant) => [id, { version, seal, grant }] as const);
+  }
+
   async function readAll(): Promise<void> {
     const began = clock.monotonic();
     try {
       const all = await records.find({ most: Number.MAX_SAFE_INTEGER });
-      byWho = Map.groupBy(all.flatMap(genuine), ({ who }) => who);
+      verified = new Map(all.flatMap((seen) => verifiedBefore(seen) ?? verify(seen)));
+      byWho = Map.groupBy(
+        Array.from(verified.values(), ({ grant }) => grant),
+        ({ who }) => who,
+      );
       askedAt = began;
       remembered.clear();
     } catch (error) {
