@@ -1,40 +1,70 @@
 import type { People } from "../access/people.ts";
 import type { Route } from "../access/route.ts";
+import { tryRequest, urlIn, VERDICT_WORDS } from "../access/trial.ts";
 import type { AdminScreen } from "../admin/screen.ts";
-import { ROUTE_CLOSED, ROUTE_OPENED } from "../applications/audit.ts";
 import type { House } from "../house.ts";
+import { addressIn } from "../identity/address.ts";
 import { describeTarget } from "../net/endpoint.ts";
-import { actForm, bdi, tableOf, withNote } from "../pages/tables.ts";
-import type { Value } from "../pages/template.ts";
+import { actForm, bdi, searchForm, statusOf, tableOf, withNote } from "../pages/tables.ts";
+import { concat, type Html, type Value } from "../pages/template.ts";
+import { createMaintenance } from "./maintenance.ts";
 
-const CLOSED = "It is being worked on. Come back a little later.";
-
-/** The applications behind it: where they are, who may use them, closing one for maintenance. */
-export function applicationScreen({
-  routes,
-  closures,
-  auditFirst,
-}: Pick<House, "routes" | "closures" | "auditFirst">): AdminScreen {
-  const named = (name: string) => routes.all.find((route) => route.name === name);
+/** The applications behind it: where they are, who may use them, whether they are up; closing one; trying a URL. */
+export function applicationScreen(
+  house: Pick<House, "routes" | "closures" | "policy" | "options" | "auditFirst">,
+): AdminScreen {
+  const { routes, closures, policy, options } = house;
+  const maintenance = createMaintenance(house);
 
   function rowOf(route: Route): Value[] {
-    const { name, title, targets, allow, maintenance } = route;
+    const { name, title, targets, allow } = route;
     const text = closures.textOf(route);
-    const isOpen = text === undefined;
-    const act = isOpen ? "close" : "open";
-    const words = isOpen ? "Close" : "Open";
     return [
-      title === name ? bdi(name) : withNote(bdi(title), name),
+      title === name ? bdi(name) : withNote(bdi(title), bdi(name)),
       bdi(routes.urlOf(route) ?? `${route.host ?? "any host"}${route.path}`),
       targets.length === 0
         ? "another proxy"
         : bdi(targets.map(({ address, basePath }) => describeTarget(address) + basePath).join(", ")),
       bdi(peopleIn(allow)),
-      isOpen ? "open" : withNote("closed", text),
-      maintenance === undefined
-        ? actForm({ act, fields: { name }, label: words, name: `${words} ${title}` })
-        : "closed by the file",
+      text === undefined ? "open" : withNote(statusOf("closed", "warning"), bdi(text)),
+      buttonFor(route, text),
     ];
+  }
+
+  function buttonFor({ name, title, maintenance }: Route, text: string | undefined): Value {
+    if (maintenance !== undefined) return "closed by routes.toml";
+    if (text !== undefined)
+      return actForm({ act: "open", fields: { name }, label: "Open", name: `Open ${title}` });
+    const confirm = `Close ${title} for everybody but administrators?`;
+    return actForm({ act: "close", fields: { name }, label: "Close", name: `Close ${title}`, confirm });
+  }
+
+  function trial(query: URLSearchParams, now: number): Html {
+    const [written, as] = ["url", "as"].map((name) => query.get(name)?.trim() ?? "") as [string, string];
+    const form = searchForm(
+      [
+        {
+          name: "url",
+          label: "May this be opened?",
+          value: written,
+          hint: "https://app.example.org/reports",
+        },
+        { name: "as", label: "By whom (empty: not signed in)", value: as, hint: "ada@example.org" },
+      ],
+      written === "" ? undefined : answer(written, as, now),
+      "Try",
+    );
+    return form;
+  }
+
+  function answer(written: string, as: string, now: number): string {
+    const url = urlIn(written);
+    const email = as === "" ? undefined : addressIn(as);
+    if (url === undefined) return "That is no URL: it begins with https:// (or wss:// for a WebSocket).";
+    if (as !== "" && email === undefined) return "That is no address.";
+    const house = { routes, policy, rootPaths: options.rootPaths, closedBecause: closures.textOf, now };
+    const { route, verdict, why } = tryRequest(house, { url, email, method: "GET" });
+    return route === null ? why : `${route}: ${VERDICT_WORDS[verdict]}. ${why}`;
   }
 
   return {
@@ -42,32 +72,34 @@ export function applicationScreen({
     label: "Applications",
     notices: { closed: "Closed for maintenance. Administrators go through.", opened: "Open again." },
 
-    async show() {
+    async show({ query, now }) {
       await closures.look();
-      return tableOf({
-        caption: "Applications",
-        columns: ["Name", "Address", "Target", "Who may", "State", "Maintenance"],
-        rows: routes.all.map(rowOf),
-        empty: "There are none.",
-      });
+      return concat([
+        tableOf({
+          caption: "Applications",
+          columns: ["Name", "Address", "Target", "Who may", "State", "Maintenance"],
+          rows: routes.all.map(rowOf),
+          empty: "There are none.",
+          live: "applications",
+        }),
+        trial(query, now),
+      ]);
     },
 
     acts: {
       async close({ admin }, { name = "" }) {
-        const route = named(name);
+        const route = maintenance.named(name);
         if (route === undefined) return { error: UNKNOWN };
-        if (closures.textOf(route) !== undefined) return { error: "It was closed already." };
-        await auditFirst(ROUTE_CLOSED, { route: name, actor: admin });
-        return (await closures.close(route, CLOSED))
+        return (await maintenance.close(route, admin))
           ? { done: "closed" }
           : { error: "It was closed already." };
       },
       async open({ admin }, { name = "" }) {
-        const route = named(name);
+        const route = maintenance.named(name);
         if (route === undefined) return { error: UNKNOWN };
-        if (closures.textOf(route) === undefined) return { error: "It was open already." };
-        await auditFirst(ROUTE_OPENED, { route: name, actor: admin });
-        return (await closures.open(route)) ? { done: "opened" } : { error: "It was open already." };
+        return (await maintenance.open(route, admin))
+          ? { done: "opened" }
+          : { error: "It was open already." };
       },
     },
   };

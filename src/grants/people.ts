@@ -132,7 +132,7 @@ export function createPeople(settings: PeopleSettings): PeopleService {
   /** With what is open on the strength of them. */
   async function signOut(email: Address, by: string) {
     return {
-      sessions: await revokeAll({ sessions, audit }, email, () => by),
+      sessions: await revokeAll({ sessions, audit, auditFirst }, email, () => by),
       keys: await apiKeys.revokeAll(email, { name: by, isAdmin: true }),
     };
   }

@@ -1,3 +1,4 @@
+import { ENGLISH, inUtc } from "./language.ts";
 import { concat, type Html, plain, type Value } from "./template.ts";
 
 /**
@@ -19,7 +20,7 @@ const table = plain(
 const headCell = plain('<th role="columnheader" scope="col">{{label}}</th>', ["label"]);
 const rowOf = plain('<tr role="row">{{cells}}</tr>\n', ["cells"]);
 const firstCell = plain('<th role="rowheader" scope="row">{{value}}</th>', ["value"]);
-const cell = plain('<td role="cell" data-label="{{label}}">{{value}}</td>', ["label", "value"]);
+const cell = plain('<td role="cell" data-label="{{label}}"><div>{{value}}</div></td>', ["label", "value"]);
 const nothing = plain(
   '<div{{#if live}} data-live id="{{live}}"{{/if}}><h2>{{caption}}</h2>\n<p class="hint">{{empty}}</p></div>\n',
   ["live", "caption", "empty"],
@@ -37,11 +38,11 @@ const asked = plain(
 const hidden = plain('<input type="hidden" name="{{name}}" value="{{value}}">', ["name", "value"]);
 const search = plain(
   `<form method="get" role="search" class="search">
-{{fields}}<button class="small" type="submit">Search</button>
+{{fields}}<button class="small" type="submit">{{label}}</button>
 </form>
 {{#if note}}<p class="hint" role="status">{{note}}</p>
 {{/if}}`,
-  ["fields", "note"],
+  ["fields", "label", "note"],
 );
 const field = plain(
   `<div><label for="{{name}}">{{label}}</label><input id="{{name}}" name="{{name}}" type="{{type}}" value="{{value}}" maxlength="500" autocomplete="off" autocapitalize="none" spellcheck="false"{{#if hint}} placeholder="{{hint}}"{{/if}}></div>
@@ -63,9 +64,18 @@ const pages = plain(
 );
 const list = plain('<dl class="facts">\n{{facts}}</dl>\n', ["facts"]);
 const fact = plain("<div><dt>{{name}}</dt><dd>{{value}}</dd></div>\n", ["name", "value"]);
+const source = plain(
+  '<details class="source"><summary>{{caption}}</summary><pre dir="ltr">{{json}}</pre></details>\n',
+  ["caption", "json"],
+);
 const foreign = plain("<bdi>{{text}}</bdi>", ["text"]);
 const noted = plain("{{value}} <small>{{note}}</small>", ["value", "note"]);
+const badge = plain('<span class="state {{tone}}">{{word}}</span>', ["tone", "word"]);
 const anchor = plain('<a href="{{href}}">{{label}}</a>', ["href", "label"]);
+const moment = plain(
+  '<time datetime="{{isoTime}}"{{#if near}} data-short{{/if}}{{#unless near}} data-brief{{/unless}}>{{utcTime}}</time>',
+  ["isoTime", "near", "utcTime"],
+);
 const paragraph = plain('<p class="hint">{{text}}</p>\n', ["text"]);
 
 export type Table = {
@@ -104,8 +114,28 @@ export function withNote(value: Value, note: Value): Html {
   return noted({ value, note });
 }
 
+const HALF_A_DAY = 12 * 60 * 60_000;
+
+/** A time, milliseconds since the epoch as is `now`: without its day where that is clear. A script makes it the reader's own. */
+export function timeOf(at: number, now: number): Html {
+  const isNear = Math.abs(at - now) < HALF_A_DAY;
+  const isoTime = new Date(at).toISOString();
+  const utcTime = isNear ? inUtc(ENGLISH, at, "time") : `${isoTime.slice(0, 16).replace("T", " ")} UTC`;
+  return moment({ isoTime, utcTime, near: isNear ? "yes" : "" });
+}
+
+/** A state in a word, which stands out. */
+export function statusOf(word: string, tone: "good" | "warning" | "bad"): Html {
+  return badge({ word, tone });
+}
+
 export function linkTo(href: string, label: Value): Html {
   return anchor({ href, label });
+}
+
+/** Data as it is, for whoever wants all of it. */
+export function jsonOf(caption: string, value: object): Html {
+  return source({ caption, json: JSON.stringify(value, null, 2) });
 }
 
 export function hint(text: Value): Html {
@@ -143,7 +173,7 @@ export type SearchField = {
 };
 
 /** A form that asks for the same page with another query. @param note what is said of what was searched for. */
-export function searchForm(fields: readonly SearchField[], note?: string): Html {
+export function searchForm(fields: readonly SearchField[], note?: string, label = "Search"): Html {
   const shown = fields.map(({ name, label, value, hint, type = "search", options }) => {
     if (options === undefined) return field({ name, label, type, value, hint });
     const all = options.map((one) =>
@@ -151,7 +181,7 @@ export function searchForm(fields: readonly SearchField[], note?: string): Html 
     );
     return choice({ name, label, options: concat(all) });
   });
-  return search({ fields: concat(shown), note });
+  return search({ fields: concat(shown), note, label });
 }
 
 /**

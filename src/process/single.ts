@@ -90,6 +90,8 @@ export async function serveSingle(configuration: Configuration, resources: Resou
       gateway.outbox.start();
     },
 
+    measures: async () => [await gateway.metrics.measures(true)],
+
     healthy: () => true,
 
     stop(withinMs) {

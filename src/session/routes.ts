@@ -10,7 +10,7 @@ import { sessionAuthenticator } from "./authenticator.ts";
 import { sessionScreen } from "./screen.ts";
 
 /** Sessions as a proof of who one is, and `/session`, which tells a page who that is. */
-export function sessionRoom(house: SessionHouse & Pick<House, "keyProof" | "auditFirst">): Room {
+export function sessionRoom(house: SessionHouse & Pick<House, "keyProof">): Room {
   const { options, sessions, sessionCookie, keyProof } = house;
 
   /** A key opens nothing else of Runegate's own, and decides alone here too. */

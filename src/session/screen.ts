@@ -1,108 +1,127 @@
 import type { AdminScreen } from "../admin/screen.ts";
 import type { House } from "../house.ts";
-import { type Address, AddressError, parseAddress } from "../identity/address.ts";
+import { type Address, addressIn } from "../identity/address.ts";
 import { ENGLISH } from "../pages/language.ts";
-import { clockTime } from "../pages/pages.ts";
-import { actForm, bdi, searchForm, tableOf, withNote } from "../pages/tables.ts";
-import { concat, type Html } from "../pages/template.ts";
-import { SESSION_REVOKED } from "./audit.ts";
+import {
+  actForm,
+  bdi,
+  hint,
+  linkTo,
+  pageLinks,
+  searchForm,
+  tableOf,
+  timeOf,
+  withNote,
+} from "../pages/tables.ts";
+import { concat, type Html, type Value } from "../pages/template.ts";
 import { describeDevice, recognizeDevice } from "./device.ts";
 import { type SessionRecord, shortId } from "./record.ts";
+import { revoke, revokeAll } from "./revoke.ts";
 
-/** So many are looked at, whichever the store has first: all of somebody's are found by their address. */
-const MOST_SHOWN = 100;
+const PAGE = 50;
 
-export function sessionScreen({ sessions, auditFirst }: Pick<House, "sessions" | "auditFirst">): AdminScreen {
-  /** Undefined for what is no address. */
-  function addressIn(text: string): Address | undefined {
-    try {
-      return parseAddress(text);
-    } catch (error) {
-      if (error instanceof AddressError) return undefined;
-      throw error;
-    }
-  }
+/** Who is signed in where; one of them ended, or all of somebody's. */
+export function sessionScreen(house: Pick<House, "sessions" | "audit" | "auditFirst">): AdminScreen {
+  const { sessions } = house;
 
-  /** Audits each before any of them is ended. @returns how many were still there. */
-  async function end(records: readonly SessionRecord[], admin: Address): Promise<number> {
-    let ended = 0;
-    for (const { id, email } of records) {
-      await auditFirst(SESSION_REVOKED, { subject: email, session: id, actor: admin });
-      if (await sessions.end(id)) ended++;
-    }
-    return ended;
+  /** Of the search, or everybody's. @returns undefined for what is neither an address nor a cursor. */
+  async function wanted(email: string, cursor: string | null) {
+    if (email === "") return sessions.part(PAGE, cursor ?? undefined);
+    const owner = addressIn(email);
+    // Of one person: those used last first.
+    const all = owner && (await sessions.list(owner)).sort((a, b) => b.seenAt - a.seenAt);
+    return all && { items: all.slice(0, MOST_OF_ONE), next: undefined };
   }
 
   return {
     id: "sessions",
     label: "Sessions",
-    notices: { ended: "Signed out.", all: "Signed out everywhere." },
+    notices: { ended: "That browser is signed out.", all: "Signed out in every browser." },
 
     async show({ query, found, now }) {
-      const wanted = query.get("email")?.trim() ?? "";
-      const email = wanted === "" ? undefined : addressIn(wanted);
-      const isWrong = wanted !== "" && email === undefined;
-      const some = isWrong ? [] : await sessions.list(email, MOST_SHOWN);
-      const shown = some.toSorted((a, b) => b.seenAt - a.seenAt);
-      const note = isWrong
-        ? "That is no address."
-        : shown.length === MOST_SHOWN
-          ? `${MOST_SHOWN} of more, in no order that counts. Search for an address to see all of somebody's.`
-          : undefined;
-      const table = tableOf({
-        caption: email === undefined ? "Who is signed in" : `Where ${email} is signed in`,
-        columns: ["Person", "Browser", "From", "How", "Since", "Last seen", "Sign out"],
-        rows: shown.map((one) => rowOf(one, one.id === found.record.id, now)),
-        empty: "Nobody is signed in.",
-      });
-      const field = { name: "email", label: "Whose", value: wanted, hint: "ada@example.org" };
-      return concat([searchForm([field], note), table]);
+      const email = query.get("email")?.trim() ?? "";
+      const [part, count] = await Promise.all([wanted(email, query.get("cursor")), sessions.count()]);
+      const { items, next } = part ?? { items: [], next: undefined };
+      return concat([
+        searchForm(
+          [{ name: "email", label: "Whose", value: email, hint: "ada@example.org" }],
+          part === undefined ? "That is no address." : undefined,
+        ),
+        email === "" ? hint(`${count} in all, those that may last longest first.`) : everythingOf(email),
+        tableOf({
+          caption: email === "" ? "Who is signed in" : `Where ${email} is signed in`,
+          columns: ["Person", "Browser", "From", "How", "Since", "Last seen", "Sign out"],
+          rows: items.map((one) => rowOf(one, one.id === found.record.id, now)),
+          empty: email === "" ? "Nobody is signed in." : "Not signed in anywhere.",
+          live: "sessions",
+        }),
+        pageLinks(query, next),
+      ]);
     },
 
     acts: {
       async end({ admin }, { session = "", email = "" }) {
-        const owner = addressIn(email);
-        const theirs = owner === undefined ? [] : await sessions.list(owner);
-        const named = theirs.filter(({ id }) => shortId(id) === session);
-        return (await end(named, admin)) > 0 ? { done: "ended" } : { error: GONE };
+        const named = (await listOf(email)).filter(({ id }) => shortId(id) === session);
+        return (await revoke(house, named, () => admin)) > 0 ? { done: "ended" } : { error: GONE };
       },
       async "end-all"({ admin }, { email = "" }) {
         const owner = addressIn(email);
-        const theirs = owner === undefined ? [] : await sessions.list(owner);
-        return (await end(theirs, admin)) > 0 ? { done: "all" } : { error: GONE };
+        const ended = owner === undefined ? 0 : await revokeAll(house, owner, () => admin);
+        return ended > 0 ? { done: "all" } : { error: GONE };
       },
     },
   };
+
+  async function listOf(email: string): Promise<readonly SessionRecord[]> {
+    const owner: Address | undefined = addressIn(email);
+    return owner === undefined ? [] : sessions.list(owner);
+  }
 }
 
+/** Who has more has a program that signs in again and again: all of them are ended together. */
+const MOST_OF_ONE = 500;
+
 const GONE = "There is no such session any more.";
+
+function everythingOf(email: string): Html {
+  return hint(linkTo(`activity?email=${encodeURIComponent(email)}`, "What they did"));
+}
 
 function rowOf(
   { id, email, userAgent, ip, method, createdAt, seenAt }: SessionRecord,
   isOwn: boolean,
   now: number,
-) {
+): Value[] {
   const device = describeDevice(ENGLISH, recognizeDevice(userAgent));
+  const person = linkTo(`?email=${encodeURIComponent(email)}`, bdi(email));
   return [
-    isOwn ? withNote(bdi(email), "this is you") : bdi(email),
+    isOwn ? withNote(person, "this is you") : person,
     device,
     bdi(ip),
-    method,
-    clockTime(ENGLISH, createdAt, now),
-    clockTime(ENGLISH, seenAt, now),
+    METHODS[method],
+    timeOf(createdAt, now),
+    timeOf(seenAt, now),
     buttonsFor(email, shortId(id), `${device}, ${ip}`),
   ];
 }
+
+const METHODS: Readonly<Record<SessionRecord["method"], string>> = {
+  link: "link in a mail",
+  code: "code in a mail",
+  passkey: "passkey",
+  oidc: "OpenID provider",
+  approval: "approved by a phone",
+};
 
 function buttonsFor(email: string, session: string, where: string): Html {
   return concat([
     actForm({
       ...{ act: "end", fields: { email, session } },
-      ...{ label: "Here", name: `Sign out ${email} on ${where}` },
+      ...{ label: "Here", name: `Sign out ${email} here: ${where}` },
     }),
     actForm({
       ...{ act: "end-all", fields: { email } },
-      ...{ label: "Everywhere", name: `Sign out ${email} everywhere, as on ${where}` },
+      ...{ label: "Everywhere", name: `Everywhere: sign out ${email} in every browser, as on ${where}` },
       confirm: `Sign out ${email} in every browser?`,
     }),
   ]);

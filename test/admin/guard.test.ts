@@ -181,3 +181,11 @@ name = "lab"
 target = "http://127.0.0.1:9"
 api_keys = true
 `;
+
+test("the page of an account leads administrators there, and nobody else", async () => {
+  stage = await startAdminStage();
+  const link = `href="${ADMIN}"`;
+  const account = async (cookie: string) => (await stage.get(cookie, "/_runegate/account")).text();
+  expect(await account(await stage.gateway.signIn(ROOT))).toContain(link);
+  expect(await account(await stage.gateway.signIn(ADA))).not.toContain(link);
+});
