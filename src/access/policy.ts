@@ -13,6 +13,8 @@ export type Policy = {
   catchUp(): Promise<void>;
   /** Those whom configuration names by address. */
   membersOf(group: string): ReadonlySet<Address>;
+  /** All addresses that configuration names, wherever it does. */
+  readonly named: ReadonlySet<Address>;
   /** Whether anybody may be an administrator, by configuration or by what an OpenID provider vouches for. */
   readonly hasAdmins: boolean;
 };
@@ -108,6 +110,7 @@ export function createPolicy(
     },
     catchUp: async () => granted?.look(),
     membersOf: (group) => groups.get(group)?.addresses ?? new Set(),
+    named: new Set([listed, ...lists, ...groups.values()].flatMap(({ addresses }) => [...addresses])),
     hasAdmins: groups.has(ADMINS),
   };
 }

@@ -26,7 +26,9 @@ export type WantedUser = Static<typeof Wanted>;
 
 const Change = closed({
   until: UNTIL,
-  denied: t.Optional(t.Boolean({ description: "true shuts them out, whatever lets them in" })),
+  denied: t.Optional(
+    t.Boolean({ description: "true shuts them out, whatever lets them in; false undoes that" }),
+  ),
   reason: REASON,
 });
 export type UserChange = Static<typeof Change>;
@@ -98,7 +100,9 @@ export function grantApi(house: ApiHouse & Pick<House, "people">): Elysia {
       async ({ params, body, principal, set }) => {
         const by = actorOf(principal);
         if (body.denied === true) await people.deny(params.sub, body.reason ?? "", by);
-        else if (body.denied === false || body.until === undefined) throw badRequest(SAY_WHAT);
+        else if (body.denied === false) {
+          if (!(await people.lift(params.sub, actorOf(principal)))) throw new Refusal(NO_SUCH_USER);
+        } else if (body.until === undefined) throw badRequest(SAY_WHAT);
         else if ((await people.setEnd(params.sub, untilIn(body.until, clock.now()) ?? null, by)) === 0)
           throw new Refusal(NO_SUCH_USER);
         set.status = 204;
@@ -108,7 +112,7 @@ export function grantApi(house: ApiHouse & Pick<House, "people">): Elysia {
         params: SUB,
         body: Change,
         response: { 204: NO_CONTENT },
-        detail: { summary: "Shut somebody out, or set the end of what they were given" },
+        detail: { summary: "Shut somebody out, undo that, or set the end of what they were given" },
       },
     )
     .delete(
@@ -127,7 +131,7 @@ export function grantApi(house: ApiHouse & Pick<House, "people">): Elysia {
   return closeApi(app);
 }
 
-const SAY_WHAT = "Say `denied: true`, or `until`. A denial is lifted by letting them in.";
+const SAY_WHAT = "Say `denied`, or `until`.";
 const NO_SUCH_USER = { ...NOT_FOUND, message: "Nothing was given to them that has not ended." };
 function listed({
   id,

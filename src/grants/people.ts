@@ -33,6 +33,8 @@ export type PeopleService = {
   invite(wanted: WantedGrant, by: string): Promise<{ grant: Grant; isMailed: boolean }>;
   /** Shuts somebody, or a domain, out, whatever lets them in, and signs them out. No administrator. */
   deny(who: string, reason: string, by: string): Promise<void>;
+  /** Ends a denial, and gives nothing else. @returns false where there was none */
+  lift(who: string, by: string): Promise<boolean>;
   /** Sets the end of everything that somebody was given; null for none. @returns how many grants there were */
   setEnd(who: string, until: number | null, by: string): Promise<number>;
   /** Ends what somebody was given, their sessions, their keys, and what is open on any of it. Can be done again. */
@@ -118,8 +120,8 @@ export function createPeople(settings: PeopleSettings): PeopleService {
     };
   }
 
-  const factsOf = ({ who, routes: names, groups: inGroups }: Grant, by: string) => ({
-    ...{ subject: who, actor: by, reason: undefined },
+  const factsOf = ({ who, routes: names, groups: inGroups, reason }: Grant, by: string) => ({
+    ...{ subject: who, actor: by, reason: reason || undefined },
     route: [...names, ...inGroups.map((name) => `group:${name}`)].join(","),
   });
 
@@ -189,6 +191,18 @@ export function createPeople(settings: PeopleSettings): PeopleService {
         ...{ from: now, until: null, grantedBy: by, reason: text, createdAt: now, warned: false },
       });
       if (!isDomain(who)) await signOut(who as Address, by);
+    },
+
+    async lift(written, by) {
+      mustBeOpen();
+      const who = readWho(written, true);
+      await auditFirst(ACCESS_GRANTED, {
+        subject: who,
+        actor: by,
+        route: undefined,
+        reason: "denial lifted",
+      });
+      return (await book.takeAll({ effect: "deny", who })) > 0;
     },
 
     async setEnd(written, until, by) {

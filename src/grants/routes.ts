@@ -4,13 +4,14 @@ import type { House, Room } from "../house.ts";
 import { ASK_PATH, OWN_PREFIX, REQUESTS_PATH } from "../pages/paths.ts";
 import { grantApi } from "./api.ts";
 import { requestApi } from "./requests-api.ts";
+import { peopleScreen } from "./screen.ts";
 import { createGrantUpkeep } from "./upkeep.ts";
 import { accessPages } from "./visit.ts";
 
 /** People whom administrators let in while it runs, besides those of configuration. */
 export function grantRoom(house: House): Room {
   const { grants } = house;
-  const room = { name: "grants", api: () => grantApi(house) };
+  const room = { name: "grants", api: () => grantApi(house), admin: peopleScreen(house) };
   if (!grants.isOpen) return room;
   const upkeep = createGrantUpkeep({ ...house, book: grants, log: house.loggers("edge") });
   return {

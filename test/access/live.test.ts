@@ -117,6 +117,7 @@ test("a store that cannot be written costs a session that is over its streams, a
       standingOf: () => ({ groups: new Set() }),
       membersOf: () => new Set(),
       catchUp: async () => {},
+      named: new Set(),
       hasAdmins: true,
     },
     audit() {},

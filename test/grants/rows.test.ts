@@ -146,8 +146,13 @@ describe("a grant", () => {
     // Of whom configuration lets in, too.
     await operator("PATCH", "/users/ada@example.org", { denied: true });
     expect(house().policy.allows(parseAddress("ada@example.org"))).toBe(false);
-    await allow("ada@example.org");
+    const lift = async (email: string) =>
+      (await operator("PATCH", `/users/${email}`, { denied: false })).status;
+    expect([await lift("ada@example.org"), await lift("ada@example.org")]).toEqual([204, 404]);
     expect(house().policy.allows(parseAddress("ada@example.org"))).toBe(true);
+    // Letting them in undoes it too.
+    await allow("bob@partner.example");
+    expect(house().policy.allows(parseAddress("bob@partner.example"))).toBe(true);
   });
 
   test.each([
