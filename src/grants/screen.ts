@@ -1,3 +1,4 @@
+import { ADMINS } from "../access/people.ts";
 import type { AdminDone, AdminScreen, AdminVisit } from "../admin/screen.ts";
 import { Refusal } from "../edge/answer.ts";
 import type { Fields } from "../edge/body.ts";
@@ -79,6 +80,11 @@ export function peopleScreen(house: ScreenHouse): AdminScreen {
     return concat([line({ text: listed }), ...lines]);
   }
 
+  function isAdmin(who: string): boolean {
+    const email = isDomain(who) ? undefined : addressIn(who);
+    return email !== undefined && policy.standingOf({ email }).groups.has(ADMINS);
+  }
+
   async function rowOf(who: string, theirs: readonly Grant[], now: number): Promise<Value[]> {
     const email = isDomain(who) ? undefined : addressIn(who);
     const [signedIn, keys] =
@@ -94,7 +100,7 @@ export function peopleScreen(house: ScreenHouse): AdminScreen {
       signedIn.length === 0 ? "not signed in" : timeOf(last, now),
       countAt("sessions", "email", signedIn.length),
       countAt("keys", "owner", going.length),
-      people.isOpen ? buttonsFor(who, theirs) : "",
+      people.isOpen ? buttonsFor(who, theirs, isAdmin(who)) : "",
     ];
   }
 
@@ -106,10 +112,9 @@ export function peopleScreen(house: ScreenHouse): AdminScreen {
       bdi(email),
       bdi(titleOf(route)),
       reason === "" ? "nothing was said" : bdi(reason),
-      bdi(ip),
-      timeOf(askedAt, now),
+      withNote(timeOf(askedAt, now), bdi(ip)),
       concat([
-        ...[button("For 8 hours", "8h"), button("For a week", "7d"), button("For good", "")],
+        ...[button("8 hours", "8h"), button("A week", "7d"), button("For good", "")],
         actForm({ act: "refuse", fields: { id }, label: "Refuse", name: `Refuse: ${about}` }),
       ]),
     ];
@@ -119,7 +124,7 @@ export function peopleScreen(house: ScreenHouse): AdminScreen {
     const open = await accessRequests.list(found.principal);
     return tableOf({
       caption: "Who asks for access",
-      columns: ["Person", "Application", "What for", "From", "Asked", "Answer"],
+      columns: ["Person", "Application", "What for", "Asked", "Answer"],
       rows: open.map((one) => requestRow(one, now)),
       empty: "Nobody waits for your answer.",
       live: "requests",
@@ -237,23 +242,20 @@ const OFF =
 const line = plain("<div>{{text}}</div>", ["text"]);
 const given = plain("{{what}}{{#if until}}, until {{until}}{{/if}}", ["what", "until"]);
 
-function buttonsFor(who: string, theirs: readonly Grant[]): Html {
+/** @param isAdmin who is taken out of configuration, and shut out nowhere else. */
+function buttonsFor(who: string, theirs: readonly Grant[], isAdmin: boolean): Html {
   const fields = { who };
   const isDenied = theirs.some(({ effect }) => effect === "deny");
   const hasGrant = theirs.some(({ effect }) => effect === "allow");
-  return concat([
-    hasGrant
-      ? actForm({ act: "week", fields, label: "A week from now", name: `A week from now: ${who}` })
-      : concat([]),
-    actForm({
-      ...{ act: "remove", fields, label: "Remove", name: `Remove: ${who}` },
-      confirm: `End what was given to ${who}, and their sessions and keys?`,
-    }),
-    isDenied
-      ? actForm({ act: "lift", fields, label: "Let back in", name: `Let back in: ${who}` })
-      : actForm({
-          ...{ act: "deny", fields, label: "Shut out", name: `Shut out: ${who}` },
-          confirm: `Shut ${who} out, whatever lets them in?`,
-        }),
-  ]);
+  const week = actForm({ act: "week", fields, label: "A week from now", name: `A week from now: ${who}` });
+  const lift = actForm({ act: "lift", fields, label: "Let back in", name: `Let back in: ${who}` });
+  const remove = actForm({
+    ...{ act: "remove", fields, label: "Remove", name: `Remove: ${who}` },
+    confirm: `End what was given to ${who}, and their sessions and keys?`,
+  });
+  const deny = actForm({
+    ...{ act: "deny", fields, label: "Shut out", name: `Shut out: ${who}` },
+    confirm: `Shut ${who} out, whatever lets them in?`,
+  });
+  return concat([...(hasGrant ? [week] : []), remove, ...(isAdmin ? [] : [isDenied ? lift : deny])]);
 }
