@@ -173,6 +173,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     random,
     pause: settings.pause ?? systemPause,
   });
+  const requests = createRequestBook(stores, keys);
   const signIn = createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random });
   // `*` lets any page open WebSockets, never post to Runegate's own paths.
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
@@ -191,10 +192,10 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     grants,
     people: createPeople({
       ...{ book: grants, options, policy, routes, groups: new Set(groups?.keys()), sessions, apiKeys, login },
-      ...{ outbox, lookTo, audit, auditFirst, clock, random },
+      ...{ requests, outbox, lookTo, audit, auditFirst, clock, random },
     }),
     accessRequests: createAccessRequests({
-      ...{ requests: createRequestBook(stores, keys), book: grants, options, policy, routes, limiter },
+      ...{ requests, book: grants, options, policy, routes, limiter },
       ...{ limits: stores.limits, outbox, lookTo, audit, auditFirst, clock, log: loggers("edge") },
     }),
     closures: createClosures(stores, clock, loggers("edge")),

@@ -17,6 +17,7 @@ import type { GrantBook } from "./book.ts";
 import { invitedMail } from "./mails.ts";
 import { readReason } from "./reason.ts";
 import type { Grant } from "./record.ts";
+import type { RequestBook } from "./request.ts";
 
 /** People whom administrators let in and shut out while it runs. Every act is audited before it is done. */
 export type PeopleService = {
@@ -37,7 +38,7 @@ export type PeopleService = {
   lift(who: string, by: string): Promise<boolean>;
   /** Sets the end of everything that somebody was given; null for none. @returns how many grants there were */
   setEnd(who: string, until: number | null, by: string): Promise<number>;
-  /** Ends what somebody was given, their sessions, their keys, and what is open on any of it. Can be done again. */
+  /** Ends what somebody was given and has asked for, their sessions, their keys, and what is open on any of it. Can be done again. */
   remove(who: string, by: string): Promise<Removed>;
 };
 
@@ -69,6 +70,7 @@ export type PeopleSettings = {
   readonly routes: Pick<Routes, "all" | "urlOf">;
   /** Names of those that configuration has. */
   readonly groups: ReadonlySet<string>;
+  readonly requests: Pick<RequestBook, "forget">;
   readonly sessions: Sessions;
   readonly apiKeys: Pick<ApiKeys, "revokeAll">;
   readonly login: Pick<LoginService, "invitationLink">;
@@ -226,6 +228,7 @@ export function createPeople(settings: PeopleSettings): PeopleService {
       const grants = await book.takeAll({ effect: "allow", who });
       if (isDomain(who)) return { grants, sessions: 0, keys: 0, isStillAllowed: false };
       const email = who as Address;
+      await settings.requests.forget(email);
       return { grants, ...(await signOut(email, by)), isStillAllowed: policy.allows(email) };
     },
   };

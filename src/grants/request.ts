@@ -44,7 +44,8 @@ const KEPT_MS = 30 * DAY;
 /** The records, those that somebody else has written left out. All throw {StoreUnavailable}. */
 export function createRequestBook(store: RecordStore, keys: Keys) {
   const records = store.records(REQUESTS);
-  const seals = createSeals<AccessRequest>(keys.for("access request", "session"), (one) => [
+  const key = keys.for("access request", "session");
+  const seals = createSeals<AccessRequest>(key, (one) => [
     ...[one.email, one.route, one.reason, one.ip, one.askedAt, one.state, one.decidedBy, one.told],
   ]);
   const sealed = (id: string, one: AccessRequest): RequestRecord => ({ ...one, seal: seals.seal(id, one) });
@@ -78,6 +79,16 @@ export function createRequestBook(store: RecordStore, keys: Keys) {
     async open(most = Number.MAX_SAFE_INTEGER): Promise<Seen<AccessRequest>[]> {
       const all = await records.find({ where: { state: "open" }, most });
       return all.flatMap((seen) => genuine(seen) ?? []);
+    },
+
+    /** Seals under the present key what is under the one before. */
+    async renewSeals(): Promise<void> {
+      if (key.previous === undefined) return;
+      for (const seen of await records.find({ most: Number.MAX_SAFE_INTEGER })) {
+        const { seal, ...record } = seen.record;
+        const isDue = seals.isWhole(seen.id, record, seal) && !seals.isCurrent(seen.id, record, seal);
+        if (isDue) await records.replace(seen, sealed(seen.id, record));
+      }
     },
 
     /** All of somebody's. */

@@ -45,6 +45,8 @@ export type AccessRequests = {
    */
   approve(id: string, until: number | null, by: Principal): Promise<Asked>;
   refuse(id: string, by: Principal): Promise<Asked>;
+  /** Seals under the present key what is under the one before. @throws {StoreUnavailable} */
+  renewSeals(): Promise<void>;
   /** Mails those who decide, each once an hour at most, about what they have not heard of. Never rejects. */
   tell(): Promise<void>;
 };
@@ -196,8 +198,7 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
   }
 
   return {
-    mayAsk,
-    tell,
+    ...{ mayAsk, tell, renewSeals: requests.renewSeals },
 
     async standing(email, { name }) {
       const seen = await requests.get(requestId({ email, route: name }));

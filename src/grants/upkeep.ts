@@ -33,7 +33,7 @@ export type GrantUpkeep = {
 export function createGrantUpkeep(settings: {
   readonly book: GrantBook;
   readonly options: { readonly baseUrl: string };
-  readonly accessRequests: Pick<AccessRequests, "tell">;
+  readonly accessRequests: Pick<AccessRequests, "tell" | "renewSeals">;
   readonly routes: Pick<Routes, "all">;
   readonly outbox: Pick<Outbox, "queue">;
   readonly lookTo: (email: string) => Promise<Look>;
@@ -66,6 +66,7 @@ export function createGrantUpkeep(settings: {
     await settings.accessRequests.tell();
     try {
       await book.renewSeals();
+      await settings.accessRequests.renewSeals();
       for (const grant of await book.list()) await lookAfter(grant, clock.now());
     } catch (error) {
       log.warn("could not look after what people were given, will try again", { reason: messageOf(error) });

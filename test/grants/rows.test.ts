@@ -1,4 +1,7 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { GRANTS } from "../../src/grants/record.ts";
+import { createRequestBook } from "../../src/grants/request.ts";
+import { createGrantUpkeep } from "../../src/grants/upkeep.ts";
 import type { House } from "../../src/house.ts";
 import { parseAddress } from "../../src/identity/address.ts";
 import { DAY, HOUR } from "../../src/option/values.ts";
@@ -12,7 +15,7 @@ import {
   type TestGateway,
   type TestGatewaySettings,
 } from "../support/gateway.ts";
-import { type Stoppable, stoppable } from "../support/store.ts";
+import { intercepted, type Stoppable, stoppable } from "../support/store.ts";
 import { startUpstream, type Upstream } from "../support/upstream.ts";
 
 /** People whom administrators let in while it runs: the rows of the contract, through the front door. */
@@ -183,7 +186,6 @@ describe("a grant", () => {
   test("that the store has, and Runegate has not written, counts for nothing", async () => {
     await start();
     await allow("bob@partner.example");
-    const { GRANTS } = await import("../../src/grants/record.ts");
     const records = gateway.stores.records(GRANTS);
     const [seen] = await records.find({ most: 1 });
     if (seen === undefined) throw new Error("no grant");
@@ -217,7 +219,6 @@ describe("a grant", () => {
   test("is warned about three days before its end, once, and its end is audited, once", async () => {
     await start();
     await allow("bob@partner.example", { until: "30d" });
-    const { createGrantUpkeep } = await import("../../src/grants/upkeep.ts");
     const log = house().loggers("edge");
     const upkeep = createGrantUpkeep({ ...house(), book: house().grants, log });
     const mails = () => gateway.mailbox.mails().filter(({ to }) => to === "bob@partner.example").length;
@@ -236,6 +237,31 @@ describe("a grant", () => {
     expect(auditOf(gateway).filter(({ event }) => event === "grant_expired")).toHaveLength(1);
     expect(await house().people.list()).toEqual([]);
   });
+});
+
+test("a change of the session key ends no grant and no request, once they are looked after", async () => {
+  const [old, next] = ["o", "n"].map((letter) => letter.repeat(64)) as [string, string];
+  const change = async (env: Record<string, string>) => {
+    await gateway.stop();
+    await start({ env });
+  };
+  await start({ env: { RUNEGATE_SESSION_KEY: old } });
+  await allow("bob@partner.example");
+  const requests = () => createRequestBook(gateway.stores, house().keys);
+  const asked = {
+    email: "bob@partner.example",
+    route: "wiki",
+    reason: "",
+    ip: "192.0.2.1",
+    askedAt: clock.now(),
+  };
+  await requests().ask({ ...asked, state: "open", decidedBy: "", told: [] });
+  await change({ RUNEGATE_SESSION_KEY: next, RUNEGATE_SESSION_KEY_PREVIOUS: old });
+  expect(house().policy.allows(parseAddress("bob@partner.example"))).toBe(true);
+  await createGrantUpkeep({ ...house(), book: house().grants, log: house().loggers("edge") }).run();
+  await change({ RUNEGATE_SESSION_KEY: next });
+  expect(house().policy.allows(parseAddress("bob@partner.example"))).toBe(true);
+  expect(await requests().open()).toHaveLength(1);
 });
 
 describe("an invitation", () => {
@@ -270,6 +296,19 @@ describe("an invitation", () => {
   });
 });
 
+test("a link that was mailed opens nothing for whom it was for, once they are removed", async () => {
+  await start();
+  await operator("POST", "/users", { email: "bob@partner.example", routes: ["lab"] });
+  await gateway.gateway.outbox.runDue();
+  const mail = gateway.mailbox.mails().find(({ to }) => to === "bob@partner.example");
+  const [, token = ""] = /token=(\S+)/.exec(mail?.text ?? "") ?? [];
+  await operator("DELETE", "/users/bob@partner.example");
+  const redeemed = await fetch(`${gateway.url}/_runegate/auth`, {
+    ...{ method: "POST", headers: JSON_BODY, body: JSON.stringify({ token }) },
+  });
+  expect([token !== "", redeemed.status]).toEqual([true, 401]);
+});
+
 describe("removing somebody", () => {
   test("ends what they were given, their sessions and their keys, and what is open", async () => {
     await start();
@@ -293,6 +332,22 @@ describe("removing somebody", () => {
     await house().grants.look();
     expect(await status(cookie)).toBe(200);
   });
+});
+
+test("a verdict asks the store nothing about grants", async () => {
+  let asked = 0;
+  const stores = intercepted(createMemoryStore({ clock }), ({ of, go }) => {
+    if (of === "grant") asked++;
+    return go();
+  });
+  await start({ stores });
+  for (let at = 0; at < 200; at++) await allow(`p${at}@partner.example`);
+  const cookie = await gateway.signIn("p7@partner.example");
+  await house().grants.look();
+  house().grants.stop();
+  asked = 0;
+  for (let times = 0; times < 20; times++) expect(await status(cookie)).toBe(200);
+  expect(asked).toBe(0);
 });
 
 describe("who may do this", () => {
