@@ -23,8 +23,11 @@ export type GrantBook = Granted & {
   add(grant: Grant): Promise<boolean>;
   /** Those that are as we wrote them, oldest first, ended ones included. @throws {StoreUnavailable} */
   list(): Promise<Grant[]>;
-  /** False if it was taken, or is changed at this moment. @throws {StoreUnavailable} */
-  change(id: string, to: Partial<Grant>): Promise<boolean>;
+  /**
+   * @param to what changes, by how it is now; undefined for nothing.
+   * @returns false if nothing was changed: it was taken, or somebody else changes it at this moment. @throws {StoreUnavailable}
+   */
+  change(id: string, to: (grant: Grant) => Partial<Grant> | undefined): Promise<boolean>;
   /** Of all callers one gets it. @throws {StoreUnavailable} */
   take(id: string): Promise<boolean>;
   /** Seals under the present key what is under the one before. @throws {StoreUnavailable} */
@@ -137,8 +140,9 @@ export function createGrantBook(
         (async () => {
           const seen = await records.get(id);
           const [grant] = seen === undefined ? [] : genuine(seen);
-          if (seen === undefined || grant === undefined) return false;
-          return records.replace(seen, seals.seal({ ...grant, ...to }));
+          const changes = grant && to(grant);
+          if (seen === undefined || grant === undefined || changes === undefined) return false;
+          return records.replace(seen, seals.seal({ ...grant, ...changes }));
         })(),
       ),
 

@@ -215,7 +215,7 @@ export function createPeople(settings: PeopleSettings): PeopleService {
       const going = theirs.filter((one) => one.until === null || one.until > clock.now());
       for (const grant of going) {
         await auditFirst(ACCESS_GRANTED, factsOf(grant, by));
-        await book.change(grant.id, { until, warned: false });
+        await book.change(grant.id, () => ({ until, warned: false }));
       }
       return going.length;
     },

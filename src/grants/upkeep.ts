@@ -56,7 +56,8 @@ export function createGrantUpkeep(settings: {
       return;
     }
     if (warned || isDomain(who) || until - now > SOON || until - from <= SHORT) return;
-    if (!(await book.change(grant.id, { warned: true }))) return;
+    // Of several processes one tells them.
+    if (!(await book.change(id, (now) => (now.warned ? undefined : { warned: true })))) return;
     const url = settings.options.baseUrl;
     const content = endsSoonMail(await settings.lookTo(who), { what, at: until, url });
     await outbox.queue({ to: who, content, expiresAt: until, cooldownKey: undefined, first: true });

@@ -228,7 +228,7 @@ describe("a grant", () => {
       [1, 1],
     ] as const) {
       await later(days * DAY);
-      await upkeep.run();
+      await Promise.all([upkeep.run(), upkeep.run()]);
       await gateway.gateway.outbox.runDue();
       expect(mails()).toBe(expected);
     }
