@@ -145,5 +145,7 @@ export type Room = {
   /** Learns what requests are decided by, before the first of them, and goes on learning it. Never rejects. */
   prepare?(): Promise<void>;
   start?(): void;
+  /** Another one takes its place in this process: what it does by itself ends, and what is under way goes on. */
+  replaced?(): void;
   stop?(): Promise<void>;
 };

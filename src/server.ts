@@ -112,6 +112,8 @@ export type Gateway = House & {
   /** To be waited for before the first request. Never rejects. */
   prepare(): Promise<void>;
   start(): void;
+  /** Another one takes its place in this process. Requests under way have their deadlines, and what is open is the next one's. */
+  replaced(): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -231,6 +233,10 @@ export function createGateway(settings: GatewaySettings): Gateway {
       live.start();
       for (const application of applications.values()) application.start();
       for (const room of rooms) room.start?.();
+    },
+    async replaced() {
+      for (const room of rooms) room.replaced?.();
+      await outbox.stop();
     },
     async stop() {
       live.stop();

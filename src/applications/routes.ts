@@ -13,6 +13,7 @@ export function applicationsRoom(
     api: () => applicationsApi(house),
     admin: applicationScreen(house),
     start: closures.start,
+    replaced: closures.stop,
     async stop() {
       closures.stop();
     },

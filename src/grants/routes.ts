@@ -14,15 +14,11 @@ export function grantRoom(house: House): Room {
   const room = { name: "grants", api: () => grantApi(house), admin: peopleScreen(house) };
   if (!grants.isOpen) return room;
   const upkeep = createGrantUpkeep({ ...house, book: grants, log: house.loggers("edge") });
-  return {
-    ...room,
-    prepare: grants.start,
-    start: upkeep.start,
-    async stop() {
-      grants.stop();
-      upkeep.stop();
-    },
+  const rest = () => {
+    grants.stop();
+    upkeep.stop();
   };
+  return { ...room, prepare: grants.start, start: upkeep.start, replaced: rest, stop: async () => rest() };
 }
 
 /** People who ask for an application that they may not use, and those who decide about it. */

@@ -31,6 +31,7 @@ export function keyRoom(house: House): Room {
     api: () => keyApi(house),
     admin: keyScreen(house),
     start: upkeep.start,
+    replaced: upkeep.stop,
     async stop() {
       upkeep.stop();
     },

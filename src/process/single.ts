@@ -67,8 +67,7 @@ export async function serveSingle(configuration: Configuration, resources: Resou
       gateway = composed;
       use();
       gateway.start();
-      // Not all of it: its requests under way have their deadlines, and what is open is the next one's by now.
-      await before.outbox.stop();
+      await before.replaced();
     },
 
     retire() {

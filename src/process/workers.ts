@@ -211,8 +211,10 @@ export async function serveWithWorkers(
           await fill(Math.max(0, next.options.workers - slots.length));
         } catch (error) {
           configuration = before;
+          await composed.replaced();
           throw error;
         }
+        await gateway.replaced();
         gateway = composed;
         loggers = nextLoggers;
         const surplus = slots.splice(next.options.workers);
