@@ -157,7 +157,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
   });
   const apiKeys = createApiKeys({
     ...{ ...options, secrets: keys, store: stores, policy, routes: routes.all, accounts },
-    ...{ holds: sessions.holds, audit, log: loggers("keys"), clock, random },
+    ...{ holds: sessions.holds, auditFirst, log: loggers("keys"), clock, random },
   });
   const login = createLoginService({
     ...options,

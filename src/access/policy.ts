@@ -15,8 +15,6 @@ export type Policy = {
   membersOf(group: string): ReadonlySet<Address>;
   /** All addresses that configuration names, wherever it does. */
   readonly named: ReadonlySet<Address>;
-  /** Whether anybody may be an administrator, by configuration or by what an OpenID provider vouches for. */
-  readonly hasAdmins: boolean;
 };
 
 export type Standing = Pick<Principal, "groups" | "granted" | "unlisted">;
@@ -111,7 +109,6 @@ export function createPolicy(
     catchUp: async () => granted?.look(),
     membersOf: (group) => groups.get(group)?.addresses ?? new Set(),
     named: new Set([listed, ...lists, ...groups.values()].flatMap(({ addresses }) => [...addresses])),
-    hasAdmins: groups.has(ADMINS),
   };
 }
 

@@ -19,6 +19,8 @@ const Answer = closed({
     closed({
       name: t.String(),
       closed: t.Union([t.String(), t.Null()], { description: "what visitors are told" }),
+      targets: COUNT,
+      up: t.Number({ minimum: 0, multipleOf: 1, description: "of the targets, as far as is known" }),
     }),
   ),
   last_day: closed({ requests: COUNT, logins: COUNT, refusals: COUNT }),
@@ -26,7 +28,7 @@ const Answer = closed({
 export type ShownStatus = Static<typeof Answer>;
 
 export function adminApi(house: ApiHouse & StatusHouse): Elysia {
-  const app = openApi("admin", house).get("/status", async () => shownStatus(await statusOf(house)), {
+  const app = openApi("admin", house).get("/admin/status", async () => shownStatus(await statusOf(house)), {
     own: { needs: "admin" },
     response: { 200: Answer },
     detail: {
@@ -44,7 +46,7 @@ function shownStatus({ version, store, sessions, mail, applications, day }: Stat
     store: { kind: store.kind, problem: store.problem ?? null },
     sessions: sessions ?? null,
     mail: mail ?? null,
-    applications: applications.map(({ name, closed }) => ({ name, closed: closed ?? null })),
+    applications: applications.map(({ closed, ...one }) => ({ ...one, closed: closed ?? null })),
     last_day: {
       requests: totalOf(day, "requests"),
       logins: totalOf(day, "logins"),

@@ -12,7 +12,7 @@ import { type Status, type StatusHouse, statusOf, totalOf } from "./status.ts";
 const MOST_LOOKED_AT = 200;
 const MOST_REASONS = 10;
 
-const chartGrid = plain('<div class="charts">\n{{charts}}</div>\n', ["charts"]);
+const chartGrid = plain('<div class="charts" data-live id="charts">\n{{charts}}</div>\n', ["charts"]);
 
 /** How things are: who is signed in, what waits, what is closed, what runs, and the last day in four charts. */
 export function overviewScreen(house: StatusHouse & Pick<House, "auditTrail">): AdminScreen {
@@ -24,7 +24,7 @@ export function overviewScreen(house: StatusHouse & Pick<House, "auditTrail">): 
         statusOf(house),
         house.auditTrail.find({ outcome: "refused", since: now - DAY }, { limit: MOST_LOOKED_AT }),
       ]);
-      return concat([factsOf(factsFrom(status)), charts(status.day), reasons(refused.items)]);
+      return concat([factsOf(factsFrom(status), "facts"), charts(status.day), reasons(refused.items)]);
     },
   };
 }
@@ -57,6 +57,7 @@ function timesOf({ details }: AuditEntry): number {
 
 function factsFrom({ sessions, mail, applications, store, version, day }: Status): [string, Value][] {
   const closed = applications.filter((one) => one.closed !== undefined).length;
+  const down = applications.filter(({ targets, up }) => up === 0 && targets > 0).length;
   const at = (screen: string, value: Value) => linkTo(adminPath(screen), value);
   return [
     ["Sessions", at("sessions", `${sessions ?? "?"}`)],
@@ -65,6 +66,7 @@ function factsFrom({ sessions, mail, applications, store, version, day }: Status
     ["Mail that waits", at("mail", `${mail?.waiting ?? "?"}`)],
     ["Mail that failed", at("mail", mail?.failed ? stateOf(`${mail.failed}`, "bad") : "0")],
     ["Applications", at("routes", `${applications.length}`)],
+    ["Applications down", at("routes", down > 0 ? stateOf(`${down}`, "bad") : "0")],
     ["Applications closed", at("routes", closed > 0 ? stateOf(`${closed}`, "warning") : "0")],
     ["Store", store.problem === undefined ? `${store.kind}, ready` : stateOf(store.problem, "bad")],
     ["Version", version],

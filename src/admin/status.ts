@@ -1,3 +1,4 @@
+import { targetsUp } from "../applications/up.ts";
 import type { House } from "../house.ts";
 import type { DayPoint } from "../metrics/day.ts";
 import { StoreUnavailable } from "../store/records.ts";
@@ -14,9 +15,17 @@ export type Status = {
   /** Undefined, as is the mail, where the store cannot be asked. */
   readonly sessions: number | undefined;
   readonly mail: { readonly waiting: number; readonly failed: number } | undefined;
-  /** @property closed what visitors are told while it is closed for maintenance. */
-  readonly applications: readonly { readonly name: string; readonly closed: string | undefined }[];
-  /** 96 points of 15 minutes, oldest first. */
+  /**
+   * @property closed what visitors are told while it is closed for maintenance.
+   * @property up how many of its targets are up, as far as is known.
+   */
+  readonly applications: readonly {
+    readonly name: string;
+    readonly closed: string | undefined;
+    readonly targets: number;
+    readonly up: number;
+  }[];
+  /** 96 points of 15 minutes, oldest first; none where other processes could not be asked. */
   readonly day: readonly DayPoint[];
 };
 
@@ -27,11 +36,12 @@ export type StatusHouse = Pick<
 
 export async function statusOf(house: StatusHouse): Promise<Status> {
   const { options, stores, sessions, outbox, routes, closures, metrics } = house;
-  const [problem, count, waiting, day] = await Promise.all([
+  const [problem, count, waiting, day, up] = await Promise.all([
     problemOf(stores.ready),
     orUndefined(sessions.count),
     orUndefined(outbox.waiting),
-    metrics.lastDay(),
+    orUndefined(metrics.lastDay),
+    targetsUp(house),
     closures.look(),
   ]);
   const failed = waiting?.filter(({ lastError }) => lastError !== undefined).length ?? 0;
@@ -40,8 +50,13 @@ export async function statusOf(house: StatusHouse): Promise<Status> {
     store: { kind: options.store.kind, problem },
     sessions: count,
     mail: waiting && { waiting: waiting.length, failed },
-    applications: routes.all.map((route) => ({ name: route.name, closed: closures.textOf(route) })),
-    day,
+    applications: routes.all.map((route) => ({
+      name: route.name,
+      closed: closures.textOf(route),
+      targets: route.targets.length,
+      up: up.get(route.name)?.filter(Boolean).length ?? route.targets.length,
+    })),
+    day: day ?? [],
   };
 }
 

@@ -31,13 +31,21 @@ Example: runegate status --json`,
 
 function inWords({ version, store, sessions, mail, applications, last_day }: ShownStatus): string {
   const closed = applications.filter((one) => one.closed !== null).map(({ name }) => name);
+  const down = applications.filter(({ targets, up }) => up === 0 && targets > 0).map(({ name }) => name);
   const { requests, logins, refusals } = last_day;
   return table([
     ["version", version],
     ["store", `${store.kind}, ${store.problem ?? "ready"}`],
     ["sessions", `${sessions ?? "unknown"}`],
     ["mail", mail === null ? "unknown" : `${mail.waiting} waiting, ${mail.failed} of them have failed`],
-    ["applications", `${applications.length}${closed.length === 0 ? "" : `, closed: ${closed.join(", ")}`}`],
+    [
+      "applications",
+      [`${applications.length}`, listed("closed", closed), listed("down", down)].flat().join(", "),
+    ],
     ["last day", `${requests} requests, ${logins} logins, ${refusals} refusals`],
   ]);
+}
+
+function listed(what: string, names: readonly string[]): string[] {
+  return names.length === 0 ? [] : [`${what}: ${names.join(", ")}`];
 }

@@ -5,7 +5,14 @@ import type { ListedApplication } from "../applications/api.ts";
 import type { BegunProbe } from "../doctor/api.ts";
 import type { ArrivedProbe } from "../doctor/probes.ts";
 import { API_PREFIX } from "../edge/target.ts";
-import type { ListedGrant, MadeGrant, RemovedUser, UserChange, WantedUser } from "../grants/api.ts";
+import type {
+  ListedGrant,
+  ListedPerson,
+  MadeGrant,
+  RemovedUser,
+  UserChange,
+  WantedUser,
+} from "../grants/api.ts";
 import type { ListedRequest } from "../grants/requests-api.ts";
 import type { ListedToken, MadeToken, WantedToken } from "../keys/api.ts";
 import type { MadeLink, SharedLinkItem, WantedLink } from "../login/api.ts";
@@ -34,7 +41,7 @@ export type Operator = {
   sessions(): Promise<ListedSession[]>;
   /** By address. */
   users(): Promise<ListedUser[]>;
-  /** What people were given besides configuration, oldest first. */
+  /** What people were given besides configuration, by address. */
   grants(): Promise<ListedGrant[]>;
   letIn(wanted: WantedUser): Promise<MadeGrant>;
   changeUser(email: string, change: UserChange): Promise<void>;
@@ -134,20 +141,24 @@ export function createOperator(send: Send): Operator {
   }
 
   return {
-    status: () => askFor<ShownStatus>("GET", "/status"),
+    status: () => askFor<ShownStatus>("GET", "/admin/status"),
     async sessions() {
       const all = await list<ListedSession>("/sessions");
       return all.sort((a, b) => (a.created_at < b.created_at ? -1 : Number(a.created_at > b.created_at)));
     },
     users: () => list<ListedUser>("/users"),
-    grants: () => list<ListedGrant>("/grants"),
-    letIn: (wanted) => askFor("POST", "/users", wanted),
-    changeUser: async (email, change) => void (await ask("PATCH", userPath(email), change)),
-    removeUser: (email) => askFor("DELETE", userPath(email)),
-    requests: () => list<ListedRequest>("/requests"),
+    grants: async () => (await list<ListedPerson>("/admin/users")).flatMap(({ grants }) => grants),
+    letIn: (wanted) => askFor("POST", "/admin/users", wanted),
+    changeUser: async (email, change) => void (await ask("PATCH", `/admin${userPath(email)}`, change)),
+    removeUser: (email) => askFor("DELETE", `/admin${userPath(email)}`),
+    requests: () => list<ListedRequest>("/admin/requests"),
     approve: (id, until) =>
-      askFor("POST", `/requests/${encodeURIComponent(id)}/approve`, until === undefined ? {} : { until }),
-    refuse: (id) => askFor("POST", `/requests/${encodeURIComponent(id)}/refuse`),
+      askFor(
+        "POST",
+        `/admin/requests/${encodeURIComponent(id)}/approve`,
+        until === undefined ? {} : { until },
+      ),
+    refuse: (id) => askFor("POST", `/admin/requests/${encodeURIComponent(id)}/refuse`),
     async revoke(which) {
       if ("id" in which) return revokeOne(which.id);
       const query = new URLSearchParams("all" in which ? { all: "true" } : which);

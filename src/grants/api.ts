@@ -3,6 +3,7 @@ import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../a
 import { type ApiHouse, actorOf, closeApi, openApi } from "../api/own.ts";
 import { badRequest, NOT_FOUND, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
+import { addressIn } from "../identity/address.ts";
 import type { Grant } from "./record.ts";
 import { UNTIL, untilIn } from "./until.ts";
 
@@ -49,6 +50,13 @@ export type ListedGrant = Static<typeof GrantItem>;
 const Made = closed({ ...GrantItem.properties, mailed: t.Boolean() });
 export type MadeGrant = Static<typeof Made>;
 
+const Person = closed({
+  email: t.String({ description: "or @domain" }),
+  allowed: t.Boolean({ description: "whether they may sign in" }),
+  grants: t.Array(GrantItem),
+});
+export type ListedPerson = Static<typeof Person>;
+
 const Removed = closed({
   grants: t.Number(),
   sessions: t.Number(),
@@ -60,23 +68,37 @@ export type RemovedUser = Static<typeof Removed>;
 const SUB = t.Object({ sub: t.String({ maxLength: 1000 }) });
 const own = { needs: "admin", recent: true } as const;
 
-export function grantApi(house: ApiHouse & Pick<House, "people">): Elysia {
-  const { people, clock } = house;
+export function grantApi(house: ApiHouse & Pick<House, "people" | "policy">): Elysia {
+  const { people, policy, clock } = house;
+
+  function peopleOf(all: readonly Grant[]): ListedPerson[] {
+    const byWho = Map.groupBy(all, ({ who }) => who);
+    return [...new Set<string>([...policy.named, ...byWho.keys()])].map((email) => {
+      const grants = (byWho.get(email) ?? []).map(listed);
+      const address = addressIn(email);
+      const allowed =
+        address === undefined ? grants.some(({ effect }) => effect === "allow") : policy.allows(address);
+      return { email, allowed, grants };
+    });
+  }
 
   const app = openApi("grants", house)
     .get(
-      "/grants",
+      "/admin/users",
       async ({ query, principal }) =>
-        takePage((await people.list()).map(listed), keyOf, query.cursor, principal),
+        takePage(peopleOf(await people.list()), ({ email }) => email, query.cursor, principal),
       {
         own: { needs: "admin" },
         query: closed({ cursor: CURSOR }),
-        response: { 200: pageOf(GrantItem) },
-        detail: { summary: "What people were given besides configuration, oldest first" },
+        response: { 200: pageOf(Person) },
+        detail: {
+          summary: "Who is named by configuration, or was let in or shut out; and what they were given",
+          description: "Whom a domain lets in is not named. `/users` has those who are signed in.",
+        },
       },
     )
     .post(
-      "/users",
+      "/admin/users",
       async ({ body, principal, set }): Promise<MadeGrant> => {
         const { email: who, until, mail = !who.startsWith("@"), ...rest } = body;
         const wanted = { who, ...rest, until: untilIn(until, clock.now()) };
@@ -96,7 +118,7 @@ export function grantApi(house: ApiHouse & Pick<House, "people">): Elysia {
       },
     )
     .patch(
-      "/users/:sub",
+      "/admin/users/:sub",
       async ({ params, body, principal, set }) => {
         const by = actorOf(principal);
         if (body.denied === true) await people.deny(params.sub, body.reason ?? "", by);
@@ -116,7 +138,7 @@ export function grantApi(house: ApiHouse & Pick<House, "people">): Elysia {
       },
     )
     .delete(
-      "/users/:sub",
+      "/admin/users/:sub",
       async ({ params, principal }): Promise<RemovedUser> => {
         const { isStillAllowed, ...ended } = await people.remove(params.sub, actorOf(principal));
         return { ...ended, still_allowed: isStillAllowed };
@@ -149,8 +171,4 @@ function listed({
     ...{ until: until === null ? null : timeOf(until), granted_by: grantedBy, reason },
     created_at: timeOf(createdAt),
   };
-}
-
-function keyOf({ created_at, id }: ListedGrant): string {
-  return `${created_at} ${id}`;
 }

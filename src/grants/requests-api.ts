@@ -26,7 +26,7 @@ export function requestApi(house: ApiHouse & Pick<House, "accessRequests">): Ely
 
   const app = openApi("requests", house)
     .get(
-      "/requests",
+      "/admin/requests",
       async ({ query, principal }) =>
         takePage((await requests.list(principal)).map(listed), keyOf, query.cursor, principal),
       {
@@ -37,7 +37,7 @@ export function requestApi(house: ApiHouse & Pick<House, "accessRequests">): Ely
       },
     )
     .post(
-      "/requests/:id/approve",
+      "/admin/requests/:id/approve",
       async ({ params, body, principal }) =>
         listed(await requests.approve(params.id, untilIn(body?.until, clock.now()) ?? null, principal)),
       {
@@ -52,7 +52,7 @@ export function requestApi(house: ApiHouse & Pick<House, "accessRequests">): Ely
       },
     )
     .post(
-      "/requests/:id/refuse",
+      "/admin/requests/:id/refuse",
       async ({ params, principal }) => listed(await requests.refuse(params.id, principal)),
       {
         own,

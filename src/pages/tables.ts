@@ -22,7 +22,7 @@ const rowOf = plain('<tr role="row">{{cells}}</tr>\n', ["cells"]);
 const firstCell = plain('<th role="rowheader" scope="row">{{value}}</th>', ["value"]);
 const cell = plain('<td role="cell" data-label="{{label}}"><div>{{value}}</div></td>', ["label", "value"]);
 const nothing = plain(
-  '<div{{#if live}} data-live id="{{live}}"{{/if}}><h2>{{caption}}</h2>\n<p class="hint">{{empty}}</p></div>\n',
+  '<div class="table"{{#if live}} data-live id="{{live}}"{{/if}}><h2>{{caption}}</h2>\n<p class="hint">{{empty}}</p></div>\n',
   ["live", "caption", "empty"],
 );
 
@@ -62,7 +62,10 @@ const pages = plain(
 `,
   ["first", "next"],
 );
-const list = plain('<dl class="facts">\n{{facts}}</dl>\n', ["facts"]);
+const list = plain('<dl class="facts"{{#if live}} data-live id="{{live}}"{{/if}}>\n{{facts}}</dl>\n', [
+  "live",
+  "facts",
+]);
 const fact = plain("<div><dt>{{name}}</dt><dd>{{value}}</dd></div>\n", ["name", "value"]);
 const source = plain(
   '<details class="source"><summary>{{caption}}</summary><pre dir="ltr">{{json}}</pre></details>\n',
@@ -100,9 +103,9 @@ export function tableOf({ caption, columns, rows, empty, live }: Table): Html {
   });
 }
 
-/** Facts with their names, as boxes side by side. */
-export function factsOf(facts: readonly (readonly [name: string, value: Value])[]): Html {
-  return list({ facts: concat(facts.map(([name, value]) => fact({ name, value }))) });
+/** Facts with their names, as boxes side by side. @param live as of a table. */
+export function factsOf(facts: readonly (readonly [name: string, value: Value])[], live?: string): Html {
+  return list({ live, facts: concat(facts.map(([name, value]) => fact({ name, value }))) });
 }
 
 /** What somebody else has written, in whatever direction it is. */

@@ -2,6 +2,7 @@ import type { AdminScreen } from "../admin/screen.ts";
 import type { House } from "../house.ts";
 import { type Address, addressIn } from "../identity/address.ts";
 import { ENGLISH } from "../pages/language.ts";
+import { adminPath } from "../pages/paths.ts";
 import {
   actForm,
   bdi,
@@ -84,7 +85,7 @@ const MOST_OF_ONE = 500;
 const GONE = "There is no such session any more.";
 
 function everythingOf(email: string): Html {
-  return hint(linkTo(`activity?email=${encodeURIComponent(email)}`, "What they did"));
+  return hint(linkTo(`${adminPath("activity")}?email=${encodeURIComponent(email)}`, "What they did"));
 }
 
 function rowOf(

@@ -118,7 +118,6 @@ test("a store that cannot be written costs a session that is over its streams, a
       membersOf: () => new Set(),
       catchUp: async () => {},
       named: new Set(),
-      hasAdmins: true,
     },
     audit() {},
     log: SILENT,

@@ -115,6 +115,24 @@ describe("applications", () => {
       expect((await stage.post(root, ROUTES, { do: "close", name })).status).toBe(400);
   });
 
+  test("one whose targets do not answer is down, here and on the overview", async () => {
+    const targets = `targets = ["http://127.0.0.1:9", "http://127.0.0.1:19"]\nbalance = "first"`;
+    stage = await startAdminStage({}, { routes: TOML.replace('target = "http://127.0.0.1:9"', targets) });
+    const [root, ada] = [await stage.gateway.signIn(ROOT), await stage.gateway.signIn(ADA)];
+    const shown = async () =>
+      /data-label="Health"><div>(.*?)<\/div>/.exec(await textOf(stage.get(root, ROUTES)))?.[1];
+    expect(await shown()).toBe("not checked");
+    expect((await stage.get(ada, "/")).status).toBe(502);
+    expect(await shown()).toBe('<span class="state warning">1 of 2 up</span>');
+    expect((await stage.get(ada, "/")).status).toBe(502);
+    expect(await shown()).toBe('<span class="state bad">down</span>');
+    expect(await textOf(stage.get(root))).toMatch(
+      /<dt>Applications down<\/dt><dd><a[^>]*><span class="state bad">1</,
+    );
+    stage.clock.advance(3_000);
+    expect(await shown()).toBe("not checked");
+  });
+
   test("a URL is tried as somebody: which application it is, whether it opens, and why", async () => {
     stage = await startAdminStage({}, { routes: TOML });
     const root = await stage.gateway.signIn(ROOT);
@@ -160,10 +178,10 @@ describe("overview", () => {
     ]);
   });
 
-  test("GET /api/status says the same to administrators, and to nobody else", async () => {
+  test("GET /api/admin/status says the same to administrators, and to nobody else", async () => {
     stage = await startAdminStage();
     const root = await stage.gateway.signIn(ROOT);
-    const answer = await stage.get(root, "/_runegate/api/status");
+    const answer = await stage.get(root, "/_runegate/api/admin/status");
     expect([answer.status, await answer.json()]).toEqual([
       200,
       {
@@ -171,11 +189,13 @@ describe("overview", () => {
         store: { kind: "memory", problem: null },
         sessions: 1,
         mail: { waiting: 0, failed: 0 },
-        applications: [{ name: "lab", closed: null }],
-        last_day: expect.objectContaining({ refusals: 0 }),
+        applications: [{ name: "lab", closed: null, targets: 1, up: 1 }],
+        last_day: expect.objectContaining({ logins: 1, refusals: 0 }),
       },
     ]);
-    expect((await stage.get(await stage.gateway.signIn(ADA), "/_runegate/api/status")).status).toBe(403);
+    expect((await stage.get(await stage.gateway.signIn(ADA), "/_runegate/api/admin/status")).status).toBe(
+      403,
+    );
   });
 });
 

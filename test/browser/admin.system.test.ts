@@ -75,9 +75,24 @@ describe.skipIf(chromium === undefined)("the pages for administrators", () => {
   const rows = (tab: Tab) =>
     tab.evaluate(`[...document.querySelectorAll("tbody th bdi")].map((one) => one.textContent)`);
 
+  /** As after a day of work. */
+  function someTraffic(): void {
+    const { metrics } = stage.gateway.gateway;
+    const wave = (at: number) => Math.max(0, Math.sin((at - 24) / 15)) * (1 + (at % 7) / 10);
+    const points = Array.from({ length: 96 }, (_, at) => ({
+      from: stage.clock.now() - (96 - at) * 15 * MINUTE,
+      requests: Math.round(4_000 * wave(at)),
+      logins: Math.round(12 * wave(at)),
+      refusals: at % 9 === 0 ? 3 : 0,
+      p95: wave(at) > 0 ? 40 + (at % 11) * 20 : undefined,
+    }));
+    Object.assign(metrics, { lastDay: async () => points });
+  }
+
   test("read and look right in light and dark, on a desk and on a phone", async () => {
     await somePeople();
     await someKeys();
+    someTraffic();
     const tab = await stage.tab();
     await signIn(tab);
     for (const [name, path] of Object.entries(SCREENS)) {

@@ -262,7 +262,7 @@ describe("asking for access", () => {
     for (const cookie of [root, bob]) {
       expect((await decide(cookie, { id, until: "" })).status).toBe(403);
       const sent = { headers: { ...JSON_BODY, Origin: house().options.baseUrl }, body: "{}" };
-      const answer = await asUser(gateway, cookie)("POST", `/requests/${id}/approve`, sent);
+      const answer = await asUser(gateway, cookie)("POST", `/admin/requests/${id}/approve`, sent);
       expect(answer.status).toBe(403);
     }
     expect((await get("/_runegate/requests", bob)).status).toBe(403);
@@ -371,7 +371,7 @@ describe("asking for access", () => {
     const operator = asOperator(gateway);
     stores.away = true;
     expect(
-      (await operator("POST", `/requests/${id}/approve`, { headers: JSON_BODY, body: "{}" })).status,
+      (await operator("POST", `/admin/requests/${id}/approve`, { headers: JSON_BODY, body: "{}" })).status,
     ).toBe(503);
     stores.away = false;
     await house().grants.look();
@@ -407,16 +407,16 @@ describe("asking for access", () => {
     const bob = await gateway.signIn("bob@example.org");
     for (const route of ["lab", "wiki"]) await ask(bob, route);
     const operator = asOperator(gateway);
-    const { body } = await operator("GET", "/requests");
+    const { body } = await operator("GET", "/admin/requests");
     const { items } = body as { items: { id: string; route: string; email: string; state: string }[] };
     expect(items.map(({ route, email, state }) => [route, email, state])).toEqual([
       ["lab", "bob@example.org", "open"],
       ["wiki", "bob@example.org", "open"],
     ]);
     const sent = { headers: JSON_BODY, body: JSON.stringify({ until: "8h" }) };
-    const approved = await operator("POST", `/requests/${items[0]?.id}/approve`, sent);
+    const approved = await operator("POST", `/admin/requests/${items[0]?.id}/approve`, sent);
     expect([approved.status, approved.body]).toMatchObject([200, { state: "granted" }]);
-    const refused = await operator("POST", `/requests/${items[1]?.id}/refuse`, { headers: JSON_BODY });
+    const refused = await operator("POST", `/admin/requests/${items[1]?.id}/refuse`, { headers: JSON_BODY });
     expect([refused.status, refused.body]).toMatchObject([200, { state: "refused" }]);
     expect([await status(bob), await status(bob, "/wiki")]).toEqual([200, 403]);
   });

@@ -83,7 +83,7 @@ async function later(milliseconds: number): Promise<void> {
   await house().grants.look();
 }
 const allow = (email: string, more: object = {}) =>
-  operator("POST", "/users", { email, mail: false, routes: ["lab"], ...more });
+  operator("POST", "/admin/users", { email, mail: false, routes: ["lab"], ...more });
 
 describe("a grant", () => {
   test("lets in whom nothing else does, to what it names and nothing else", async () => {
@@ -143,14 +143,14 @@ describe("a grant", () => {
     for (const email of ["eve@example.org", "bob@partner.example"]) await allow(email);
     const [eve, bob] = [await gateway.signIn("eve@example.org"), await gateway.signIn("bob@partner.example")];
     expect([await status(eve), await status(bob)]).toEqual([403, 200]);
-    expect((await operator("PATCH", "/users/bob@partner.example", { denied: true })).status).toBe(204);
+    expect((await operator("PATCH", "/admin/users/bob@partner.example", { denied: true })).status).toBe(204);
     expect(await status(bob)).toBe(401);
     expect(house().policy.allows(parseAddress("bob@partner.example"))).toBe(false);
     // Of whom configuration lets in, too.
-    await operator("PATCH", "/users/ada@example.org", { denied: true });
+    await operator("PATCH", "/admin/users/ada@example.org", { denied: true });
     expect(house().policy.allows(parseAddress("ada@example.org"))).toBe(false);
     const lift = async (email: string) =>
-      (await operator("PATCH", `/users/${email}`, { denied: false })).status;
+      (await operator("PATCH", `/admin/users/${email}`, { denied: false })).status;
     expect([await lift("ada@example.org"), await lift("ada@example.org")]).toEqual([204, 404]);
     expect(house().policy.allows(parseAddress("ada@example.org"))).toBe(true);
     // Letting them in undoes it too.
@@ -267,7 +267,7 @@ test("a change of the session key ends no grant and no request, once they are lo
 describe("an invitation", () => {
   test("D8: its link, in whatever browser, asks for a click; the second use is a 401", async () => {
     await start();
-    const made = await operator("POST", "/users", { email: "bob@partner.example", routes: ["lab"] });
+    const made = await operator("POST", "/admin/users", { email: "bob@partner.example", routes: ["lab"] });
     expect(made.body).toMatchObject({ mailed: true, routes: ["lab"] });
     await gateway.gateway.outbox.runDue();
     const mail = gateway.mailbox.mails().find(({ to }) => to === "bob@partner.example");
@@ -298,11 +298,11 @@ describe("an invitation", () => {
 
 test("a link that was mailed opens nothing for whom it was for, once they are removed", async () => {
   await start();
-  await operator("POST", "/users", { email: "bob@partner.example", routes: ["lab"] });
+  await operator("POST", "/admin/users", { email: "bob@partner.example", routes: ["lab"] });
   await gateway.gateway.outbox.runDue();
   const mail = gateway.mailbox.mails().find(({ to }) => to === "bob@partner.example");
   const [, token = ""] = /token=(\S+)/.exec(mail?.text ?? "") ?? [];
-  await operator("DELETE", "/users/bob@partner.example");
+  await operator("DELETE", "/admin/users/bob@partner.example");
   const redeemed = await fetch(`${gateway.url}/_runegate/auth`, {
     ...{ method: "POST", headers: JSON_BODY, body: JSON.stringify({ token }) },
   });
@@ -314,11 +314,13 @@ describe("removing somebody", () => {
     await start();
     await allow("bob@partner.example");
     const cookie = await gateway.signIn("bob@partner.example");
-    const removed = await operator("DELETE", "/users/bob@partner.example");
+    const removed = await operator("DELETE", "/admin/users/bob@partner.example");
     expect(removed.body).toEqual({ grants: 1, sessions: 1, keys: 0, still_allowed: false });
     expect(await status(cookie)).toBe(401);
     expect(house().policy.allows(parseAddress("bob@partner.example"))).toBe(false);
-    expect((await operator("DELETE", "/users/ada@example.org")).body).toMatchObject({ still_allowed: true });
+    expect((await operator("DELETE", "/admin/users/ada@example.org")).body).toMatchObject({
+      still_allowed: true,
+    });
   });
 
   test("D12: while the store is away it is a 503, and nothing is half done", async () => {
@@ -326,7 +328,7 @@ describe("removing somebody", () => {
     await allow("bob@partner.example");
     const cookie = await gateway.signIn("bob@partner.example");
     stores.away = true;
-    expect((await operator("DELETE", "/users/bob@partner.example")).status).toBe(503);
+    expect((await operator("DELETE", "/admin/users/bob@partner.example")).status).toBe(503);
     stores.away = false;
     expect((await house().people.list()).length).toBe(1);
     await house().grants.look();
@@ -357,7 +359,7 @@ describe("who may do this", () => {
     const post = async (cookie: string) => {
       const headers = { ...JSON_BODY, Origin: house().options.baseUrl };
       const body = JSON.stringify({ email: "bob@partner.example", routes: ["lab"], mail: false });
-      return (await asUser(gateway, cookie)("POST", "/users", { headers, body })).status;
+      return (await asUser(gateway, cookie)("POST", "/admin/users", { headers, body })).status;
     };
     expect([await post(root), await post(ada)]).toEqual([201, 403]);
     await later(HOUR);
@@ -366,7 +368,7 @@ describe("who may do this", () => {
 
   test("an administrator is not shut out from here", async () => {
     await start();
-    expect((await operator("PATCH", "/users/root@example.org", { denied: true })).status).toBe(400);
+    expect((await operator("PATCH", "/admin/users/root@example.org", { denied: true })).status).toBe(400);
   });
 
   test("where RUNEGATE_DYNAMIC_USERS is off, nothing is done, and what was given counts no longer", async () => {
@@ -376,7 +378,8 @@ describe("who may do this", () => {
     await start({ env: { RUNEGATE_DYNAMIC_USERS: "false" } });
     expect(house().policy.allows(parseAddress("bob@partner.example"))).toBe(false);
     expect((await allow("carol@partner.example")).status).toBe(403);
-    expect((await operator("GET", "/grants")).body).toMatchObject({ items: [] });
+    const { items } = (await operator("GET", "/admin/users")).body as { items: { grants: unknown[] }[] };
+    expect(items.flatMap(({ grants }) => grants)).toEqual([]);
   });
 });
 
