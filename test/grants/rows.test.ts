@@ -366,9 +366,37 @@ describe("who may do this", () => {
     expect(await post(root)).toBe(401);
   });
 
-  test("an administrator is not shut out from here", async () => {
+  test("an administrator is not shut out from here, nor with the rest of a domain", async () => {
+    await start({ env: { RUNEGATE_ADMINS: "boss@example.org" } });
+    for (const email of ["root@example.org", "boss@example.org"])
+      expect((await operator("PATCH", `/admin/users/${email}`, { denied: true })).status).toBe(400);
+    expect((await operator("PATCH", "/admin/users/@example.org", { denied: true })).status).toBe(204);
+    const allowed = ["root", "boss", "ada", "zoe"].filter((name) =>
+      house().policy.allows(parseAddress(`${name}@example.org`)),
+    );
+    expect(allowed).toEqual(["root", "boss"]);
+    expect(await status(await gateway.signIn("root@example.org"), "/wiki")).toBe(200);
+  });
+
+  test("who is named, and who was given what, is listed", async () => {
     await start();
-    expect((await operator("PATCH", "/admin/users/root@example.org", { denied: true })).status).toBe(400);
+    await allow("bob@partner.example", { until: "30d", reason: "trial" });
+    await allow("@partner.example");
+    await operator("PATCH", "/admin/users/ada@example.org", { denied: true, reason: "left" });
+    const { items } = (await operator("GET", "/admin/users")).body as {
+      items: { email: string; allowed: boolean; grants: { effect: string; reason: string }[] }[];
+    };
+    expect(
+      items.map(({ email, allowed, grants }) => [email, allowed, grants.map(({ effect }) => effect)]),
+    ).toEqual([
+      ["@partner.example", true, ["allow"]],
+      ["ada@example.org", false, ["deny"]],
+      ["bob@partner.example", true, ["allow"]],
+      ["eve@example.org", false, []],
+      ["root@example.org", true, []],
+      ["zoe@example.org", true, []],
+    ]);
+    expect(items[2]?.grants).toMatchObject([{ routes: ["lab"], granted_by: "operator", reason: "trial" }]);
   });
 
   test("where RUNEGATE_DYNAMIC_USERS is off, nothing is done, and what was given counts no longer", async () => {
