@@ -53,6 +53,8 @@ export type AuditFacts = {
 /** A kind of event, declared in the room in which it happens. */
 export type AuditKind<Fact extends keyof AuditFacts> = {
   readonly event: string;
+  /** What it tells, for `deploy/AUDIT.md`. */
+  readonly help?: string;
   readonly outcome: Outcome | ((facts: AuditFacts) => Outcome);
   /** The facts it has, under the names and in the order of its line in the log. */
   readonly line: Readonly<Record<string, Fact>>;
