@@ -10,7 +10,7 @@ import { withCors } from "./api/cors.ts";
 import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
 import { approvalRoom } from "./approval/routes.ts";
-import { activityRoom } from "./audit/screen.ts";
+import { auditRoom } from "./audit/routes.ts";
 import { bearerRoom } from "./bearer/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
 import { captchaRoom } from "./captcha/routes.ts";
@@ -87,9 +87,9 @@ function roomsOf(house: House): readonly Room[] {
     passkeyRoom(house),
     oidcRoom(house),
     approvalRoom(house),
+    auditRoom(house),
     captchaRoom(house),
     accountRoom(house, () => rooms),
-    activityRoom(house),
     adminRoom(house, () => rooms),
     metricsRoom(house),
   ];
@@ -111,6 +111,8 @@ export type Gateway = House & {
   readonly idleSeconds: number;
   /** To be waited for before the first request. Never rejects. */
   prepare(): Promise<void>;
+  /** Writes what the audit has not written yet, and the end of its chain. */
+  closeAudit(): Promise<void>;
   start(): void;
   /** Another one takes its place in this process. Requests under way have their deadlines, and what is open is the next one's. */
   replaced(): Promise<void>;

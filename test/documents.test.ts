@@ -16,6 +16,7 @@ const PAGES = [
   "README.md",
   "CHANGELOG.md",
   "deploy/OPTIONS.md",
+  "deploy/AUDIT.md",
   "deploy/edges/README.md",
   "src/README.md",
   "src/CONTRACT.md",

@@ -21,7 +21,8 @@ export function linked(entry: Unchained, head: Head): AuditEntry {
 }
 
 export function emptyChain(writer: string): Head {
-  return { writer, seq: 0, hash: "" };
+  // So that the first event, too, is bound to its writer.
+  return { writer, seq: 0, hash: Bun.SHA256.hash(writer, "hex") };
 }
 
 /** JSON without spaces, and the fields of each object in the order of their names (RFC 8785, for what entries are made of). */

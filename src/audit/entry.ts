@@ -42,7 +42,7 @@ export type ChainLink = {
   readonly writer: string;
   /** From 1. */
   readonly seq: number;
-  /** The hash of the writer's event before; empty for its first. */
+  /** The hash of the writer's event before; for its first, that of the writer's name. */
   readonly prev: string;
   readonly hash: string;
 };

@@ -54,6 +54,7 @@ export function createAuditWriter(settings: {
   readonly log: Logger;
   /** Tells how many were lost, once others can be written. */
   readonly onLost: (count: number) => void;
+  readonly onWritten: (count: number) => void;
 }): AuditWriter {
   const { records, clock, random, log } = settings;
   const idAt = createUlids(random);
@@ -65,6 +66,7 @@ export function createAuditWriter(settings: {
   let lost = 0;
   let timer: Timer | undefined;
   let running: Promise<void> | undefined;
+  let isWanted = false;
   let failing = false;
 
   function draftOf(event: AuditEvent, first?: Draft["first"]): Draft {
@@ -97,8 +99,10 @@ export function createAuditWriter(settings: {
       return records.add(entry.id, recordOf(entry, draft.at), FOREVER, isLast ? "durable" : "light");
     });
     await Promise.all(added);
-    for (const { draft } of linkedOnes) draft.first?.resolve();
+    const written = linkedOnes;
     linkedOnes = [];
+    for (const { draft } of written) draft.first?.resolve();
+    settings.onWritten(written.length);
   }
 
   async function run(): Promise<void> {
@@ -137,13 +141,24 @@ export function createAuditWriter(settings: {
     waiting.splice(0, waiting.length, ...others, ...notDone);
   }
 
+  /** Tries what was there when it was called, too, where it runs already. */
   function flush(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
-    running ??= run().finally(() => {
-      running = undefined;
-    });
+    isWanted = true;
+    running ??= drain();
     return running;
+  }
+
+  async function drain(): Promise<void> {
+    try {
+      while (isWanted) {
+        isWanted = false;
+        await run();
+      }
+    } finally {
+      running = undefined;
+    }
   }
 
   return {

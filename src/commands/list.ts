@@ -15,6 +15,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["sessions", async () => (await import("./sessions.ts")).sessions],
   ["routes", async () => (await import("./routes.ts")).routes],
   ["keys", async () => (await import("./keys.ts")).keys],
+  ["audit", async () => (await import("./audit.ts")).audit],
   ["users", async () => (await import("./users.ts")).users],
   ["requests", async () => (await import("./requests.ts")).requests],
   ["backup", async () => (await import("./backup.ts")).backup],

@@ -16,7 +16,7 @@ export async function runCommand(command: Command, args: readonly string[], io: 
   if (given.words.length < least || given.words.length > most)
     throw new UsageError(`${command.name} takes ${what}.`);
   const json = given.values.json !== undefined;
-  const outcome = await command.run(given, { ...io, flags, ...(json ? { out() {} } : {}) });
+  const outcome = await command.run(given, { ...io, flags, ...(json ? { out() {}, line: io.out } : {}) });
   if (typeof outcome === "number") return outcome;
   if (json) io.out(JSON.stringify(outcome.data));
   return outcome.code ?? EXIT.done;

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import type { ShownStatus } from "../admin/api.ts";
 import type { ListedApplication } from "../applications/api.ts";
+import type { ListedEvent } from "../audit/api.ts";
 import type { BegunProbe } from "../doctor/api.ts";
 import type { ArrivedProbe } from "../doctor/probes.ts";
 import { API_PREFIX } from "../edge/target.ts";
@@ -73,6 +74,10 @@ export type Operator = {
   rotateToken(token: OneToken, overlap: string | undefined): Promise<MadeToken>;
   disableToken(token: OneToken): Promise<void>;
   revokeToken(token: OneToken): Promise<void>;
+  /** Events of the audit, newest first. @param most undefined for all that fit. */
+  events(filter: Readonly<Record<string, string>>, most?: number): Promise<ListedEvent[]>;
+  /** All of the audit that fits, oldest first, as lines of JSON. */
+  exportEvents(filter: Readonly<Record<string, string>>): Promise<ReadableStream<Uint8Array>>;
   beginProbe(): Promise<BegunProbe>;
   /** What has arrived with a nonce. */
   arrivedWith(nonce: string): Promise<readonly ArrivedProbe[]>;
@@ -97,13 +102,18 @@ export function createOperator(send: Send): Operator {
         : { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
     const response = await send(`http://runegate${API_PREFIX}${path}`, init);
     if (response.status === 204) return undefined;
+    return (await readAnswer(response)) as T;
+  }
+
+  /** @throws {ControlError} */
+  async function readAnswer(response: Response): Promise<unknown> {
     let answer: unknown;
     try {
       answer = await response.json();
     } catch {
       throw new ControlError("Something other than this version of Runegate answers on the control socket.");
     }
-    if (response.ok) return answer as T;
+    if (response.ok) return answer;
     const { error, message = "refused" } = answer as { error?: string; message?: string };
     if (error === "store_unavailable")
       throw new ControlError("The store cannot be reached; the log says why.");
@@ -117,7 +127,11 @@ export function createOperator(send: Send): Operator {
     return answer;
   }
 
-  async function list<T>(path: string, filter: Readonly<Record<string, string>> = {}): Promise<T[]> {
+  async function list<T>(
+    path: string,
+    filter: Readonly<Record<string, string>> = {},
+    most = Number.POSITIVE_INFINITY,
+  ): Promise<T[]> {
     const all: T[] = [];
     let cursor: string | null | undefined;
     do {
@@ -125,8 +139,8 @@ export function createOperator(send: Send): Operator {
       const page = await ask<{ items: T[]; next: string | null }>("GET", `${path}?${query}`);
       all.push(...(page?.items ?? []));
       cursor = page?.next ?? null;
-    } while (cursor !== null);
-    return all;
+    } while (cursor !== null && all.length < most);
+    return all.slice(0, most);
   }
 
   async function revokeOne(id: string): Promise<number> {
@@ -182,6 +196,15 @@ export function createOperator(send: Send): Operator {
     disableToken: async ({ sub, id }) =>
       void (await ask("PATCH", `${tokensOf(sub)}/${id}`, { disabled: true })),
     revokeToken: async ({ sub, id }) => void (await ask("DELETE", `${tokensOf(sub)}/${id}`)),
+    events: (filter, most) =>
+      list<ListedEvent>("/admin/audit", { limit: `${Math.min(200, most ?? 200)}`, ...filter }, most),
+    async exportEvents(filter) {
+      const response = await send(`http://runegate${API_PREFIX}/admin/audit?${new URLSearchParams(filter)}`, {
+        headers: { Accept: "application/x-ndjson" },
+      });
+      if (!response.ok || response.body === null) throw new ControlError(`${await readAnswer(response)}`);
+      return response.body;
+    },
     beginProbe: () => askFor<BegunProbe>("POST", "/doctor/probes"),
     arrivedWith: async (nonce) =>
       (await ask<{ arrived: ArrivedProbe[] }>("GET", `/doctor/probes/${nonce}`))?.arrived ?? [],

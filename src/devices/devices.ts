@@ -11,7 +11,7 @@ import { messageOf } from "../observe/message-of.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import type { Keys } from "../secret/keys.ts";
 import { createTickets } from "../secret/ticket.ts";
-import { describeDevice, recognizeDevice } from "../session/device.ts";
+import { agentOf, describeDevice, recognizeDevice } from "../session/device.ts";
 import type { SessionRecord } from "../session/record.ts";
 import type { Store } from "../store/store.ts";
 import { NEW_DEVICE } from "./audit.ts";
@@ -104,7 +104,7 @@ export function createDevices(settings: DeviceSettings): Devices {
         if (noted.was === "new") {
           audit(NEW_DEVICE, {
             subject: email,
-            client: ip,
+            ...{ client: ip, agent: agentOf(userAgent), request: arrival.id },
             session,
             reason: await tell(arrival, record, noted),
           });

@@ -32,9 +32,10 @@ export function createPostGuard(allowed: ReadonlySet<string>, audit: Audit): Pos
     return origin === null;
   }
 
-  return ({ request, client, target, origin }) => {
+  return ({ request, client, target, origin, id }) => {
     if (isOurs(request.headers, origin)) return;
-    audit(ACCESS_REFUSED, { client: client.ip, reason: "cross_site", path: target.path });
+    const what = { client: client.ip, reason: "cross_site", path: target.path };
+    audit(ACCESS_REFUSED, { ...what, host: client.host, request: id });
     throw new Refusal({
       status: 403,
       error: "cross_site",

@@ -176,7 +176,10 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     }
     if (verdict.verdict === "refuse") {
       const { reason } = verdict;
-      if (!adapter.second) settings.audit(ACCESS_REFUSED, { client: client.ip, reason, path });
+      if (!adapter.second) {
+        const where = { route: route.name, host: client.host, request: asked.id };
+        settings.audit(ACCESS_REFUSED, { client: client.ip, reason, path, ...where });
+      }
       // nginx makes 500 of any other status, and asks for the right one itself.
       const response = adapter.bare
         ? bareAnswer(403)

@@ -18,6 +18,7 @@ import type { Logger } from "../observe/logger.ts";
 import type { Application } from "../proxy/application.ts";
 import type { Ended, ForwardHooks } from "../proxy/forward.ts";
 import type { Tunnel, TunnelData } from "../proxy/tunnel.ts";
+import { agentOf } from "../session/device.ts";
 import { type Awaitable, StoreUnavailable } from "../store/records.ts";
 
 /** Requests for the application that come straight to us: asks whether they may, and carries the verdict out. */
@@ -131,7 +132,11 @@ export function createInline(settings: InlineSettings): Inline {
     }
     let response: Response;
     if (verdict.verdict === "refuse") {
-      audit(ACCESS_REFUSED, { client: arrival.client.ip, reason: verdict.reason, path });
+      const { client, headers, id } = arrival;
+      audit(ACCESS_REFUSED, {
+        ...{ client: client.ip, reason: verdict.reason, path, route: route.name, host: client.host },
+        ...{ agent: agentOf(headers["user-agent"]), request: id },
+      });
       const mayAsk = verdict.reason === "not_allowed" && user !== undefined && settings.mayAsk(route, user);
       response = refusal(arrival, verdict, { ...route, closed, mayAsk });
     } else {

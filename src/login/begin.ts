@@ -1,6 +1,7 @@
 import type { Address } from "../identity/address.ts";
 import type { Method } from "../identity/principal.ts";
 import type { Audit } from "../observe/audit.ts";
+import { agentOf } from "../session/device.ts";
 import type { Found, Sessions } from "../session/session.ts";
 import type { NewSession } from "../session/start.ts";
 import { REDEEMED } from "./audit.ts";
@@ -28,7 +29,10 @@ export function createBegin(settings: {
       // The new session stands; the old one, if it cannot be ended now, runs out by itself.
       await sessions.end(record.id).catch(() => {});
     }
-    audit(REDEEMED, { subject: who.email, client: who.ip, by: who.method, session: started.record.id });
+    audit(REDEEMED, {
+      ...{ subject: who.email, client: who.ip, agent: agentOf(who.userAgent), by: who.method },
+      session: started.record.id,
+    });
     return started;
   };
 }

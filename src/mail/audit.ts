@@ -11,6 +11,7 @@ export function aboutMail({ id, to }: Pick<OutboxEntry, "id" | "to">) {
 /** What becomes of a mail, from its place in the outbox to the server that takes it. */
 export const MAIL_QUEUED = defineAudit({
   event: "mail_queued",
+  help: "A mail waits to be sent.",
   outcome: "ok",
   line: { email: "subject", mail: "mail" },
 });
@@ -18,6 +19,7 @@ export const MAIL_QUEUED = defineAudit({
 /** Its reason is the server's words, with the id that it knows the mail by. */
 export const MAIL_SENT = defineAudit({
   event: "mail_sent",
+  help: "A mail server took it; the reason is what that said.",
   outcome: "ok",
   line: { email: "subject", mail: "mail", by: "by", answer: "reason" },
 });
@@ -25,6 +27,7 @@ export const MAIL_SENT = defineAudit({
 /** By the server, for good. */
 export const MAIL_REFUSED = defineAudit({
   event: "mail_refused",
+  help: "A mail server refused it for good.",
   outcome: "refused",
   line: { email: "subject", mail: "mail", reason: "reason" },
 });
@@ -32,6 +35,7 @@ export const MAIL_REFUSED = defineAudit({
 /** Not sent in time, not readable, kept back by the ceiling, or deleted by an operator. */
 export const MAIL_GIVEN_UP = defineAudit({
   event: "mail_given_up",
+  help: "A mail was not sent: too late, not readable, kept back by the ceiling, or deleted.",
   outcome: "failed",
   line: { email: "subject", mail: "mail", reason: "reason", by: "actor" },
 });
@@ -39,6 +43,7 @@ export const MAIL_GIVEN_UP = defineAudit({
 /** A service has told that mail came back; its reason is whoever refused it. */
 export const MAIL_BOUNCED = defineAudit({
   event: "mail_bounced",
+  help: "A mail service told that a mail came back.",
   outcome: "failed",
   line: { email: "subject", by: "by", reason: "reason" },
 });
@@ -46,6 +51,7 @@ export const MAIL_BOUNCED = defineAudit({
 /** What came in the name of a mail service and is not from it. */
 export const NOTICE_REFUSED = defineAudit({
   event: "mail_notice_refused",
+  help: "What came in the name of a mail service was not from it.",
   outcome: "refused",
   line: { client: "client", by: "by", reason: "reason" },
   isEndless: () => true,
@@ -54,6 +60,7 @@ export const NOTICE_REFUSED = defineAudit({
 /** By an administrator. */
 export const MAIL_RETRIED = defineAudit({
   event: "mail_retried",
+  help: "An administrator had a mail tried again.",
   outcome: "ok",
   line: { email: "subject", mail: "mail", by: "actor" },
 });

@@ -44,10 +44,11 @@ export type AuditFacts = {
   readonly agent?: string | undefined;
   /** As the log of requests calls it. */
   readonly request?: string | undefined;
-  /** Of chains of events (`audit/chain.ts`), and from when on they go on, as a time; and what was asked of them. */
+  /** Ends of chains of events (`audit/chain.ts`), until when they were deleted, and what was asked of them. */
   readonly heads?: string | undefined;
   readonly before?: string | undefined;
   readonly filter?: string | undefined;
+  readonly version?: string | undefined;
 };
 
 /** A kind of event, declared in the room in which it happens. */
@@ -71,8 +72,11 @@ export function defineAudit<const Fact extends keyof AuditFacts>(kind: AuditKind
 
 export type Audit = <Fact extends keyof AuditFacts>(
   kind: AuditKind<Fact>,
-  facts: Readonly<Record<NoInfer<Fact>, string | undefined>>,
+  facts: Readonly<Record<NoInfer<Fact>, string | undefined>> & Beside,
 ) => void;
+
+/** What is kept of any event where it is known, and stands in no line of the log unless its kind says so. */
+type Beside = Pick<AuditFacts, "agent" | "request" | "host" | "route">;
 
 /**
  * The same for acts that must not happen unrecorded, such as an administrator's: act once it has resolved.
@@ -80,7 +84,7 @@ export type Audit = <Fact extends keyof AuditFacts>(
  */
 export type AuditFirst = <Fact extends keyof AuditFacts>(
   kind: AuditKind<Fact>,
-  facts: Readonly<Record<NoInfer<Fact>, string | undefined>>,
+  facts: Readonly<Record<NoInfer<Fact>, string | undefined>> & Beside,
 ) => Promise<void>;
 
 /** One line an event, with the message `audit`: a warning if somebody did not get what they asked for. */

@@ -26,6 +26,7 @@ import { type Said, said } from "../pages/language.ts";
 import { loginHref } from "../pages/paths.ts";
 import { sameSecret } from "../secret/compare.ts";
 import { createTickets, type Grant, TicketError } from "../secret/ticket.ts";
+import { agentOf } from "../session/device.ts";
 import { OnHold } from "../session/hold.ts";
 import { revoke } from "../session/revoke.ts";
 import type { NewSession } from "../session/start.ts";
@@ -210,7 +211,10 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
       await sessions.end(record.id).catch(() => {});
       throw error;
     }
-    audit(REDEEMED, { subject: email, client: ip, by: `oidc:${provider.name}`, session: record.id });
+    audit(REDEEMED, {
+      ...{ subject: email, client: ip, agent: agentOf(record.userAgent), by: `oidc:${provider.name}` },
+      session: record.id,
+    });
     const lines = [
       ...sessionCookie.issue(value, record.brief),
       ...(await house.devices.signedIn(arrival, record)),

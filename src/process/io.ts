@@ -2,6 +2,8 @@
 export type Io = {
   /** One line to standard output, without its line feed. */
   out(line: string): void;
+  /** With `--json`, in place of `out`: one line of a result that comes as lines of JSON. */
+  line?(line: string): void;
   /** One line to standard error. */
   err(line: string): void;
   readonly env: Readonly<Record<string, string | undefined>>;

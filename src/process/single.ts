@@ -68,6 +68,7 @@ export async function serveSingle(configuration: Configuration, resources: Resou
       use();
       gateway.start();
       await before.replaced();
+      await before.closeAudit();
     },
 
     retire() {

@@ -1,4 +1,4 @@
-import { type Language, said, say } from "../pages/language.ts";
+import { ENGLISH, type Language, said, say } from "../pages/language.ts";
 
 /** A browser, so that somebody reading a mail can tell whether it was them. Names without versions, in no language. */
 export type Device = { readonly browser?: string; readonly system?: string };
@@ -16,6 +16,12 @@ export function describeDevice(language: Language, device: Device): string {
   const browser = device.browser === "" ? say(language, said("device.otherBrowser")) : device.browser;
   const { system } = device;
   return system === undefined ? browser : say(language, said("device.both", { browser, system }));
+}
+
+/** For the audit: `Firefox on Linux`. Undefined for a program that gives no name. */
+export function agentOf(userAgent: string | null | undefined): string | undefined {
+  const device = recognizeDevice(userAgent ?? null);
+  return device.browser === undefined ? undefined : describeDevice(ENGLISH, device);
 }
 
 /** In this order: most browsers also claim to be the ones further down. */

@@ -57,6 +57,8 @@ test("it names what there is, each with a summary", () => {
     "delete /links/{id}": true,
     "post /doctor/probes": true,
     "get /doctor/probes/{nonce}": true,
+    "get /admin/audit": true,
+    "get /admin/audit/{id}": true,
     "get /me/tokens": true,
     "post /me/tokens": true,
     "delete /me/tokens/{id}": true,

@@ -81,7 +81,12 @@ describe.each<[string, Open]>([
       client: { ip: "203.0.113.7", agent: null },
       request: null,
       details: { by: "link" },
-      chain: { writer: expect.stringMatching(/^vps1-/), seq: 1, prev: "", hash: expect.any(String) },
+      chain: {
+        writer: expect.stringMatching(/^vps1-/),
+        seq: 1,
+        prev: expect.any(String),
+        hash: expect.any(String),
+      },
     });
     expect(await trail.get(entry?.id ?? "")).toEqual(entry);
     expect(await trail.get("01JD0000000000000000000000")).toBeUndefined();

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { renderSizes } from "../../.ci/sizes.ts";
+import { renderEvents } from "./audit-events.ts";
 import { withChartOptions } from "./chart-options.ts";
 import { renderBasics, renderReference } from "./reference.ts";
 
@@ -12,6 +13,7 @@ import { renderBasics, renderReference } from "./reference.ts";
 const PAGES = [
   ["README.md", "options", renderBasics],
   ["deploy/OPTIONS.md", "options", renderReference],
+  ["deploy/AUDIT.md", "events", renderEvents],
   ["src/README.md", "sizes", renderSizes],
 ] as const;
 const SCHEMA = "deploy/helm/values.schema.json";
