@@ -151,6 +151,17 @@ describe("asking for access", () => {
     );
   });
 
+  test("an edge that asks passes the same page on", async () => {
+    await start();
+    const bob = await gateway.signIn("bob@example.org");
+    const checked = await get("/_runegate/check/caddy", bob, {
+      ...{ ...PAGE, "X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/x", "X-Forwarded-Proto": "http" },
+      "X-Forwarded-Host": new URL(house().options.baseUrl).host,
+    });
+    expect(checked.status).toBe(403);
+    expect(await checked.text()).toContain('href="/_runegate/access?route=lab"');
+  });
+
   test("for good, and no: each has its mail", async () => {
     await start();
     const [bob, carol] = [await gateway.signIn("bob@example.org"), await gateway.signIn("carol@example.org")];
