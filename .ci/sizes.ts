@@ -36,7 +36,7 @@ export function renderSizes(): string {
     ["`store/` with its back-ends", ["store/"], 2_300],
     ["`process/`", ["process/"], 1_200],
     [`what an audit reads: ${CORE.map((place) => `\`${place}\``).join(", ")}`, CORE, 3_300],
-    ["what decides who gets in (below)", decidingFiles(), 800],
+    ["what decides who gets in (below)", decidingFiles(), 900],
   ] as const;
   const rows = sums.map(([what, places, goal]) => {
     const lines = countLines(places);

@@ -19,6 +19,9 @@ import type { PostGuard } from "./edge/origin.ts";
 import type { OwnPaths } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import type { SignIn } from "./edge/sign-in.ts";
+import type { GrantBook } from "./grants/book.ts";
+import type { PeopleService } from "./grants/people.ts";
+import type { AccessRequests } from "./grants/requests.ts";
 import type { BindingCookie } from "./hand-off/cookie.ts";
 import type { Address } from "./identity/address.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
@@ -65,6 +68,9 @@ export type House = {
   readonly auditTrail: AuditTrail;
   readonly keys: Keys;
   readonly policy: Policy;
+  readonly grants: GrantBook;
+  readonly people: PeopleService;
+  readonly accessRequests: AccessRequests;
   readonly routes: Routes;
   /** That people may sign in with. */
   readonly providers: readonly Provider[];
@@ -126,7 +132,7 @@ export type Room = {
   /** Its part of the page of one's account. */
   readonly account?: AccountSection;
   /** Its screen of the admin pages, or its part of another room's. */
-  readonly admin?: AdminScreen;
+  admin?(): Promise<AdminScreen>;
   /** Its part of the login page. */
   readonly wayIn?: WayIn;
   /** What it asks of whoever asks for a mail. */
@@ -136,6 +142,10 @@ export type Room = {
    * @throws {StoreUnavailable}
    */
   disown?(email: Address): Promise<void>;
+  /** Learns what requests are decided by, before the first of them, and goes on learning it. Never rejects. */
+  prepare?(): Promise<void>;
   start?(): void;
+  /** Another one takes its place in this process: what it does by itself ends, and what is under way goes on. */
+  replaced?(): void;
   stop?(): Promise<void>;
 };

@@ -28,6 +28,7 @@ import { type AnswerOwn, answerByElysia, answerFrom } from "./edge/own.ts";
 import { CLAIM_ALL, type RootPaths } from "./edge/root-paths.ts";
 import { API_PREFIX, isBelow } from "./edge/target.ts";
 import { createForwardAuth } from "./forward-auth/forward-auth.ts";
+import { grantRoom, requestRoom } from "./grants/routes.ts";
 import { handOffRoom } from "./hand-off/routes.ts";
 import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
@@ -66,6 +67,8 @@ function roomsOf(house: House): readonly Room[] {
     keyRoom(house),
     sessionRoom(house),
     applicationsRoom(house),
+    grantRoom(house),
+    requestRoom(house),
     loginRoom(house, () => rooms),
     logoutRoom(house),
     handOffRoom(house),
@@ -107,9 +110,13 @@ export type Gateway = House & {
   readonly tunnel: Tunnel;
   readonly live: LiveConnections;
   readonly idleSeconds: number;
+  /** To be waited for before the first request. Never rejects. */
+  prepare(): Promise<void>;
   /** Writes what the audit has not written yet, and the end of its chain. */
   closeAudit(): Promise<void>;
   start(): void;
+  /** Another one takes its place in this process. Requests under way have their deadlines, and what is open is the next one's. */
+  replaced(): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -182,6 +189,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       identityToken: house.identityToken,
       ...{ routes: house.routes, admit, clock, audit, requestLog, counts },
       closedBecause: house.closures.textOf,
+      mayAsk: house.accessRequests.mayAsk,
       log: loggers("edge"),
     }),
     lookOf: house.lookOf,
@@ -198,6 +206,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
         admit,
         applications,
         closedBecause: house.closures.textOf,
+        mayAsk: house.accessRequests.mayAsk,
         tunnel,
         live,
         clock,
@@ -225,6 +234,9 @@ export function createGateway(settings: GatewaySettings): Gateway {
     tunnel,
     live,
     idleSeconds,
+    async prepare() {
+      await Promise.all(rooms.map((room) => room.prepare?.()));
+    },
     start() {
       outbox.start();
       // A store that is away now is asked again with the first record that needs it.
@@ -234,6 +246,10 @@ export function createGateway(settings: GatewaySettings): Gateway {
       live.start();
       for (const application of applications.values()) application.start();
       for (const room of rooms) room.start?.();
+    },
+    async replaced() {
+      for (const room of rooms) room.replaced?.();
+      await outbox.stop();
     },
     async stop() {
       live.stop();

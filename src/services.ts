@@ -14,6 +14,10 @@ import { createDeviceCookie } from "./devices/cookie.ts";
 import { createDevices } from "./devices/devices.ts";
 import { createProbes } from "./doctor/probes.ts";
 import { createPostGuard } from "./edge/origin.ts";
+import { createGrantBook } from "./grants/book.ts";
+import { createPeople } from "./grants/people.ts";
+import { createRequestBook } from "./grants/request.ts";
+import { createAccessRequests } from "./grants/requests.ts";
 import { createSignIn } from "./hand-off/begin.ts";
 import { createBindingCookie } from "./hand-off/cookie.ts";
 import type { House } from "./house.ts";
@@ -82,7 +86,11 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
   const keys = createKeys(options);
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
   const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
-  const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
+  const { groups } = settings.routesFile ?? {};
+  const grants = createGrantBook(options.dynamicUsers, {
+    ...{ keys, clock, store: stores, log: loggers("edge") },
+  });
+  const policy = createPolicy(options, groups, routes.all, options.dynamicUsers ? grants : undefined);
   const auditLog = loggers("audit");
   const auditTrail = createAuditTrail({
     ...{
@@ -175,6 +183,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     random,
     pause: settings.pause ?? systemPause,
   });
+  const requests = createRequestBook(stores, keys);
   const signIn = createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random });
   // `*` lets any page open WebSockets, never post to Runegate's own paths.
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
@@ -190,6 +199,15 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     ...{ lookOf, lookTo, languages },
     ...createIdentityTokens({ ...options, secrets: keys, keys: identityKeys, clock, random }),
     guardPost: createPostGuard(mayPost, audit),
+    grants,
+    people: createPeople({
+      ...{ book: grants, options, policy, routes, groups: new Set(groups?.keys()), sessions, apiKeys, login },
+      ...{ requests, outbox, lookTo, audit, auditFirst, clock, random },
+    }),
+    accessRequests: createAccessRequests({
+      ...{ requests, book: grants, options, policy, routes, limiter },
+      ...{ limits: stores.limits, outbox, lookTo, audit, auditFirst, clock, log: loggers("edge") },
+    }),
     closures: createClosures(stores, clock, loggers("edge")),
     sessions,
     sessionCookie,

@@ -38,13 +38,20 @@ export function explain(question: Question, verdict: Verdict): string {
   if (open !== undefined) return open;
   const { principal } = verdict;
   if (principal === undefined) return "It is a preflight request, which this route lets through.";
+  if (isByGrant(route, principal)) return "It was granted to them (`runegate users` lists by whom).";
   if (route.allow === undefined) return "Everybody who may sign in may use it.";
   return `${whichOf(route.allow, principal)} is in allow.`;
+}
+
+/** Whether no list would let them in. */
+function isByGrant(route: Question["route"], who: Principal): boolean {
+  return who.granted?.has(route.name) === true && !isAllowed(route, { ...who, granted: undefined });
 }
 
 function whyNot({ route }: Question, who: Principal): string {
   if (route.proofs?.has(who.proof.kind) === false) return `Nobody gets in here by ${who.proof.kind}.`;
   if (route.deny !== undefined && includes(route.deny, who)) return `${whichOf(route.deny, who)} is in deny.`;
+  if (who.unlisted === true) return "No list has them, and nobody has granted it to them.";
   return isAllowed(route, who) ? "" : "Neither they nor a group of theirs is in allow.";
 }
 

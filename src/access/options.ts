@@ -1,10 +1,12 @@
 import { addresses, domains } from "../identity/values.ts";
 import { type Declaration, type OptionsOf, unset } from "../option/option.ts";
-import { boolean, filePath } from "../option/values.ts";
+import { boolean, choice, filePath } from "../option/values.ts";
 
 export type AccessOptions = OptionsOf<typeof ACCESS_OPTIONS>;
 
 const ONE_OF_THREE = "one of the three must be set";
+
+const SIGN_IN = ["allowed", "anyone"] as const;
 
 export const ACCESS_OPTIONS = {
   allowedEmails: {
@@ -33,6 +35,27 @@ export const ACCESS_OPTIONS = {
     },
     help: "Whether every address may sign in.",
     production: ONE_OF_THREE,
+  },
+  admins: {
+    name: "RUNEGATE_ADMINS",
+    parse: addresses,
+    default: "",
+    help: "Administrators, separated by commas, besides the group `admins` of routes.toml. Nobody is made one while it runs.",
+  },
+  dynamicUsers: {
+    name: "RUNEGATE_DYNAMIC_USERS",
+    parse: boolean,
+    default: "false",
+    help: "Whether administrators may let people in, and shut them out, while it runs (`runegate users`).",
+  },
+  signIn: {
+    name: "RUNEGATE_SIGN_IN",
+    parse: choice(...SIGN_IN),
+    default: "allowed",
+    help:
+      "Who gets a login link: those who are `allowed` something, or `anyone`, who can then use what is granted to them " +
+      "and nothing else.",
+    words: SIGN_IN,
   },
   routes: {
     name: "RUNEGATE_ROUTES",

@@ -22,6 +22,10 @@ export type Route = {
   readonly allow: People | undefined;
   /** Wins over `allow`. */
   readonly deny: People | undefined;
+  /** Whether who has signed in and may not use it may ask for it (`RUNEGATE_DYNAMIC_USERS`). */
+  readonly requestAccess: boolean;
+  /** Who decides then; undefined for administrators. */
+  readonly approvers: People | undefined;
   /** Open to whoever comes: a path, or with `/*` at its end what lies below it. As browsers see it. */
   readonly publicPaths: readonly string[];
   readonly publicMethods: ReadonlySet<string>;

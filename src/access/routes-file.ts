@@ -9,7 +9,7 @@ import { quote, ValueError } from "../option/value-error.ts";
 import { boolean, byteSize, choice, DAY, duration, HOUR, integer, MINUTE, SECOND } from "../option/values.ts";
 import { binding } from "./binding.ts";
 import { identityHeaderName } from "./identity-headers.ts";
-import { type Group, NOBODY, type People } from "./people.ts";
+import { ADMINS, type Group, NOBODY, type People } from "./people.ts";
 import type { IdentityFact } from "./route.ts";
 
 /** `routes.toml`: several applications, each with its own people. What the file leaves out, the options say. */
@@ -114,6 +114,20 @@ const ROUTE_KEYS = {
     parse: people("deny"),
     example: ["eve@example.org"],
     help: "Who may not, whatever `allow` says.",
+    optional: true,
+  },
+  requestAccess: {
+    name: "request_access",
+    parse: plain(boolean),
+    example: true,
+    help: "Whether who has signed in and may not use it may ask for it (`RUNEGATE_DYNAMIC_USERS`).",
+    default: false,
+  },
+  approvers: {
+    name: "approvers",
+    parse: people("approvers"),
+    example: ["grace@example.org"],
+    help: "Who decides about that: addresses and `group:name`s get a mail, `@domain`s do not. By default the administrators.",
     optional: true,
   },
   publicPaths: {
@@ -427,10 +441,10 @@ export const ROUTES_TABLE = table(
       report("error", "serviceAccounts", problem, remedy),
     );
     if (groups === undefined) return;
-    for (const { name, allow, deny } of routes) {
-      const unknown = [allow, deny]
+    for (const { name, allow, deny, approvers } of routes) {
+      const unknown = [allow, deny, approvers]
         .flatMap((list) => [...(list?.groups ?? [])])
-        .filter((one) => !groups.has(one));
+        .filter((one) => !groups.has(one) && one !== ADMINS);
       if (unknown[0] === undefined) continue;
       report(
         "error",
@@ -541,7 +555,7 @@ function group(value: unknown, name: string): Group {
 const NAMED = /^(group|service):([a-z0-9_-]{1,32}|(?<=^service:)oidc:[\x21-\x7e]{1,255})$/;
 
 /** @param where which words it may hold besides addresses and domains. */
-function people(where: "allow" | "deny" | "group"): (value: unknown) => People {
+function people(where: keyof typeof WHO): (value: unknown) => People {
   return (value) => {
     const addresses = new Set<Address>();
     const domains = new Set<Domain>();
@@ -550,7 +564,8 @@ function people(where: "allow" | "deny" | "group"): (value: unknown) => People {
     listOf((written) => {
       const [, kind, name = ""] = NAMED.exec(written) ?? [];
       // A group is not in another.
-      if (kind === "service" || (kind === "group" && where !== "group")) named[kind].add(name);
+      if ((kind === "service" && where !== "approvers") || (kind === "group" && where !== "group"))
+        named[kind].add(name);
       else if (where === "allow" && written === "anyone") anyone = true;
       else if (where === "allow" && written === "public") everybody = true;
       else if (written.startsWith("@"))
@@ -563,7 +578,10 @@ function people(where: "allow" | "deny" | "group"): (value: unknown) => People {
         );
     })(value);
     // A group may be one whose members an OpenID provider names.
-    if (where === "allow" && addresses.size + domains.size + named.group.size + named.service.size === 0) {
+    if (
+      (where === "allow" || where === "approvers") &&
+      addresses.size + domains.size + named.group.size + named.service.size === 0
+    ) {
       if (!anyone && !everybody) throw new ValueError("names nobody", WHO[where]);
     }
     return { ...NOBODY, addresses, domains, groups: named.group, services: named.service, anyone, everybody };
@@ -573,6 +591,7 @@ function people(where: "allow" | "deny" | "group"): (value: unknown) => People {
 const WHO = {
   group: "Write addresses, @example.org for a whole domain, or service:name.",
   deny: "Write addresses, @example.org, group:name or service:name.",
+  approvers: "Write addresses, @example.org or group:name.",
   allow: "Write addresses, @example.org, group:name, service:name, anyone or public.",
 } as const;
 

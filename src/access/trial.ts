@@ -4,7 +4,7 @@ import type { Address } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
 import { decide, openBecause } from "./decision.ts";
 import { explain } from "./explain.ts";
-import type { Policy } from "./policy.ts";
+import type { Policy, Standing } from "./policy.ts";
 import type { Route } from "./route.ts";
 import { type Routes, routeFor } from "./routes.ts";
 
@@ -49,7 +49,7 @@ export function tryRequest(
     return { route: route.name, verdict: "refuse", why: "They may not sign in: nothing names them." };
   const question = {
     ...{ route, path, originAllowed: true, preflight: false },
-    who: email && somebody(email, policy.groupsOf({ email }), now),
+    who: email && somebody(email, policy.standingOf({ email }), now),
     method,
     client: { ip: "127.0.0.1" },
     upgrade: url.protocol.startsWith("ws"),
@@ -70,8 +70,8 @@ export const VERDICT_WORDS: Readonly<Record<Trial["verdict"], string>> = {
   not_found: "refused",
 };
 
-function somebody(email: Address, groups: ReadonlySet<string>, now: number): Principal {
-  return { subject: { email }, groups, proof: { kind: "session", id: "" }, provenAt: now };
+function somebody(email: Address, standing: Standing, now: number): Principal {
+  return { subject: { email }, ...standing, proof: { kind: "session", id: "" }, provenAt: now };
 }
 
 /** Undefined for what is no URL that a browser would ask for, or open a WebSocket at. */

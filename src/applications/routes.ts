@@ -1,6 +1,5 @@
 import type { ApiHouse } from "../api/own.ts";
 import type { House, Room } from "../house.ts";
-import { applicationScreen } from "./screen.ts";
 
 /** The applications behind this gateway, for the operator. */
 export function applicationsRoom(
@@ -10,8 +9,9 @@ export function applicationsRoom(
   return {
     name: "applications",
     api: async () => (await import("./api.ts")).applicationsApi(house),
-    admin: applicationScreen(house),
+    admin: async () => (await import("./screen.ts")).applicationScreen(house),
     start: closures.start,
+    replaced: closures.stop,
     async stop() {
       closures.stop();
     },

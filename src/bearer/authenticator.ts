@@ -51,7 +51,7 @@ export function bearerAuthenticator(settings: BearerSettings) {
     const isAdmin = isInAdminGroup(claims, options);
     // The provider vouches for its administrators; everybody else must be somebody who may sign in.
     if ("email" in subject && !isAdmin && !policy.allows(subject.email)) throw new Refusal(NOT_LISTED);
-    const groups = new Set(policy.groupsOf(subject));
+    const groups = new Set(policy.standingOf(subject).groups);
     groups.delete(ADMINS);
     if (isAdmin) groups.add(ADMINS);
     return {

@@ -13,6 +13,7 @@ import { isNavigation } from "../edge/navigation.ts";
 import type { Target } from "../edge/target.ts";
 import { rejection } from "../limits/answer.ts";
 import { said } from "../pages/language.ts";
+import { askHref } from "../pages/paths.ts";
 
 /** Carries a verdict other than "allow" out as an HTTP answer: to whoever came straight to us, or by way of an edge. */
 
@@ -63,9 +64,14 @@ export function refusal(asked: Asked, why: Why, about: About): Response {
 }
 
 type Why = { readonly reason: Refused; readonly retryAfterMs?: number };
-type About = Pick<Route, "host" | "methods"> & { readonly closed: string | undefined };
+type About = Pick<Route, "name" | "host" | "methods"> & {
+  readonly closed: string | undefined;
+  /** Whether they may ask for it. */
+  readonly mayAsk: boolean;
+};
 
-function refusalOf({ reason, retryAfterMs = 0 }: Why, { host, methods, closed }: About): Failure {
+function refusalOf({ reason, retryAfterMs = 0 }: Why, about: About): Failure {
+  const { host, methods, closed } = about;
   switch (reason) {
     case "invalid_key":
     case "several_keys":
@@ -80,6 +86,8 @@ function refusalOf({ reason, retryAfterMs = 0 }: Why, { host, methods, closed }:
         message: said("notAllowed.page"),
       };
     case "not_allowed":
+      if (about.mayAsk)
+        return { ...NOT_ALLOWED, action: { href: askHref(about.name), label: said("ask.title") } };
       return host === undefined ? NOT_ALLOWED : NOT_ALLOWED_HERE;
     case "websocket":
       return {

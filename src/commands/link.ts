@@ -53,7 +53,9 @@ Example: runegate link ada@example.org`,
     const work = workFor(values, words);
     const { options, routesFile } = loadAccess(io);
     const { email } = work;
-    if (email !== undefined && !policyOf(options, routesFile).allows(email)) {
+    // Whom an administrator has let in the running instance knows.
+    const mayBeGranted = options.dynamicUsers;
+    if (email !== undefined && !mayBeGranted && !policyOf(options, routesFile).allows(email)) {
       const where =
         routesFile === undefined ? "" : ", or either to allow of a route in routes.toml or to a group there";
       const remedy = `add it to RUNEGATE_ALLOWED_EMAILS or its domain to\nRUNEGATE_ALLOWED_DOMAINS${where}, and reload Runegate.`;

@@ -17,6 +17,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["keys", async () => (await import("./keys.ts")).keys],
   ["audit", async () => (await import("./audit.ts")).audit],
   ["users", async () => (await import("./users.ts")).users],
+  ["requests", async () => (await import("./requests.ts")).requests],
   ["backup", async () => (await import("./backup.ts")).backup],
   ["secrets", async () => (await import("./secrets.ts")).secrets],
   ["target", async () => (await import("./target.ts")).target],

@@ -103,6 +103,12 @@ export function parseRoutes(text: string, path: string, options: RouteOptions): 
     if (file.routes[at]?.apiKeys === true && !options.apiKeys) {
       remarks.push(about(at, "takes API keys, and they are off", `Set ${OPTIONS.apiKeys.name}=true.`));
     }
+    if (route.requestAccess && !options.dynamicUsers) {
+      const remedy = `Set ${OPTIONS.dynamicUsers.name}=true.`;
+      remarks.push(about(at, "has request_access, and nobody can be let in while it runs", remedy));
+    } else if (route.requestAccess && route.approvers === undefined && nobodyIsAdmin(options, file)) {
+      remarks.push(about(at, "has request_access, and nobody who decides about it", DECIDERS));
+    }
     // The shorter one holds, and nobody gets in who should not: no reason not to start.
     if (route.idle !== undefined && route.idle > options.sessionIdle) {
       const remedy = `Shorten it, or set ${OPTIONS.sessionIdle.name} to more.`;
@@ -123,6 +129,15 @@ export function parseRoutes(text: string, path: string, options: RouteOptions): 
   });
   if (problems.length > 0) throw new ConfigError(problems, [...warnings, ...remarks]);
   return { file, warnings: [...warnings, ...remarks] };
+}
+
+const DECIDERS = `Add approvers, a group ${ADMINS}, or ${OPTIONS.admins.name}.`;
+
+function nobodyIsAdmin({ admins }: RouteOptions, { groups, providers }: RoutesFile): boolean {
+  const isMapped = providers.some((provider) =>
+    [...(provider.groups ?? [])].some(([, ours]) => ours === ADMINS),
+  );
+  return admins.size === 0 && groups?.has(ADMINS) !== true && !isMapped;
 }
 
 function namesAnybody({ allow }: Route): boolean {
@@ -147,6 +162,9 @@ export const ROUTE_OPTIONS = [
   "allowedEmails",
   "allowedDomains",
   "allowAnyEmail",
+  "dynamicUsers",
+  "admins",
+  "signIn",
   "sessionIdle",
   "sessionBind",
   "apiKeys",
@@ -223,6 +241,8 @@ function onlyRoute(options: RouteOptions): Route {
     health: undefined,
     allow: undefined,
     deny: undefined,
+    requestAccess: false,
+    approvers: undefined,
     publicPaths: [],
     publicMethods: new Set(),
     methods: undefined,

@@ -102,8 +102,8 @@ export const RULES: readonly Rule[] = [
       : undefined,
   ),
 
-  rule(["production", "allowedEmails", "allowedDomains", "allowAnyEmail"], (options, given) => {
-    const { production, allowedEmails, allowedDomains, allowAnyEmail } = options;
+  rule(["production", "allowedEmails", "allowedDomains", "allowAnyEmail", "admins"], (options, given) => {
+    const { production, allowedEmails, allowedDomains, allowAnyEmail, admins } = options;
     const listed = allowedEmails.size + allowedDomains.size > 0;
     if (allowAnyEmail && listed) {
       return warning(
@@ -119,7 +119,8 @@ export const RULES: readonly Rule[] = [
         `Set ${OPTIONS.allowedEmails.name} or ${OPTIONS.allowedDomains.name}; production refuses to start without.`,
       );
     }
-    if (allowAnyEmail || listed) return undefined;
+    // Administrators may sign in, and let others in.
+    if (allowAnyEmail || listed || admins.size > 0) return undefined;
     const verdict = production ? error : warning;
     return verdict(
       "allowedEmails",

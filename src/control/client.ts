@@ -6,6 +6,15 @@ import type { ListedEvent } from "../audit/api.ts";
 import type { BegunProbe } from "../doctor/api.ts";
 import type { ArrivedProbe } from "../doctor/probes.ts";
 import { API_PREFIX } from "../edge/target.ts";
+import type {
+  ListedGrant,
+  ListedPerson,
+  MadeGrant,
+  RemovedUser,
+  UserChange,
+  WantedUser,
+} from "../grants/api.ts";
+import type { ListedRequest } from "../grants/requests-api.ts";
 import type { ListedToken, MadeToken, WantedToken } from "../keys/api.ts";
 import type { MadeLink, SharedLinkItem, WantedLink } from "../login/api.ts";
 import type { ListedMail } from "../mail/api.ts";
@@ -33,6 +42,16 @@ export type Operator = {
   sessions(): Promise<ListedSession[]>;
   /** By address. */
   users(): Promise<ListedUser[]>;
+  /** What people were given besides configuration, by address. */
+  grants(): Promise<ListedGrant[]>;
+  letIn(wanted: WantedUser): Promise<MadeGrant>;
+  changeUser(email: string, change: UserChange): Promise<void>;
+  removeUser(email: string): Promise<RemovedUser>;
+  /** Open requests for access, oldest first. */
+  requests(): Promise<ListedRequest[]>;
+  /** @param until as the API takes it; undefined for no end. */
+  approve(id: string, until: string | undefined): Promise<ListedRequest>;
+  refuse(id: string): Promise<ListedRequest>;
   /** @returns how many sessions were ended. */
   revoke(which: Revocation): Promise<number>;
   link(wanted: WantedLink): Promise<MadeLink>;
@@ -142,6 +161,18 @@ export function createOperator(send: Send): Operator {
       return all.sort((a, b) => (a.created_at < b.created_at ? -1 : Number(a.created_at > b.created_at)));
     },
     users: () => list<ListedUser>("/users"),
+    grants: async () => (await list<ListedPerson>("/admin/users")).flatMap(({ grants }) => grants),
+    letIn: (wanted) => askFor("POST", "/admin/users", wanted),
+    changeUser: async (email, change) => void (await ask("PATCH", `/admin${userPath(email)}`, change)),
+    removeUser: (email) => askFor("DELETE", `/admin${userPath(email)}`),
+    requests: () => list<ListedRequest>("/admin/requests"),
+    approve: (id, until) =>
+      askFor(
+        "POST",
+        `/admin/requests/${encodeURIComponent(id)}/approve`,
+        until === undefined ? {} : { until },
+      ),
+    refuse: (id) => askFor("POST", `/admin/requests/${encodeURIComponent(id)}/refuse`),
     async revoke(which) {
       if ("id" in which) return revokeOne(which.id);
       const query = new URLSearchParams("all" in which ? { all: "true" } : which);
@@ -183,8 +214,12 @@ export function createOperator(send: Send): Operator {
   };
 }
 
+function userPath(email: string): string {
+  return `/users/${encodeURIComponent(email)}`;
+}
+
 function tokensOf(owner: string): string {
-  return `/users/${encodeURIComponent(owner)}/tokens`;
+  return `${userPath(owner)}/tokens`;
 }
 
 /** The running instance, over its control socket. */

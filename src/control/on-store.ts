@@ -45,11 +45,19 @@ export async function withStore<T>(
       random: systemRandom,
       loggers,
     });
+    if (services.grants.isOpen) await services.grants.look();
     const api = await createApi(services);
     const serve = serveOperator((arrival) => answerByElysia(api, arrival));
-    return await work(createOperator((url, init) => serve(new Request(url, init))));
+    return await work(createOperator((url, init) => serve(requestOf(url, init))));
   } finally {
     await services?.closeAudit();
     await stores.close();
   }
+}
+
+/** As it would come over a socket, where the length says that there is a body (RFC 9112 §6.3). */
+function requestOf(url: string, init: RequestInit): Request {
+  const request = new Request(url, init);
+  if (typeof init.body === "string") request.headers.set("Content-Length", `${Buffer.byteLength(init.body)}`);
+  return request;
 }

@@ -11,7 +11,7 @@ import type { Described } from "../edge/described.ts";
 import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
 import { isApplications } from "../edge/target.ts";
-import { type Identified, isPrincipal, nameOf } from "../identity/principal.ts";
+import { type Identified, isPrincipal, nameOf, type Principal } from "../identity/principal.ts";
 import type { CheckVerdict, RequestCounts } from "../metrics/requests.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Fields, Logger } from "../observe/logger.ts";
@@ -43,6 +43,8 @@ export type CheckSettings = Pick<ForwardAuthOptions, "checkForged"> & {
   readonly admit: Admit;
   /** What is said where an application is closed for maintenance. */
   readonly closedBecause: (route: Route) => string | undefined;
+  /** Whether somebody who may not use it may ask to. */
+  readonly mayAsk: (route: Route, who: Principal) => boolean;
   readonly allowed: Allowed;
   readonly clock: Clock;
   readonly audit: Audit;
@@ -182,9 +184,8 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       const response = adapter.bare
         ? bareAnswer(403)
         : refusal({ ...asked, target }, verdict, {
-            host: route.host,
-            methods: route.methods,
-            closed: because,
+            ...{ ...route, closed: because },
+            mayAsk: reason === "not_allowed" && isPrincipal(who) && settings.mayAsk(route, who),
           });
       return answered(asked, response, "refuse", about, user, route);
     }

@@ -10,6 +10,7 @@ import type { Principal } from "../identity/principal.ts";
  * the host may say, path, headers and all, changes nothing about the verdict on this credential:
  *
  * - It is a session, and the only cookie of its name in any spelling: an edge might have another one of them in its key.
+ * - No grant opens it, which may end at any moment.
  * - The host has one route, for all of its paths.
  * - That has no rule by path, by method, by how long ago somebody signed in, or from where.
  * - It takes no WebSocket, or takes them from the pages of any site. Whether a request opens one, and from where, is not in the key; so
@@ -24,6 +25,7 @@ export function isSameForHost(
 ): boolean {
   return (
     principal?.proof.kind === "session" &&
+    principal.granted === undefined &&
     standsOnce(sessionCookieName.toLowerCase(), (asked.headers.cookie ?? "").toLowerCase()) &&
     site.routes.length === 1 &&
     route.path === "/" &&

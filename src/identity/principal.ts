@@ -25,6 +25,10 @@ export type Principal = {
   readonly rested?: number;
   /** By what they signed in, of several ways that a proof may have begun. */
   readonly method?: Method;
+  /** Names of applications that an administrator has opened to them, besides those whose lists have them. */
+  readonly granted?: ReadonlySet<string> | undefined;
+  /** They could sign in, and no list of configuration has them: what is open to anyone who may sign in is not to them. */
+  readonly unlisted?: true;
   /** For what their proof is good, where that is less than what they may do. */
   readonly scope?: Scope;
 };

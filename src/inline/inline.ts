@@ -33,6 +33,8 @@ export type InlineSettings = {
   readonly tunnel: Tunnel;
   /** What is said where an application is closed for maintenance. */
   readonly closedBecause: (route: Route) => string | undefined;
+  /** Whether somebody who may not use it may ask to. */
+  readonly mayAsk: (route: Route, who: Principal) => boolean;
   readonly clock: Clock;
   readonly live: LiveConnections;
   /** How long a connection may rest between requests, in seconds; what goes to the application may rest longer. */
@@ -135,7 +137,8 @@ export function createInline(settings: InlineSettings): Inline {
         ...{ client: client.ip, reason: verdict.reason, path, route: route.name, host: client.host },
         ...{ agent: agentOf(headers["user-agent"]), request: id },
       });
-      response = refusal(arrival, verdict, { host: route.host, methods: route.methods, closed });
+      const mayAsk = verdict.reason === "not_allowed" && user !== undefined && settings.mayAsk(route, user);
+      response = refusal(arrival, verdict, { ...route, closed, mayAsk });
     } else {
       const kind = verdict.refused ? "other" : requestKindOf(arrival, upgrade);
       response = challenge(arrival, kind, verdict.again);

@@ -10,7 +10,6 @@ import { said } from "../pages/language.ts";
 import { KEYS_PATH, OWN_PREFIX } from "../pages/paths.ts";
 import { keyAuthenticator } from "./authenticator.ts";
 import { CHECK_PATH, CONFIG_PATH, LIVE_PATH, ownPathOf } from "./root-paths.ts";
-import { keyScreen } from "./screen.ts";
 import { createUpkeep } from "./upkeep.ts";
 
 /** API keys, by which programs come to applications. Their pages and API are loaded when they are first asked for. */
@@ -26,8 +25,9 @@ export function keyRoom(house: House): Room {
   const room = {
     disown,
     api: async () => (await import("./api.ts")).keyApi(house),
-    admin: keyScreen(house),
+    admin: async () => (await import("./screen.ts")).keyScreen(house),
     start: upkeep.start,
+    replaced: upkeep.stop,
     async stop() {
       upkeep.stop();
     },

@@ -35,7 +35,7 @@ export function createKeyRules(settings: Settings) {
   /** Names of the applications that take keys and are open to somebody. */
   function routesOf(subject: Subject): string[] {
     const proven = { proof: { kind: "key", id: "" }, provenAt: clock.now() } as const;
-    const who: Principal = { subject, groups: policy.groupsOf(subject), ...proven };
+    const who: Principal = { subject, ...policy.standingOf(subject), ...proven };
     return routes.filter((route) => isAllowed(route, who)).map(({ name }) => name);
   }
 

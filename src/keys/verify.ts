@@ -55,7 +55,7 @@ export function createVerify(settings: VerifySettings) {
     if (now >= record.expiresAt) return "expired";
     if (idle > 0 && now - (seen.record.usedAt ?? record.createdAt) >= idle) return "unused";
     // Shown with each request, so never too old.
-    const proven = { proof: { kind: "key", id }, provenAt: now, groups: policy.groupsOf(subject) } as const;
+    const proven = { proof: { kind: "key", id }, provenAt: now, ...policy.standingOf(subject) } as const;
     if ("email" in subject) {
       if (!policy.allows(subject.email)) return "owner";
       return { subject, ...proven, scope };

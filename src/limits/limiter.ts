@@ -38,6 +38,8 @@ export type Limiter = {
    * code safe that people can type.
    */
   approvalCode(email: Address): Awaitable<LimitOutcome>;
+  /** Requests for access. Not a rate that can be turned off: each has others read it. */
+  accessRequest(email: Address, client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
   /** API keys that are none. */
   failedKey(client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
   /** Requests by one API key. @param rate a minute. */
@@ -53,6 +55,9 @@ const HOUR_MS = 60 * MINUTE_MS;
 const HAND_OFFS = 100;
 const FAILED_KEYS = 20;
 const APPROVAL_CODES: LimitRule = { limit: 20, windowMs: 5 * MINUTE_MS };
+const DAY_MS = 24 * HOUR_MS;
+const ACCESS_REQUESTS: LimitRule = { limit: 3, windowMs: DAY_MS };
+const ACCESS_REQUESTS_OF_CLIENT: LimitRule = { limit: 10, windowMs: DAY_MS };
 const UNPROVEN: LimitRule = { limit: 1, windowMs: 10 * MINUTE_MS };
 /**
  * A /56 has four times the limit of a /64, and a /48 four times that of a /56: few households use more than four networks, and
@@ -109,6 +114,8 @@ export function createLimiter(
     redemption: (client) => perClient("token", client, tokenRule),
     handOff: (session) => store.hit(`handoff:${session}`, { limit: HAND_OFFS, windowMs: HOUR_MS }),
     approvalCode: (email) => store.hit(`approval:${email}`, APPROVAL_CODES),
+    accessRequest: (email, client) =>
+      store.hit(`access:${email}`, ACCESS_REQUESTS, countsOf("access", client, ACCESS_REQUESTS_OF_CLIENT)),
     failedKey: (client) => perClient("key", client, { limit: FAILED_KEYS, windowMs: MINUTE_MS }),
     // Its owner's limit, whatever limits visitors.
     keyUse: (id, rate) => store.hit(`keyuse:${id}`, { limit: rate, windowMs: MINUTE_MS }),

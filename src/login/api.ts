@@ -128,7 +128,7 @@ function urlOf({ routes, policy }: LinkHouse, name: string, email: Address): str
 function whoever(email: Address, policy: LinkHouse["policy"]): Principal {
   const proof = { kind: "session", id: "link" };
   const subject = { email };
-  return { subject, groups: policy.groupsOf(subject), proof, provenAt: 0 };
+  return { subject, ...policy.standingOf(subject), proof, provenAt: 0 };
 }
 
 /** Milliseconds. @throws {Refusal} */

@@ -64,6 +64,8 @@ export type LoginService = {
   sendAgain(loginCookie: string | undefined, by: Asker): Promise<SentAgain>;
   /** A link for an operator to hand over: tied to no browser, so it always asks for confirmation. */
   mintLink(email: Address, next: string): string;
+  /** The same in a mail to somebody who was let in. @param ms how long it is good. */
+  invitationLink(email: Address, next: string, ms: number): string;
   /** The same for several uses, each of which is a login of its own. @throws {StoreUnavailable} */
   mintSharedLink(
     email: Address,
@@ -391,6 +393,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
     by: Redeemer,
   ): Promise<Redeemed | NotSignedIn> {
     const { email, issuedAt, uses } = ticket;
+    if (!policy.allows(email)) await policy.catchUp();
     if (!policy.allows(email)) {
       note("not_allowed", by, email);
       return { outcome: "withdrawn" };
@@ -521,6 +524,9 @@ export function createLoginService(settings: LoginSettings): LoginService {
       audit(LINK_PRINTED, { subject: email, actor: "operator", of: undefined });
       return linkFor({ ...printed, jti: randomText(), email, next, ...lifetime() });
     },
+
+    invitationLink: (email, next, ms) =>
+      linkFor({ ...printed, jti: randomText(), email, next, ...lifetime(ms) }),
 
     async mintSharedLink(email, next, { uses, route, lifetime: ms }) {
       const id = randomText();

@@ -6,7 +6,6 @@ import type { House, Room } from "../house.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { mailboxPage } from "../pages/pages.ts";
 import type { MailApiHouse } from "./api.ts";
-import { mailScreen } from "./screen.ts";
 
 /** Whether the development mailbox is shown to whoever asks: this machine alone, since its mails sign in anybody. */
 export function mayReadMailbox({ client: { ip, ipIsCertain, host } }: Arrival): boolean {
@@ -26,7 +25,7 @@ export function mailRoom(house: MailApiHouse & Pick<House, "auditFirst">): Room 
   return {
     name: "mail",
     api: async () => (await import("./api.ts")).mailApi(house),
-    admin: mailScreen(house),
+    admin: async () => (await import("./screen.ts")).mailScreen(house),
   };
 }
 

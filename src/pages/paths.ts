@@ -26,6 +26,15 @@ export const APPROVE_PATH = `${OWN_PREFIX}/approve`;
 export const METRICS_PATH = `${OWN_PREFIX}/metrics`;
 export const KEYS_PATH = `${OWN_PREFIX}/keys`;
 
+/** Where somebody asks for an application that they may not use, and where those are who decide about it. */
+export const ASK_PATH = `${OWN_PREFIX}/access`;
+export const REQUESTS_PATH = `${OWN_PREFIX}/requests`;
+
+/** @param route the name of the application */
+export function askHref(route: string): string {
+  return `${ASK_PATH}?route=${encodeURIComponent(route)}`;
+}
+
 /** The pages for administrators: the first of them, below which are the others. */
 export const ADMIN_PATH = `${OWN_PREFIX}/admin`;
 
@@ -34,7 +43,14 @@ export function adminPath(screen: string): string {
   return screen === "" ? ADMIN_PATH : `${ADMIN_PATH}/${screen}`;
 }
 
-const PERSONAL_PATHS: ReadonlySet<string> = new Set([ACCOUNT_PATH, APPROVE_PATH, KEYS_PATH, ADMIN_PATH]);
+const PERSONAL_PATHS: ReadonlySet<string> = new Set([
+  ACCOUNT_PATH,
+  APPROVE_PATH,
+  KEYS_PATH,
+  ASK_PATH,
+  REQUESTS_PATH,
+  ADMIN_PATH,
+]);
 const ADMIN_SCREEN = new RegExp(`^${ADMIN_PATH}/[a-z-]+$`);
 
 /** Whether it is a page of ours for whoever is signed in, to which a login may lead back. */

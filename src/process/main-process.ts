@@ -151,7 +151,7 @@ async function open(
     const pairs = certificates?.pairs ?? [];
     const serving =
       workers === 1
-        ? serveSingle(configuration, resources, pairs)
+        ? await serveSingle(configuration, resources, pairs)
         : await serveWithWorkers(configuration, { ...resources, env: io.env }, pairs, settings.supervision);
     at = http === undefined ? addresses : [http];
     const redirects =

@@ -15,13 +15,14 @@ const LOOK_MS = 50;
  * One process that serves, by itself or as one of several workers. A reload puts another gateway behind the port that is open.
  * @throws if the address may not be bound.
  */
-export function serveSingle(
+export async function serveSingle(
   configuration: Configuration,
   resources: Resources,
   certificates: readonly Pair[] = [],
-): Serving {
+): Promise<Serving> {
   const { options } = configuration;
   let gateway = composeGateway(configuration, resources);
+  await gateway.prepare();
   /** What new connections come to, and what those came to that are there still. */
   let bound = bindAll(gateway, options, certificates);
   const before = new Set<Bound>();
@@ -79,11 +80,12 @@ export function serveSingle(
 
     async reload(next, compose, loggers) {
       const before = gateway;
-      gateway = compose(next, { ...resources, loggers, live: before.live });
+      const composed = compose(next, { ...resources, loggers, live: before.live });
+      await composed.prepare();
+      gateway = composed;
       use();
       gateway.start();
-      // Not all of it: its requests under way have their deadlines, and what is open is the next one's by now.
-      await before.outbox.stop();
+      await before.replaced();
       await before.closeAudit();
     },
 

@@ -58,7 +58,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
             log: log.loggers("store"),
           });
     if (stopping) throw new Error("it was stopped meanwhile");
-    const serving = serveSingle(
+    const serving = await serveSingle(
       configuration,
       { stores, mailbox, loggers: log.loggers, measured },
       certificates,

@@ -63,6 +63,8 @@ export async function serveWithWorkers(
   let configuration = first;
   let pairs = certificates;
   let gateway = composeGateway(configuration, { ...resources, measured });
+  // It answers the command line.
+  await gateway.prepare();
   /** No worker is started any more. */
   let ending = false;
   const log = () => loggers("main");
@@ -205,14 +207,17 @@ export async function serveWithWorkers(
           loggers: nextLoggers,
           live: gateway.live,
         });
+        await composed.prepare();
         const before = configuration;
         configuration = next;
         try {
           await fill(Math.max(0, next.options.workers - slots.length));
         } catch (error) {
           configuration = before;
+          await composed.replaced();
           throw error;
         }
+        await gateway.replaced();
         gateway = composed;
         loggers = nextLoggers;
         const surplus = slots.splice(next.options.workers);

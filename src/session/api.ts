@@ -63,10 +63,10 @@ const ALL = t.Optional(
 const EVERYONE = t.Optional(t.Literal("true", { description: "everybody's, for administrators" }));
 
 export type SessionHouse = ApiHouse &
-  Pick<House, "policy" | "sessions" | "sessionCookie" | "audit" | "auditFirst">;
+  Pick<House, "policy" | "people" | "sessions" | "sessionCookie" | "audit" | "auditFirst">;
 
 export function sessionApi(house: SessionHouse): Elysia {
-  const { options, policy, sessions, sessionCookie, clock } = house;
+  const { options, policy, people, sessions, sessionCookie, clock } = house;
 
   const actor = (principal: Principal) => (email: string) =>
     email === ownAddress(principal) ? "user" : actorOf(principal);
@@ -74,9 +74,10 @@ export function sessionApi(house: SessionHouse): Elysia {
   const end = (records: readonly SessionRecord[], principal: Principal) =>
     revoke(house, records, actor(principal));
 
-  function usersOf(records: readonly SessionRecord[]): ListedUser[] {
+  async function usersOf(records: readonly SessionRecord[]): Promise<ListedUser[]> {
     const signedIn = Map.groupBy(records, ({ email }) => email);
-    const addresses = new Set([...options.allowedEmails, ...signedIn.keys()]);
+    const given = (await people.list()).flatMap(({ who }) => (who.startsWith("@") ? [] : [who]));
+    const addresses = new Set([...options.allowedEmails, ...given, ...signedIn.keys()]);
     return [...addresses].map((email) => {
       const own = signedIn.get(email) ?? [];
       return {
@@ -187,13 +188,13 @@ export function sessionApi(house: SessionHouse): Elysia {
     .get(
       "/users",
       async ({ principal, query }) => {
-        return takePage(usersOf(await sessions.list()), ({ email }) => email, query.cursor, principal);
+        return takePage(await usersOf(await sessions.list()), ({ email }) => email, query.cursor, principal);
       },
       {
         own: { needs: "admin" },
         query: closed({ cursor: CURSOR }),
         response: { 200: pageOf(User) },
-        detail: { summary: "Addresses that are allowed by name or signed in, by address" },
+        detail: { summary: "Addresses that are allowed by name, let in, shut out or signed in, by address" },
       },
     );
   return closeApi(app);

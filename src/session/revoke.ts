@@ -1,12 +1,17 @@
-import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";
+import type { Audit, AuditFirst } from "../observe/audit.ts";
 import { SESSION_REVOKED } from "./audit.ts";
 import type { SessionRecord } from "./record.ts";
+import type { Sessions } from "./session.ts";
 
 /** Who ended it, for the audit, by whose session it was: `user` for their own. */
 type Actor = (email: string) => string;
 
-type RevokeHouse = Pick<House, "sessions" | "audit" | "auditFirst">;
+type RevokeHouse = {
+  readonly sessions: Pick<Sessions, "list" | "end" | "endAll">;
+  readonly audit: Audit;
+  readonly auditFirst: AuditFirst;
+};
 
 /**
  * Ends sessions, and tells of each. What somebody does to the session of another is recorded before it is done.

@@ -7,7 +7,6 @@ import { isPrincipal, isRejected, nameOf } from "../identity/principal.ts";
 import { rejection } from "../limits/answer.ts";
 import type { SessionHouse } from "./api.ts";
 import { sessionAuthenticator } from "./authenticator.ts";
-import { sessionScreen } from "./screen.ts";
 
 /** Sessions as a proof of who one is, and `/session`, which tells a page who that is. */
 export function sessionRoom(house: SessionHouse & Pick<House, "keyProof">): Room {
@@ -45,7 +44,7 @@ export function sessionRoom(house: SessionHouse & Pick<House, "keyProof">): Room
   return {
     ...ownRoutes("session", [{ path: "/session", handlers: { GET: whoAmI } }]),
     api: async () => (await import("./api.ts")).sessionApi(house),
-    admin: sessionScreen(house),
+    admin: async () => (await import("./screen.ts")).sessionScreen(house),
     authenticators: [sessionAuthenticator(sessions, sessionCookie)],
     cookies: [sessionCookie],
   };

@@ -107,8 +107,13 @@ export function createSessions(settings: SessionSettings): Sessions {
    * Ends a session that may not go on, and tells why unless it was its time. Not waited for: it is refused whether or not the
    * store can be written.
    */
-  function retire({ id, email }: SessionRecord, by?: "allow_list" | "broken_seal"): undefined {
+  function retire(record: SessionRecord, by?: "allow_list" | "broken_seal"): undefined {
+    const { id, email } = record;
     void (async () => {
+      if (by === "allow_list") {
+        await policy.catchUp();
+        if (isListed(record)) return;
+      }
       if (!(await end(id)) || by === undefined) return;
       audit(SESSION_REVOKED, { subject: email, session: id, actor: by });
     })().catch(() => {});
@@ -151,7 +156,7 @@ export function createSessions(settings: SessionSettings): Sessions {
     const subject = { email: record.email as Address };
     return {
       subject,
-      groups: policy.groupsOf(subject, groupsIn(record)),
+      ...policy.standingOf(subject, groupsIn(record)),
       proof: { kind: "session", id: record.id },
       provenAt: record.provenAt,
       rested: restOf(record, now),
@@ -159,10 +164,12 @@ export function createSessions(settings: SessionSettings): Sessions {
     };
   }
 
+  const isListed = (record: SessionRecord) => policy.allows(record.email as Address, groupsIn(record));
+
   /** Both clocks, and the allow-list. */
   function mayGoOn(record: SessionRecord, now: number): boolean {
     const over = isOver(record, now);
-    if (!over && policy.allows(record.email as Address, groupsIn(record))) return true;
+    if (!over && isListed(record)) return true;
     retire(record, over ? undefined : "allow_list");
     return false;
   }

@@ -112,7 +112,13 @@ test("a store that cannot be written costs a session that is over its streams, a
       if (verb === "take") throw new StoreUnavailable("The disk that the database is on is full.");
       return go();
     }),
-    policy: { allows: () => true, groupsOf: () => new Set() },
+    policy: {
+      allows: () => true,
+      standingOf: () => ({ groups: new Set() }),
+      membersOf: () => new Set(),
+      catchUp: async () => {},
+      named: new Set(),
+    },
     audit() {},
     log: SILENT,
     clock,

@@ -70,6 +70,13 @@ test("it names what there is, each with a summary", () => {
     "patch /users/{sub}/tokens/{id}": true,
     "post /users/{sub}/tokens/{id}/rotate": true,
     "get /tokens": true,
+    "get /admin/users": true,
+    "post /admin/users": true,
+    "patch /admin/users/{sub}": true,
+    "delete /admin/users/{sub}": true,
+    "get /admin/requests": true,
+    "post /admin/requests/{id}/approve": true,
+    "post /admin/requests/{id}/refuse": true,
   });
 });
 

@@ -3,6 +3,7 @@ import { isAllowed } from "../../src/access/decision.ts";
 import { loadAccess, loadConfiguration, readAccess } from "../../src/config/configuration.ts";
 import { loadOptions } from "../../src/config/load.ts";
 import { parseRoutes, policyOf } from "../../src/config/routes.ts";
+import { parseAddress } from "../../src/identity/address.ts";
 import { ConfigError, describe as inWords } from "../../src/option/finding.ts";
 import { routeOf, routesIn } from "../support/routes.ts";
 import { testMachine } from "../support/surroundings.ts";
@@ -162,14 +163,14 @@ ${one('path = "/b"\nallow = ["group:staff", "@example.org", "anyone"]').replace(
 ${account("")}`;
   using machine = testMachine();
   const { options } = loadOptions({ env: LISTED }, machine);
-  const { groupsOf } = policyOf(options, parseRoutes(text, "routes.toml", options).file);
+  const { standingOf } = policyOf(options, parseRoutes(text, "routes.toml", options).file);
   const may = (service: string) => {
     const subject = { service };
-    const who = { subject, groups: groupsOf(subject), proof: { kind: "key", id: "" }, provenAt: 0 };
+    const who = { subject, ...standingOf(subject), proof: { kind: "key", id: "" }, provenAt: 0 };
     return routesIn(text).flatMap((route) => (isAllowed(route, who) ? route.name : []));
   };
   expect([may("backup"), may("elsewhere")]).toEqual([["lab"], []]);
-  expect([...groupsOf({ service: "backup" })]).toEqual(["machines"]);
+  expect([...standingOf({ service: "backup" }).groups]).toEqual(["machines"]);
 });
 
 test("a route that takes API keys while they are off is a warning", () => {
@@ -181,6 +182,43 @@ test("a route that takes API keys while they are off is a warning", () => {
   };
   expect(warnings("true")).toEqual([]);
   expect(warnings("false")).toEqual([expect.stringMatching(/route lab takes API keys, and they are off/)]);
+});
+
+test("a route that takes requests for access which nobody can grant is a warning", () => {
+  const warnings = (rest: string, env: Record<string, string>, head = "") => {
+    using machine = testMachine();
+    machine.write("routes.toml", head + one(`request_access = true\n${rest}`));
+    return loadAccess({ env: { ...LISTED, ...env } }, machine).warnings.map(inWords);
+  };
+  const on = { RUNEGATE_DYNAMIC_USERS: "true" };
+  expect(warnings("", {})).toEqual([
+    expect.stringMatching(/route lab has request_access, and nobody can be/),
+  ]);
+  expect(warnings("", on)).toEqual([expect.stringMatching(/route lab has request_access, and nobody who/)]);
+  expect(warnings('approvers = ["ada@example.org"]', on)).toEqual([]);
+  expect(warnings("", { ...on, RUNEGATE_ADMINS: "ada@example.org" })).toEqual([]);
+  expect(warnings("", on, '[groups]\nadmins = ["ada@example.org"]\n')).toEqual([]);
+});
+
+test.each([
+  ["nobody", "[]"],
+  ["everybody", '["anyone"]'],
+  ["a service", '["service:backup"]'],
+])("approvers are not %s", (_, approvers) => {
+  expect(() => routesIn(one(`request_access = true\napprovers = ${approvers}`))).toThrow(ConfigError);
+});
+
+test("whoever decides about access may sign in, and RUNEGATE_ADMINS are administrators", () => {
+  using machine = testMachine();
+  const { options } = loadOptions({ env: { ...LISTED, RUNEGATE_ADMINS: "root@example.org" } }, machine);
+  const text = one('allow = ["ada@example.org"]\napprovers = ["grace@elsewhere.example"]');
+  const policy = policyOf(options, parseRoutes(text, "routes.toml", options).file);
+  const standing = (email: string) => {
+    const address = parseAddress(email);
+    return [policy.allows(address), [...policy.standingOf({ email: address }).groups]];
+  };
+  expect(standing("grace@elsewhere.example")).toEqual([true, []]);
+  expect(standing("root@example.org")).toEqual([true, ["admins"]]);
 });
 
 describe("beside the options", () => {

@@ -113,11 +113,12 @@ describe("refused", () => {
 test("without an instance they are made in its store, and are good once it runs", async () => {
   const onStore = { ...env, RUNEGATE_CONTROL_SOCKET: join(place.directory, "none.sock") };
   const { code, out } = await runegate(
-    ["keys", "create", "--owner", "ada@example.org"],
+    ["keys", "create", "--owner", "ada@example.org", "--description", "made apart"],
     onStore,
     place.directory,
   );
   // What is audited goes to the terminal.
   expect([code, await ask(out.split("\n").at(-1) ?? "")]).toEqual([0, 200]);
   expect(out).toMatch(KEY);
+  expect((await cli()).out).toContain("made apart");
 });

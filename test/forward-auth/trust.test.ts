@@ -165,6 +165,7 @@ test("A16: a key in Authorization decides alone, and is cut out; the identity to
     clock: testClock(),
     audit: () => {},
     requestLog: () => {},
+    mayAsk: () => false,
     counts: createRequestCounts(gateway.gateway.metrics),
     log: SILENT,
   });

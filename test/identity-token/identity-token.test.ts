@@ -247,7 +247,7 @@ test("what is kept of a login goes with it, after a reload too", async () => {
     const told = { ...(route ?? routes.all[0]), identity: "jwt" } as Route;
     const who = {
       subject: { email },
-      groups: policy.groupsOf({ email }),
+      ...policy.standingOf({ email }),
       proof: { kind: "session", id },
       provenAt: 0,
     };

@@ -257,6 +257,8 @@ describe("any text", () => {
 
 describe("the allow-list", () => {
   const policy = createPolicy({
+    signIn: "allowed",
+    admins: new Set(),
     allowAnyEmail: false,
     allowedEmails: new Set([parseAddress("eve@partner.example")]),
     allowedDomains: new Set<Domain>([parseDomain("example.org"), parseDomain("bücher.example")]),

@@ -79,7 +79,13 @@ export function keysOn({
       sessionKeyPrevious: sessionKeyPrevious === undefined ? undefined : bytes(sessionKeyPrevious),
     }),
     policy: createPolicy({
-      ...{ allowedEmails: addresses(allowed), allowedDomains: new Set(), allowAnyEmail: false },
+      ...{
+        allowedEmails: addresses(allowed),
+        allowedDomains: new Set(),
+        allowAnyEmail: false,
+        signIn: "allowed",
+        admins: new Set(),
+      },
     }),
     auditFirst: async ({ event }, facts) => {
       if (!isWritten()) throw new StoreUnavailable("The disk is full.");

@@ -2,13 +2,15 @@ import { accountPage, sessionsPart, startPage } from "../../src/account/pages.ts
 import { approvePage, decidedPage, enterCodePage, screenPage } from "../../src/approval/pages.ts";
 import type { Approval } from "../../src/approval/record.ts";
 import { devicesPart, notMeDonePage, notMePage } from "../../src/devices/pages.ts";
+import { askedMail, endsSoonMail, grantedMail, invitedMail, refusedMail } from "../../src/grants/mails.ts";
+import { askPage, requestsPage, type Standing } from "../../src/grants/pages.ts";
 import { parseAddress } from "../../src/identity/address.ts";
 import type { Principal } from "../../src/identity/principal.ts";
 import { keySection, keysPage, madePage } from "../../src/keys/page.ts";
 import type { ApiKey } from "../../src/keys/record.ts";
 import { renderLoginMail } from "../../src/mail/message.ts";
 import { renderNotice } from "../../src/mail/notice.ts";
-import { said } from "../../src/pages/language.ts";
+import { type Said, said } from "../../src/pages/language.ts";
 import type { Look } from "../../src/pages/look.ts";
 import {
   type CodePage,
@@ -114,6 +116,8 @@ export function pagesIn(look: Look): Record<string, string> {
       ...{ state, code: "ABCD2345", number: "42", expiresAt: AT + 300_000, next: "/", now: AT },
       ...{ address: SAMPLE.host, qr: undefined },
     } as Parameters<typeof screenPage>[1]);
+  const ask = (state: Standing, more: { error?: Said; reason?: string } = {}) =>
+    askPage(look, { state, email, name: "grafana", title: SAMPLE.title, href: "/", ...more });
   const others = [SESSION, { ...SESSION, userAgent: "" }, { ...SESSION, userAgent: "Mozilla/5.0" }];
   const account = (done: string | null, mayAdd: boolean) =>
     accountPage(look, {
@@ -210,6 +214,27 @@ export function pagesIn(look: Look): Record<string, string> {
       SAMPLE.curl,
       AT,
     ),
+    "ask for access": ask("new"),
+    "ask for access, too often": ask("new", { error: said("ask.tooMany"), reason: "4711" }),
+    "ask for access, waiting": ask("waiting"),
+    "ask for access, granted": ask("granted"),
+    "ask for access, refused": ask("refused"),
+    "requests for access": requestsPage(look, {
+      ...{ email: SAMPLE.other, titleOf: () => SAMPLE.title, done: said("decide.granted"), now: AT },
+      open: ["4711", ""].map((reason) => ({
+        ...{ id: `r${reason}`, email, route: "grafana", reason, ip: "2001:db8::7334", askedAt: AT },
+        ...{ state: "open" as const, decidedBy: "", told: [] },
+      })),
+    }),
+    "requests for access, none": requestsPage(look, {
+      ...{
+        email: SAMPLE.other,
+        titleOf: () => SAMPLE.title,
+        open: [],
+        now: AT,
+        done: said("decide.refused"),
+      },
+    }),
     "a phone's code": enterCodePage(look, said("approve.old")),
     "approve a screen": approvePage(look, {
       ...{ approval: APPROVAL, email, code: "ABCD-2345", ip: "198.51.100.7", now: AT, asksKeep: true },
@@ -251,5 +276,16 @@ export function mailsIn(look: Look): Record<string, string> {
     closing: said("newDevice.closing"),
     link: { url: `https://${SAMPLE.host}/not-me`, label: said("newDevice.button") },
   });
-  return { "mail: login": login.html, "mail: notice": notice.html ?? "" };
+  const url = `https://${SAMPLE.host}/`;
+  const access = { what: SAMPLE.title, at: AT, url };
+  const more = {
+    invited: invitedMail(look, { email, at: AT, url }),
+    "ends soon": endsSoonMail(look, access),
+    asked: askedMail(look, { count: 3, at: AT, url }),
+    granted: grantedMail(look, { ...access, until: AT + DAY }),
+    "granted for good": grantedMail(look, { ...access, until: null }),
+    refused: refusedMail(look, access),
+  };
+  const others = Object.entries(more).map(([name, { html }]) => [`mail: ${name}`, html ?? ""]);
+  return { "mail: login": login.html, "mail: notice": notice.html ?? "", ...Object.fromEntries(others) };
 }

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { systemClock } from "../../src/clock.ts";
 import { type Configuration, loadConfiguration } from "../../src/config/configuration.ts";
 import { createMailbox } from "../../src/mail/mailbox.ts";
@@ -13,12 +13,13 @@ import type { Store } from "../../src/store/store.ts";
 import { signedIn } from "../support/principal.ts";
 import { freePort } from "../support/process.ts";
 
-function configured(port: number): Configuration {
+function configured(port: number, more: Readonly<Record<string, string>> = {}): Configuration {
   const env = {
     RUNEGATE_ENV_FILE: "/dev/null",
     RUNEGATE_LISTEN: `127.0.0.1:${port}`,
     RUNEGATE_ALLOW_ANY_EMAIL: "true",
     RUNEGATE_CONTROL_SOCKET: "off",
+    ...more,
   };
   return loadConfiguration({ env });
 }
@@ -29,6 +30,33 @@ const loggers = createLoggers({
   write() {},
   now: systemClock.now,
   color: false,
+});
+
+test("however often it is reloaded, no timer is left of those before", async () => {
+  const going = new Set<unknown>();
+  const starting = spyOn(globalThis, "setInterval");
+  const ending = spyOn(globalThis, "clearInterval");
+  const port = freePort();
+  const more = { RUNEGATE_DYNAMIC_USERS: "true", RUNEGATE_API_KEYS: "true" };
+  const measured = createProcessMetrics(systemClock);
+  const stores = createMemoryStore({ clock: systemClock });
+  const serving = await serveSingle(configured(port, more), {
+    stores,
+    mailbox: createMailbox(),
+    loggers,
+    measured,
+  });
+  const count = () => {
+    for (const { value } of starting.mock.results.splice(0)) going.add(value);
+    for (const [timer] of ending.mock.calls.splice(0)) going.delete(timer);
+    return going.size;
+  };
+  const first = count();
+  for (let i = 0; i < 5; i++) await serving.reload(configured(port, more), composeGateway, loggers);
+  expect([first > 0, count()]).toEqual([true, first]);
+  await serving.stop(1000);
+  starting.mockRestore();
+  ending.mockRestore();
 });
 
 test("however often it is reloaded, the store tells of an end once", async () => {
@@ -50,7 +78,12 @@ test("however often it is reloaded, the store tells of an end once", async () =>
   };
   const port = freePort();
   const measured = createProcessMetrics(systemClock);
-  const serving = serveSingle(configured(port), { stores, mailbox: createMailbox(), loggers, measured });
+  const serving = await serveSingle(configured(port), {
+    stores,
+    mailbox: createMailbox(),
+    loggers,
+    measured,
+  });
   const closed: string[] = [];
   serving.gateway.live.add(signedIn("s"), "default", {
     close: (reason) => void closed.push(reason),

@@ -111,6 +111,7 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
       color: false,
     }),
   });
+  await gateway.prepare();
   const server: Server<TunnelData> = listen(gateway, options.listen);
   const { checkListen } = options;
   const checkServer = checkListen && listen(gateway, checkListen, false, "checks");

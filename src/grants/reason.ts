@@ -1,0 +1,10 @@
+import { badRequest } from "../edge/answer.ts";
+
+const LONGEST = 500;
+
+/** What somebody wrote, as one line of plain text. @throws {Refusal} */
+export function readReason(written: string): string {
+  const text = written.replace(/[\s\p{Cc}\p{Cf}]+/gu, " ").trim();
+  if (text.length > LONGEST) throw badRequest(`A reason has at most ${LONGEST} characters.`);
+  return text;
+}
