@@ -28,7 +28,7 @@ export type AuditWriter = {
 };
 
 /** For so long, events gather before they are written. */
-const GATHER_MS = 50;
+const GATHER_MS = 200;
 const BATCH = 100;
 const RETRY_MS = 1_000;
 /** While the store does not take them. What comes then is lost, and counted. */
@@ -41,8 +41,6 @@ type Draft = {
   readonly entry: Unchained;
   readonly at: number;
   readonly event: AuditEvent;
-  /** A new chain begins with it. */
-  readonly begins: boolean;
   readonly first?: { resolve(): void; reject(error: unknown): void };
 };
 
@@ -64,7 +62,9 @@ export function createAuditWriter(settings: {
   /** Linked already, so they are written before all others, whatever it takes. */
   let linkedOnes: { readonly entry: AuditEntry; readonly draft: Draft }[] = [];
   let head: Head | undefined;
+  /** When the last event was, and the last that was linked: those of a chain are in the order of time. */
   let lastAt = Number.NEGATIVE_INFINITY;
+  let linkedAt = Number.NEGATIVE_INFINITY;
   let lost = 0;
   let timer: Timer | undefined;
   let running: Promise<void> | undefined;
@@ -73,10 +73,9 @@ export function createAuditWriter(settings: {
 
   function draftOf(event: AuditEvent, first?: Draft["first"]): Draft {
     const now = Math.floor(clock.now());
-    const begins = now < lastAt - STANDSTILL_MS || lastAt === Number.NEGATIVE_INFINITY;
-    lastAt = begins ? now : Math.max(now, lastAt);
+    lastAt = now < lastAt - STANDSTILL_MS ? now : Math.max(now, lastAt);
     const entry = entryOf(event, idAt(lastAt), lastAt);
-    return { entry, at: lastAt, event, begins, ...(first === undefined ? {} : { first }) };
+    return { entry, at: lastAt, event, ...(first === undefined ? {} : { first }) };
   }
 
   function later(milliseconds: number): void {
@@ -86,7 +85,8 @@ export function createAuditWriter(settings: {
   }
 
   function link(draft: Draft): AuditEntry {
-    if (draft.begins || head === undefined) head = emptyChain(chainName(settings.machine, random));
+    if (head === undefined || draft.at < linkedAt) head = emptyChain(chainName(settings.machine, random));
+    linkedAt = draft.at;
     const entry = linked(draft.entry, head);
     head = entry.chain;
     return entry;

@@ -59,6 +59,38 @@ test("events are listed, exported, and verified from a file", async () => {
   expect((await audit("verify")).code).toBe(0);
 });
 
+test("events are followed as they happen, each once", async () => {
+  const child = Bun.spawn(
+    [
+      process.execPath,
+      join(REPOSITORY, "src/main.ts"),
+      "audit",
+      "follow",
+      "--event",
+      "link_printed",
+      "--json",
+    ],
+    { cwd: place.directory, env, stdio: ["ignore", "pipe", "inherit"] },
+  );
+  let text = "";
+  const reading = (async () => {
+    for await (const piece of child.stdout) text += new TextDecoder().decode(piece);
+  })();
+  const lines = () => text.split("\n").slice(0, -1);
+  // It does not say from when on it looks: links are printed until some of them were seen.
+  for (let tries = 0; tries < 20 && lines().length < 2; tries++) {
+    await runegate(["link", "bob@example.org"], env, place.directory);
+    await Bun.sleep(200);
+  }
+  child.kill();
+  await child.exited;
+  await reading;
+  const seen = lines().map((line) => JSON.parse(line));
+  expect(seen.length).toBeGreaterThanOrEqual(2);
+  expect(seen.map(({ event }) => event)).toEqual(seen.map(() => "link_printed"));
+  expect(new Set(seen.map(({ id }) => id)).size).toBe(seen.length);
+});
+
 test.each([
   [["show"], 'there is no "audit show"'],
   [["export", "file"], "takes no names"],
