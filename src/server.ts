@@ -31,6 +31,7 @@ import { handOffRoom } from "./hand-off/routes.ts";
 import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
+import { impersonationRoom } from "./impersonation/routes.ts";
 import { createInline } from "./inline/inline.ts";
 import { keptPostRoom } from "./kept-post/routes.ts";
 import { keyRoom } from "./keys/routes.ts";
@@ -60,6 +61,7 @@ function roomsOf(house: House): readonly Room[] {
     bearerRoom(house),
     // What it recognizes decides alone, so it is asked first.
     keyRoom(house),
+    impersonationRoom(house),
     sessionRoom(house),
     applicationsRoom(house),
     loginRoom(house, () => rooms),
@@ -156,6 +158,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       identityToken: house.identityToken,
       ...{ routes: house.routes, admit, clock, audit, requestLog },
       closedBecause: house.closures.textOf,
+      impersonated: house.impersonations.note,
       log: loggers("edge"),
     }),
     lookOf: house.lookOf,
@@ -184,6 +187,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     checksElsewhere: options.checkListen !== undefined,
     readCookies: createCookieReader(cookies),
     clock,
+    impersonated: house.impersonations.note,
     requestLog,
     log: loggers("edge"),
   });

@@ -11,6 +11,8 @@ import {
 } from "../edge/answer.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import type { Target } from "../edge/target.ts";
+import { type Identified, isPrincipal, nameOf } from "../identity/principal.ts";
+import { impersonationEnded, readOnly } from "../impersonation/refusals.ts";
 import { rejection } from "../limits/answer.ts";
 import { said } from "../pages/language.ts";
 
@@ -63,9 +65,14 @@ export function refusal(asked: Asked, why: Why, about: About): Response {
 }
 
 type Why = { readonly reason: Refused; readonly retryAfterMs?: number };
-type About = Pick<Route, "host" | "methods"> & { readonly closed: string | undefined };
+type About = Pick<Route, "host" | "methods"> & {
+  readonly closed: string | undefined;
+  readonly method: string;
+  readonly who: Identified;
+};
 
-function refusalOf({ reason, retryAfterMs = 0 }: Why, { host, methods, closed }: About): Failure {
+function refusalOf({ reason, retryAfterMs = 0 }: Why, about: About): Failure {
+  const { host, methods, closed, method, who } = about;
   switch (reason) {
     case "invalid_key":
     case "several_keys":
@@ -73,6 +80,10 @@ function refusalOf({ reason, retryAfterMs = 0 }: Why, { host, methods, closed }:
       return rejection({ rejected: reason, retryAfterMs });
     case "key_scope":
       return KEY_SCOPE;
+    case "read_only":
+      return readOnly(isPrincipal(who) ? nameOf(who) : "");
+    case "impersonation_ended":
+      return impersonationEnded(method);
     case "origin":
       return {
         ...NOT_ALLOWED,

@@ -232,6 +232,7 @@ function onlyRoute(options: RouteOptions): Route {
     bind: options.sessionBind,
     proofs: undefined,
     maintenance: undefined,
+    impersonation: "deny",
     identity: options.identityMode,
     identityNames: new Map(),
     audience: undefined,

@@ -3,6 +3,6 @@ import { defineAudit } from "../observe/audit.ts";
 export const ACCESS_REFUSED = defineAudit({
   event: "access_refused",
   outcome: "refused",
-  line: { client: "client", reason: "reason", path: "path" },
+  line: { client: "client", reason: "reason", path: "path", by: "actor" },
   isEndless: () => true,
 });

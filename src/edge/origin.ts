@@ -34,7 +34,7 @@ export function createPostGuard(allowed: ReadonlySet<string>, audit: Audit): Pos
 
   return ({ request, client, target, origin }) => {
     if (isOurs(request.headers, origin)) return;
-    audit(ACCESS_REFUSED, { client: client.ip, reason: "cross_site", path: target.path });
+    audit(ACCESS_REFUSED, { client: client.ip, reason: "cross_site", path: target.path, actor: undefined });
     throw new Refusal({
       status: 403,
       error: "cross_site",

@@ -11,7 +11,8 @@ import type { Described } from "../edge/described.ts";
 import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
 import { isApplications } from "../edge/target.ts";
-import { type Identified, isPrincipal, nameOf } from "../identity/principal.ts";
+import { type Identified, isPrincipal, loggedAs, type Principal } from "../identity/principal.ts";
+import type { NoteImpersonated } from "../impersonation/service.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Fields, Logger } from "../observe/logger.ts";
 import type { RequestLog } from "../observe/request-log.ts";
@@ -45,6 +46,8 @@ export type CheckSettings = Pick<ForwardAuthOptions, "checkForged"> & {
   readonly allowed: Allowed;
   readonly clock: Clock;
   readonly audit: Audit;
+  /** Told of what was asked by somebody in another's name. */
+  readonly impersonated: NoteImpersonated;
   readonly requestLog: RequestLog;
   readonly log: Logger;
   /** Says a thing once a minute at most: anybody may bring it about, again and again. */
@@ -62,18 +65,24 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     asked: CheckRequest,
     response: Response,
     about?: Described,
-    user?: string,
+    who?: Principal,
     route?: Route,
+    isRefused = false,
   ): Response {
+    const { method, target } = about ?? asked;
+    const { status } = response;
+    if (who?.actor !== undefined && !adapter.second) {
+      settings.impersonated({ who, method, path: target.path, status, isRefused, client: asked.client.ip });
+    }
     settings.requestLog({
       id: asked.id,
-      method: about?.method ?? asked.method,
-      path: about?.target.path ?? asked.target.path,
-      status: response.status,
+      method,
+      path: target.path,
+      status,
       bytes: 0,
       ms: settings.clock.monotonic() - asked.startedAt,
       client: asked.client.ip,
-      user,
+      user: who && loggedAs(who),
       route: route && loggedName(route),
     });
     return response;
@@ -130,7 +139,12 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     }
     const forged = settings.checkForged === "refuse" ? forgedIn(headers, route) : undefined;
     if (forged !== undefined) {
-      settings.audit(ACCESS_REFUSED, { client: client.ip, reason: "identity_forged", path });
+      settings.audit(ACCESS_REFUSED, {
+        client: client.ip,
+        reason: "identity_forged",
+        path,
+        actor: undefined,
+      });
       warn("a check says itself who is asking", { edge, header: forged, id });
       return refuse(asked, IDENTITY_FORGED, about);
     }
@@ -151,7 +165,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     const verdict = admit.decide({
       ...{ route, who, method, client, path, upgrade, originAllowed, preflight, closed, now },
     });
-    const user = isPrincipal(who) ? nameOf(who) : undefined;
+    const user = isPrincipal(who) ? who : undefined;
     if (settings.log.enabled("debug")) {
       const fields = { verdict: verdict.verdict, upgrade, path, client: client.ip, id: asked.id };
       settings.log.debug("decided for an edge", { edge, ...fields });
@@ -167,7 +181,9 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     }
     if (verdict.verdict === "refuse") {
       const { reason } = verdict;
-      if (!adapter.second) settings.audit(ACCESS_REFUSED, { client: client.ip, reason, path });
+      if (!adapter.second) {
+        settings.audit(ACCESS_REFUSED, { client: client.ip, reason, path, actor: user?.actor });
+      }
       // nginx makes 500 of any other status, and asks for the right one itself.
       const response = adapter.bare
         ? bareAnswer(403)
@@ -175,8 +191,9 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
             host: route.host,
             methods: route.methods,
             closed: because,
+            ...{ method, who },
           });
-      return answered(asked, response, about, user, route);
+      return answered(asked, response, about, user, route, true);
     }
     if (adapter.bare) return answered(asked, bareAnswer(401), about, user, route);
     const kind = verdict.refused ? "other" : requestKindOf(asked, upgrade);

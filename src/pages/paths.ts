@@ -24,6 +24,9 @@ export const APPROVE_PATH = `${OWN_PREFIX}/approve`;
 /** The API keys of whoever is signed in. */
 export const KEYS_PATH = `${OWN_PREFIX}/keys`;
 
+/** As whom an administrator acts on a host. */
+export const ACTING_PATH = `${OWN_PREFIX}/as`;
+
 /** The pages for administrators: the first of them, below which are the others. */
 export const ADMIN_PATH = `${OWN_PREFIX}/admin`;
 
