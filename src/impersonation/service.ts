@@ -254,9 +254,10 @@ export function createImpersonations(settings: {
       const one = others.length === 0 ? await look(id) : undefined;
       if (one === undefined) return "ended";
       const found = await sessions.find(settings.sessionCookie.read(from), from, binding);
-      // The cookie alone is worth nothing, nor is it in the hands of another administrator.
-      if (found === undefined || found.record.id !== one.login) return "ended";
-      return judge(one, found.principal) ?? "ended";
+      if (found?.record.id === one.login) return judge(one, found.principal) ?? "ended";
+      // The cookie alone is worth nothing, and ends nothing unless that session is over.
+      judge(one, await sessions.alive(one.login, false));
+      return "ended";
     },
 
     async alive(id, used) {
