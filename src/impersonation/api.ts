@@ -1,6 +1,6 @@
 import { type Elysia, t } from "elysia";
 import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../api/list.ts";
-import { type ApiHouse, closeApi, notAllowed, openApi } from "../api/own.ts";
+import { type ApiHouse, actorOf, closeApi, notAllowed, openApi } from "../api/own.ts";
 import { NOT_FOUND, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
 import type { Principal } from "../identity/principal.ts";
@@ -69,13 +69,13 @@ export function impersonationApi(house: ApiHouse & Pick<House, "impersonations" 
     )
     .delete(
       "/admin/impersonations/:id",
-      async ({ params }) => {
+      async ({ params, principal }) => {
         const named = (await impersonations.running()).filter(({ id }) => shortId(id).startsWith(params.id));
         const [one] = named;
         if (
           named.length !== 1 ||
           one === undefined ||
-          !(await impersonations.end(one, "by an administrator"))
+          !(await impersonations.end(one, `by ${actorOf(principal)}`))
         )
           throw new Refusal(NOT_FOUND);
       },

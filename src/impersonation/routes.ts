@@ -154,7 +154,7 @@ export function impersonationRoom(house: House): Room {
     if (hasBody(arrival)) await readFields(arrival.request);
     const found = await acting(arrival);
     if (found === undefined) return failure(arrival, NOBODY);
-    if (found !== "ended") await impersonations.end(found.one, "ended");
+    if (found !== "ended") await impersonations.end(found.one, `by ${found.one.admin}`);
     const href = found === "ended" ? "/" : found.route.path;
     const look = { ...arrival.lookOf(arrival), acting: false };
     return page(endedPage(look, { href, control: home.origin + adminPath(SCREEN) }), 200, FORGET);

@@ -64,9 +64,9 @@ export function impersonationScreen({
     }
   };
 
-  const end: AdminAct = async (_, { id = "" }) => {
+  const end: AdminAct = async ({ admin }, { id = "" }) => {
     const one = (await impersonations.running()).find((other) => shortId(other.id) === id);
-    const isEnded = one !== undefined && (await impersonations.end(one, "by an administrator"));
+    const isEnded = one !== undefined && (await impersonations.end(one, `by ${admin}`));
     return isEnded ? { done: "ended" } : { error: "It was over already." };
   };
 
