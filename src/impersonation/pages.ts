@@ -4,13 +4,16 @@ import { MINUTE, SECOND } from "../option/values.ts";
 import { ENGLISH } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
 import { clockTime, documentOf } from "../pages/pages.ts";
-import { bdi, factsOf, withNote } from "../pages/tables.ts";
 import { type Html, plain } from "../pages/template.ts";
 import type { Impersonation } from "./record.ts";
 
 /** What administrators see of it on the host of the application. They are in English alone. */
 
-const acting = plain(actingSource, ["email", "facts", "isReadOnly", "href", "route", "control"]);
+const acting = plain(actingSource, ["email", "about", "isReadOnly", "href", "route", "control"]);
+const about = plain(
+  "<p>In <strong>{{route}}</strong> until {{until}} (<strong>{{left}}</strong> left), because: <bdi>{{reason}}</bdi></p>\n",
+  ["route", "until", "left", "reason"],
+);
 const ended = plain(endedSource, ["href", "control"]);
 
 type Shown = {
@@ -27,7 +30,7 @@ export function actingPage(look: Look, { one, isReadOnly, now, href, control }: 
   const { email, route } = one;
   const content = acting({
     ...{ email, route, href, control },
-    facts: factsOf(aboutOf(one, now)),
+    about: aboutOf(one, now),
     isReadOnly: isReadOnly ? "yes" : "",
   });
   return documentOf({ ...look, language: ENGLISH, back: undefined }, `Viewing as ${email}`, content);
@@ -38,14 +41,9 @@ export function endedPage(look: Look, shown: { readonly href: string; readonly c
   return documentOf({ ...look, language: ENGLISH, back: undefined }, "You are yourself again", content);
 }
 
-/** As whom, where, until when and why. */
-export function aboutOf({ email, route, reason, endsAt }: Impersonation, now: number) {
-  return [
-    ["As", bdi(email)],
-    ["In", bdi(route)],
-    ["Until", withNote(clockTime(ENGLISH, endsAt, now), `${leftOf(endsAt, now)} left`)],
-    ["Because", bdi(reason)],
-  ] as const satisfies readonly (readonly [string, Html])[];
+/** Where, until when and why. */
+export function aboutOf({ route, reason, endsAt }: Impersonation, now: number): Html {
+  return about({ route, until: clockTime(ENGLISH, endsAt, now), left: leftOf(endsAt, now), reason });
 }
 
 /** Minutes and seconds. */

@@ -7,7 +7,7 @@ import { MINUTE } from "../option/values.ts";
 import { ENGLISH, say } from "../pages/language.ts";
 import { clockTime } from "../pages/pages.ts";
 import { ACTING_PATH } from "../pages/paths.ts";
-import { actForm, bdi, factsOf, tableOf } from "../pages/tables.ts";
+import { actForm, bdi, tableOf } from "../pages/tables.ts";
 import { concat, type Html, plain } from "../pages/template.ts";
 import { shortId } from "../session/record.ts";
 import { aboutOf, leftOf } from "./pages.ts";
@@ -23,10 +23,10 @@ const option = plain('<option value="{{name}}"{{#if isChosen}} selected{{/if}}>{
 ]);
 const own = plain(
   `<section data-live id="own"><h2>You are viewing as {{email}}</h2>
-{{facts}}<p><a class="button" href="{{href}}" target="_blank" rel="noopener">Open {{route}}</a></p>
+{{about}}<p><a class="button" href="{{href}}" target="_blank" rel="noopener">Open {{route}}</a></p>
 {{end}}</section>
 `,
-  ["email", "facts", "href", "route", "end"],
+  ["email", "about", "href", "route", "end"],
 );
 
 /** Where an administrator opens what they have begun. */
@@ -45,7 +45,7 @@ export function impersonationScreen({
   function ownPart(one: Impersonation, now: number): Html {
     const { id, email, route } = one;
     return own({
-      ...{ email, route, href: openUrl(routes, one), facts: factsOf(aboutOf(one, now)) },
+      ...{ email, route, href: openUrl(routes, one), about: aboutOf(one, now) },
       end: actForm({ act: "end", fields: { id: shortId(id) }, label: "End it" }),
     });
   }
@@ -99,16 +99,16 @@ export function impersonationScreen({
       );
       return concat([
         ...(mine === undefined ? [] : [ownPart(mine, now)]),
-        form({
-          ...{ email: query.get("email") ?? "", routes: concat(choices) },
-          minutes: `${Math.round(options.impersonationTtl / MINUTE)}`,
-        }),
         tableOf({
           caption: "Others who view as somebody",
           columns: ["Who", "As", "In", "Because", "Since", "Left", "End"],
           rows,
           empty: "Nobody does.",
           live: "running",
+        }),
+        form({
+          ...{ email: query.get("email") ?? "", routes: concat(choices) },
+          minutes: `${Math.round(options.impersonationTtl / MINUTE)}`,
         }),
       ]);
     },

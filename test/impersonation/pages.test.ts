@@ -45,7 +45,12 @@ test("the page where it is begun stays: as whom, where, until when, and the way 
   ]);
   stage.clock.advance(61_000);
   const page = await (await stage.root.get(ADMIN)).text();
-  for (const words of [`You are viewing as ${ADA}`, REASON, "18:59 left", `href="${C}/_runegate/as/open"`])
+  for (const words of [
+    `You are viewing as ${ADA}`,
+    REASON,
+    "18:59</strong> left",
+    `href="${C}/_runegate/as/open"`,
+  ])
     expect(page).toContain(words);
   expect((await stage.root.follow(`${C}/_runegate/as/open`)).url).toBe(`${C}/`);
   const boss = stage.person();

@@ -520,7 +520,7 @@ test("F14: after the end, the pages that were open are asked for as themselves",
   await stage.act(C);
   expect(await seenAt(`${C}/x`)).toMatchObject(asHerself);
   const page = await (await root.get(`${C}/_runegate/as`)).text();
-  for (const words of [ADA, "other", REASON, "15:00 left"]) expect(page).toContain(words);
+  for (const words of [ADA, "other", REASON, "15:00</strong> left"]) expect(page).toContain(words);
   expect((await root.get(`${C}/_runegate/as/end`, { method: "POST", headers: { Origin: B } })).status).toBe(
     403,
   );
