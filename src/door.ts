@@ -26,6 +26,7 @@ import type { ForwardAuth } from "./forward-auth/forward-auth.ts";
 import { type Identified, loggedAs, type Principal } from "./identity/principal.ts";
 import type { NoteImpersonated } from "./impersonation/service.ts";
 import type { Answer, Inline, InlineSettings } from "./inline/inline.ts";
+import type { RequestCounts } from "./metrics/requests.ts";
 import { atMostEvery } from "./observe/at-most-every.ts";
 import type { Logger } from "./observe/logger.ts";
 import type { RequestLog } from "./observe/request-log.ts";
@@ -66,6 +67,7 @@ export type DoorSettings = {
   /** Told of what was asked by somebody in another's name. */
   readonly impersonated: NoteImpersonated;
   readonly requestLog: RequestLog;
+  readonly counts: Pick<RequestCounts, "answered">;
   readonly log: Logger;
 };
 
@@ -79,8 +81,19 @@ export type Door = {
 const AMBIGUOUS_EVERY_MS = 60_000;
 
 export function createDoor(settings: DoorSettings): Door {
-  const { rooms, rootPaths, routes, admit, anyHost, forwardAuth, checksElsewhere, lookOf, clock, log } =
-    settings;
+  const {
+    rooms,
+    rootPaths,
+    routes,
+    admit,
+    anyHost,
+    forwardAuth,
+    checksElsewhere,
+    lookOf,
+    clock,
+    counts,
+    log,
+  } = settings;
   const nextId = createIds();
   const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
   const inline = settings.inline({ answered: logAnswer, ended: logRequest });
@@ -97,6 +110,10 @@ export function createDoor(settings: DoorSettings): Door {
     quiet?: boolean,
     isRefused = false,
   ): void {
+    const ms = clock.monotonic() - arrival.startedAt;
+    const kind = route === undefined ? "own" : status === 101 ? "websocket" : "http";
+    // What WebSockets carry is counted while they do.
+    counts.answered(kind, route?.name, status, ms, end?.bytes);
     if (who?.actor !== undefined) {
       const { method, target, client } = arrival;
       settings.impersonated({ who, method, path: target.path, status, isRefused, client: client.ip });
@@ -107,7 +124,7 @@ export function createDoor(settings: DoorSettings): Door {
       path: arrival.target.path,
       status,
       bytes: end?.bytes,
-      ms: clock.monotonic() - arrival.startedAt,
+      ms,
       client: arrival.client.ip,
       user: who && loggedAs(who),
       route: route && loggedName(route),

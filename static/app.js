@@ -20,7 +20,12 @@ document.addEventListener("runegate:shown", ({ target }) => {
 /** @param {ParentNode} part */
 function showLocalTimes(part) {
   for (const time of part.querySelectorAll("time")) {
-    const style = "short" in time.dataset ? { timeStyle: "short" } : { dateStyle: "long", timeStyle: "long" };
+    const style =
+      "short" in time.dataset
+        ? { timeStyle: "short" }
+        : "brief" in time.dataset
+          ? { dateStyle: "medium", timeStyle: "short" }
+          : { dateStyle: "long", timeStyle: "long" };
     const local = new Intl.DateTimeFormat(document.documentElement.lang, style);
     time.title = time.textContent;
     time.textContent = local.format(new Date(time.dateTime));

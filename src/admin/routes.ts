@@ -1,3 +1,4 @@
+import { ADMINS } from "../access/people.ts";
 import { badRequest, NOT_FOUND, page, quiet, Refusal, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { readFields } from "../edge/body.ts";
@@ -5,7 +6,9 @@ import { ownRoutes } from "../edge/own.ts";
 import { withoutPrefix } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
 import { ADMIN_PATH, adminPath, OWN_PREFIX } from "../pages/paths.ts";
+import { linkTo } from "../pages/tables.ts";
 import { concat } from "../pages/template.ts";
+import { adminApi } from "./api.ts";
 import { createGuard } from "./guard.ts";
 import { overviewScreen } from "./overview.ts";
 import { adminPage } from "./page.ts";
@@ -70,10 +73,20 @@ export function adminRoom(house: House, rooms: () => readonly Pick<Room, "admin"
 
   const handlers = { GET: show, POST: act };
   const below = withoutPrefix(ADMIN_PATH, OWN_PREFIX);
-  return ownRoutes("admin", [
-    { path: below, handlers },
-    { path: `${below}/*`, handlers },
-  ]);
+  return {
+    ...ownRoutes("admin", [
+      { path: below, handlers },
+      { path: `${below}/*`, handlers },
+    ]),
+    api: () => adminApi(house),
+    account: {
+      id: "admin",
+      show: ({ found, arrival }) =>
+        found.principal.groups.has(ADMINS) && arrival.origin === house.routes.home.origin
+          ? { heading: "Administration", content: linkTo(ADMIN_PATH, "Sessions, keys, mail, applications") }
+          : undefined,
+    },
+  };
 }
 
 /** Those of one id as one. */

@@ -5,7 +5,7 @@ import { applicationScreen } from "./screen.ts";
 
 /** The applications behind this gateway, for the operator. */
 export function applicationsRoom(
-  house: ApiHouse & Pick<House, "routes" | "closures" | "policy" | "auditFirst">,
+  house: ApiHouse & Pick<House, "routes" | "closures" | "policy" | "auditFirst" | "metrics">,
 ): Room {
   const { closures } = house;
   return {

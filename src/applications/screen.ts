@@ -8,15 +8,16 @@ import { describeTarget } from "../net/endpoint.ts";
 import { actForm, bdi, searchForm, statusOf, tableOf, withNote } from "../pages/tables.ts";
 import { concat, type Html, type Value } from "../pages/template.ts";
 import { createMaintenance } from "./maintenance.ts";
+import { type TargetsUp, targetsUp } from "./up.ts";
 
 /** The applications behind it: where they are, who may use them, whether they are up; closing one; trying a URL. */
 export function applicationScreen(
-  house: Pick<House, "routes" | "closures" | "policy" | "options" | "auditFirst">,
+  house: Pick<House, "routes" | "closures" | "policy" | "options" | "auditFirst" | "metrics">,
 ): AdminScreen {
   const { routes, closures, policy, options } = house;
   const maintenance = createMaintenance(house);
 
-  function rowOf(route: Route): Value[] {
+  function rowOf(route: Route, up: TargetsUp): Value[] {
     const { name, title, targets, allow } = route;
     const text = closures.textOf(route);
     return [
@@ -26,6 +27,7 @@ export function applicationScreen(
         ? "another proxy"
         : bdi(targets.map(({ address, basePath }) => describeTarget(address) + basePath).join(", ")),
       bdi(peopleIn(allow)),
+      healthOf(route, up.get(route.name) ?? []),
       text === undefined ? "open" : withNote(statusOf("closed", "warning"), bdi(text)),
       buttonFor(route, text),
     ];
@@ -73,12 +75,12 @@ export function applicationScreen(
     notices: { closed: "Closed for maintenance. Administrators go through.", opened: "Open again." },
 
     async show({ query, now }) {
-      await closures.look();
+      const [up] = await Promise.all([targetsUp(house), closures.look()]);
       return concat([
         tableOf({
           caption: "Applications",
-          columns: ["Name", "Address", "Target", "Who may", "State", "Maintenance"],
-          rows: routes.all.map(rowOf),
+          columns: ["Name", "Address", "Target", "Who may", "Health", "State", "Maintenance"],
+          rows: routes.all.map((route) => rowOf(route, up)),
           empty: "There are none.",
           live: "applications",
         }),
@@ -103,6 +105,15 @@ export function applicationScreen(
       },
     },
   };
+}
+
+/** Without health checks, a target that has not just failed is taken to be up. */
+function healthOf({ health, targets }: Route, up: readonly boolean[]): Value {
+  const good = up.filter(Boolean).length;
+  if (targets.length === 0) return "not known here";
+  if (good < up.length)
+    return statusOf(good === 0 ? "down" : `${good} of ${up.length} up`, good === 0 ? "bad" : "warning");
+  return health === undefined ? "not checked" : statusOf("up", "good");
 }
 
 const UNKNOWN = "There is no such application.";

@@ -13,6 +13,7 @@ import { mayOpenWebSocket } from "../edge/origin.ts";
 import { isApplications } from "../edge/target.ts";
 import { type Identified, isPrincipal, loggedAs, type Principal } from "../identity/principal.ts";
 import type { NoteImpersonated } from "../impersonation/service.ts";
+import type { CheckVerdict, RequestCounts } from "../metrics/requests.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Fields, Logger } from "../observe/logger.ts";
 import type { RequestLog } from "../observe/request-log.ts";
@@ -49,6 +50,7 @@ export type CheckSettings = Pick<ForwardAuthOptions, "checkForged"> & {
   /** Told of what was asked by somebody in another's name. */
   readonly impersonated: NoteImpersonated;
   readonly requestLog: RequestLog;
+  readonly counts: Pick<RequestCounts, "answered" | "checks">;
   readonly log: Logger;
   /** Says a thing once a minute at most: anybody may bring it about, again and again. */
   readonly warn: (message: string, fields: Fields) => void;
@@ -60,18 +62,23 @@ type Wanted = { readonly about: Described; readonly site: Site; readonly route: 
 export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
   const { admit, warn } = settings;
   const edge = adapter.name;
+  const verdicts = settings.counts.checks(edge);
 
   function answered(
     asked: CheckRequest,
     response: Response,
+    verdict: CheckVerdict,
     about?: Described,
     who?: Principal,
     route?: Route,
-    isRefused = false,
   ): Response {
     const { method, target } = about ?? asked;
     const { status } = response;
+    const ms = settings.clock.monotonic() - asked.startedAt;
+    verdicts[verdict].value++;
+    settings.counts.answered("check", route?.name, status, ms);
     if (who?.actor !== undefined && !adapter.second) {
+      const isRefused = verdict === "refuse";
       settings.impersonated({ who, method, path: target.path, status, isRefused, client: asked.client.ip });
     }
     settings.requestLog({
@@ -80,7 +87,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       path: target.path,
       status,
       bytes: 0,
-      ms: settings.clock.monotonic() - asked.startedAt,
+      ms,
       client: asked.client.ip,
       user: who && loggedAs(who),
       route: route && loggedName(route),
@@ -97,7 +104,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       adapter.bare && status !== 401
         ? bareAnswer(status)
         : json({ error, message, request_id: asked.id }, status, headers);
-    return answered(asked, response, about);
+    return answered(asked, response, "invalid", about);
   }
 
   function bad(asked: CheckRequest, problem: string): Response {
@@ -177,7 +184,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
         headers["x-runegate-cache"] === "host" &&
         isSameForHost(asked, site, route, principal, settings.sessionCookieName);
       const response = settings.allowed(asked, route, principal, mayKeep ? "max-age=2" : "no-store");
-      return answered(asked, response, about, user, route);
+      return answered(asked, response, "allow", about, user, route);
     }
     if (verdict.verdict === "refuse") {
       const { reason } = verdict;
@@ -193,9 +200,9 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
             closed: because,
             ...{ method, who },
           });
-      return answered(asked, response, about, user, route, true);
+      return answered(asked, response, "refuse", about, user, route);
     }
-    if (adapter.bare) return answered(asked, bareAnswer(401), about, user, route);
+    if (adapter.bare) return answered(asked, bareAnswer(401), "challenge", about, user, route);
     const kind = verdict.refused ? "other" : requestKindOf(asked, upgrade);
     const { origin } = site;
     const response = challengeAnswer({ ...asked, method, target }, kind, {
@@ -203,7 +210,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       // Absolute: an edge would put its own origin before a path.
       send: (status, next) => redirect(status, origin + loginHref(next, verdict.again)),
     });
-    return answered(asked, response, about, user, route);
+    return answered(asked, response, "challenge", about, user, route);
   }
 
   function check(asked: CheckRequest): Awaitable<Response> {
@@ -219,7 +226,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
 
   function broken(asked: CheckRequest, error: unknown): Response {
     const whole = whenBroken(asked, error, settings.log);
-    return answered(asked, adapter.bare ? bareAnswer(whole.status) : whole);
+    return answered(asked, adapter.bare ? bareAnswer(whole.status) : whole, "failed");
   }
 
   // No asynchronous function: with a store that answers at once, each turn of the event loop would cost a tenth of the whole.

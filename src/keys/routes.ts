@@ -41,7 +41,7 @@ export function keyRoom(house: House): Room {
         return { heading: said("keys.heading"), content: keySection(look, length) };
       },
     } satisfies AccountSection,
-    authenticators: [keyAuthenticator(house.keyProof, house.apiKeys)],
+    authenticators: [keyAuthenticator(house.keyProof, house.apiKeys, house.metrics)],
   };
   const pages = { path: withoutPrefix(KEYS_PATH, OWN_PREFIX), handlers: keyPages(house) };
   if (!options.tokenRootPaths) return { ...ownRoutes("keys", [pages]), ...room };

@@ -1,9 +1,7 @@
 import type { AdminScreen } from "../admin/screen.ts";
 import type { House } from "../house.ts";
 import { DAY } from "../option/values.ts";
-import { ENGLISH } from "../pages/language.ts";
-import { clockTime } from "../pages/pages.ts";
-import { actForm, bdi, pageLinks, searchForm, statusOf, tableOf, withNote } from "../pages/tables.ts";
+import { actForm, bdi, pageLinks, searchForm, statusOf, tableOf, timeOf, withNote } from "../pages/tables.ts";
 import { concat, type Html, type Value } from "../pages/template.ts";
 import { type ApiKey, endOf } from "./record.ts";
 import type { ApiKeys, KeyStatus } from "./service.ts";
@@ -92,11 +90,9 @@ function rowOf({ key, status }: Shown, now: number): Value[] {
     bdi(owner),
     routes.includes("*") ? "all applications of theirs" : bdi(routes.join(", ")),
     stateOf(status, isEnding(key, now)),
-    usedAt === null ? "never" : withNote(clockTime(ENGLISH, usedAt, now), bdi(usedFrom ?? "")),
-    createdBy === owner
-      ? clockTime(ENGLISH, createdAt, now)
-      : withNote(clockTime(ENGLISH, createdAt, now), bdi(createdBy)),
-    end === undefined ? "never" : clockTime(ENGLISH, end, now),
+    usedAt === null ? "never" : withNote(timeOf(usedAt, now), bdi(usedFrom ?? "")),
+    createdBy === owner ? timeOf(createdAt, now) : withNote(timeOf(createdAt, now), bdi(createdBy)),
+    end === undefined ? "never" : timeOf(end, now),
     buttonsFor(id, `${name} of ${owner}`, status),
   ];
 }

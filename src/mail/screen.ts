@@ -2,9 +2,7 @@ import type { AdminDone, AdminScreen } from "../admin/screen.ts";
 import type { House } from "../house.ts";
 import { aboutMail, MAIL_GIVEN_UP, MAIL_RETRIED } from "../mail/audit.ts";
 import type { OutboxEntry } from "../mail/waiting.ts";
-import { ENGLISH } from "../pages/language.ts";
-import { clockTime } from "../pages/pages.ts";
-import { actForm, bdi, tableOf } from "../pages/tables.ts";
+import { actForm, bdi, tableOf, timeOf } from "../pages/tables.ts";
 import { concat, plain, type Value } from "../pages/template.ts";
 
 /** More are counted, not shown. */
@@ -59,10 +57,10 @@ const GONE = "No such mail waits any more: it was sent, or given up.";
 function rowOf({ id, to, queuedAt, attempts, lastError, nextAttemptAt }: OutboxEntry, now: number): Value[] {
   return [
     bdi(to),
-    clockTime(ENGLISH, queuedAt, now),
+    timeOf(queuedAt, now),
     `${attempts}`,
     lastError === undefined ? "none yet" : bdi(lastError),
-    clockTime(ENGLISH, nextAttemptAt, now),
+    timeOf(nextAttemptAt, now),
     concat([
       actForm({
         ...{ act: "retry", fields: { id } },

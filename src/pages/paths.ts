@@ -22,6 +22,8 @@ export const PHONE_PATH = `${OWN_PREFIX}/phone`;
 export const APPROVE_PATH = `${OWN_PREFIX}/approve`;
 
 /** The API keys of whoever is signed in. */
+/** Where Prometheus asks, at an address of its own. */
+export const METRICS_PATH = `${OWN_PREFIX}/metrics`;
 export const KEYS_PATH = `${OWN_PREFIX}/keys`;
 
 /** As whom an administrator acts on a host. */

@@ -1,3 +1,4 @@
+import { ENGLISH, inUtc } from "./language.ts";
 import { concat, type Html, plain, type Value } from "./template.ts";
 
 /**
@@ -19,9 +20,9 @@ const table = plain(
 const headCell = plain('<th role="columnheader" scope="col">{{label}}</th>', ["label"]);
 const rowOf = plain('<tr role="row">{{cells}}</tr>\n', ["cells"]);
 const firstCell = plain('<th role="rowheader" scope="row">{{value}}</th>', ["value"]);
-const cell = plain('<td role="cell" data-label="{{label}}">{{value}}</td>', ["label", "value"]);
+const cell = plain('<td role="cell" data-label="{{label}}"><div>{{value}}</div></td>', ["label", "value"]);
 const nothing = plain(
-  '<div{{#if live}} data-live id="{{live}}"{{/if}}><h2>{{caption}}</h2>\n<p class="hint">{{empty}}</p></div>\n',
+  '<div class="table"{{#if live}} data-live id="{{live}}"{{/if}}><h2>{{caption}}</h2>\n<p class="hint">{{empty}}</p></div>\n',
   ["live", "caption", "empty"],
 );
 
@@ -61,12 +62,23 @@ const pages = plain(
 `,
   ["first", "next"],
 );
-const list = plain('<dl class="facts">\n{{facts}}</dl>\n', ["facts"]);
+const list = plain('<dl class="facts"{{#if live}} data-live id="{{live}}"{{/if}}>\n{{facts}}</dl>\n', [
+  "live",
+  "facts",
+]);
 const fact = plain("<div><dt>{{name}}</dt><dd>{{value}}</dd></div>\n", ["name", "value"]);
+const source = plain(
+  '<details class="source"><summary>{{caption}}</summary><pre dir="ltr">{{json}}</pre></details>\n',
+  ["caption", "json"],
+);
 const foreign = plain("<bdi>{{text}}</bdi>", ["text"]);
 const noted = plain("{{value}} <small>{{note}}</small>", ["value", "note"]);
 const badge = plain('<span class="state {{tone}}">{{word}}</span>', ["tone", "word"]);
 const anchor = plain('<a href="{{href}}">{{label}}</a>', ["href", "label"]);
+const moment = plain(
+  '<time datetime="{{isoTime}}"{{#if near}} data-short{{/if}}{{#unless near}} data-brief{{/unless}}>{{utcTime}}</time>',
+  ["isoTime", "near", "utcTime"],
+);
 const paragraph = plain('<p class="hint">{{text}}</p>\n', ["text"]);
 
 export type Table = {
@@ -91,9 +103,9 @@ export function tableOf({ caption, columns, rows, empty, live }: Table): Html {
   });
 }
 
-/** Facts with their names, as boxes side by side. */
-export function factsOf(facts: readonly (readonly [name: string, value: Value])[]): Html {
-  return list({ facts: concat(facts.map(([name, value]) => fact({ name, value }))) });
+/** Facts with their names, as boxes side by side. @param live as of a table. */
+export function factsOf(facts: readonly (readonly [name: string, value: Value])[], live?: string): Html {
+  return list({ live, facts: concat(facts.map(([name, value]) => fact({ name, value }))) });
 }
 
 /** What somebody else has written, in whatever direction it is. */
@@ -105,6 +117,16 @@ export function withNote(value: Value, note: Value): Html {
   return noted({ value, note });
 }
 
+const HALF_A_DAY = 12 * 60 * 60_000;
+
+/** A time, milliseconds since the epoch as is `now`: without its day where that is clear. A script makes it the reader's own. */
+export function timeOf(at: number, now: number): Html {
+  const isNear = Math.abs(at - now) < HALF_A_DAY;
+  const isoTime = new Date(at).toISOString();
+  const utcTime = isNear ? inUtc(ENGLISH, at, "time") : `${isoTime.slice(0, 16).replace("T", " ")} UTC`;
+  return moment({ isoTime, utcTime, near: isNear ? "yes" : "" });
+}
+
 /** A state in a word, which stands out. */
 export function statusOf(word: string, tone: "good" | "warning" | "bad"): Html {
   return badge({ word, tone });
@@ -112,6 +134,11 @@ export function statusOf(word: string, tone: "good" | "warning" | "bad"): Html {
 
 export function linkTo(href: string, label: Value): Html {
   return anchor({ href, label });
+}
+
+/** Data as it is, for whoever wants all of it. */
+export function jsonOf(caption: string, value: object): Html {
+  return source({ caption, json: JSON.stringify(value, null, 2) });
 }
 
 export function hint(text: Value): Html {

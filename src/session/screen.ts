@@ -2,8 +2,18 @@ import type { AdminScreen } from "../admin/screen.ts";
 import type { House } from "../house.ts";
 import { type Address, addressIn } from "../identity/address.ts";
 import { ENGLISH } from "../pages/language.ts";
-import { clockTime } from "../pages/pages.ts";
-import { actForm, bdi, hint, linkTo, pageLinks, searchForm, tableOf, withNote } from "../pages/tables.ts";
+import { adminPath } from "../pages/paths.ts";
+import {
+  actForm,
+  bdi,
+  hint,
+  linkTo,
+  pageLinks,
+  searchForm,
+  tableOf,
+  timeOf,
+  withNote,
+} from "../pages/tables.ts";
 import { concat, type Html, type Value } from "../pages/template.ts";
 import { describeDevice, recognizeDevice } from "./device.ts";
 import { type SessionRecord, shortId } from "./record.ts";
@@ -75,7 +85,7 @@ const MOST_OF_ONE = 500;
 const GONE = "There is no such session any more.";
 
 function everythingOf(email: string): Html {
-  return hint(linkTo(`activity?email=${encodeURIComponent(email)}`, "What they did"));
+  return hint(linkTo(`${adminPath("activity")}?email=${encodeURIComponent(email)}`, "What they did"));
 }
 
 function rowOf(
@@ -90,8 +100,8 @@ function rowOf(
     device,
     bdi(ip),
     METHODS[method],
-    clockTime(ENGLISH, createdAt, now),
-    clockTime(ENGLISH, seenAt, now),
+    timeOf(createdAt, now),
+    timeOf(seenAt, now),
     buttonsFor(email, shortId(id), `${device}, ${ip}`),
   ];
 }

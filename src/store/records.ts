@@ -80,7 +80,7 @@ export type Records<T> = {
   takeAll(field: keyof T & string, value: string): Awaitable<Seen<T>[]>;
   /** Ordered by the kind's order field, or without such a field by when they expire, and then by id. */
   find(query: Query<T>): Awaitable<Seen<T>[]>;
-  /** How many there are, told without looking at each; some seconds after they expire they may still be counted. */
+  /** How many there are. Those that expired within the last minute may be among them. */
   count(): Awaitable<number>;
   /**
    * Tells of each record that is taken, once, as soon as this process learns of it: at once where it did so itself. A store

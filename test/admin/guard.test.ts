@@ -1,7 +1,11 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { shortId } from "../../src/session/record.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
 import { B, H, ROUTES, startStage as startHosts } from "../hand-off/stage.ts";
 import { auditOf } from "../login/support.ts";
+import { testClock } from "../support/clock.ts";
+import { intercepted } from "../support/store.ts";
 import { ADA, ADMIN, type AdminStage, ROOT, startAdminStage } from "./stage.ts";
 
 /** Who may see the admin pages, and act on them. */
@@ -181,3 +185,38 @@ name = "lab"
 target = "http://127.0.0.1:9"
 api_keys = true
 `;
+
+test("the page of an account leads administrators there, and nobody else", async () => {
+  stage = await startAdminStage();
+  const link = `href="${ADMIN}"`;
+  const account = async (cookie: string) => (await stage.get(cookie, "/_runegate/account")).text();
+  expect(await account(await stage.gateway.signIn(ROOT))).toContain(link);
+  expect(await account(await stage.gateway.signIn(ADA))).not.toContain(link);
+});
+
+test("what cannot be recorded is not done: 503, and the session is still there", async () => {
+  const clock = testClock();
+  let isFull = false;
+  const stores = intercepted(createMemoryStore({ clock }), ({ of, verb, go }) => {
+    if (isFull && of === "audit" && verb === "add") throw new StoreUnavailable("The disk is full.");
+    return go();
+  });
+  stage = await startAdminStage({ RUNEGATE_API_KEYS: "true" }, { clock, stores, routes: keyRoutes() });
+  const ada = await stage.gateway.signIn(ADA);
+  const root = await stage.gateway.signIn(ROOT);
+  const { apiKeys, closures, routes } = stage.gateway.gateway;
+  const made = await apiKeys.create({ owner: ADA }, { name: ROOT, isAdmin: true });
+  if (!("key" in made)) throw new Error(JSON.stringify(made));
+  await stage.get(root);
+  isFull = true;
+  for (const [screen, fields] of [
+    ["sessions", { do: "end-all", email: ADA }],
+    ["keys", { do: "end", id: made.key.id }],
+    ["routes", { do: "close", name: "lab" }],
+  ] as [string, Record<string, string>][])
+    expect([screen, (await stage.post(root, `${ADMIN}/${screen}`, fields)).status]).toEqual([screen, 503]);
+  isFull = false;
+  expect((await stage.get(ada, "/_runegate/account")).status).toBe(200);
+  expect(await apiKeys.list()).toHaveLength(1);
+  expect(routes.all.map(closures.textOf)).toEqual([undefined]);
+});

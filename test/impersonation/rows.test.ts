@@ -213,7 +213,7 @@ test("F3: as somebody who may not use it, another administrator, oneself, a serv
 });
 
 test("F4: what cannot be written does not begin: 503, and no ticket", async () => {
-  for (const kind of ["impersonation", "impersonation_view"]) {
+  for (const kind of ["audit", "impersonation", "impersonation_view"]) {
     lost = kind;
     expect((await stage.begin()).status).toBe(503);
     const end = await root.follow(`${B}/_runegate/as/open`);

@@ -50,6 +50,9 @@ export function createSqliteRecords<T extends object>(
     ON CONFLICT DO ${overExpired}`,
   );
   const held = database.prepare<{ value: number }, []>(count);
+  const counted = database.prepare<{ value: number }, [number]>(
+    `SELECT count(*) AS value FROM ${table} WHERE expires_at > ?`,
+  );
   const exists = database.prepare<{ found: number }, [string]>(
     `SELECT 1 AS found FROM ${table} WHERE id = ?`,
   );
@@ -71,9 +74,6 @@ export function createSqliteRecords<T extends object>(
   );
   const expired = database.prepare<{ found: number }, [number]>(
     `SELECT 1 AS found FROM ${table} WHERE expires_at <= ? LIMIT 1`,
-  );
-  const alive = database.prepare<{ value: number }, [number]>(
-    `SELECT count(*) AS value FROM ${table} WHERE expires_at > ?`,
   );
   const forget = database.prepare<{ expiresAt: number }, [number, number]>(`
     DELETE FROM ${table} WHERE id IN (SELECT id FROM ${table} WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)
@@ -173,7 +173,7 @@ export function createSqliteRecords<T extends object>(
 
     find: (query) => seenOfAll(handle.read(() => rowsFor(query))),
 
-    count: () => handle.read(() => alive.get(clock.now()))?.value ?? 0,
+    count: () => handle.read(() => counted.get(clock.now()))?.value ?? 0,
 
     onTaken: taken.add,
 
