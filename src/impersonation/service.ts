@@ -5,7 +5,7 @@ import type { Route } from "../access/route.ts";
 import type { Routes } from "../access/routes.ts";
 import type { Clock, Random } from "../clock.ts";
 import { badRequest, NOT_ALLOWED, Refusal } from "../edge/answer.ts";
-import { type Address, AddressError, parseAddress } from "../identity/address.ts";
+import { type Address, addressIn } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Audit, AuditFirst } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
@@ -197,11 +197,13 @@ export function createImpersonations(settings: {
     if (words.length < REASON.least || words.length > REASON.most || /[\p{Cc}\u2028\u2029]/u.test(words)) {
       throw badRequest(`Say why in ${REASON.least} to ${REASON.most} characters, on one line.`);
     }
+    const email = addressIn(asked.email ?? "");
+    if (email === undefined) throw badRequest("That is no address.");
     const longest = minutes === undefined || minutes === "" ? settings.impersonationTtl : lengthOf(minutes);
     const startedAt = clock.now();
     return {
       id: Buffer.from(settings.random.bytes(ID_BYTES)).toString("base64url"),
-      ...{ email: addressIn(asked.email ?? ""), admin: admin.email, login: admin.login },
+      ...{ email, admin: admin.email, login: admin.login },
       ...{ route, reason: words, startedAt, endsAt: startedAt + longest },
     };
   }
@@ -311,13 +313,4 @@ function lengthOf(minutes: string): number {
   const number = Number(minutes);
   if (/^[0-9]{1,3}$/.test(minutes) && number >= 1 && number <= LONGEST_MINUTES) return number * MINUTE;
   throw badRequest(`It lasts from 1 to ${LONGEST_MINUTES} minutes.`);
-}
-
-/** @throws {Refusal} */
-function addressIn(text: string): Address {
-  try {
-    return parseAddress(text);
-  } catch (error) {
-    throw error instanceof AddressError ? badRequest(error.message) : error;
-  }
 }

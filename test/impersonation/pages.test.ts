@@ -62,6 +62,15 @@ test("the page where it is begun stays: as whom, where, until when, and the way 
   ]);
 });
 
+test("the applications lead there, those that take it", async () => {
+  stage = await startActingStage(upstream.url);
+  const page = await (await stage.root.get(`${H}/_runegate/admin/routes`)).text();
+  const links = [...page.matchAll(/href="\/_runegate\/admin\/impersonate\?route=(\w+)"/g)];
+  expect(links.map(([, name]) => name)).toEqual(["lab", "grafana", "other"]);
+  const form = await (await stage.root.get(`${ADMIN}?route=other`)).text();
+  expect(form).toContain('<option value="other" selected>');
+});
+
 test("what was mistyped is said on the page, and what may not be is refused", async () => {
   stage = await startActingStage(upstream.url);
   const mistyped = await send({ do: "start", email: ADA, route: "other", reason: "short" });
