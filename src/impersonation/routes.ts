@@ -165,10 +165,12 @@ export function impersonationRoom(house: House): Room {
     timer = undefined;
   }
 
-  const account = viewsSection(impersonations, routes, clock);
-  if (!impersonations.isUsed)
-    // What was going on before it was switched off is ended, and told of.
-    return { name, cookies, account, start: () => void impersonations.sweep() };
+  const always = {
+    ...{ name, cookies, account: viewsSection(impersonations, routes, clock) },
+    api: () => impersonationApi(house),
+  };
+  // What was going on before it was switched off is ended, and told of.
+  if (!impersonations.isUsed) return { ...always, start: () => void impersonations.sweep() };
   return {
     ...ownRoutes(
       name,
@@ -180,9 +182,7 @@ export function impersonationRoom(house: House): Room {
         { path: "/end", handlers: { POST: end } },
       ].map(({ path, handlers }) => ({ path: ACTING_PATH.slice(OWN_PREFIX.length) + path, handlers })),
     ),
-    cookies,
-    account,
-    api: () => impersonationApi(house),
+    ...always,
     admin: impersonationScreen(house),
     authenticators: [actingAuthenticator(impersonations, actingCookie)],
     start() {
