@@ -163,6 +163,7 @@ export function impersonationRoom(house: House): Room {
   async function stop(): Promise<void> {
     clearInterval(timer);
     timer = undefined;
+    await impersonations.counted();
   }
 
   const always = {
@@ -170,7 +171,7 @@ export function impersonationRoom(house: House): Room {
     api: () => impersonationApi(house),
   };
   // What was going on before it was switched off is ended, and told of.
-  if (!impersonations.isUsed) return { ...always, start: () => void impersonations.sweep() };
+  if (!impersonations.isUsed) return { ...always, start: () => void impersonations.sweep(), stop };
   return {
     ...ownRoutes(
       name,

@@ -6,7 +6,7 @@ import type { Routes } from "../access/routes.ts";
 import type { Clock, Random } from "../clock.ts";
 import { badRequest, NOT_ALLOWED, Refusal } from "../edge/answer.ts";
 import { type Address, addressIn } from "../identity/address.ts";
-import type { Principal } from "../identity/principal.ts";
+import { nameOf, type Principal } from "../identity/principal.ts";
 import type { Audit, AuditFirst } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -49,6 +49,8 @@ export type Impersonations = {
   /** @param because for the audit. @returns false where it was over. @throws {StoreUnavailable} */
   end(one: Impersonation, because: string): Promise<boolean>;
   note: NoteImpersonated;
+  /** Once all that was noted is counted. Never rejects. */
+  counted(): Promise<void>;
   /** How somebody was acted for, the last first. @throws {StoreUnavailable} */
   viewsOf(email: string): Promise<View[]>;
   /** Ends what is over. Never rejects. */
@@ -71,7 +73,9 @@ export type Acting = { readonly one: Impersonation; readonly route: Route; reado
 export type WithCookies = Shown & { readonly cookies: { valuesOf(name: string): readonly string[] } };
 
 /** What was asked for by somebody in another's name, once it has been answered. */
-export type NoteImpersonated = (request: {
+export type NoteImpersonated = (request: Noted) => void;
+
+type Noted = {
   readonly who: Principal;
   readonly method: string;
   readonly path: string;
@@ -79,7 +83,7 @@ export type NoteImpersonated = (request: {
   /** Whether it was not passed on. */
   readonly isRefused: boolean;
   readonly client: string;
-}) => void;
+};
 
 /** So many requests of one impersonation are told of each; the others are counted. */
 const MOST_TOLD = 1_000;
@@ -114,8 +118,9 @@ export function createImpersonations(settings: {
   const isOpen = (route: Route) => route.impersonation !== "deny" && routes.urlOf(route) !== undefined;
   const isUsed = routes.all.some(isOpen);
   const routeOf = (name: string) => routes.all.find((route) => route.name === name);
-  /** What was asked for is counted one after the other: all at once, each would undo what the others wrote. */
-  let counting = Promise.resolve();
+  /** Answered, and not counted yet: by impersonation. What comes while the store is written to is written together next time. */
+  const answered = new Map<string, Noted[]>();
+  let counting: Promise<void> | undefined;
 
   function principalOf(one: Impersonation, route: Route, operator?: Principal): Principal {
     const subject = { email: one.email };
@@ -185,6 +190,30 @@ export function createImpersonations(settings: {
     }
   }
 
+  async function countAll(): Promise<void> {
+    for (const [id, some] of answered) {
+      answered.delete(id);
+      const refused = some.filter(({ isRefused }) => isRefused).length;
+      const add = (view: View): View => ({
+        ...view,
+        requests: view.requests + some.length,
+        refused: view.refused + refused,
+      });
+      // A store that is away keeps nobody from telling.
+      const view = await changeView(id, add).catch(() => undefined);
+      const before = (view?.requests ?? some.length) - some.length;
+      for (const one of some.slice(0, Math.max(0, MOST_TOLD - before))) tell(one, view?.route);
+    }
+    counting = undefined;
+  }
+
+  function tell({ who, method, path, status, client }: Noted, route: string | undefined): void {
+    audit(IMPERSONATED_REQUEST, {
+      ...{ subject: nameOf(who), actor: who.actor },
+      ...{ route, method, path, status: `${status}`, client },
+    });
+  }
+
   async function running(admin?: Address): Promise<Impersonation[]> {
     const found = await records.find({ ...(admin ? { where: { admin } } : {}), most: MOST_RUNNING });
     return found.flatMap((seen) => seals.open(seen) ?? []).sort(lastFirst);
@@ -226,7 +255,13 @@ export function createImpersonations(settings: {
         const { action: _, ...refused } = NOT_ALLOWED;
         throw new Refusal({ ...refused, message: `You may not view that as ${wanted.email}: ${why}.` });
       }
-      const one = { ...wanted, endsAt: Math.min(wanted.endsAt, own.expiresAt) };
+      const [before] = await running(admin.email);
+      const one = {
+        ...wanted,
+        // Later than what it takes the place of, also where no time has passed since.
+        startedAt: Math.max(wanted.startedAt, (before?.startedAt ?? 0) + 1),
+        endsAt: Math.min(wanted.endsAt, own.expiresAt),
+      };
       await auditFirst(IMPERSONATION_STARTED, { ...facts, reason: one.reason, session: one.login });
       const { email, reason, startedAt, endsAt } = one;
       const view = { email, admin: one.admin, route: one.route, reason, startedAt, endedAt: endsAt };
@@ -270,23 +305,12 @@ export function createImpersonations(settings: {
     onEnded: (listener) => records.onTaken(listener),
     end,
 
-    note({ who, method, path, status, isRefused, client }) {
-      const { id } = who.proof;
-      const count = (view: View): View => ({
-        ...view,
-        requests: view.requests + 1,
-        refused: view.refused + (isRefused ? 1 : 0),
-      });
-      counting = counting.then(async () => {
-        // A store that is away keeps nobody from telling.
-        const view = await changeView(id, count).catch(() => undefined);
-        if (view !== undefined && view.requests > MOST_TOLD) return;
-        audit(IMPERSONATED_REQUEST, {
-          ...{ subject: "email" in who.subject ? who.subject.email : undefined, actor: who.actor },
-          ...{ route: view?.route, method, path, status: `${status}`, client },
-        });
-      });
+    note(request) {
+      answered.getOrInsertComputed(request.who.proof.id, () => []).push(request);
+      counting ??= countAll();
     },
+
+    counted: () => counting ?? Promise.resolve(),
 
     async viewsOf(email) {
       const all = await views.find({ where: { email }, most: MOST_RUNNING });

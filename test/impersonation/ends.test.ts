@@ -93,7 +93,7 @@ describe("an event stream ends with", () => {
       await within(AT_MOST_MS, Promise.all([application.ended, visitor.ended]));
       expect(stage.gateway().gateway.live.size).toBe(0);
       await until(
-        () => stage.lines().some((line) => line.includes("impersonation_ended")),
+        () => stage.lines().some((line) => line.includes('"event":"impersonation_ended"')),
         AT_MOST_MS + 1_000,
       );
     },
