@@ -10,7 +10,7 @@ import { withCors } from "./api/cors.ts";
 import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
 import { approvalRoom } from "./approval/routes.ts";
-import { activityRoom } from "./audit/screen.ts";
+import { auditRoom } from "./audit/routes.ts";
 import { bearerRoom } from "./bearer/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
 import { captchaRoom } from "./captcha/routes.ts";
@@ -86,9 +86,9 @@ function roomsOf(house: House): readonly Room[] {
     passkeyRoom(house),
     oidcRoom(house),
     approvalRoom(house),
+    auditRoom(house),
     captchaRoom(house),
     accountRoom(house, () => rooms),
-    activityRoom(house),
     adminRoom(house, () => rooms),
     metricsRoom(house),
   ];
@@ -108,6 +108,8 @@ export type Gateway = House & {
   readonly tunnel: Tunnel;
   readonly live: LiveConnections;
   readonly idleSeconds: number;
+  /** Writes what the audit has not written yet, and the end of its chain. */
+  closeAudit(): Promise<void>;
   start(): void;
   stop(): Promise<void>;
 };

@@ -3,8 +3,6 @@ import { isBinding } from "./access/binding.ts";
 import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import { createClosures } from "./applications/closures.ts";
-import { AUDIT_HEAD, AUDIT_LOST } from "./audit/audit.ts";
-import { headText } from "./audit/chain.ts";
 import { createAuditTrail } from "./audit/trail.ts";
 import type { Fetch } from "./bearer/provider-keys.ts";
 import { createLookOf } from "./brand/look.ts";
@@ -74,6 +72,9 @@ export type ServiceSettings = {
   readonly pause?: Pause;
 };
 
+/** Events of the audit. */
+const MOST_IN_MEMORY = 10_000;
+
 export function createServices(settings: ServiceSettings): House & { closeAudit(): Promise<void> } {
   const { options, email, mailer, mailbox, clock, random, loggers } = settings;
   const metrics = createMetrics(settings.measured ?? createProcessMetrics(clock));
@@ -85,8 +86,15 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
   const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
   const auditLog = loggers("audit");
   const auditTrail = createAuditTrail({
-    ...{ store: stores, machine: hostname(), clock, random, log: auditLog },
-    onLost: (count) => audit(AUDIT_LOST, { n: `${count}` }),
+    ...{
+      store: stores,
+      keep: options.auditKeep,
+      most: options.store.kind === "memory" ? MOST_IN_MEMORY : undefined,
+    },
+    ...{ machine: hostname(), clock, random, log: auditLog },
+    // It tells of itself by what tells it of everything.
+    audit: (...event) => audit(...event),
+    auditFirst: (...event) => auditFirst(...event),
   });
   const { audit, auditFirst, listen, flush } = createFoldingAudit(auditLog, clock, auditTrail);
   const identityKeys = createIdentityKeys(options, keys, clock);
@@ -214,11 +222,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     auditTrail,
     async closeAudit() {
       flush();
-      await auditTrail.flush();
-      const head = auditTrail.head();
-      if (head === undefined) return;
-      audit(AUDIT_HEAD, { heads: headText(head) });
-      await auditTrail.flush();
+      await auditTrail.close();
     },
   };
 }

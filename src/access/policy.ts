@@ -15,8 +15,6 @@ import {
 export type Policy = {
   allows(address: Address, vouched?: ReadonlySet<string>): boolean;
   groupsOf: GroupsOf;
-  /** Whether anybody may be an administrator, by configuration or by what an OpenID provider vouches for. */
-  readonly hasAdmins: boolean;
 };
 
 /** What the environment says of who may sign in. */
@@ -46,6 +44,5 @@ export function createPolicy(
       return who.groups.has(ADMINS) || lists.some((people) => includes(people, who));
     },
     groupsOf,
-    hasAdmins: groups.has(ADMINS),
   };
 }

@@ -24,18 +24,10 @@ type Guard = {
 export function createGuard(
   house: Pick<
     House,
-    | "options"
-    | "policy"
-    | "routes"
-    | "sessions"
-    | "sessionCookie"
-    | "stores"
-    | "audit"
-    | "auditFirst"
-    | "clock"
+    "options" | "routes" | "sessions" | "sessionCookie" | "stores" | "audit" | "auditFirst" | "clock"
   >,
 ): Guard {
-  const { options, policy, routes, sessions, sessionCookie, stores, audit, auditFirst, clock } = house;
+  const { options, routes, sessions, sessionCookie, stores, audit, auditFirst, clock } = house;
 
   /** Why somebody who is known is refused. */
   function whyNot({ proof, actor, groups }: Principal, { client }: Arrival): string | undefined {
@@ -52,7 +44,7 @@ export function createGuard(
     async admit(arrival, recent) {
       const { target, client } = arrival;
       // An application on a further host acts there with its visitor's session, and must not rule over others by it.
-      if (!policy.hasAdmins || arrival.origin !== routes.home.origin) throw new Refusal(NOT_FOUND);
+      if (arrival.origin !== routes.home.origin) throw new Refusal(NOT_FOUND);
       const status = arrival.method === "POST" ? 303 : 302;
       const here = target.path + target.search;
       const who = await arrival.identify(arrival, "pages");

@@ -63,6 +63,7 @@ export function adminRoom(house: House, rooms: () => readonly Pick<Room, "admin"
     const todo = Object.hasOwn(screen.acts ?? {}, name) ? screen.acts?.[name] : undefined;
     if (todo === undefined) throw badRequest("There is nothing of that name to do.");
     const outcome = await todo(visit, fields);
+    if (outcome instanceof Response) return outcome;
     if ("error" in outcome) return answer(visit, screen, outcome.error);
     if ("go" in outcome) return redirect(303, outcome.go);
     // The same list, searched by the same words.

@@ -40,8 +40,12 @@ export type AdminScreen = {
  */
 export type AdminAct = (visit: AdminVisit, fields: Fields) => Awaitable<AdminDone>;
 
-/** What is said then: one of the screen's notices, why nothing was done, or where else to go. */
-export type AdminDone = { readonly done: string } | { readonly error: string } | { readonly go: string };
+/** What is said then: one of the screen's notices, why nothing was done, where else to go; or a file. */
+export type AdminDone =
+  | { readonly done: string }
+  | { readonly error: string }
+  | { readonly go: string }
+  | Response;
 
 /** An administrator on one of the screens. */
 export type AdminVisit = {

@@ -20,5 +20,6 @@ export const AUDIT_EXPORTED = defineAudit({
 /** So many events could not be written and are in the log alone. */
 export const AUDIT_LOST = defineAudit({ event: "audit_lost", outcome: "failed", line: { n: "n" } });
 
-export const STARTED = defineAudit({ event: "started", outcome: "ok", line: { version: "by" } });
-export const STOPPED = defineAudit({ event: "stopped", outcome: "ok", line: {} });
+/** The process that serves, or that watches over those that do. */
+export const STARTED = defineAudit({ event: "started", outcome: "ok", line: { version: "version" } });
+export const STOPPED = defineAudit({ event: "stopped", outcome: "ok", line: { version: "version" } });

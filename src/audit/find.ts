@@ -69,6 +69,22 @@ export async function findPage(
   return { items, next: cursor };
 }
 
+/**
+ * Every event that fits, the oldest first, in parts.
+ * @throws {StoreUnavailable}
+ */
+export async function* findAll(
+  find: (filter: AuditFilter, paging: Paging) => Promise<AuditPage>,
+  filter: AuditFilter,
+): AsyncGenerator<readonly AuditEntry[]> {
+  let cursor: string | undefined;
+  do {
+    const { items, next } = await find(filter, { cursor, oldestFirst: true });
+    if (items.length > 0) yield items;
+    cursor = next;
+  } while (cursor !== undefined);
+}
+
 function matches(
   entry: AuditEntry,
   { event, outcome, route, client }: Pick<AuditFilter, "event" | "outcome" | "route" | "client">,

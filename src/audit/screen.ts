@@ -1,10 +1,11 @@
 import type { AdminScreen } from "../admin/screen.ts";
-import type { House, Room } from "../house.ts";
+import type { House } from "../house.ts";
 import { type Address, addressIn } from "../identity/address.ts";
 import { parseIp } from "../net/ip.ts";
 import { DAY } from "../option/values.ts";
 import { adminPath } from "../pages/paths.ts";
 import {
+  actForm,
   bdi,
   factsOf,
   hint,
@@ -19,17 +20,17 @@ import {
 } from "../pages/tables.ts";
 import { concat, type Html, type Value } from "../pages/template.ts";
 import type { AuditEntry } from "./entry.ts";
+import { exportAudit } from "./export.ts";
 import type { AuditFilter } from "./find.ts";
 
 const PAGE = 50;
 
-/** The screen alone; the API of the audit is another room's. */
-export function activityRoom(house: Pick<House, "auditTrail" | "routes">): Room {
-  return { name: "activity", admin: activityScreen(house) };
-}
-
 /** What happened: searched by person, event, application, time and client; one event in full. */
-function activityScreen({ auditTrail, routes }: Pick<House, "auditTrail" | "routes">): AdminScreen {
+export function activityScreen(
+  house: Pick<House, "auditTrail" | "auditFirst" | "routes" | "clock">,
+): AdminScreen {
+  const { auditTrail, routes } = house;
+
   async function one(id: string, now: number): Promise<Html> {
     const entry = await auditTrail.get(id);
     const back = hint(linkTo(adminPath("activity"), "All activity"));
@@ -60,6 +61,7 @@ function activityScreen({ auditTrail, routes }: Pick<House, "auditTrail" | "rout
         live: "activity",
       }),
       pageLinks(query, next),
+      actForm({ act: "export", label: "Export all of these as JSON lines", stays: true }),
     ]);
   }
 
@@ -70,6 +72,13 @@ function activityScreen({ auditTrail, routes }: Pick<House, "auditTrail" | "rout
     show: ({ query, now }) => {
       const id = query.get("id");
       return id === null ? all(query, now) : one(id, now);
+    },
+    acts: {
+      export({ admin, arrival, query }) {
+        const { filter, problem } = filterIn(query);
+        if (problem !== undefined) return { error: problem };
+        return exportAudit(house, filter, { by: admin, client: arrival.client.ip, words: `${query}` });
+      },
     },
   };
 }

@@ -54,6 +54,7 @@ export function createAuditWriter(settings: {
   readonly log: Logger;
   /** Tells how many were lost, once others can be written. */
   readonly onLost: (count: number) => void;
+  readonly onWritten: (count: number) => void;
 }): AuditWriter {
   const { records, clock, random, log } = settings;
   const idAt = createUlids(random);
@@ -97,8 +98,10 @@ export function createAuditWriter(settings: {
       return records.add(entry.id, recordOf(entry, draft.at), FOREVER, isLast ? "durable" : "light");
     });
     await Promise.all(added);
-    for (const { draft } of linkedOnes) draft.first?.resolve();
+    const written = linkedOnes;
     linkedOnes = [];
+    for (const { draft } of written) draft.first?.resolve();
+    settings.onWritten(written.length);
   }
 
   async function run(): Promise<void> {

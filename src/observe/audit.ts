@@ -53,10 +53,11 @@ export type AuditFacts = {
   readonly agent?: string | undefined;
   /** As the log of requests calls it. */
   readonly request?: string | undefined;
-  /** Of chains of events (`audit/chain.ts`), and from when on they go on, as a time; and what was asked of them. */
+  /** Ends of chains of events (`audit/chain.ts`), until when they were deleted, and what was asked of them. */
   readonly heads?: string | undefined;
   readonly before?: string | undefined;
   readonly filter?: string | undefined;
+  readonly version?: string | undefined;
 };
 
 /** A kind of event, declared in the room in which it happens. */

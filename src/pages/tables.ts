@@ -28,8 +28,8 @@ const nothing = plain(
 
 // Without an action, a form goes to the address of its page, query included.
 const form = plain(
-  `<form method="post" class="act"><input type="hidden" name="do" value="{{act}}">{{fields}}<button class="{{#unless confirmed}}quiet {{/unless}}small" type="submit"{{#if name}} aria-label="{{name}}"{{/if}}>{{label}}</button></form>`,
-  ["act", "fields", "label", "name", "confirmed"],
+  `<form method="post" class="act">{{#unless stays}}<input type="hidden" name="do" value="{{act}}">{{/unless}}{{fields}}<button class="{{#unless confirmed}}quiet {{/unless}}small" type="submit"{{#if stays}} name="do" value="{{act}}"{{/if}}{{#if name}} aria-label="{{name}}"{{/if}}>{{label}}</button></form>`,
+  ["act", "fields", "label", "name", "confirmed", "stays"],
 );
 const asked = plain(
   `<details class="act"><summary{{#if name}} aria-label="{{name}}"{{/if}}>{{label}}…</summary><div class="confirm"><p>{{question}}</p>{{form}}</div></details>`,
@@ -150,6 +150,7 @@ export function hint(text: Value): Html {
  * @param shown.act which of the screen's acts it asks for.
  * @param shown.name what it is called where its row is not seen, if not by its label.
  * @param shown.confirm what is asked before: the button is behind it, for what is not easily undone.
+ * @param shown.stays the answer is a file: the button can be pressed again.
  */
 export function actForm(shown: {
   readonly act: string;
@@ -157,11 +158,12 @@ export function actForm(shown: {
   readonly label: string;
   readonly name?: string;
   readonly confirm?: Value;
+  readonly stays?: true;
 }): Html {
-  const { act, fields = {}, label, name, confirm } = shown;
+  const { act, fields = {}, label, name, confirm, stays } = shown;
   const sent = concat(Object.entries(fields).map(([name, value]) => hidden({ name, value })));
   const confirmed = confirm === undefined ? "" : "yes";
-  const button = form({ act, fields: sent, label, name, confirmed });
+  const button = form({ act, fields: sent, label, name, confirmed, stays: stays && "yes" });
   return confirm === undefined ? button : asked({ label, name, question: confirm, form: button });
 }
 

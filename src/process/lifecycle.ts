@@ -1,3 +1,4 @@
+import { STARTED, STOPPED } from "../audit/audit.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import type { Options } from "../config/options.ts";
 import type { Surroundings } from "../config/surroundings.ts";
@@ -7,6 +8,7 @@ import { listenForScrapes } from "../metrics/listener.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { ConfigError, describe } from "../option/finding.ts";
 import type { Store } from "../store/store.ts";
+import { VERSION } from "../version.ts";
 import { type Compose, composeGateway } from "./compose.ts";
 import { handOver } from "./handover.ts";
 import type { Io } from "./io.ts";
@@ -42,8 +44,11 @@ export function createLifecycle(
 
   async function end(withinMs: number): Promise<void> {
     metrics?.stop();
+    serving.gateway.audit(STOPPED, { version: VERSION });
     await control?.stop();
     await serving.stop(withinMs).ended;
+    // Of the process that watches over workers: what serves itself has done so.
+    await serving.gateway.closeAudit();
     notifier.stop();
     await stores.close();
     logger().info("stopped");
@@ -126,6 +131,7 @@ export function createLifecycle(
         ...{ url: baseUrl, pid: process.pid },
         ...(workers > 1 ? { workers } : {}),
       });
+      serving.gateway.audit(STARTED, { version: VERSION });
       log.flush();
       notifier.ready(status(first.options));
     },

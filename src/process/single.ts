@@ -66,6 +66,7 @@ export function serveSingle(configuration: Configuration, resources: Resources):
       gateway.start();
       // Not all of it: its requests under way have their deadlines, and what is open is the next one's by now.
       await before.outbox.stop();
+      await before.closeAudit();
     },
 
     retire() {

@@ -112,7 +112,7 @@ test("a store that cannot be written costs a session that is over its streams, a
       if (verb === "take") throw new StoreUnavailable("The disk that the database is on is full.");
       return go();
     }),
-    policy: { allows: () => true, groupsOf: () => new Set(), hasAdmins: true },
+    policy: { allows: () => true, groupsOf: () => new Set() },
     audit() {},
     log: SILENT,
     clock,

@@ -117,3 +117,21 @@ describe("H4: what others have written is text, in every screen", () => {
     expect((await stage.get(root, ACTIVITY)).status).toBe(200);
   });
 });
+
+test("what was searched for is exported as lines of JSON, oldest first, and that is recorded before", async () => {
+  stage = await startAdminStage();
+  await stage.gateway.signIn(ADA);
+  const root = await stage.gateway.signIn(ROOT);
+  const path = `${ACTIVITY}?email=${encodeURIComponent(ADA)}`;
+  const answer = await stage.post(root, path, { do: "export" });
+  expect([answer.status, answer.headers.get("content-type")]).toEqual([200, "application/x-ndjson"]);
+  expect(answer.headers.get("content-disposition")).toStartWith("attachment");
+  const lines = (await answer.text())
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(lines.length).toBeGreaterThan(2);
+  expect(lines.map(({ time }) => time)).toEqual(lines.map(({ time }) => time).sort());
+  expect(eventsIn(await searched(root, { event: "audit_exported" }))).toEqual(["audit_exported"]);
+  expect((await stage.post(root, `${ACTIVITY}?client=${BAD}`, { do: "export" })).status).toBe(400);
+});

@@ -1,8 +1,8 @@
 import { type AuditTrail, createAuditTrail } from "../../src/audit/trail.ts";
-import type { AuditEvent } from "../../src/observe/audit.ts";
+import { type Audit, type AuditEvent, type AuditFirst, createFoldingAudit } from "../../src/observe/audit.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
-import type { RecordStore } from "../../src/store/records.ts";
+import type { Store } from "../../src/store/store.ts";
 import { type TestClock, testClock, testRandom } from "../support/clock.ts";
 
 export const ADA = "ada@example.org";
@@ -11,24 +11,28 @@ export const ROOT = "root@example.org";
 
 export type Stage = {
   readonly clock: TestClock;
-  readonly store: RecordStore;
+  readonly store: Store;
   readonly trail: AuditTrail;
+  readonly audit: Audit;
+  readonly auditFirst: AuditFirst;
   readonly lines: string[];
-  readonly lost: number[];
 };
 
-/** A trail, and its clock. */
+/** A trail, what tells it, and its clock. */
 export function openTrail({
   clock = testClock(),
   store = createMemoryStore({ clock }),
   seed = 1,
+  keep = 0,
+  most,
 }: {
   readonly clock?: TestClock;
-  readonly store?: RecordStore;
+  readonly store?: Store;
   readonly seed?: number;
+  readonly keep?: number;
+  readonly most?: number;
 } = {}): Stage {
   const lines: string[] = [];
-  const lost: number[] = [];
   const loggers = createLoggers({
     format: "json",
     levels: { default: "info", modules: {} },
@@ -36,11 +40,14 @@ export function openTrail({
     now: clock.now,
     color: false,
   });
-  const trail = createAuditTrail({
-    ...{ store, machine: "vps1", clock, random: testRandom(seed), log: loggers("audit") },
-    onLost: (count) => void lost.push(count),
+  const log = loggers("audit");
+  const trail: AuditTrail = createAuditTrail({
+    ...{ store, keep, most, machine: "vps1", clock, random: testRandom(seed), log },
+    audit: (...event) => audit(...event),
+    auditFirst: (...event) => auditFirst(...event),
   });
-  return { clock, store, trail, lines, lost };
+  const { audit, auditFirst } = createFoldingAudit(log, clock, trail);
+  return { clock, store, trail, audit, auditFirst, lines };
 }
 
 export function redeemed(subject = ADA, more: Partial<AuditEvent> = {}): AuditEvent {
