@@ -12,6 +12,7 @@ import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { DAY, HOUR, MINUTE } from "../option/values.ts";
 import type { Keys } from "../secret/keys.ts";
+import { groupsIn } from "../session/record.ts";
 import type { Sessions, Shown } from "../session/session.ts";
 import type { RecordStore } from "../store/records.ts";
 import {
@@ -144,6 +145,12 @@ export function createImpersonations(settings: {
     return policy.allows(one.email) && isAllowed(route, who) ? undefined : "they may not use it";
   }
 
+  /** Whether an OpenID provider has vouched for them as one, as far as they are signed in. */
+  async function isVouchedAdmin(email: Address): Promise<boolean> {
+    const all = await sessions.list(email);
+    return all.some((one) => policy.groupsOf({ email }, groupsIn(one)).has(ADMINS));
+  }
+
   /** @param operator who holds the session by which it began; undefined once that is over. */
   function overBecause(one: Impersonation, operator: Principal | undefined): string | undefined {
     if (clock.now() >= one.endsAt) return "time";
@@ -171,11 +178,12 @@ export function createImpersonations(settings: {
     if ((await records.take(one.id)) === undefined) return false;
     await counting;
     const endedAt = Math.min(clock.now(), one.endsAt);
-    const view = await changeView(one.id, (known) => ({ ...known, endedAt }));
+    // It is over whatever else can be written.
+    const view = await changeView(one.id, (known) => ({ ...known, endedAt })).catch(() => undefined);
     audit(IMPERSONATION_ENDED, {
       ...{ subject: one.email, actor: one.admin, route: one.route, reason: because },
       seconds: `${Math.round((endedAt - one.startedAt) / 1000)}`,
-      ...{ requests: `${view?.requests ?? 0}`, refused: `${view?.refused ?? 0}` },
+      ...{ requests: view && `${view.requests}`, refused: view && `${view.refused}` },
     });
     return true;
   }
@@ -249,7 +257,11 @@ export function createImpersonations(settings: {
         client: admin.client,
       };
       const own = (await sessions.list(admin.email)).find(({ id }) => id === admin.login);
-      const why = own === undefined ? "not signed in" : whyNot(wanted, route);
+      const why =
+        own === undefined
+          ? "not signed in"
+          : (whyNot(wanted, route) ??
+            ((await isVouchedAdmin(wanted.email)) ? "an administrator" : undefined));
       if (why !== undefined || own === undefined || route === undefined) {
         audit(IMPERSONATION_REFUSED, { ...facts, reason: why, host: undefined });
         const { action: _, ...refused } = NOT_ALLOWED;

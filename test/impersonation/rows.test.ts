@@ -50,6 +50,10 @@ function losing(store: Store): Store {
           if (kind.name === lost) throw new StoreUnavailable("away");
           return records.add(...record);
         },
+        replace(...change) {
+          if (`${kind.name} again` === lost) throw new StoreUnavailable("away");
+          return records.replace(...change);
+        },
       };
     },
   };
@@ -210,6 +214,13 @@ test("F3: as somebody who may not use it, another administrator, oneself, a serv
     expect((await stage.events("impersonation_refused")).at(-1)).toMatchObject({ email, reason });
   }
   expect(await stage.events("impersonation_started")).toEqual([]);
+});
+
+test("F3: somebody whom an OpenID provider has made an administrator is one: 403", async () => {
+  const { sessions } = stage.gateway().gateway;
+  await sessions.start({ email: ADA as never, ip: "192.0.2.1", userAgent: "x", groups: new Set(["admins"]) });
+  expect((await stage.begin()).status).toBe(403);
+  expect(await stage.events("impersonation_refused")).toMatchObject([{ reason: "an administrator" }]);
 });
 
 test("F4: what cannot be written does not begin: 503, and no ticket", async () => {
@@ -531,6 +542,16 @@ test("F14: after the end, the pages that were open are asked for as themselves",
   expect((await root.get(`${C}/_runegate/as`)).status).toBe(404);
   // The cookie is worth nothing any more, and neither is the ticket's way without beginning anew.
   expect((await root.follow(`${C}/_runegate/as/open`)).response.status).toBe(401);
+});
+
+test("what cannot be counted is told of, and ended, all the same", async () => {
+  await stage.act(C);
+  lost = "impersonation_view again";
+  await root.get(`${C}/x`);
+  expect((await root.get(`${C}/_runegate/as/end`, { method: "POST" })).status).toBe(200);
+  expect(await seenAt(`${C}/`)).toMatchObject(asThemselves);
+  expect((await stage.events("impersonated_request")).at(-1)).toMatchObject({ path: "/x", by: ROOT });
+  expect((await stage.events("impersonation_ended"))[0]).toMatchObject({ email: ADA, by: ROOT });
 });
 
 test("F15: 61 minutes are too many, and so are none; a reason has 10 to 500 characters", async () => {
