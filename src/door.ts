@@ -23,7 +23,8 @@ import { applicationPath, isBelow, parseTarget, placeOf, type Target } from "./e
 import { adapterOf } from "./forward-auth/adapters.ts";
 import type { CheckRequest } from "./forward-auth/check.ts";
 import type { ForwardAuth } from "./forward-auth/forward-auth.ts";
-import type { Identified } from "./identity/principal.ts";
+import { type Identified, loggedAs, type Principal } from "./identity/principal.ts";
+import type { NoteImpersonated } from "./impersonation/service.ts";
 import type { Answer, Inline, InlineSettings } from "./inline/inline.ts";
 import type { RequestCounts } from "./metrics/requests.ts";
 import { atMostEvery } from "./observe/at-most-every.ts";
@@ -63,6 +64,8 @@ export type DoorSettings = {
   readonly checksElsewhere: boolean;
   readonly readCookies: CookieReader;
   readonly clock: Clock;
+  /** Told of what was asked by somebody in another's name. */
+  readonly impersonated: NoteImpersonated;
   readonly requestLog: RequestLog;
   readonly counts: Pick<RequestCounts, "answered">;
   readonly log: Logger;
@@ -101,15 +104,20 @@ export function createDoor(settings: DoorSettings): Door {
   function logRequest(
     arrival: Arrival,
     status: number,
-    user: string | undefined,
+    who: Principal | undefined,
     route: Route | undefined,
     end?: Ended,
     quiet?: boolean,
+    isRefused = false,
   ): void {
     const ms = clock.monotonic() - arrival.startedAt;
     const kind = route === undefined ? "own" : status === 101 ? "websocket" : "http";
     // What WebSockets carry is counted while they do.
     counts.answered(kind, route?.name, status, ms, end?.bytes);
+    if (who?.actor !== undefined) {
+      const { method, target, client } = arrival;
+      settings.impersonated({ who, method, path: target.path, status, isRefused, client: client.ip });
+    }
     settings.requestLog({
       id: arrival.id,
       method: arrival.method,
@@ -118,16 +126,22 @@ export function createDoor(settings: DoorSettings): Door {
       bytes: end?.bytes,
       ms,
       client: arrival.client.ip,
-      user,
+      user: who && loggedAs(who),
       route: route && loggedName(route),
       aborted: end !== undefined && ("left" in end || "broken" in end) ? true : undefined,
       quiet,
     });
   }
 
-  function logAnswer(arrival: Arrival, response: Response, user: string | undefined, route?: Route): void {
+  function logAnswer(
+    arrival: Arrival,
+    response: Response,
+    who: Principal | undefined,
+    route?: Route,
+    isRefused?: boolean,
+  ): void {
     const bytes = arrival.method === "HEAD" ? 0 : announcedLength(response);
-    logRequest(arrival, response.status, user, route, { bytes }, isQuiet(response));
+    logRequest(arrival, response.status, who, route, { bytes }, isQuiet(response), isRefused);
   }
 
   async function toRooms(arrival: Arrival): Promise<Response> {

@@ -26,6 +26,8 @@ import type { BindingCookie } from "./hand-off/cookie.ts";
 import type { Address } from "./identity/address.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
 import type { IdentityTokens } from "./identity-token/token.ts";
+import type { ActingCookie } from "./impersonation/cookie.ts";
+import type { Impersonations } from "./impersonation/service.ts";
 import type { KeptPostDesk } from "./kept-post/desk.ts";
 import type { KeyProof } from "./keys/authenticator.ts";
 import type { ApiKeys } from "./keys/service.ts";
@@ -101,6 +103,8 @@ export type House = {
   readonly bindingCookie: BindingCookie;
   readonly devices: Devices;
   readonly deviceCookie: DeviceCookie;
+  readonly impersonations: Impersonations;
+  readonly actingCookie: ActingCookie;
   readonly signIn: SignIn;
   readonly keptPosts: KeptPostDesk;
   readonly outbox: Outbox;

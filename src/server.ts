@@ -33,6 +33,7 @@ import { handOffRoom } from "./hand-off/routes.ts";
 import { healthRoom } from "./health/routes.ts";
 import type { House, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
+import { impersonationRoom } from "./impersonation/routes.ts";
 import { createInline } from "./inline/inline.ts";
 import { keptPostRoom } from "./kept-post/routes.ts";
 import { keyRoom } from "./keys/routes.ts";
@@ -65,6 +66,7 @@ function roomsOf(house: House): readonly Room[] {
     bearerRoom(house),
     // What it recognizes decides alone, so it is asked first.
     keyRoom(house),
+    impersonationRoom(house),
     sessionRoom(house),
     applicationsRoom(house),
     grantRoom(house),
@@ -190,6 +192,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       ...{ routes: house.routes, admit, clock, audit, requestLog, counts },
       closedBecause: house.closures.textOf,
       mayAsk: house.accessRequests.mayAsk,
+      impersonated: house.impersonations.note,
       log: loggers("edge"),
     }),
     lookOf: house.lookOf,
@@ -222,6 +225,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     checksElsewhere: options.checkListen !== undefined,
     readCookies: createCookieReader(cookies),
     clock,
+    impersonated: house.impersonations.note,
     requestLog,
     counts,
     log: loggers("edge"),

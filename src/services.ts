@@ -23,6 +23,9 @@ import { createBindingCookie } from "./hand-off/cookie.ts";
 import type { House } from "./house.ts";
 import { createIdentityKeys } from "./identity-token/keys.ts";
 import { createIdentityTokens } from "./identity-token/token.ts";
+import { createActingCookie } from "./impersonation/cookie.ts";
+import { viewNotice } from "./impersonation/notice.ts";
+import { createImpersonations } from "./impersonation/service.ts";
 import { createKeptPostDesk } from "./kept-post/desk.ts";
 import { createKeyProof } from "./keys/authenticator.ts";
 import { isOwnCredential } from "./keys/presented.ts";
@@ -107,7 +110,8 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = countLimited(createLimiter(options, stores.limits), metrics);
   const languages = createLanguageChoice(options, options.secureCookie);
-  const lookOf = createLookOf(options, routes, languages);
+  const actingCookie = createActingCookie(keys, options.secureCookie);
+  const lookOf = createLookOf(options, routes, languages, (shown) => actingCookie.read(shown).length > 0);
   const lookTo = async (email: string) => ({
     ...lookOf({ request: new Request(options.baseUrl) }),
     language: await languages.usual(await devices.languageOf(email)),
@@ -184,6 +188,15 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     pause: settings.pause ?? systemPause,
   });
   const requests = createRequestBook(stores, keys);
+  const impersonations = createImpersonations({
+    ...options,
+    ...{ store: stores, keys, routes, policy, sessions, sessionCookie, cookie: actingCookie },
+    ...{ audit, auditFirst, clock, random, log: loggers("session") },
+    async tell(one, { title }) {
+      if (options.impersonationNotify !== "mail") return;
+      await outbox.queue(viewNotice(await lookTo(one.email), one, title));
+    },
+  });
   const signIn = createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random });
   // `*` lets any page open WebSockets, never post to Runegate's own paths.
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
@@ -216,6 +229,8 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     bindingCookie,
     devices,
     deviceCookie,
+    impersonations,
+    actingCookie,
     signIn,
     keptPosts: createKeptPostDesk({ options, store: stores, keys, signIn, clock, random }),
     outbox,

@@ -46,6 +46,7 @@ export type Verdict =
 export type Refused =
   | Rejected["rejected"]
   | "key_scope"
+  | "read_only"
   | "origin"
   | "not_allowed"
   | "method"
@@ -63,6 +64,7 @@ export function decide(question: Question): Verdict {
   if (route.methods !== undefined && !route.methods.has(method)) return refuse("method");
   if (question.upgrade && !route.webSocket) return refuse("websocket");
   if (question.preflight && route.corsPreflight) return ALLOW_NOBODY;
+  if (who?.readOnly && (question.upgrade || !READING.has(method))) return refuse("read_only");
   if (who !== undefined && !isWithin(who, question)) return refuse("key_scope");
   const isKnown = who !== undefined && mayGoOn(route, who, question.closed, question.now);
   if (!isKnown && openBecause(question) === undefined) {
@@ -73,6 +75,9 @@ export function decide(question: Question): Verdict {
   // What is open to everybody is so for whoever may not use the rest too, and the application takes them for nobody.
   return isKnown ? { verdict: "allow", principal: who } : ALLOW_NOBODY;
 }
+
+/** RFC 9110 §9.2.1: what whoever sends it does not mean to change anything by. */
+const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
 const AGAIN: Verdict = { verdict: "challenge", refused: false, again: true };
 const ALLOW_NOBODY: Verdict = { verdict: "allow", principal: undefined };

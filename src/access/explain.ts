@@ -26,6 +26,10 @@ export function explain(question: Question, verdict: Verdict): string {
         return isPrincipal(who) ? whyNot(question, who) : "";
       case "key_scope":
         return "The key is not for this route, method, path or network.";
+      case "read_only":
+        return "An administrator who looks as somebody else may change nothing here.";
+      case "impersonation_ended":
+        return "An administrator's time as somebody else is over.";
       case "invalid_key":
         return "The key is none, or has ended.";
       case "several_keys":

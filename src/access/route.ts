@@ -42,6 +42,8 @@ export type Route = {
   readonly proofs: ReadonlySet<Proof["kind"]> | undefined;
   /** Said to whoever comes while it is closed; administrators go through. */
   readonly maintenance: string | undefined;
+  /** Whether an administrator may use it as somebody else, and change something. */
+  readonly impersonation: "deny" | "read_only" | "allow";
 
   readonly identity: "headers" | "jwt" | "both" | "none";
   /** Further names for what the application is told. */

@@ -328,6 +328,13 @@ const ROUTE_KEYS = {
     help: "Closed for all but administrators, who go through; the others read this.",
     optional: true,
   },
+  impersonation: {
+    name: "impersonation",
+    parse: text(choice("deny", "read_only", "allow")),
+    example: "read_only",
+    help: "Whether administrators may open it as somebody else for some minutes: `deny`, `read_only` (GET, HEAD and OPTIONS, no WebSockets), or `allow`.",
+    default: "deny",
+  },
   title: {
     name: "title",
     parse: text(pageText),

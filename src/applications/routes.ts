@@ -3,7 +3,8 @@ import type { House, Room } from "../house.ts";
 
 /** The applications behind this gateway, for the operator. */
 export function applicationsRoom(
-  house: ApiHouse & Pick<House, "routes" | "closures" | "policy" | "auditFirst" | "metrics">,
+  house: ApiHouse &
+    Pick<House, "routes" | "closures" | "policy" | "auditFirst" | "metrics" | "impersonations">,
 ): Room {
   const { closures } = house;
   return {

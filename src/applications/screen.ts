@@ -5,14 +5,18 @@ import type { AdminScreen } from "../admin/screen.ts";
 import type { House } from "../house.ts";
 import { addressIn } from "../identity/address.ts";
 import { describeTarget } from "../net/endpoint.ts";
-import { actForm, bdi, searchForm, statusOf, tableOf, withNote } from "../pages/tables.ts";
+import { adminPath } from "../pages/paths.ts";
+import { actForm, bdi, linkTo, searchForm, statusOf, tableOf, withNote } from "../pages/tables.ts";
 import { concat, type Html, type Value } from "../pages/template.ts";
 import { createMaintenance } from "./maintenance.ts";
 import { type TargetsUp, targetsUp } from "./up.ts";
 
 /** The applications behind it: where they are, who may use them, whether they are up; closing one; trying a URL. */
 export function applicationScreen(
-  house: Pick<House, "routes" | "closures" | "policy" | "options" | "auditFirst" | "metrics">,
+  house: Pick<
+    House,
+    "routes" | "closures" | "policy" | "options" | "auditFirst" | "metrics" | "impersonations"
+  >,
 ): AdminScreen {
   const { routes, closures, policy, options } = house;
   const maintenance = createMaintenance(house);
@@ -20,8 +24,12 @@ export function applicationScreen(
   function rowOf(route: Route, up: TargetsUp): Value[] {
     const { name, title, targets, allow } = route;
     const text = closures.textOf(route);
+    const named = title === name ? bdi(name) : withNote(bdi(title), bdi(name));
+    const viewing = `${adminPath("impersonate")}?route=${name}`;
     return [
-      title === name ? bdi(name) : withNote(bdi(title), bdi(name)),
+      house.impersonations.isOpen(route)
+        ? withNote(named, linkTo(viewing, `view ${title} as somebody`))
+        : named,
       bdi(routes.urlOf(route) ?? `${route.host ?? "any host"}${route.path}`),
       targets.length === 0
         ? "another proxy"

@@ -1,5 +1,6 @@
 import { type Routes, routeFor } from "../access/routes.ts";
 import type { LookOf } from "../edge/arrival.ts";
+import type { Cookies } from "../edge/cookies.ts";
 import type { EdgeOptions } from "../edge/options.ts";
 import { cutTarget, placeOf } from "../edge/target.ts";
 import type { LanguageChoice } from "../language/choice.ts";
@@ -36,15 +37,26 @@ export function usualLook(options: LookOptions): Look {
   };
 }
 
-/** Whose a page is: the application's that somebody goes to, or else the one that the options name. */
-export function createLookOf(options: LookOptions, routes: Routes, languages: LanguageChoice): LookOf {
+type Shown = { readonly cookies: Cookies; readonly origin: string };
+
+/**
+ * Whose a page is: the application's that somebody goes to, or else the one that the options name.
+ * @param isActing whether whoever asks uses an application of that host as somebody else.
+ */
+export function createLookOf(
+  options: LookOptions,
+  routes: Routes,
+  languages: LanguageChoice,
+  isActing: (shown: Shown) => boolean = () => false,
+): LookOf {
   const plain = usualLook(options);
 
   return (asked, next) => {
     const { origin, target } = asked;
     const back = languages.isOpen ? backTo(asked, next) : undefined;
-    const usual: Look = { ...plain, language: languages.of(asked), back };
     const here = origin ?? routes.home.origin;
+    const acting = asked.cookies !== undefined && isActing({ cookies: asked.cookies, origin: here });
+    const usual: Look = { ...plain, language: languages.of(asked), back, acting };
     const going = next ?? (target !== undefined && placeOf(target.path) === "application" ? target.path : "");
     if (going === "") return usual;
     const parts = partsOf(going, here);

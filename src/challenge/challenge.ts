@@ -11,6 +11,8 @@ import {
 } from "../edge/answer.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import type { Target } from "../edge/target.ts";
+import { type Identified, isPrincipal, nameOf } from "../identity/principal.ts";
+import { impersonationEnded, readOnly } from "../impersonation/refusals.ts";
 import { rejection } from "../limits/answer.ts";
 import { said } from "../pages/language.ts";
 import { askHref } from "../pages/paths.ts";
@@ -68,10 +70,12 @@ type About = Pick<Route, "name" | "host" | "methods"> & {
   readonly closed: string | undefined;
   /** Whether they may ask for it. */
   readonly mayAsk: boolean;
+  readonly method: string;
+  readonly who: Identified;
 };
 
 function refusalOf({ reason, retryAfterMs = 0 }: Why, about: About): Failure {
-  const { host, methods, closed } = about;
+  const { host, methods, closed, method, who } = about;
   switch (reason) {
     case "invalid_key":
     case "several_keys":
@@ -79,6 +83,10 @@ function refusalOf({ reason, retryAfterMs = 0 }: Why, about: About): Failure {
       return rejection({ rejected: reason, retryAfterMs });
     case "key_scope":
       return KEY_SCOPE;
+    case "read_only":
+      return readOnly(isPrincipal(who) ? nameOf(who) : "");
+    case "impersonation_ended":
+      return impersonationEnded(method);
     case "origin":
       return {
         ...NOT_ALLOWED,

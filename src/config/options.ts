@@ -12,6 +12,7 @@ import { DEVICE_OPTIONS } from "../devices/options.ts";
 import { EDGE_OPTIONS } from "../edge/options.ts";
 import { FORWARD_AUTH_OPTIONS } from "../forward-auth/options.ts";
 import { IDENTITY_TOKEN_OPTIONS } from "../identity-token/options.ts";
+import { IMPERSONATION_OPTIONS } from "../impersonation/options.ts";
 import { KEPT_POST_OPTIONS } from "../kept-post/options.ts";
 import { KEY_OPTIONS } from "../keys/options.ts";
 import { LANGUAGE_OPTIONS } from "../language/options.ts";
@@ -53,7 +54,7 @@ export const ROOMS = {
   "The application": PROXY_OPTIONS,
   "Identity tokens": IDENTITY_TOKEN_OPTIONS,
   "Other proxies that ask": FORWARD_AUTH_OPTIONS,
-  Administrators: ADMIN_OPTIONS,
+  Administrators: { ...ADMIN_OPTIONS, ...IMPERSONATION_OPTIONS },
   "Programs that manage it": { ...API_OPTIONS, ...BEARER_OPTIONS },
   "What is kept": { ...STORE_OPTIONS, ...AUDIT_OPTIONS },
   "What users see": { ...BRAND_OPTIONS, ...LANGUAGE_OPTIONS },

@@ -116,6 +116,10 @@ export function parseRoutes(text: string, path: string, options: RouteOptions): 
         about(at, `has an idle longer than ${OPTIONS.sessionIdle.name}, which ends sessions before`, remedy),
       );
     }
+    if (route.impersonation !== "deny" && route.host?.startsWith("*.")) {
+      const remedy = "Give it a host of its own, or leave impersonation out.";
+      remarks.push(about(at, "has many hosts, and impersonation is for one", remedy));
+    }
     if (route.tls?.verify === false) {
       if (route.targets.every(({ address }) => address.kind === "tcp" && isNear(address.hostname))) {
         remarks.push(
@@ -252,6 +256,7 @@ function onlyRoute(options: RouteOptions): Route {
     bind: options.sessionBind,
     proofs: undefined,
     maintenance: undefined,
+    impersonation: "deny",
     identity: options.identityMode,
     identityNames: new Map(),
     audience: undefined,

@@ -19,7 +19,7 @@ export type Verdict = {
 };
 
 /** Those that rooms declare, with and without the prefix that they have where cookies are `Secure`. */
-const OTHER_COOKIES = /^(?:__Host-)?runegate_(?:login|bind|device|kept|last|oidc|approval|language)$/;
+const OTHER_COOKIES = /^(?:__Host-)?runegate_(?:login|as|bind|device|kept|last|oidc|approval|language)$/;
 
 export type Rule = {
   /** The rule is asked only if the values of all of these are good, and no rule before it has refused one of them. */

@@ -34,7 +34,7 @@ export function createPostGuard(allowed: ReadonlySet<string>, audit: Audit): Pos
 
   return ({ request, client, target, origin, id }) => {
     if (isOurs(request.headers, origin)) return;
-    const what = { client: client.ip, reason: "cross_site", path: target.path };
+    const what = { client: client.ip, reason: "cross_site", path: target.path, actor: undefined };
     audit(ACCESS_REFUSED, { ...what, host: client.host, request: id });
     throw new Refusal({
       status: 403,

@@ -11,7 +11,8 @@ import type { Described } from "../edge/described.ts";
 import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
 import { isApplications } from "../edge/target.ts";
-import { type Identified, isPrincipal, nameOf, type Principal } from "../identity/principal.ts";
+import { type Identified, isPrincipal, loggedAs, type Principal } from "../identity/principal.ts";
+import type { NoteImpersonated } from "../impersonation/service.ts";
 import type { CheckVerdict, RequestCounts } from "../metrics/requests.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Fields, Logger } from "../observe/logger.ts";
@@ -48,6 +49,8 @@ export type CheckSettings = Pick<ForwardAuthOptions, "checkForged"> & {
   readonly allowed: Allowed;
   readonly clock: Clock;
   readonly audit: Audit;
+  /** Told of what was asked by somebody in another's name. */
+  readonly impersonated: NoteImpersonated;
   readonly requestLog: RequestLog;
   readonly counts: Pick<RequestCounts, "answered" | "checks">;
   readonly log: Logger;
@@ -68,21 +71,27 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     response: Response,
     verdict: CheckVerdict,
     about?: Described,
-    user?: string,
+    who?: Principal,
     route?: Route,
   ): Response {
+    const { method, target } = about ?? asked;
+    const { status } = response;
     const ms = settings.clock.monotonic() - asked.startedAt;
     verdicts[verdict].value++;
-    settings.counts.answered("check", route?.name, response.status, ms);
+    settings.counts.answered("check", route?.name, status, ms);
+    if (who?.actor !== undefined && !adapter.second) {
+      const isRefused = verdict === "refuse";
+      settings.impersonated({ who, method, path: target.path, status, isRefused, client: asked.client.ip });
+    }
     settings.requestLog({
       id: asked.id,
-      method: about?.method ?? asked.method,
-      path: about?.target.path ?? asked.target.path,
-      status: response.status,
+      method,
+      path: target.path,
+      status,
       bytes: 0,
       ms,
       client: asked.client.ip,
-      user,
+      user: who && loggedAs(who),
       route: route && loggedName(route),
     });
     return response;
@@ -139,7 +148,12 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     }
     const forged = settings.checkForged === "refuse" ? forgedIn(headers, route) : undefined;
     if (forged !== undefined) {
-      settings.audit(ACCESS_REFUSED, { client: client.ip, reason: "identity_forged", path });
+      settings.audit(ACCESS_REFUSED, {
+        client: client.ip,
+        reason: "identity_forged",
+        path,
+        actor: undefined,
+      });
       warn("a check says itself who is asking", { edge, header: forged, id });
       return refuse(asked, IDENTITY_FORGED, about);
     }
@@ -160,7 +174,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     const verdict = admit.decide({
       ...{ route, who, method, client, path, upgrade, originAllowed, preflight, closed, now },
     });
-    const user = isPrincipal(who) ? nameOf(who) : undefined;
+    const user = isPrincipal(who) ? who : undefined;
     if (settings.log.enabled("debug")) {
       const fields = { verdict: verdict.verdict, upgrade, path, client: client.ip, id: asked.id };
       settings.log.debug("decided for an edge", { edge, ...fields });
@@ -178,13 +192,13 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       const { reason } = verdict;
       if (!adapter.second) {
         const where = { route: route.name, host: client.host, request: asked.id };
-        settings.audit(ACCESS_REFUSED, { client: client.ip, reason, path, ...where });
+        settings.audit(ACCESS_REFUSED, { client: client.ip, reason, path, actor: user?.actor, ...where });
       }
       // nginx makes 500 of any other status, and asks for the right one itself.
       const response = adapter.bare
         ? bareAnswer(403)
         : refusal({ ...asked, target }, verdict, {
-            ...{ ...route, closed: because },
+            ...{ ...route, closed: because, method, who },
             mayAsk: reason === "not_allowed" && isPrincipal(who) && settings.mayAsk(route, who),
           });
       return answered(asked, response, "refuse", about, user, route);

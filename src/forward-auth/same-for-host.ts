@@ -11,7 +11,7 @@ import type { Principal } from "../identity/principal.ts";
  *
  * - It is a session, and the only cookie of its name in any spelling: an edge might have another one of them in its key.
  * - No grant opens it, which may end at any moment.
- * - The host has one route, for all of its paths.
+ * - The host has one route, for all of its paths, which nobody uses as somebody else: by which cookie is not in the key.
  * - That has no rule by path, by method, by how long ago somebody signed in, or from where.
  * - It takes no WebSocket, or takes them from the pages of any site. Whether a request opens one, and from where, is not in the key; so
  *   where none is taken, the edge passes no `Upgrade` on.
@@ -29,6 +29,7 @@ export function isSameForHost(
     standsOnce(sessionCookieName.toLowerCase(), (asked.headers.cookie ?? "").toLowerCase()) &&
     site.routes.length === 1 &&
     route.path === "/" &&
+    route.impersonation === "deny" &&
     route.publicPaths.length === 0 &&
     route.methods === undefined &&
     !route.corsPreflight &&

@@ -21,6 +21,8 @@ export type Principal = {
   readonly provenAt: number;
   /** The operator who acts in their name. */
   readonly actor?: Address;
+  /** Whether they may look and change nothing. */
+  readonly readOnly?: true;
   /** Longest time since then, up to now, in which they did nothing, in milliseconds; undefined where that does not count. */
   readonly rested?: number;
   /** By what they signed in, of several ways that a proof may have begun. */
@@ -62,7 +64,9 @@ export const NO_GROUPS: ReadonlySet<string> = new Set();
 export type Identified = Principal | Rejected | "refused" | undefined;
 
 /** A credential that was recognized and is not taken: nothing that stands beside it is looked at, and nothing is open by it. */
-export type Rejected = {
+export type Rejected = KeyRejected | { readonly rejected: "impersonation_ended" };
+
+export type KeyRejected = {
   readonly rejected: "invalid_key" | "several_keys" | "rate_limited";
   /** How long to wait, where that helps. */
   readonly retryAfterMs?: number;
@@ -76,9 +80,14 @@ export function isRejected(who: Identified): who is Rejected {
   return typeof who === "object" && "rejected" in who;
 }
 
-/** What the application and the log call them. No address looks like a service. */
+/** What the application calls them. No address looks like a service. */
 export function nameOf({ subject }: Pick<Principal, "subject">): string {
   return "email" in subject ? subject.email : `service:${subject.service}`;
+}
+
+/** What the log calls them. */
+export function loggedAs(who: Principal): string {
+  return who.actor === undefined ? nameOf(who) : `${who.actor} as ${nameOf(who)}`;
 }
 
 /** As headers list them. */

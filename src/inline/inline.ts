@@ -11,7 +11,7 @@ import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
 import type { SignIn } from "../edge/sign-in.ts";
 import { withoutPrefix } from "../edge/target.ts";
-import { type Identified, isPrincipal, nameOf, type Principal } from "../identity/principal.ts";
+import { type Identified, isPrincipal, type Principal } from "../identity/principal.ts";
 import type { KeptPostDesk } from "../kept-post/desk.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
@@ -42,12 +42,18 @@ export type InlineSettings = {
   readonly audit: Audit;
   readonly log: Logger;
   /** Called once for each request, when it has been answered. */
-  readonly answered: (arrival: Arrival, response: Response, user: string | undefined, route?: Route) => void;
+  readonly answered: (
+    arrival: Arrival,
+    response: Response,
+    who: Principal | undefined,
+    route: Route,
+    isRefused?: boolean,
+  ) => void;
   /** The same for what ends later than it is answered. */
   readonly ended: (
     arrival: Arrival,
     status: number,
-    user: string | undefined,
+    who: Principal | undefined,
     route: Route,
     end?: Ended,
   ) => void;
@@ -102,13 +108,13 @@ export function createInline(settings: InlineSettings): Inline {
       if (route.stripPath && path === route.path && (method === "GET" || method === "HEAD")) {
         // Relative links on its first page would otherwise lead beside it.
         const response = redirect(308, `${path}/${arrival.target.search}`);
-        answered(arrival, response, userOf(principal), route);
+        answered(arrival, response, principal, route);
         return response;
       }
       const inner = route.stripPath ? withoutPrefix(path, route.path) : path;
       if (upgrade) return upgradeTo(arrival, application, principal, inner, server);
       const hooks: ForwardHooks = {
-        finished: (status, end) => ended(arrival, status, userOf(principal), route, end),
+        finished: (status, end) => ended(arrival, status, principal, route, end),
         rest: (long) => server.timeout(request, long ? 0 : settings.idleSeconds),
         ended: (reason) => whenEnded(arrival, reason, false),
       };
@@ -116,7 +122,7 @@ export function createInline(settings: InlineSettings): Inline {
       if (substituted === undefined) return application.forward(arrival, principal, inner, hooks);
       return substituted.then((what) => {
         if (!(what instanceof Response)) return application.forward(what, principal, inner, hooks);
-        answered(arrival, what, userOf(principal), route);
+        answered(arrival, what, principal, route);
         return what;
       });
     }
@@ -125,7 +131,7 @@ export function createInline(settings: InlineSettings): Inline {
       const kept = settings.keptPosts.challenge(arrival, user, verdict.again);
       if (kept !== undefined) {
         return kept.then((sent) => {
-          answered(arrival, sent, userOf(user), route);
+          answered(arrival, sent, user, route);
           return sent;
         });
       }
@@ -135,15 +141,15 @@ export function createInline(settings: InlineSettings): Inline {
       const { client, headers, id } = arrival;
       audit(ACCESS_REFUSED, {
         ...{ client: client.ip, reason: verdict.reason, path, route: route.name, host: client.host },
-        ...{ agent: agentOf(headers["user-agent"]), request: id },
+        ...{ agent: agentOf(headers["user-agent"]), request: id, actor: user?.actor },
       });
       const mayAsk = verdict.reason === "not_allowed" && user !== undefined && settings.mayAsk(route, user);
-      response = refusal(arrival, verdict, { ...route, closed, mayAsk });
+      response = refusal(arrival, verdict, { ...route, closed, mayAsk, method, who });
     } else {
       const kind = verdict.refused ? "other" : requestKindOf(arrival, upgrade);
       response = challenge(arrival, kind, verdict.again);
     }
-    answered(arrival, response, userOf(user), route);
+    answered(arrival, response, user, route, true);
     return response;
   }
 
@@ -158,7 +164,7 @@ export function createInline(settings: InlineSettings): Inline {
   /** For an application that is not reached this way. */
   function notHere(arrival: Arrival, principal: Principal | undefined, route: Route): Response {
     const response = failure(arrival, NOT_FOUND);
-    answered(arrival, response, userOf(principal), route);
+    answered(arrival, response, principal, route);
     return response;
   }
 
@@ -176,7 +182,6 @@ export function createInline(settings: InlineSettings): Inline {
     server: Server<TunnelData>,
   ): Promise<Response | undefined> {
     const { request } = arrival;
-    const user = userOf(principal);
     server.timeout(request, 0);
     const gone = new AbortController();
     let reason: CloseReason | undefined;
@@ -193,21 +198,17 @@ export function createInline(settings: InlineSettings): Inline {
     const signal = AbortSignal.any([request.signal, gone.signal]);
     const answer = await settings.tunnel
       .open(server, arrival, application, principal, path, signal, () =>
-        ended(arrival, 101, user, application.route),
+        ended(arrival, 101, principal, application.route),
       )
       .finally(() => forget?.());
     if (answer === undefined) return undefined;
     const response = reason === undefined ? answer : whenEnded(arrival, reason, true);
     server.timeout(request, settings.idleSeconds);
-    answered(arrival, response, user, application.route);
+    answered(arrival, response, principal, application.route);
     return response;
   }
 
   return { serve };
-}
-
-function userOf(principal: Principal | undefined): string | undefined {
-  return principal && nameOf(principal);
 }
 
 const UNVERIFIED = "The session could not be verified for too long.";

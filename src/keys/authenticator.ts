@@ -1,5 +1,5 @@
 import type { Authenticator, Credentials } from "../access/admit.ts";
-import { isPrincipal, type Principal, type Rejected } from "../identity/principal.ts";
+import { isPrincipal, type KeyRejected, type Principal } from "../identity/principal.ts";
 import type { Limiter } from "../limits/limiter.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Audit } from "../observe/audit.ts";
@@ -13,7 +13,7 @@ import type { Verified } from "./verify.ts";
 /** Who the key is from that a request shows; undefined where it shows none. @throws {StoreUnavailable} */
 export type KeyProof = (shown: Credentials) => Awaitable<Answer> | undefined;
 
-type Answer = Principal | Rejected;
+type Answer = Principal | KeyRejected;
 
 export function createKeyProof(
   apiKeys: Pick<ApiKeys, "verify">,
@@ -76,11 +76,11 @@ export function keyAuthenticator(
   };
 }
 
-const INVALID: Rejected = { rejected: "invalid_key" };
-const SEVERAL: Rejected = { rejected: "several_keys" };
+const INVALID: KeyRejected = { rejected: "invalid_key" };
+const SEVERAL: KeyRejected = { rejected: "several_keys" };
 
-function orLimited<T>(outcome: Awaitable<LimitOutcome>, otherwise: T): Awaitable<T | Rejected> {
-  const limited = (one: LimitOutcome): T | Rejected =>
+function orLimited<T>(outcome: Awaitable<LimitOutcome>, otherwise: T): Awaitable<T | KeyRejected> {
+  const limited = (one: LimitOutcome): T | KeyRejected =>
     one.allowed ? otherwise : { rejected: "rate_limited", retryAfterMs: one.retryAfterMs };
   return outcome instanceof Promise ? outcome.then(limited) : limited(outcome);
 }

@@ -1,5 +1,5 @@
 import { type Failure, INVALID_KEY, SEVERAL_KEYS } from "../edge/answer.ts";
-import type { Rejected } from "../identity/principal.ts";
+import type { KeyRejected } from "../identity/principal.ts";
 import { type Amount, said } from "../pages/language.ts";
 
 /** Whose limit was reached. */
@@ -24,7 +24,7 @@ export function limitRefusal(scope: LimitScope, retryAfterMs: number): Failure {
 }
 
 /** What is said of a credential that is not taken. */
-export function rejection({ rejected, retryAfterMs = 0 }: Rejected): Failure {
+export function rejection({ rejected, retryAfterMs = 0 }: KeyRejected): Failure {
   switch (rejected) {
     case "invalid_key":
       return INVALID_KEY;

@@ -4,6 +4,7 @@ import { hasBody, readFields } from "../edge/body.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import { ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
+import type { Address } from "../identity/address.ts";
 import { loggedOutPage, logoutPage } from "../pages/pages.ts";
 import { LOGGED_OUT } from "../session/audit.ts";
 
@@ -14,8 +15,12 @@ export function logoutRoom({
   loginCookie,
   keptPosts,
   guardPost,
+  impersonations,
   audit,
-}: Pick<House, "sessions" | "sessionCookie" | "loginCookie" | "keptPosts" | "guardPost" | "audit">): Room {
+}: Pick<
+  House,
+  "sessions" | "sessionCookie" | "loginCookie" | "keptPosts" | "guardPost" | "impersonations" | "audit"
+>): Room {
   async function show(arrival: Arrival): Promise<Response> {
     const found = await sessions.find(sessionCookie.read(arrival), arrival);
     return page(
@@ -28,7 +33,11 @@ export function logoutRoom({
     guardPost(arrival);
     if (hasBody(arrival)) await readFields(arrival.request);
     // All of them: whoever signs out means to be signed out, whichever cookie was planted beside theirs.
+    let note: string | undefined;
     for (const { record } of await sessions.findAll(sessionCookie.read(arrival), arrival.origin)) {
+      const as = await impersonations.of(record.email as Address, record.id);
+      if (as !== undefined && (await impersonations.end(as, "signed out")))
+        note = `You are no longer viewing as ${as.email} either.`;
       await sessions.end(record.id);
       audit(LOGGED_OUT, { subject: record.email, session: record.id });
     }
@@ -36,7 +45,7 @@ export function logoutRoom({
     const own = lines.map((line) => ["Set-Cookie", line] as const);
     const headers = [...own, ...(await keptPosts.forget(arrival))];
     if (isNavigation(arrival.request.headers))
-      return page(loggedOutPage(arrival.lookOf(arrival)), 200, headers);
+      return page(loggedOutPage(arrival.lookOf(arrival), note), 200, headers);
     return json({ message: "Signed out." }, 200, headers);
   }
 

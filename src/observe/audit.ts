@@ -33,6 +33,15 @@ export type AuditFacts = {
   readonly path?: string | undefined;
   /** The one that was asked. */
   readonly host?: string | undefined;
+  /** Of a request, in capitals. */
+  readonly method?: string | undefined;
+  /** Of its answer. */
+  readonly status?: string | undefined;
+  /** How long it lasted. */
+  readonly seconds?: string | undefined;
+  /** How many requests there were, and how many of them were refused. */
+  readonly requests?: string | undefined;
+  readonly refused?: string | undefined;
   /** By what means. */
   readonly by?: string | undefined;
   /** The outbox's id of a mail, the same in all that is told of it. */

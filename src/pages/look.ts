@@ -18,6 +18,8 @@ export type Look = {
   readonly styles: readonly string[];
   /** Where somebody may choose another language: where to go back to then, on this host. */
   readonly back: string | undefined;
+  /** Whether whoever looks uses an application of this host as somebody else, of which each page reminds them. */
+  readonly acting?: boolean;
   /** In mails, which know no style sheets: the accent in light and in dark. */
   readonly colors: { readonly light: string; readonly dark: string } | undefined;
 };

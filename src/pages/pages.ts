@@ -18,7 +18,7 @@ import { assetPath } from "./assets.ts";
 import { inUtc, type Language, said, say, type Text } from "./language.ts";
 import { findLanguage, LANGUAGES } from "./languages.ts";
 import type { Look } from "./look.ts";
-import { loginHref } from "./paths.ts";
+import { ACTING_PATH, loginHref } from "./paths.ts";
 import { concat, type Html, marked, plain, template, toText } from "./template.ts";
 
 /**
@@ -28,7 +28,7 @@ import { concat, type Html, marked, plain, template, toText } from "./template.t
 
 const layout = template(layoutSource, [
   ...(["title", "content", "wide", "style", "script", "logo", "icon", "tag", "direction"] as const),
-  ...(["app", "host", "sign", "signingIn", "contact", "styles", "menu", "refresh"] as const),
+  ...(["app", "host", "sign", "signingIn", "contact", "styles", "menu", "refresh", "acting"] as const),
 ]);
 const languageMenu = template(languagesSource, ["language", "back", "choices"]);
 const languageChoice = plain(languageSource, ["tag", "direction", "name", "current"]);
@@ -89,7 +89,7 @@ const goOn = template(goOnSource, ["href", "host"]);
 const kept = template(keptSource, ["target", "fields", "id", "next"]);
 const field = plain("<li>{{name}}</li>\n", ["name"]);
 const logout = template(logoutSource, ["email"]);
-const loggedOut = template(loggedOutSource, []);
+const loggedOut = template(loggedOutSource, ["note"]);
 const failure = template(errorSource, [
   "status",
   "title",
@@ -320,8 +320,9 @@ export function logoutPage(look: Look, { email }: { email?: string | undefined }
   return documentOf(look, said("logout.title"), logout(look.language, { email }));
 }
 
-export function loggedOutPage(look: Look): string {
-  return documentOf(look, said("loggedOut.title"), loggedOut(look.language, {}));
+/** @param note what else has ended, for an administrator who acted as somebody else */
+export function loggedOutPage(look: Look, note?: string): string {
+  return documentOf(look, said("loggedOut.title"), loggedOut(look.language, { note }));
 }
 
 /**
@@ -429,6 +430,7 @@ export function documentOf(
     signingIn: flag(signingIn),
     contact: contact === undefined ? "" : contactOf(contact),
     menu: menuOf(look),
+    acting: look.acting ? ACTING_PATH : "",
     styles: concat(styles.map((href) => styleSheet({ href }))),
     wide: flag(wide),
     refresh: refresh?.toString(),

@@ -34,6 +34,8 @@ export const REQUESTS_PATH = `${OWN_PREFIX}/requests`;
 export function askHref(route: string): string {
   return `${ASK_PATH}?route=${encodeURIComponent(route)}`;
 }
+/** As whom an administrator acts on a host. */
+export const ACTING_PATH = `${OWN_PREFIX}/as`;
 
 /** The pages for administrators: the first of them, below which are the others. */
 export const ADMIN_PATH = `${OWN_PREFIX}/admin`;

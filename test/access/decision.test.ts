@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { decide, mayGoOn, type Question } from "../../src/access/decision.ts";
 import { explain } from "../../src/access/explain.ts";
+import { parseAddress } from "../../src/identity/address.ts";
 import type { Principal } from "../../src/identity/principal.ts";
 import { signedIn } from "../support/principal.ts";
 import { routeOf } from "../support/routes.ts";
@@ -12,6 +13,12 @@ const ADA = signedIn("s");
 const STAFF: Principal = { ...signedIn("t", "grace@example.org"), groups: new Set(["staff"]) };
 const ADMIN: Principal = { ...signedIn("a", "root@example.org"), groups: new Set(["admins"]) };
 const SCRIPT: Principal = { ...ADA, subject: { service: "backup" }, proof: { kind: "key", id: "k" } };
+
+/** An administrator who may look as somebody else. */
+const LOOKING: Principal = {
+  ...{ ...ADA, proof: { kind: "impersonation", id: "i" }, actor: parseAddress("root@example.org") },
+  readOnly: true,
+};
 
 function ask(keys: string, facts: Partial<Omit<Question, "route">> = {}) {
   const question: Question = {
@@ -40,6 +47,13 @@ function ask(keys: string, facts: Partial<Omit<Question, "route">> = {}) {
 }
 
 const PUBLIC = 'allow = ["ada@example.org"]\npublic_paths = ["/x"]';
+
+test("F10: who may only look reads, and does nothing else", () => {
+  const by = (method: string) => ask("", { who: LOOKING, method })[0];
+  for (const method of ["GET", "HEAD", "OPTIONS"]) expect([method, by(method)]).toEqual([method, "allow"]);
+  for (const method of ["POST", "PUT", "PATCH", "DELETE", "CONNECT", "QUERY", "get"])
+    expect([method, by(method)]).toEqual([method, "read_only"]);
+});
 
 describe("decided", () => {
   test.each<[what: string, keys: string, facts: Parameters<typeof ask>[1], said: string, why: RegExp]>([
@@ -119,6 +133,22 @@ describe("decided", () => {
       { who: undefined, upgrade: true, originAllowed: false },
       "origin",
       /not one/,
+    ],
+    ["F10: reading by who may only look", "", { who: LOOKING }, "allow", /./],
+    ["F10: a WebSocket of who may only look", "", { who: LOOKING, upgrade: true }, "read_only", /nothing/],
+    [
+      "F10: a change on a public path, of who may only look",
+      `${PUBLIC}\npublic_methods = ["POST"]`,
+      { who: LOOKING, method: "POST" },
+      "read_only",
+      /nothing/,
+    ],
+    [
+      "what was meant in another's name, on a public path",
+      PUBLIC,
+      { who: { rejected: "impersonation_ended" } },
+      "impersonation_ended",
+      /over/,
     ],
     ["a preflight", "", { who: undefined, method: "OPTIONS", preflight: true }, "challenge", /not signed in/],
     [

@@ -221,6 +221,26 @@ test("whoever decides about access may sign in, and RUNEGATE_ADMINS are administ
   expect(standing("root@example.org")).toEqual([true, ["admins"]]);
 });
 
+test("impersonation is off unless said, takes three words, and a route of many hosts is warned about", () => {
+  const of = (keys: string) => routesIn(one(keys))[0]?.impersonation;
+  expect([of(""), of('impersonation = "read_only"'), of('impersonation = "allow"')]).toEqual([
+    "deny",
+    "read_only",
+    "allow",
+  ]);
+  expect(() => of('impersonation = "yes"')).toThrow();
+  const warnings = (keys: string) => {
+    using machine = testMachine();
+    machine.write("routes.toml", one(keys));
+    return loadAccess({ env: LISTED }, machine).warnings.map(inWords);
+  };
+  const many = 'host = "*.example.org"\n';
+  expect([warnings(many), warnings('impersonation = "allow"')]).toEqual([[], []]);
+  expect(warnings(`${many}impersonation = "allow"`)).toEqual([
+    expect.stringMatching(/route lab has many hosts, and impersonation is for one/),
+  ]);
+});
+
 describe("beside the options", () => {
   const files = (toml: string) => {
     const machine = testMachine();

@@ -221,7 +221,7 @@ test("the session's cookie has the name of no other of Runegate's own", async ()
     const text = await Bun.file(join(source, path)).text();
     for (const [, name = ""] of text.matchAll(/"((?:__Host-)?runegate_\w+)"/g)) names.add(name);
   }
-  expect(names.size).toBe(15);
+  expect(names.size).toBe(16);
   for (const name of names) {
     const env = { ...PRODUCTION, RUNEGATE_STORE: "sqlite:/x.db", RUNEGATE_SESSION_COOKIE_NAME: name };
     expect([name, findings(env)]).toEqual([name, ["error:SESSION_COOKIE_NAME"]]);

@@ -43,6 +43,8 @@ type Visitor = {
   post(path: string, fields: Readonly<Record<string, string>>, cookie?: string): Promise<Response>;
   ask(next?: string): Promise<{ readonly cookie: string; readonly token: string }>;
   signIn(): Promise<string>;
+  /** Signed in as an administrator who acts as somebody else. */
+  act(): Promise<string>;
   notMe(): string;
   endSessions(): Promise<void>;
 };
@@ -113,6 +115,21 @@ const PAGES: readonly Page[] = [
     "approval/handlers.ts",
     async ({ get, signIn }) => get("/_runegate/approve", await signIn()),
   ],
+  [
+    "as whom an administrator acts",
+    "impersonation/routes.ts",
+    async ({ get, act }) => get("/_runegate/as", await act()),
+  ],
+  [
+    "that an administrator acts as nobody any more",
+    "impersonation/routes.ts",
+    async ({ post, act }) => post("/_runegate/as/end", {}, await act()),
+  ],
+  [
+    "the pages for administrators",
+    "admin/routes.ts",
+    async ({ get, act }) => get("/_runegate/admin", await act()),
+  ],
   ["the mailbox", "mail/routes.ts", ({ get }) => get("/_runegate/mailbox")],
   [
     "the API's document",
@@ -137,12 +154,12 @@ describe.each(Object.keys(LOGIN) as Kind[])("with RUNEGATE_CAPTCHA=%s", (kind) =
     gateway = await startGateway({
       clock,
       fetch: services.fetch,
-      routes: ["app", "other"]
+      routes: `[groups]\nadmins = ["ada@example.org"]\n${["app", "other"]
         .map(
           (name) =>
-            `[[routes]]\nname = "${name}"\n${name === "app" ? "" : 'host = "other.test"\n'}target = "http://127.0.0.1:1"\n`,
+            `[[routes]]\nname = "${name}"\n${name === "app" ? "" : 'host = "other.test"\n'}target = "http://127.0.0.1:1"\nimpersonation = "allow"\n`,
         )
-        .join("\n"),
+        .join("\n")}`,
       env: {
         RUNEGATE_CAPTCHA: kind,
         ...(provider && {
@@ -184,6 +201,17 @@ describe.each(Object.keys(LOGIN) as Kind[])("with RUNEGATE_CAPTCHA=%s", (kind) =
       async signIn() {
         const { cookie, token } = await visitor.ask();
         return cookieHeader(await openLink(gateway, token, { ...NAVIGATION, Cookie: cookie }));
+      },
+      async act() {
+        const session = await visitor.signIn();
+        const { sessions, impersonations, actingCookie } = gateway.gateway;
+        const email = "ada@example.org" as Address;
+        const [{ id: login } = { id: "" }] = (await sessions.list(email)).slice(-1);
+        const one = await impersonations.start(
+          { email, login, client: "127.0.0.1" },
+          { email: "bob@example.org", route: "app", reason: "to see the page" },
+        );
+        return `${session}; ${actingCookie.line(one.id, url).split(";", 1)[0]}`;
       },
       notMe() {
         const tickets = createTickets(gateway.gateway.keys, { audience: url, clock });

@@ -162,6 +162,7 @@ test("A16: a key in Authorization decides alone, and is cut out; the identity to
     isOwnCredential: (text) => text.includes("rg_"),
     identityToken: () => token,
     closedBecause: () => undefined,
+    impersonated: () => {},
     clock: testClock(),
     audit: () => {},
     requestLog: () => {},

@@ -98,7 +98,7 @@ describe("audit", () => {
     [
       { event: "access_refused", client, reason: "no_session", path: "/a b" },
       "warn",
-      (audit) => audit(ACCESS_REFUSED, { client, reason: "no_session", path: "/a b" }),
+      (audit) => audit(ACCESS_REFUSED, { client, reason: "no_session", path: "/a b", actor: undefined }),
     ],
     [
       { event: "logged_out", email, session: "01234567" },
@@ -197,7 +197,7 @@ describe("of refusals that anybody can cause without end", () => {
     [
       { event: "access_refused", client, reason: "origin", path: "/a" },
       { event: "access_refused", client, reason: "origin", path: "/a" },
-      (audit) => audit(ACCESS_REFUSED, { client, reason: "origin", path: "/a" }),
+      (audit) => audit(ACCESS_REFUSED, { client, reason: "origin", path: "/a", actor: undefined }),
     ],
   ])("%j is one", (first, folded, write) => {
     const { audit, flush, lines } = folding();

@@ -345,6 +345,13 @@ export const WORDS: Words = {
   "devices.forgetNamed": "نسيان {device}",
   "devices.forgotten": "تم نسيانه. سيُعدّ تسجيل الدخول القادم به تسجيلًا بمتصفح جديد.",
 
+  "views.heading": "النشاط",
+  "views.how": "المسؤولون الذين استخدموا تطبيقًا باسمك.",
+  "views.what": "تصفّح {admin} {app} باسمك، {time}",
+  "views.when": "البداية: {at}",
+  "views.now": "الآن",
+  "views.reason": "السبب: {reason}",
+
   "notMe.title": "هل كنت أنت؟",
   "notMe.heading": "هل كنت أنت؟",
   "notMe.how":
@@ -435,6 +442,12 @@ export const WORDS: Words = {
     "استُخدمت جلسة تخص {email} من شبكة أو متصفح غير اللذين بدأت بهما، ثلاث مرات خلال ساعة، وآخرها:",
   "ended.closing":
     "أُنهيت هذه الجلسة. إذا كنت أنت، فسجّل الدخول مجددًا من مكانك الحالي. وإذا لم تكن أنت، فقد استولى عليها شخص ما: أخبر مسؤول الخادم.",
+
+  "viewed.subject": "أحد المسؤولين يتصفّح {app} باسمك",
+  "viewed.heading": "هناك من يتصفّح باسمك",
+  "viewed.opening": "يتصفّح المسؤول {admin} {app} بصفته {email}، لمدة أقصاها {time}. السبب المذكور: {reason}",
+  "viewed.closing":
+    "لا يلزمك فعل شيء. ينتهي ذلك من تلقاء نفسه ويُسجَّل. إذا لم يكن السبب مفهومًا لك، فاسأل مسؤول الخادم.",
 
   "keyEnds.subject": "أحد مفاتيح API الخاصة بك ينتهي قريبًا",
   "keyEnds.heading": "مفتاح API ينتهي قريبًا",

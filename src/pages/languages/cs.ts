@@ -352,6 +352,13 @@ export const WORDS: Words = {
   "devices.forgetNamed": "Zapomenout {device}",
   "devices.forgotten": "Zapomenuto. Příští přihlášení v něm se bude brát jako přihlášení v novém prohlížeči.",
 
+  "views.heading": "Aktivita",
+  "views.how": "Správci, kteří používali aplikaci vaším jménem.",
+  "views.what": "{admin} – prohlížení {app} vaším jménem, {time}",
+  "views.when": "začátek: {at}",
+  "views.now": "právě teď",
+  "views.reason": "důvod: {reason}",
+
   "notMe.title": "Byli jste to vy?",
   "notMe.heading": "Byli jste to vy?",
   "notMe.how":
@@ -442,6 +449,12 @@ export const WORDS: Words = {
     "Přihlášení {email} bylo během hodiny třikrát použito z jiné sítě nebo jiného prohlížeče, než kde začalo, naposledy:",
   "ended.closing":
     "Bylo ukončeno. Pokud jste to byli vy, přihlaste se znovu tam, kde teď jste. Pokud ne, někdo se vašeho přihlášení zmocnil: dejte vědět správci serveru.",
+
+  "viewed.subject": "Správce si prohlíží {app} vaším jménem",
+  "viewed.heading": "Někdo si ji prohlíží vaším jménem",
+  "viewed.opening": "Správce {admin} si prohlíží {app} jako {email}, nejdéle {time}. Uvedený důvod: {reason}",
+  "viewed.closing":
+    "Nemusíte nic dělat. Skončí to samo a zaznamenává se to. Pokud vám důvod nedává smysl, zeptejte se toho, kdo server provozuje.",
 
   "keyEnds.subject": "Jednomu z vašich klíčů API brzy skončí platnost",
   "keyEnds.heading": "Klíči API brzy skončí platnost",

@@ -353,6 +353,13 @@ export const WORDS: Words = {
   "devices.forgetNamed": "{device} vergessen",
   "devices.forgotten": "Vergessen. Die nächste Anmeldung damit zählt als die mit einem neuen Browser.",
 
+  "views.heading": "Aktivität",
+  "views.how": "Administratoren, die eine Anwendung in Ihrem Namen benutzt haben.",
+  "views.what": "{admin} hat {app} in Ihrem Namen angesehen, {time}",
+  "views.when": "begonnen {at}",
+  "views.now": "jetzt",
+  "views.reason": "Grund: {reason}",
+
   "notMe.title": "Waren Sie das?",
   "notMe.heading": "Waren Sie das?",
   "notMe.how":
@@ -446,6 +453,13 @@ export const WORDS: Words = {
     "Eine Anmeldung von {email} wurde innerhalb einer Stunde dreimal aus einem anderen Netz oder Browser benutzt als dem, in dem sie begann, zuletzt:",
   "ended.closing":
     "Sie wurde beendet. Falls Sie das waren, melden Sie sich dort neu an, wo Sie jetzt sind. Falls nicht, hat jemand sie an sich gebracht: Sagen Sie dem Betreiber des Servers Bescheid.",
+
+  "viewed.subject": "Ein Administrator sieht {app} in Ihrem Namen an",
+  "viewed.heading": "Jemand sieht es in Ihrem Namen an",
+  "viewed.opening":
+    "{admin} ist Administrator und sieht {app} als {email} an, höchstens {time} lang. Als Grund ist angegeben: {reason}",
+  "viewed.closing":
+    "Sie müssen nichts tun. Es endet von selbst und wird aufgezeichnet. Leuchtet Ihnen der Grund nicht ein, fragen Sie den Betreiber des Servers.",
 
   "keyEnds.subject": "Einer Ihrer API-Schlüssel läuft bald ab",
   "keyEnds.heading": "Ein API-Schlüssel läuft bald ab",

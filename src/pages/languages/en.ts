@@ -334,6 +334,13 @@ export const EN = {
   "devices.forgetNamed": "Forget {device}",
   "devices.forgotten": "Forgotten. The next sign-in with it counts as one with a new browser.",
 
+  "views.heading": "Activity",
+  "views.how": "Administrators who used an application as you.",
+  "views.what": "{admin} looked at {app} as you, {time}",
+  "views.when": "begun {at}",
+  "views.now": "now",
+  "views.reason": "reason: {reason}",
+
   "notMe.title": "Was this you?",
   "notMe.heading": "Was this you?",
   "notMe.how":
@@ -424,6 +431,13 @@ export const EN = {
     "A sign-in of {email} was used from another network or browser than it was begun with, three times within an hour, last:",
   "ended.closing":
     "It was ended. If that was you, sign in again where you are now. If it was not, somebody has got hold of it: tell the person who runs the server.",
+
+  "viewed.subject": "An administrator is looking at {app} as you",
+  "viewed.heading": "Somebody looks at it as you",
+  "viewed.opening":
+    "{admin}, an administrator, is looking at {app} as {email}, for {time} at most. The reason given: {reason}",
+  "viewed.closing":
+    "You need not do anything. It ends by itself and is recorded. If the reason makes no sense to you, ask the person who runs the server.",
 
   "keyEnds.subject": "An API key of yours ends soon",
   "keyEnds.heading": "An API key ends soon",

@@ -340,6 +340,13 @@ export const WORDS: Words = {
   "devices.forgetNamed": "Olvidar {device}",
   "devices.forgotten": "Olvidado. El próximo inicio de sesión con él contará como el de un navegador nuevo.",
 
+  "views.heading": "Actividad",
+  "views.how": "Administradores que han usado una aplicación en su nombre.",
+  "views.what": "{admin} consultó {app} en su nombre, {time}",
+  "views.when": "inicio: {at}",
+  "views.now": "ahora",
+  "views.reason": "motivo: {reason}",
+
   "notMe.title": "¿Fue usted?",
   "notMe.heading": "¿Fue usted?",
   "notMe.how":
@@ -430,6 +437,13 @@ export const WORDS: Words = {
     "Una sesión de {email} se usó tres veces en una hora desde una red o un navegador distintos de los que la iniciaron; la última vez:",
   "ended.closing":
     "Se ha cerrado. Si fue usted, vuelva a iniciar sesión donde esté ahora. Si no, alguien se ha hecho con ella: avise a quien administra el servidor.",
+
+  "viewed.subject": "Un administrador está consultando {app} en su nombre",
+  "viewed.heading": "Alguien consulta en su nombre",
+  "viewed.opening":
+    "{admin}, administrador, está consultando {app} como {email}, durante {time} como máximo. Motivo indicado: {reason}",
+  "viewed.closing":
+    "No tiene que hacer nada. Termina por sí solo y queda registrado. Si el motivo no le parece lógico, pregunte a quien administra el servidor.",
 
   "keyEnds.subject": "Una de sus claves de API termina pronto",
   "keyEnds.heading": "Una clave de API termina pronto",

@@ -346,6 +346,13 @@ export const WORDS: Words = {
   "devices.forgetNamed": "Oublier {device}",
   "devices.forgotten": "Oublié. La prochaine connexion avec lui comptera comme celle d’un nouveau.",
 
+  "views.heading": "Activité",
+  "views.how": "Les administrateurs qui ont utilisé une application en votre nom.",
+  "views.what": "{admin} a consulté {app} en votre nom, {time}",
+  "views.when": "début : {at}",
+  "views.now": "en cours",
+  "views.reason": "motif : {reason}",
+
   "notMe.title": "Était-ce vous ?",
   "notMe.heading": "Était-ce vous ?",
   "notMe.how":
@@ -439,6 +446,13 @@ export const WORDS: Words = {
     "Une connexion de {email} a été utilisée trois fois en une heure depuis un autre réseau ou navigateur que celui où elle avait commencé, en dernier :",
   "ended.closing":
     "Nous y avons mis fin. Si c’était vous, reconnectez-vous là où vous êtes. Sinon, quelqu’un s’en est emparé : prévenez la personne qui gère le serveur.",
+
+  "viewed.subject": "Un administrateur consulte {app} en votre nom",
+  "viewed.heading": "Quelqu’un consulte en votre nom",
+  "viewed.opening":
+    "{admin}, administrateur, consulte {app} en tant que {email}, pendant {time} au plus. Motif indiqué : {reason}",
+  "viewed.closing":
+    "Vous n’avez rien à faire. Cela prend fin tout seul et tout est enregistré. Si le motif vous étonne, adressez-vous à la personne qui gère le serveur.",
 
   "keyEnds.subject": "Une de vos clés d’API expire bientôt",
   "keyEnds.heading": "Une clé d’API expire bientôt",

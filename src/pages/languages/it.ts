@@ -338,6 +338,13 @@ export const WORDS: Words = {
   "devices.forgotten":
     "Dimenticato. Il prossimo accesso con questo browser conterà come quello di uno nuovo.",
 
+  "views.heading": "Attività",
+  "views.how": "Amministratori che hanno usato un’applicazione a Suo nome.",
+  "views.what": "{admin} ha guardato {app} a Suo nome, {time}",
+  "views.when": "inizio: {at}",
+  "views.now": "ora",
+  "views.reason": "motivo: {reason}",
+
   "notMe.title": "È stato Lei?",
   "notMe.heading": "È stato Lei?",
   "notMe.how":
@@ -429,6 +436,13 @@ export const WORDS: Words = {
     "Un accesso di {email} è stato usato tre volte in un’ora da una rete o un browser diversi da quelli con cui era iniziato; l’ultima volta:",
   "ended.closing":
     "È stato chiuso. Se è stato Lei, acceda di nuovo da dove si trova ora. Altrimenti qualcuno se n’è impossessato: avvisi chi gestisce il server.",
+
+  "viewed.subject": "Un amministratore sta guardando {app} a Suo nome",
+  "viewed.heading": "Qualcuno guarda a Suo nome",
+  "viewed.opening":
+    "{admin}, amministratore, sta guardando {app} come {email}, per {time} al massimo. Motivo indicato: {reason}",
+  "viewed.closing":
+    "Non deve fare nulla. Termina da sé e viene registrato. Se il motivo non La convince, chieda a chi gestisce il server.",
 
   "keyEnds.subject": "Una Sua chiave API sta per scadere",
   "keyEnds.heading": "Una chiave API sta per scadere",

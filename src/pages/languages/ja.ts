@@ -340,6 +340,13 @@ export const WORDS: Words = {
   "devices.forgotten":
     "記録を削除しました。次回このブラウザでログインすると、新しいブラウザとして扱われます。",
 
+  "views.heading": "アクティビティ",
+  "views.how": "あなたとしてアプリケーションを使った管理者です。",
+  "views.what": "{admin} があなたとして {app} を閲覧（{time}）",
+  "views.when": "開始: {at}",
+  "views.now": "現在",
+  "views.reason": "理由: {reason}",
+
   "notMe.title": "ご本人でしたか？",
   "notMe.heading": "ご本人でしたか？",
   "notMe.how":
@@ -432,6 +439,13 @@ export const WORDS: Words = {
     "{email} のログインが、開始時とは異なるネットワークまたはブラウザから 1 時間以内に 3 回使用されました。最後の使用:",
   "ended.closing":
     "このログインは終了されました。ご本人の場合は、現在の場所からもう一度ログインしてください。心当たりがない場合は、誰かに悪用されています。サーバーの管理者に知らせてください。",
+
+  "viewed.subject": "管理者があなたとして {app} を閲覧しています",
+  "viewed.heading": "あなたとして閲覧されています",
+  "viewed.opening":
+    "管理者の {admin} が {email} として {app} を閲覧しています。最長 {time} です。理由: {reason}",
+  "viewed.closing":
+    "何もする必要はありません。自動的に終わり、記録されます。理由に心当たりがない場合は、サーバーの管理者に尋ねてください。",
 
   "keyEnds.subject": "API キーの有効期限がまもなく切れます",
   "keyEnds.heading": "API キーの有効期限がまもなく切れます",

@@ -331,6 +331,13 @@ export const WORDS: Words = {
   "devices.forgotten":
     "기록을 삭제했습니다. 다음에 이 브라우저로 로그인하면 새 브라우저에서 로그인한 것으로 처리됩니다.",
 
+  "views.heading": "활동",
+  "views.how": "나로서 애플리케이션을 사용한 관리자입니다.",
+  "views.what": "{admin} 님이 나로서 {app}을(를) 봄, {time}",
+  "views.when": "시작: {at}",
+  "views.now": "지금",
+  "views.reason": "이유: {reason}",
+
   "notMe.title": "본인이 맞나요?",
   "notMe.heading": "본인이 맞나요?",
   "notMe.how":
@@ -421,6 +428,13 @@ export const WORDS: Words = {
     "{email} 계정의 로그인이 시작할 때와 다른 네트워크나 브라우저에서 한 시간 안에 세 번 사용되었습니다. 마지막 사용:",
   "ended.closing":
     "이 로그인은 종료되었습니다. 본인이 맞다면 현재 위치에서 다시 로그인하세요. 본인이 아니라면 누군가 로그인을 도용한 것이니 서버 관리자에게 알리세요.",
+
+  "viewed.subject": "관리자가 나로서 {app}을(를) 보고 있습니다",
+  "viewed.heading": "누군가 나로서 보고 있습니다",
+  "viewed.opening":
+    "관리자 {admin} 님이 {email}(으)로서 {app}을(를) 보고 있으며, 최대 {time}입니다. 밝힌 이유: {reason}",
+  "viewed.closing":
+    "아무것도 하지 않아도 됩니다. 저절로 끝나며 기록됩니다. 이유가 이해되지 않으면 서버 운영자에게 물어보세요.",
 
   "keyEnds.subject": "API 키가 곧 만료됩니다",
   "keyEnds.heading": "API 키가 곧 만료됩니다",

@@ -343,6 +343,13 @@ export const WORDS: Words = {
   "devices.forgetNamed": "{device} vergeten",
   "devices.forgotten": "Vergeten. De volgende keer dat je ermee inlogt, geldt de browser als nieuw.",
 
+  "views.heading": "Activiteit",
+  "views.how": "Beheerders die een toepassing als jou hebben gebruikt.",
+  "views.what": "{admin} heeft {app} als jou bekeken, {time}",
+  "views.when": "begonnen {at}",
+  "views.now": "nu",
+  "views.reason": "reden: {reason}",
+
   "notMe.title": "Was jij dit?",
   "notMe.heading": "Was jij dit?",
   "notMe.how":
@@ -435,6 +442,13 @@ export const WORDS: Words = {
     "Een sessie van {email} is binnen een uur drie keer gebruikt vanuit een ander netwerk of met een andere browser dan waarmee ze is begonnen, voor het laatst:",
   "ended.closing":
     "De sessie is beëindigd. Was jij dat, log dan opnieuw in waar je nu bent. Was jij het niet, dan heeft iemand je sessie in handen gekregen: vertel het aan de beheerder van de server.",
+
+  "viewed.subject": "Een beheerder bekijkt {app} als jou",
+  "viewed.heading": "Iemand kijkt als jou",
+  "viewed.opening":
+    "{admin} is beheerder en bekijkt {app} als {email}, hoogstens {time}. De opgegeven reden: {reason}",
+  "viewed.closing":
+    "Je hoeft niets te doen. Het eindigt vanzelf en wordt vastgelegd. Begrijp je de reden niet, vraag het dan aan de beheerder van de server.",
 
   "keyEnds.subject": "Een van je API-sleutels verloopt binnenkort",
   "keyEnds.heading": "Een API-sleutel verloopt binnenkort",

@@ -357,6 +357,13 @@ export const WORDS: Words = {
   "devices.forgotten":
     "Zapomniano. Następne logowanie w tej przeglądarce będzie traktowane jak logowanie w nowej.",
 
+  "views.heading": "Aktywność",
+  "views.how": "Administratorzy, którzy korzystali z aplikacji w twoim imieniu.",
+  "views.what": "{admin} – podgląd {app} w twoim imieniu, {time}",
+  "views.when": "początek: {at}",
+  "views.now": "teraz",
+  "views.reason": "powód: {reason}",
+
   "notMe.title": "Czy to ty?",
   "notMe.heading": "Czy to ty?",
   "notMe.how":
@@ -448,6 +455,13 @@ export const WORDS: Words = {
     "Sesji {email} użyto w ciągu godziny trzy razy z innej sieci lub przeglądarki niż ta, w której się zaczęła, ostatnio:",
   "ended.closing":
     "Sesja została zakończona. Jeśli to ty, zaloguj się ponownie tam, gdzie teraz jesteś. Jeśli nie, ktoś przejął twoją sesję: powiadom administratora serwera.",
+
+  "viewed.subject": "Administrator przegląda {app} w twoim imieniu",
+  "viewed.heading": "Ktoś przegląda w twoim imieniu",
+  "viewed.opening":
+    "Administrator {admin} przegląda {app} jako {email}, najdłużej przez {time}. Podany powód: {reason}",
+  "viewed.closing":
+    "Nie musisz nic robić. To skończy się samo i jest zapisywane. Jeśli powód jest niezrozumiały, zapytaj osobę, która prowadzi serwer.",
 
   "keyEnds.subject": "Jeden z twoich kluczy API wkrótce wygaśnie",
   "keyEnds.heading": "Klucz API wkrótce wygaśnie",

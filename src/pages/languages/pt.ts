@@ -332,6 +332,13 @@ export const WORDS: Words = {
   "devices.forgetNamed": "Esquecer {device}",
   "devices.forgotten": "Esquecido. A próxima entrada com ele conta como a de um navegador novo.",
 
+  "views.heading": "Atividade",
+  "views.how": "Administradores que usaram uma aplicação em seu nome.",
+  "views.what": "{admin} viu {app} em seu nome, {time}",
+  "views.when": "início: {at}",
+  "views.now": "agora",
+  "views.reason": "motivo: {reason}",
+
   "notMe.title": "Foi o próprio?",
   "notMe.heading": "Foi o próprio?",
   "notMe.how":
@@ -422,6 +429,13 @@ export const WORDS: Words = {
     "Uma sessão de {email} foi usada três vezes numa hora a partir de outra rede ou navegador que não os do início; a última vez:",
   "ended.closing":
     "Foi terminada. Se o uso foi seu, entre de novo onde está agora. Se não, alguém se apoderou dela: avise quem administra o servidor.",
+
+  "viewed.subject": "Um administrador vê {app} em seu nome",
+  "viewed.heading": "Alguém vê em seu nome",
+  "viewed.opening":
+    "{admin}, administrador, vê {app} como {email}, por {time} no máximo. Motivo informado: {reason}",
+  "viewed.closing":
+    "Não é preciso fazer nada. Termina por si e tudo é anotado. Se o motivo não fizer sentido, pergunte a quem administra o servidor.",
 
   "keyEnds.subject": "Uma das suas chaves de API termina em breve",
   "keyEnds.heading": "Uma chave de API termina em breve",

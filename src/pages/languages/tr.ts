@@ -337,6 +337,13 @@ export const WORDS: Words = {
   "devices.forgetNamed": "Unut: {device}",
   "devices.forgotten": "Unutuldu. Onunla bir sonraki oturum açma, yeni bir tarayıcıyla yapılmış sayılır.",
 
+  "views.heading": "Etkinlik",
+  "views.how": "Bir uygulamayı sizin adınıza kullanan yöneticiler.",
+  "views.what": "{admin}, {app} uygulamasına sizin adınıza baktı, {time}",
+  "views.when": "başlangıç: {at}",
+  "views.now": "şimdi",
+  "views.reason": "neden: {reason}",
+
   "notMe.title": "Bu siz miydiniz?",
   "notMe.heading": "Bu siz miydiniz?",
   "notMe.how":
@@ -427,6 +434,13 @@ export const WORDS: Words = {
     "{email} adresinin bir oturumu, bir saat içinde üç kez, açıldığından başka bir ağdan veya tarayıcıdan kullanıldı; en son:",
   "ended.closing":
     "Oturum sonlandırıldı. Sizseniz şu an bulunduğunuz yerde yeniden oturum açın. Siz değilseniz biri oturumunuzu ele geçirmiş: sunucunun yöneticisine haber verin.",
+
+  "viewed.subject": "Bir yönetici {app} uygulamasına sizin adınıza bakıyor",
+  "viewed.heading": "Biri sizin adınıza bakıyor",
+  "viewed.opening":
+    "Yönetici {admin}, {app} uygulamasına {email} olarak bakıyor, en çok {time}. Belirtilen neden: {reason}",
+  "viewed.closing":
+    "Bir şey yapmanız gerekmez. Kendiliğinden biter ve kaydedilir. Neden size anlamlı gelmiyorsa sunucuyu yöneten kişiye sorun.",
 
   "keyEnds.subject": "API anahtarlarınızdan birinin süresi yakında doluyor",
   "keyEnds.heading": "Bir API anahtarının süresi yakında doluyor",

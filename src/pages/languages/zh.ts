@@ -311,6 +311,13 @@ export const WORDS: Words = {
   "devices.forgetNamed": "忘记 {device}",
   "devices.forgotten": "已忘记。下次使用它登录时，将被视为使用新浏览器登录。",
 
+  "views.heading": "活动",
+  "views.how": "曾以您的身份使用应用的管理员。",
+  "views.what": "{admin} 以您的身份查看了 {app}，{time}",
+  "views.when": "开始于 {at}",
+  "views.now": "正在进行",
+  "views.reason": "原因：{reason}",
+
   "notMe.title": "是您本人吗？",
   "notMe.heading": "是您本人吗？",
   "notMe.how":
@@ -398,6 +405,11 @@ export const WORDS: Words = {
   "ended.opening": "{email} 的一个登录在一小时内有三次来自与登录时不同的网络或浏览器，最近一次：",
   "ended.closing":
     "该登录已被终止。如果是您本人，请在当前位置重新登录。如果不是，则说明有人盗用了它：请告知服务器的管理员。",
+
+  "viewed.subject": "管理员正在以您的身份查看 {app}",
+  "viewed.heading": "有人正在以您的身份查看",
+  "viewed.opening": "管理员 {admin} 正在以 {email} 的身份查看 {app}，最长 {time}。给出的原因：{reason}",
+  "viewed.closing": "您无需做任何事。它会自行结束，并会被记录。如果您不明白这个原因，请询问管理服务器的人。",
 
   "keyEnds.subject": "您的一个 API 密钥即将到期",
   "keyEnds.heading": "API 密钥即将到期",
