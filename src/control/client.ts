@@ -52,6 +52,8 @@ export type Operator = {
   rotateToken(token: OneToken, overlap: string | undefined): Promise<MadeToken>;
   disableToken(token: OneToken): Promise<void>;
   revokeToken(token: OneToken): Promise<void>;
+  /** Has the running instance read its configuration again. */
+  reload(): Promise<void>;
   beginProbe(): Promise<BegunProbe>;
   /** What has arrived with a nonce. */
   arrivedWith(nonce: string): Promise<readonly ArrivedProbe[]>;
@@ -145,6 +147,7 @@ export function createOperator(send: Send): Operator {
     disableToken: async ({ sub, id }) =>
       void (await ask("PATCH", `${tokensOf(sub)}/${id}`, { disabled: true })),
     revokeToken: async ({ sub, id }) => void (await ask("DELETE", `${tokensOf(sub)}/${id}`)),
+    reload: async () => void (await ask("POST", "/reload")),
     beginProbe: () => askFor<BegunProbe>("POST", "/doctor/probes"),
     arrivedWith: async (nonce) =>
       (await ask<{ arrived: ArrivedProbe[] }>("GET", `/doctor/probes/${nonce}`))?.arrived ?? [],

@@ -4,6 +4,7 @@ import type { Surroundings } from "../config/surroundings.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
 import { messageOf } from "../observe/message-of.ts";
+import type { FilesRead } from "../option/files.ts";
 import { openStore } from "../store/open.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
@@ -16,7 +17,7 @@ import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
 import { addressesOf, claimAddress, describeListen } from "./listener.ts";
 import { type Log, openLog } from "./log.ts";
 import { createNotifier } from "./notify.ts";
-import { createSerially } from "./serially.ts";
+import { createSerially, type Serially } from "./serially.ts";
 import type { Serving } from "./serving.ts";
 import { serveSingle } from "./single.ts";
 import { isTerminal } from "./terminal.ts";
@@ -31,6 +32,8 @@ export type MainSettings = {
   readonly surroundings?: Surroundings;
   /** Takes over from the process that started this one. */
   readonly successor?: boolean;
+  /** What the configuration was read from. */
+  readonly files?: FilesRead;
   /** For tests, which have less patience. */
   readonly supervision?: Supervision;
 };
@@ -64,8 +67,8 @@ export async function startMainProcess(
   const opened = await open(io, first, settings, log);
   if (typeof opened === "number") return opened;
   notifier.startWatchdog(opened.serving.healthy);
-  const { surroundings } = settings;
-  const lifecycle = createLifecycle(io, first, { ...opened, log, notifier, surroundings });
+  const { surroundings, files = new Map() } = settings;
+  const lifecycle = createLifecycle(io, first, { ...opened, log, notifier, serially, surroundings, files });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => lifecycle.stop(signal));
 
   if (settings.successor) await Promise.race([takeOver(), lifecycle.stopped]);
@@ -79,10 +82,7 @@ export async function startMainProcess(
 }
 
 /** SIGHUP and SIGUSR2. */
-function renewOnSignals(
-  started: Promise<Lifecycle>,
-  serially: <T>(work: () => Promise<T>) => Promise<T>,
-): void {
+function renewOnSignals(started: Promise<Lifecycle>, serially: Serially): void {
   const renew = (withExecutable: boolean) => serially(async () => (await started).renew(withExecutable));
   const onTerminal = isTerminal(STDOUT);
   process.on("SIGHUP", () => {
