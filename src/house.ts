@@ -98,6 +98,16 @@ export type House = {
   readonly mailbox: Pick<Mailbox, "mails"> | undefined;
 };
 
+export type Renewal = {
+  /** What they are, for people. */
+  readonly what: string;
+  readonly renewed: number;
+  /** How many cannot be, and go on under the key before. */
+  readonly left: number;
+  /** When the last of these ends by itself, milliseconds since the Unix epoch. */
+  readonly leftUntil?: number | undefined;
+};
+
 /** What a room adds to the house. One that is switched off adds nothing but its name. */
 export type Room = {
   readonly name: string;
@@ -128,6 +138,11 @@ export type Room = {
    * @throws {StoreUnavailable}
    */
   disown?(email: Address): Promise<void>;
+  /**
+   * Seals under the present session key what it keeps under the one before, also where it is switched off.
+   * @throws {StoreUnavailable}
+   */
+  renewSeals?(): Promise<Renewal>;
   start?(): void;
   stop?(): Promise<void>;
 };

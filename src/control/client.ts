@@ -9,6 +9,7 @@ import type { MadeLink, SharedLinkItem, WantedLink } from "../login/api.ts";
 import type { ListedMail } from "../mail/api.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
+import type { RotationStanding } from "../rotation/api.ts";
 import type { ListedSession, ListedUser } from "../session/api.ts";
 import { checkDirectory } from "./directory.ts";
 
@@ -52,6 +53,8 @@ export type Operator = {
   rotateToken(token: OneToken, overlap: string | undefined): Promise<MadeToken>;
   disableToken(token: OneToken): Promise<void>;
   revokeToken(token: OneToken): Promise<void>;
+  /** Seals anew what is under the session key before this one. @returns what still needs that. */
+  renewSeals(): Promise<RotationStanding>;
   /** Has the running instance read its configuration again. */
   reload(): Promise<void>;
   beginProbe(): Promise<BegunProbe>;
@@ -147,6 +150,7 @@ export function createOperator(send: Send): Operator {
     disableToken: async ({ sub, id }) =>
       void (await ask("PATCH", `${tokensOf(sub)}/${id}`, { disabled: true })),
     revokeToken: async ({ sub, id }) => void (await ask("DELETE", `${tokensOf(sub)}/${id}`)),
+    renewSeals: () => askFor<RotationStanding>("POST", "/secrets/renew"),
     reload: async () => void (await ask("POST", "/reload")),
     beginProbe: () => askFor<BegunProbe>("POST", "/doctor/probes"),
     arrivedWith: async (nonce) =>

@@ -46,5 +46,7 @@ export function sessionRoom(house: SessionHouse & Pick<House, "keyProof">): Room
     api: () => sessionApi(house),
     authenticators: [sessionAuthenticator(sessions, sessionCookie)],
     cookies: [sessionCookie],
+    // The id of each is a hash of its cookie, which the store does not have.
+    renewSeals: async () => ({ what: "sessions", renewed: 0, ...(await sessions.underOldKey()) }),
   };
 }

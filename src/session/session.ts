@@ -50,6 +50,8 @@ export type Sessions = {
    * @param email whose; without it, everybody's, which costs as much as there are.
    */
   list(email?: Address): Promise<SessionRecord[]>;
+  /** How many go on under the session key before this one, and when the last of them ends. @throws {StoreUnavailable} */
+  underOldKey(): Promise<{ readonly left: number; readonly leftUntil: number | undefined }>;
   /** Takes over what an older version left in the store. @throws {StoreUnavailable} */
   adopt(): Promise<void>;
   /** Whether what an older version leaves in the store is still taken over. @throws {StoreUnavailable} */
@@ -213,6 +215,14 @@ export function createSessions(settings: SessionSettings): Sessions {
     return [...new Map(all.flatMap((one) => (one === undefined ? [] : [[one.record.id, one]]))).values()];
   }
 
+  async function list(email?: Address): Promise<SessionRecord[]> {
+    const now = clock.now();
+    const where = email === undefined ? {} : { where: { email } };
+    const all = (await records.find({ ...where, most: Number.MAX_SAFE_INTEGER })).map(readSession);
+    const good = all.filter((record) => record !== undefined);
+    return good.filter((record) => !isOver(record, now)).sort((a, b) => a.createdAt - b.createdAt);
+  }
+
   return {
     start: createStart({ ...settings, records, seals, holds, idOf: ids.idOf }),
 
@@ -240,12 +250,14 @@ export function createSessions(settings: SessionSettings): Sessions {
       return (await records.takeAll("email", email)).map(({ id }) => id);
     },
 
-    async list(email) {
-      const now = clock.now();
-      const where = email === undefined ? {} : { where: { email } };
-      const all = (await records.find({ ...where, most: Number.MAX_SAFE_INTEGER })).map(readSession);
-      const good = all.filter((record) => record !== undefined);
-      return good.filter((record) => !isOver(record, now)).sort((a, b) => a.createdAt - b.createdAt);
+    list,
+
+    async underOldKey() {
+      const ends = (await list()).filter(seals.isOld).map(({ expiresAt }) => expiresAt);
+      return {
+        left: ends.length,
+        leftUntil: ends.length === 0 ? undefined : ends.reduce((a, b) => Math.max(a, b)),
+      };
     },
 
     adopt: () => adoption.run(),
