@@ -1,3 +1,4 @@
+import { systemClock } from "../clock.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import type { Options } from "../config/options.ts";
 import type { Surroundings } from "../config/surroundings.ts";
@@ -17,6 +18,7 @@ import { keepStarted } from "./keep-started.ts";
 import { describeListen } from "./listener.ts";
 import type { Log } from "./log.ts";
 import type { Notifier } from "./notify.ts";
+import { createRotationNotes } from "./rotation-notes.ts";
 import type { Serially } from "./serially.ts";
 import { DRAIN_MS, REPLACED_DRAIN_MS, type Serving } from "./serving.ts";
 
@@ -53,8 +55,11 @@ export function createLifecycle(
   let stopping = false;
   const logger = () => log.loggers("main");
 
+  const rotation = createRotationNotes(systemClock, logger);
+
   async function end(withinMs: number): Promise<void> {
     watch?.stop();
+    rotation.stop();
     await control?.stop();
     await serving.stop(withinMs).ended;
     notifier.stop();
@@ -99,6 +104,7 @@ export function createLifecycle(
     if (secrets !== undefined) audit(SECRETS_CHANGED, { by, reason: secrets });
     audit(CONFIG_RELOADED, { by });
     logger().info("reloaded", { address: describeListen(listen) });
+    rotation.say(kept.options);
   }
 
   /**
@@ -201,6 +207,7 @@ export function createLifecycle(
         ...{ url: baseUrl, pid: process.pid },
         ...(workers > 1 ? { workers } : {}),
       });
+      rotation.say(first.options);
       log.flush();
       notifier.ready(status(first.options));
     },
