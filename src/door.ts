@@ -25,6 +25,7 @@ import type { CheckRequest } from "./forward-auth/check.ts";
 import type { ForwardAuth } from "./forward-auth/forward-auth.ts";
 import type { Identified } from "./identity/principal.ts";
 import type { Answer, Inline, InlineSettings } from "./inline/inline.ts";
+import type { RequestCounts } from "./metrics/requests.ts";
 import { atMostEvery } from "./observe/at-most-every.ts";
 import type { Logger } from "./observe/logger.ts";
 import type { RequestLog } from "./observe/request-log.ts";
@@ -63,6 +64,7 @@ export type DoorSettings = {
   readonly readCookies: CookieReader;
   readonly clock: Clock;
   readonly requestLog: RequestLog;
+  readonly counts: Pick<RequestCounts, "answered">;
   readonly log: Logger;
 };
 
@@ -76,8 +78,19 @@ export type Door = {
 const AMBIGUOUS_EVERY_MS = 60_000;
 
 export function createDoor(settings: DoorSettings): Door {
-  const { rooms, rootPaths, routes, admit, anyHost, forwardAuth, checksElsewhere, lookOf, clock, log } =
-    settings;
+  const {
+    rooms,
+    rootPaths,
+    routes,
+    admit,
+    anyHost,
+    forwardAuth,
+    checksElsewhere,
+    lookOf,
+    clock,
+    counts,
+    log,
+  } = settings;
   const nextId = createIds();
   const isOwn = (target: Target) => rootPaths.get(target.path)?.(target) === true;
   const inline = settings.inline({ answered: logAnswer, ended: logRequest });
@@ -93,13 +106,17 @@ export function createDoor(settings: DoorSettings): Door {
     end?: Ended,
     quiet?: boolean,
   ): void {
+    const ms = clock.monotonic() - arrival.startedAt;
+    const kind = route === undefined ? "own" : status === 101 ? "websocket" : "http";
+    // What WebSockets carry is counted while they do.
+    counts.answered(kind, route?.name, status, ms, end?.bytes);
     settings.requestLog({
       id: arrival.id,
       method: arrival.method,
       path: arrival.target.path,
       status,
       bytes: end?.bytes,
-      ms: clock.monotonic() - arrival.startedAt,
+      ms,
       client: arrival.client.ip,
       user,
       route: route && loggedName(route),

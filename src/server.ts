@@ -5,10 +5,12 @@ import { mayGoOn } from "./access/decision.ts";
 import { createLiveConnections, type LiveConnections, type MayGoOn } from "./access/live.ts";
 import type { Route } from "./access/route.ts";
 import { accountRoom } from "./account/routes.ts";
+import { adminRoom } from "./admin/routes.ts";
 import { withCors } from "./api/cors.ts";
 import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
 import { approvalRoom } from "./approval/routes.ts";
+import { activityRoom } from "./audit/screen.ts";
 import { bearerRoom } from "./bearer/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
 import { captchaRoom } from "./captcha/routes.ts";
@@ -39,6 +41,8 @@ import { logoutRoom } from "./login/logout.ts";
 import { loginRoom } from "./login/routes.ts";
 import { bounceRoom } from "./mail/bounces/routes.ts";
 import { mailboxRoom, mailRoom } from "./mail/routes.ts";
+import { createRequestCounts } from "./metrics/requests.ts";
+import { metricsRoom } from "./metrics/room.ts";
 import type { ListenAddress } from "./net/endpoint.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { createRequestLog } from "./observe/request-log.ts";
@@ -84,6 +88,9 @@ function roomsOf(house: House): readonly Room[] {
     captchaRoom(house),
     accountRoom(house, () => rooms),
     rotationRoom(house, () => rooms),
+    activityRoom(house),
+    adminRoom(house, () => rooms),
+    metricsRoom(house),
   ];
   return rooms;
 }
@@ -132,11 +139,22 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const ownCookies = new Set(cookies.map(({ name }) => name));
   const warnOf =
     options.rootPaths === true ? (one: Application) => warnOfOwnPaths(one, rootPaths, log) : undefined;
+  const counts = createRequestCounts(house.metrics);
   const applications = new Map<Route, Application>();
   for (const route of house.routes.all) {
-    const application = createApplication(route, { ...options, ...house, live, ownCookies, log });
+    const application = createApplication(route, { ...options, ...house, live, ownCookies, counts, log });
     if (application !== undefined) applications.set(route, warnOf?.(application) ?? application);
   }
+  house.metrics.gauge(
+    "runegate_upstream_up",
+    "Whether a target of an application is up, as far as is known.",
+    ["route", "target"],
+    () =>
+      [...applications.values()].flatMap(({ route, up }) =>
+        up().map((isUp, at) => [[route.name, String(at)], Number(isUp)] as const),
+      ),
+    "min",
+  );
   const tunnel = createTunnel({ ...options, live, clock, log });
 
   const requestLog = options.requestLogs
@@ -154,7 +172,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       ...options,
       isOwnCredential: house.isOwnCredential,
       identityToken: house.identityToken,
-      ...{ routes: house.routes, admit, clock, audit, requestLog },
+      ...{ routes: house.routes, admit, clock, audit, requestLog, counts },
       closedBecause: house.closures.textOf,
       log: loggers("edge"),
     }),
@@ -185,6 +203,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     readCookies: createCookieReader(cookies),
     clock,
     requestLog,
+    counts,
     log: loggers("edge"),
   });
 
@@ -210,7 +229,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       for (const application of applications.values()) application.stop();
       await Promise.all(rooms.map((room) => room.stop?.()));
       await outbox.stop();
-      house.flushAudit();
+      await house.closeAudit();
     },
   };
 }

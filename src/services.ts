@@ -1,7 +1,11 @@
+import { hostname } from "node:os";
 import { isBinding } from "./access/binding.ts";
 import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import { createClosures } from "./applications/closures.ts";
+import { AUDIT_HEAD, AUDIT_LOST } from "./audit/audit.ts";
+import { headText } from "./audit/chain.ts";
+import { createAuditTrail } from "./audit/trail.ts";
 import type { Fetch } from "./bearer/provider-keys.ts";
 import { createLookOf } from "./brand/look.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
@@ -33,6 +37,9 @@ import { createSeal } from "./mail/seal.ts";
 import type { EmailConfig } from "./mail/settings.ts";
 import { createUndeliverable } from "./mail/undeliverable.ts";
 import { createWaitingMails } from "./mail/waiting.ts";
+import { countLimited } from "./metrics/limits.ts";
+import { createMetrics, createProcessMetrics, type ProcessMetrics } from "./metrics/metrics.ts";
+import { timeStore } from "./metrics/store.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import { createKeys } from "./secret/keys.ts";
@@ -58,19 +65,29 @@ export type ServiceSettings = {
   /** How servers of others are asked. */
   readonly fetch?: Fetch;
   readonly loggers: LoggerFor;
+  /** What the process has counted so far, and goes on counting; by default it begins here. */
+  readonly measured?: ProcessMetrics | undefined;
   /** How login requests wait for their turn, and for being turned away. */
   readonly pause?: Pause;
 };
 
-export function createServices(settings: ServiceSettings): House & { flushAudit(): void } {
-  const { options, email, mailer, mailbox, stores, clock, random, loggers } = settings;
+export function createServices(settings: ServiceSettings): House & { closeAudit(): Promise<void> } {
+  const { options, email, mailer, mailbox, clock, random, loggers } = settings;
+  const metrics = createMetrics(settings.measured ?? createProcessMetrics(clock));
+  const stores =
+    options.metricsListen === undefined ? settings.stores : timeStore(settings.stores, metrics, clock);
   const keys = createKeys(options);
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
   const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
   const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
-  const { audit, auditFirst, listen, flush } = createFoldingAudit(loggers("audit"), clock);
+  const auditLog = loggers("audit");
+  const auditTrail = createAuditTrail({
+    ...{ store: stores, machine: hostname(), clock, random, log: auditLog },
+    onLost: (count) => audit(AUDIT_LOST, { n: `${count}` }),
+  });
+  const { audit, auditFirst, listen, flush } = createFoldingAudit(auditLog, clock, auditTrail);
   const identityKeys = createIdentityKeys(options, keys, clock);
-  const limiter = createLimiter(options, stores.limits);
+  const limiter = countLimited(createLimiter(options, stores.limits), metrics);
   const languages = createLanguageChoice(options, options.secureCookie);
   const lookOf = createLookOf(options, routes, languages);
   const lookTo = async (email: string) => ({
@@ -132,7 +149,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   });
   const apiKeys = createApiKeys({
     ...{ ...options, secrets: keys, store: stores, policy, routes: routes.all, accounts },
-    ...{ holds: sessions.holds, audit, log: loggers("keys"), clock, random },
+    ...{ holds: sessions.holds, auditFirst, log: loggers("keys"), clock, random },
   });
   const login = createLoginService({
     ...options,
@@ -178,6 +195,15 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,
     auditEvents: { listen },
-    flushAudit: flush,
+    metrics,
+    auditTrail,
+    async closeAudit() {
+      flush();
+      await auditTrail.flush();
+      const head = auditTrail.head();
+      if (head === undefined) return;
+      audit(AUDIT_HEAD, { heads: headText(head) });
+      await auditTrail.flush();
+    },
   };
 }

@@ -1,6 +1,8 @@
 import { ACCESS_OPTIONS } from "../access/options.ts";
+import { ADMIN_OPTIONS } from "../admin/options.ts";
 import { API_OPTIONS } from "../api/options.ts";
 import { APPROVAL_OPTIONS } from "../approval/options.ts";
+import { AUDIT_OPTIONS } from "../audit/options.ts";
 import { BEARER_OPTIONS } from "../bearer/options.ts";
 import { BRAND_OPTIONS } from "../brand/options.ts";
 import { CAPTCHA_OPTIONS } from "../captcha/options.ts";
@@ -15,6 +17,7 @@ import { LANGUAGE_OPTIONS } from "../language/options.ts";
 import { LIMITS_OPTIONS } from "../limits/options.ts";
 import { LOGIN_OPTIONS } from "../login/options.ts";
 import { MAIL_OPTIONS } from "../mail/options.ts";
+import { METRICS_OPTIONS } from "../metrics/options.ts";
 import { LOG_OPTIONS } from "../observe/options.ts";
 import { type Declaration, isConfidential, type Option, type OptionsOf } from "../option/option.ts";
 import { PASSKEY_OPTIONS } from "../passkeys/options.ts";
@@ -48,10 +51,12 @@ export const ROOMS = {
   "The application": PROXY_OPTIONS,
   "Identity tokens": IDENTITY_TOKEN_OPTIONS,
   "Other proxies that ask": FORWARD_AUTH_OPTIONS,
+  Administrators: ADMIN_OPTIONS,
   "Programs that manage it": { ...API_OPTIONS, ...BEARER_OPTIONS },
-  "What is kept": STORE_OPTIONS,
+  "What is kept": { ...STORE_OPTIONS, ...AUDIT_OPTIONS },
   "What users see": { ...BRAND_OPTIONS, ...LANGUAGE_OPTIONS },
   Log: LOG_OPTIONS,
+  Metrics: METRICS_OPTIONS,
   Debugging: DEBUG_OPTIONS,
   "The command line": CONTROL_OPTIONS,
 } satisfies Readonly<Record<string, Declaration>>;

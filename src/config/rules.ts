@@ -1,7 +1,7 @@
 import { ROOT_PATHS } from "../edge/root-paths.ts";
 import { cutTarget } from "../edge/target.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
-import { parseIp } from "../net/ip.ts";
+import { isPrivate, parseIp } from "../net/ip.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { readableByOthers } from "../option/files.ts";
 import { OPTIONS, type OptionKey, type Options } from "./options.ts";
@@ -365,6 +365,26 @@ export const RULES: readonly Rule[] = [
         )
       : undefined,
   ),
+
+  ...(["listen", "checkListen"] as const).map((key) =>
+    rule(["metricsListen", key], ({ metricsListen, [key]: other }) =>
+      metricsListen !== undefined && Bun.deepEquals(other, metricsListen) && !isAnyPort(other)
+        ? error("metricsListen", `is that of ${OPTIONS[key].name}`, "Write another one: visitors come there.")
+        : undefined,
+    ),
+  ),
+
+  rule(["metricsListen"], ({ metricsListen }) => {
+    if (metricsListen === undefined) return undefined;
+    const { hostname } = metricsListen;
+    return isLoopbackHost(hostname) || isPrivate(hostname)
+      ? undefined
+      : warning(
+          "metricsListen",
+          `is ${hostname}, where whoever reaches it reads the metrics without being asked who they are`,
+          "Write an address of this machine, such as 127.0.0.1:9870, or of a private network.",
+        );
+  }),
 
   rule(["production", "debugEndpoints"], ({ production, debugEndpoints }) =>
     production && debugEndpoints

@@ -12,6 +12,7 @@ import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
 import { isApplications } from "../edge/target.ts";
 import { type Identified, isPrincipal, nameOf } from "../identity/principal.ts";
+import type { CheckVerdict, RequestCounts } from "../metrics/requests.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Fields, Logger } from "../observe/logger.ts";
 import type { RequestLog } from "../observe/request-log.ts";
@@ -46,6 +47,7 @@ export type CheckSettings = Pick<ForwardAuthOptions, "checkForged"> & {
   readonly clock: Clock;
   readonly audit: Audit;
   readonly requestLog: RequestLog;
+  readonly counts: Pick<RequestCounts, "answered" | "checks">;
   readonly log: Logger;
   /** Says a thing once a minute at most: anybody may bring it about, again and again. */
   readonly warn: (message: string, fields: Fields) => void;
@@ -57,21 +59,26 @@ type Wanted = { readonly about: Described; readonly site: Site; readonly route: 
 export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
   const { admit, warn } = settings;
   const edge = adapter.name;
+  const verdicts = settings.counts.checks(edge);
 
   function answered(
     asked: CheckRequest,
     response: Response,
+    verdict: CheckVerdict,
     about?: Described,
     user?: string,
     route?: Route,
   ): Response {
+    const ms = settings.clock.monotonic() - asked.startedAt;
+    verdicts[verdict].value++;
+    settings.counts.answered("check", route?.name, response.status, ms);
     settings.requestLog({
       id: asked.id,
       method: about?.method ?? asked.method,
       path: about?.target.path ?? asked.target.path,
       status: response.status,
       bytes: 0,
-      ms: settings.clock.monotonic() - asked.startedAt,
+      ms,
       client: asked.client.ip,
       user,
       route: route && loggedName(route),
@@ -88,7 +95,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       adapter.bare && status !== 401
         ? bareAnswer(status)
         : json({ error, message, request_id: asked.id }, status, headers);
-    return answered(asked, response, about);
+    return answered(asked, response, "invalid", about);
   }
 
   function bad(asked: CheckRequest, problem: string): Response {
@@ -163,7 +170,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
         headers["x-runegate-cache"] === "host" &&
         isSameForHost(asked, site, route, principal, settings.sessionCookieName);
       const response = settings.allowed(asked, route, principal, mayKeep ? "max-age=2" : "no-store");
-      return answered(asked, response, about, user, route);
+      return answered(asked, response, "allow", about, user, route);
     }
     if (verdict.verdict === "refuse") {
       const { reason } = verdict;
@@ -176,9 +183,9 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
             methods: route.methods,
             closed: because,
           });
-      return answered(asked, response, about, user, route);
+      return answered(asked, response, "refuse", about, user, route);
     }
-    if (adapter.bare) return answered(asked, bareAnswer(401), about, user, route);
+    if (adapter.bare) return answered(asked, bareAnswer(401), "challenge", about, user, route);
     const kind = verdict.refused ? "other" : requestKindOf(asked, upgrade);
     const { origin } = site;
     const response = challengeAnswer({ ...asked, method, target }, kind, {
@@ -186,7 +193,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       // Absolute: an edge would put its own origin before a path.
       send: (status, next) => redirect(status, origin + loginHref(next, verdict.again)),
     });
-    return answered(asked, response, about, user, route);
+    return answered(asked, response, "challenge", about, user, route);
   }
 
   function check(asked: CheckRequest): Awaitable<Response> {
@@ -202,7 +209,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
 
   function broken(asked: CheckRequest, error: unknown): Response {
     const whole = whenBroken(asked, error, settings.log);
-    return answered(asked, adapter.bare ? bareAnswer(whole.status) : whole);
+    return answered(asked, adapter.bare ? bareAnswer(whole.status) : whole, "failed");
   }
 
   // No asynchronous function: with a store that answers at once, each turn of the event loop would cost a tenth of the whole.

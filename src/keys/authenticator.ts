@@ -1,6 +1,7 @@
 import type { Authenticator, Credentials } from "../access/admit.ts";
 import { isPrincipal, type Principal, type Rejected } from "../identity/principal.ts";
 import type { Limiter } from "../limits/limiter.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { LimitOutcome } from "../store/limits.ts";
 import type { Awaitable } from "../store/records.ts";
@@ -10,7 +11,7 @@ import type { ApiKeys } from "./service.ts";
 import type { Verified } from "./verify.ts";
 
 /** Who the key is from that a request shows; undefined where it shows none. @throws {StoreUnavailable} */
-export type KeyProof = (shown: Credentials) => Awaitable<Answer | undefined>;
+export type KeyProof = (shown: Credentials) => Awaitable<Answer> | undefined;
 
 type Answer = Principal | Rejected;
 
@@ -48,14 +49,26 @@ export function createKeyProof(
 export function keyAuthenticator(
   proof: KeyProof,
   apiKeys: Pick<ApiKeys, "alive" | "onEnded">,
+  metrics: Pick<Metrics, "counter">,
 ): Authenticator {
-  const onOwnPage = (who: Answer | undefined) => (isPrincipal(who) ? INVALID : who);
+  const uses = metrics.counter("runegate_api_key_uses_total", "Requests with an API key, good or not.", [
+    "route",
+    "outcome",
+  ]);
+  const onOwnPage = (who: Answer) => (isPrincipal(who) ? INVALID : who);
   return {
     kind: "key",
     strict: true,
     authenticate(shown, route) {
       const who = proof(shown);
-      if (route !== undefined) return who;
+      if (who === undefined) return undefined;
+      if (route !== undefined) {
+        const counted = (answer: Answer) => {
+          uses.add(1, route.name, isPrincipal(answer) ? "ok" : answer.rejected);
+          return answer;
+        };
+        return who instanceof Promise ? who.then(counted) : counted(who);
+      }
       return who instanceof Promise ? who.then(onOwnPage) : onOwnPage(who);
     },
     alive: apiKeys.alive,

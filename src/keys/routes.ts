@@ -12,6 +12,7 @@ import { keyAuthenticator } from "./authenticator.ts";
 import { keyCheck } from "./check.ts";
 import { keySection } from "./page.ts";
 import { CHECK_PATH, CONFIG_PATH, LIVE_PATH, ownPathOf } from "./root-paths.ts";
+import { keyScreen } from "./screen.ts";
 import { createUpkeep } from "./upkeep.ts";
 import { keyPages } from "./visit.ts";
 
@@ -29,6 +30,7 @@ export function keyRoom(house: House): Room {
   const room = {
     ...{ disown, renewSeals },
     api: () => keyApi(house),
+    admin: keyScreen(house),
     start: upkeep.start,
     async stop() {
       upkeep.stop();
@@ -40,7 +42,7 @@ export function keyRoom(house: House): Room {
         return { heading: said("keys.heading"), content: keySection(look, length) };
       },
     } satisfies AccountSection,
-    authenticators: [keyAuthenticator(house.keyProof, house.apiKeys)],
+    authenticators: [keyAuthenticator(house.keyProof, house.apiKeys, house.metrics)],
   };
   const pages = { path: withoutPrefix(KEYS_PATH, OWN_PREFIX), handlers: keyPages(house) };
   if (!options.tokenRootPaths) return { ...ownRoutes("keys", [pages]), ...room };

@@ -4,6 +4,7 @@ import type { Configuration } from "../config/configuration.ts";
 import { createBackends } from "../mail/backends.ts";
 import { createFallback } from "../mail/fallback.ts";
 import type { Mailbox } from "../mail/mailbox.ts";
+import type { ProcessMetrics } from "../metrics/metrics.ts";
 import type { LoggerFor } from "../observe/logger.ts";
 import { createGateway, type Gateway } from "../server.ts";
 import type { Store } from "../store/store.ts";
@@ -13,6 +14,8 @@ export type Resources = {
   readonly stores: Store;
   readonly mailbox: Mailbox;
   readonly loggers: LoggerFor;
+  /** What the process measures. */
+  readonly measured: ProcessMetrics;
   /** What is open at the gateway that this one replaces, if it replaces one. */
   readonly live?: LiveConnections;
 };
@@ -20,7 +23,7 @@ export type Resources = {
 export type Compose = (configuration: Configuration, resources: Resources) => Gateway;
 
 export const composeGateway: Compose = ({ options, email, routesFile }, resources) => {
-  const { stores, mailbox, loggers, live } = resources;
+  const { stores, mailbox, loggers, measured, live } = resources;
   return createGateway({
     options,
     email,
@@ -34,6 +37,7 @@ export const composeGateway: Compose = ({ options, email, routesFile }, resource
     clock: systemClock,
     random: systemRandom,
     loggers,
+    measured,
     live,
   });
 };

@@ -13,6 +13,7 @@ export function keepStarted(
   const {
     listen,
     checkListen,
+    metricsListen,
     listenMode,
     listenGroup,
     store,
@@ -22,7 +23,7 @@ export function keepStarted(
     sessionKey,
   } = before.options;
   const started = {
-    ...{ listen, checkListen, listenMode, listenGroup },
+    ...{ listen, checkListen, metricsListen, listenMode, listenGroup },
     store,
     controlSocket,
     ...(workers === 1 || next.options.workers === 1 ? { workers } : {}),

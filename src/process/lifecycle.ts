@@ -4,6 +4,7 @@ import type { Options } from "../config/options.ts";
 import type { Surroundings } from "../config/surroundings.ts";
 import { type Control, openControl } from "../control/open.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
+import { listenForScrapes } from "../metrics/listener.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { FilesRead } from "../option/files.ts";
 import { ConfigError, describe } from "../option/finding.ts";
@@ -43,7 +44,7 @@ export function createLifecycle(
   },
 ) {
   const { stores, serving, notifier, serially } = opened;
-  const { listen, checkListen, store } = first.options;
+  const { listen, checkListen, metricsListen, store } = first.options;
   const { promise: stopped, resolve } = Promise.withResolvers<ExitCode>();
   let { log } = opened;
   let configuration = first;
@@ -52,6 +53,7 @@ export function createLifecycle(
   let lookedAt: FilesRead = files;
   let watch: ConfigWatch | undefined;
   let control: Control | undefined;
+  let metrics: ReturnType<typeof listenForScrapes> | undefined;
   let stopping = false;
   const logger = () => log.loggers("main");
 
@@ -60,6 +62,7 @@ export function createLifecycle(
   async function end(withinMs: number): Promise<void> {
     watch?.stop();
     rotation.stop();
+    metrics?.stop();
     await control?.stop();
     await serving.stop(withinMs).ended;
     notifier.stop();
@@ -169,6 +172,7 @@ export function createLifecycle(
         onUp: (successor) => logger().info("handing over", { successor }),
         async onClosed(successor) {
           notifier.handOver(successor);
+          metrics?.stop();
           await control?.stop();
           control = undefined;
         },
@@ -198,12 +202,14 @@ export function createLifecycle(
       if (!stopping) await ensureControl();
       if (stopping) return;
       follow();
-      const { baseUrl, checkListen, workers } = first.options;
+      if (metricsListen !== undefined) metrics = listenForScrapes(metricsListen, serving.measures);
+      const { baseUrl, workers } = first.options;
       for (const warning of first.warnings) logger().warn(describe(warning));
       const address = describeListen(listen);
       logger().info("listening", {
         address,
         ...(checkListen === undefined ? {} : { checks: describeListen(checkListen) }),
+        ...(metricsListen === undefined ? {} : { metrics: describeListen(metricsListen) }),
         ...{ url: baseUrl, pid: process.pid },
         ...(workers > 1 ? { workers } : {}),
       });

@@ -3,6 +3,8 @@ import type { Configuration } from "../config/configuration.ts";
 import type { Surroundings } from "../config/surroundings.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
+import { createProcessMetrics } from "../metrics/metrics.ts";
+import { measureProcess } from "../metrics/process.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { FilesRead } from "../option/files.ts";
 import { openStore } from "../store/open.ts";
@@ -100,7 +102,7 @@ async function open(
   settings: MainSettings,
   log: Log,
 ): Promise<{ readonly stores: Store; readonly serving: Serving } | ExitCode> {
-  const { store, workers } = configuration.options;
+  const { store, workers, metricsListen } = configuration.options;
   const addresses = addressesOf(configuration.options).map(([address]) => address);
   let at = addresses;
   let stores: Store;
@@ -112,9 +114,12 @@ async function open(
     io.err(`The store cannot be opened: ${error.message}`);
     return EXIT.failed;
   }
-  const resources = { stores, mailbox: terminalMailbox(io), loggers: log.loggers };
+  const measured = createProcessMetrics(systemClock);
+  measureProcess(measured, systemClock);
+  const resources = { stores, mailbox: terminalMailbox(io), loggers: log.loggers, measured };
   try {
-    for (const address of settings.successor ? [] : addresses) {
+    const claimed = metricsListen === undefined ? addresses : [...addresses, metricsListen];
+    for (const address of settings.successor ? [] : claimed) {
       at = [address];
       await claimAddress(address);
     }

@@ -1,4 +1,5 @@
 import type { Configuration } from "../config/configuration.ts";
+import type { Measures } from "../metrics/measures.ts";
 import type { StoreAnswer, StoreCall, StoreEvent } from "../store/remote/messages.ts";
 
 /** What the supervisor and a worker say to each other, over the channel that Bun opens between parent and child. */
@@ -8,6 +9,8 @@ export type Order =
   /** The configuration as the supervisor has read it, so that all workers have the same, secrets drawn at random too. */
   | { readonly verb: "start" | "reload"; readonly configuration: Configuration }
   | { readonly verb: "retire" | "resume" | "ping" }
+  /** Says what it has measured before it says that this is done; it does so too when it ends. */
+  | { readonly verb: "measure" }
   /** Carried out when the socket is closed; requests may still be under way. */
   | { readonly verb: "stop"; readonly withinMs: number };
 
@@ -20,4 +23,5 @@ export type ToSupervisor =
   | { readonly kind: "hello"; readonly build: string }
   /** An order has been carried out, or why not. */
   | { readonly kind: "done"; readonly id: number; readonly failed?: string }
+  | { readonly kind: "measured"; readonly measures: Measures }
   | StoreCall;

@@ -1,4 +1,5 @@
 import type { Configuration } from "../config/configuration.ts";
+import type { Measures } from "../metrics/measures.ts";
 import type { LoggerFor } from "../observe/logger.ts";
 import type { Gateway } from "../server.ts";
 import type { Compose } from "./compose.ts";
@@ -17,6 +18,8 @@ export type Serving = {
   retire(): void;
   /** Takes that back. */
   resume(): void;
+  /** What each process has measured, those that ended too. Never rejects. */
+  measures(): Promise<readonly Measures[]>;
   /** Whether something answers. */
   healthy(): boolean;
   /**

@@ -87,6 +87,8 @@ export function serveSingle(configuration: Configuration, resources: Resources):
       gateway.outbox.start();
     },
 
+    measures: async () => [await gateway.metrics.measures(true)],
+
     healthy: () => true,
 
     stop(withinMs) {

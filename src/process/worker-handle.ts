@@ -1,4 +1,5 @@
 import type { Configuration } from "../config/configuration.ts";
+import { type Measures, NOTHING } from "../metrics/measures.ts";
 import type { StoreAnswer, StoreCall, StoreEvent } from "../store/remote/messages.ts";
 import { BUILD } from "../version.ts";
 import { ownCommandLine, startProcess } from "./executable.ts";
@@ -24,6 +25,7 @@ export function startWorker(settings: {
   const waiting = new Map<number, PromiseWithResolvers<void>>();
   let orders = HELLO;
   let isGone = false;
+  let measures = NOTHING;
 
   // Service notifications are the main process's alone.
   const { NOTIFY_SOCKET: _, WATCHDOG_USEC: __, WATCHDOG_PID: ___, ...env } = settings.env;
@@ -51,6 +53,9 @@ export function startWorker(settings: {
       case "done":
         if (message.failed === undefined) waiting.get(message.id)?.resolve();
         else waiting.get(message.id)?.reject(new Error(message.failed));
+        break;
+      case "measured":
+        measures = message.measures;
         break;
       case "call":
         void settings.answer(message).then(send);
@@ -85,6 +90,10 @@ export function startWorker(settings: {
     order,
     send: (event: StoreEvent) => send(event),
     kill: () => child.kill("SIGKILL"),
+    /** What it has measured, as far as it has said. */
+    get measures(): Measures {
+      return measures;
+    },
     get isGone() {
       return isGone;
     },

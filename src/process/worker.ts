@@ -2,6 +2,9 @@ import { systemClock } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Mailbox } from "../mail/mailbox.ts";
 import type { Receipt } from "../mail/mailer.ts";
+import type { DayPoint } from "../metrics/day.ts";
+import { createProcessMetrics } from "../metrics/metrics.ts";
+import { measureProcess } from "../metrics/process.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { MailboxMail } from "../pages/pages.ts";
 import { openStore } from "../store/open.ts";
@@ -34,6 +37,11 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     send: async (mail) => (await shared.call("mailbox", "send", mail)) as Receipt,
     mails: async () => (await shared.call("mailbox", "mails")) as readonly MailboxMail[],
   };
+  const measured = createProcessMetrics(
+    systemClock,
+    async () => (await shared.call("metrics", "lastDay")) as readonly DayPoint[],
+  );
+  measureProcess(measured, systemClock);
   let running: { readonly serving: Serving; readonly stores: Store; log: Log } | undefined;
   let stopping = false;
 
@@ -45,7 +53,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
         ? shared.store
         : await openStore(options.store, { clock: systemClock, log: log.loggers("store") });
     if (stopping) throw new Error("it was stopped meanwhile");
-    const serving = serveSingle(configuration, { stores, mailbox, loggers: log.loggers });
+    const serving = serveSingle(configuration, { stores, mailbox, loggers: log.loggers, measured });
     running = { serving, stores, log };
   }
 
@@ -58,6 +66,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
 
   async function end(drained: Promise<void> | undefined): Promise<void> {
     await drained;
+    await sayMeasures();
     await running?.stores.close();
     running?.log.flush();
     resolve();
@@ -70,6 +79,11 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     await closed;
   }
 
+  async function sayMeasures(): Promise<void> {
+    const measures = await running?.serving.gateway.metrics.measures(false);
+    if (measures !== undefined) send({ kind: "measured", measures });
+  }
+
   async function obey(order: Order): Promise<void> {
     switch (order.verb) {
       case "start":
@@ -78,6 +92,8 @@ export function runWorker(send: (message: ToSupervisor) => void): {
         return reload(order.configuration);
       case "stop":
         return stop(order.withinMs);
+      case "measure":
+        return sayMeasures();
       case "retire":
       case "resume":
         return running?.serving[order.verb]();

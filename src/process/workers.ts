@@ -1,5 +1,8 @@
+import { systemClock } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Mail } from "../mail/mailer.ts";
+import { mergeDay } from "../metrics/day.ts";
+import { type Measures, mergeEnded, NOTHING } from "../metrics/measures.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { StoreEvent } from "../store/remote/messages.ts";
 import { serveStore } from "../store/remote/server.ts";
@@ -34,6 +37,10 @@ const SUPERVISION: Supervision = {
   pingEvery: 5_000,
 };
 const UNANSWERED_PINGS = 3;
+/** So much of what a worker has counted is lost at most where it is killed. */
+const MEASURE_EVERY_MS = 60_000;
+/** One that is busy is not waited for. */
+const MEASURE_MS = 1_000;
 
 /** @throws if the first workers do not get to listen, with the reason. */
 export async function serveWithWorkers(
@@ -43,8 +50,16 @@ export async function serveWithWorkers(
 ): Promise<Serving> {
   const { stores, mailbox, env } = resources;
   let { loggers } = resources;
+  const lastDay = async () => {
+    const all = await measures();
+    return mergeDay(
+      all.map(({ quarters }) => quarters),
+      systemClock.now(),
+    );
+  };
+  const measured = { ...resources.measured, lastDay };
   let configuration = first;
-  let gateway = composeGateway(configuration, resources);
+  let gateway = composeGateway(configuration, { ...resources, measured });
   /** No worker is started any more. */
   let ending = false;
   const log = () => loggers("main");
@@ -57,15 +72,27 @@ export async function serveWithWorkers(
     for (const worker of all) worker.send(event);
   }
   const forMailbox = { send: (mail: unknown) => mailbox.send(mail as Mail), mails: () => mailbox.mails() };
-  const answer = serveStore(stores, { mailbox: forMailbox }, broadcast);
+  const answer = serveStore(stores, { mailbox: forMailbox, metrics: { lastDay } }, broadcast);
   const slots: Slot[] = [];
   const serving = () => slots.flatMap(({ worker }) => worker ?? []);
+
+  /** Of workers that have ended. */
+  let ended = NOTHING;
+  /** Of a worker that does not answer in time, as it said last. */
+  async function measures(): Promise<readonly Measures[]> {
+    const asked = [...all].map((worker) => worker.order({ verb: "measure" }, MEASURE_MS).catch(() => {}));
+    const [own] = await Promise.all([gateway.metrics.measures(true), ...asked]);
+    return [own, ended, ...[...all].map((worker) => worker.measures)];
+  }
 
   /** Resolves when it listens. */
   async function start(): Promise<WorkerHandle> {
     const worker = startWorker({ configuration, env, answer });
     all.add(worker);
-    void worker.exited.then(() => all.delete(worker));
+    void worker.exited.then(() => {
+      all.delete(worker);
+      ended = mergeEnded([ended, worker.measures]);
+    });
     try {
       await worker.listening;
     } catch (error) {
@@ -159,6 +186,7 @@ export async function serveWithWorkers(
     for (const worker of all) worker.kill();
     throw error;
   }
+  const measuring = setInterval(measures, MEASURE_EVERY_MS);
 
   return {
     get gateway() {
@@ -167,7 +195,13 @@ export async function serveWithWorkers(
     reload: (next, compose, nextLoggers) =>
       serially(async () => {
         // Composed here first: what cannot be composed changes nothing.
-        const composed = compose(next, { stores, mailbox, loggers: nextLoggers, live: gateway.live });
+        const composed = compose(next, {
+          stores,
+          mailbox,
+          measured,
+          loggers: nextLoggers,
+          live: gateway.live,
+        });
         const before = configuration;
         configuration = next;
         try {
@@ -187,9 +221,11 @@ export async function serveWithWorkers(
       }),
     retire: () => tell(serving(), "retire"),
     resume: () => tell(serving(), "resume"),
+    measures,
     healthy: () => serving().length > 0,
     stop(withinMs) {
       ending = true;
+      clearInterval(measuring);
       const workers = [...all];
       return {
         closed: Promise.all(workers.map((worker) => stopWorker(worker, withinMs))).then(() => {}),

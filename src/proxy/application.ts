@@ -2,6 +2,7 @@ import type { LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
 import type { Routes } from "../access/routes.ts";
 import type { Clock } from "../clock.ts";
+import type { RequestCounts, RouteCounts } from "../metrics/requests.ts";
 import type { Logger } from "../observe/logger.ts";
 import { createForward, type Forward } from "./forward.ts";
 import { createHandshake, type ShakeHands } from "./handshake.ts";
@@ -18,6 +19,9 @@ export type Application = {
   readonly route: Route;
   /** For `Tunnel.open`. */
   readonly shakeHands: ShakeHands;
+  readonly counts: RouteCounts;
+  /** Of each target, whether it is up as far as is known. */
+  up(): boolean[];
   start(): void;
   stop(): void;
 };
@@ -27,6 +31,7 @@ export type ApplicationSettings = Pick<ProxyOptions, "streamResponses"> &
     readonly routes: Pick<Routes, "originOf">;
     readonly live: LiveConnections;
     readonly ownCookies: ReadonlySet<string>;
+    readonly counts: RequestCounts;
     readonly clock: Clock;
     readonly log: Logger;
   };
@@ -45,10 +50,13 @@ export function createApplication(route: Route, settings: ApplicationSettings): 
   if (first === undefined) return undefined;
   const targets = createTargets([first, ...others], { ...route, clock, log });
   const rewriting = createRewriting(route);
+  const counts = settings.counts.of(route.name);
   return {
     route,
-    forward: createForward({ ...settings, maxBody, route, targets, rewriting }),
+    forward: createForward({ ...settings, maxBody, route, targets, rewriting, counts }),
     shakeHands: createHandshake(targets, rewriting),
+    counts,
+    up: targets.up,
     start: targets.start,
     stop() {
       targets.stop();

@@ -1,5 +1,6 @@
 import { failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
+import type { UpstreamError } from "../metrics/requests.ts";
 import { said } from "../pages/language.ts";
 import type { UpstreamDelay } from "./upstream.ts";
 
@@ -40,6 +41,12 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   "EAI_AGAIN",
   "ENOENT",
 ]);
+
+/** Of what was not answered, why. @param delay how long was waited in vain. */
+export function upstreamError(delay: UpstreamDelay | undefined, error: unknown): UpstreamError {
+  if (delay !== undefined) return `${delay}_timeout`;
+  return isUnreachable(error) ? "unreachable" : "broken";
+}
 
 /** A reason for the log, in a few words: the system's code where there is one. */
 export function reasonOf(error: unknown): string {

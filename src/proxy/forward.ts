@@ -1,15 +1,17 @@
 import type { CloseReason, LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
+import type { Clock } from "../clock.ts";
 import { announcedLength, failure, NOT_UNDERSTOOD } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { hasBody } from "../edge/body.ts";
 import type { Principal } from "../identity/principal.ts";
+import type { RouteCounts } from "../metrics/requests.ts";
 import type { Logger } from "../observe/logger.ts";
 import { KIB, MIB } from "../option/values.ts";
 import { said } from "../pages/language.ts";
 import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
-import { isUnreachable, reasonOf, upstreamFailed } from "./failure.ts";
+import { isUnreachable, reasonOf, upstreamError, upstreamFailed } from "./failure.ts";
 import { fromUpstream } from "./headers.ts";
 import type { ProxyOptions } from "./options.ts";
 import type { Rewriting } from "./rewriting.ts";
@@ -50,6 +52,8 @@ export type ForwardSettings = Pick<ProxyOptions, "streamResponses" | "maxBody"> 
   readonly live: LiveConnections;
   /** Cookie names the application may not set. */
   readonly ownCookies: ReadonlySet<string>;
+  readonly counts: RouteCounts;
+  readonly clock: Clock;
   readonly log: Logger;
 };
 
@@ -104,7 +108,7 @@ type Exchange = {
 };
 
 export function createForward(settings: ForwardSettings): Forward {
-  const { route, targets, rewriting, live, ownCookies, maxBody, log } = settings;
+  const { route, targets, rewriting, live, ownCookies, maxBody, counts, clock, log } = settings;
 
   return async (arrival, principal, path, hooks) => {
     const { method } = arrival;
@@ -116,6 +120,7 @@ export function createForward(settings: ForwardSettings): Forward {
     const body = isBodiless(method) ? null : arrival.request.body;
     const [first, ...others] = targets.inOrder(holderOf(arrival, principal));
     const exchange = begin(arrival, principal, path, first, hooks);
+    counts.passedOn((clock.monotonic() - arrival.startedAt) / 1000);
     for (;;) {
       try {
         const response = await send(exchange, principal, body);
@@ -201,6 +206,7 @@ export function createForward(settings: ForwardSettings): Forward {
       if (forget !== undefined) return;
       // What is open to whoever comes ends with nobody's session.
       forget = principal === undefined ? () => {} : list(principal);
+      counts.open.http.value++;
       hooks.rest(true);
     };
     // A session that has ended before is noticed by the next sweep: so most requests, which are answered at once, are
@@ -235,8 +241,10 @@ export function createForward(settings: ForwardSettings): Forward {
       finish(status, end) {
         if (forget !== undefined) {
           forget();
+          counts.open.http.value--;
           hooks.rest(false);
         }
+        counts.received.value += exchange.sent;
         hooks.finished(status, end);
       },
       lasts,
@@ -315,6 +323,7 @@ export function createForward(settings: ForwardSettings): Forward {
       return exchange.hooks.ended(closed);
     }
     const reason = delay === undefined ? reasonOf(error) : `${delay} timeout`;
+    counts.errors[upstreamError(delay, error)].value++;
     log.warn("the application did not answer", { reason, path: arrival.target.path, id: arrival.id });
     return upstreamFailed(arrival, delay);
   }
@@ -377,6 +386,7 @@ export function createForward(settings: ForwardSettings): Forward {
       if (closed !== undefined) {
         log.info("a stream was closed", { reason: closed, path, id: arrival.id });
       } else if (end.broken !== undefined && !arrival.request.signal.aborted) {
+        counts.errors.broken.value++;
         log.warn("the response broke off", { reason: reasonOf(end.broken), path, id: arrival.id });
       }
       exchange.finish(status, end);

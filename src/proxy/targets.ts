@@ -15,6 +15,8 @@ export type Targets = {
   inOrder(key: string): InOrder;
   /** No connection to it could be made, or it broke off. */
   failed(upstream: Upstream): void;
+  /** Of each, whether requests go there first. */
+  up(): boolean[];
   /** Asks each once whether it is up. Never rejects. */
   check(): Promise<void>;
   start(): void;
@@ -108,15 +110,22 @@ export function createTargets(upstreams: InOrder, settings: TargetsSettings): Ta
     inOrder(key) {
       if (servers.length < 2) return upstreams;
       const now = clock.monotonic();
-      const isGood = (server: Server) => server.up && now >= server.avoidUntil;
       const order = preferred(key);
-      const sorted = [...order.filter(isGood), ...order.filter((server) => !isGood(server))];
+      const sorted = [
+        ...order.filter((server) => isGood(server, now)),
+        ...order.filter((server) => !isGood(server, now)),
+      ];
       return sorted.map(({ upstream }) => upstream) as unknown as InOrder;
     },
 
     failed(upstream) {
       const server = servers.find((one) => one.upstream === upstream);
       if (server !== undefined) server.avoidUntil = clock.monotonic() + AVOID_MS;
+    },
+
+    up() {
+      const now = clock.monotonic();
+      return servers.map((server) => isGood(server, now));
     },
 
     check,
@@ -138,6 +147,10 @@ export function createTargets(upstreams: InOrder, settings: TargetsSettings): Ta
       timer = undefined;
     },
   };
+}
+
+function isGood(server: Server, now: number): boolean {
+  return server.up && now >= server.avoidUntil;
 }
 
 /** Whose requests belong together. */

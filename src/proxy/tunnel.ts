@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import { type Failure, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { Principal } from "../identity/principal.ts";
+import type { RouteCounts, UpstreamError } from "../metrics/requests.ts";
 import type { Logger } from "../observe/logger.ts";
 import { MIB } from "../option/values.ts";
 import { said } from "../pages/language.ts";
@@ -13,6 +14,7 @@ import { upstreamFailed } from "./failure.ts";
 import { createFlows, type Flow } from "./flow.ts";
 import type { Handshake, Message, ShakeHands } from "./handshake.ts";
 import type { ProxyOptions } from "./options.ts";
+import type { UpstreamDelay } from "./upstream.ts";
 
 /** WebSockets: the application's handshake first, then messages both ways. */
 
@@ -45,6 +47,7 @@ export type TunnelData = {
   readonly principal: Principal | undefined;
   /** Name of the application. */
   readonly route: string;
+  readonly counts: RouteCounts;
   readonly flow: Flow;
   readonly closed: () => void;
   /** Set by `open`. */
@@ -60,7 +63,11 @@ export type TunnelSettings = Pick<ProxyOptions, "maxMessage"> & {
 };
 
 /** The application that a WebSocket leads to. */
-export type TunnelTo = { readonly route: Route; readonly shakeHands: ShakeHands };
+export type TunnelTo = {
+  readonly route: Route;
+  readonly shakeHands: ShakeHands;
+  readonly counts: RouteCounts;
+};
 
 export type Tunnel = {
   /** @returns a response if the upgrade is refused, or undefined once the connection is a WebSocket. */
@@ -87,7 +94,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
   async function open(
     server: Server<TunnelData>,
     arrival: Arrival,
-    { route, shakeHands }: TunnelTo,
+    { route, shakeHands, counts }: TunnelTo,
     path: string,
     signal: AbortSignal,
     use: Pick<TunnelData, "principal" | "flow" | "closed">,
@@ -106,6 +113,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     if (handshake.outcome === "left") return new Response(null, { status: 499 });
     if (handshake.outcome === "failed") {
       const { reason, delay } = handshake;
+      counts.errors[handshakeError(delay)].value++;
       log.warn("the application did not take the WebSocket", { reason, path, id: arrival.id });
       return upstreamFailed(arrival, delay);
     }
@@ -118,6 +126,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
       early,
       ...use,
       route: route.name,
+      counts,
       forget: undefined,
       used: false,
     };
@@ -128,7 +137,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
   }
 
   function joinUpstream(browser: ServerWebSocket<TunnelData>): void {
-    const { upstream, early, flow } = browser.data;
+    const { upstream, early, flow, counts } = browser.data;
     const passOn = (message: Message) => {
       const bytes = typeof message === "string" ? Buffer.byteLength(message) : message.byteLength;
       if (bytes > maxMessage) {
@@ -137,6 +146,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
         endBrowser(browser, TOO_BIG, "message too big");
         return;
       }
+      counts.sent.value += bytes;
       flow.sent("browser", bytes, sendToBrowser(browser, message, bytes, flow.slowLine));
     };
     flow.join({
@@ -206,6 +216,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
 
       open(browser) {
         const { data } = browser;
+        data.counts.open.websocket.value++;
         data.forget =
           data.principal &&
           live.add(data.principal, data.route, {
@@ -220,11 +231,12 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
       },
 
       message(browser, message) {
-        const { upstream, flow } = browser.data;
+        const { upstream, flow, counts } = browser.data;
         browser.data.used = true;
         if (upstream.readyState !== WebSocket.OPEN) return;
         upstream.send(message);
         // Of text, the characters: near enough for what is reckoned with it.
+        counts.received.value += message.length;
         flow.sent("application", message.length, false);
       },
 
@@ -240,7 +252,8 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
       },
 
       close(browser, code, reason) {
-        const { upstream, flow, forget, closed } = browser.data;
+        const { upstream, flow, forget, counts, closed } = browser.data;
+        counts.open.websocket.value--;
         forget?.();
         // There is nobody left to tell; and what is waited for here must not give way to an end of the browser's side.
         upstream.onmessage = null;
@@ -259,6 +272,10 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
 /** On whom WebSockets are counted. */
 function holderOf({ client }: Arrival, principal: Principal | undefined): string {
   return principal === undefined ? `client:${client.ip}` : `${principal.proof.kind}:${principal.proof.id}`;
+}
+
+function handshakeError(delay: UpstreamDelay | undefined): UpstreamError {
+  return delay === undefined ? "handshake" : `${delay}_timeout`;
 }
 
 const TOO_MANY: Failure = {

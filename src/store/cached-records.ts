@@ -119,6 +119,8 @@ export function cacheRecords<T extends object>(
 
     find: (query) => store.find(query),
 
+    count: () => store.count(),
+
     onTaken: (listener) => store.onTaken(listener),
 
     forgetAll,

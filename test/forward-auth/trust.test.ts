@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createForwardAuth } from "../../src/forward-auth/forward-auth.ts";
 import { isPrincipal, type Principal } from "../../src/identity/principal.ts";
+import { createRequestCounts } from "../../src/metrics/requests.ts";
 import { PLAIN } from "../../src/pages/look.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
@@ -164,6 +165,7 @@ test("A16: a key in Authorization decides alone, and is cut out; the identity to
     clock: testClock(),
     audit: () => {},
     requestLog: () => {},
+    counts: createRequestCounts(gateway.gateway.metrics),
     log: SILENT,
   });
   const ask = (edge: string) => {

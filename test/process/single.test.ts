@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { systemClock } from "../../src/clock.ts";
 import { type Configuration, loadConfiguration } from "../../src/config/configuration.ts";
 import { createMailbox } from "../../src/mail/mailbox.ts";
+import { createProcessMetrics } from "../../src/metrics/metrics.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import { composeGateway } from "../../src/process/compose.ts";
 import { serveSingle } from "../../src/process/single.ts";
@@ -48,7 +49,8 @@ test("however often it is reloaded, the store tells of an end once", async () =>
     },
   };
   const port = freePort();
-  const serving = serveSingle(configured(port), { stores, mailbox: createMailbox(), loggers });
+  const measured = createProcessMetrics(systemClock);
+  const serving = serveSingle(configured(port), { stores, mailbox: createMailbox(), loggers, measured });
   const closed: string[] = [];
   serving.gateway.live.add(signedIn("s"), "default", {
     close: (reason) => void closed.push(reason),

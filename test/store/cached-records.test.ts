@@ -82,6 +82,7 @@ function createSlowRecords(): SlowRecords {
       return all;
     },
     find: (query) => inner.find(query),
+    count: () => inner.count(),
     onTaken: taken.add,
   };
   return slow;

@@ -66,6 +66,7 @@ export function createStoreClient(settings: {
       take: verb("take"),
       takeAll: verb("takeAll"),
       find: verb("find"),
+      count: verb("count"),
       onTaken(listener) {
         // The other end tells from the first call on.
         if (!listeners.has(kind.name)) void call(kind as Kind<object>, "get", [""]).catch(() => {});

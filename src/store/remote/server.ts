@@ -11,6 +11,7 @@ const RECORDS = [
   "take",
   "takeAll",
   "find",
+  "count",
 ] as const satisfies (keyof Records<object>)[];
 const LIMITS = ["hit", "count", "release"] as const satisfies (keyof Store["limits"])[];
 const STORE = ["since", "ready"] as const satisfies (keyof Store)[];
