@@ -33,6 +33,7 @@ import type { LoginCookie } from "./login/cookie.ts";
 import type { LoginService } from "./login/service.ts";
 import type { WayIn } from "./login/way-in.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
+import type { Mailer } from "./mail/mailer.ts";
 import type { Outbox } from "./mail/outbox.ts";
 import type { EmailConfig } from "./mail/settings.ts";
 import type { Undeliverable } from "./mail/undeliverable.ts";
@@ -98,6 +99,8 @@ export type House = {
   readonly signIn: SignIn;
   readonly keptPosts: KeptPostDesk;
   readonly outbox: Outbox;
+  /** Sends at once what is not to wait in the outbox. */
+  readonly mailer: Mailer;
   readonly undeliverable: Undeliverable;
   readonly probes: Probes;
   /** The development mailbox to show, if mail goes there. */

@@ -7,7 +7,7 @@ import type { ArrivedProbe } from "../doctor/probes.ts";
 import { API_PREFIX } from "../edge/target.ts";
 import type { ListedToken, MadeToken, WantedToken } from "../keys/api.ts";
 import type { MadeLink, SharedLinkItem, WantedLink } from "../login/api.ts";
-import type { ListedMail } from "../mail/api.ts";
+import type { ListedMail, TestedMail } from "../mail/api.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { RotationStanding } from "../rotation/api.ts";
@@ -42,7 +42,9 @@ export type Operator = {
   /** Mail that waits, oldest first. */
   mails(): Promise<ListedMail[]>;
   retryMail(id: string): Promise<void>;
-  deleteMail(id: string): Promise<void>;
+  dropMail(id: string): Promise<void>;
+  /** Has the running instance send a test mail. */
+  testMail(email: string): Promise<TestedMail>;
   routes(): Promise<ListedApplication[]>;
   /** Closes an application for maintenance. @param message what visitors are told; undefined for the usual. */
   close(route: string, message: string | undefined): Promise<void>;
@@ -138,9 +140,10 @@ export function createOperator(send: Send): Operator {
       const query = new URLSearchParams("all" in which ? { all: "true" } : which);
       return (await ask<{ revoked: number }>("DELETE", `/sessions?${query}`))?.revoked ?? 0;
     },
-    mails: () => list<ListedMail>("/mail"),
-    retryMail: async (id) => void (await ask("POST", `/mail/${encodeURIComponent(id)}/retry`)),
-    deleteMail: async (id) => void (await ask("DELETE", `/mail/${encodeURIComponent(id)}`)),
+    mails: () => list<ListedMail>("/admin/mail"),
+    retryMail: async (id) => void (await ask("POST", `/admin/mail/${encodeURIComponent(id)}/retry`)),
+    dropMail: async (id) => void (await ask("DELETE", `/admin/mail/${encodeURIComponent(id)}`)),
+    testMail: (email) => askFor<TestedMail>("POST", "/admin/mail/test", { email }),
     routes: () => list<ListedApplication>("/routes"),
     close: async (route, message) =>
       void (await ask(

@@ -1,3 +1,4 @@
+import type { ApiHouse } from "../api/own.ts";
 import { type ExtraHeaders, failure, NOT_FOUND, page } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ownRoutes } from "../edge/own.ts";
@@ -5,8 +6,9 @@ import { policyWith } from "../edge/page-policy.ts";
 import type { House, Room } from "../house.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { mailboxPage } from "../pages/pages.ts";
-import { type MailApiHouse, mailApi } from "./api.ts";
+import { mailApi } from "./api.ts";
 import { mailScreen } from "./screen.ts";
+import { createMailVerbs, type MailVerbsHouse } from "./verbs.ts";
 
 /** Whether the development mailbox is shown to whoever asks: this machine alone, since its mails sign in anybody. */
 export function mayReadMailbox({ client: { ip, ipIsCertain, host } }: Arrival): boolean {
@@ -21,9 +23,10 @@ const READING_MS = 5 * 60_000;
 /** A mail's HTML has inline styles, and the frame it is shown in has its page's policy. Everything else stays forbidden. */
 const MAILBOX_POLICY = policyWith([{ "style-src": ["'unsafe-inline'"] }]);
 
-/** What waits, for the operator. */
-export function mailRoom(house: MailApiHouse & Pick<House, "auditFirst">): Room {
-  return { name: "mail", api: () => mailApi(house), admin: mailScreen(house) };
+/** What waits, for operators and administrators. */
+export function mailRoom(house: ApiHouse & MailVerbsHouse): Room {
+  const verbs = createMailVerbs(house);
+  return { name: "mail", api: () => mailApi(house, verbs), admin: mailScreen(verbs) };
 }
 
 /** The development mailbox. Never wired in production. */
