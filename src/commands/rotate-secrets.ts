@@ -10,6 +10,7 @@ import { EXIT } from "../exit.ts";
 import { ConfigError } from "../option/finding.ts";
 import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
+import type { RotationStanding } from "../rotation/api.ts";
 import { longestLife } from "../rotation/life.ts";
 import { freshJwtSecret, freshSessionKey } from "../secret/values.ts";
 import { failed, type Outcome } from "./command.ts";
@@ -86,7 +87,10 @@ export async function finishRotation(named: string | undefined, force: boolean, 
     if (here.has("Next"))
       throw new Impossible("A rotation is announced. Go on with: runegate secrets rotate");
     if (!here.has("Previous")) throw new Impossible("There are no secrets of before.");
-    if (!force) {
+    if (force) {
+      // What can be taken over is, as far as that goes at once.
+      await renewSeals(here).catch(() => undefined);
+    } else {
       refuseEarly(here);
       await refuseNeeded(here);
     }
@@ -276,14 +280,18 @@ function refuseEarly(here: Installation): void {
   );
 }
 
-/** Has everything sealed anew that can be, and refuses if something cannot. */
-async function refuseNeeded({ access, io }: Installation): Promise<void> {
-  const standing = await reach(io, (operator) => operator.renewSeals()).catch((error: unknown) => {
+/** Has everything sealed anew that can be. @returns what cannot be. */
+async function renewSeals({ access, io }: Installation): Promise<RotationStanding> {
+  return reach(io, (operator) => operator.renewSeals()).catch((error: unknown) => {
     const isNowhere = error instanceof ControlError && error.code === "not_running";
     // Nothing is kept anywhere, so nothing needs them.
     if (isNowhere && access.options.store.kind === "memory") return { rotated: true, items: [] };
     throw error;
   });
+}
+
+async function refuseNeeded(here: Installation): Promise<void> {
+  const standing = await renewSeals(here);
   if (!standing.rotated)
     throw new Impossible("The running instance does not know of the change yet: systemctl reload runegate");
   const left = standing.items.filter((one) => one.left > 0);

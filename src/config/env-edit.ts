@@ -28,7 +28,7 @@ export function addLine(text: string, name: string, value: string, before?: stri
 
 /** A value as it stands in a line; undefined for one that neither bare nor in single quotes means itself. */
 export function writtenAs(value: string): string | undefined {
-  if (!/['"\\\s]/.test(value)) return value;
+  if (!/['"\\\s#]/.test(value)) return value;
   return value.includes("'") ? undefined : `'${value}'`;
 }
 

@@ -172,6 +172,7 @@ test.each([1, 2])("the whole arc, with %d processes", async (workers) => {
   const forced = await stage.run("secrets", "rotate", "--finish", "--force");
   expect(forced.code).toBe(0);
   expect(await statuses(stage, shown(later))).toEqual([401]);
+  expect(await statuses(stage, bearer(unused))).toEqual([200]);
   expect(stage.workers()).toHaveLength(workers === 1 ? 0 : workers);
 });
 
