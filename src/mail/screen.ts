@@ -1,6 +1,6 @@
 import type { AdminDone, AdminScreen } from "../admin/screen.ts";
 import { addressIn } from "../identity/address.ts";
-import { actForm, bdi, hint, tableOf, timeOf } from "../pages/tables.ts";
+import { actForm, bdi, hint, tableOf, timeOf, withNote } from "../pages/tables.ts";
 import { concat, plain, type Value } from "../pages/template.ts";
 import type { MailVerbs } from "./verbs.ts";
 import type { OutboxEntry } from "./waiting.ts";
@@ -38,7 +38,7 @@ export function mailScreen(verbs: MailVerbs): AdminScreen {
       return concat([
         tableOf({
           caption: "Waiting to be sent",
-          columns: ["To", "What", "Queued", "Tries", "Last error", "Next try", "Of use until", "What to do"],
+          columns: ["To", "What", "Queued", "Last error", "Next try", "Of use until", "What to do"],
           rows: all.slice(0, MOST_SHOWN).map((entry) => rowOf(entry, now)),
           empty: "No mail waits to be sent.",
           live: "mails",
@@ -88,14 +88,16 @@ function rowOf(entry: OutboxEntry, now: number): Value[] {
     bdi(to),
     (Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined) ?? bdi(kind),
     timeOf(queuedAt, now),
-    `${attempts}`,
-    lastError === undefined ? "none yet" : bdi(lastError),
+    withNote(
+      lastError === undefined ? "none yet" : bdi(lastError),
+      attempts === 1 ? "1 try" : `${attempts} tries`,
+    ),
     timeOf(nextAttemptAt, now),
     timeOf(expiresAt, now),
     concat([
       actForm({
         ...{ act: "retry", fields: { id } },
-        ...{ label: "Send now", name: `Send the mail to ${to} now` },
+        ...{ label: "Send now", name: `Send now: the mail to ${to}` },
       }),
       actForm({
         ...{ act: "drop", fields: { id } },

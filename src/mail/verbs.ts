@@ -48,7 +48,7 @@ export function createMailVerbs(house: MailVerbsHouse): MailVerbs {
   }
 
   return {
-    waiting: outbox.waiting,
+    waiting: () => outbox.waiting(),
 
     async retry(id, actor) {
       const entry = await named(id);
