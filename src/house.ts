@@ -38,6 +38,7 @@ import type { LoginCookie } from "./login/cookie.ts";
 import type { LoginService } from "./login/service.ts";
 import type { WayIn } from "./login/way-in.ts";
 import type { Mailbox } from "./mail/mailbox.ts";
+import type { Mailer } from "./mail/mailer.ts";
 import type { Outbox } from "./mail/outbox.ts";
 import type { EmailConfig } from "./mail/settings.ts";
 import type { Undeliverable } from "./mail/undeliverable.ts";
@@ -108,10 +109,22 @@ export type House = {
   readonly signIn: SignIn;
   readonly keptPosts: KeptPostDesk;
   readonly outbox: Outbox;
+  /** Sends at once what is not to wait in the outbox. */
+  readonly mailer: Mailer;
   readonly undeliverable: Undeliverable;
   readonly probes: Probes;
   /** The development mailbox to show, if mail goes there. */
   readonly mailbox: Pick<Mailbox, "mails"> | undefined;
+};
+
+export type Renewal = {
+  /** What they are, for people. */
+  readonly what: string;
+  readonly renewed: number;
+  /** How many cannot be, and go on under the key before. */
+  readonly left: number;
+  /** When the last of these ends by itself, milliseconds since the Unix epoch. */
+  readonly leftUntil?: number | undefined;
 };
 
 /** What a room adds to the house. One that is switched off adds nothing but its name. */
@@ -148,6 +161,11 @@ export type Room = {
   disown?(email: Address): Promise<void>;
   /** Learns what requests are decided by, before the first of them, and goes on learning it. Never rejects. */
   prepare?(): Promise<void>;
+  /**
+   * Seals under the present session key what it keeps under the one before, also where it is switched off.
+   * @throws {StoreUnavailable}
+   */
+  renewSeals?(): Promise<Renewal>;
   start?(): void;
   /** Another one takes its place in this process: what it does by itself ends, and what is under way goes on. */
   replaced?(): void;

@@ -54,6 +54,7 @@ import { passkeyRoom } from "./passkeys/routes.ts";
 import { type Application, createApplication } from "./proxy/application.ts";
 import { warnOfOwnPaths } from "./proxy/redirects.ts";
 import { createTunnel, type Tunnel, type TunnelData } from "./proxy/tunnel.ts";
+import { rotationRoom } from "./rotation/routes.ts";
 import { createServices, type ServiceSettings } from "./services.ts";
 import { sessionRoom } from "./session/routes.ts";
 
@@ -93,6 +94,7 @@ function roomsOf(house: House): readonly Room[] {
     auditRoom(house),
     captchaRoom(house),
     accountRoom(house, () => rooms),
+    rotationRoom(house, () => rooms),
     adminRoom(house, () => rooms),
     metricsRoom(house),
   ];

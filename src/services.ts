@@ -233,7 +233,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     actingCookie,
     signIn,
     keptPosts: createKeptPostDesk({ options, store: stores, keys, signIn, clock, random }),
-    outbox,
+    ...{ outbox, mailer },
     undeliverable: createUndeliverable(stores, clock, policy.allows),
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,

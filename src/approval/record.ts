@@ -1,5 +1,5 @@
 import { sameSecret } from "../secret/compare.ts";
-import type { Keys } from "../secret/keys.ts";
+import type { KeyPair, Keys } from "../secret/keys.ts";
 import type { Kind, RecordStore, Seen } from "../store/records.ts";
 
 /** A screen that asks to be signed in. Kept under a keyed hash of its code, which the store does not have. */
@@ -40,22 +40,25 @@ type Unsealed = Omit<Approval, "seal">;
 
 /**
  * The records, sealed by a MAC (HMAC-SHA256) over code and content: whoever can write to the store must not be able to approve
- * anything in somebody's name. What remains: they can put one back as it was, for as long as it is good. The keys are those of now
- * alone: when they change, what has minutes to live begins anew.
+ * anything in somebody's name. What remains: they can put one back as it was, for as long as it is good.
  */
 export function createApprovals(store: RecordStore, keys: Keys) {
   const records = store.records(APPROVALS);
-  const idKey = keys.for("approval code", "session").current;
-  const sealKey = keys.for("approval record", "session").current;
+  const idKeys = keys.for("approval code", "session");
+  const sealKeys = keys.for("approval record", "session");
 
   const mac = (key: Uint8Array, text: string) =>
     new Bun.CryptoHasher("sha256", key).update(text).digest("base64url");
-  const idOf = (code: string) => mac(idKey, code);
+  const idOf = (code: string) => mac(idKeys.current, code);
+  /** Another machine may have made it under the other key. */
+  const idsOf = (code: string) => under(idKeys).map((key) => mac(key, code));
+  const under = ({ current, previous }: KeyPair) =>
+    previous === undefined ? [current] : [current, previous];
 
-  function seal(id: string, one: Unsealed): Approval {
+  function seal(id: string, one: Unsealed, key = sealKeys.current): Approval {
     const fields = [one.browser, one.next, one.ip, one.userAgent, one.askedAt, one.expiresAt, one.number];
     const decided = [one.numbers, one.state, one.email, one.session, one.keep];
-    return { ...one, seal: mac(sealKey, JSON.stringify([id, ...fields, ...decided])) };
+    return { ...one, seal: mac(key, JSON.stringify([id, ...fields, ...decided])) };
   }
 
   return {
@@ -65,9 +68,14 @@ export function createApprovals(store: RecordStore, keys: Keys) {
 
     /** Undefined too for what somebody else has written. */
     async get(code: string): Promise<Seen<Approval> | undefined> {
-      const seen = await records.get(idOf(code));
-      if (seen === undefined) return undefined;
-      return sameSecret(seal(seen.id, seen.record).seal, String(seen.record.seal)) ? seen : undefined;
+      for (const id of idsOf(code)) {
+        const seen = await records.get(id);
+        if (seen === undefined) continue;
+        const isUnder = (key: Uint8Array) =>
+          sameSecret(seal(id, seen.record, key).seal, String(seen.record.seal));
+        return under(sealKeys).some(isUnder) ? seen : undefined;
+      }
+      return undefined;
     },
 
     /** False if it was changed or taken since it was seen. */
@@ -75,6 +83,9 @@ export function createApprovals(store: RecordStore, keys: Keys) {
       records.replace(seen, seal(seen.id, { ...seen.record, ...to }), "light"),
 
     /** Of all callers, one gets true. */
-    take: async (code: string): Promise<boolean> => (await records.take(idOf(code), "light")) !== undefined,
+    async take(code: string): Promise<boolean> {
+      for (const id of idsOf(code)) if ((await records.take(id, "light")) !== undefined) return true;
+      return false;
+    },
   };
 }

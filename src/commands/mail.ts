@@ -8,7 +8,7 @@ import { loadConfiguration } from "../config/configuration.ts";
 import { newDeviceNotice } from "../devices/notice.ts";
 import { EXIT } from "../exit.ts";
 import { keyEndsNotice } from "../keys/upkeep.ts";
-import type { ListedMail } from "../mail/api.ts";
+import type { ListedMail, TestedMail } from "../mail/api.ts";
 import type { MailContent } from "../mail/mailer.ts";
 import { EXAMPLE, previewMails } from "../mail/preview.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -22,6 +22,7 @@ import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
 import { endedMail } from "../session/ended-mail.ts";
 import { type Command, failed, type Outcome, UsageError } from "./command.ts";
+import { addressIn } from "./link.ts";
 import { operate, REACH_HELP } from "./operate.ts";
 import { minutes, table } from "./table.ts";
 
@@ -33,20 +34,23 @@ const FLAGS = {
 /** `runegate mail`: what waits to be sent, and what it looks like. */
 export const mail: Command<typeof FLAGS> = {
   name: "mail",
-  summary: "list, retry or delete mail that waits; preview what is sent",
+  summary: "list, retry or drop mail that waits; send a test mail; preview mails",
   help: `Usage: runegate mail [list]
        runegate mail retry ID
-       runegate mail delete ID
+       runegate mail drop ID
+       runegate mail test ADDRESS
        runegate mail preview [--directory DIR] [--language TAG] [--open]
 
-  list         mail that waits to be sent, oldest first, with its tries and why
-               the last one failed (the default)
-  retry ID     tries one now; not while it is being sent, so that nobody gets
-               it twice
-  delete ID    gives one up; one that is being sent may still arrive
-  preview      writes every mail to files, as the settings in email.toml make it:
-               name.html, name.txt, and name.eml for a mail program. Link and
-               code in them are good for nothing, and nothing is sent
+  list           mail that waits to be sent, oldest first, with its tries and
+                 why the last one failed (the default)
+  retry ID       tries one now; not while it is being sent, so that nobody gets
+                 it twice
+  drop ID        gives one up; one that is being sent may still arrive
+  test ADDRESS   has the running instance send a test mail, and says what the
+                 mail server answered (runegate send-email tells each step)
+  preview        writes every mail to files, as the settings in email.toml make
+                 it: name.html, name.txt, and name.eml for a mail program. Link
+                 and code in them are good for nothing, and nothing is sent
 
   --directory DIR   of preview: where to, made if it is not there; a new one
                     below the system's for temporary files unless given
@@ -61,42 +65,59 @@ Example: runegate mail preview --open`,
 
   readsOptions: true,
   flags: FLAGS,
-  words: ["list", "retry", "delete", "preview"],
-  takes: { least: 0, most: 2, what: "list, retry, delete or preview" },
+  words: ["list", "retry", "drop", "test", "preview"],
+  takes: { least: 0, most: 2, what: "list, retry, drop, test or preview" },
 
-  async run({ values, words: [verb = "list", id, ...more] }, io) {
-    if (!["list", "retry", "delete", "preview"].includes(verb))
-      throw new UsageError(`there is no "mail ${verb}".`);
-    const takesId = verb === "retry" || verb === "delete";
-    if ((id !== undefined) !== takesId || more.length > 0 || id === "")
-      throw new UsageError(
-        takesId ? `mail ${verb} takes one id, as listed.` : `mail ${verb} takes no names.`,
-      );
+  async run({ values, words: [verb = "list", named, ...more] }, io) {
+    if (!Object.hasOwn(NAMES, verb)) throw new UsageError(`there is no "mail ${verb}".`);
+    const names = NAMES[verb];
+    if ((named !== undefined) !== (names !== undefined) || more.length > 0 || named === "")
+      throw new UsageError(`mail ${verb} takes ${names ?? "no names"}.`);
     const { directory } = values;
     if (verb !== "preview" && (values.open || directory !== undefined))
       throw new UsageError("--open and --directory are of mail preview.");
     if (directory === "") throw new UsageError("--directory needs the name of a directory.");
     if (verb === "preview") return preview(directory, values.open === true, io);
+    const address = verb === "test" ? addressIn(named ?? "") : undefined;
     return operate(io, async (operator) => {
-      if (id === undefined) {
+      if (address !== undefined) return sayTested(await operator.testMail(address), address, io);
+      if (named === undefined) {
         const waiting = await operator.mails();
         io.out(tableOf(waiting));
         return { data: waiting };
       }
-      await (verb === "retry" ? operator.retryMail(id) : operator.deleteMail(id));
-      io.out(verb === "retry" ? "It is tried now." : "It is given up.");
-      return { data: { id } };
+      await (verb === "retry" ? operator.retryMail(named) : operator.dropMail(named));
+      io.out(verb === "retry" ? "It is tried again, within ten seconds." : "It is given up.");
+      return { data: { id: named } };
     });
   },
 };
 
+/** What each verb is about. */
+const NAMES: Readonly<Record<string, string | undefined>> = {
+  ...{ list: undefined, preview: undefined },
+  ...{ retry: "one id, as listed", drop: "one id, as listed", test: "one address" },
+};
+
+function sayTested(tested: TestedMail, address: string, io: Io): Outcome {
+  if (!tested.sent) {
+    io.err(`It was not sent: ${tested.reason}`);
+    io.err(`What to do: ${tested.remedy}`);
+    return { code: EXIT.failed, data: tested };
+  }
+  io.out(`${tested.by} took the mail to ${address}: ${tested.answer}`);
+  io.out("If it does not arrive, look into the spam folder, and check SPF and DKIM of the sender's domain.");
+  return { data: tested };
+}
+
 function tableOf(waiting: readonly ListedMail[]): string {
   if (waiting.length === 0) return "No mail waits.";
   return table([
-    ["ID", "TO", "QUEUED", "OF USE UNTIL", "TRIES", "NEXT TRY", "WHY IT FAILED"],
+    ["ID", "TO", "WHAT", "QUEUED", "OF USE UNTIL", "TRIES", "NEXT TRY", "WHY IT FAILED"],
     ...waiting.map((one) => [
       one.id,
       one.email,
+      one.kind ?? "",
       minutes(one.queued_at),
       minutes(one.expires_at),
       `${one.attempts}`,

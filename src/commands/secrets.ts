@@ -1,25 +1,15 @@
-import {
-  closeSync,
-  fchmodSync,
-  fchownSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
 import { systemRandom } from "../clock.ts";
 import { parseEnvFile } from "../config/env-file.ts";
 import { OPTIONS } from "../config/options.ts";
+import { EXIT } from "../exit.ts";
 import { readableByOthers } from "../option/files.ts";
 import { ConfigError, describe } from "../option/finding.ts";
 import type { Io } from "../process/io.ts";
 import { asOwnerOf } from "../rights.ts";
 import { freshJwtSecret, freshSessionKey } from "../secret/values.ts";
 import { type Command, failed, type Outcome, UsageError } from "./command.ts";
+import { isSystemError, readExisting, replaceFile } from "./replace-file.ts";
+import { finishRotation, rotateSecrets } from "./rotate-secrets.ts";
 
 /** The secrets an installation needs, in the order they are written. */
 const SECRETS = [
@@ -27,26 +17,60 @@ const SECRETS = [
   { name: OPTIONS.sessionKey.name, make: freshSessionKey },
 ] as const;
 
-const FLAGS = { "env-file": { type: "string" } } as const;
+const FLAGS = {
+  "env-file": { type: "string" },
+  now: { type: "boolean" },
+  finish: { type: "boolean" },
+  force: { type: "boolean" },
+} as const;
 
 export const secrets: Command<typeof FLAGS> = {
   name: "secrets",
-  summary: "print fresh secrets, or add missing ones to an env file",
+  summary: "print fresh secrets, add missing ones to an env file, or rotate them",
   help: `Usage: runegate secrets [--env-file FILE]
+       runegate secrets rotate [--now] [--env-file FILE]
+       runegate secrets rotate --finish [--force] [--env-file FILE]
 
 Prints fresh secrets as lines for an env file. With --env-file it adds to FILE
 the ones that are missing there, prints none of them, and leaves everything
 else in the file as it is. A new file can be read by its owner only.
 
-  --env-file FILE    the file to add to
+rotate makes new secrets in the env file, or in the files that it names, keeps
+the ones before as ..._PREVIOUS, and has the running instance reload. Nobody is
+signed out: the ones before are accepted until --finish takes them out, which
+it refuses before nothing needs them any more, unless --force says otherwise.
+
+With a Valkey store, which other machines may share, the first rotate only
+announces the new ones as ..._NEXT: copy these to the other machines, reload
+there, and then run rotate again on each.
+
+  --env-file FILE    the file to change; for rotate the one that the options
+                     are read from, unless this says otherwise
+  --now              do not announce: no other machine shares the Valkey
+  --finish           take the secrets before out
+  --force            whatever still needs them
+
+Exit codes: ${EXIT.done} done, ${EXIT.failed} refused or not possible, and the reason is said.
 
 Example: runegate secrets --env-file /etc/runegate/runegate.env`,
 
   flags: FLAGS,
+  words: ["rotate"],
+  takes: { least: 0, most: 1, what: "rotate, or nothing" },
 
-  async run({ values }, io) {
+  async run({ values, words: [verb] }, io) {
     const path = values["env-file"];
     if (path === "") throw new UsageError("--env-file needs the name of a file.");
+    if (verb === "rotate") {
+      if (values.force && !values.finish) throw new UsageError("--force goes with --finish.");
+      if (values.now && values.finish) throw new UsageError("--now does not go with --finish.");
+      return values.finish
+        ? finishRotation(path, values.force === true, io)
+        : rotateSecrets(path, values.now === true, io);
+    }
+    if (verb !== undefined) throw new UsageError(`there is no ${JSON.stringify(verb)}, only rotate.`);
+    if (values.now || values.finish || values.force)
+      throw new UsageError("--now, --finish and --force go with rotate.");
     if (path !== undefined) return asOwnerOf(path, () => addMissing(path, io));
     const made = SECRETS.map(({ name, make }) => [name, make(systemRandom)]);
     for (const pair of made) io.out(pair.join("="));
@@ -64,7 +88,7 @@ function addMissing(named: string, io: Io): Outcome {
     if (missing.length > 0) {
       const gap = before.length === 0 || before.at(-1) === 0x0a ? "" : "\n";
       const lines = missing.map(({ name, make }) => `${name}=${make(systemRandom)}\n`).join("");
-      replaceFile(path, Buffer.concat([before, Buffer.from(gap + lines)]), mode, owner);
+      replaceFile({ path, mode, owner }, Buffer.concat([before, Buffer.from(gap + lines)]));
     }
     const done = SECRETS.map((secret) => [secret.name, missing.includes(secret) ? "added" : "already set"]);
     for (const pair of done) io.out(pair.join(": "));
@@ -76,50 +100,4 @@ function addMissing(named: string, io: Io): Outcome {
     const advice = "Check that you may write to its directory.";
     return failed(io, `runegate secrets: ${named} cannot be written: ${error.code}. ${advice}`);
   }
-}
-
-type Existing = {
-  /** Where the file really is, so that a symbolic link stays one. */
-  readonly path: string;
-  readonly before: Buffer;
-  readonly mode: number;
-  readonly owner: { readonly uid: number; readonly gid: number } | undefined;
-};
-
-const OWNER_ONLY = 0o600;
-
-function readExisting(named: string): Existing {
-  try {
-    const path = realpathSync(named);
-    const { mode, uid, gid } = statSync(path);
-    return { path, before: readFileSync(path), mode: mode & 0o777, owner: { uid, gid } };
-  } catch (error) {
-    if (!isSystemError(error) || error.code !== "ENOENT") throw error;
-    return { path: named, before: Buffer.alloc(0), mode: OWNER_ONLY, owner: undefined };
-  }
-}
-
-/** Whoever reads the file meanwhile, or after a crash, sees the old content or the new, never a part. */
-function replaceFile(path: string, content: Buffer, mode: number, owner: Existing["owner"]): void {
-  const temporary = `${path}.${Buffer.from(systemRandom.bytes(6)).toString("hex")}.tmp`;
-  const file = openSync(temporary, "wx", OWNER_ONLY);
-  try {
-    try {
-      for (let written = 0; written < content.length; ) written += writeSync(file, content, written);
-      // Owner first: changing it may clear mode bits (chown(2)).
-      if (owner !== undefined && process.geteuid?.() === 0) fchownSync(file, owner.uid, owner.gid);
-      fchmodSync(file, mode);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
-}
-
-function isSystemError(error: unknown): error is Error & { code: string } {
-  return error instanceof Error && "errno" in error && "code" in error;
 }

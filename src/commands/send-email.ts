@@ -1,12 +1,12 @@
 import { systemClock, systemRandom } from "../clock.ts";
 import { loadConfiguration } from "../config/configuration.ts";
 import { EXIT } from "../exit.ts";
-import { type Address, domainOf } from "../identity/address.ts";
+import type { Address } from "../identity/address.ts";
 import type { TlsMode } from "../mail/backend-settings.ts";
 import { createBackends, describeFailure } from "../mail/backends.ts";
 import type { SmtpSettings } from "../mail/conversation.ts";
-import type { Mail } from "../mail/mailer.ts";
 import type { EmailConfig } from "../mail/settings.ts";
+import { testMail } from "../mail/test-mail.ts";
 import type { Io } from "../process/io.ts";
 import type { Command, Outcome } from "./command.ts";
 import { addressIn } from "./link.ts";
@@ -59,7 +59,7 @@ export async function sendTestMail(
     const by = "tls" in given ? TLS_WORDS[given.tls] : kind;
     io.out(`${backend.address}, ${by}, from ${config.from.address}.`);
     try {
-      await backend.send(testMail(config, baseUrl, to), (step) => {
+      await backend.send(testMail({ to, sender: config.from.address, baseUrl }, SYSTEM), (step) => {
         steps.push(step);
         io.out(`  ok  ${step}`);
       });
@@ -77,26 +77,10 @@ export async function sendTestMail(
   return { code: EXIT.done, data: { sent: true, steps } };
 }
 
+const SYSTEM = { clock: systemClock, random: systemRandom };
+
 const TLS_WORDS: Readonly<Record<TlsMode, string>> = {
   starttls: "STARTTLS",
   implicit: "implicit TLS",
   none: "no TLS",
 };
-
-function testMail(config: EmailConfig, baseUrl: string, to: Address): Mail {
-  const id = Buffer.from(systemRandom.bytes(16)).toString("hex");
-  return {
-    to,
-    subject: "Runegate test mail",
-    text: `Hello,
-
-this is a test mail from Runegate at ${baseUrl}.
-
-That you can read it means that login mails from there can reach you.
-There is nothing to do.
-`,
-    html: undefined,
-    messageId: `<${id}@${domainOf(config.from.address)}>`,
-    queuedAt: systemClock.now(),
-  };
-}

@@ -1,5 +1,6 @@
 import type { EmailConfig } from "../mail/settings.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
+import { type FilesRead, notingFiles } from "../option/files.ts";
 import { ConfigError, type Finding } from "../option/finding.ts";
 import { findEmailConfig } from "./email.ts";
 import { readOptions, type Sources } from "./load.ts";
@@ -26,11 +27,18 @@ export type Access = {
 
 /**
  * Loads everything.
+ * @param files gets every file that was looked at, also where it throws.
  * @throws {ConfigError} with all problems of options and both files in one report.
  */
-export function loadConfiguration(given: Given, surroundings: Surroundings = SYSTEM): Configuration {
-  const access = readAccess(given, surroundings);
-  const email = readEmail(access.options, surroundings, given.env);
+export function loadConfiguration(
+  given: Given,
+  surroundings: Surroundings = SYSTEM,
+  files: FilesRead = new Map(),
+): Configuration {
+  const [access, email] = notingFiles(files, () => {
+    const access = readAccess(given, surroundings);
+    return [access, readEmail(access.options, surroundings, given.env)] as const;
+  });
   const problems = [...access.problems, ...email.problems, ...mailProblems(access.options, email)];
   return { ...whole({ ...access, problems }, email.warnings), email: email.config };
 }

@@ -1,4 +1,4 @@
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readableByOthers, readTextFile } from "../option/files.ts";
@@ -131,6 +131,15 @@ function nameOf(option: Option<unknown>, given: Found | undefined): string {
 
 type Found = { readonly name: string; readonly text: string; readonly source: string };
 type Find = (name: string, emptyIsValue?: boolean) => Found | undefined;
+
+/** The env file that options are read from; undefined where there is none. */
+export function findEnvFile(
+  { env, flags = {} }: Given,
+  surroundings: Surroundings = SYSTEM,
+): string | undefined {
+  const configured = flags[ENV_FILE.name] || env[ENV_FILE.name];
+  return configured || surroundings.envFiles.find((path) => existsSync(path));
+}
 
 function readEnvFile(
   configured: string | undefined,

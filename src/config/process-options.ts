@@ -1,7 +1,7 @@
 import { HTTP_LISTEN } from "../certificates/options.ts";
 import { listenAddress } from "../net/endpoint.ts";
 import { type Declaration, unset } from "../option/option.ts";
-import { choice, fileMode, groupName, integer } from "../option/values.ts";
+import { boolean, choice, fileMode, groupName, integer } from "../option/values.ts";
 
 /** The options that are of no room. */
 export const PROCESS_OPTIONS = {
@@ -42,6 +42,14 @@ export const PROCESS_OPTIONS = {
     help:
       "Mode of a unix socket to listen on, in octal. Whoever may write to it may connect, and is believed about " +
       "forwarding headers.",
+  },
+  watch: {
+    name: "RUNEGATE_WATCH",
+    parse: boolean,
+    default: "false",
+    help:
+      "Reload by itself, as SIGHUP does, once the env file, `email.toml`, `routes.toml` or a file that one of them names says " +
+      "something else. One that is gone or empty changes nothing. Of `RUNEGATE_BRAND`, nothing is followed.",
   },
   workers: {
     name: "RUNEGATE_WORKERS",

@@ -64,6 +64,18 @@ export const RULES: readonly Rule[] = [
   requiredInProduction("jwtSecret", MAKE_SECRETS),
   requiredInProduction("sessionKey", MAKE_SECRETS),
 
+  ...(["jwtSecret", "sessionKey"] as const).map((key) =>
+    rule([`${key}Previous`, `${key}Next`], (options) =>
+      options[`${key}Previous`] !== undefined && options[`${key}Next`] !== undefined
+        ? error(
+            `${key}Next`,
+            `is set beside ${OPTIONS[`${key}Previous`].name}, and of two changes one comes after the other`,
+            "Run `runegate secrets rotate --finish` first, or take it out.",
+          )
+        : undefined,
+    ),
+  ),
+
   rule(["production", "baseUrl"], ({ production, baseUrl }) =>
     production && !isHttps(baseUrl) && !isLoopback(baseUrl)
       ? error(

@@ -17,9 +17,10 @@ import type {
 import type { ListedRequest } from "../grants/requests-api.ts";
 import type { ListedToken, MadeToken, WantedToken } from "../keys/api.ts";
 import type { MadeLink, SharedLinkItem, WantedLink } from "../login/api.ts";
-import type { ListedMail } from "../mail/api.ts";
+import type { ListedMail, TestedMail } from "../mail/api.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
+import type { RotationStanding } from "../rotation/api.ts";
 import type { ListedSession, ListedUser } from "../session/api.ts";
 import { checkDirectory } from "./directory.ts";
 
@@ -61,7 +62,9 @@ export type Operator = {
   /** Mail that waits, oldest first. */
   mails(): Promise<ListedMail[]>;
   retryMail(id: string): Promise<void>;
-  deleteMail(id: string): Promise<void>;
+  dropMail(id: string): Promise<void>;
+  /** Has the running instance send a test mail. */
+  testMail(email: string): Promise<TestedMail>;
   routes(): Promise<ListedApplication[]>;
   /** Closes an application for maintenance. @param message what visitors are told; undefined for the usual. */
   close(route: string, message: string | undefined): Promise<void>;
@@ -78,6 +81,10 @@ export type Operator = {
   events(filter: Readonly<Record<string, string>>, most?: number): Promise<ListedEvent[]>;
   /** All of the audit that fits, oldest first, as lines of JSON. */
   exportEvents(filter: Readonly<Record<string, string>>): Promise<ReadableStream<Uint8Array>>;
+  /** Seals anew what is under the session key before this one. @returns what still needs that. */
+  renewSeals(): Promise<RotationStanding>;
+  /** Has the running instance read its configuration again. */
+  reload(): Promise<void>;
   beginProbe(): Promise<BegunProbe>;
   /** What has arrived with a nonce. */
   arrivedWith(nonce: string): Promise<readonly ArrivedProbe[]>;
@@ -178,9 +185,10 @@ export function createOperator(send: Send): Operator {
       const query = new URLSearchParams("all" in which ? { all: "true" } : which);
       return (await ask<{ revoked: number }>("DELETE", `/sessions?${query}`))?.revoked ?? 0;
     },
-    mails: () => list<ListedMail>("/mail"),
-    retryMail: async (id) => void (await ask("POST", `/mail/${encodeURIComponent(id)}/retry`)),
-    deleteMail: async (id) => void (await ask("DELETE", `/mail/${encodeURIComponent(id)}`)),
+    mails: () => list<ListedMail>("/admin/mail"),
+    retryMail: async (id) => void (await ask("POST", `/admin/mail/${encodeURIComponent(id)}/retry`)),
+    dropMail: async (id) => void (await ask("DELETE", `/admin/mail/${encodeURIComponent(id)}`)),
+    testMail: (email) => askFor<TestedMail>("POST", "/admin/mail/test", { email }),
     routes: () => list<ListedApplication>("/routes"),
     close: async (route, message) =>
       void (await ask(
@@ -205,6 +213,8 @@ export function createOperator(send: Send): Operator {
       if (!response.ok || response.body === null) throw new ControlError(`${await readAnswer(response)}`);
       return response.body;
     },
+    renewSeals: () => askFor<RotationStanding>("POST", "/secrets/renew"),
+    reload: async () => void (await ask("POST", "/reload")),
     beginProbe: () => askFor<BegunProbe>("POST", "/doctor/probes"),
     arrivedWith: async (nonce) =>
       (await ask<{ arrived: ArrivedProbe[] }>("GET", `/doctor/probes/${nonce}`))?.arrived ?? [],

@@ -1,6 +1,7 @@
 import { systemClock, systemRandom } from "../clock.ts";
 import type { Access } from "../config/configuration.ts";
 import { answerByElysia } from "../edge/own.ts";
+import { misconfigured } from "../mail/mailer.ts";
 import { createLoggers } from "../observe/log.ts";
 import { createApi } from "../server.ts";
 import { createServices } from "../services.ts";
@@ -8,6 +9,11 @@ import type { StoreLocation } from "../store/location.ts";
 import { openStore } from "../store/open.ts";
 import { createOperator, type Operator } from "./client.ts";
 import { serveOperator } from "./serve.ts";
+
+const NOT_RUNNING = misconfigured(
+  "No instance runs here that would send it.",
+  "Start it; or runegate send-email, which sends a test mail by itself.",
+);
 
 /**
  * The management API of an instance that does not run, on its store.
@@ -38,7 +44,7 @@ export async function withStore<T>(
       options,
       routesFile,
       email: undefined,
-      mailer: { send: () => Promise.reject(new Error("no mail is sent from here")) },
+      mailer: { send: () => Promise.reject(NOT_RUNNING) },
       mailbox: undefined,
       stores,
       clock: systemClock,
@@ -55,7 +61,7 @@ export async function withStore<T>(
   }
 }
 
-/** As it would come over a socket, where the length says that there is a body (RFC 9112 §6.3). */
+/** With its length, which is what says that there is a body: nothing else adds that where none is sent over a connection. */
 function requestOf(url: string, init: RequestInit): Request {
   const request = new Request(url, init);
   if (typeof init.body === "string") request.headers.set("Content-Length", `${Buffer.byteLength(init.body)}`);

@@ -6,8 +6,19 @@ import { API_PREFIX, isBelow, parseTarget } from "../edge/target.ts";
 import { NO_GROUPS, type Principal } from "../identity/principal.ts";
 import { PLAIN } from "../pages/look.ts";
 
+/** What the process does for whoever is on its machine, beside the management API. */
+export type Operations = {
+  /** Reads the configuration again. @returns why it stays as it was; undefined where it is in force. */
+  reload(): Promise<string | undefined>;
+};
+
+export const RELOAD_PATH = `${API_PREFIX}/reload`;
+
 /** The management API for whoever has come to it by the rights of the machine: the operator, whatever a request shows. */
-export function serveOperator(answer: AnswerOwn): (request: Request) => Promise<Response> {
+export function serveOperator(
+  answer: AnswerOwn,
+  operations?: Operations,
+): (request: Request) => Promise<Response> {
   const noCookies = createCookieReader([])(null);
   let count = 0;
 
@@ -16,6 +27,11 @@ export function serveOperator(answer: AnswerOwn): (request: Request) => Promise<
     const target = parseTarget(request.url);
     if (target === undefined || !isBelow(target.path, API_PREFIX))
       return failure({ request, id, lookOf }, NOT_FOUND);
+    if (operations !== undefined && target.path === RELOAD_PATH && request.method === "POST") {
+      const refused = await operations.reload();
+      if (refused === undefined) return new Response(null, { status: 204 });
+      return Response.json({ error: "not_reloaded", message: refused }, { status: 409 });
+    }
     const arrival: Arrival = {
       id,
       request,

@@ -3,7 +3,10 @@ import { dirname } from "node:path";
 import type { AnswerOwn } from "../edge/own.ts";
 import { bindUnixSocket, removeStaleSocket } from "../net/unix-socket.ts";
 import { checkDirectory } from "./directory.ts";
-import { serveOperator } from "./serve.ts";
+import { type Operations, serveOperator } from "./serve.ts";
+
+/** A reload waits for every worker. */
+const LONGEST_SECONDS = 60;
 
 /**
  * The management API for the command line, over a unix socket that only the instance's own user (and root) can open. It is never
@@ -12,12 +15,24 @@ import { serveOperator } from "./serve.ts";
  * Listens until stopped. A socket left behind by a process that was killed is replaced.
  * @throws if another instance answers there, if something else has that name, or if its directory is open to others.
  */
-export async function startControl(path: string, answer: AnswerOwn): Promise<{ stop(): Promise<void> }> {
+export async function startControl(
+  path: string,
+  answer: AnswerOwn,
+  operations?: Operations,
+): Promise<{ stop(): Promise<void> }> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   checkDirectory(dirname(path));
   await removeStaleSocket(path);
+  const serve = serveOperator(answer, operations);
   const { server, release } = bindUnixSocket(path, { mode: 0o600 }, (unix) =>
-    Bun.serve({ unix, fetch: serveOperator(answer), development: false }),
+    Bun.serve({
+      unix,
+      fetch(request, server) {
+        server.timeout(request, LONGEST_SECONDS);
+        return serve(request);
+      },
+      development: false,
+    }),
   );
   return {
     async stop() {

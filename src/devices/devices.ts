@@ -81,7 +81,8 @@ export function createDevices(settings: DeviceSettings): Devices {
       where: `${networkOfClient(ip)}, ${describeDevice(look.language, recognizeDevice(userAgent))}`,
       url: `${baseUrl}${OWN_PREFIX}/not-me?token=${token}`,
     });
-    const mail = { to: email, content, expiresAt: issuedAt + DAY_MS, cooldownKey: undefined, first: true };
+    const terms = { expiresAt: issuedAt + DAY_MS, cooldownKey: undefined, first: true };
+    const mail = { to: email, kind: "new-browser", content, ...terms };
     return (await outbox.queue(mail)) ? "queued" : "queue_full";
   }
 

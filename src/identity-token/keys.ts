@@ -57,7 +57,8 @@ export function createIdentityKeys(settings: Settings, secrets: Keys, clock: Clo
       }
       const [first, second] = published();
       // A key that is new and derived is published for a while before it signs.
-      const early = given === undefined && clock.monotonic() - startedAt < OVERLAP_MS;
+      const isNew = given === undefined && secrets.isRotated;
+      const early = isNew && clock.monotonic() - startedAt < OVERLAP_MS;
       const key = (early ? second : undefined) ?? first;
       if (key === undefined) throw new Error("there is no key to sign with");
       return key.signing;

@@ -56,9 +56,8 @@ export function createIdentityTokens(settings: IdentityTokenSettings): IdentityT
   let count = 0;
 
   function sidOf({ kind, id }: Proof): string {
-    // The id itself is the store's name for the session.
-    const { current } = settings.secrets.for("identity sid", "session");
-    return new Bun.CryptoHasher("sha256", current).update(`${kind}:${id}`).digest("base64url");
+    // The id itself is the store's name for the session. Under no key, so that it stays the same when the session key changes.
+    return new Bun.CryptoHasher("sha256").update(`runegate sid ${kind}:${id}`).digest("base64url");
   }
 
   function mint(principal: Principal, route: Route, now: number): string {

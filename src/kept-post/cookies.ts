@@ -52,11 +52,18 @@ const HALF = 22;
 const LONGER_MS = 7 * 24 * 60 * 60_000;
 
 /** What stands for an address, in cookies and in what is kept. */
-export type OwnerOf = (email: Address) => string;
+export type OwnerOf = {
+  (email: Address): string;
+  /** Whether that is what stands for this address, under the session key before or after this one too. */
+  is(owner: string, email: Address): boolean;
+};
 
 export function createOwnerOf(keys: Keys): OwnerOf {
-  const { current } = keys.for("owner of a kept form", "session");
-  return (email) => hashOf(current, email);
+  const { current, previous } = keys.for("owner of a kept form", "session");
+  return Object.assign((email: Address) => hashOf(current, email), {
+    is: (owner: string, email: Address) =>
+      owner === hashOf(current, email) || (previous !== undefined && owner === hashOf(previous, email)),
+  });
 }
 
 export function createOwnerCookie(
@@ -64,7 +71,7 @@ export function createOwnerCookie(
   keys: Keys,
   options: Pick<SessionOptions, "sessionTtl" | "cookieDomain"> & { readonly secureCookie: boolean },
 ): OwnerCookie {
-  const { current } = keys.for("last session", "session");
+  const { current, previous } = keys.for("last session", "session");
   const line = (value: string, maxAgeSeconds: number) =>
     setCookieLine(NAME, value, { maxAgeSeconds, secure: options.secureCookie, domain: options.cookieDomain });
   return {
@@ -72,8 +79,9 @@ export function createOwnerCookie(
     read({ cookies }) {
       const [value = "", ...others] = cookies.valuesOf(NAME);
       const owner = value.slice(0, HALF);
-      const isOurs = others.length === 0 && sameSecret(value, owner + hashOf(current, owner));
-      return isOurs ? owner : undefined;
+      const isUnder = (key: Uint8Array | undefined) =>
+        key !== undefined && sameSecret(value, owner + hashOf(key, owner));
+      return others.length === 0 && (isUnder(current) || isUnder(previous)) ? owner : undefined;
     },
     line(email) {
       const owner = ownerOf(email);

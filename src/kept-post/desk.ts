@@ -88,7 +88,8 @@ export function createKeptPostDesk(settings: {
   async function takeFor(arrival: Arrival, key: KeptKey, who: Principal): Promise<KeptPost | undefined> {
     const { origin, target } = arrival;
     const post = await posts.look(key);
-    const isTheirs = "email" in who.subject && post?.owner === ownerOf(who.subject.email);
+    const isTheirs =
+      "email" in who.subject && post !== undefined && ownerOf.is(post.owner, who.subject.email);
     if (!isTheirs || post.origin !== origin || post.target !== target.path + target.search) return undefined;
     return posts.take(key);
   }

@@ -27,7 +27,7 @@ export function createKeptPostHandlers(house: House) {
     const found = await visits.findSession(arrival);
     if (found === undefined) return redirect(303, LOGIN_PATH);
     const look = arrival.lookOf(arrival, post.target);
-    if (ownerOf(found.principal.subject.email) !== post.owner) {
+    if (!ownerOf.is(post.owner, found.principal.subject.email)) {
       await posts.take(key);
       return page(keptPage(look, { post: undefined, next }), 200, gone);
     }

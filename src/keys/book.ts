@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
 import type { Scope, Subject } from "../identity/principal.ts";
 import { networks } from "../net/endpoint.ts";
@@ -31,6 +32,8 @@ export type KeyBook = {
   change<No>(id: string, make: (one: Opened) => Changed | No): Promise<Opened | No | undefined>;
   /** Notes a use. Nothing depends on it: it may be lost, and is if the record has changed meanwhile. */
   note(one: Opened, used: Pick<KeyRecord, "usedAt" | "usedFrom">): Promise<void>;
+  /** Seals under the present key what is under the one before. @returns how many records were. */
+  renewSeals(): Promise<number>;
   /** @returns undefined where it was gone. */
   take(id: string): Promise<Unsealed | undefined>;
   onTaken(listener: (id: string) => void): void;
@@ -61,6 +64,8 @@ export class Changed {
 const MOST_MADE = 10_000;
 const CHANGE_TRIES = 10;
 const SAY_EVERY_MS = 60_000;
+/** Sealed anew in one go; others are served in between. */
+const STEP = 100;
 
 export function createKeyBook(store: RecordStore, seals: KeySeals, clock: Clock, log: Logger): KeyBook {
   const records = store.records(KEYS);
@@ -95,7 +100,21 @@ export function createKeyBook(store: RecordStore, seals: KeySeals, clock: Clock,
     return { ...record, ...seals.seal(id, record), usedAt, usedFrom };
   }
 
+  const change: KeyBook["change"] = async (id, decide) => {
+    for (let tries = 0; tries < CHANGE_TRIES; tries++) {
+      const one = open(await records.get(id));
+      if (one === undefined) return undefined;
+      const next = decide(one);
+      if (!(next instanceof Changed)) return next;
+      const record = sealed(id, next.record, one.seen.record);
+      if (await records.replace(one.seen, record))
+        return open({ ...one.seen, version: one.seen.version + 1, record });
+    }
+    throw new StoreUnavailable("an API key changes all the time");
+  };
+
   return {
+    change,
     add: async (id, record) => records.add(id, sealed(id, record, UNUSED), FOREVER),
 
     get(id) {
@@ -108,21 +127,18 @@ export function createKeyBook(store: RecordStore, seals: KeySeals, clock: Clock,
       return all.flatMap((seen) => open(seen) ?? []);
     },
 
-    async change(id, decide) {
-      for (let tries = 0; tries < CHANGE_TRIES; tries++) {
-        const one = open(await records.get(id));
-        if (one === undefined) return undefined;
-        const next = decide(one);
-        if (!(next instanceof Changed)) return next;
-        const record = sealed(id, next.record, one.seen.record);
-        if (await records.replace(one.seen, record))
-          return open({ ...one.seen, version: one.seen.version + 1, record });
-      }
-      throw new StoreUnavailable("an API key changes all the time");
-    },
-
     async note({ seen, ours }, used) {
       await records.replace(seen, { ...ours.record, ...used }, "light");
+    },
+
+    async renewSeals() {
+      const all = await records.find({ most: Number.MAX_SAFE_INTEGER });
+      const old = all.filter(({ id, record }) => !seals.isCurrent(id, record) && seals.isWhole(id, record));
+      for (const [at, { id }] of old.entries()) {
+        await change(id, ({ ours: { record } }) => new Changed(record));
+        if (at % STEP === STEP - 1) await setImmediate();
+      }
+      return old.length;
     },
 
     async take(id) {

@@ -2,7 +2,7 @@ import { FOREVER, type Kind } from "../store/records.ts";
 
 /** An API key, as the store has it. Times are milliseconds since the epoch. Nothing in it opens anything. */
 export type KeyRecord = {
-  /** A keyed hash of the secret (`service.ts`). */
+  /** A hash of the secret (`hash.ts`). */
   readonly hash: string;
   /** That of the secret before the last rotation, and until when it is good. */
   readonly previousHash: string | null;

@@ -19,11 +19,12 @@ export function keyRoom(house: House): Room {
   const disown = async (email: Address) => {
     await house.apiKeys.revokeAll(email, { name: email, isAdmin: false });
   };
+  const renewSeals = async () => ({ what: "API keys", renewed: await house.apiKeys.renewSeals(), left: 0 });
   // Keys that were made before are good again once they are switched on.
-  if (!options.apiKeys) return { name: "keys", disown };
+  if (!options.apiKeys) return { name: "keys", disown, renewSeals };
   const upkeep = createUpkeep(house);
   const room = {
-    disown,
+    ...{ disown, renewSeals },
     api: async () => (await import("./api.ts")).keyApi(house),
     admin: async () => (await import("./screen.ts")).keyScreen(house),
     start: upkeep.start,

@@ -9,6 +9,8 @@ export type KeySeals = {
   seal(id: string, record: Unsealed): Pick<KeyRecord, "seal">;
   /** Whether the record is as we wrote it, under the present key or the one before. */
   isWhole(id: string, record: KeyRecord): boolean;
+  /** Whether it is under the present key. */
+  isCurrent(id: string, record: KeyRecord): boolean;
 };
 
 export function createKeySeals(key: KeyPair): KeySeals {
@@ -20,6 +22,7 @@ export function createKeySeals(key: KeyPair): KeySeals {
   };
   return {
     seal: (id, record) => ({ seal: sealsOf(id, record)[0] ?? "" }),
+    isCurrent: (id, record) => sealsOf(id, record)[0] === record.seal,
     isWhole: (id, record) => sealsOf(id, record).includes(record.seal),
   };
 }

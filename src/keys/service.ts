@@ -14,7 +14,7 @@ import { KEY_CHANGED, KEY_CREATED, KEY_DISABLED, KEY_REVOKED, KEY_ROTATED } from
 import { Changed, createKeyBook, type Opened, shown } from "./book.ts";
 import { createEndings } from "./endings.ts";
 import { type KeyParts, newId, newSecret, writeKey } from "./format.ts";
-import { createKeyHashes } from "./hash.ts";
+import { hashOf } from "./hash.ts";
 import type { KeyOptions } from "./options.ts";
 import { type ServiceAccounts, subjectOf } from "./owner.ts";
 import type { ApiKey, Unsealed } from "./record.ts";
@@ -52,6 +52,8 @@ export type ApiKeys = {
   verify: Verify;
   /** Who holds the key with this id, as they are now. @throws {StoreUnavailable} */
   alive(id: string): Awaitable<Principal | undefined>;
+  /** Seals under the present session key what is under the one before. @returns how many there were. @throws {StoreUnavailable} */
+  renewSeals(): Promise<number>;
   onEnded(listener: (id: string) => void): void;
 };
 
@@ -83,7 +85,6 @@ const UNUSED_AFTER = 90 * DAY;
 
 export function createApiKeys(settings: KeySettings): ApiKeys {
   const { policy, accounts, auditFirst, clock, random, apiKeyIdle: idle } = settings;
-  const hashes = createKeyHashes(settings.secrets.for("api key", "session"));
   const seals = createKeySeals(settings.secrets.for("api key record", "session"));
   const book = createKeyBook(settings.store, seals, clock, settings.log);
   const rules = createKeyRules(settings);
@@ -129,7 +130,7 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
     const parts: KeyParts = { id: newId(random), secret: newSecret(random) };
     const record: Unsealed = {
       ...{ ...what, createdAt: clock.now(), createdBy: by.name, warned: false },
-      ...{ hash: hashes.hash(parts), previousHash: null, previousUntil: 0 },
+      ...{ hash: hashOf(parts), previousHash: null, previousUntil: 0 },
       ...{ disabledAt: null, disabledBy: null },
     };
     if (!(await book.add(parts.id, record))) throw new Error("the id of an API key was there before");
@@ -202,7 +203,7 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
         overlap === 0
           ? { previousHash: null, previousUntil: 0 }
           : { previousHash: record.hash, previousUntil: now + overlap };
-      return { ...record, ...previous, hash: hashes.hash(parts) };
+      return { ...record, ...previous, hash: hashOf(parts) };
     });
     if ("refused" in done) return done;
     return { token: writeKey(parts), key: done };
@@ -235,8 +236,9 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
 
   return {
     ...{ create, list, find, update, rotate, revoke, revokeAll, statusOf, routesFor },
-    ...createVerify({ book, hashes, policy, accounts, idle, clock }),
+    ...createVerify({ book, policy, accounts, idle, clock }),
     ...createEndings(book, rules, idle, clock),
+    renewSeals: book.renewSeals,
     onEnded: book.onTaken,
   };
 }

@@ -31,7 +31,7 @@ export function createUpkeep(
     const { owner: to, expiresAt } = key;
     const { baseUrl } = house.options;
     const content = keyEndsNotice(await house.lookTo(to), key, baseUrl);
-    await outbox.queue({ to, expiresAt, cooldownKey: undefined, first: true, content });
+    await outbox.queue({ to, kind: "key-ends", expiresAt, cooldownKey: undefined, first: true, content });
   }
 
   async function run(): Promise<void> {

@@ -4,9 +4,9 @@ import type { Principal } from "../identity/principal.ts";
 import { networkOf, parseIp } from "../net/ip.ts";
 import { remembering } from "../remembering.ts";
 import type { Awaitable } from "../store/records.ts";
-import { Changed, type KeyBook, type Opened } from "./book.ts";
+import type { KeyBook, Opened } from "./book.ts";
 import { parseKey } from "./format.ts";
-import type { Both, KeyHashes } from "./hash.ts";
+import { fits, hashOf } from "./hash.ts";
 import type { ServiceAccounts } from "./owner.ts";
 
 /** What a key is worth at this moment. With every request, so that nothing here waits that need not. */
@@ -21,7 +21,6 @@ export type Problem = "malformed" | "unknown" | "wrong_secret" | "expired" | "di
 
 export type VerifySettings = {
   readonly book: KeyBook;
-  readonly hashes: KeyHashes;
   readonly policy: Policy;
   readonly accounts: ServiceAccounts;
   /** Milliseconds without use that end a key; 0: none do. */
@@ -35,17 +34,17 @@ const MOST_NOTED = 10_000;
 const MOST_READ = 10_000;
 
 /** A key as it was shown. */
-type Read = { readonly id: string; readonly hashes: Both };
+type Read = { readonly id: string; readonly hash: string };
 
 export function createVerify(settings: VerifySettings) {
-  const { book, hashes, policy, accounts, idle, clock } = settings;
+  const { book, policy, accounts, idle, clock } = settings;
   /** When the use of a key was last written by this process, on the monotonic clock. */
   const noted = new Map<string, number>();
 
   /** What is shown again and again is hashed once, as a session's cookie is. */
   const read = remembering((text) => {
     const parts = parseKey(text);
-    return parts && { id: parts.id, hashes: hashes.both(parts) };
+    return parts && { id: parts.id, hash: hashOf(parts) };
   }, MOST_READ);
 
   /** Who holds it, or what is wrong with it. */
@@ -80,28 +79,15 @@ export function createVerify(settings: VerifySettings) {
     }).unref();
   }
 
-  /** The session key has been changed: the secret is hashed anew while it is known. Not waited for. */
-  function rehash({ id, hashes: shown }: Read): void {
-    const work = book.change(id, ({ ours: { record } }) => {
-      if (hashes.match(shown, record, clock.now()) !== "old") return false;
-      // The one before it cannot be hashed anew, and goes on for as long as the key before is known.
-      const isLast = hashes.match(shown, { ...record, previousHash: null }, clock.now()) === "old";
-      const { current } = shown;
-      return new Changed({ ...record, ...(isLast ? { hash: current } : { previousHash: current }) });
-    });
-    work.catch(() => {});
-  }
-
   function judge(shown: Read, one: Opened | undefined, ip: string): Verified {
     const now = clock.now();
-    const match = hashes.match(shown.hashes, one?.ours.record, now);
+    const isTheirs = fits(shown.hash, one?.ours.record, now);
     if (one === undefined) return { problem: "unknown" };
     const { id, record } = one.ours;
-    if (match === "no") return { problem: "wrong_secret", id };
+    if (!isTheirs) return { problem: "wrong_secret", id };
     const holder = holderOf(one, now);
     if (typeof holder === "string") return { problem: holder, id };
     noteUse(one, ip);
-    if (match === "old") rehash(shown);
     return { principal: holder, rate: record.rate };
   }
 

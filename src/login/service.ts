@@ -339,6 +339,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
       const allowed = refusal === undefined;
       queued = await outbox.queue({
         to: email,
+        kind: "login",
         content: mail,
         expiresAt: allowed ? expiresAt : NEVER_SENT,
         cooldownKey,

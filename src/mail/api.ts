@@ -1,17 +1,18 @@
 import { type Elysia, type Static, t } from "elysia";
 import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage } from "../api/list.ts";
-import { type ApiHouse, closeApi, openApi } from "../api/own.ts";
+import { type ApiHouse, actorOf, addressOf, closeApi, openApi } from "../api/own.ts";
 import { timeOf } from "../api/time.ts";
 import { NOT_FOUND, Refusal } from "../edge/answer.ts";
-import type { House } from "../house.ts";
-import { aboutMail, MAIL_GIVEN_UP } from "./audit.ts";
+import { aboutMail } from "./audit.ts";
+import type { MailVerbs } from "./verbs.ts";
 import type { OutboxEntry } from "./waiting.ts";
 
-/** Mail that waits to be sent, for the operator. What it says is shown to nobody: it signs in. */
+/** Mail that waits to be sent, for operators and administrators. What it says is shown to nobody: it signs in. */
 
 const Mail = closed({
   id: t.String({ description: "names it, as `mail` does in the audit" }),
   email: t.String(),
+  kind: t.Union([t.String(), t.Null()], { description: "what it is for, such as login" }),
   queued_at: TIME,
   expires_at: TIME,
   next_attempt_at: TIME,
@@ -24,41 +25,42 @@ const ID = t.Object({
   id: t.String({ description: "as listed, or its beginning", pattern: "^[0-9a-f]{4,32}$" }),
 });
 
-export type MailApiHouse = ApiHouse & Pick<House, "outbox" | "audit">;
+const Tested = t.Union([
+  closed({
+    sent: t.Literal(true),
+    by: t.String(),
+    answer: t.String({ description: "what the server said" }),
+  }),
+  closed({ sent: t.Literal(false), reason: t.String(), remedy: t.String() }),
+]);
 
-export function mailApi(house: MailApiHouse): Elysia {
-  const { outbox, audit } = house;
+export type TestedMail = Static<typeof Tested>;
 
-  /** @throws {Refusal} if there is not exactly one. */
-  async function named(beginning: string): Promise<OutboxEntry> {
-    const [one, ...others] = (await outbox.waiting()).filter(({ id }) => id.startsWith(beginning));
-    if (others.length > 0) throw new Refusal(SEVERAL);
-    if (one === undefined) throw new Refusal(NO_SUCH_MAIL);
-    return one;
-  }
+/** To act takes a sign-in of late, as on the pages. */
+const ACT = { needs: "admin", recent: true } as const;
 
+export function mailApi(house: ApiHouse, verbs: MailVerbs): Elysia {
   const app = openApi("mail", house)
     .get(
-      "/mail",
+      "/admin/mail",
       async ({ principal, query }) =>
-        takePage((await outbox.waiting()).map(listed), keyOf, query.cursor, principal),
+        takePage((await verbs.waiting()).map(listed), keyOf, query.cursor, principal),
       {
-        own: { needs: "operator" },
+        own: { needs: "admin" },
         query: closed({ cursor: CURSOR }),
         response: { 200: pageOf(Mail) },
         detail: { summary: "Mail that waits, oldest first" },
       },
     )
     .post(
-      "/mail/:id/retry",
-      async ({ params, set }) => {
-        const retried = await outbox.retry((await named(params.id)).id);
-        if (retried === "busy") throw new Refusal(BUSY);
-        if (retried === "gone") throw new Refusal(NO_SUCH_MAIL);
+      "/admin/mail/:id/retry",
+      async ({ params, principal, set }) => {
+        const retried = await verbs.retry(params.id, actorOf(principal));
+        if (retried !== "due") throw new Refusal(REFUSALS[retried]);
         set.status = 204;
       },
       {
-        own: { needs: "operator" },
+        own: ACT,
         params: ID,
         response: { 204: NO_CONTENT },
         detail: {
@@ -68,18 +70,34 @@ export function mailApi(house: MailApiHouse): Elysia {
       },
     )
     .delete(
-      "/mail/:id",
-      async ({ params, set }) => {
-        const entry = await named(params.id);
-        if (!(await outbox.drop(entry.id))) throw new Refusal(NO_SUCH_MAIL);
-        audit(MAIL_GIVEN_UP, { ...aboutMail(entry), reason: "deleted", actor: "operator" });
+      "/admin/mail/:id",
+      async ({ params, principal, set }) => {
+        const dropped = await verbs.drop(params.id, actorOf(principal));
+        if (dropped !== "dropped") throw new Refusal(REFUSALS[dropped]);
         set.status = 204;
       },
       {
-        own: { needs: "operator" },
+        own: ACT,
         params: ID,
         response: { 204: NO_CONTENT },
         detail: { summary: "Give one up", description: "One that is being sent may still arrive." },
+      },
+    )
+    .post(
+      "/admin/mail/test",
+      async ({ body, principal }) => {
+        const tested = await verbs.test(addressOf(body.email), actorOf(principal));
+        if (tested === undefined) throw new Refusal(TOO_MANY_TESTS);
+        return tested;
+      },
+      {
+        own: ACT,
+        body: closed({ email: t.String() }),
+        response: { 200: Tested },
+        detail: {
+          summary: "Send a test mail",
+          description: "At once, and answered with what the mail server said; five a minute.",
+        },
       },
     );
   return closeApi(app);
@@ -89,6 +107,7 @@ function listed(entry: OutboxEntry): ListedMail {
   return {
     id: aboutMail(entry).mail,
     email: entry.to,
+    kind: entry.kind ?? null,
     queued_at: timeOf(entry.queuedAt),
     expires_at: timeOf(entry.expiresAt),
     next_attempt_at: timeOf(entry.nextAttemptAt),
@@ -115,4 +134,13 @@ const BUSY = {
   error: "busy",
   title: "Not now",
   message: "It is being sent at this moment.",
+} as const;
+
+const REFUSALS = { gone: NO_SUCH_MAIL, several: SEVERAL, busy: BUSY } as const;
+
+const TOO_MANY_TESTS = {
+  status: 429,
+  error: "rate_limited",
+  title: "Too many",
+  message: "Five test mails a minute are enough: wait a little.",
 } as const;

@@ -57,10 +57,17 @@ export const NOTICE_REFUSED = defineAudit({
   isEndless: () => true,
 });
 
-/** By an administrator. */
+/** An administrator or operator has it tried at once. */
 export const MAIL_RETRIED = defineAudit({
   event: "mail_retried",
   help: "An administrator had a mail tried again.",
+  outcome: "ok",
+  line: { email: "subject", mail: "mail", by: "actor" },
+});
+
+/** A test mail, before it is sent; what becomes of it is told as of any other. */
+export const MAIL_TESTED = defineAudit({
+  event: "mail_tested",
   outcome: "ok",
   line: { email: "subject", mail: "mail", by: "actor" },
 });

@@ -11,7 +11,7 @@ import type { Seal } from "./seal.ts";
 import { CAPACITY, type OutboxEntry, type Retried, type WaitingMails } from "./waiting.ts";
 
 /** A mail to be sent, as whoever wants it sent knows it. */
-export type NewMail = Pick<OutboxEntry, "to" | "expiresAt" | "cooldownKey" | "first"> & {
+export type NewMail = Pick<OutboxEntry, "to" | "kind" | "expiresAt" | "cooldownKey" | "first"> & {
   readonly content: MailContent;
 };
 
@@ -315,6 +315,7 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       };
       const entry: OutboxEntry = {
         ...sealedFor,
+        ...(mail.kind === undefined ? {} : { kind: mail.kind }),
         content: seal.seal(sealedFor, mail.content),
         attempts: 0,
         nextAttemptAt: now,

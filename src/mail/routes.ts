@@ -1,11 +1,13 @@
+import type { ApiHouse } from "../api/own.ts";
 import { type ExtraHeaders, failure, NOT_FOUND, page } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import { ownRoutes } from "../edge/own.ts";
 import { policyWith } from "../edge/page-policy.ts";
 import type { House, Room } from "../house.ts";
+import { atFirstUse } from "../late.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { mailboxPage } from "../pages/pages.ts";
-import type { MailApiHouse } from "./api.ts";
+import type { MailVerbsHouse } from "./verbs.ts";
 
 /** Whether the development mailbox is shown to whoever asks: this machine alone, since its mails sign in anybody. */
 export function mayReadMailbox({ client: { ip, ipIsCertain, host } }: Arrival): boolean {
@@ -20,12 +22,13 @@ const READING_MS = 5 * 60_000;
 /** A mail's HTML has inline styles, and the frame it is shown in has its page's policy. Everything else stays forbidden. */
 const MAILBOX_POLICY = policyWith([{ "style-src": ["'unsafe-inline'"] }]);
 
-/** What waits, for the operator. */
-export function mailRoom(house: MailApiHouse & Pick<House, "auditFirst">): Room {
+/** What waits, for operators and administrators. */
+export function mailRoom(house: ApiHouse & MailVerbsHouse): Room {
+  const verbs = atFirstUse(async () => (await import("./verbs.ts")).createMailVerbs(house));
   return {
     name: "mail",
-    api: async () => (await import("./api.ts")).mailApi(house),
-    admin: async () => (await import("./screen.ts")).mailScreen(house),
+    api: async () => (await import("./api.ts")).mailApi(house, await verbs()),
+    admin: async () => (await import("./screen.ts")).mailScreen(await verbs()),
   };
 }
 

@@ -1,74 +1,108 @@
 import type { AdminDone, AdminScreen } from "../admin/screen.ts";
-import type { House } from "../house.ts";
-import { aboutMail, MAIL_GIVEN_UP, MAIL_RETRIED } from "../mail/audit.ts";
-import type { OutboxEntry } from "../mail/waiting.ts";
-import { actForm, bdi, tableOf, timeOf } from "../pages/tables.ts";
+import { addressIn } from "../identity/address.ts";
+import { actForm, bdi, hint, tableOf, timeOf, withNote } from "../pages/tables.ts";
 import { concat, plain, type Value } from "../pages/template.ts";
+import type { MailVerbs } from "./verbs.ts";
+import type { OutboxEntry } from "./waiting.ts";
 
 /** More are counted, not shown. */
 const MOST_SHOWN = 100;
 
-const hint = plain('<p class="hint">{{text}}</p>\n', ["text"]);
+const testForm = plain(
+  `<form method="post" class="search"><input type="hidden" name="do" value="test">
+<div><label for="to">Test mail to</label><input id="to" name="to" type="email" value="{{own}}" required maxlength="254" autocomplete="off"></div>
+<button class="small" type="submit">Send a test mail</button>
+</form>
+`,
+  ["own"],
+);
 
-/** Mail that waits to be sent: why it does, sending it now, giving it up. What it says is shown to nobody: it signs in. */
-export function mailScreen({ outbox, auditFirst }: Pick<House, "outbox" | "auditFirst">): AdminScreen {
-  /** The one with this id, if it waits still. */
-  const waitingOne = async (id: string) => (await outbox.waiting()).find((entry) => entry.id === id);
-
+/**
+ * Mail that waits to be sent: why it does, sending it now, giving it up; and a test mail. What a mail says is shown to nobody: it
+ * signs in.
+ */
+export function mailScreen(verbs: MailVerbs): AdminScreen {
   return {
     id: "mail",
     label: "Mail",
-    notices: { retried: "It is sent again now.", dropped: "It will not be sent." },
+    notices: {
+      retried: "It is tried again, within ten seconds.",
+      dropped: "It will not be sent.",
+      tested: "The mail server took the test mail. If it does not arrive, look into the spam folder.",
+    },
 
-    async show({ now }) {
+    async show({ now, admin }) {
       // Whoever looks wants to know what is wrong: what has failed comes first, and most often failed before all.
-      const all = (await outbox.waiting()).sort((a, b) => b.attempts - a.attempts);
-      const table = tableOf({
-        caption: "Waiting to be sent",
-        columns: ["To", "Queued", "Tries", "Last error", "Next try", "What to do"],
-        rows: all.slice(0, MOST_SHOWN).map((entry) => rowOf(entry, now)),
-        empty: "No mail waits to be sent.",
-      });
-      if (all.length <= MOST_SHOWN) return table;
-      return concat([table, hint({ text: `${all.length - MOST_SHOWN} more wait.` })]);
+      const all = (await verbs.waiting()).sort((a, b) => b.attempts - a.attempts);
+      const more = all.length - MOST_SHOWN;
+      return concat([
+        tableOf({
+          caption: "Waiting to be sent",
+          columns: ["To", "What", "Queued", "Last error", "Next try", "Of use until", "What to do"],
+          rows: all.slice(0, MOST_SHOWN).map((entry) => rowOf(entry, now)),
+          empty: "No mail waits to be sent.",
+          live: "mails",
+        }),
+        ...(more > 0 ? [hint(`${more} more wait.`)] : []),
+        testForm({ own: admin }),
+      ]);
     },
 
     acts: {
       async retry({ admin }, { id = "" }): Promise<AdminDone> {
-        const entry = await waitingOne(id);
-        if (entry === undefined) return { error: GONE };
-        await auditFirst(MAIL_RETRIED, { ...aboutMail(entry), actor: admin });
-        const retried = await outbox.retry(entry.id);
-        if (retried === "busy") return { error: "It is being sent at this moment." };
-        return retried === "gone" ? { error: GONE } : { done: "retried" };
+        const retried = await verbs.retry(id, admin);
+        return retried === "due" ? { done: "retried" } : { error: ERRORS[retried] };
       },
       async drop({ admin }, { id = "" }): Promise<AdminDone> {
-        const entry = await waitingOne(id);
-        if (entry === undefined) return { error: GONE };
-        await auditFirst(MAIL_GIVEN_UP, { ...aboutMail(entry), reason: "deleted", actor: admin });
-        return (await outbox.drop(entry.id)) ? { done: "dropped" } : { error: GONE };
+        const dropped = await verbs.drop(id, admin);
+        return dropped === "dropped" ? { done: "dropped" } : { error: ERRORS[dropped] };
+      },
+      async test({ admin }, { to = "" }): Promise<AdminDone> {
+        const address = addressIn(to);
+        if (address === undefined) return { error: "That is no address." };
+        const tested = await verbs.test(address, admin);
+        if (tested === undefined) return { error: "Five test mails a minute are enough: wait a little." };
+        return tested.sent ? { done: "tested" } : { error: `${tested.reason} ${tested.remedy}` };
       },
     },
   };
 }
 
-const GONE = "No such mail waits any more: it was sent, or given up.";
+const ERRORS = {
+  busy: "It is being sent at this moment.",
+  gone: "No such mail waits any more: it was sent, or given up.",
+  several: "That names several mails.",
+} as const;
 
-function rowOf({ id, to, queuedAt, attempts, lastError, nextAttemptAt }: OutboxEntry, now: number): Value[] {
+const KINDS: Readonly<Record<string, string>> = {
+  login: "link to sign in",
+  "new-browser": "told of a new browser",
+  "new-passkey": "told of a new passkey",
+  "session-ended": "told that a session was ended",
+  "key-ends": "told that an API key ends",
+};
+
+function rowOf(entry: OutboxEntry, now: number): Value[] {
+  const { id, to, kind = "", queuedAt, expiresAt, attempts, lastError, nextAttemptAt } = entry;
   return [
     bdi(to),
+    (Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined) ?? bdi(kind),
     timeOf(queuedAt, now),
-    `${attempts}`,
-    lastError === undefined ? "none yet" : bdi(lastError),
+    withNote(
+      lastError === undefined ? "none yet" : bdi(lastError),
+      attempts === 1 ? "1 try" : `${attempts} tries`,
+    ),
     timeOf(nextAttemptAt, now),
+    timeOf(expiresAt, now),
     concat([
       actForm({
         ...{ act: "retry", fields: { id } },
-        ...{ label: "Send now", name: `Send the mail to ${to} now` },
+        ...{ label: "Send now", name: `Send now: the mail to ${to}` },
       }),
       actForm({
         ...{ act: "drop", fields: { id } },
         ...{ label: "Drop", name: `Drop the mail to ${to}` },
+        confirm: `Drop the mail to ${to}? It is not sent then.`,
       }),
     ]),
   ];

@@ -12,6 +12,8 @@ import {
 export type OutboxEntry = {
   readonly id: string;
   readonly to: string;
+  /** What it is for, for whoever looks after mail, by the name that `runegate mail preview` gives it. */
+  readonly kind?: string | undefined;
   /** What the mail says, sealed (`seal.ts`): a store is handed no link and no code. */
   readonly content: string;
   /** Fixed when queued, so a mail sent twice is recognizably the same. */
@@ -191,7 +193,8 @@ function keptOf({ id: _, nextAttemptAt, first, cooldownKey, ...kept }: OutboxEnt
 
 /** Undefined for what is no mail: somebody else has written it. */
 function entryOf({ id, record }: Seen<KeptMail>): OutboxEntry | undefined {
-  const { to, content, messageId, queuedAt, expiresAt, attempts, cooldownKey, turn, lastError } = record;
+  const { to, content, messageId, queuedAt, expiresAt, attempts, cooldownKey, turn, lastError, kind } =
+    record;
   if (![to, content, messageId].every((text) => typeof text === "string")) return undefined;
   if (![queuedAt, expiresAt, attempts, turn].every(Number.isFinite)) return undefined;
   return {
@@ -200,5 +203,6 @@ function entryOf({ id, record }: Seen<KeptMail>): OutboxEntry | undefined {
     cooldownKey: cooldownKey ?? undefined,
     first: turn < 0,
     ...(typeof lastError === "string" ? { lastError } : {}),
+    ...(typeof kind === "string" ? { kind } : {}),
   };
 }

@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Finding } from "./finding.ts";
 import { MIB } from "./values.ts";
 
@@ -12,8 +13,40 @@ export type ReadFile =
   | { readonly kind: "missing" }
   | { readonly kind: "failed"; readonly problem: string; readonly remedy: string };
 
+/** Absolute paths that were looked at, with a hash of the text there: empty of a blank one, undefined where none could be read. */
+export type FilesRead = Map<string, string | undefined>;
+
+let noted: FilesRead | undefined;
+
+/** Does `work`, which is done at once, and notes every file that it looks at by {@link readTextFile}. */
+export function notingFiles<T>(files: FilesRead, work: () => T): T {
+  const outer = noted;
+  noted = files;
+  try {
+    return work();
+  } finally {
+    noted = outer;
+  }
+}
+
+/** Whether any of these files has another text by now than when it was read. */
+export function haveChanged(files: ReadonlyMap<string, string | undefined>): boolean {
+  return [...files].some(([path, hash]) => hashOf(readTextFile(path)) !== hash);
+}
+
+function hashOf(read: ReadFile): string | undefined {
+  if (read.kind !== "read") return undefined;
+  return read.text.trim() === "" ? "" : new Bun.CryptoHasher("sha256").update(read.text).digest("base64url");
+}
+
 /** Reads a whole UTF-8 file. `mode` has the permission bits only. */
 export function readTextFile(path: string): ReadFile {
+  const read = tryToRead(path);
+  noted?.set(resolve(path), hashOf(read));
+  return read;
+}
+
+function tryToRead(path: string): ReadFile {
   try {
     const status = statSync(path);
     if (status.isDirectory()) {

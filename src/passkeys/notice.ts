@@ -30,7 +30,8 @@ export function createPasskeyNotice(
     const device = describeDevice(look.language, recognizeDevice(arrival.headers["user-agent"] ?? null));
     const where = `${networkOfClient(arrival.client.ip)}, ${device}`;
     const content = newPasskeyNotice(look, { email, at: now, where, baseUrl: options.baseUrl });
-    await outbox.queue({ to: email, content, expiresAt: now + DAY_MS, cooldownKey: undefined, first: true });
+    const terms = { expiresAt: now + DAY_MS, cooldownKey: undefined, first: true };
+    await outbox.queue({ to: email, kind: "new-passkey", content, ...terms });
   }
 
   /** Never rejects: the passkey stands. */

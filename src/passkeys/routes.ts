@@ -2,9 +2,7 @@ import { json } from "../edge/answer.ts";
 import { lateHandlers, ownRoutes } from "../edge/own.ts";
 import type { House, Room } from "../house.ts";
 import { atFirstUse } from "../late.ts";
-import { messageOf } from "../observe/message-of.ts";
 import type { PasskeyHandlers } from "./handlers.ts";
-import { SEAL_KEY } from "./record.ts";
 
 /**
  * Passkeys (WebAuthn): added by whoever has signed in by mail, where people sign in; good for signing in there, and for a page on
@@ -15,7 +13,8 @@ export function passkeyRoom(house: House): Room {
   const load = atFirstUse(async () => (await import("./handlers.ts")).createPasskeyHandlers(house));
   /** Switched off, too: they are still there for when they are on again. */
   const disown: Room["disown"] = async (email) => (await load()).disown(email);
-  if (!options.passkeys) return { name: "passkeys", disown };
+  const renewSeals = async () => ({ what: "passkeys", renewed: await (await load()).renewSeals(), left: 0 });
+  if (!options.passkeys) return { name: "passkeys", disown, renewSeals };
   const by =
     lateHandlers<Exclude<keyof PasskeyHandlers, "section" | "wayIn" | "disown" | "renewSeals">>(load);
 
@@ -41,16 +40,7 @@ export function passkeyRoom(house: House): Room {
     ...own,
     cookies: [house.bindingCookie],
     account: { id: "passkeys", show: async (visitor) => (await load()).section(visitor) },
-    start() {
-      if (house.keys.for(SEAL_KEY, "session").previous === undefined) return;
-      // A store that is away keeps nobody from starting: those that are used are sealed anew then.
-      void load()
-        .then(({ renewSeals }) => renewSeals())
-        .catch((error: unknown) =>
-          house.loggers("login").warn("could not seal passkeys", { reason: messageOf(error) }),
-        );
-    },
-    disown,
+    ...{ disown, renewSeals },
     wayIn: async (arrival, next) => (await load()).wayIn(arrival, next),
   };
 }

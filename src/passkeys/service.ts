@@ -41,8 +41,8 @@ export type PasskeyService = {
   remove(id: string, who: Found, client: Client): Promise<boolean>;
   /** @throws {StoreUnavailable} */
   removeAll(email: Address): Promise<void>;
-  /** Seals anew what is under the key before this one, which may then be given up. @throws {StoreUnavailable} */
-  renewSeals(): Promise<void>;
+  /** Seals anew what is under the key before this one. @returns how many there were. @throws {StoreUnavailable} */
+  renewSeals(): Promise<number>;
 };
 
 /** Options in the form that browsers read (WebAuthn §5.1.8, §5.1.9). */
@@ -289,7 +289,7 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
         await records.replace(seen, seals.seal(seen.id, passkey), "light");
         if (at % STEP === STEP - 1) await setImmediate();
       }
-      if (old.length > 0) log.info("sealed passkeys under the new session key", { passkeys: old.length });
+      return old.length;
     },
 
     async removeAll(email) {

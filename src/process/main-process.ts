@@ -12,6 +12,7 @@ import { createProcessMetrics } from "../metrics/metrics.ts";
 import { measureProcess } from "../metrics/process.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { messageOf } from "../observe/message-of.ts";
+import type { FilesRead } from "../option/files.ts";
 import { openStore } from "../store/open.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
@@ -24,7 +25,7 @@ import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
 import { addressesOf, claimAddress, describeListen } from "./listener.ts";
 import { type Log, openLog } from "./log.ts";
 import { createNotifier } from "./notify.ts";
-import { createSerially } from "./serially.ts";
+import { createSerially, type Serially } from "./serially.ts";
 import type { Serving } from "./serving.ts";
 import { serveSingle } from "./single.ts";
 import { isTerminal } from "./terminal.ts";
@@ -39,6 +40,8 @@ export type MainSettings = {
   readonly surroundings?: Surroundings;
   /** Takes over from the process that started this one. */
   readonly successor?: boolean;
+  /** What the configuration was read from. */
+  readonly files?: FilesRead;
   /** For tests, which have less patience. */
   readonly supervision?: Supervision;
 };
@@ -74,8 +77,8 @@ export async function startMainProcess(
   const { certificates, serving } = opened;
   certificates?.start((pairs) => serving.certify(pairs), log.loggers("main"));
   notifier.startWatchdog(opened.serving.healthy);
-  const { surroundings } = settings;
-  const lifecycle = createLifecycle(io, first, { ...opened, log, notifier, surroundings });
+  const { surroundings, files = new Map() } = settings;
+  const lifecycle = createLifecycle(io, first, { ...opened, log, notifier, serially, surroundings, files });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => lifecycle.stop(signal));
 
   if (settings.successor) await Promise.race([takeOver(), lifecycle.stopped]);
@@ -89,10 +92,7 @@ export async function startMainProcess(
 }
 
 /** SIGHUP and SIGUSR2. */
-function renewOnSignals(
-  started: Promise<Lifecycle>,
-  serially: <T>(work: () => Promise<T>) => Promise<T>,
-): void {
+function renewOnSignals(started: Promise<Lifecycle>, serially: Serially): void {
   const renew = (withExecutable: boolean) => serially(async () => (await started).renew(withExecutable));
   const onTerminal = isTerminal(STDOUT);
   process.on("SIGHUP", () => {

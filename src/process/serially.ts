@@ -1,3 +1,5 @@
+export type Serially = ReturnType<typeof createSerially>;
+
 /**
  * Runs one piece of work after the other, in the order of asking. One that fails does not keep the next from running.
  * @param first what comes before all of them.

@@ -1,6 +1,9 @@
 import type { SecretOptions } from "./options.ts";
 
-/** The previous secret's key verifies, and is never used to issue. */
+/**
+ * `previous` verifies, and is never used to issue: of the secret before the last change, or of the one after the next, which other
+ * machines may issue with already.
+ */
 export type KeyPair = { readonly current: Uint8Array; readonly previous: Uint8Array | undefined };
 
 /**
@@ -10,15 +13,21 @@ export type KeyPair = { readonly current: Uint8Array; readonly previous: Uint8Ar
 export type Keys = {
   /** @param bytes how long; of one purpose always the same. */
   for(purpose: string, from: "jwt" | "session", bytes?: number): KeyPair;
+  /** Whether the session key has been changed and the one before is to go: what is kept under that is to be sealed anew. */
+  readonly isRotated: boolean;
 };
 
-export function createKeys(secrets: SecretOptions): Keys {
+type Secrets = Pick<SecretOptions, "jwtSecret" | "jwtSecretPrevious" | "sessionKey" | "sessionKeyPrevious"> &
+  Partial<Pick<SecretOptions, "jwtSecretNext" | "sessionKeyNext">>;
+
+export function createKeys(secrets: Secrets): Keys {
   const roots = {
-    jwt: { current: secrets.jwtSecret, previous: secrets.jwtSecretPrevious },
-    session: { current: secrets.sessionKey, previous: secrets.sessionKeyPrevious },
+    jwt: { current: secrets.jwtSecret, previous: secrets.jwtSecretPrevious ?? secrets.jwtSecretNext },
+    session: { current: secrets.sessionKey, previous: secrets.sessionKeyPrevious ?? secrets.sessionKeyNext },
   };
   const derived = new Map<string, KeyPair>();
   return {
+    isRotated: secrets.sessionKeyPrevious !== undefined,
     for(purpose, from, bytes = 32) {
       const known = derived.get(`${from} ${purpose}`);
       if (known !== undefined) return known;

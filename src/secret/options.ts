@@ -1,5 +1,5 @@
 import { type Declaration, type OptionsOf, unset } from "../option/option.ts";
-import { freshJwtSecret, freshSessionKey, jwtSecret, sessionKey } from "./values.ts";
+import { freshJwtSecret, freshSessionKey, instant, jwtSecret, sessionKey } from "./values.ts";
 
 export type SecretOptions = OptionsOf<typeof SECRET_OPTIONS>;
 
@@ -35,5 +35,26 @@ export const SECRET_OPTIONS = {
     default: unset(""),
     help: "The key before the last change: still accepted, never used to issue.",
     secret: true,
+  },
+  jwtSecretNext: {
+    name: "RUNEGATE_JWT_SECRET_NEXT",
+    parse: jwtSecret,
+    default: unset(""),
+    help: "The secret after the next change: accepted already, not used to issue, for machines that change one after the other.",
+    secret: true,
+  },
+  sessionKeyNext: {
+    name: "RUNEGATE_SESSION_KEY_NEXT",
+    parse: sessionKey,
+    default: unset(""),
+    help: "The key after the next change: accepted already, not used to issue, for machines that change one after the other.",
+    secret: true,
+  },
+  /** Milliseconds since the Unix epoch. */
+  secretsRotated: {
+    name: "RUNEGATE_SECRETS_ROTATED",
+    parse: instant,
+    default: unset(""),
+    help: "When the secrets were changed last, as `runegate secrets rotate` writes it, such as `2026-03-01T09:00:00Z`.",
   },
 } satisfies Declaration;

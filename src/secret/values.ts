@@ -1,7 +1,7 @@
 import type { Random } from "../clock.ts";
 import { ValueError } from "../option/value-error.ts";
 
-/** Parsers and makers of secrets. No error text here contains any part of a value. */
+/** Parsers and makers of secrets and what goes with them. No error text here contains any part of a value. */
 
 const JWT_SECRET_BYTES = 32;
 const SESSION_KEY_BYTES = 64;
@@ -18,6 +18,13 @@ export function sessionKey(text: string): Uint8Array {
   const hex = text.length === 2 * SESSION_KEY_BYTES && /^[0-9a-f]*$/i.test(text);
   const remedy = `Write 128 hexadecimal digits, or at least ${SESSION_KEY_BYTES} bytes.`;
   return longEnough(Buffer.from(text, hex ? "hex" : "utf8"), SESSION_KEY_BYTES, remedy);
+}
+
+/** A time in UTC (RFC 3339), as milliseconds since the Unix epoch. */
+export function instant(text: string): number {
+  const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z$/.test(text) ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(time)) return time;
+  throw new ValueError("is no time in UTC", "Write one such as 2026-03-01T09:00:00Z.");
 }
 
 function longEnough(bytes: Uint8Array, least: number, remedy: string): Uint8Array {

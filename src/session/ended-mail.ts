@@ -26,5 +26,6 @@ export function endedMail(
     where: `${networkOfClient(client.ip)}, ${describeDevice(look.language, recognizeDevice(headers["user-agent"] ?? null))}`,
     closing: said("ended.closing"),
   });
-  return { to: email, content, expiresAt: now + DAY_MS, cooldownKey: undefined, first: true };
+  const terms = { expiresAt: now + DAY_MS, cooldownKey: undefined, first: true };
+  return { to: email, kind: "session-ended", content, ...terms };
 }

@@ -16,6 +16,8 @@ export type SessionListing = {
   part(most: number, cursor?: string): Promise<SessionPart | undefined>;
   /** Everybody's, those that have rested for too long included. */
   count(): Promise<number>;
+  /** How many go on under the session key before this one, and when the last of them ends. @throws {StoreUnavailable} */
+  underOldKey(): Promise<{ readonly left: number; readonly leftUntil: number | undefined }>;
 };
 
 export type SessionPart = { readonly items: readonly SessionRecord[]; readonly next: string | undefined };
@@ -28,7 +30,7 @@ const MOST_LOOKED_AT = 2_000;
 
 export function createListing(
   records: Records<KeptSession>,
-  isOver: (record: SessionRecord) => boolean,
+  { isOver, isOld }: Readonly<Record<"isOver" | "isOld", (record: SessionRecord) => boolean>>,
 ): SessionListing {
   function readAlive(all: readonly Seen<KeptSession>[]): SessionRecord[] {
     return all
@@ -49,12 +51,14 @@ export function createListing(
     }
   }
 
+  async function list(email?: Address): Promise<SessionRecord[]> {
+    const where = email === undefined ? {} : { where: { email } };
+    const all = readAlive(await records.find({ ...where, most: Number.MAX_SAFE_INTEGER }));
+    return all.sort((a, b) => a.createdAt - b.createdAt);
+  }
+
   return {
-    async list(email) {
-      const where = email === undefined ? {} : { where: { email } };
-      const all = readAlive(await records.find({ ...where, most: Number.MAX_SAFE_INTEGER }));
-      return all.sort((a, b) => a.createdAt - b.createdAt);
-    },
+    list,
 
     async part(most, cursor) {
       let mark = cursor === undefined ? undefined : markIn(cursor);
@@ -74,6 +78,12 @@ export function createListing(
     },
 
     count: async () => records.count(),
+
+    async underOldKey() {
+      const ends = (await list()).filter(isOld).map(({ expiresAt }) => expiresAt);
+      const leftUntil = ends.length === 0 ? undefined : ends.reduce((a, b) => Math.max(a, b));
+      return { left: ends.length, leftUntil };
+    },
   };
 }
 

@@ -47,5 +47,7 @@ export function sessionRoom(house: SessionHouse & Pick<House, "keyProof">): Room
     admin: async () => (await import("./screen.ts")).sessionScreen(house),
     authenticators: [sessionAuthenticator(sessions, sessionCookie)],
     cookies: [sessionCookie],
+    // The id of each is a hash of its cookie, which the store does not have.
+    renewSeals: async () => ({ what: "sessions", renewed: 0, ...(await sessions.underOldKey()) }),
   };
 }

@@ -16,6 +16,8 @@ export type Seals = {
   seal(record: Unsealed): SessionRecord;
   /** The record as it was sealed; undefined for one that was not, or has been changed. */
   open(record: SessionRecord): SessionRecord | undefined;
+  /** Whether it is under the key before, where the record is ours at all. */
+  isOld(record: SessionRecord): boolean;
   /** The record, used at another time, after it may have rested for longer than before. It stays under its key, for instances that know no other yet. */
   renew(record: SessionRecord, seenAt: number, rested: number): SessionRecord;
   /** A note for the store to keep that nobody else can write. */
@@ -66,6 +68,8 @@ export function createSeals({ current, previous }: KeyPair): Seals {
       const seenAt = Number(record.seal.slice(0, record.seal.lastIndexOf(".")));
       return seenAt === record.seenAt ? record : { ...record, seenAt };
     },
+
+    isOld: (record) => (keyOfRecord(record) ?? issuing) !== issuing,
 
     renew: (record, seenAt, rested) =>
       sealWith(keyOfRecord(record) ?? issuing, { ...record, rested }, seenAt),

@@ -217,7 +217,7 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   return {
-    ...createListing(records, (record) => isOver(record, clock.now())),
+    ...createListing(records, { isOver: (record) => isOver(record, clock.now()), isOld: seals.isOld }),
     start: createStart({ ...settings, records, seals, holds, idOf: ids.idOf }),
 
     find(cookies, from, binding = settings.sessionBind) {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { chartOf } from "../../src/admin/chart.ts";
-import type { House } from "../../src/house.ts";
 import { mailScreen } from "../../src/mail/screen.ts";
+import type { MailVerbs } from "../../src/mail/verbs.ts";
 import { toText } from "../../src/pages/template.ts";
 import { VERSION } from "../../src/version.ts";
 import { auditOf } from "../login/support.ts";
@@ -219,10 +219,10 @@ describe("a chart", () => {
 
 test("H4: what a mail server said, and to whom, is text on the screen of mail", async () => {
   stage = await startAdminStage();
-  const entry = { id: "0a1b", to: `x@${BAD}`, queuedAt: 1, attempts: 2, lastError: BAD, nextAttemptAt: 2 };
-  const outbox = { waiting: async () => [entry] } as unknown as House["outbox"];
-  const screen = mailScreen({ outbox, auditFirst: async () => {} });
-  const html = toText(await screen.show({ now: 5 } as Parameters<typeof screen.show>[0]));
+  const times = { queuedAt: 1, expiresAt: 3, nextAttemptAt: 2 };
+  const entry = { id: "0a1b", to: `x@${BAD}`, kind: BAD, attempts: 2, lastError: BAD, ...times };
+  const screen = mailScreen({ waiting: async () => [entry] } as unknown as MailVerbs);
+  const html = toText(await screen.show({ now: 5, admin: ROOT } as Parameters<typeof screen.show>[0]));
   expect(html).toContain("&#60;script&#62;");
   expect(html).not.toContain(BAD);
 });

@@ -39,9 +39,11 @@ test("it names what there is, each with a summary", () => {
     Object.entries(methods).map(([method, { summary }]) => [`${method} ${path}`, summary !== undefined]),
   );
   expect(Object.fromEntries(operations)).toEqual({
-    "get /mail": true,
-    "post /mail/{id}/retry": true,
-    "delete /mail/{id}": true,
+    "get /admin/mail": true,
+    "post /admin/mail/test": true,
+    "post /admin/mail/{id}/retry": true,
+    "delete /admin/mail/{id}": true,
+    "post /secrets/renew": true,
     "get /openapi.json": true,
     "get /session": true,
     "get /sessions": true,

@@ -89,10 +89,26 @@ describe.skipIf(chromium === undefined)("the pages for administrators", () => {
     Object.assign(metrics, { lastDay: async () => points });
   }
 
+  /** As while the mail server is away. */
+  function someMail(): void {
+    const { outbox } = stage.gateway.gateway;
+    const now = stage.clock.now();
+    const mails = [
+      { to: ADA, kind: "login", attempts: 4, lastError: "mail.example.org:587 refused the connection." },
+      { to: `${"a-rather-long-name".repeat(3)}@example.org`, kind: "new-browser", attempts: 0 },
+    ].map((one, i) => ({
+      ...{ id: `${i}`.repeat(32), content: "", messageId: "<1@a>", cooldownKey: undefined, first: true },
+      ...{ queuedAt: now - 5 * MINUTE, expiresAt: now + 10 * MINUTE, nextAttemptAt: now + MINUTE },
+      ...one,
+    }));
+    Object.assign(outbox, { waiting: async () => [...mails] });
+  }
+
   test("read and look right in light and dark, on a desk and on a phone", async () => {
     await somePeople();
     await someKeys();
     someTraffic();
+    someMail();
     const tab = await stage.tab();
     await signIn(tab);
     for (const [name, path] of Object.entries(SCREENS)) {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { createMemoryStore } from "../../src/store/memory.ts";
 import { testClock } from "../support/clock.ts";
 import { cookieHeader, startGateway, type TestGateway } from "../support/gateway.ts";
 import { exchange } from "../support/raw.ts";
@@ -312,20 +313,25 @@ describe("one link", () => {
   test("outlives a change of RUNEGATE_JWT_SECRET while the old one is RUNEGATE_JWT_SECRET_PREVIOUS, code and cookie too", async () => {
     const old = "o".repeat(64);
     const listen = { RUNEGATE_LISTEN: "127.0.0.1:0", RUNEGATE_BASE_URL: "https://gate.example.org" };
-    const before = await startGateway({ env: { ...listen, RUNEGATE_JWT_SECRET: old } });
+    // One store for all three: a new one refuses what was issued in a second before its own first.
+    const clock = testClock();
+    const on = { clock, stores: createMemoryStore({ clock }) };
+    const before = await startGateway({ ...on, env: { ...listen, RUNEGATE_JWT_SECRET: old } });
     const [one, two, three] = [
       await askFor(before, "a@example.org"),
       await askFor(before, "b@example.org"),
       await askFor(before, "c@example.org"),
     ];
     await before.stop();
+    clock.advance(2_000);
     const after = await startGateway({
+      ...on,
       env: { ...listen, RUNEGATE_JWT_SECRET: "n".repeat(64), RUNEGATE_JWT_SECRET_PREVIOUS: old },
     });
     expect((await openLink(after, one.token, { Cookie: one.cookie })).status).toBe(302);
     expect((await redeem(after, { code: two.code }, { Cookie: two.cookie })).status).toBe(200);
     await after.stop();
-    const later = await startGateway({ env: { ...listen, RUNEGATE_JWT_SECRET: "n".repeat(64) } });
+    const later = await startGateway({ ...on, env: { ...listen, RUNEGATE_JWT_SECRET: "n".repeat(64) } });
     expect(await said(await redeem(later, { token: three.token }))).toEqual(invalid("not_ours"));
     await later.stop();
   });
@@ -336,10 +342,14 @@ describe("one link", () => {
       RUNEGATE_LISTEN: "127.0.0.1:0",
       RUNEGATE_BASE_URL: "https://gate.example.org",
     };
-    const before = await startGateway({ env: settings });
+    const clock = testClock();
+    const on = { clock, stores: createMemoryStore({ clock }) };
+    const before = await startGateway({ ...on, env: settings });
     const { token, code, cookie } = await askFor(before, "gone@example.org");
     await before.stop();
+    clock.advance(2_000);
     const after = await startGateway({
+      ...on,
       env: { ...settings, RUNEGATE_ALLOW_ANY_EMAIL: "false", RUNEGATE_ALLOWED_EMAILS: "ada@example.org" },
     });
     expect(await said(await openLink(after, token, { Cookie: cookie }))).toEqual(invalid("withdrawn"));

@@ -52,7 +52,7 @@ afterAll(async () => {
 });
 
 const listed = async () =>
-  ((await asOperator(gateway)("GET", "/mail")).body as { items: ListedMail[] }).items;
+  ((await asOperator(gateway)("GET", "/admin/mail")).body as { items: ListedMail[] }).items;
 const statusOf = async (method: string, path: string) => (await asOperator(gateway)(method, path)).status;
 
 async function waitingMail(email: string): Promise<ListedMail> {
@@ -69,13 +69,14 @@ describe("mail that waits", () => {
     expect(one).toEqual({
       id: expect.stringMatching(/^[0-9a-f]{12}$/),
       email: "ada@example.org",
+      kind: "login",
       queued_at: new Date(clock.now()).toISOString(),
       expires_at: expect.any(String),
       next_attempt_at: expect.any(String),
       attempts: 1,
       last_error: "127.0.0.1:25 refused the connection.",
     });
-    expect((await asOperator(gateway)("GET", "/mail")).text).not.toMatch(/token|code/);
+    expect((await asOperator(gateway)("GET", "/admin/mail")).text).not.toMatch(/token|code/);
   });
 
   test("does not show what is never sent", async () => {
@@ -83,37 +84,37 @@ describe("mail that waits", () => {
     expect((await listed()).map(({ email }) => email)).toEqual(["ada@example.org"]);
   });
 
-  test("is shown to the operator alone", async () => {
+  test("is shown to strangers not at all", async () => {
     const before = take;
     take = async () => {};
     const bob = await waitingMail("bob@example.org").catch(() => undefined);
     expect(bob).toBeUndefined();
     take = before;
     const stranger = asUser(gateway);
-    expect((await stranger("GET", "/mail")).status).toBe(401);
+    expect((await stranger("GET", "/admin/mail")).status).toBe(401);
   });
 
-  test("is tried at once when asked for, and not while it is being sent: it is sent once", async () => {
+  test("H17: is tried at once when asked for, and not while it is being sent: it is sent once", async () => {
     const [one] = await listed();
     const release = Promise.withResolvers<void>();
     take = () => release.promise;
     sent.length = 0;
-    expect(await statusOf("POST", `/mail/${one?.id}/retry`)).toBe(204);
+    expect(await statusOf("POST", `/admin/mail/${one?.id}/retry`)).toBe(204);
     const sending = gateway.gateway.outbox.runDue();
     while (gateway.gateway.outbox.underway() === 0) await Bun.sleep(1);
-    expect(await statusOf("POST", `/mail/${one?.id}/retry`)).toBe(409);
+    expect(await statusOf("POST", `/admin/mail/${one?.id}/retry`)).toBe(409);
     release.resolve();
     await sending;
     await gateway.gateway.outbox.runDue();
     expect(sent).toEqual(["ada@example.org"]);
-    expect(await statusOf("POST", `/mail/${one?.id}/retry`)).toBe(404);
+    expect(await statusOf("POST", `/admin/mail/${one?.id}/retry`)).toBe(404);
   });
 
-  test("is deleted, which the audit tells", async () => {
+  test("is dropped, which the audit tells", async () => {
     take = () => Promise.reject(temporary("away", ""));
     const { id } = await waitingMail("carol@example.org");
-    expect(await statusOf("DELETE", `/mail/${id.slice(0, 6)}`)).toBe(204);
-    expect(await statusOf("DELETE", `/mail/${id}`)).toBe(404);
+    expect(await statusOf("DELETE", `/admin/mail/${id.slice(0, 6)}`)).toBe(204);
+    expect(await statusOf("DELETE", `/admin/mail/${id}`)).toBe(404);
     expect(await listed()).toEqual([]);
     const email = "carol@example.org";
     expect(auditOf(gateway).filter((line) => line.email === email && line.event === "mail_given_up")).toEqual(
@@ -121,9 +122,12 @@ describe("mail that waits", () => {
     );
   });
 
-  test.each(["/mail/xyz", "/mail/0123456789ABCDEF", "/mail/012"])("%s names none", async (path) => {
-    expect(await statusOf("DELETE", path)).toBe(400);
-  });
+  test.each(["/admin/mail/xyz", "/admin/mail/0123456789ABCDEF", "/admin/mail/012"])(
+    "%s names none",
+    async (path) => {
+      expect(await statusOf("DELETE", path)).toBe(400);
+    },
+  );
 });
 
 describe("the command, while no instance runs", () => {
@@ -136,36 +140,42 @@ describe("the command, while no instance runs", () => {
       RUNEGATE_CONTROL_SOCKET: "off",
     });
 
-  test("lists, retries and deletes what the store has", async () => {
+  test("lists, retries and drops what the store has", async () => {
     const { id } = await waitingMail("dan@example.org");
     await gateway.stop();
     const list = io();
     expect(await runCommand(mail, [], list)).toBe(0);
     const [heading = "", row = ""] = list.stdout.join("\n").split("\n");
-    expect(heading).toMatch(/^ID +TO +QUEUED +OF USE UNTIL +TRIES +NEXT TRY +WHY IT FAILED$/);
+    expect(heading).toMatch(/^ID +TO +WHAT +QUEUED +OF USE UNTIL +TRIES +NEXT TRY +WHY IT FAILED$/);
     expect(row).toMatch(new RegExp(`^${id}  dan@example\\.org .* 1 .* away$`));
     const json = io();
     expect(await main(["mail", "list", "--json"], json)).toBe(0);
     expect(JSON.parse(json.stdout.join("\n"))).toMatchObject([{ id, attempts: 1, last_error: "away" }]);
     const retry = io();
-    expect([await runCommand(mail, ["retry", id], retry), retry.stdout]).toEqual([0, ["It is tried now."]]);
-    const gone = io();
-    expect([await runCommand(mail, ["delete", id], gone), gone.stdout]).toEqual([0, ["It is given up."]]);
-    const again = io();
-    expect([await runCommand(mail, ["delete", id], again), again.stderr]).toEqual([
-      1,
-      ["No such mail waits."],
+    expect([await runCommand(mail, ["retry", id], retry), retry.stdout]).toEqual([
+      0,
+      ["It is tried again, within ten seconds."],
     ]);
+    const gone = io();
+    expect([await runCommand(mail, ["drop", id], gone), gone.stdout]).toEqual([0, ["It is given up."]]);
+    const again = io();
+    expect([await runCommand(mail, ["drop", id], again), again.stderr]).toEqual([1, ["No such mail waits."]]);
+    const tested = io();
+    expect(await runCommand(mail, ["test", "dan@example.org"], tested)).toBe(1);
+    expect(tested.stderr).toContain("It was not sent: No instance runs here that would send it.");
     const none = io();
     expect([await runCommand(mail, ["list"], none), none.stdout]).toEqual([0, ["No mail waits."]]);
   });
 
   test.each([
     [["retry"]],
-    [["delete", ""]],
+    [["drop", ""]],
     [["list", "x"]],
     [["preview", "x"]],
     [["list", "--open"]],
     [["send"]],
+    [["test"]],
+    [["test", "nobody"]],
+    [["toString"]],
   ])("%j is a mistake", (words) => expect(runCommand(mail, words, io())).rejects.toThrow(UsageError));
 });
