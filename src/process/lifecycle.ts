@@ -5,6 +5,7 @@ import { type Control, openControl } from "../control/open.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { ConfigError, describe } from "../option/finding.ts";
+import type { Sinks } from "../sinks/sinks.ts";
 import type { Store } from "../store/store.ts";
 import { type Compose, composeGateway } from "./compose.ts";
 import { handOver } from "./handover.ts";
@@ -23,13 +24,14 @@ export function createLifecycle(
   first: Configuration,
   opened: {
     readonly log: Log;
+    readonly sinks: Sinks;
     readonly stores: Store;
     readonly serving: Serving;
     readonly notifier: Notifier;
     readonly surroundings: Surroundings | undefined;
   },
 ) {
-  const { stores, serving, notifier } = opened;
+  const { stores, serving, notifier, sinks } = opened;
   const { listen, checkListen, store } = first.options;
   const { promise: stopped, resolve } = Promise.withResolvers<ExitCode>();
   let { log } = opened;
@@ -44,6 +46,7 @@ export function createLifecycle(
     notifier.stop();
     await stores.close();
     logger().info("stopped");
+    await sinks.close();
     log.flush();
     resolve(EXIT.done);
   }
@@ -61,6 +64,7 @@ export function createLifecycle(
     if (stopping) return;
     configuration = kept;
     log = nextLog;
+    sinks.use(kept.options);
     await reopenControl();
     logger().info("reloaded", { address: describeListen(listen) });
   }

@@ -1,9 +1,10 @@
-import { systemClock } from "../clock.ts";
+import { systemClock, systemRandom } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Surroundings } from "../config/surroundings.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
 import { messageOf } from "../observe/message-of.ts";
+import { createSinks, type Sinks } from "../sinks/sinks.ts";
 import { openStore } from "../store/open.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
@@ -11,7 +12,7 @@ import type { Compose } from "./compose.ts";
 import { isReplaced } from "./executable.ts";
 import { takeOver } from "./handover.ts";
 import type { Io } from "./io.ts";
-import { openLibc } from "./libc.ts";
+import { type Libc, openLibc } from "./libc.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
 import { addressesOf, claimAddress, describeListen } from "./listener.ts";
 import { type Log, openLog } from "./log.ts";
@@ -37,6 +38,13 @@ export type MainSettings = {
 
 const STDOUT = 1;
 
+let openedLibc: Libc | undefined;
+/** Opened when it is first needed. */
+function libc(): Libc | undefined {
+  openedLibc ??= openLibc();
+  return openedLibc;
+}
+
 /** What outlives a reload: also one by `bun --hot`, which evaluates every module again in the same process. */
 export type MainProcess = {
   /** @param compose of the newer code. @throws with the reason; what runs goes on as it did. */
@@ -49,23 +57,30 @@ export async function startMainProcess(
   first: Configuration,
   settings: MainSettings,
 ): Promise<MainProcess | ExitCode> {
-  const log = openLog(first.options, first.options.workers > 1);
+  const { log, outlet: sinks } = openLog(first.options, first.options.workers > 1, (log) =>
+    createSinks({
+      ...{ clock: systemClock, random: systemRandom, pause: Bun.sleep, log },
+      sendDatagram: (path, message) => libc()?.sendUnixDatagram(path, message, false) ?? false,
+    }),
+  );
+  sinks.use(first.options);
   const notifier = createNotifier({
     env: io.env,
     pid: process.pid,
-    libc: io.env.NOTIFY_SOCKET ? openLibc() : undefined,
+    libc: io.env.NOTIFY_SOCKET ? libc() : undefined,
     onFailure: () => log.loggers("main").warn("systemd cannot be told how the service is"),
   });
   const { promise: started, resolve: begin } = Promise.withResolvers<Lifecycle>();
   // Before the start is over, a reload waits for it.
   const serially = createSerially(started);
   renewOnSignals(started, serially);
+  process.on("SIGUSR1", sinks.reopen);
 
-  const opened = await open(io, first, settings, log);
+  const opened = await open(io, first, settings, log, sinks);
   if (typeof opened === "number") return opened;
   notifier.startWatchdog(opened.serving.healthy);
   const { surroundings } = settings;
-  const lifecycle = createLifecycle(io, first, { ...opened, log, notifier, surroundings });
+  const lifecycle = createLifecycle(io, first, { ...opened, log, sinks, notifier, surroundings });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => lifecycle.stop(signal));
 
   if (settings.successor) await Promise.race([takeOver(), lifecycle.stopped]);
@@ -99,6 +114,7 @@ async function open(
   configuration: Configuration,
   settings: MainSettings,
   log: Log,
+  sinks: Sinks,
 ): Promise<{ readonly stores: Store; readonly serving: Serving } | ExitCode> {
   const { store, workers } = configuration.options;
   const addresses = addressesOf(configuration.options).map(([address]) => address);
@@ -122,7 +138,7 @@ async function open(
     const serving =
       workers === 1
         ? serveSingle(configuration, resources)
-        : await serveWithWorkers(configuration, { ...resources, env: io.env }, settings.supervision);
+        : await serveWithWorkers(configuration, { ...resources, env: io.env, sinks }, settings.supervision);
     return { stores, serving };
   } catch (error) {
     log.flush();

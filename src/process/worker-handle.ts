@@ -2,7 +2,7 @@ import type { Configuration } from "../config/configuration.ts";
 import type { StoreAnswer, StoreCall, StoreEvent } from "../store/remote/messages.ts";
 import { BUILD } from "../version.ts";
 import { ownCommandLine, startProcess } from "./executable.ts";
-import type { Order, ToSupervisor, ToWorker } from "./messages.ts";
+import type { Lines, Order, ToSupervisor, ToWorker } from "./messages.ts";
 
 /** A worker as its supervisor sees it. */
 export type WorkerHandle = ReturnType<typeof startWorker>;
@@ -19,6 +19,7 @@ export function startWorker(settings: {
   readonly configuration: Configuration;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly answer: (call: StoreCall) => Promise<StoreAnswer>;
+  readonly takeLines: (lines: Lines) => void;
 }) {
   const { configuration } = settings;
   const waiting = new Map<number, PromiseWithResolvers<void>>();
@@ -51,6 +52,10 @@ export function startWorker(settings: {
       case "done":
         if (message.failed === undefined) waiting.get(message.id)?.resolve();
         else waiting.get(message.id)?.reject(new Error(message.failed));
+        break;
+      case "lines":
+        settings.takeLines(message);
+        send({ kind: "lines_taken" });
         break;
       case "call":
         void settings.answer(message).then(send);

@@ -9,6 +9,7 @@ import { createStoreClient } from "../store/remote/client.ts";
 import type { Store } from "../store/store.ts";
 import { BUILD } from "../version.ts";
 import { composeGateway } from "./compose.ts";
+import { createLineSender } from "./line-sender.ts";
 import { type Log, openLog } from "./log.ts";
 import type { Order, ToSupervisor, ToWorker } from "./messages.ts";
 import { DRAIN_MS, type Serving } from "./serving.ts";
@@ -34,12 +35,13 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     send: async (mail) => (await shared.call("mailbox", "send", mail)) as Receipt,
     mails: async () => (await shared.call("mailbox", "mails")) as readonly MailboxMail[],
   };
+  const lines = createLineSender(send);
   let running: { readonly serving: Serving; readonly stores: Store; log: Log } | undefined;
   let stopping = false;
 
   async function start(configuration: Configuration): Promise<void> {
     const { options } = configuration;
-    const log = openLog(options, true);
+    const { log } = openLog(options, true, () => lines);
     const stores =
       options.store.kind === "memory"
         ? shared.store
@@ -59,6 +61,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   async function end(drained: Promise<void> | undefined): Promise<void> {
     await drained;
     await running?.stores.close();
+    await lines.flush();
     running?.log.flush();
     resolve();
   }
@@ -87,6 +90,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   send({ kind: "hello", build: BUILD });
   return {
     receive(message) {
+      if (message.kind === "lines_taken") return lines.taken();
       if (message.kind !== "order") return shared.receive(message);
       const { id, order } = message;
       obey(order).then(

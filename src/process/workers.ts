@@ -1,9 +1,11 @@
 import type { Configuration } from "../config/configuration.ts";
 import type { Mail } from "../mail/mailer.ts";
 import { messageOf } from "../observe/message-of.ts";
+import type { Sinks } from "../sinks/sinks.ts";
 import type { StoreEvent } from "../store/remote/messages.ts";
 import { serveStore } from "../store/remote/server.ts";
 import { composeGateway, type Resources } from "./compose.ts";
+import type { Lines } from "./messages.ts";
 import { createSerially } from "./serially.ts";
 import { REPLACED_DRAIN_MS, RETIRE_MS, type Serving } from "./serving.ts";
 import { ANSWER_MS, startWorker, type WorkerHandle } from "./worker-handle.ts";
@@ -38,10 +40,13 @@ const UNANSWERED_PINGS = 3;
 /** @throws if the first workers do not get to listen, with the reason. */
 export async function serveWithWorkers(
   first: Configuration,
-  resources: Resources & { readonly env: Readonly<Record<string, string | undefined>> },
+  resources: Resources & {
+    readonly env: Readonly<Record<string, string | undefined>>;
+    readonly sinks: Pick<Sinks, "log" | "audit">;
+  },
   { firstWait, longestWait, settled, pingEvery }: Supervision = SUPERVISION,
 ): Promise<Serving> {
-  const { stores, mailbox, env } = resources;
+  const { stores, mailbox, env, sinks } = resources;
   let { loggers } = resources;
   let configuration = first;
   let gateway = composeGateway(configuration, resources);
@@ -58,12 +63,17 @@ export async function serveWithWorkers(
   }
   const forMailbox = { send: (mail: unknown) => mailbox.send(mail as Mail), mails: () => mailbox.mails() };
   const answer = serveStore(stores, { mailbox: forMailbox }, broadcast);
+  function takeLines({ lost, ...lines }: Lines): void {
+    for (const line of lines.log) sinks.log(line);
+    for (const line of lines.audit) sinks.audit(line);
+    if (lost > 0) log().warn("lines of a worker were lost on their way to the sinks", { lines: lost });
+  }
   const slots: Slot[] = [];
   const serving = () => slots.flatMap(({ worker }) => worker ?? []);
 
   /** Resolves when it listens. */
   async function start(): Promise<WorkerHandle> {
-    const worker = startWorker({ configuration, env, answer });
+    const worker = startWorker({ configuration, env, answer, takeLines });
     all.add(worker);
     void worker.exited.then(() => all.delete(worker));
     try {
