@@ -12,6 +12,8 @@ readonly programs="$root/opt/runegate"
 readonly command_link="$root/usr/local/bin/runegate"
 readonly settings="$root/etc/runegate"
 readonly data="$root$home"
+# Empty unless lines are logged to files there.
+readonly logs="$root/var/log/runegate"
 readonly units="$root/etc/systemd/system"
 readonly unit="$units/runegate.service"
 readonly drop_ins="$units/runegate.service.d"
@@ -28,7 +30,7 @@ main() {
 
   # Asked before anything is done, so that nobody comes back to a half-removed service that waits for an answer.
   local data_goes='' settings_go=''
-  if [ -z "$keep_data" ] && [ -d "$data" ] && agreed "Delete $data: who is signed in, and waiting mail?"; then
+  if [ -z "$keep_data" ] && [ -d "$data" ] && agreed "Delete $data: who is signed in, and waiting mail? And log files?"; then
     data_goes=yes
   fi
   if { [ -d "$settings" ] || [ -d "$drop_ins" ]; } &&
@@ -42,7 +44,12 @@ main() {
   remove "$sysctl_file" "$command_link"
   remove_programs
   if [ -n "$settings_go" ]; then remove_tree "$settings"; fi
-  if [ -n "$data_goes" ]; then remove_tree "$data"; fi
+  if [ -n "$data_goes" ]; then
+    remove_tree "$data"
+    remove_tree "$logs"
+  elif [ -z "$dry" ] && [ -d "$logs" ]; then
+    rmdir --ignore-fail-on-non-empty "$logs"
+  fi
   remove_account
   finish
 }
@@ -57,7 +64,7 @@ and configuration; where nobody can be asked, both stay. Needs root, but for a
 dry run.
 
   --purge      delete data and configuration too, without asking
-  --keep-data  keep /var/lib/runegate, without asking
+  --keep-data  keep /var/lib/runegate and log files, without asking
   --yes        answer the questions that are left with yes
   --dry-run    say what would be done, and do nothing
   --help       this text
@@ -141,7 +148,7 @@ remove_programs() {
 
 remove_account() {
   # Another account that is given the same number later must not own what was kept.
-  if [ -z "$dry" ] && { [ -d "$data" ] || [ -d "$settings" ]; }; then
+  if [ -z "$dry" ] && { [ -d "$data" ] || [ -d "$logs" ] || [ -d "$settings" ]; }; then
     if getent passwd "$account" >/dev/null; then tell "Keep the system user $account, who owns what was kept"; fi
     return
   fi
@@ -170,7 +177,7 @@ finish() {
     return
   fi
   local kept
-  for kept in "$data" "$settings" "$drop_ins" "$programs"; do
+  for kept in "$data" "$logs" "$settings" "$drop_ins" "$programs"; do
     [ ! -d "$kept" ] || tell "Kept: $kept"
   done
   echo "Runegate is removed. Kernel settings it brought stay until the next boot, log lines as long as the journal keeps them."

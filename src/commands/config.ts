@@ -100,7 +100,13 @@ const MASK = "********";
 
 function optionRow(option: Option<unknown>, { source, given, text }: Sourced): Row {
   const secret = option.secret === true;
-  const value = secret ? (given ? MASK : null) : text === undefined ? null : withoutUserinfo(text);
+  const value = secret
+    ? given
+      ? MASK
+      : null
+    : text === undefined
+      ? null
+      : (option.shown ?? withoutUserinfo)(text);
   const computed = typeof option.default === "string" ? "" : option.default.described;
   return {
     name: option.name,

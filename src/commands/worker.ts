@@ -23,7 +23,7 @@ Started by \`runegate serve\` where RUNEGATE_WORKERS is more than 1.`,
     process.once("disconnect", running.abandon);
     // A terminal's Ctrl-C and systemd's stop go to every process of the group.
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, running.stop);
-    process.on("SIGHUP", () => {});
+    for (const signal of ["SIGHUP", "SIGUSR1"] as const) process.on(signal, () => {});
     await running.stopped;
     return EXIT.done;
   },

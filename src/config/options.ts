@@ -26,6 +26,7 @@ import { PASSKEY_OPTIONS } from "../passkeys/options.ts";
 import { PROXY_OPTIONS } from "../proxy/options.ts";
 import { SECRET_OPTIONS } from "../secret/options.ts";
 import { SESSION_OPTIONS } from "../session/options.ts";
+import { SINK_OPTIONS } from "../sinks/options.ts";
 import { STORE_OPTIONS } from "../store/options.ts";
 import { CONTROL_OPTIONS } from "./control-options.ts";
 import { PROCESS_OPTIONS } from "./process-options.ts";
@@ -58,7 +59,7 @@ export const ROOMS = {
   "Programs that manage it": { ...API_OPTIONS, ...BEARER_OPTIONS },
   "What is kept": { ...STORE_OPTIONS, ...AUDIT_OPTIONS },
   "What users see": { ...BRAND_OPTIONS, ...LANGUAGE_OPTIONS },
-  Log: LOG_OPTIONS,
+  Log: { ...LOG_OPTIONS, ...SINK_OPTIONS },
   Metrics: METRICS_OPTIONS,
   Debugging: DEBUG_OPTIONS,
   "The command line": CONTROL_OPTIONS,

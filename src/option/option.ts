@@ -24,6 +24,8 @@ export type Option<T> = {
   readonly secret?: true;
   /** May be given as `<name>_FILE` or as a systemd credential, and is shown without the user and password of a URL. */
   readonly holdsSecret?: true;
+  /** How its value is shown, where more is secret than the user and password of a URL. */
+  readonly shown?: (text: string) => string;
   /** An empty value is a value; everywhere else it counts as unset. */
   readonly emptyIsValue?: true;
   /** Another variable, read where this one is unset. */

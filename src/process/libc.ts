@@ -30,6 +30,7 @@ const SO_ACCEPTCONN = 30;
 const EPOLL_CTL_MOD = 3;
 const SOCK_DGRAM_CLOEXEC = 0o2000002;
 const MSG_NOSIGNAL = 0x4000;
+const MSG_DONTWAIT = 0x40;
 const LONGEST_UNIX_PATH = 108;
 
 /** Undefined where there is no C library. */
@@ -66,8 +67,12 @@ function wrap(libc: ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"]) {
       return libc.epoll_ctl(epoll, EPOLL_CTL_MOD, fd, ptr(event)) === 0;
     },
 
-    /** Sends one datagram to a unix socket (unix(7)). @returns whether it was sent. */
-    sendUnixDatagram(path: string, message: string): boolean {
+    /**
+     * Sends one datagram to a unix socket (unix(7)).
+     * @param waits until there is room for it, if there is none.
+     * @returns whether it was sent.
+     */
+    sendUnixDatagram(path: string, message: string | Uint8Array, waits = true): boolean {
       const name = Buffer.from(path);
       if (name.length === 0 || name.length >= LONGEST_UNIX_PATH) return false;
       // An `@` stands for the NUL byte of an abstract name, which has no end mark (sd_notify(3)).
@@ -79,7 +84,8 @@ function wrap(libc: ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"]) {
       const fd = libc.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
       if (fd < 0) return false;
       const bytes = Buffer.from(message);
-      const sent = libc.sendto(fd, ptr(bytes), bytes.length, MSG_NOSIGNAL, ptr(address), address.length);
+      const flags = MSG_NOSIGNAL | (waits ? 0 : MSG_DONTWAIT);
+      const sent = libc.sendto(fd, ptr(bytes), bytes.length, flags, ptr(address), address.length);
       libc.close(fd);
       return Number(sent) === bytes.length;
     },

@@ -11,6 +11,7 @@ import { listenForScrapes } from "../metrics/listener.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { FilesRead } from "../option/files.ts";
 import { ConfigError, describe } from "../option/finding.ts";
+import type { Sinks } from "../sinks/sinks.ts";
 import type { Store } from "../store/store.ts";
 import { VERSION } from "../version.ts";
 import { CONFIG_REFUSED, CONFIG_RELOADED, SECRETS_CHANGED } from "./audit.ts";
@@ -38,6 +39,7 @@ export function createLifecycle(
   first: Configuration,
   opened: {
     readonly log: Log;
+    readonly sinks: Sinks;
     readonly stores: Store;
     readonly serving: Serving;
     readonly certificates: CertificateSource | undefined;
@@ -49,7 +51,7 @@ export function createLifecycle(
     readonly files: FilesRead;
   },
 ) {
-  const { stores, serving, notifier, certificates, http, serially } = opened;
+  const { stores, serving, notifier, certificates, http, serially, sinks } = opened;
   const { listen, checkListen, metricsListen, store } = first.options;
   const { promise: stopped, resolve } = Promise.withResolvers<ExitCode>();
   let { log } = opened;
@@ -79,6 +81,7 @@ export function createLifecycle(
     notifier.stop();
     await stores.close();
     logger().info("stopped");
+    await sinks.close();
     log.flush();
     resolve(EXIT.done);
   }
@@ -112,6 +115,7 @@ export function createLifecycle(
     if (stopping) return;
     configuration = kept;
     log = nextLog;
+    sinks.use(kept.options);
     await certificates?.renew();
     await ensureControl();
     const { audit } = serving.gateway;

@@ -1,11 +1,11 @@
 import { systemClock } from "../clock.ts";
 import type { Options } from "../config/options.ts";
-import { createLoggers } from "../observe/log.ts";
-import type { LoggerFor } from "../observe/logger.ts";
+import { type Copies, createLoggers } from "../observe/log.ts";
+import type { Logger, LoggerFor } from "../observe/logger.ts";
 import { createSink } from "../observe/sink.ts";
 import { isTerminal } from "./terminal.ts";
 
-/** The log of a process that serves, on standard output. */
+/** The log of a process that serves: on standard output, and in other places where there are some. */
 
 export type Log = {
   readonly loggers: LoggerFor;
@@ -14,14 +14,22 @@ export type Log = {
   flush(): void;
 };
 
-/** @param shared whether other processes write to the same output. */
-export function openLog(first: Options, shared = false): Log {
+/**
+ * @param shared whether other processes write to the same output.
+ * @param openOutlet makes what takes lines for other places, which may log about that.
+ */
+export function openLog<Outlet extends Required<Copies>>(
+  first: Options,
+  shared: boolean,
+  openOutlet: (log: () => Logger) => Outlet,
+): { readonly log: Log; readonly outlet: Outlet } {
   let newest: LoggerFor;
   const sink = createSink({
     fd: 1,
     shared,
     onDropped: (lines) => newest("main").warn("log lines were dropped: nobody reads them", { lines }),
   });
+  const outlet = openOutlet(() => newest("main"));
   function by(options: Options): Log {
     const loggers = createLoggers({
       format: options.logFormat,
@@ -29,9 +37,13 @@ export function openLog(first: Options, shared = false): Log {
       write: sink.write,
       now: systemClock.now,
       color: isTerminal(1) && process.env.NO_COLOR === undefined,
+      copies: {
+        log: options.logSinks.length > 0 ? outlet.log : undefined,
+        audit: options.auditSinks.length > 0 ? outlet.audit : undefined,
+      },
     });
     newest = loggers;
     return { loggers, by, flush: sink.flush };
   }
-  return by(first);
+  return { log: by(first), outlet };
 }

@@ -13,6 +13,7 @@ import { measureProcess } from "../metrics/process.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { FilesRead } from "../option/files.ts";
+import { createSinks, type Sinks } from "../sinks/sinks.ts";
 import { openStore } from "../store/open.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
@@ -20,7 +21,7 @@ import type { Compose } from "./compose.ts";
 import { isReplaced } from "./executable.ts";
 import { takeOver } from "./handover.ts";
 import type { Io } from "./io.ts";
-import { openLibc } from "./libc.ts";
+import { type Libc, openLibc } from "./libc.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
 import { addressesOf, claimAddress, describeListen } from "./listener.ts";
 import { type Log, openLog } from "./log.ts";
@@ -48,6 +49,13 @@ export type MainSettings = {
 
 const STDOUT = 1;
 
+let openedLibc: Libc | undefined;
+/** Opened when it is first needed. */
+function libc(): Libc | undefined {
+  openedLibc ??= openLibc();
+  return openedLibc;
+}
+
 /** What outlives a reload: also one by `bun --hot`, which evaluates every module again in the same process. */
 export type MainProcess = {
   /** @param compose of the newer code. @throws with the reason; what runs goes on as it did. */
@@ -60,25 +68,35 @@ export async function startMainProcess(
   first: Configuration,
   settings: MainSettings,
 ): Promise<MainProcess | ExitCode> {
-  const log = openLog(first.options, first.options.workers > 1);
+  const { log, outlet: sinks } = openLog(first.options, first.options.workers > 1, (log) =>
+    createSinks({
+      ...{ clock: systemClock, random: systemRandom, pause: Bun.sleep, log },
+      sendDatagram: (path, message) => libc()?.sendUnixDatagram(path, message, false) ?? false,
+    }),
+  );
+  sinks.use(first.options);
   const notifier = createNotifier({
     env: io.env,
     pid: process.pid,
-    libc: io.env.NOTIFY_SOCKET ? openLibc() : undefined,
+    libc: io.env.NOTIFY_SOCKET ? libc() : undefined,
     onFailure: () => log.loggers("main").warn("systemd cannot be told how the service is"),
   });
   const { promise: started, resolve: begin } = Promise.withResolvers<Lifecycle>();
   // Before the start is over, a reload waits for it.
   const serially = createSerially(started);
   renewOnSignals(started, serially);
+  process.on("SIGUSR1", sinks.reopen);
 
-  const opened = await open(io, first, settings, log);
+  const opened = await open(io, first, settings, log, sinks);
   if (typeof opened === "number") return opened;
   const { certificates, serving } = opened;
   certificates?.start((pairs) => serving.certify(pairs), log.loggers("main"));
   notifier.startWatchdog(opened.serving.healthy);
   const { surroundings, files = new Map() } = settings;
-  const lifecycle = createLifecycle(io, first, { ...opened, log, notifier, serially, surroundings, files });
+  const lifecycle = createLifecycle(io, first, {
+    ...opened,
+    ...{ log, sinks, notifier, serially, surroundings, files },
+  });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => lifecycle.stop(signal));
 
   if (settings.successor) await Promise.race([takeOver(), lifecycle.stopped]);
@@ -117,6 +135,7 @@ async function open(
   configuration: Configuration,
   settings: MainSettings,
   log: Log,
+  sinks: Sinks,
 ): Promise<Opened | ExitCode> {
   const { store, storeSchema: schema, workers, metricsListen } = configuration.options;
   const addresses = addressesOf(configuration.options).map(([address]) => address);
@@ -152,7 +171,12 @@ async function open(
     const serving =
       workers === 1
         ? await serveSingle(configuration, resources, pairs)
-        : await serveWithWorkers(configuration, { ...resources, env: io.env }, pairs, settings.supervision);
+        : await serveWithWorkers(
+            configuration,
+            { ...resources, env: io.env, sinks },
+            pairs,
+            settings.supervision,
+          );
     at = http === undefined ? addresses : [http];
     const redirects =
       http && (await import("../certificates/http.ts")).serveHttp(http, () => serving.gateway.routes);

@@ -23,6 +23,8 @@ export type Order =
 
 export type ToWorker =
   | { readonly kind: "order"; readonly id: number; readonly order: Order }
+  /** The lines that were sent last. */
+  | { readonly kind: "lines_taken" }
   | StoreAnswer
   | StoreEvent;
 
@@ -31,4 +33,14 @@ export type ToSupervisor =
   /** An order has been carried out, or why not. */
   | { readonly kind: "done"; readonly id: number; readonly failed?: string }
   | { readonly kind: "measured"; readonly measures: Measures }
+  | Lines
   | StoreCall;
+
+/** Lines of a worker's log, for the sinks, which the supervisor alone writes to. The next are sent once these are taken. */
+export type Lines = {
+  readonly kind: "lines";
+  readonly log: readonly string[];
+  readonly audit: readonly string[];
+  /** So many others fell meanwhile. */
+  readonly lost: number;
+};

@@ -4,7 +4,7 @@ import { type Measures, NOTHING } from "../metrics/measures.ts";
 import type { StoreAnswer, StoreCall, StoreEvent } from "../store/remote/messages.ts";
 import { BUILD } from "../version.ts";
 import { ownCommandLine, startProcess } from "./executable.ts";
-import type { Order, ToSupervisor, ToWorker } from "./messages.ts";
+import type { Lines, Order, ToSupervisor, ToWorker } from "./messages.ts";
 
 /** A worker as its supervisor sees it. */
 export type WorkerHandle = ReturnType<typeof startWorker>;
@@ -22,6 +22,7 @@ export function startWorker(settings: {
   readonly certificates: readonly Pair[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly answer: (call: StoreCall) => Promise<StoreAnswer>;
+  readonly takeLines: (lines: Lines) => void;
 }) {
   const { configuration, certificates } = settings;
   const waiting = new Map<number, PromiseWithResolvers<void>>();
@@ -58,6 +59,10 @@ export function startWorker(settings: {
         break;
       case "measured":
         measures = message.measures;
+        break;
+      case "lines":
+        settings.takeLines(message);
+        send({ kind: "lines_taken" });
         break;
       case "call":
         void settings.answer(message).then(send);

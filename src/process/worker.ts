@@ -13,6 +13,7 @@ import { createStoreClient } from "../store/remote/client.ts";
 import type { Store } from "../store/store.ts";
 import { BUILD } from "../version.ts";
 import { composeGateway } from "./compose.ts";
+import { createLineSender } from "./line-sender.ts";
 import { type Log, openLog } from "./log.ts";
 import type { Order, ToSupervisor, ToWorker } from "./messages.ts";
 import { DRAIN_MS, type Serving } from "./serving.ts";
@@ -43,12 +44,13 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     async () => (await shared.call("metrics", "lastDay")) as readonly DayPoint[],
   );
   measureProcess(measured, systemClock);
+  const lines = createLineSender(send);
   let running: { readonly serving: Serving; readonly stores: Store; log: Log } | undefined;
   let stopping = false;
 
   async function start(configuration: Configuration, certificates: readonly Pair[]): Promise<void> {
     const { options } = configuration;
-    const log = openLog(options, true);
+    const { log } = openLog(options, true, () => lines);
     const stores =
       options.store.kind === "memory"
         ? shared.store
@@ -77,6 +79,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
     await drained;
     await sayMeasures();
     await running?.stores.close();
+    await lines.flush();
     running?.log.flush();
     resolve();
   }
@@ -114,6 +117,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   send({ kind: "hello", build: BUILD });
   return {
     receive(message) {
+      if (message.kind === "lines_taken") return lines.taken();
       if (message.kind !== "order") return shared.receive(message);
       const { id, order } = message;
       obey(order).then(

@@ -5,9 +5,11 @@ import type { Mail } from "../mail/mailer.ts";
 import { mergeDay } from "../metrics/day.ts";
 import { type Measures, mergeEnded, NOTHING } from "../metrics/measures.ts";
 import { messageOf } from "../observe/message-of.ts";
+import type { Sinks } from "../sinks/sinks.ts";
 import type { StoreEvent } from "../store/remote/messages.ts";
 import { serveStore } from "../store/remote/server.ts";
 import { composeGateway, type Resources } from "./compose.ts";
+import type { Lines } from "./messages.ts";
 import { createSerially } from "./serially.ts";
 import { REPLACED_DRAIN_MS, RETIRE_MS, type Serving } from "./serving.ts";
 import { ANSWER_MS, startWorker, type WorkerHandle } from "./worker-handle.ts";
@@ -46,11 +48,14 @@ const MEASURE_MS = 1_000;
 /** @throws if the first workers do not get to listen, with the reason. */
 export async function serveWithWorkers(
   first: Configuration,
-  resources: Resources & { readonly env: Readonly<Record<string, string | undefined>> },
+  resources: Resources & {
+    readonly env: Readonly<Record<string, string | undefined>>;
+    readonly sinks: Pick<Sinks, "log" | "audit">;
+  },
   certificates: readonly Pair[] = [],
   { firstWait, longestWait, settled, pingEvery }: Supervision = SUPERVISION,
 ): Promise<Serving> {
-  const { stores, mailbox, env } = resources;
+  const { stores, mailbox, env, sinks } = resources;
   let { loggers } = resources;
   const lastDay = async () => {
     const all = await measures();
@@ -78,6 +83,11 @@ export async function serveWithWorkers(
   }
   const forMailbox = { send: (mail: unknown) => mailbox.send(mail as Mail), mails: () => mailbox.mails() };
   const answer = serveStore(stores, { mailbox: forMailbox, metrics: { lastDay } }, broadcast);
+  function takeLines({ lost, ...lines }: Lines): void {
+    for (const line of lines.log) sinks.log(line);
+    for (const line of lines.audit) sinks.audit(line);
+    if (lost > 0) log().warn("lines of a worker were lost on their way to the sinks", { lines: lost });
+  }
   const slots: Slot[] = [];
   const serving = () => slots.flatMap(({ worker }) => worker ?? []);
 
@@ -92,7 +102,7 @@ export async function serveWithWorkers(
 
   /** Resolves when it listens. */
   async function start(): Promise<WorkerHandle> {
-    const worker = startWorker({ configuration, certificates: pairs, env, answer });
+    const worker = startWorker({ configuration, certificates: pairs, env, answer, takeLines });
     all.add(worker);
     void worker.exited.then(() => {
       all.delete(worker);

@@ -515,6 +515,21 @@ describe("uninstall.sh", () => {
     expect(machine.calls()).not.toContain("userdel runegate");
   });
 
+  test("log files go with the data, and stay with it; their empty folder goes", async () => {
+    for (const [how, written, stays] of [
+      ["--purge", true, false],
+      ["--keep-data", true, true],
+      ["--keep-data", false, false],
+    ] as const) {
+      using machine = await installed();
+      // systemd makes it at the start.
+      mkdirSync(machine.path("var/log/runegate"), { recursive: true });
+      if (written) machine.write("var/log/runegate/runegate.log", "{}");
+      await machine.run("uninstall.sh", "--yes", how);
+      expect([how, machine.exists("var/log/runegate")]).toEqual([how, stays]);
+    }
+  });
+
   test("--yes --keep-data keeps the data alone", async () => {
     using machine = await installed();
     await machine.run("uninstall.sh", "--yes", "--keep-data");

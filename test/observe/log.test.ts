@@ -217,3 +217,44 @@ describe("levels", () => {
     ).toEqual(["mail quiet", "mail loud", "login loud", "constructor loud"]);
   });
 });
+
+describe("copies", () => {
+  function copies(format: LogFormat, changes: Partial<LogSettings> = {}) {
+    const log: string[] = [];
+    const audit: string[] = [];
+    const made = lines(format, {
+      copies: { log: (one) => void log.push(one), audit: (one) => void audit.push(one) },
+      ...changes,
+    });
+    return { ...made, log, audit };
+  }
+
+  test.each(["console", "json"] as const)("are JSON beside lines of %s", (format) => {
+    const { written, log, loggerFor } = copies(format);
+    loggerFor("mail").info("queued", { id: "a1" });
+    const [json = ""] = log;
+    expect(JSON.parse(json)).toEqual({
+      ...{ time: new Date(TIME).toISOString(), level: "info", module: "mail", message: "queued", id: "a1" },
+    });
+    expect(written).toEqual([format === "json" ? json : "12:34:56.789 INFO  mail   queued  id=a1"]);
+  });
+
+  test("have no token either", () => {
+    const { written, log, loggerFor } = copies("console");
+    loggerFor("mail").info("x eyJhbGciOiJIUzI1NiJ9.e30.abc", { y: "eyJhbGciOiJIUzI1NiJ9.e30.abc" });
+    expect(written.concat(log).join("\n")).not.toContain("eyJ");
+    expect(log).toHaveLength(1);
+  });
+
+  test("of the audit are made at every level, and of nothing else", () => {
+    const levels = { default: "warn", modules: { audit: "off" } } as const;
+    const { written, log, audit, loggerFor } = copies("console", { levels });
+    expect([loggerFor("audit").enabled("info"), loggerFor("mail").enabled("info")]).toEqual([true, false]);
+    loggerFor("audit").info("audit", { event: "redeemed" });
+    loggerFor("mail").info("queued");
+    loggerFor("mail").warn("given up");
+    expect(audit.map((one) => JSON.parse(one).event)).toEqual(["redeemed"]);
+    expect(log.map((one) => JSON.parse(one).message)).toEqual(["given up"]);
+    expect(written).toHaveLength(1);
+  });
+});
