@@ -18,6 +18,7 @@ import type { OwnPaths } from "./edge/own.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import type { SignIn } from "./edge/sign-in.ts";
 import type { BindingCookie } from "./hand-off/cookie.ts";
+import type { Hooks } from "./hooks/hooks.ts";
 import type { Address } from "./identity/address.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
 import type { IdentityTokens } from "./identity-token/token.ts";
@@ -92,6 +93,7 @@ export type House = {
   readonly signIn: SignIn;
   readonly keptPosts: KeptPostDesk;
   readonly outbox: Outbox;
+  readonly hooks: Hooks;
   readonly undeliverable: Undeliverable;
   readonly probes: Probes;
   /** The development mailbox to show, if mail goes there. */

@@ -28,6 +28,7 @@ import { API_PREFIX, isBelow } from "./edge/target.ts";
 import { createForwardAuth } from "./forward-auth/forward-auth.ts";
 import { handOffRoom } from "./hand-off/routes.ts";
 import { healthRoom } from "./health/routes.ts";
+import { hookRoom } from "./hooks/routes.ts";
 import type { House, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
 import { createInline } from "./inline/inline.ts";
@@ -81,6 +82,7 @@ function roomsOf(house: House): readonly Room[] {
     oidcRoom(house),
     approvalRoom(house),
     captchaRoom(house),
+    hookRoom(house),
     accountRoom(house, () => rooms),
   ];
   return rooms;

@@ -13,6 +13,7 @@ import { createProbes } from "./doctor/probes.ts";
 import { createPostGuard } from "./edge/origin.ts";
 import { createSignIn } from "./hand-off/begin.ts";
 import { createBindingCookie } from "./hand-off/cookie.ts";
+import { createHooks } from "./hooks/open.ts";
 import type { House } from "./house.ts";
 import { createIdentityKeys } from "./identity-token/keys.ts";
 import { createIdentityTokens } from "./identity-token/token.ts";
@@ -69,6 +70,13 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
   const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
   const { audit, auditFirst, listen, flush } = createFoldingAudit(loggers("audit"), clock);
+  const pause = settings.pause ?? systemPause;
+  const hooks = createHooks({
+    hooks: settings.routesFile?.hooks ?? [],
+    fetch: settings.fetch ?? fetch,
+    log: loggers("hooks"),
+    ...{ stores, keys, routes, audit, clock, random, pause },
+  });
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = createLimiter(options, stores.limits);
   const languages = createLanguageChoice(options, options.secureCookie);
@@ -127,12 +135,12 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const deviceCookie = createDeviceCookie(options.secureCookie);
   const devices = createDevices({
     ...options,
-    ...{ cookie: deviceCookie, keys, store: stores, policy, outbox, languages, audit, clock, random },
+    ...{ cookie: deviceCookie, keys, store: stores, policy, outbox, hooks, languages, audit, clock, random },
     log: loggers("session"),
   });
   const apiKeys = createApiKeys({
     ...{ ...options, secrets: keys, store: stores, policy, routes: routes.all, accounts },
-    ...{ holds: sessions.holds, audit, log: loggers("keys"), clock, random },
+    ...{ holds: sessions.holds, hooks, audit, log: loggers("keys"), clock, random },
   });
   const login = createLoginService({
     ...options,
@@ -143,10 +151,11 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     limiter,
     policy,
     outbox,
+    hooks,
     audit,
     clock,
     random,
-    pause: settings.pause ?? systemPause,
+    pause,
   });
   const signIn = createSignIn({ routes, tickets, bindingCookie, sessionCookie, clock, random });
   // `*` lets any page open WebSockets, never post to Runegate's own paths.
@@ -174,6 +183,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     signIn,
     keptPosts: createKeptPostDesk({ options, store: stores, keys, signIn, clock, random }),
     outbox,
+    hooks,
     undeliverable: createUndeliverable(stores, clock, policy.allows),
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,

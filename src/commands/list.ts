@@ -14,6 +14,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["sessions", async () => (await import("./sessions.ts")).sessions],
   ["routes", async () => (await import("./routes.ts")).routes],
   ["keys", async () => (await import("./keys.ts")).keys],
+  ["hooks", async () => (await import("./hooks.ts")).hooks],
   ["users", async () => (await import("./users.ts")).users],
   ["backup", async () => (await import("./backup.ts")).backup],
   ["secrets", async () => (await import("./secrets.ts")).secrets],

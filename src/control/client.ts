@@ -4,6 +4,7 @@ import type { ListedApplication } from "../applications/api.ts";
 import type { BegunProbe } from "../doctor/api.ts";
 import type { ArrivedProbe } from "../doctor/probes.ts";
 import { API_PREFIX } from "../edge/target.ts";
+import type { ListedHook, TestedHookItem } from "../hooks/api.ts";
 import type { ListedToken, MadeToken, WantedToken } from "../keys/api.ts";
 import type { MadeLink, SharedLinkItem, WantedLink } from "../login/api.ts";
 import type { ListedMail } from "../mail/api.ts";
@@ -52,6 +53,9 @@ export type Operator = {
   rotateToken(token: OneToken, overlap: string | undefined): Promise<MadeToken>;
   disableToken(token: OneToken): Promise<void>;
   revokeToken(token: OneToken): Promise<void>;
+  hooks(): Promise<ListedHook[]>;
+  /** Sends it an event of type `test`. */
+  testHook(name: string): Promise<TestedHookItem>;
   beginProbe(): Promise<BegunProbe>;
   /** What has arrived with a nonce. */
   arrivedWith(nonce: string): Promise<readonly ArrivedProbe[]>;
@@ -145,6 +149,8 @@ export function createOperator(send: Send): Operator {
     disableToken: async ({ sub, id }) =>
       void (await ask("PATCH", `${tokensOf(sub)}/${id}`, { disabled: true })),
     revokeToken: async ({ sub, id }) => void (await ask("DELETE", `${tokensOf(sub)}/${id}`)),
+    hooks: () => list<ListedHook>("/hooks"),
+    testHook: (name) => askFor("POST", `/hooks/${encodeURIComponent(name)}/test`),
     beginProbe: () => askFor<BegunProbe>("POST", "/doctor/probes"),
     arrivedWith: async (nonce) =>
       (await ask<{ arrived: ArrivedProbe[] }>("GET", `/doctor/probes/${nonce}`))?.arrived ?? [],

@@ -1,6 +1,7 @@
 import type { Policy } from "../access/policy.ts";
 import type { Route } from "../access/route.ts";
 import type { Clock, Random } from "../clock.ts";
+import type { Hooks } from "../hooks/hooks.ts";
 import type { Address } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Audit, AuditKind } from "../observe/audit.ts";
@@ -62,6 +63,7 @@ export type KeyStatus = "active" | "expired" | "disabled" | "unused";
 
 export type KeySettings = Pick<KeyOptions, "apiKeyMaxTtl" | "apiKeyIdle"> & {
   readonly holds: Pick<Holds, "until">;
+  readonly hooks: Pick<Hooks, "tell">;
   readonly secrets: Keys;
   readonly store: RecordStore;
   readonly policy: Policy;
@@ -145,6 +147,8 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
     }
     const one = await book.get(parts.id);
     if (one === undefined) throw new Error("an API key was gone at once");
+    // Before anybody has it.
+    await settings.hooks.tell("key_created", { ...one.ours.subject, key: parts.id });
     tell(KEY_CREATED, shown(one), by);
     return { token: writeKey(parts), key: shown(one) };
   }

@@ -14,8 +14,12 @@ export function logoutRoom({
   loginCookie,
   keptPosts,
   guardPost,
+  hooks,
   audit,
-}: Pick<House, "sessions" | "sessionCookie" | "loginCookie" | "keptPosts" | "guardPost" | "audit">): Room {
+}: Pick<
+  House,
+  "sessions" | "sessionCookie" | "loginCookie" | "keptPosts" | "guardPost" | "hooks" | "audit"
+>): Room {
   async function show(arrival: Arrival): Promise<Response> {
     const found = await sessions.find(sessionCookie.read(arrival), arrival);
     return page(
@@ -29,6 +33,9 @@ export function logoutRoom({
     if (hasBody(arrival)) await readFields(arrival.request);
     // All of them: whoever signs out means to be signed out, whichever cookie was planted beside theirs.
     for (const { record } of await sessions.findAll(sessionCookie.read(arrival), arrival.origin)) {
+      const { id: login, email, method } = record;
+      // First: once it has ended, nobody would come to say so.
+      await hooks.tell("sign_out", { email, method, login, client: arrival.client, request: arrival.id });
       await sessions.end(record.id);
       audit(LOGGED_OUT, { subject: record.email, session: record.id });
     }
