@@ -101,6 +101,8 @@ export type Gateway = House & {
   readonly tunnel: Tunnel;
   readonly live: LiveConnections;
   readonly idleSeconds: number;
+  /** Mail and hooks. Of two gateways on one store, the one that took the other's place sends. */
+  readonly senders: { start(): void; stop(): Promise<void> };
   start(): void;
   stop(): Promise<void>;
 };
@@ -112,7 +114,7 @@ export function createApi(house: House): Elysia {
 
 export function createGateway(settings: GatewaySettings): Gateway {
   const house = createServices(settings);
-  const { options, clock, loggers, audit, sessions, outbox } = house;
+  const { options, clock, loggers, audit, sessions, outbox, hooks } = house;
   const { idleSeconds = IDLE_SECONDS } = settings;
   const rooms = roomsOf(house);
   const answer = keepingLanguage(house, answerBy(rooms, options, loggers));
@@ -188,6 +190,18 @@ export function createGateway(settings: GatewaySettings): Gateway {
     log: loggers("edge"),
   });
 
+  const senders: Gateway["senders"] = {
+    start() {
+      outbox.start();
+      hooks.start();
+    },
+    async stop() {
+      // First: what they decide queues mail.
+      await hooks.stop();
+      await outbox.stop();
+    },
+  };
+
   return {
     ...house,
     door,
@@ -195,8 +209,9 @@ export function createGateway(settings: GatewaySettings): Gateway {
     tunnel,
     live,
     idleSeconds,
+    senders,
     start() {
-      outbox.start();
+      senders.start();
       // A store that is away now is asked again with the first record that needs it.
       sessions.adopt().catch(() => {});
       if (settings.live !== undefined) live.follow(authenticators, mayStay, loggers("session"));
@@ -209,7 +224,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       live.stop();
       for (const application of applications.values()) application.stop();
       await Promise.all(rooms.map((room) => room.stop?.()));
-      await outbox.stop();
+      await senders.stop();
       house.flushAudit();
     },
   };

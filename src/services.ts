@@ -75,7 +75,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     hooks: settings.routesFile?.hooks ?? [],
     fetch: settings.fetch ?? fetch,
     log: loggers("hooks"),
-    ...{ stores, keys, routes, audit, clock, random, pause },
+    ...{ stores, keys, routes, audit, auditEvents: { listen }, clock, random, pause },
   });
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = createLimiter(options, stores.limits);

@@ -1,22 +1,29 @@
+import { systemRandom } from "../clock.ts";
 import { ControlError } from "../control/client.ts";
 import { EXIT } from "../exit.ts";
 import type { ListedHook } from "../hooks/api.ts";
+import { writeSecret } from "../hooks/table.ts";
 import { escapeUnsafe } from "../observe/unsafe-characters.ts";
 import { type Command, failed, UsageError } from "./command.ts";
 import { operate, REACH_HELP } from "./operate.ts";
 import { minutes, table } from "./table.ts";
 
+/** As long as what HMAC-SHA256 makes: more would add nothing. */
+const SECRET_BYTES = 32;
+
 /** `runegate hooks`: the programs that are told what happens, or asked whether it may. */
 export const hooks: Command = {
   name: "hooks",
-  summary: "list hooks, and try one",
+  summary: "list hooks, try one, or make a secret for one",
   help: `Usage: runegate hooks [list]
        runegate hooks test NAME
+       runegate hooks secret
 
   list        the hooks of routes.toml, what each has not been told yet, and
               which are off because they said 410 (the default)
   test NAME   sends a signed event of type "test" to one now, and prints what it
               answers. One that is off is told again once it takes this
+  secret      prints a fresh secret, a line for the secret_file of a hook
 
 ${REACH_HELP}
 
@@ -26,13 +33,19 @@ nor a store could be reached.
 Example: runegate hooks test crm`,
 
   readsOptions: true,
-  words: ["list", "test"],
-  takes: { least: 0, most: 2, what: "list or test, and which" },
+  words: ["list", "test", "secret"],
+  takes: { least: 0, most: 2, what: "list, test or secret, and which" },
 
   async run({ words: [verb = "list", name] }, io) {
-    if (verb !== "list" && verb !== "test") throw new UsageError(`there is no "hooks ${verb}".`);
-    if ((name === undefined) !== (verb === "list"))
-      throw new UsageError(verb === "list" ? "list takes nothing." : "test takes the name of a hook.");
+    if (verb !== "list" && verb !== "test" && verb !== "secret")
+      throw new UsageError(`there is no "hooks ${verb}".`);
+    if ((name === undefined) === (verb === "test"))
+      throw new UsageError(verb === "test" ? "test takes the name of a hook." : `${verb} takes nothing.`);
+    if (verb === "secret") {
+      const secret = writeSecret(systemRandom.bytes(SECRET_BYTES));
+      io.out(secret);
+      return { data: { secret } };
+    }
     if (name === undefined) {
       return operate(
         io,

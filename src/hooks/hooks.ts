@@ -37,11 +37,13 @@ export type HookFacts = {
   readonly email?: string | undefined;
   /** Whose it is, where that is no address. */
   readonly service?: string | undefined;
-  readonly client?: Pick<Client, "ip" | "host"> | undefined;
+  readonly client?: (Pick<Client, "ip"> & Partial<Pick<Client, "host">>) | undefined;
   /** The id of the request, as in the log. */
   readonly request?: string | undefined;
   /** Where they are going, which says to what application. */
   readonly next?: string | undefined;
+  /** The name of that, where it is known. */
+  readonly route?: string | undefined;
   readonly method?: Method | undefined;
   /** The store's id of a session, of which only the beginning goes out. */
   readonly login?: string | undefined;

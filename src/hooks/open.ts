@@ -15,11 +15,18 @@ export function createHooks(settings: HookSettings): Hooks {
   const isAny = (mode: "notify" | "decide", event: HookEvent) =>
     hooks.some((hook) => hook.mode === mode && hook.events.has(event));
   let count: Hooks["counts"] = NONE.counts;
+  const tell: Hooks["tell"] = async (event, about) => {
+    if (isAny("notify", event)) await (await load()).tell(event, about);
+  };
+  if (isAny("notify", "access_requested")) {
+    settings.auditEvents.listen(({ event, outcome, subject, client, route }) => {
+      if (event !== "access_requested" || outcome !== "ok") return;
+      void tell(event, { email: subject, client: client === undefined ? undefined : { ip: client }, route });
+    });
+  }
 
   return {
-    async tell(event, about) {
-      if (isAny("notify", event)) await (await load()).tell(event, about);
-    },
+    tell,
     judgeSignIn: async (about) =>
       isAny("decide", "sign_in") ? (await load()).judgeSignIn(about) : NONE.judgeSignIn(about),
     judgeAsking: isAny("decide", "login_requested")

@@ -3,6 +3,5 @@ import { hookApi } from "./api.ts";
 
 /** Programs of the operator's that are told what happens, or asked whether it may (`[[hooks]]`). */
 export function hookRoom(house: Parameters<typeof hookApi>[0]): Room {
-  const { hooks } = house;
-  return { name: "hooks", api: () => hookApi(house), start: hooks.start, stop: hooks.stop };
+  return { name: "hooks", api: () => hookApi(house) };
 }

@@ -20,7 +20,7 @@ export type Send = (
  */
 export function createSend({ fetch, clock }: { readonly fetch: Fetch; readonly clock: Clock }): Send {
   return async ({ place, secrets }, { id, body }, timeout) => {
-    const init: RequestInit = {
+    const init: BunFetchRequestInit = {
       method: "POST",
       headers: {
         "Content-Type": "application/json",
@@ -31,18 +31,21 @@ export function createSend({ fetch, clock }: { readonly fetch: Fetch; readonly c
       },
       body,
       redirect: "manual",
+      ...AS_IT_COMES,
       signal: AbortSignal.timeout(timeout),
     };
     try {
       if (place.kind === "unix") return await fetchOnSocket(place.path, "http://localhost/", init);
-      return await fetch(place.href, { ...init, ...NOT_UNPACKED } as RequestInit);
+      // What may go in clear stays on the way that was looked at.
+      const direct = place.href.startsWith("http:") ? { proxy: false } : {};
+      return await fetch(place.href, { ...init, ...direct } as RequestInit);
     } catch (error) {
       throw new NoAnswer(reasonOf(error));
     }
   };
 }
 
-const NOT_UNPACKED: BunFetchRequestInit = { decompress: false };
+const AS_IT_COMES: BunFetchRequestInit = { decompress: false };
 
 /** Why there was no answer, or no end of it, without the URL. */
 export function reasonOf(error: unknown): string {

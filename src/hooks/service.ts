@@ -42,7 +42,7 @@ export function createHookService(settings: HookSettings): Hooks {
   const delivery = createDelivery({ ...settings, hooks: listening, waiting, turned, send, count });
   /** What is being decided behind answers, for which nothing waits any more once the process ends. */
   const behind = new Set<Promise<void>>();
-  const ending = Promise.withResolvers<void>();
+  let ending = Promise.withResolvers<void>();
 
   const newId = () => `msg_${Buffer.from(random.bytes(18)).toString("base64url")}`;
   const on = (all: readonly Hook[], event: HookEvent) => all.filter(({ events }) => events.has(event));
@@ -56,9 +56,9 @@ export function createHookService(settings: HookSettings): Hooks {
 
   /** Under 20 KB: each part of it has a bound of its own. */
   function bodyOf(type: HookEvent | "test", about: HookFacts): string {
-    const { email, service, client, next, method, login, key, request } = about;
+    const { email, service, client, next, route = routeOf(next), method, login, key, request } = about;
     const data = {
-      ...{ email, service, client_ip: client?.ip, route: routeOf(next), host: client?.host, method },
+      ...{ email, service, client_ip: client?.ip, route, host: client?.host, method },
       ...{ login: login && shortId(login), key, request },
     };
     return JSON.stringify({ type, timestamp: new Date(clock.now()).toISOString(), data });
@@ -145,7 +145,10 @@ export function createHookService(settings: HookSettings): Hooks {
       await delivery.runDue();
     },
 
-    start: delivery.start,
+    start() {
+      ending = Promise.withResolvers<void>();
+      delivery.start();
+    },
 
     async stop() {
       ending.resolve();

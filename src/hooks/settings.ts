@@ -1,7 +1,7 @@
 import type { Routes } from "../access/routes.ts";
 import type { Fetch } from "../bearer/provider-keys.ts";
 import type { Clock, Pause, Random } from "../clock.ts";
-import type { Audit } from "../observe/audit.ts";
+import type { Audit, AuditListener } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Keys } from "../secret/keys.ts";
 import type { RecordStore } from "../store/records.ts";
@@ -15,6 +15,7 @@ export type HookSettings = {
   readonly routes: Pick<Routes, "home" | "siteAt">;
   readonly fetch: Fetch;
   readonly audit: Audit;
+  readonly auditEvents: { listen(listener: AuditListener): void };
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;

@@ -138,7 +138,10 @@ function secretsIn(path: string): readonly Uint8Array[] {
   throw new ValueError(`names a file with ${secrets.length} secrets in it: ${quote(path)}`, SECRET_REMEDY);
 }
 
-const SECRET_REMEDY = "Write one with: echo whsec_$(openssl rand -base64 32)";
+const SECRET_REMEDY = "Write one with: runegate hooks secret";
+
+/** As the file and receivers have it. */
+export const writeSecret = (secret: Uint8Array) => `whsec_${Buffer.from(secret).toString("base64")}`;
 
 /** Standard Webhooks, "signature scheme", symmetric. @throws {ValueError} which does not quote it */
 function secretOf(line: string, path: string): Uint8Array {

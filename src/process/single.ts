@@ -65,7 +65,7 @@ export function serveSingle(configuration: Configuration, resources: Resources):
       use();
       gateway.start();
       // Not all of it: its requests under way have their deadlines, and what is open is the next one's by now.
-      await before.outbox.stop();
+      await before.senders.stop();
     },
 
     retire() {
@@ -78,13 +78,13 @@ export function serveSingle(configuration: Configuration, resources: Resources):
           return response;
         },
       }));
-      // Mail is left to who takes over.
-      void gateway.outbox.stop();
+      // Mail and hooks are left to who takes over.
+      void gateway.senders.stop();
     },
 
     resume() {
       use();
-      gateway.outbox.start();
+      gateway.senders.start();
     },
 
     healthy: () => true,
