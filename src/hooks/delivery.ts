@@ -26,7 +26,7 @@ const JITTER = 0.1;
 const LONGEST_RETRY_AFTER = 24 * HOUR;
 const TIMEOUT = 15 * SECOND;
 /** For so long a try has its call to itself. Longer than one can take. */
-const CLAIM = 60 * SECOND;
+const CLAIM = 20 * SECOND;
 /** Of each hook, so that one that hangs keeps no other waiting. */
 const PARALLEL = 4;
 /** Others put calls there too, and may end before they are delivered. */
