@@ -167,6 +167,7 @@ export function createDelivery(settings: {
       timer = setInterval(() => void look(), LOOK_EVERY);
       timer.unref();
       void look();
+      void waiting.keepOnly(new Set(underWay.keys())).catch(logStoreFailure);
     },
     async stop() {
       running = false;

@@ -18,6 +18,8 @@ export type WaitingCalls = {
   postpone(claimed: Claimed, dueAt: number): Promise<void>;
   /** @throws {StoreUnavailable} */
   remove(claimed: Claimed): Promise<void>;
+  /** Removes what is for any hook but these: nobody will tell it, and it would take the others' room. @throws {StoreUnavailable} */
+  keepOnly(hooks: ReadonlySet<string>): Promise<void>;
   /** @throws {StoreUnavailable} */
   count(hook: string): Promise<number>;
 };
@@ -50,13 +52,14 @@ type KeptCall = {
   readonly content: string;
 };
 
-/** A thousand in all. What anybody may cause must not keep a sign-in from being told, so it has room of its own. */
+const MOST = 1000;
+/** What anybody may cause must not keep a sign-in from being told, so it has room of its own. */
 const BY_ANYBODY = 200;
 const CALLS: Kind<KeptCall> = {
   name: "hook_call",
   by: ["hook"],
   order: "dueAt",
-  capacity: 1000 - BY_ANYBODY,
+  capacity: MOST - BY_ANYBODY,
 };
 const CALLS_BY_ANYBODY: Kind<KeptCall> = { ...CALLS, name: "hook_call_by_anybody", capacity: BY_ANYBODY };
 const CAUSED_BY_ANYBODY: readonly HookEvent[] = ["login_requested", "access_requested"];
@@ -114,9 +117,17 @@ export function createWaitingCalls(store: RecordStore, keys: Keys, random: Rando
       await records.take(id, "light");
     },
 
+    async keepOnly(hooks) {
+      for (const records of [calls, callsByAnybody]) {
+        const all = await records.find({ most: MOST });
+        const others = new Set(all.map(({ record }) => record.hook)).difference(hooks);
+        for (const hook of others) await records.takeAll("hook", hook);
+      }
+    },
+
     async count(hook) {
       const all = [calls, callsByAnybody].map(async (records) =>
-        records.find({ where: { hook }, most: 1000 }),
+        records.find({ where: { hook }, most: MOST }),
       );
       return (await Promise.all(all)).flat().length;
     },

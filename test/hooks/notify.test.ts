@@ -305,6 +305,25 @@ describe("the queue", () => {
     expect((await gateway.signIn()).length).toBeGreaterThan(0);
   });
 
+  test("forgets what was for a hook that the file has no more, and keeps the rest", async () => {
+    answer(500);
+    const first = await start(hook.block("old", EVERY_EVENT) + hook.block("crm", EVERY_EVENT));
+    await tell();
+    await gateway.gateway.hooks.tell("login_requested", CAUSED);
+    await runDue();
+    await first.stop();
+    opened.splice(0);
+    await start(hook.block("crm", EVERY_EVENT));
+    const all = async () => {
+      const kinds = ["hook_call", "hook_call_by_anybody"].map((name) =>
+        stores.records<{ hook: string }>({ name, by: ["hook"] }).find({ most: 9 }),
+      );
+      return (await Promise.all(kinds)).flat().map(({ record }) => record.hook);
+    };
+    await until("they are gone", async () => !(await all()).includes("old"));
+    expect(await all()).toEqual(["crm", "crm"]);
+  });
+
   test("away: whoever signs in does, and the audit says what was not told", async () => {
     const state = stoppable(stores, ({ of }) => of.startsWith("hook_call"));
     stores = state.store;
