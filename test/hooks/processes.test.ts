@@ -21,11 +21,15 @@ function receive(port = 0): Receiver {
   return receiver;
 }
 
-async function stageWith(hooks: string, workers = 1): Promise<Stage & { write(hooks: string): void }> {
+async function stageWith(
+  hooks: string,
+  workers = 1,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Stage & { write(hooks: string): void }> {
   const path = join(process.env.TMPDIR ?? "/tmp", `runegate-hooks-${crypto.randomUUID()}.toml`);
   const write = (text: string) => writeFileSync(path, text, { mode: 0o600 });
   write(hooks);
-  const stage = await openStage({ workers, sqlite: true, options: { RUNEGATE_ROUTES: path } });
+  const stage = await openStage({ workers, env, sqlite: true, options: { RUNEGATE_ROUTES: path } });
   return { ...stage, write };
 }
 
@@ -68,6 +72,16 @@ describe.each([1, 2])("with %d processes", (workers) => {
     expect(before.calls).toHaveLength(1);
     expect(after.calls.every(({ isSigned }) => isSigned[0])).toBe(true);
   });
+});
+
+test("no proxy of the environment is told in clear", async () => {
+  const [hook, proxy] = [receive(), receive()];
+  const { origin } = new URL(proxy.url);
+  const env = { HTTP_PROXY: origin, http_proxy: origin, NO_PROXY: "", no_proxy: "" };
+  await using stage = await stageWith(hook.block("crm", SIGN_IN), 1, env);
+  await stage.signIn();
+  await until("one is told", () => hook.calls.length + proxy.calls.length > 0);
+  expect([hook.calls.length, proxy.calls.length]).toEqual([1, 0]);
 });
 
 test("an operator lists hooks, tries one, and has a secret made", async () => {

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check } from "../../src/commands/check.ts";
@@ -139,15 +139,6 @@ describe("what is not", () => {
   test("two of one name", () => {
     expect(problemsOf(block() + block())).toContain("hooks[1].name is that of another hook: crm");
   });
-});
-
-test.skipIf(process.getuid?.() === 0)("check says that a secret file cannot be read", async () => {
-  chmodSync(file("closed", written(SECRETS[0])), 0);
-  const io = recordedIo({
-    RUNEGATE_ROUTES: file("closed.toml", block({ secret_file: JSON.stringify(join(folder, "closed")) })),
-  });
-  expect(await runCommand(check, [], io)).toBe(78);
-  expect(io.stdout.join("\n")).toContain("cannot be read: EACCES");
 });
 
 test("check says that a secret file is a directory, and asks no hook", async () => {
