@@ -23,6 +23,7 @@ import type { GrantBook } from "./grants/book.ts";
 import type { PeopleService } from "./grants/people.ts";
 import type { AccessRequests } from "./grants/requests.ts";
 import type { BindingCookie } from "./hand-off/cookie.ts";
+import type { Hooks } from "./hooks/hooks.ts";
 import type { Address } from "./identity/address.ts";
 import type { IdentityKeys } from "./identity-token/keys.ts";
 import type { IdentityTokens } from "./identity-token/token.ts";
@@ -111,6 +112,7 @@ export type House = {
   readonly outbox: Outbox;
   /** Sends at once what is not to wait in the outbox. */
   readonly mailer: Mailer;
+  readonly hooks: Hooks;
   readonly undeliverable: Undeliverable;
   readonly probes: Probes;
   /** The development mailbox to show, if mail goes there. */

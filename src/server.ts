@@ -31,6 +31,7 @@ import { createForwardAuth } from "./forward-auth/forward-auth.ts";
 import { grantRoom, requestRoom } from "./grants/routes.ts";
 import { handOffRoom } from "./hand-off/routes.ts";
 import { healthRoom } from "./health/routes.ts";
+import { hookRoom } from "./hooks/routes.ts";
 import type { House, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
 import { impersonationRoom } from "./impersonation/routes.ts";
@@ -93,6 +94,7 @@ function roomsOf(house: House): readonly Room[] {
     approvalRoom(house),
     auditRoom(house),
     captchaRoom(house),
+    hookRoom(house),
     accountRoom(house, () => rooms),
     rotationRoom(house, () => rooms),
     adminRoom(house, () => rooms),
@@ -118,6 +120,8 @@ export type Gateway = House & {
   prepare(): Promise<void>;
   /** Writes what the audit has not written yet, and the end of its chain. */
   closeAudit(): Promise<void>;
+  /** Mail and hooks. Of two gateways on one store, the one that took the other's place sends. */
+  readonly senders: { start(): void; stop(): Promise<void> };
   start(): void;
   /** Another one takes its place in this process. Requests under way have their deadlines, and what is open is the next one's. */
   replaced(): Promise<void>;
@@ -137,7 +141,7 @@ export function createApi(house: House): Promise<Elysia> {
 
 export function createGateway(settings: GatewaySettings): Gateway {
   const house = createServices(settings);
-  const { options, clock, loggers, audit, sessions, outbox } = house;
+  const { options, clock, loggers, audit, sessions, outbox, hooks } = house;
   const { idleSeconds = IDLE_SECONDS } = settings;
   const rooms = roomsOf(house);
   const answer = keepingLanguage(house, answerBy(rooms, options, loggers));
@@ -233,6 +237,18 @@ export function createGateway(settings: GatewaySettings): Gateway {
     log: loggers("edge"),
   });
 
+  const senders: Gateway["senders"] = {
+    start() {
+      outbox.start();
+      hooks.start();
+    },
+    async stop() {
+      // First: what they decide queues mail.
+      await hooks.stop();
+      await outbox.stop();
+    },
+  };
+
   return {
     ...house,
     door,
@@ -243,8 +259,9 @@ export function createGateway(settings: GatewaySettings): Gateway {
     async prepare() {
       await Promise.all(rooms.map((room) => room.prepare?.()));
     },
+    senders,
     start() {
-      outbox.start();
+      senders.start();
       // A store that is away now is asked again with the first record that needs it.
       sessions.adopt().catch(() => {});
       if (settings.live !== undefined) live.follow(authenticators, mayStay, loggers("session"));
@@ -255,13 +272,13 @@ export function createGateway(settings: GatewaySettings): Gateway {
     },
     async replaced() {
       for (const room of rooms) room.replaced?.();
-      await outbox.stop();
+      await senders.stop();
     },
     async stop() {
       live.stop();
       for (const application of applications.values()) application.stop();
       await Promise.all(rooms.map((room) => room.stop?.()));
-      await outbox.stop();
+      await senders.stop();
       await house.closeAudit();
     },
   };

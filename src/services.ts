@@ -20,6 +20,7 @@ import { createRequestBook } from "./grants/request.ts";
 import { createAccessRequests } from "./grants/requests.ts";
 import { createSignIn } from "./hand-off/begin.ts";
 import { createBindingCookie } from "./hand-off/cookie.ts";
+import { createHooks } from "./hooks/open.ts";
 import type { House } from "./house.ts";
 import { createIdentityKeys } from "./identity-token/keys.ts";
 import { createIdentityTokens } from "./identity-token/token.ts";
@@ -107,6 +108,13 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     auditFirst: (...event) => auditFirst(...event),
   });
   const { audit, auditFirst, listen, flush } = createFoldingAudit(auditLog, clock, auditTrail);
+  const pause = settings.pause ?? systemPause;
+  const hooks = createHooks({
+    hooks: settings.routesFile?.hooks ?? [],
+    fetch: settings.fetch ?? fetch,
+    log: loggers("hooks"),
+    ...{ stores, keys, routes, audit, auditEvents: { listen }, clock, random, pause },
+  });
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = countLimited(createLimiter(options, stores.limits), metrics);
   const languages = createLanguageChoice(options, options.secureCookie);
@@ -166,12 +174,12 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
   const deviceCookie = createDeviceCookie(options.secureCookie);
   const devices = createDevices({
     ...options,
-    ...{ cookie: deviceCookie, keys, store: stores, policy, outbox, languages, audit, clock, random },
+    ...{ cookie: deviceCookie, keys, store: stores, policy, outbox, hooks, languages, audit, clock, random },
     log: loggers("session"),
   });
   const apiKeys = createApiKeys({
     ...{ ...options, secrets: keys, store: stores, policy, routes: routes.all, accounts },
-    ...{ holds: sessions.holds, auditFirst, log: loggers("keys"), clock, random },
+    ...{ holds: sessions.holds, hooks, auditFirst, log: loggers("keys"), clock, random },
   });
   const login = createLoginService({
     ...options,
@@ -182,10 +190,11 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     limiter,
     policy,
     outbox,
+    hooks,
     audit,
     clock,
     random,
-    pause: settings.pause ?? systemPause,
+    pause,
   });
   const requests = createRequestBook(stores, keys);
   const impersonations = createImpersonations({
@@ -234,6 +243,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     signIn,
     keptPosts: createKeptPostDesk({ options, store: stores, keys, signIn, clock, random }),
     ...{ outbox, mailer },
+    hooks,
     undeliverable: createUndeliverable(stores, clock, policy.allows),
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,

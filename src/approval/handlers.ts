@@ -87,6 +87,7 @@ export function createApprovalHandlers(house: House, cookie: ApprovalCookie) {
   async function signIn(arrival: Arrival, value: string, next: string): Promise<Response> {
     const started = await service.redeem(value, {
       client: arrival.client,
+      request: arrival.id,
       userAgent: arrival.headers["user-agent"] ?? "",
       oldSessions: sessionCookie.read(arrival),
       origin: arrival.origin,

@@ -1,5 +1,6 @@
 import type { Clock, Random } from "../clock.ts";
 import type { Client } from "../edge/client.ts";
+import type { Hooks } from "../hooks/hooks.ts";
 import type { Address } from "../identity/address.ts";
 import { createBegin, type Started } from "../login/begin.ts";
 import { drawCode } from "../login/code.ts";
@@ -29,7 +30,7 @@ export type ApprovalService = {
   /**
    * Signs the screen in once it is approved: of all that ask, one.
    * @returns undefined where it is not, or not any more.
-   * @throws {StoreUnavailable} and {OnHold}
+   * @throws {StoreUnavailable}, {OnHold} and {SignInDenied}
    */
   redeem(cookie: string, by: Redeemer): Promise<Started | undefined>;
   /** What somebody is to approve. @throws {StoreUnavailable} */
@@ -60,6 +61,8 @@ export type Approver = { readonly who: Found; readonly client: Client };
 
 export type Redeemer = {
   readonly client: Client;
+  /** The id of the request, as in the log. */
+  readonly request: string;
   readonly userAgent: string;
   /** Cookies of the sessions it had before, which end, and the origin of the host that got them. */
   readonly oldSessions: readonly string[];
@@ -86,6 +89,7 @@ export type ApprovalSettings = {
   readonly keys: Keys;
   readonly store: RecordStore;
   readonly sessions: Sessions;
+  readonly hooks: Pick<Hooks, "tell" | "judgeSignIn">;
   readonly audit: Audit;
   readonly clock: Clock;
   readonly random: Random;
@@ -95,10 +99,10 @@ export type ApprovalSettings = {
 const MOST_TRIES = 5;
 
 export function createApprovalService(settings: ApprovalSettings): ApprovalService {
-  const { keys, store, sessions, audit, clock, random } = settings;
+  const { keys, store, sessions, hooks, audit, clock, random } = settings;
   const approvals = createApprovals(store, keys);
   const known = createKnownAddresses(settings.allowedEmails, store, clock);
-  const begin = createBegin({ sessions, known, audit });
+  const begin = createBegin({ sessions, known, hooks, audit });
 
   function refuse(reason: RefusedReason, { client }: From, email?: string): undefined {
     audit(APPROVAL_REFUSED, { client: client.ip, reason, subject: email });
@@ -160,20 +164,25 @@ export function createApprovalService(settings: ApprovalSettings): ApprovalServi
       const found = await ofBrowser(cookie, by);
       if (found === undefined) return undefined;
       const { code, seen } = found;
-      const { state, session, keep } = seen.record;
+      const { state, session, keep, next } = seen.record;
       const email = seen.record.email as Address;
       if (state !== "approved") return undefined;
       if (isOver(seen.record)) return refuse("expired", by, email);
       // Whoever has signed out since, or has been signed out, approves nothing; and the allow-list is asked with it.
       const approver = await sessions.alive(session, false);
       const old = await sessions.findAll(by.oldSessions, by.origin);
+      const isApprover =
+        approver !== undefined && "email" in approver.subject && approver.subject.email === email;
+      const { client, request, userAgent } = by;
+      const visit = { client, request, next };
+      const method = "approval";
+      // Of whoever is let in by nobody, nobody is asked.
+      const vouched = isApprover ? await hooks.judgeSignIn({ email, method, ...visit }) : undefined;
       if (!(await approvals.take(code))) return refuse("spent", by, email);
-      const isApprover = approver !== undefined && "email" in approver.subject;
-      if (!isApprover || approver.subject.email !== email) return refuse("approver_ended", by, email);
-      const { client, userAgent } = by;
+      if (vouched === undefined) return refuse("approver_ended", by, email);
       const kept = settings.remember === "always" || keep;
       try {
-        return await begin({ email, ip: client.ip, userAgent, method: "approval", keep: kept }, old);
+        return await begin({ email, userAgent, method, keep: kept, ...vouched }, visit, old);
       } catch (error) {
         if (error instanceof OnHold) refuse("on_hold", by, email);
         throw error;

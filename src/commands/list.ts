@@ -16,6 +16,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["routes", async () => (await import("./routes.ts")).routes],
   ["keys", async () => (await import("./keys.ts")).keys],
   ["audit", async () => (await import("./audit.ts")).audit],
+  ["hooks", async () => (await import("./hooks.ts")).hooks],
   ["users", async () => (await import("./users.ts")).users],
   ["requests", async () => (await import("./requests.ts")).requests],
   ["backup", async () => (await import("./backup.ts")).backup],

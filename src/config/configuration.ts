@@ -131,7 +131,7 @@ function readRoutes(options: Partial<Options>, sources: Sources, surroundings: S
     // What options the routes go by has been said to be wrong; the file is looked at once they are right.
     if (ROUTE_OPTIONS.some((key) => !(key in options))) return { ...none, isThere: true };
     const read = parseRoutes(found.text, found.path, options as RouteOptions);
-    // One that has providers alone leaves the application to the options.
+    // One that has providers or hooks alone leaves the application to the options.
     if (read.file.routes.length === 0) return { ...none, ...read };
     return { ...read, isThere: true, problems: sources.target.given ? [targetBesideRoutes(found.path)] : [] };
   } catch (error) {

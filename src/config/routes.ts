@@ -2,6 +2,7 @@ import { ADMINS } from "../access/people.ts";
 import { createPolicy, listedIn, type Policy } from "../access/policy.ts";
 import type { IdentityFact, Route, TargetTls } from "../access/route.ts";
 import { ROUTES_TABLE, type RouteEntry } from "../access/routes-file.ts";
+import { HOOKS } from "../hooks/table.ts";
 import { isPrivate } from "../net/ip.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { PROVIDERS } from "../oidc-login/provider.ts";
@@ -17,10 +18,14 @@ import { readTable } from "./table.ts";
 
 /** All that the file may have, of several rooms. */
 export const ROUTES_FILE = table(
-  { ...ROUTES_TABLE.keys, providers: PROVIDERS },
+  { ...ROUTES_TABLE.keys, providers: PROVIDERS, hooks: HOOKS },
   (values, report) => {
     ROUTES_TABLE.check?.(values, report);
-    const { groups, providers = [] } = values;
+    const { groups, providers = [], hooks = [] } = values;
+    hooks.forEach(({ name }, at) => {
+      if (hooks.findIndex((one) => one.name === name) < at)
+        report("error", `hooks[${at}].name`, `is that of another hook: ${name}`, "Choose another.");
+    });
     providers.forEach(({ name, groups: mapped }, at) => {
       if (providers.findIndex((one) => one.name === name) < at)
         report("error", `providers[${at}].name`, `is that of another provider: ${name}`, "Choose another.");
@@ -82,7 +87,7 @@ export function parseRoutes(text: string, path: string, options: RouteOptions): 
   });
   const problems: Finding[] = [];
   const remarks: Finding[] = [];
-  if (file.routes.length === 0 && file.providers.length === 0) {
+  if (file.routes.length + file.providers.length + file.hooks.length === 0) {
     problems.push({ option: path, problem: "has no routes", remedy: "Add one, beginning with [[routes]]." });
   }
   routes.forEach((route, at) => {

@@ -15,6 +15,7 @@ import type {
   WantedUser,
 } from "../grants/api.ts";
 import type { ListedRequest } from "../grants/requests-api.ts";
+import type { ListedHook, TestedHookItem } from "../hooks/api.ts";
 import type { ListedToken, MadeToken, WantedToken } from "../keys/api.ts";
 import type { MadeLink, SharedLinkItem, WantedLink } from "../login/api.ts";
 import type { ListedMail, TestedMail } from "../mail/api.ts";
@@ -85,6 +86,9 @@ export type Operator = {
   renewSeals(): Promise<RotationStanding>;
   /** Has the running instance read its configuration again. */
   reload(): Promise<void>;
+  hooks(): Promise<ListedHook[]>;
+  /** Sends it an event of type `test`. */
+  testHook(name: string): Promise<TestedHookItem>;
   beginProbe(): Promise<BegunProbe>;
   /** What has arrived with a nonce. */
   arrivedWith(nonce: string): Promise<readonly ArrivedProbe[]>;
@@ -215,6 +219,8 @@ export function createOperator(send: Send): Operator {
     },
     renewSeals: () => askFor<RotationStanding>("POST", "/secrets/renew"),
     reload: async () => void (await ask("POST", "/reload")),
+    hooks: () => list<ListedHook>("/hooks"),
+    testHook: (name) => askFor("POST", `/hooks/${encodeURIComponent(name)}/test`),
     beginProbe: () => askFor<BegunProbe>("POST", "/doctor/probes"),
     arrivedWith: async (nonce) =>
       (await ask<{ arrived: ArrivedProbe[] }>("GET", `/doctor/probes/${nonce}`))?.arrived ?? [],

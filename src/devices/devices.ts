@@ -1,6 +1,7 @@
 import type { Policy } from "../access/policy.ts";
 import type { Clock, Random } from "../clock.ts";
 import type { Arrival } from "../edge/arrival.ts";
+import type { Hooks } from "../hooks/hooks.ts";
 import type { Address } from "../identity/address.ts";
 import type { LanguageChoice } from "../language/choice.ts";
 import type { Outbox } from "../mail/outbox.ts";
@@ -44,6 +45,7 @@ export type DeviceSettings = {
   readonly store: Store;
   readonly policy: Policy;
   readonly outbox: Outbox;
+  readonly hooks: Pick<Hooks, "tell">;
   readonly languages: LanguageChoice;
   readonly audit: Audit;
   readonly clock: Clock;
@@ -98,11 +100,13 @@ export function createDevices(settings: DeviceSettings): Devices {
     async signedIn(arrival, record) {
       const before = cookie.read(arrival);
       const value = before ?? draw();
-      const { email, ip, userAgent, id: session, brief } = record;
+      const { email, ip, userAgent, id: session, brief, method } = record;
       try {
         const { tag } = arrival.lookOf(arrival).language;
         const noted = await book.note(value, email as Address, { userAgent, language: tag });
         if (noted.was === "new") {
+          const { id: request, client } = arrival;
+          await settings.hooks.tell("new_device", { email, method, login: session, client, request });
           audit(NEW_DEVICE, {
             subject: email,
             ...{ client: ip, agent: agentOf(userAgent), request: arrival.id },

@@ -1,6 +1,7 @@
 import type { Policy } from "../access/policy.ts";
 import type { Route } from "../access/route.ts";
 import type { Clock, Random } from "../clock.ts";
+import type { Hooks } from "../hooks/hooks.ts";
 import type { Address } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { AuditFirst, AuditKind } from "../observe/audit.ts";
@@ -64,6 +65,7 @@ export type KeyStatus = "active" | "expired" | "disabled" | "unused";
 
 export type KeySettings = Pick<KeyOptions, "apiKeyMaxTtl" | "apiKeyIdle"> & {
   readonly holds: Pick<Holds, "until">;
+  readonly hooks: Pick<Hooks, "tell">;
   readonly secrets: Keys;
   readonly store: RecordStore;
   readonly policy: Policy;
@@ -149,9 +151,10 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
     const one = await book.get(parts.id);
     if (one === undefined) throw new Error("an API key was gone at once");
     try {
+      // Before anybody has it.
       await recordFirst(KEY_CREATED, shown(one), by);
+      await settings.hooks.tell("key_created", { ...one.ours.subject, key: parts.id });
     } catch (error) {
-      // Nobody has it yet.
       await book.take(parts.id);
       throw error;
     }

@@ -16,10 +16,18 @@ export function logoutRoom({
   keptPosts,
   guardPost,
   impersonations,
+  hooks,
   audit,
 }: Pick<
   House,
-  "sessions" | "sessionCookie" | "loginCookie" | "keptPosts" | "guardPost" | "impersonations" | "audit"
+  | "sessions"
+  | "sessionCookie"
+  | "loginCookie"
+  | "keptPosts"
+  | "guardPost"
+  | "impersonations"
+  | "hooks"
+  | "audit"
 >): Room {
   async function show(arrival: Arrival): Promise<Response> {
     const found = await sessions.find(sessionCookie.read(arrival), arrival);
@@ -35,6 +43,9 @@ export function logoutRoom({
     // All of them: whoever signs out means to be signed out, whichever cookie was planted beside theirs.
     let note: string | undefined;
     for (const { record } of await sessions.findAll(sessionCookie.read(arrival), arrival.origin)) {
+      const { id: login, email, method } = record;
+      // First: once it has ended, nobody would come to say so.
+      await hooks.tell("sign_out", { email, method, login, client: arrival.client, request: arrival.id });
       const as = await impersonations.of(record.email as Address, record.id);
       if (as !== undefined && (await impersonations.end(as, "signed out")))
         note = `You are no longer viewing as ${as.email} either.`;

@@ -55,6 +55,11 @@ export function createProgress(store: RecordStore, clock: Clock) {
       return before.tries >= CODE_TRIES ? undefined : CODE_TRIES - before.tries - 1;
     },
 
+    /** Takes back a try that was counted, and was none at guessing. @throws {StoreUnavailable} */
+    async giveBack(login: Login): Promise<void> {
+      await change(login, (now) => (now.tries === 0 ? undefined : { ...now, tries: now.tries - 1 }));
+    },
+
     /**
      * Notes that the mail is sent again, if it may be.
      * @returns for the how manieth time, from 1; or undefined.

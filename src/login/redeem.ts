@@ -169,6 +169,7 @@ export function createRedemption(house: House, visits: Visits, underWayPages: Un
   function redeemerOf(arrival: Arrival): Redeemer {
     return {
       client: arrival.client,
+      request: arrival.id,
       userAgent: arrival.request.headers.get("user-agent") ?? "",
       loginCookie: loginCookie.read(arrival),
       oldSessions: sessionCookie.read(arrival),

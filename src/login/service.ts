@@ -3,6 +3,7 @@ import type { Policy } from "../access/policy.ts";
 import type { Clock, Pause, Random } from "../clock.ts";
 import type { Failure } from "../edge/answer.ts";
 import type { Client } from "../edge/client.ts";
+import type { HookFacts, Hooks } from "../hooks/hooks.ts";
 import type { Address } from "../identity/address.ts";
 import type { LimitScope } from "../limits/answer.ts";
 import type { Limiter } from "../limits/limiter.ts";
@@ -34,6 +35,7 @@ import {
 } from "./audit.ts";
 import { createBegin } from "./begin.ts";
 import { codeHashOf, drawCode, parseCode, shownCode } from "./code.ts";
+import { SignInDenied } from "./denied.ts";
 import { createKnownAddresses } from "./known.ts";
 import type { LoginOptions } from "./options.ts";
 import { CODE_TRIES, createProgress, waitOf } from "./progress.ts";
@@ -100,6 +102,8 @@ export type Shared = Pick<SharedLink, "uses" | "route"> & { readonly lifetime: n
 /** Whoever wants a mail sent. */
 export type Asker = {
   readonly client: Client;
+  /** The id of the request, as in the log. */
+  readonly request: string;
   readonly device: string;
   /** Of the mail. */
   readonly look: Look;
@@ -137,6 +141,8 @@ export type SentAgain =
 /** The browser that redeems. */
 export type Redeemer = {
   readonly client: Client;
+  /** The id of the request, as in the log. */
+  readonly request: string;
   readonly userAgent: string;
   readonly loginCookie: string | undefined;
   /** Cookies of the sessions it had before, which end, and the origin of the host that got them. */
@@ -206,6 +212,7 @@ export type LoginSettings = Pick<
     readonly limiter: Limiter;
     readonly policy: Policy;
     readonly outbox: Outbox;
+    readonly hooks: Pick<Hooks, "tell" | "judgeSignIn" | "judgeAsking">;
     readonly audit: Audit;
     readonly clock: Clock;
     readonly random: Random;
@@ -224,7 +231,7 @@ const MAX_CARRIED = 200;
 const CLOCK_SKEW_MS = 5 * 60_000;
 
 export function createLoginService(settings: LoginSettings): LoginService {
-  const { keys, store, sessions, limiter, policy, outbox, audit, clock, random } = settings;
+  const { keys, store, sessions, limiter, policy, outbox, hooks, audit, clock, random } = settings;
   const tickets = createTickets(keys, { audience: settings.baseUrl, clock });
   const codeKey = keys.for("login code", "jwt");
   const spent = createSpentTickets(store, clock);
@@ -232,7 +239,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
   const known = createKnownAddresses(settings.allowedEmails, store, clock);
   const progress = createProgress(store, clock);
   const queue = createAskQueue(settings.pause);
-  const begin = createBegin({ sessions, known, audit });
+  const begin = createBegin({ sessions, known, hooks, audit });
 
   const randomText = () => Buffer.from(random.bytes(16)).toString("base64url");
   const linkOf = (token: string) => `${settings.baseUrl}${OWN_PREFIX}/auth?token=${token}`;
@@ -314,7 +321,7 @@ export function createLoginService(settings: LoginSettings): LoginService {
   /** Written and queued for every address, and thrown away later for some: the time it takes must not tell which. */
   async function send(
     login: Omit<LoginRequest, "codeHash">,
-    { client, device, look }: Asker,
+    { client, request, device, look }: Asker,
     cooldownKey: string | undefined,
   ): Promise<Sent | Busy> {
     const { email, jti, secret, expiresAt, sentAgain } = login;
@@ -331,27 +338,38 @@ export function createLoginService(settings: LoginSettings): LoginService {
     });
     const loginCookie = tickets.sign(LOGIN_REQUEST, { ...login, codeHash });
     await setImmediate();
+    const about: HookFacts = { email, client, request, next: login.next };
+    const note = (reason: string) => audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason });
+    const noteQueued = (is: boolean) => note(!is ? "queue_full" : sentAgain === 0 ? "queued" : "sent_again");
+    const newMail = { to: email, kind: "login", content: mail, cooldownKey } as const;
     let queued: boolean;
+    let first: boolean;
     let refusal: "not_allowed" | "on_hold" | undefined;
     try {
       const [isKnown, until] = await Promise.all([known.has(email), sessions.holds.until(email)]);
       refusal = !policy.allows(email) ? "not_allowed" : until === undefined ? undefined : "on_hold";
-      const allowed = refusal === undefined;
-      queued = await outbox.queue({
-        to: email,
-        kind: "login",
-        content: mail,
-        expiresAt: allowed ? expiresAt : NEVER_SENT,
-        cooldownKey,
-        first: allowed && isKnown,
-      });
+      first = refusal === undefined && isKnown;
+      // One that is still to be decided takes the same steps, and is queued once more when it is to be sent.
+      const isSent = refusal === undefined && hooks.judgeAsking === undefined;
+      queued = await outbox.queue({ ...newMail, expiresAt: isSent ? expiresAt : NEVER_SENT, first });
+      if (queued) await hooks.tell("login_requested", about);
     } catch (error) {
-      audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason: "store_unavailable" });
+      note("store_unavailable");
       throw error;
     }
-    const sent = sentAgain === 0 ? "queued" : "sent_again";
-    const reason = refusal ?? (queued ? sent : "queue_full");
-    audit(LOGIN_REQUESTED, { subject: email, client: client.ip, reason });
+    if (refusal !== undefined) note(refusal);
+    else if (!queued || hooks.judgeAsking === undefined) noteQueued(queued);
+    else {
+      hooks.judgeAsking(about, async (isAllowed) => {
+        if (!isAllowed) return note("denied");
+        try {
+          noteQueued(await outbox.queue({ ...newMail, expiresAt, first }));
+        } catch (error) {
+          note("store_unavailable");
+          throw error;
+        }
+      });
+    }
     if (!queued) return { outcome: "busy", retryAfterMs: FULL_RETRY_MS };
     return { outcome: "accepted", loginCookie, expiresAt };
   }
@@ -403,20 +421,29 @@ export function createLoginService(settings: LoginSettings): LoginService {
     const old = await sessions.findAll(by.oldSessions, by.origin);
     const next = await nextOf(ticket, by);
     const use = { at: clock.now(), device: recognizeDevice(by.userAgent) };
-    const n = await sharedLinks.spend(ticket, use);
-    if (n === undefined) {
+    const used = (before: Use): NotSignedIn => {
       note("spent", by, email);
-      return { outcome: "used", use: (await sharedLinks.useOf(ticket)) ?? {} };
-    }
+      return { outcome: "used", use: before };
+    };
+    const before = await sharedLinks.useOf(ticket);
+    if (before !== undefined) return used(before);
+    const visit = { client: by.client, request: by.request, next };
+    const vouched = await hooks.judgeSignIn({ email, method: how, ...visit });
+    const n = await sharedLinks.spend(ticket, use);
+    if (n === undefined) return used((await sharedLinks.useOf(ticket)) ?? {});
     // Asked when the mark is made: whatever the store forgets before, it has begun anew by now.
     if (isBefore(await store.since(), issuedAt)) {
       note("before_store", by, email);
       return { outcome: "withdrawn" };
     }
-    const { client, userAgent } = by;
+    const { userAgent } = by;
     const { keep = ticket.keep ?? false } = by;
     const kept = settings.remember === "always" || keep;
-    const { cookie, record } = await begin({ email, ip: client.ip, userAgent, method: how, keep: kept }, old);
+    const { cookie, record } = await begin(
+      { email, userAgent, method: how, keep: kept, ...vouched },
+      visit,
+      old,
+    );
     if (uses !== undefined) {
       audit(LINK_USED, { subject: email, session: record.id, n: String(n), of: String(uses) });
     }
@@ -585,8 +612,14 @@ export function createLoginService(settings: LoginSettings): LoginService {
       // Of an older mail, the cookie with it is no longer good.
       const isLast = (await progress.of(request)).sentAgain === request.sentAgain;
       if (!isLast || !matches(request, code)) return refuse("wrong_code", "wrong", left);
-      const redeemed = await redeem(request, "code", by);
-      return redeemed.outcome === "signed_in" ? redeemed : { outcome: redeemed.outcome };
+      try {
+        const redeemed = await redeem(request, "code", by);
+        return redeemed.outcome === "signed_in" ? redeemed : { outcome: redeemed.outcome };
+      } catch (error) {
+        // It was the right one, and is good for as many tries as before.
+        if (error instanceof SignInDenied) await progress.giveBack(request);
+        throw error;
+      }
     },
 
     async look(token) {

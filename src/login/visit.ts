@@ -86,7 +86,7 @@ export function createVisits({
 
 export type Visits = ReturnType<typeof createVisits>;
 
-export function askerOf({ client, request }: Arrival, look: Look): Asker {
+export function askerOf({ id, client, request }: Arrival, look: Look): Asker {
   const device = describeDevice(look.language, recognizeDevice(request.headers.get("user-agent")));
-  return { client, device, look };
+  return { client, request: id, device, look };
 }

@@ -15,10 +15,12 @@ import { readFields } from "../edge/body.ts";
 import { isDeliberate } from "../edge/navigation.ts";
 import { cutTarget } from "../edge/target.ts";
 import { NO_REFERRER } from "../hand-off/begin.ts";
+import type { HookFacts, Vouched } from "../hooks/hooks.ts";
 import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";
 import { limitRefusal } from "../limits/answer.ts";
 import { REDEEMED } from "../login/audit.ts";
+import { SignInDenied } from "../login/denied.ts";
 import { partsOf } from "../login/next.ts";
 import { createSpentTickets } from "../login/spent.ts";
 import { createVisits } from "../login/visit.ts";
@@ -49,7 +51,7 @@ const CLOCK_SKEW_MS = 30_000;
 const SECRET_BYTES = 32;
 
 export function createOidcHandlers(house: House, provider: Provider, cookie: OidcCookie) {
-  const { options, routes, policy, sessions, sessionCookie, limiter, audit, clock } = house;
+  const { options, routes, policy, sessions, sessionCookie, limiter, hooks, audit, clock } = house;
   const log = house.loggers("login");
   const redirectUri = options.baseUrl + callbackPath(provider);
   const client = createProviderClient({ ...house, provider, redirectUri, log });
@@ -178,7 +180,16 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
     if (!policy.allows(email, groups)) return no("not_allowed", () => NOT_ALLOWED, email);
     // Known there from before, they have shown nobody just now who they are.
     const provenAt = login.again ? undefined : Math.floor((authTime ?? 0) * 1000);
-    const headers = await signIn(arrival, { email, groups, provenAt }, answer);
+    const about = { email, method: "oidc" as const, client: arrival.client, request: arrival.id, next };
+    let vouched: Vouched;
+    try {
+      vouched = await hooks.judgeSignIn(about);
+    } catch (error) {
+      if (error instanceof SignInDenied) throw new Refusal(onPage(error.failure, next));
+      throw error;
+    }
+    const who = { email, groups: groups.union(vouched.groups), maxAge: vouched.maxAge, provenAt };
+    const headers = await signIn(arrival, who, about, answer);
     for (const { record } of old) {
       // The new session stands; the old one, if it cannot be ended now, runs out by itself.
       await sessions.end(record.id).catch(() => {});
@@ -189,7 +200,8 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
   /** @throws {OnHold} */
   async function signIn(
     arrival: Arrival,
-    who: Required<Pick<NewSession, "email" | "groups" | "provenAt">>,
+    who: Required<Pick<NewSession, "email" | "groups" | "maxAge" | "provenAt">>,
+    about: HookFacts,
     { sub, sid }: Answer,
   ): Promise<ExtraHeaders> {
     const { email } = who;
@@ -211,6 +223,7 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
       await sessions.end(record.id).catch(() => {});
       throw error;
     }
+    await hooks.tell("sign_in", { ...about, login: record.id });
     audit(REDEEMED, {
       ...{ subject: email, client: ip, agent: agentOf(record.userAgent), by: `oidc:${provider.name}` },
       session: record.id,

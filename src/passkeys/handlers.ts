@@ -150,6 +150,8 @@ export function createPasskeyHandlers(house: House) {
         ...sentBy(arrival),
         answer,
         ticket,
+        request: arrival.id,
+        next: visits.nextOf(arrival, text("next")),
         userAgent: arrival.headers["user-agent"] ?? "",
         keep: options.remember === "always" || text("remember") === "true",
         oldSessions: sessionCookie.read(arrival),

@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Policy } from "../access/policy.ts";
 import type { Clock, Random } from "../clock.ts";
 import type { Client } from "../edge/client.ts";
+import type { Hooks, Vouched } from "../hooks/hooks.ts";
 import type { Address } from "../identity/address.ts";
 import { createBegin, type Started } from "../login/begin.ts";
 import { createKnownAddresses } from "../login/known.ts";
@@ -33,7 +34,7 @@ export type PasskeyService = {
   register(sent: Registration): Promise<"added" | "full" | undefined>;
   /** The same for signing in, where nobody has said who they are. */
   offerSignIn(origin: string, binding: string): Offer;
-  /** @throws {StoreUnavailable} */
+  /** @throws {StoreUnavailable}, {OnHold} and {SignInDenied} */
   signIn(sent: SignInAnswer): Promise<Started | undefined>;
   /** Oldest first. @throws {StoreUnavailable} */
   list(email: Address): Promise<Seen<Passkey>[]>;
@@ -62,6 +63,10 @@ export type Registration = Answered<Attestation> & { readonly who: Found; readon
 
 export type SignInAnswer = Answered<Assertion> & {
   readonly userAgent: string;
+  /** The id of the request, as in the log. */
+  readonly request: string;
+  /** Where to go afterwards, already through `safeDestination`. */
+  readonly next: string;
   /** Whether the browser is to be kept signed in. */
   readonly keep: boolean;
   /** Cookies of the sessions that the browser had before, which end. */
@@ -95,6 +100,7 @@ export type PasskeySettings = {
   readonly keys: Keys;
   readonly store: RecordStore;
   readonly sessions: Sessions;
+  readonly hooks: Pick<Hooks, "tell" | "judgeSignIn">;
   readonly policy: Policy;
   readonly audit: Audit;
   readonly clock: Clock;
@@ -110,13 +116,13 @@ const MOST_TRIES = 5;
 const STEP = 100;
 
 export function createPasskeyService(settings: PasskeySettings): PasskeyService {
-  const { rpId, keys, store, sessions, policy, audit, clock, random, log } = settings;
+  const { rpId, keys, store, sessions, hooks, policy, audit, clock, random, log } = settings;
   const records = store.records(PASSKEYS);
   const seals = createPasskeySeals(keys.for(SEAL_KEY, "session"));
   const tickets = createTickets(keys, { audience: settings.baseUrl, clock });
   const spent = createSpentTickets(store, clock);
   const known = createKnownAddresses(settings.allowedEmails, store, clock);
-  const begin = createBegin({ sessions, known, audit });
+  const begin = createBegin({ sessions, known, hooks, audit });
   const draw = () => Buffer.from(random.bytes(RANDOM_BYTES)).toString("base64url");
 
   const list = async (email: Address) => records.find({ where: { email }, most: Number.MAX_SAFE_INTEGER });
@@ -172,10 +178,15 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
     return "contended";
   }
 
-  async function start(sent: SignInAnswer, email: Address, old: readonly Pick<Found, "record">[]) {
-    const { client, userAgent, keep } = sent;
+  async function start(
+    sent: SignInAnswer,
+    email: Address,
+    vouched: Vouched,
+    old: readonly Pick<Found, "record">[],
+  ) {
+    const { userAgent, keep } = sent;
     try {
-      return await begin({ email, ip: client.ip, userAgent, method: "passkey", keep }, old);
+      return await begin({ email, userAgent, method: "passkey", keep, ...vouched }, sent, old);
     } catch (error) {
       if (error instanceof OnHold) refuse("on_hold", sent, email);
       throw error;
@@ -264,10 +275,12 @@ export function createPasskeyService(settings: PasskeySettings): PasskeyService 
       if (counter === undefined) return undefined;
       if (!policy.allows(email)) return refuse("not_allowed", sent, email);
       const old = await sessions.findAll(sent.oldSessions, origin);
+      const { client, request, next } = sent;
+      const vouched = await hooks.judgeSignIn({ email, method: "passkey", client, request, next });
       if (!(await spent.spend(ticket.jti, ticket.expiresAt))) return refuse("spent", sent, email);
       const noted = await use(answer.id, email, counter);
       if (noted !== "used") return refuse(noted, sent, email);
-      return start(sent, email, old);
+      return start(sent, email, vouched, old);
     },
 
     list,

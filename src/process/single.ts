@@ -106,13 +106,13 @@ export async function serveSingle(
 
     retire() {
       use(closing);
-      // Mail is left to who takes over.
-      void gateway.outbox.stop();
+      // Mail and hooks are left to who takes over.
+      void gateway.senders.stop();
     },
 
     resume() {
       use();
-      gateway.outbox.start();
+      gateway.senders.start();
     },
 
     measures: async () => [await gateway.metrics.measures(true)],

@@ -19,6 +19,8 @@ export type NewSession = {
   readonly provenAt?: number | undefined;
   /** Vouched for by whoever they signed in with, for as long as the session lasts. */
   readonly groups?: ReadonlySet<string>;
+  /** Milliseconds until it ends at the latest. */
+  readonly maxAge?: number | undefined;
   /** False: for as long as the browser is open, and {@link BRIEF_MS} at most. */
   readonly keep?: boolean;
 };
@@ -47,6 +49,7 @@ export function createStart(settings: {
     method = "link",
     provenAt,
     groups = NO_GROUPS,
+    maxAge = sessionTtl,
     keep = true,
   }: NewSession): Promise<{ readonly cookie: string; readonly record: SessionRecord }> => {
     const cookie = Buffer.from(random.bytes(COOKIE_BYTES)).toString("base64url");
@@ -56,7 +59,7 @@ export function createStart(settings: {
       email: parseAddress(email),
       createdAt: now,
       provenAt: Math.min(provenAt ?? now, now),
-      expiresAt: now + (keep ? sessionTtl : Math.min(sessionTtl, BRIEF_MS)),
+      expiresAt: now + Math.min(sessionTtl, maxAge, keep ? sessionTtl : BRIEF_MS),
       seenAt: now,
       rested: 0,
       method,

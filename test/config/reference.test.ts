@@ -57,10 +57,10 @@ describe("the option reference", () => {
     expect(email).toContain("| `from_address` | required |");
   });
   test("explains routes.toml too", () => {
-    const { routes: list, providers } = ROUTES_FILE.keys;
+    const { routes: list, providers, hooks } = ROUTES_FILE.keys;
     const { health } = list.tables.keys;
     expect(namesIn(routes)).toEqual(
-      [list.tables.keys, health.table.keys, providers.tables.keys].flatMap((keys) =>
+      [list.tables.keys, health.table.keys, providers.tables.keys, hooks.tables.keys].flatMap((keys) =>
         Object.values(keys).map(({ name }) => name),
       ),
     );

@@ -74,6 +74,7 @@ export function keysOn({
   const keys = createApiKeys({
     ...{ store, clock, random, routes, accounts, apiKeyMaxTtl, apiKeyIdle, log: SILENT },
     holds: createHolds(store, clock),
+    hooks: { async tell() {} },
     secrets: createKeys({
       ...{ jwtSecret: bytes("j"), jwtSecretPrevious: undefined, sessionKey: bytes(sessionKey) },
       sessionKeyPrevious: sessionKeyPrevious === undefined ? undefined : bytes(sessionKeyPrevious),

@@ -51,6 +51,7 @@ test("a start loads nothing that the first answer does without", () => {
     "oidc-login/handlers.ts",
     "approval/handlers.ts",
     "captcha/gate.ts",
+    "hooks/service.ts",
   ];
   expect([...late, ...own].filter((name) => loaded.has(name))).toEqual([]);
 });

@@ -20,7 +20,7 @@ export function renderReference(): string {
     const rows = Object.values(options as Record<string, Option<unknown>>).map(optionRow);
     return `## ${title}\n\n${table([...(index === 0 ? [ENV_FILE_ROW] : []), ...rows])}`;
   });
-  const { routes, groups, providers } = ROUTES_FILE.keys;
+  const { routes, groups, providers, hooks } = ROUTES_FILE.keys;
   const route = routes.tables.keys;
   return [
     ...rooms,
@@ -28,6 +28,7 @@ export function renderReference(): string {
     `## \`routes.toml\`\n\n\`[groups]\`: ${groups.help}\n\n\`[[routes]]\`: ${routes.help}\n\n${keysOf(route)}`,
     `### \`health = { … }\` of a route\n\n${keysOf(route.health.table.keys)}`,
     `### \`[[providers]]\` in \`routes.toml\`\n\n${providers.help}\n\n${keysOf(providers.tables.keys)}`,
+    `### \`[[hooks]]\` in \`routes.toml\`\n\n${hooks.help}\n\n${keysOf(hooks.tables.keys)}`,
   ].join("\n\n");
 }
 

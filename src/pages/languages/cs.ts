@@ -376,6 +376,10 @@ export const WORDS: Words = {
   "hold.message":
     "Kdo čte její e-maily, oznámil cizí přihlášení a všechna ukončil. Vraťte se později (zbývá: {time}).",
 
+  "denied.title": "Přihlášení bylo odmítnuto",
+  "denied.message":
+    "Tento server vás teď nepustí dovnitř. Zkuste to později nebo se zeptejte osoby, která ho provozuje.",
+
   "logout.title": "Odhlášení",
   "logout.heading": "Odhlásit se?",
   "logout.who": "Jste přihlášeni jako **{email}**.",

@@ -378,6 +378,10 @@ export const WORDS: Words = {
   "hold.message":
     "Wer ihre Mail liest, hat eine fremde Anmeldung gemeldet und alle beendet. Kommen Sie in {time} wieder.",
 
+  "denied.title": "Die Anmeldung wurde abgelehnt",
+  "denied.message":
+    "Dieser Server lässt Sie im Moment nicht hinein. Versuchen Sie es später noch einmal, oder fragen Sie die Person, die ihn betreibt.",
+
   "logout.title": "Abmelden",
   "logout.heading": "Abmelden?",
   "logout.who": "Sie sind als **{email}** angemeldet.",

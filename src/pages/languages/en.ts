@@ -358,6 +358,10 @@ export const EN = {
   "hold.message":
     "Whoever reads its mail said that a sign-in was not theirs, and ended them all. Come back in {time}.",
 
+  "denied.title": "Signing in was refused",
+  "denied.message":
+    "This server does not let you sign in at the moment. Try again later, or ask the person who runs it.",
+
   "logout.title": "Sign out",
   "logout.heading": "Sign out?",
   "logout.who": "You are signed in as **{email}**.",

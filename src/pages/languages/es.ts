@@ -364,6 +364,10 @@ export const WORDS: Words = {
   "hold.message":
     "Quien lee su correo avisó de una sesión que no era suya y las cerró todas. Vuelva en {time}.",
 
+  "denied.title": "Se rechazó el inicio de sesión",
+  "denied.message":
+    "Este servidor no le permite iniciar sesión por ahora. Inténtelo más tarde o pregunte a la persona que lo administra.",
+
   "logout.title": "Cerrar sesión",
   "logout.heading": "¿Cerrar sesión?",
   "logout.who": "Ha iniciado sesión como **{email}**.",

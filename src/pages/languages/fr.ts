@@ -371,6 +371,10 @@ export const WORDS: Words = {
   "hold.message":
     "La personne qui lit ses e-mails a signalé une connexion étrangère et a mis fin à toutes. Revenez dans {time}.",
 
+  "denied.title": "La connexion a été refusée",
+  "denied.message":
+    "Ce serveur ne vous permet pas de vous connecter pour le moment. Réessayez plus tard ou demandez à la personne qui le gère.",
+
   "logout.title": "Se déconnecter",
   "logout.heading": "Se déconnecter ?",
   "logout.who": "Vous êtes connecté en tant que **{email}**.",

@@ -362,6 +362,10 @@ export const WORDS: Words = {
   "hold.message":
     "Chi legge la sua posta ha segnalato un accesso non proprio e li ha chiusi tutti. Torni tra {time}.",
 
+  "denied.title": "L’accesso è stato rifiutato",
+  "denied.message":
+    "Per il momento questo server non consente l’accesso. Riprovi più tardi o chieda alla persona che lo gestisce.",
+
   "logout.title": "Esci",
   "logout.heading": "Uscire?",
   "logout.who": "Accesso effettuato come **{email}**.",

@@ -355,6 +355,10 @@ export const WORDS: Words = {
   "hold.message":
     "이 주소의 메일을 읽는 분이 본인이 하지 않은 로그인이 있다고 알리고 모든 로그인을 종료했습니다. {time} 후에 다시 방문해 주세요.",
 
+  "denied.title": "로그인이 거부되었습니다",
+  "denied.message":
+    "현재 이 서버에서는 로그인할 수 없습니다. 나중에 다시 시도하거나 서버 운영자에게 문의하세요.",
+
   "logout.title": "로그아웃",
   "logout.heading": "로그아웃할까요?",
   "logout.who": "**{email}** 계정으로 로그인되어 있습니다.",

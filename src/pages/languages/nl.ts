@@ -367,6 +367,10 @@ export const WORDS: Words = {
   "hold.message":
     "Wie de mail van dit adres leest, heeft gemeld dat een ander had ingelogd en heeft alle sessies beëindigd. Kom over {time} terug.",
 
+  "denied.title": "Het inloggen is geweigerd",
+  "denied.message":
+    "Deze server laat je op dit moment niet inloggen. Probeer het later opnieuw of vraag het aan degene die hem beheert.",
+
   "logout.title": "Uitloggen",
   "logout.heading": "Uitloggen?",
   "logout.who": "Je bent ingelogd als **{email}**.",

@@ -381,6 +381,10 @@ export const WORDS: Words = {
   "hold.message":
     "Osoba, która czyta pocztę tego adresu, zgłosiła obce logowanie i zakończyła wszystkie sesje. Wróć później (pozostało: {time}).",
 
+  "denied.title": "Odmówiono zalogowania",
+  "denied.message":
+    "Ten serwer nie pozwala teraz na zalogowanie. Spróbuj później lub zapytaj osobę, która go prowadzi.",
+
   "logout.title": "Wylogowanie",
   "logout.heading": "Wylogować się?",
   "logout.who": "Zalogowano jako **{email}**.",

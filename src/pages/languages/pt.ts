@@ -356,6 +356,10 @@ export const WORDS: Words = {
   "hold.message":
     "Quem lê o e-mail desse endereço avisou de uma sessão alheia e terminou todas. Volte dentro de {time}.",
 
+  "denied.title": "O acesso foi recusado",
+  "denied.message":
+    "De momento, este servidor não permite que entre. Tente mais tarde ou pergunte à pessoa que o gere.",
+
   "logout.title": "Sair",
   "logout.heading": "Sair?",
   "logout.who": "Entrou como **{email}**.",

@@ -361,6 +361,10 @@ export const WORDS: Words = {
   "hold.message":
     "Bu adresin e-postalarını okuyan kişi, bir oturumun kendisine ait olmadığını bildirdi ve hepsini sonlandırdı. {time} sonra yeniden gelin.",
 
+  "denied.title": "Oturum açma reddedildi",
+  "denied.message":
+    "Bu sunucu şu anda oturum açmanıza izin vermiyor. Daha sonra yeniden deneyin veya sunucuyu yöneten kişiye sorun.",
+
   "logout.title": "Oturumu kapat",
   "logout.heading": "Oturum kapatılsın mı?",
   "logout.who": "**{email}** olarak oturum açtınız.",

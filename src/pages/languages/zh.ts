@@ -334,6 +334,9 @@ export const WORDS: Words = {
   "hold.title": "目前任何人都无法使用此地址登录",
   "hold.message": "此地址的邮件读者表示有一次登录并非其本人所为，并终止了所有登录。请在{time}后再来。",
 
+  "denied.title": "登录被拒绝",
+  "denied.message": "此服务器目前不允许您登录。请稍后再试，或询问服务器的管理者。",
+
   "logout.title": "退出登录",
   "logout.heading": "要退出登录吗？",
   "logout.who": "您当前以 **{email}** 的身份登录。",
