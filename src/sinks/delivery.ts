@@ -18,7 +18,7 @@ export type Delivery = {
 export type SinkState = {
   readonly sink: string;
   /** Characters that wait in memory. */
-  readonly queued: number;
+  readonly pending: number;
   /** Lines that never arrive there, since the start. */
   readonly lost: number;
 };
@@ -207,6 +207,6 @@ export function createDelivery(settings: DeliverySettings): Delivery {
       // A disk or a peer may hang here too.
       await Promise.race([transport.close(), pause(FIRST_WAIT_MS)]);
     },
-    state: () => ({ sink: name, queued: queue.characters, lost }),
+    state: () => ({ sink: name, pending: queue.characters, lost }),
   };
 }

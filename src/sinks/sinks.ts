@@ -57,7 +57,9 @@ export function createSinks(settings: {
     // A hash, since the URL may hold a secret and is no file name.
     const id = new Bun.CryptoHasher("sha256").update(address.text).digest("hex").slice(0, 16);
     return createDelivery({
-      ...{ ...settings, name: address.name, transport: transportOf(address, audience) },
+      ...{ ...settings, transport: transportOf(address, audience) },
+      // The log may go to the same place.
+      name: audience === "audit" ? `${address.name} (audit)` : address.name,
       spool:
         audience === "audit"
           ? createSpool({ ...settings, directory: join(spool, id), limit: SPOOL_BYTES })

@@ -136,7 +136,7 @@ describe("lines on their way to a sink", () => {
     await time.advance(HOUR);
     expect(tries).toHaveLength(2);
     expect(batches).toEqual([["line 3", "line 4"]]);
-    expect(one.state()).toEqual({ sink: "X", queued: 0, lost: 3 });
+    expect(one.state()).toEqual({ sink: "X", pending: 0, lost: 3 });
     expect(said).toEqual([
       'a sink does not take lines {"sink":"X","reason":"it answers with 400"}',
       "3 lines lost for sink X {}",
@@ -164,7 +164,7 @@ describe("lines on their way to a sink", () => {
       for (let n = 0; n < perSecond; n++)
         one.add(`${String(second * perSecond + n).padStart(5, "0")}${text}`);
       await time.advance(SECOND);
-      most = Math.max(most, one.state().queued);
+      most = Math.max(most, one.state().pending);
       if (second === 1_200) {
         Bun.gc(true);
         heap = process.memoryUsage().heapUsed;
@@ -214,9 +214,9 @@ describe("lines of the audit", () => {
     const one = delivery(spoolOf());
     add(one, 0, 1_200);
     await time.advance(0);
-    await until(() => one.state().queued === 0);
+    await until(() => one.state().pending === 0);
     expect(spooled()).toHaveLength(3);
-    expect(one.state()).toEqual({ sink: "X", queued: 0, lost: 0 });
+    expect(one.state()).toEqual({ sink: "X", pending: 0, lost: 0 });
     expect(statSync(join(folder, "spool")).mode & 0o777).toBe(0o700);
     for (const name of spooled()) expect(statSync(join(folder, "spool", name)).mode & 0o777).toBe(0o600);
     add(one, 1_200, 10);
@@ -264,7 +264,7 @@ describe("lines of the audit", () => {
     const one = delivery(spoolOf(5_000));
     add(one, 0, 500);
     await time.advance(0);
-    await until(() => one.state().queued === 0);
+    await until(() => one.state().pending === 0);
     expect(spooled()).toHaveLength(1);
     add(one, 500, 10_600);
     await until(async () => {
