@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import type { Clock } from "../clock.ts";
+import type { SinkState } from "../observe/sink.ts";
 import { VERSION } from "../version.ts";
 import type { ProcessMetrics } from "./metrics.ts";
 
@@ -52,9 +53,10 @@ export function measureProcess({ registry, day }: ProcessMetrics, clock: Clock):
   );
   registry.gauge(
     "process_open_fds",
-    "Open file descriptors, of all processes.",
+    "Open file descriptors of the process that has most.",
     [],
     () => readdirSync("/proc/self/fd").length - 1,
+    "max",
   );
   registry.gauge(
     "process_max_fds",
@@ -63,4 +65,15 @@ export function measureProcess({ registry, day }: ProcessMetrics, clock: Clock):
     () => Number(/^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1]),
     "min",
   );
+}
+
+/** Measures the log's way to standard output. */
+export function measureLog({ registry }: ProcessMetrics, state: () => SinkState): void {
+  const labels = ["sink"];
+  registry.gauge("runegate_log_dropped_total", "Lines that nobody took in time.", labels, () => [
+    [["stdout"], state().lost],
+  ]);
+  registry.gauge("runegate_log_queue_bytes", "Of lines that wait to be written.", labels, () => [
+    [["stdout"], state().pending],
+  ]);
 }

@@ -2,7 +2,7 @@ import { systemClock } from "../clock.ts";
 import type { Options } from "../config/options.ts";
 import { createLoggers } from "../observe/log.ts";
 import type { LoggerFor } from "../observe/logger.ts";
-import { createSink } from "../observe/sink.ts";
+import { createSink, type SinkState } from "../observe/sink.ts";
 import { isTerminal } from "./terminal.ts";
 
 /** The log of a process that serves, on standard output. */
@@ -12,6 +12,8 @@ export type Log = {
   /** The same log by other options, through the same buffer: lines stay in order and none is left behind. */
   by(options: Options): Log;
   flush(): void;
+  /** Of standard output. */
+  state(): SinkState;
 };
 
 /** @param shared whether other processes write to the same output. */
@@ -31,7 +33,7 @@ export function openLog(first: Options, shared = false): Log {
       color: isTerminal(1) && process.env.NO_COLOR === undefined,
     });
     newest = loggers;
-    return { loggers, by, flush: sink.flush };
+    return { loggers, by, flush: sink.flush, state: sink.state };
   }
   return by(first);
 }

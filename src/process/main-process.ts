@@ -4,7 +4,7 @@ import type { Surroundings } from "../config/surroundings.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
 import { createProcessMetrics } from "../metrics/metrics.ts";
-import { measureProcess } from "../metrics/process.ts";
+import { measureLog, measureProcess } from "../metrics/process.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { openStore } from "../store/open.ts";
 import { StoreUnavailable } from "../store/records.ts";
@@ -116,6 +116,7 @@ async function open(
   }
   const measured = createProcessMetrics(systemClock);
   measureProcess(measured, systemClock);
+  measureLog(measured, log.state);
   const resources = { stores, mailbox: terminalMailbox(io), loggers: log.loggers, measured };
   try {
     const claimed = metricsListen === undefined ? addresses : [...addresses, metricsListen];

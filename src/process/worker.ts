@@ -4,7 +4,7 @@ import type { Mailbox } from "../mail/mailbox.ts";
 import type { Receipt } from "../mail/mailer.ts";
 import type { DayPoint } from "../metrics/day.ts";
 import { createProcessMetrics } from "../metrics/metrics.ts";
-import { measureProcess } from "../metrics/process.ts";
+import { measureLog, measureProcess } from "../metrics/process.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { MailboxMail } from "../pages/pages.ts";
 import { openStore } from "../store/open.ts";
@@ -48,6 +48,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   async function start(configuration: Configuration): Promise<void> {
     const { options } = configuration;
     const log = openLog(options, true);
+    measureLog(measured, log.state);
     const stores =
       options.store.kind === "memory"
         ? shared.store
