@@ -3,7 +3,9 @@ import type { ApiAuthenticator, Authenticator } from "./access/admit.ts";
 import type { Policy } from "./access/policy.ts";
 import type { Routes } from "./access/routes.ts";
 import type { AccountSection } from "./account/section.ts";
+import type { AdminScreen } from "./admin/screen.ts";
 import type { Closures } from "./applications/closures.ts";
+import type { AuditTrail } from "./audit/trail.ts";
 import type { Fetch } from "./bearer/provider-keys.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { Options } from "./config/options.ts";
@@ -60,6 +62,7 @@ export type House = {
   readonly auditEvents: { listen(listener: AuditListener): void };
   /** What is counted and measured. Rooms declare their own when they are made. */
   readonly metrics: Metrics;
+  readonly auditTrail: AuditTrail;
   readonly keys: Keys;
   readonly policy: Policy;
   readonly routes: Routes;
@@ -122,6 +125,8 @@ export type Room = {
   readonly cookies?: readonly OwnCookie[];
   /** Its part of the page of one's account. */
   readonly account?: AccountSection;
+  /** Its screen of the admin pages, or its part of another room's. */
+  readonly admin?: AdminScreen;
   /** Its part of the login page. */
   readonly wayIn?: WayIn;
   /** What it asks of whoever asks for a mail. */

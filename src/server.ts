@@ -5,10 +5,12 @@ import { mayGoOn } from "./access/decision.ts";
 import { createLiveConnections, type LiveConnections, type MayGoOn } from "./access/live.ts";
 import type { Route } from "./access/route.ts";
 import { accountRoom } from "./account/routes.ts";
+import { adminRoom } from "./admin/routes.ts";
 import { withCors } from "./api/cors.ts";
 import { apiRoom } from "./api/routes.ts";
 import { applicationsRoom } from "./applications/routes.ts";
 import { approvalRoom } from "./approval/routes.ts";
+import { activityRoom } from "./audit/screen.ts";
 import { bearerRoom } from "./bearer/routes.ts";
 import { brandRoom } from "./brand/routes.ts";
 import { captchaRoom } from "./captcha/routes.ts";
@@ -84,6 +86,8 @@ function roomsOf(house: House): readonly Room[] {
     approvalRoom(house),
     captchaRoom(house),
     accountRoom(house, () => rooms),
+    activityRoom(house),
+    adminRoom(house, () => rooms),
     metricsRoom(house),
   ];
   return rooms;
@@ -214,7 +218,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       for (const application of applications.values()) application.stop();
       await Promise.all(rooms.map((room) => room.stop?.()));
       await outbox.stop();
-      house.flushAudit();
+      await house.closeAudit();
     },
   };
 }

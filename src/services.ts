@@ -1,7 +1,11 @@
+import { hostname } from "node:os";
 import { isBinding } from "./access/binding.ts";
 import { createPolicy } from "./access/policy.ts";
 import { createRoutes } from "./access/routes.ts";
 import { createClosures } from "./applications/closures.ts";
+import { AUDIT_HEAD, AUDIT_LOST } from "./audit/audit.ts";
+import { headText } from "./audit/chain.ts";
+import { createAuditTrail } from "./audit/trail.ts";
 import type { Fetch } from "./bearer/provider-keys.ts";
 import { createLookOf } from "./brand/look.ts";
 import { type Clock, type Pause, type Random, systemPause } from "./clock.ts";
@@ -67,7 +71,7 @@ export type ServiceSettings = {
   readonly pause?: Pause;
 };
 
-export function createServices(settings: ServiceSettings): House & { flushAudit(): void } {
+export function createServices(settings: ServiceSettings): House & { closeAudit(): Promise<void> } {
   const { options, email, mailer, mailbox, clock, random, loggers } = settings;
   const metrics = createMetrics(settings.measured ?? createProcessMetrics(clock));
   const stores =
@@ -76,7 +80,12 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
   const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
   const policy = createPolicy(options, settings.routesFile?.groups, routes.all);
-  const { audit, auditFirst, listen, flush } = createFoldingAudit(loggers("audit"), clock);
+  const auditLog = loggers("audit");
+  const auditTrail = createAuditTrail({
+    ...{ store: stores, machine: hostname(), clock, random, log: auditLog },
+    onLost: (count) => audit(AUDIT_LOST, { n: `${count}` }),
+  });
+  const { audit, auditFirst, listen, flush } = createFoldingAudit(auditLog, clock, auditTrail);
   const identityKeys = createIdentityKeys(options, keys, clock);
   const limiter = countLimited(createLimiter(options, stores.limits), metrics);
   const languages = createLanguageChoice(options, options.secureCookie);
@@ -140,7 +149,7 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
   });
   const apiKeys = createApiKeys({
     ...{ ...options, secrets: keys, store: stores, policy, routes: routes.all, accounts },
-    ...{ holds: sessions.holds, audit, log: loggers("keys"), clock, random },
+    ...{ holds: sessions.holds, auditFirst, log: loggers("keys"), clock, random },
   });
   const login = createLoginService({
     ...options,
@@ -187,6 +196,14 @@ export function createServices(settings: ServiceSettings): House & { flushAudit(
     mailbox,
     auditEvents: { listen },
     metrics,
-    flushAudit: flush,
+    auditTrail,
+    async closeAudit() {
+      flush();
+      await auditTrail.flush();
+      const head = auditTrail.head();
+      if (head === undefined) return;
+      audit(AUDIT_HEAD, { heads: headText(head) });
+      await auditTrail.flush();
+    },
   };
 }

@@ -7,27 +7,51 @@ const CODE_HALF = 4;
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
-for (const time of document.querySelectorAll("time")) {
-  const style = "short" in time.dataset ? { timeStyle: "short" } : { dateStyle: "long", timeStyle: "long" };
-  const local = new Intl.DateTimeFormat(document.documentElement.lang, style);
-  time.title = time.textContent;
-  time.textContent = local.format(new Date(time.dateTime));
+showLocalTimes(document);
+sendOnce(document);
+
+// A script has brought a part of the page anew.
+document.addEventListener("runegate:shown", ({ target }) => {
+  if (!(target instanceof Element)) return;
+  showLocalTimes(target);
+  sendOnce(target);
+});
+
+/** @param {ParentNode} part */
+function showLocalTimes(part) {
+  for (const time of part.querySelectorAll("time")) {
+    const style =
+      "short" in time.dataset
+        ? { timeStyle: "short" }
+        : "brief" in time.dataset
+          ? { dateStyle: "medium", timeStyle: "short" }
+          : { dateStyle: "long", timeStyle: "long" };
+    const local = new Intl.DateTimeFormat(document.documentElement.lang, style);
+    time.title = time.textContent;
+    time.textContent = local.format(new Date(time.dateTime));
+  }
 }
 
-// Not the menu of languages, nor a button with a name: that is part of what is sent, and a disabled one says nothing.
-for (const form of document.querySelectorAll("main form")) {
-  const button = form.querySelector("button:not([name])");
-  if (!(button instanceof HTMLButtonElement)) continue;
-  let sent = false;
-  form.addEventListener("submit", () => {
-    sent = true;
-    button.disabled = true;
-  });
-  // A page that comes back from the history is shown as it was left.
-  addEventListener("pageshow", () => {
-    if (sent) button.disabled = false;
-    sent = false;
-  });
+/**
+ * Keeps forms from being sent twice by a second press of their button. Not the menu of languages, nor a button with a name: that is part of
+ * what is sent, and a disabled one says nothing.
+ * @param {ParentNode} part
+ */
+function sendOnce(part) {
+  for (const form of part.querySelectorAll("main form")) {
+    const button = form.querySelector("button:not([name])");
+    if (!(button instanceof HTMLButtonElement)) continue;
+    let sent = false;
+    form.addEventListener("submit", () => {
+      sent = true;
+      button.disabled = true;
+    });
+    // A page that comes back from the history is shown as it was left.
+    addEventListener("pageshow", () => {
+      if (sent) button.disabled = false;
+      sent = false;
+    });
+  }
 }
 
 // An address that is filled in is sent as it is, or typed over.

@@ -43,6 +43,9 @@ function workFor(form, field) {
     if (isReady) return;
     event.preventDefault();
     field.value = await begin().proof;
+    // A proof that is there already is got before the browser is done with this event, and until then it takes no other submission
+    // of the form (HTML, "firing submission events").
+    await new Promise((resolve) => setTimeout(resolve));
     isReady = true;
     form.requestSubmit();
   });

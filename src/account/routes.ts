@@ -11,7 +11,10 @@ import { applicationsOf } from "./start.ts";
 
 /** For whoever is signed in: the applications that they may open, and their account. */
 
-type AccountHouse = Pick<House, "options" | "routes" | "sessions" | "sessionCookie" | "guardPost" | "audit">;
+type AccountHouse = Pick<
+  House,
+  "options" | "routes" | "sessions" | "sessionCookie" | "guardPost" | "audit" | "auditFirst"
+>;
 
 /** @param rooms all there are, asked when the page is: what each of them shows on it follows one's sessions. */
 export function accountRoom(house: AccountHouse, rooms: () => readonly Pick<Room, "account">[]): Room {

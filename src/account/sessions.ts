@@ -13,7 +13,8 @@ import type { AccountSection } from "./section.ts";
 /** More are counted, not shown: nobody reads a longer list, and anybody may sign in as often as they like. */
 const MOST_SHOWN = 50;
 
-export function sessionSection({ sessions, audit }: Pick<House, "sessions" | "audit">) {
+export function sessionSection(house: Pick<House, "sessions" | "audit" | "auditFirst">) {
+  const { sessions } = house;
   const section: AccountSection = {
     id: "sessions",
     async show({ found, look, done }) {
@@ -29,7 +30,7 @@ export function sessionSection({ sessions, audit }: Pick<House, "sessions" | "au
     (await sessions.list(record.email as Address)).filter(({ id }) => id !== record.id);
 
   const end = async (records: readonly SessionRecord[]): Promise<string> => {
-    const ended = await revoke({ sessions, audit }, records, () => "user");
+    const ended = await revoke(house, records, () => "user");
     return ended === 0 ? "none" : ended === 1 ? "one" : "several";
   };
 

@@ -28,6 +28,10 @@ export function pageOf<Item extends TSchema>(item: Item) {
 /** The command line asks for everything, and each page costs looking through all of it. */
 const MOST = { user: 200, operator: 10_000 };
 
+export function pageSizeFor(principal: Principal): number {
+  return MOST[isOperator(principal) ? "operator" : "user"];
+}
+
 /**
  * @param keyOf different for each, and says nothing that the item does not.
  * @returns the page behind `cursor`, by key.
@@ -42,7 +46,7 @@ export function takePage<Item>(
   const keyed = all.map((item) => ({ key: keyOf(item), item }));
   const rest = after === undefined ? keyed : keyed.filter(({ key }) => key > after);
   rest.sort((a, b) => (a.key < b.key ? -1 : 1));
-  const page = rest.slice(0, MOST[isOperator(principal) ? "operator" : "user"]);
+  const page = rest.slice(0, pageSizeFor(principal));
   const last = page.at(-1);
   return {
     items: page.map(({ item }) => item),

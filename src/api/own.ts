@@ -148,10 +148,14 @@ const RECENT_MS = 15 * MINUTE;
 
 /**
  * Whether they signed in so lately that nobody else is likely to sit there, and in that very browser: who approved it from another
- * one may be somewhere else. @param now wall clock, in milliseconds.
+ * one may be somewhere else. @param now wall clock, in milliseconds, as is how long ago it may be.
  */
-export function isRecent({ provenAt, method }: Pick<Principal, "provenAt" | "method">, now: number): boolean {
-  return method !== "approval" && now - provenAt < RECENT_MS;
+export function isRecent(
+  { provenAt, method }: Pick<Principal, "provenAt" | "method">,
+  now: number,
+  most = RECENT_MS,
+): boolean {
+  return method !== "approval" && now - provenAt < most;
 }
 
 /** A session that was left open is not enough for what would outlast it (RFC 9470). @throws {Refusal} */

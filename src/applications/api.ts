@@ -5,7 +5,7 @@ import { type ApiHouse, actorOf, closeApi, openApi } from "../api/own.ts";
 import { NOT_FOUND, noContent, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
 import { describeTarget } from "../net/endpoint.ts";
-import { ROUTE_CLOSED, ROUTE_OPENED } from "./audit.ts";
+import { createMaintenance } from "./maintenance.ts";
 
 /** Applications, for administrators: which there are, and closing one for a while. */
 
@@ -25,14 +25,13 @@ const Closing = closed({
   message: t.Optional(t.String({ minLength: 1, maxLength: 500, description: "for whoever comes meanwhile" })),
 });
 
-const CLOSED = "It is being worked on. Come back a little later.";
-
-export function applicationsApi(house: ApiHouse & Pick<House, "routes" | "closures" | "audit">): Elysia {
-  const { routes, closures, audit } = house;
+export function applicationsApi(house: ApiHouse & Pick<House, "routes" | "closures" | "auditFirst">): Elysia {
+  const { routes, closures } = house;
+  const maintenance = createMaintenance(house);
 
   /** @throws {Refusal} */
   function named(name: string): Route {
-    const route = routes.all.find((one) => one.name === name);
+    const route = maintenance.named(name);
     if (route === undefined) throw new Refusal(NOT_FOUND);
     return route;
   }
@@ -61,9 +60,7 @@ export function applicationsApi(house: ApiHouse & Pick<House, "routes" | "closur
     .put(
       "/routes/:name/closed",
       async ({ params, body, principal }) => {
-        const text = body?.message ?? CLOSED;
-        if (await closures.close(named(params.name), text))
-          audit(ROUTE_CLOSED, { route: params.name, actor: actorOf(principal) });
+        await maintenance.close(named(params.name), actorOf(principal), body?.message);
         return noContent();
       },
       {
@@ -77,8 +74,8 @@ export function applicationsApi(house: ApiHouse & Pick<House, "routes" | "closur
     .delete(
       "/routes/:name/closed",
       async ({ params, principal }) => {
-        if (!(await closures.open(named(params.name)))) throw new Refusal(NOT_FOUND);
-        audit(ROUTE_OPENED, { route: params.name, actor: actorOf(principal) });
+        const opened = await maintenance.open(named(params.name), actorOf(principal));
+        if (!opened) throw new Refusal(NOT_FOUND);
         return noContent();
       },
       {

@@ -7,6 +7,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["check", async () => (await import("./check.ts")).check],
   ["config", async () => (await import("./config.ts")).config],
   ["health", async () => (await import("./health.ts")).health],
+  ["status", async () => (await import("./status.ts")).status],
   ["link", async () => (await import("./link.ts")).link],
   ["token", async () => (await import("./token.ts")).token],
   ["send-email", async () => (await import("./send-email.ts")).sendEmail],

@@ -1,6 +1,8 @@
 import { ACCESS_OPTIONS } from "../access/options.ts";
+import { ADMIN_OPTIONS } from "../admin/options.ts";
 import { API_OPTIONS } from "../api/options.ts";
 import { APPROVAL_OPTIONS } from "../approval/options.ts";
+import { AUDIT_OPTIONS } from "../audit/options.ts";
 import { BEARER_OPTIONS } from "../bearer/options.ts";
 import { BRAND_OPTIONS } from "../brand/options.ts";
 import { CAPTCHA_OPTIONS } from "../captcha/options.ts";
@@ -49,8 +51,9 @@ export const ROOMS = {
   "The application": PROXY_OPTIONS,
   "Identity tokens": IDENTITY_TOKEN_OPTIONS,
   "Other proxies that ask": FORWARD_AUTH_OPTIONS,
+  Administrators: ADMIN_OPTIONS,
   "Programs that manage it": { ...API_OPTIONS, ...BEARER_OPTIONS },
-  "What is kept": STORE_OPTIONS,
+  "What is kept": { ...STORE_OPTIONS, ...AUDIT_OPTIONS },
   "What users see": { ...BRAND_OPTIONS, ...LANGUAGE_OPTIONS },
   Log: LOG_OPTIONS,
   Metrics: METRICS_OPTIONS,

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
+import type { ShownStatus } from "../admin/api.ts";
 import type { ListedApplication } from "../applications/api.ts";
 import type { BegunProbe } from "../doctor/api.ts";
 import type { ArrivedProbe } from "../doctor/probes.ts";
@@ -26,6 +27,7 @@ export class ControlError extends Error {
 
 /** All methods throw {@link ControlError}. */
 export type Operator = {
+  status(): Promise<ShownStatus>;
   /** Oldest first. */
   sessions(): Promise<ListedSession[]>;
   /** By address. */
@@ -120,7 +122,11 @@ export function createOperator(send: Send): Operator {
   }
 
   return {
-    sessions: () => list<ListedSession>("/sessions"),
+    status: () => askFor<ShownStatus>("GET", "/admin/status"),
+    async sessions() {
+      const all = await list<ListedSession>("/sessions");
+      return all.sort((a, b) => (a.created_at < b.created_at ? -1 : Number(a.created_at > b.created_at)));
+    },
     users: () => list<ListedUser>("/users"),
     async revoke(which) {
       if ("id" in which) return revokeOne(which.id);

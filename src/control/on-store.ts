@@ -28,8 +28,9 @@ export async function withStore<T>(
     color: false,
   });
   const stores = await openStore(location, { clock: systemClock, log: loggers("store") });
+  let services: ReturnType<typeof createServices> | undefined;
   try {
-    const services = createServices({
+    services = createServices({
       options,
       routesFile,
       email: undefined,
@@ -44,6 +45,7 @@ export async function withStore<T>(
     const serve = serveOperator((arrival) => answerByElysia(api, arrival));
     return await work(createOperator((url, init) => serve(new Request(url, init))));
   } finally {
+    await services?.closeAudit();
     await stores.close();
   }
 }

@@ -72,6 +72,16 @@ export function parseAddress(input: string): Address {
   return address as Address;
 }
 
+/** The same for what need not be one, such as what is searched for. @returns undefined for what is no address. */
+export function addressIn(input: string): Address | undefined {
+  try {
+    return parseAddress(input);
+  } catch (error) {
+    if (error instanceof AddressError) return undefined;
+    throw error;
+  }
+}
+
 /**
  * Parses a domain into its IDNA form (UTS #46, non-transitional).
  * @throws {AddressError} if it is none, or if one of its labels mixes scripts.

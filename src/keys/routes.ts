@@ -12,6 +12,7 @@ import { keyAuthenticator } from "./authenticator.ts";
 import { keyCheck } from "./check.ts";
 import { keySection } from "./page.ts";
 import { CHECK_PATH, CONFIG_PATH, LIVE_PATH, ownPathOf } from "./root-paths.ts";
+import { keyScreen } from "./screen.ts";
 import { createUpkeep } from "./upkeep.ts";
 import { keyPages } from "./visit.ts";
 
@@ -28,6 +29,7 @@ export function keyRoom(house: House): Room {
   const room = {
     disown,
     api: () => keyApi(house),
+    admin: keyScreen(house),
     start: upkeep.start,
     async stop() {
       upkeep.stop();

@@ -3,7 +3,7 @@ import type { Route } from "../access/route.ts";
 import type { Clock, Random } from "../clock.ts";
 import type { Address } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
-import type { Audit, AuditKind } from "../observe/audit.ts";
+import type { AuditFirst, AuditKind } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import { DAY } from "../option/values.ts";
 import { said } from "../pages/language.ts";
@@ -67,7 +67,8 @@ export type KeySettings = Pick<KeyOptions, "apiKeyMaxTtl" | "apiKeyIdle"> & {
   readonly policy: Policy;
   readonly routes: readonly Route[];
   readonly accounts: ServiceAccounts;
-  readonly audit: Audit;
+  /** What is done to keys is recorded before it counts. */
+  readonly auditFirst: AuditFirst;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
@@ -81,14 +82,15 @@ const MOST_ENDED = 20;
 const UNUSED_AFTER = 90 * DAY;
 
 export function createApiKeys(settings: KeySettings): ApiKeys {
-  const { policy, accounts, audit, clock, random, apiKeyIdle: idle } = settings;
+  const { policy, accounts, auditFirst, clock, random, apiKeyIdle: idle } = settings;
   const hashes = createKeyHashes(settings.secrets.for("api key", "session"));
   const seals = createKeySeals(settings.secrets.for("api key record", "session"));
   const book = createKeyBook(settings.store, seals, clock, settings.log);
   const rules = createKeyRules(settings);
 
-  function tell(kind: AuditKind<"key" | "subject" | "actor">, { id, owner }: ApiKey, by: Caller): void {
-    audit(kind, { key: id, subject: owner, actor: by.name });
+  /** @throws {StoreUnavailable} */
+  function recordFirst(kind: AuditKind<"key" | "subject" | "actor">, { id, owner }: ApiKey, by: Caller) {
+    return auditFirst(kind, { key: id, subject: owner, actor: by.name });
   }
 
   async function list(owner?: string): Promise<ApiKey[]> {
@@ -145,7 +147,13 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
     }
     const one = await book.get(parts.id);
     if (one === undefined) throw new Error("an API key was gone at once");
-    tell(KEY_CREATED, shown(one), by);
+    try {
+      await recordFirst(KEY_CREATED, shown(one), by);
+    } catch (error) {
+      // Nobody has it yet.
+      await book.take(parts.id);
+      throw error;
+    }
     return { token: writeKey(parts), key: shown(one) };
   }
 
@@ -154,12 +162,22 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
     return one !== undefined && isOf(one, owner) ? shown(one) : undefined;
   }
 
-  /** @param make what its record is to be. @param owner undefined: whoever's it is. */
+  /**
+   * @param kind what is recorded before, where it can be done.
+   * @param make what its record is to be. @param owner undefined: whoever's it is.
+   */
   async function change(
     id: string,
     owner: string | undefined,
+    kind: AuditKind<"key" | "subject" | "actor">,
+    by: Caller,
     make: (one: Opened) => Unsealed | KeyRefusal,
   ): Promise<ApiKey | KeyRefusal> {
+    const before = await book.get(id);
+    if (before === undefined || !isOf(before, owner)) return NOT_FOUND;
+    const wanted = make(before);
+    if ("refused" in wanted) return wanted;
+    await recordFirst(kind, shown(before), by);
     const done = await book.change<KeyRefusal>(id, (one) => {
       const next = isOf(one, owner) ? make(one) : NOT_FOUND;
       return "refused" in next ? next : new Changed(next);
@@ -169,16 +187,15 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
   }
 
   async function update(id: string, wanted: KeyChange, by: Caller, owner?: string) {
-    const done = await change(id, owner, (one) => rules.changed(one.ours.record, wanted, by));
-    if (!("refused" in done)) tell(wanted.disabled === true ? KEY_DISABLED : KEY_CHANGED, done, by);
-    return done;
+    const kind = wanted.disabled === true ? KEY_DISABLED : KEY_CHANGED;
+    return change(id, owner, kind, by, (one) => rules.changed(one.ours.record, wanted, by));
   }
 
   async function rotate(id: string, overlap: number, by: Caller, owner?: string) {
     const now = clock.now();
     if (!(overlap >= 0 && overlap <= LONGEST_OVERLAP)) return bad(said("keyRefused.overlap"));
     const parts: KeyParts = { id, secret: newSecret(random) };
-    const done = await change(id, owner, (one) => {
+    const done = await change(id, owner, KEY_ROTATED, by, (one) => {
       const { record } = one.ours;
       if (record.disabledAt !== null || rules.isOver(shown(one), now)) return ENDED;
       const previous =
@@ -188,15 +205,14 @@ export function createApiKeys(settings: KeySettings): ApiKeys {
       return { ...record, ...previous, hash: hashes.hash(parts) };
     });
     if ("refused" in done) return done;
-    tell(KEY_ROTATED, done, by);
     return { token: writeKey(parts), key: done };
   }
 
   async function revoke(id: string, by: Caller, owner?: string): Promise<ApiKey | undefined> {
     const one = await find(id, owner);
-    if (one === undefined || (await book.take(id)) === undefined) return undefined;
-    tell(KEY_REVOKED, one, by);
-    return one;
+    if (one === undefined) return undefined;
+    await recordFirst(KEY_REVOKED, one, by);
+    return (await book.take(id)) === undefined ? undefined : one;
   }
 
   async function revokeAll(owner: string, by: Caller): Promise<number> {

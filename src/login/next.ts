@@ -1,6 +1,6 @@
 import { type Routes, routeFor } from "../access/routes.ts";
 import { cutTarget, placeOf, type Target } from "../edge/target.ts";
-import { loginHref, PERSONAL_PATHS, START_PATH } from "../pages/paths.ts";
+import { isPersonal, loginHref, START_PATH } from "../pages/paths.ts";
 
 /**
  * Where to go after signing in. The only place that decides whether a `next` stays on this host, or on another that configuration
@@ -26,7 +26,7 @@ export function safeNext(
   const next = pathOnHost(input);
   if (next === undefined) return landing;
   const target = cutTarget(next, 0);
-  if (PERSONAL_PATHS.has(target.path)) return next;
+  if (isPersonal(target.path)) return next;
   return placeOf(target.path) !== "application" || isOwn(target) ? landing : next;
 }
 

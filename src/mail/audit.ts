@@ -50,3 +50,10 @@ export const NOTICE_REFUSED = defineAudit({
   line: { client: "client", by: "by", reason: "reason" },
   isEndless: () => true,
 });
+
+/** By an administrator. */
+export const MAIL_RETRIED = defineAudit({
+  event: "mail_retried",
+  outcome: "ok",
+  line: { email: "subject", mail: "mail", by: "actor" },
+});

@@ -6,6 +6,7 @@ import type { House, Room } from "../house.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { mailboxPage } from "../pages/pages.ts";
 import { type MailApiHouse, mailApi } from "./api.ts";
+import { mailScreen } from "./screen.ts";
 
 /** Whether the development mailbox is shown to whoever asks: this machine alone, since its mails sign in anybody. */
 export function mayReadMailbox({ client: { ip, ipIsCertain, host } }: Arrival): boolean {
@@ -21,8 +22,8 @@ const READING_MS = 5 * 60_000;
 const MAILBOX_POLICY = policyWith([{ "style-src": ["'unsafe-inline'"] }]);
 
 /** What waits, for the operator. */
-export function mailRoom(house: MailApiHouse): Room {
-  return { name: "mail", api: () => mailApi(house) };
+export function mailRoom(house: MailApiHouse & Pick<House, "auditFirst">): Room {
+  return { name: "mail", api: () => mailApi(house), admin: mailScreen(house) };
 }
 
 /** The development mailbox. Never wired in production. */

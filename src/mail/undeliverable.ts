@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { type Address, AddressError, domainOf, parseAddress } from "../identity/address.ts";
+import { type Address, addressIn, domainOf } from "../identity/address.ts";
 import { type Awaitable, type Kind, type RecordStore, StoreFull } from "../store/records.ts";
 import type { Notice } from "./bounces/notice.ts";
 
@@ -61,21 +61,11 @@ export function createUndeliverable(
       if (!(await notices.add(`${service}:${id}`, {}, until, "grouped"))) return [];
       const marked = [];
       for (const bounce of bounces) {
-        const address = canonical(bounce.address);
+        const address = addressIn(bounce.address);
         if (address === undefined || !isOurs(address) || !(await mark(address, until))) continue;
         marked.push({ address, reason: bounce.reason });
       }
       return marked;
     },
   };
-}
-
-/** Undefined for what is no address. */
-function canonical(written: string): Address | undefined {
-  try {
-    return parseAddress(written);
-  } catch (error) {
-    if (error instanceof AddressError) return undefined;
-    throw error;
-  }
 }

@@ -6,6 +6,8 @@ export type AuditEvent = AuditFacts & {
   /** The name of its kind: snake case, stable. */
   readonly event: string;
   readonly outcome: Outcome;
+  /** How many more of them there were within a minute, of which nothing else is kept. */
+  readonly repeated?: string;
 };
 
 /** `failed` is what was allowed and could not be done. */
@@ -38,6 +40,14 @@ export type AuditFacts = {
   /** The how manieth, and of how many. */
   readonly n?: string | undefined;
   readonly of?: string | undefined;
+  /** Of a browser: its family and system. */
+  readonly agent?: string | undefined;
+  /** As the log of requests calls it. */
+  readonly request?: string | undefined;
+  /** Of chains of events (`audit/chain.ts`), and from when on they go on, as a time; and what was asked of them. */
+  readonly heads?: string | undefined;
+  readonly before?: string | undefined;
+  readonly filter?: string | undefined;
 };
 
 /** A kind of event, declared in the room in which it happens. */
@@ -66,14 +76,19 @@ export type Audit = <Fact extends keyof AuditFacts>(
  * The same for acts that must not happen unrecorded, such as an administrator's: act once it has resolved.
  * @throws {StoreUnavailable}
  */
-export type AuditFirst = (...event: Parameters<Audit>) => Promise<void>;
+export type AuditFirst = <Fact extends keyof AuditFacts>(
+  kind: AuditKind<Fact>,
+  facts: Readonly<Record<NoInfer<Fact>, string | undefined>>,
+) => Promise<void>;
 
 /** One line an event, with the message `audit`: a warning if somebody did not get what they asked for. */
 export function createAudit(log: Logger): Audit {
-  return (kind, facts) => {
-    const event = eventOf(kind, facts);
-    log[event.outcome === "ok" ? "info" : "warn"]("audit", lineOf(kind, event));
-  };
+  return (kind, facts) => writeLine(log, kind, facts);
+}
+
+function writeLine(log: Logger, kind: AuditKind<keyof AuditFacts>, facts: AuditFacts): void {
+  const event = eventOf(kind, facts);
+  log[event.outcome === "ok" ? "info" : "warn"]("audit", lineOf(kind, event));
 }
 
 function eventOf(kind: AuditKind<keyof AuditFacts>, facts: AuditFacts): AuditEvent {
@@ -81,19 +96,28 @@ function eventOf(kind: AuditKind<keyof AuditFacts>, facts: AuditFacts): AuditEve
   return { event: kind.event, outcome, ...facts };
 }
 
-/** @param only the facts to show: all of them unless said. */
-function lineOf(
-  { event, line }: AuditKind<keyof AuditFacts>,
-  facts: AuditFacts,
-  only?: readonly (keyof AuditFacts)[],
-): Fields {
+function lineOf({ event, line }: AuditKind<keyof AuditFacts>, facts: AuditFacts): Fields {
   const fields: Record<string, string | undefined> = { event };
   for (const [name, fact] of Object.entries(line)) {
-    if (only !== undefined && !only.includes(fact)) continue;
     fields[name] = fact === "session" ? facts.session?.slice(0, 8) : facts[fact];
   }
   return fields;
 }
+
+/** Those of these names. */
+function pick(facts: AuditFacts, names: readonly (keyof AuditFacts)[]): AuditFacts {
+  return Object.fromEntries(names.map((name) => [name, facts[name]]));
+}
+
+/** Where events are kept, beside the log. */
+export type AuditKeep = {
+  /** Never throws. */
+  keep(event: AuditEvent): void;
+  /** @throws {StoreUnavailable} */
+  keepFirst(event: AuditEvent): Promise<void>;
+};
+
+const KEPT_NOWHERE: AuditKeep = { keep() {}, async keepFirst() {} };
 
 export type AuditListener = (event: AuditEvent) => void;
 
@@ -116,19 +140,26 @@ const MOST_FOLDED = 100;
  * and client, the first is a line at once, and those of the minute after it are one more, with their number in `repeated`. That
  * one names what they have in common; without a client, it counts those of all who have no line of their own.
  */
-export function createFoldingAudit(log: Logger, clock: Clock): FoldingAudit {
-  type Folded = { readonly common: Fields; readonly until: number; repeated: number };
-  const audit = createAudit(log);
+export function createFoldingAudit(log: Logger, clock: Clock, kept: AuditKeep = KEPT_NOWHERE): FoldingAudit {
+  type Kind = AuditKind<keyof AuditFacts>;
+  type Folded = {
+    readonly kind: Kind;
+    readonly common: AuditFacts;
+    readonly until: number;
+    repeated: number;
+  };
   /** Oldest first. */
   const folded = new Map<string, Folded>();
   const listeners: AuditListener[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function writeUntil(now: number): void {
-    for (const [key, { common, until, repeated }] of folded) {
+    for (const [key, { kind, common, until, repeated }] of folded) {
       if (until > now) break;
       folded.delete(key);
-      if (repeated > 0) log.warn("audit", { ...common, repeated });
+      if (repeated === 0) continue;
+      log.warn("audit", { ...lineOf(kind, common), repeated });
+      kept.keep({ ...eventOf(kind, common), repeated: `${repeated}` });
     }
     clearTimeout(timer);
     if (folded.size === 0) return;
@@ -136,32 +167,45 @@ export function createFoldingAudit(log: Logger, clock: Clock): FoldingAudit {
     timer.unref();
   }
 
-  const foldingAudit: Audit = (kind, facts) => {
-    if (listeners.length > 0) {
-      const event = eventOf(kind, facts);
-      for (const tell of listeners) tell(event);
-    }
+  function tell(kind: Kind, facts: AuditFacts): void {
+    if (listeners.length === 0) return;
+    const event = eventOf(kind, facts);
+    for (const listener of listeners) listener(event);
+  }
+
+  function write(kind: Kind, facts: AuditFacts): void {
+    writeLine(log, kind, facts);
+    kept.keep(eventOf(kind, facts));
+  }
+
+  const audit: Audit = (kind, facts) => {
+    tell(kind, facts);
     const now = clock.monotonic();
     const [oldest] = folded.values();
     if (oldest !== undefined && oldest.until <= now) writeUntil(now);
-    if (kind.isEndless?.(facts) !== true) return audit(kind, facts);
-    const ofAll = lineOf(kind, facts, kind.foldedBy ?? ["reason"]);
-    const own = { ...ofAll, ...lineOf(kind, facts, ["client", "path"]) };
+    if (kind.isEndless?.(facts) !== true) return write(kind, facts);
+    const ofAll = pick(facts, kind.foldedBy ?? ["reason"]);
+    const own = { ...ofAll, ...pick(facts, ["client", "path"]) };
+    const keyOf = (common: AuditFacts) => JSON.stringify([kind.event, common]);
     const isRoom = folded.size < MOST_FOLDED;
-    const known = folded.get(JSON.stringify(own)) ?? (isRoom ? undefined : folded.get(JSON.stringify(ofAll)));
+    const known = folded.get(keyOf(own)) ?? (isRoom ? undefined : folded.get(keyOf(ofAll)));
     if (known !== undefined) {
       known.repeated++;
       return;
     }
     const common = isRoom ? own : ofAll;
-    folded.set(JSON.stringify(common), { common, until: now + FOLD_MS, repeated: 0 });
+    folded.set(keyOf(common), { kind, common, until: now + FOLD_MS, repeated: 0 });
     if (folded.size === 1) writeUntil(now);
-    audit(kind, facts);
+    write(kind, facts);
   };
 
   return {
-    audit: foldingAudit,
-    auditFirst: async (kind, facts) => foldingAudit(kind, facts),
+    audit,
+    async auditFirst(kind, facts) {
+      await kept.keepFirst(eventOf(kind, facts));
+      tell(kind, facts);
+      writeLine(log, kind, facts);
+    },
     listen: (listener) => void listeners.push(listener),
     flush: () => writeUntil(Number.POSITIVE_INFINITY),
   };

@@ -1,4 +1,6 @@
 import { readFileSync } from "node:fs";
+import adminStyle from "../../static/admin.css" with { type: "text" };
+import adminScript from "../../static/admin.js" with { type: "text" };
 import script from "../../static/app.js" with { type: "text" };
 import captcha from "../../static/captcha.js" with { type: "text" };
 import captchaWorker from "../../static/captcha-worker.js" with { type: "text" };
@@ -11,6 +13,8 @@ import { OWN_PREFIX } from "./paths.ts";
 /** The pages' own files, embedded in the executable, under names that change with their content. */
 
 export type AssetName =
+  | "admin.css"
+  | "admin.js"
   | "app.js"
   | "captcha.js"
   | "captcha-worker.js"
@@ -37,6 +41,8 @@ function add(name: AssetName, type: string, content: string | Uint8Array): void 
   assets.set(path, { body, type, etag: `"${hash}"` });
 }
 
+add("admin.css", "text/css; charset=utf-8", adminStyle);
+add("admin.js", "text/javascript; charset=utf-8", adminScript);
 add("app.js", "text/javascript; charset=utf-8", script);
 add("captcha.js", "text/javascript; charset=utf-8", captcha);
 add("captcha-worker.js", "text/javascript; charset=utf-8", captchaWorker);

@@ -1,6 +1,7 @@
 /** The prefix under which Runegate answers itself. The application never sees a request below it. */
 export const OWN_PREFIX = "/_runegate";
 export const LOGIN_PATH = `${OWN_PREFIX}/login`;
+export const LOGOUT_PATH = `${OWN_PREFIX}/logout`;
 /** A login under way: its state, and the field for its code. */
 export const CODE_PATH = `${OWN_PREFIX}/code`;
 /** A form that was sent after its session ended. */
@@ -25,8 +26,21 @@ export const APPROVE_PATH = `${OWN_PREFIX}/approve`;
 export const METRICS_PATH = `${OWN_PREFIX}/metrics`;
 export const KEYS_PATH = `${OWN_PREFIX}/keys`;
 
-/** Pages of ours for whoever is signed in, to which a login may lead back. */
-export const PERSONAL_PATHS: ReadonlySet<string> = new Set([ACCOUNT_PATH, APPROVE_PATH, KEYS_PATH]);
+/** The pages for administrators: the first of them, below which are the others. */
+export const ADMIN_PATH = `${OWN_PREFIX}/admin`;
+
+/** @param screen of which name: the first of them has none. */
+export function adminPath(screen: string): string {
+  return screen === "" ? ADMIN_PATH : `${ADMIN_PATH}/${screen}`;
+}
+
+const PERSONAL_PATHS: ReadonlySet<string> = new Set([ACCOUNT_PATH, APPROVE_PATH, KEYS_PATH, ADMIN_PATH]);
+const ADMIN_SCREEN = new RegExp(`^${ADMIN_PATH}/[a-z-]+$`);
+
+/** Whether it is a page of ours for whoever is signed in, to which a login may lead back. */
+export function isPersonal(path: string): boolean {
+  return PERSONAL_PATHS.has(path) || ADMIN_SCREEN.test(path);
+}
 
 const MAX_NEXT = 2000;
 

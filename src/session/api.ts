@@ -1,5 +1,5 @@
 import { type Elysia, type Static, t } from "elysia";
-import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage, timeOf } from "../api/list.ts";
+import { CURSOR, closed, NO_CONTENT, pageOf, pageSizeFor, TIME, takePage, timeOf } from "../api/list.ts";
 import {
   type ApiHouse,
   actorOf,
@@ -61,7 +61,8 @@ const ALL = t.Optional(
 );
 const EVERYONE = t.Optional(t.Literal("true", { description: "everybody's, for administrators" }));
 
-export type SessionHouse = ApiHouse & Pick<House, "policy" | "sessions" | "sessionCookie" | "audit">;
+export type SessionHouse = ApiHouse &
+  Pick<House, "policy" | "sessions" | "sessionCookie" | "audit" | "auditFirst">;
 
 export function sessionApi(house: SessionHouse): Elysia {
   const { options, policy, sessions, sessionCookie, clock } = house;
@@ -117,14 +118,23 @@ export function sessionApi(house: SessionHouse): Elysia {
         const { email, everyone } = query;
         const isAll = everyone !== undefined || (email === undefined && isOperator(principal));
         if (isAll && !isAdmin(principal)) throw notAllowed(NOT_YOURS);
-        const records = await sessions.list(isAll ? undefined : ownerOf(principal, email));
-        return takePage(records.map(listed), keyOf, query.cursor, principal);
+        if (!isAll) {
+          const records = await sessions.list(ownerOf(principal, email));
+          return takePage(records.map(listed), keyOf, query.cursor, principal);
+        }
+        const part = await sessions.part(pageSizeFor(principal), query.cursor);
+        if (part === undefined) throw badRequest("That is no cursor of this list.");
+        return { items: part.items.map(listed), next: part.next ?? null };
       },
       {
         own: { needs: "user", anywhere: true },
         query: closed({ email: EMAIL, everyone: EVERYONE, cursor: CURSOR }),
         response: { 200: pageOf(Session) },
-        detail: { summary: "Sessions, oldest first", description: "One's own; for the operator, all." },
+        detail: {
+          summary: "Sessions",
+          description:
+            "One's own, oldest first. For the operator, all; of those, the ones that may last longest first.",
+        },
       },
     )
     .delete(

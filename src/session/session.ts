@@ -13,6 +13,7 @@ import type { Bindings, From } from "./binding.ts";
 import { COOKIE_LENGTH, createCookieIds } from "./cookie-id.ts";
 import { createHolds, type Holds } from "./hold.ts";
 import { createHostCookies } from "./host-cookie.ts";
+import { createListing, type SessionListing } from "./listing.ts";
 import type { SessionOptions } from "./options.ts";
 import { groupsIn, type KeptSession, keptOf, readSession, SESSIONS, type SessionRecord } from "./record.ts";
 import { createSeals } from "./seal.ts";
@@ -22,7 +23,7 @@ import { createStart, type NewSession } from "./start.ts";
  * Sessions: what a cookie is worth, until when. The cookie holds 256 random bits; the store only ever sees their HMAC, and what
  * it answers is believed only under our seal.
  */
-export type Sessions = {
+export type Sessions = SessionListing & {
   /** Starts a session and gives the cookie's value, which is not kept anywhere. @throws {OnHold} */
   start(who: NewSession): Promise<{ readonly cookie: string; readonly record: SessionRecord }>;
   /**
@@ -45,11 +46,6 @@ export type Sessions = {
   endAll(email: Address): Promise<string[]>;
   /** Addresses with which none begins for a while. */
   readonly holds: Holds;
-  /**
-   * Oldest first, as the store has them: nothing is decided by it, and a command line may not have the key.
-   * @param email whose; without it, everybody's, which costs as much as there are.
-   */
-  list(email?: Address): Promise<SessionRecord[]>;
   /** Takes over what an older version left in the store. @throws {StoreUnavailable} */
   adopt(): Promise<void>;
   /** Whether what an older version leaves in the store is still taken over. @throws {StoreUnavailable} */
@@ -214,6 +210,7 @@ export function createSessions(settings: SessionSettings): Sessions {
   }
 
   return {
+    ...createListing(records, (record) => isOver(record, clock.now())),
     start: createStart({ ...settings, records, seals, holds, idOf: ids.idOf }),
 
     find(cookies, from, binding = settings.sessionBind) {
@@ -238,14 +235,6 @@ export function createSessions(settings: SessionSettings): Sessions {
 
     async endAll(email) {
       return (await records.takeAll("email", email)).map(({ id }) => id);
-    },
-
-    async list(email) {
-      const now = clock.now();
-      const where = email === undefined ? {} : { where: { email } };
-      const all = (await records.find({ ...where, most: Number.MAX_SAFE_INTEGER })).map(readSession);
-      const good = all.filter((record) => record !== undefined);
-      return good.filter((record) => !isOver(record, now)).sort((a, b) => a.createdAt - b.createdAt);
     },
 
     adopt: () => adoption.run(),

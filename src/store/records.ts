@@ -24,7 +24,7 @@ export type Kind<T> = {
   readonly name: string;
   /** Text fields that `find` and `takeAll` look records up by. A record without one is not found by it. */
   readonly by?: readonly (keyof T & string)[];
-  /** A number by which `find` orders and ranges. */
+  /** A number by which `find` orders and ranges, in place of the time at which a record expires. */
   readonly order?: keyof T & string;
   /** How many may be alive at once. Without it, as many as the back-end has room for (in memory, a million). */
   readonly capacity?: number;
@@ -49,7 +49,7 @@ export type Seen<T> = {
 export type Query<T> = {
   /** One field of `by` and its value. */
   readonly where?: { readonly [Field in keyof T & string]?: string };
-  /** Bounds of the order field, both included. */
+  /** Bounds of what is ordered by, both included. */
   readonly from?: number;
   readonly until?: number;
   readonly newestFirst?: true;
@@ -78,7 +78,7 @@ export type Records<T> = {
   take(id: string, write?: Write): Awaitable<T | undefined>;
   /** Removes every record with this value, in one step. */
   takeAll(field: keyof T & string, value: string): Awaitable<Seen<T>[]>;
-  /** Ordered by the kind's order field and then id; without such a field in no order that counts. */
+  /** Ordered by the kind's order field, or without such a field by when they expire, and then by id. */
   find(query: Query<T>): Awaitable<Seen<T>[]>;
   /** How many there are. Those that expired within the last minute may be among them. */
   count(): Awaitable<number>;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { parseAddress } from "../../src/identity/address.ts";
+import { type Address, parseAddress } from "../../src/identity/address.ts";
 import { NO_GROUPS } from "../../src/identity/principal.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { auditOf, NAVIGATION } from "../login/support.ts";
@@ -576,8 +576,10 @@ describe("what is wrong is said", () => {
     const { sessions } = gateway.gateway;
     const { list } = sessions;
     await sessions.start({ email: parseAddress("ada@example.org"), ip: "::1", userAgent: "a-secret-agent" });
-    Object.assign(sessions, { list: async () => (await list()).map((one) => ({ ...one, ip: 7 })) });
-    const { status, body, text } = await operator("GET", "/sessions");
+    Object.assign(sessions, {
+      list: async (email?: Address) => (await list(email)).map((one) => ({ ...one, ip: 7 })),
+    });
+    const { status, body, text } = await operator("GET", "/sessions?email=ada%40example.org");
     Object.assign(sessions, { list });
     expect([status, body]).toEqual([
       500,
@@ -626,4 +628,21 @@ test("a body that is too large is not waited for, also where none is taken", asy
   await wire.write(requestHead("DELETE /_runegate/api/sessions", head));
   expect((await readResponse(wire)).status).toBe(413);
   wire.destroy();
+});
+
+test("everybody's sessions come in pages, each session once, and a cursor that is none is refused", async () => {
+  const own = await startGateway({ clock: testClock() });
+  for (let i = 0; i < 450; i++)
+    await own.gateway.sessions.start({ email: parseAddress(`p${i}@example.org`), ip: "::1", userAgent: "" });
+  const seen: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const part = await own.gateway.sessions.part(200, cursor);
+    seen.push(...(part?.items ?? []).map(({ email }) => email));
+    cursor = part?.next;
+  } while (cursor !== undefined);
+  expect([seen.length, new Set(seen).size]).toEqual([450, 450]);
+  const { status, body } = await asOperator(own)("GET", "/sessions?cursor=none");
+  expect([status, body]).toMatchObject([400, { error: "bad_request" }]);
+  await own.stop();
 });

@@ -45,6 +45,7 @@ test("it names what there is, each with a summary", () => {
     "get /openapi.json": true,
     "get /session": true,
     "get /sessions": true,
+    "get /admin/status": true,
     "delete /sessions": true,
     "delete /sessions/{id}": true,
     "get /users": true,

@@ -80,6 +80,21 @@ describe.skipIf(chromium === undefined)("a proof of work", () => {
     expect(refused()).toEqual([]);
   });
 
+  test("that is done before the form is sent goes with it at the first time", async () => {
+    const tab = await stage.tab();
+    await tab.open(`${stage.gateway.url}/_runegate/login`);
+    await tab.evaluate(`(() => {
+      const { terminate } = Worker.prototype;
+      Worker.prototype.terminate = function () { window.isWorkDone = true; terminate.call(this); };
+    })()`);
+    await tab.click("#email");
+    await tab.type("unhurried@example.org");
+    await tab.until("window.isWorkDone === true");
+    await tab.pressThrough("Enter");
+    expect(await tab.heading()).toBe("Check your mail");
+    expect(refused()).toEqual([]);
+  });
+
   test("is done once more for a page that comes back from the history", async () => {
     const tab = await stage.tab();
     await tab.open(`${stage.gateway.url}/_runegate/login`);

@@ -31,10 +31,17 @@ export type Stage = {
 
 export type Mail = MailboxMail & { readonly link: string; readonly code: string };
 
-export async function startStage(env: Readonly<Record<string, string>> = {}): Promise<Stage> {
+/** @param routes the text of a `routes.toml`, by the URL of the sample application. */
+export async function startStage(
+  env: Readonly<Record<string, string>> = {},
+  routes?: (target: string) => string,
+): Promise<Stage> {
   const clock = testClock();
   const sample: Sample = startSample({ hostname: "127.0.0.1", port: 0 });
-  const gateway = await startGateway({ target: sample.url, clock, env });
+  const gateway = await startGateway({
+    ...(routes === undefined ? { target: sample.url } : { routes: routes(sample.url) }),
+    ...{ clock, env },
+  });
   const webmail = startWebmail();
   let tabs: Tab[] = [];
   let other: OtherBrowser | undefined;

@@ -200,3 +200,12 @@ test("a second instance with the same socket runs without one, and leaves it to 
   expect(await second.stop()).toBe(0);
   expect((await cli("sessions")).code).toBe(0);
 });
+
+test("status says how things are, in words and as data", async () => {
+  const said = await cli("status");
+  expect(said.code).toBe(0);
+  expect(said.out).toMatch(/^store {2,}memory, ready$/m);
+  expect(said.out).toMatch(/^mail {2,}0 waiting, 0 of them have failed$/m);
+  const { code, out } = await cli("status", "--json");
+  expect([code, JSON.parse(out)]).toMatchObject([0, { store: { kind: "memory", problem: null } }]);
+});

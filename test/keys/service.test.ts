@@ -9,7 +9,7 @@ import type { NewKey } from "../../src/keys/wanted.ts";
 import { DAY, HOUR } from "../../src/option/values.ts";
 import { ENGLISH, say } from "../../src/pages/language.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
-import { FOREVER } from "../../src/store/records.ts";
+import { FOREVER, StoreUnavailable } from "../../src/store/records.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
 import { openValkeyStore } from "../../src/store/valkey.ts";
@@ -452,4 +452,20 @@ describe.each(STORES)("in %s, API keys", (_, open) => {
     expect(await worth(token, others())).toBe("unknown");
     expect(await others().list()).toEqual([]);
   });
+});
+
+test("what cannot be recorded is not done to a key", async () => {
+  const clock = testClock();
+  let isWritten = true;
+  const { keys } = keysOn({ store: createMemoryStore({ clock }), clock, isWritten: () => isWritten });
+  const { key } = made(await keys.create({ owner: ADA.name }, ROOT));
+  isWritten = false;
+  const acts = [
+    () => keys.create({ owner: ADA.name }, ROOT),
+    () => keys.update(key.id, { disabled: true }, ROOT),
+    () => keys.rotate(key.id, 0, ROOT),
+    () => keys.revoke(key.id, ROOT),
+  ];
+  for (const act of acts) expect(act).toThrow(StoreUnavailable);
+  expect(await keys.list()).toEqual([key]);
 });

@@ -9,6 +9,7 @@ import { DAY } from "../../src/option/values.ts";
 import { ENGLISH, say } from "../../src/pages/language.ts";
 import { createKeys } from "../../src/secret/keys.ts";
 import { createHolds } from "../../src/session/hold.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
 import type { Store } from "../../src/store/store.ts";
 import { testRandom } from "../support/clock.ts";
 import { routesIn } from "../support/routes.ts";
@@ -51,6 +52,8 @@ export type Settings = {
   readonly apiKeyIdle?: number;
   readonly sessionKey?: string;
   readonly sessionKeyPrevious?: string;
+  /** Whether the audit can be written at this moment. */
+  readonly isWritten?: () => boolean;
 };
 
 export function keysOn({
@@ -64,6 +67,7 @@ export function keysOn({
   apiKeyIdle = 0,
   sessionKey = "a",
   sessionKeyPrevious,
+  isWritten = () => true,
 }: Settings): { readonly keys: ApiKeys; readonly told: readonly Told[] } {
   const told: Told[] = [];
   const bytes = (text: string) => new Uint8Array(Buffer.alloc(64, text));
@@ -77,7 +81,10 @@ export function keysOn({
     policy: createPolicy({
       ...{ allowedEmails: addresses(allowed), allowedDomains: new Set(), allowAnyEmail: false },
     }),
-    audit: ({ event }, facts) => told.push({ event, ...facts }),
+    auditFirst: async ({ event }, facts) => {
+      if (!isWritten()) throw new StoreUnavailable("The disk is full.");
+      told.push({ event, ...facts });
+    },
   });
   return { keys, told };
 }

@@ -455,3 +455,15 @@ describe("any text as next", () => {
       expectOnThisHost(next(input));
   });
 });
+
+test("a page for administrators, with what is searched for there, is one of ours to come back to", () => {
+  for (const path of ["/_runegate/admin", "/_runegate/admin/sessions?email=ada%40example.org"])
+    expect(next(path)).toBe(path);
+  for (const path of [
+    "/_runegate/admin/",
+    "/_runegate/admin/a/b",
+    "/_runegate/admin/..",
+    "/_runegate/adminx",
+  ])
+    expect(next(path)).toBe(LANDING);
+});

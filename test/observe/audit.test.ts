@@ -147,7 +147,7 @@ describe("of refusals that anybody can cause without end", () => {
   const limited = ask("rate_limited");
   const asked = (outcome: string) => ({ event: "login_requested", email, client, outcome });
   const line = asked("rate_limited");
-  const common = { event: "login_requested", outcome: "rate_limited", client };
+  const common = { event: "login_requested", client, outcome: "rate_limited" };
 
   test("the first is written at once, and the others of its minute as one line", () => {
     const { clock, audit, lines } = folding();
@@ -181,22 +181,22 @@ describe("of refusals that anybody can cause without end", () => {
     [asked("cooldown"), { ...common, outcome: "cooldown" }, ask("cooldown")],
     [
       { event: "login_refused", client, reason: "busy" },
-      { event: "login_refused", reason: "busy", client },
+      { event: "login_refused", client, reason: "busy" },
       (audit) => audit(LOGIN_REFUSED, { client, reason: "busy" }),
     ],
     [
       { event: "redemption_refused", client, reason: "rate_limited" },
-      { event: "redemption_refused", reason: "rate_limited", client },
+      { event: "redemption_refused", client, reason: "rate_limited" },
       (audit) => audit(REDEMPTION_REFUSED, { client, reason: "rate_limited", subject: undefined }),
     ],
     [
       { event: "redemption_refused", client, reason: "spent", email },
-      { event: "redemption_refused", reason: "spent", email, client },
+      { event: "redemption_refused", client, reason: "spent", email },
       (audit) => audit(REDEMPTION_REFUSED, { client, reason: "spent", subject: email }),
     ],
     [
       { event: "access_refused", client, reason: "origin", path: "/a" },
-      { event: "access_refused", reason: "origin", client, path: "/a" },
+      { event: "access_refused", client, reason: "origin", path: "/a" },
       (audit) => audit(ACCESS_REFUSED, { client, reason: "origin", path: "/a" }),
     ],
   ])("%j is one", (first, folded, write) => {

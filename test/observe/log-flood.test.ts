@@ -21,7 +21,9 @@ describe("what anybody can send without a limit fills no log", () => {
     for (let count = 0; count < 50; count++) expect((await look("HEAD")).status).toBe(401);
     expect(gateway.lines.slice(before).map((line) => line.includes("reason=spent"))).toEqual([true]);
     await gateway.stop();
-    expect(gateway.lines.at(-1)).toMatch(/email=ada@example.org .*repeated=49/);
+    const [repeated, ...others] = gateway.lines.filter((line) => line.includes("repeated="));
+    expect(repeated).toMatch(/email=ada@example.org .*repeated=49/);
+    expect(others).toEqual([]);
   });
 
   test("two session cookies", async () => {

@@ -26,12 +26,12 @@ export function createMemoryRecords<T extends object>(
   const order = kind.order as (keyof T & string) | undefined;
   const records = new Map<string, Seen<T>>();
   const indexes = new Map(by.map((field) => [field as string, new Map<string, Set<string>>()]));
-  /** By the order field, then id. */
+  /** By the order field, then id; of a kind that has one. */
   const sorted: Seen<T>[] = [];
   const expiry = createExpiryBuckets(BUCKET_MS);
   const taken = createListeners();
 
-  const numberOf = (seen: Seen<T>) => (order === undefined ? 0 : (seen.record[order] as number));
+  const numberOf = (seen: Seen<T>) => (order === undefined ? seen.expiresAt : (seen.record[order] as number));
   const compare = (a: Seen<T>, b: Seen<T>) =>
     numberOf(a) - numberOf(b) || (a.id < b.id ? -1 : Number(a.id > b.id));
 
@@ -49,12 +49,12 @@ export function createMemoryRecords<T extends object>(
   }
   const place = (seen: Seen<T>) => placeIn(sorted, (other) => compare(other, seen) < 0);
 
-  /** Those of one value, or all; in order, if there is one. */
+  /** Those of one value, or all; in order. */
   function candidates(condition: [field: string, value: string] | undefined): readonly Seen<T>[] {
-    if (condition === undefined) return order === undefined ? [...records.values()] : sorted;
+    if (condition === undefined) return order === undefined ? [...records.values()].sort(compare) : sorted;
     const ids = [...(indexes.get(condition[0])?.get(condition[1]) ?? [])];
     const all = ids.map((id) => records.get(id)).filter((seen) => seen !== undefined);
-    return order === undefined ? all : all.toSorted(compare);
+    return all.toSorted(compare);
   }
 
   function keep(seen: Seen<T>): void {
@@ -148,8 +148,8 @@ export function createMemoryRecords<T extends object>(
       const now = clock.now();
       expiry.sweep(now, drop);
       const among = candidates(conditionOf(kind, where));
-      const first = order === undefined ? 0 : placeIn(among, (other) => numberOf(other) < from);
-      const end = order === undefined ? among.length : placeIn(among, (other) => numberOf(other) <= until);
+      const first = placeIn(among, (other) => numberOf(other) < from);
+      const end = placeIn(among, (other) => numberOf(other) <= until);
       // No more than is asked for is looked at: thousands may be due.
       const found: Seen<T>[] = [];
       for (let i = first; i < end && found.length < most; i++) {

@@ -108,18 +108,15 @@ export function createSqliteRecords<T extends object>(
     const conditions: [sql: string, value: string | number][] = [["expires_at > ?", clock.now()]];
     const condition = conditionOf(kind, where);
     if (condition !== undefined) conditions.push([`${expression(condition[0])} = ?`, condition[1]]);
-    let ordered = "";
-    if (order !== undefined) {
-      const number = expression(order);
-      if (from !== undefined) conditions.push([`${number} >= ?`, from]);
-      if (until !== undefined) conditions.push([`${number} <= ?`, until]);
-      const direction = newestFirst ? "DESC" : "ASC";
-      ordered = `ORDER BY ${number} ${direction}, id ${direction}`;
-    }
+    const number = order === undefined ? "expires_at" : expression(order);
+    if (from !== undefined) conditions.push([`${number} >= ?`, from]);
+    if (until !== undefined) conditions.push([`${number} <= ?`, until]);
+    const direction = newestFirst ? "DESC" : "ASC";
     const all = conditions.map(([sql]) => sql).join(" AND ");
     // Bun keeps the statement under its text.
     const statement = database.query<Row, (string | number)[]>(
-      `SELECT ${COLUMNS} FROM ${table} WHERE ${all} ${ordered} LIMIT ?`,
+      `SELECT ${COLUMNS} FROM ${table} WHERE ${all}
+      ORDER BY ${number} ${direction}, id ${direction} LIMIT ?`,
     );
     return statement.all(...conditions.map(([, value]) => value), most);
   }

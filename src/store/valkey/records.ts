@@ -144,7 +144,7 @@ return {ids, values}
 `);
 
 /** So many at a time: a list of everything at once would keep the server from everybody else. */
-const PAGE_SIZE = "1000";
+const PAGE_SIZE = 1000;
 
 export function createValkeyRecords<T extends object>(
   kind: Kind<T>,
@@ -199,7 +199,9 @@ export function createValkeyRecords<T extends object>(
     return all.filter((seen) => seen !== undefined && seen !== "broken");
   }
 
-  const numberOf = (seen: Seen<T>) => (order === undefined ? 0 : (seen.record[order] as number));
+  const numberOf = (seen: Seen<T>) => (order === undefined ? seen.expiresAt : (seen.record[order] as number));
+  /** By expiry, or by the order field. */
+  const ordering = order === undefined ? 2 : 3;
 
   async function findIn(set: number, command: string, bounds: [string, string], most: number) {
     const [ids, values] = (await run(FIND, set, command, ...bounds, most)) as [string[], string[]];
@@ -207,18 +209,18 @@ export function createValkeyRecords<T extends object>(
   }
 
   /** Whatever is there from beginning to end is among them, while others come and go. */
-  async function findAny(most: number): Promise<Seen<T>[]> {
+  async function findAll(): Promise<Seen<T>[]> {
     const found = new Map<string, Seen<T>>();
     let cursor = "0";
     do {
-      const page = await link.run("HSCAN", [keys[0], cursor, "COUNT", PAGE_SIZE]);
+      const page = await link.run("HSCAN", [keys[0], cursor, "COUNT", `${PAGE_SIZE}`]);
       const [next, flat] = page as [string, string[]];
       cursor = next;
       for (let i = 0; i < flat.length; i += 2) {
         const seen = seenOf(flat[i] ?? "", flat[i + 1]);
         if (seen !== undefined && seen !== "broken") found.set(seen.id, seen);
       }
-    } while (cursor !== "0" && found.size < most);
+    } while (cursor !== "0");
     return [...found.values()];
   }
 
@@ -268,15 +270,13 @@ export function createValkeyRecords<T extends object>(
       if (field !== undefined) {
         const set = 4 + by.indexOf(field as keyof T & string);
         found = await findIn(set, "ZRANGEBYLEX", [`[${value}\n`, `(${value}\v`], Number.MAX_SAFE_INTEGER);
-      } else if (order === undefined) found = await findAny(most);
+      } else if (order === undefined && most > PAGE_SIZE) found = await findAll();
       else if (newestFirst)
-        found = await findIn(3, "ZREVRANGEBYSCORE", [scoreOf(until), scoreOf(from)], most);
-      else found = await findIn(3, "ZRANGEBYSCORE", [scoreOf(from), scoreOf(until)], most);
-      // Those of one value are in no order yet.
-      if (order !== undefined) {
-        found = found.filter((seen) => numberOf(seen) >= from && numberOf(seen) <= until);
-        found.sort((a, b) => numberOf(a) - numberOf(b) || (a.id < b.id ? -1 : 1));
-      }
+        found = await findIn(ordering, "ZREVRANGEBYSCORE", [scoreOf(until), scoreOf(from)], most);
+      else found = await findIn(ordering, "ZRANGEBYSCORE", [scoreOf(from), scoreOf(until)], most);
+      // Those of one value are in no order yet, as are all there are.
+      found = found.filter((seen) => numberOf(seen) >= from && numberOf(seen) <= until);
+      found.sort((a, b) => numberOf(a) - numberOf(b) || (a.id < b.id ? -1 : 1));
       return (newestFirst ? found.reverse() : found).slice(0, most);
     },
 

@@ -1,0 +1,48 @@
+import type { AuditEntry, ChainLink, Unchained } from "./entry.ts";
+
+/**
+ * Events in chains, one for each process that writes: what is changed, taken out or moved afterwards shows, and what is cut off at the
+ * end shows to whoever knows the chain's head from elsewhere. It is evidence against somebody who has the records, and not the places
+ * where the heads went.
+ */
+
+/** The last event of a chain, so far. */
+export type Head = Pick<ChainLink, "writer" | "seq" | "hash">;
+
+/** @returns the SHA-256, in hex, of the hash before and the event's canonical JSON, one behind the other. */
+export function hashOf(prev: string, entry: Unchained): string {
+  return Bun.SHA256.hash(prev + canonicalJson(entry), "hex");
+}
+
+/** The chain's next event. @param head the one before, or the name of a chain that begins. */
+export function linked(entry: Unchained, head: Head): AuditEntry {
+  const { writer, seq, hash: prev } = head;
+  return { ...entry, chain: { writer, seq: seq + 1, prev, hash: hashOf(prev, entry) } };
+}
+
+export function emptyChain(writer: string): Head {
+  return { writer, seq: 0, hash: "" };
+}
+
+/** JSON without spaces, and the fields of each object in the order of their names (RFC 8785, for what entries are made of). */
+export function canonicalJson(value: unknown): string {
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  const fields = Object.entries(value).filter(([, one]) => one !== undefined);
+  fields.sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${fields.map(([name, one]) => `${JSON.stringify(name)}:${canonicalJson(one)}`).join(",")}}`;
+}
+
+/** A head as one word: `writer:seq:hash`. */
+export function headText({ writer, seq, hash }: Head): string {
+  return `${writer}:${seq}:${hash}`;
+}
+
+/** All heads that a text names, such as lines of a log. */
+export function headsIn(text: string): Head[] {
+  return [...text.matchAll(/([A-Za-z0-9._-]+):(\d{1,15}):([0-9a-f]{64})/g)].map(
+    ([, writer = "", seq, hash = ""]) => ({
+      ...{ writer, seq: Number(seq), hash },
+    }),
+  );
+}
