@@ -52,7 +52,7 @@ import type { LoggerFor } from "./observe/logger.ts";
 import { createRequestLog } from "./observe/request-log.ts";
 import { oidcRoom } from "./oidc-login/routes.ts";
 import { passkeyRoom } from "./passkeys/routes.ts";
-import { type Application, createApplication } from "./proxy/application.ts";
+import { type Application, createApplication, measureTargets } from "./proxy/application.ts";
 import { warnOfOwnPaths } from "./proxy/redirects.ts";
 import { createTunnel, type Tunnel, type TunnelData } from "./proxy/tunnel.ts";
 import { rotationRoom } from "./rotation/routes.ts";
@@ -167,16 +167,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
     const application = createApplication(route, { ...options, ...house, live, ownCookies, counts, log });
     if (application !== undefined) applications.set(route, warnOf?.(application) ?? application);
   }
-  house.metrics.gauge(
-    "runegate_upstream_up",
-    "Whether a target of an application is up, as far as is known.",
-    ["route", "target"],
-    () =>
-      [...applications.values()].flatMap(({ route, up }) =>
-        up().map((isUp, at) => [[route.name, String(at)], Number(isUp)] as const),
-      ),
-    "min",
-  );
+  measureTargets([...applications.values()], house.metrics);
   const tunnel = createTunnel({ ...options, live, clock, log });
 
   const requestLog = options.requestLogs

@@ -60,9 +60,14 @@ export function countEvents(registry: Pick<Registry, "counter">): (event: AuditE
     mail_given_up: mail("given_up"),
     mail_bounced: mail("bounced"),
   };
-  for (const outcome of ["ok", "refused"]) reloads.of(outcome);
+  // Of what has not happened yet there are 0: what appears with 1 is no increase to Prometheus.
   for (const outcome of ["queued", "sent", "refused", "given_up", "bounced"]) mails.of(outcome);
+  for (const outcome of ["queued", "cooldown", "rate_limited"]) asks.of(outcome);
   for (const method of ["link", "code", "passkey", "oidc", "approval"]) logins.of("ok", method);
+  for (const method of ["link", "passkey", "oidc", "approval"]) logins.of("refused", method);
+  for (const outcome of ["ok", "refused"]) handOffs.of(outcome);
+  for (const outcome of ["ok", "refused"]) reloads.of(outcome);
+  for (const outcome of ["started", "refused", "ended"]) impersonations.of(outcome);
 
   return (event) => {
     events.add(1, event.event);

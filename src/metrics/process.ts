@@ -52,9 +52,10 @@ export function measureProcess({ registry, day }: ProcessMetrics, clock: Clock):
   );
   registry.gauge(
     "process_open_fds",
-    "Open file descriptors, of all processes.",
+    "Open file descriptors of the process that has most.",
     [],
     () => readdirSync("/proc/self/fd").length - 1,
+    "max",
   );
   registry.gauge(
     "process_max_fds",
@@ -62,5 +63,19 @@ export function measureProcess({ registry, day }: ProcessMetrics, clock: Clock):
     [],
     () => Number(/^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1]),
     "min",
+  );
+}
+
+/** Measures the log's way to standard output. */
+export function measureLog(
+  { registry }: ProcessMetrics,
+  states: () => readonly { readonly sink: string; readonly lost: number; readonly pending: number }[],
+): void {
+  const labels = ["sink"];
+  registry.gauge("runegate_log_dropped_total", "Lines that nobody took in time.", labels, () =>
+    states().map(({ sink, lost }) => [[sink], lost]),
+  );
+  registry.gauge("runegate_log_queue_bytes", "Of lines that wait to be written.", labels, () =>
+    states().map(({ sink, pending }) => [[sink], pending]),
   );
 }

@@ -72,7 +72,7 @@ type Counted = Omit<Family, "samples" | "merge"> & { readonly cells: Cells<unkno
 type Gauge = Omit<Family, "samples"> & { readonly read: () => Awaitable<Reading> };
 
 /** Whatever goes wrong, no name has more sets of labels than this: all others are one, `other`. */
-const MOST_SERIES = 1_000;
+const MOST_SERIES = 10_000;
 
 /** @param inherited read by whatever registry comes after this one too. */
 export function createRegistry(

@@ -1,10 +1,9 @@
 import type { House, Room } from "../house.ts";
-import { SESSIONS } from "../session/record.ts";
 import { countEvents } from "./events.ts";
 
 /** Counts what the audit tells, and reads what the house has of everything. What each request counts is in `requests.ts`. */
 export function metricsRoom(house: House): Room {
-  const { metrics, stores, apiKeys, outbox, auditEvents, options, clock } = house;
+  const { metrics, sessions, apiKeys, outbox, auditEvents, options, clock } = house;
   auditEvents.listen(countEvents(metrics));
   // This house was made then, and would not be here had it not been taken.
   const madeAt = clock.now() / 1000;
@@ -15,7 +14,7 @@ export function metricsRoom(house: House): Room {
     () => madeAt,
     "main",
   );
-  metrics.gauge("runegate_sessions", "Sessions that are alive.", [], stores.records(SESSIONS).count, "main");
+  metrics.gauge("runegate_sessions", "Sessions that are alive.", [], sessions.count, "main");
   metrics.gauge(
     "runegate_api_keys",
     "API keys by what they are worth.",

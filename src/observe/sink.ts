@@ -7,6 +7,14 @@ export type Sink = {
   readonly write: (line: string) => void;
   /** Writes out what is pending before it returns, unless the output is stalled: for the end of the process. */
   readonly flush: () => void;
+  readonly state: () => SinkState;
+};
+
+export type SinkState = {
+  /** Lines that were lost since it was made. */
+  readonly lost: number;
+  /** Characters that wait to be written. */
+  readonly pending: number;
 };
 
 export type SinkSettings = {
@@ -48,6 +56,7 @@ export function createSink({ fd, shared = false, onDropped }: SinkSettings): Sin
   let pending = "";
   let pendingLines = 0;
   let dropped = 0;
+  let lost = 0;
   /** The output's last line was cut short: the next one must not continue it. */
   let torn = false;
   let underway: Batch | undefined;
@@ -57,12 +66,17 @@ export function createSink({ fd, shared = false, onDropped }: SinkSettings): Sin
 
   function write(line: string): void {
     if (pending.length + line.length >= MAX_PENDING) {
-      dropped++;
+      lose(1);
       return;
     }
     pending += `${line}\n`;
     pendingLines++;
     schedule();
+  }
+
+  function lose(lines: number): void {
+    dropped += lines;
+    lost += lines;
   }
 
   function schedule(): void {
@@ -113,15 +127,15 @@ export function createSink({ fd, shared = false, onDropped }: SinkSettings): Sin
     // What has waited goes first: the lines that were dropped came after it.
     schedule();
     if (dropped === 0) return;
-    const lost = dropped;
+    const lines = dropped;
     dropped = 0;
-    onDropped(lost);
+    onDropped(lines);
   }
 
   function abandon(batch: Batch): void {
     underway = undefined;
     torn = batch.begun;
-    dropped += batch.lines;
+    lose(batch.lines);
     schedule();
   }
 
@@ -153,7 +167,7 @@ export function createSink({ fd, shared = false, onDropped }: SinkSettings): Sin
     return true;
   }
 
-  return { write, flush };
+  return { write, flush, state: () => ({ lost, pending: pending.length }) };
 }
 
 /** Where the lines end that fit into `most` bytes; the end of the first if that is longer. */

@@ -2,16 +2,21 @@ import { systemClock } from "../clock.ts";
 import type { Options } from "../config/options.ts";
 import { type Copies, createLoggers } from "../observe/log.ts";
 import type { Logger, LoggerFor } from "../observe/logger.ts";
-import { createSink } from "../observe/sink.ts";
+import { createSink, type SinkState } from "../observe/sink.ts";
 import { isTerminal } from "./terminal.ts";
 
 /** The log of a process that serves: on standard output, and in other places where there are some. */
+
+/** As metrics call standard output, beside the sinks. */
+export const STDOUT_NAME = "stdout";
 
 export type Log = {
   readonly loggers: LoggerFor;
   /** The same log by other options, through the same buffer: lines stay in order and none is left behind. */
   by(options: Options): Log;
   flush(): void;
+  /** Of standard output. */
+  state(): SinkState;
 };
 
 /**
@@ -43,7 +48,7 @@ export function openLog<Outlet extends Required<Copies>>(
       },
     });
     newest = loggers;
-    return { loggers, by, flush: sink.flush };
+    return { loggers, by, flush: sink.flush, state: sink.state };
   }
   return { log: by(first), outlet };
 }

@@ -9,7 +9,7 @@ import type { Surroundings } from "../config/surroundings.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
 import { createProcessMetrics } from "../metrics/metrics.ts";
-import { measureProcess } from "../metrics/process.ts";
+import { measureLog, measureProcess } from "../metrics/process.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { FilesRead } from "../option/files.ts";
@@ -24,7 +24,7 @@ import type { Io } from "./io.ts";
 import { type Libc, openLibc } from "./libc.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
 import { addressesOf, claimAddress, describeListen } from "./listener.ts";
-import { type Log, openLog } from "./log.ts";
+import { type Log, openLog, STDOUT_NAME } from "./log.ts";
 import { createNotifier } from "./notify.ts";
 import { createSerially, type Serially } from "./serially.ts";
 import type { Serving } from "./serving.ts";
@@ -159,6 +159,7 @@ async function open(
   }
   const measured = createProcessMetrics(systemClock);
   measureProcess(measured, systemClock);
+  measureLog(measured, () => [{ sink: STDOUT_NAME, ...log.state() }, ...sinks.states()]);
   const resources = { stores, mailbox: terminalMailbox(io), loggers: log.loggers, measured };
   try {
     const claimed = [...addresses, metricsListen ?? [], http ?? []].flat();

@@ -5,7 +5,7 @@ import type { Mailbox } from "../mail/mailbox.ts";
 import type { Receipt } from "../mail/mailer.ts";
 import type { DayPoint } from "../metrics/day.ts";
 import { createProcessMetrics } from "../metrics/metrics.ts";
-import { measureProcess } from "../metrics/process.ts";
+import { measureLog, measureProcess } from "../metrics/process.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { MailboxMail } from "../pages/pages.ts";
 import { openStore } from "../store/open.ts";
@@ -14,7 +14,7 @@ import type { Store } from "../store/store.ts";
 import { BUILD } from "../version.ts";
 import { composeGateway } from "./compose.ts";
 import { createLineSender } from "./line-sender.ts";
-import { type Log, openLog } from "./log.ts";
+import { type Log, openLog, STDOUT_NAME } from "./log.ts";
 import type { Order, ToSupervisor, ToWorker } from "./messages.ts";
 import { DRAIN_MS, type Serving } from "./serving.ts";
 import { serveSingle } from "./single.ts";
@@ -51,6 +51,7 @@ export function runWorker(send: (message: ToSupervisor) => void): {
   async function start(configuration: Configuration, certificates: readonly Pair[]): Promise<void> {
     const { options } = configuration;
     const { log } = openLog(options, true, () => lines);
+    measureLog(measured, () => [{ sink: STDOUT_NAME, ...log.state() }]);
     const stores =
       options.store.kind === "memory"
         ? shared.store

@@ -58,11 +58,8 @@ export async function serveWithWorkers(
   const { stores, mailbox, env, sinks } = resources;
   let { loggers } = resources;
   const lastDay = async () => {
-    const all = await measures();
-    return mergeDay(
-      all.map(({ quarters }) => quarters),
-      systemClock.now(),
-    );
+    const quarters = (await measuresOfWorkers()).map((one) => one.quarters);
+    return mergeDay([resources.measured.day.quarters(), ...quarters], systemClock.now());
   };
   const measured = { ...resources.measured, lastDay };
   let configuration = first;
@@ -93,11 +90,12 @@ export async function serveWithWorkers(
 
   /** Of workers that have ended. */
   let ended = NOTHING;
-  /** Of a worker that does not answer in time, as it said last. */
-  async function measures(): Promise<readonly Measures[]> {
-    const asked = [...all].map((worker) => worker.order({ verb: "measure" }, MEASURE_MS).catch(() => {}));
-    const [own] = await Promise.all([gateway.metrics.measures(true), ...asked]);
-    return [own, ended, ...[...all].map((worker) => worker.measures)];
+  /** Of one that does not answer in time, as it said last. */
+  async function measuresOfWorkers(): Promise<readonly Measures[]> {
+    await Promise.all(
+      [...all].map((worker) => worker.order({ verb: "measure" }, MEASURE_MS).catch(() => {})),
+    );
+    return [ended, ...[...all].map(({ measures }) => measures)];
   }
 
   /** Resolves when it listens. */
@@ -201,7 +199,7 @@ export async function serveWithWorkers(
     for (const worker of all) worker.kill();
     throw error;
   }
-  const measuring = setInterval(measures, MEASURE_EVERY_MS);
+  const measuring = setInterval(measuresOfWorkers, MEASURE_EVERY_MS);
 
   return {
     get gateway() {
@@ -249,7 +247,10 @@ export async function serveWithWorkers(
       }),
     retire: () => tell(serving(), "retire"),
     resume: () => tell(serving(), "resume"),
-    measures,
+    async measures() {
+      const [own, workers] = await Promise.all([gateway.metrics.measures(true), measuresOfWorkers()]);
+      return [own, ...workers];
+    },
     healthy: () => serving().length > 0,
     stop(withinMs) {
       ending = true;

@@ -2,6 +2,7 @@ import type { LiveConnections } from "../access/live.ts";
 import type { Route } from "../access/route.ts";
 import type { Routes } from "../access/routes.ts";
 import type { Clock } from "../clock.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { RequestCounts, RouteCounts } from "../metrics/requests.ts";
 import type { Logger } from "../observe/logger.ts";
 import { createForward, type Forward } from "./forward.ts";
@@ -63,4 +64,13 @@ export function createApplication(route: Route, settings: ApplicationSettings): 
       for (const upstream of upstreams) upstream.stop();
     },
   };
+}
+
+export function measureTargets(applications: readonly Application[], metrics: Pick<Metrics, "gauge">): void {
+  const read = () =>
+    applications.flatMap(({ route, up }) =>
+      up().map((isUp, at) => [[route.name, `${at}`], Number(isUp)] as const),
+    );
+  const help = "Whether a target of an application is up, as far as is known.";
+  metrics.gauge("runegate_upstream_up", help, ["route", "target"], read, "min");
 }

@@ -125,6 +125,25 @@ describe("development", () => {
       { RUNEGATE_LISTEN: "unix:/a", RUNEGATE_LISTEN_MODE: "0666" },
       ["warning:LISTEN_MODE"],
     ],
+    ...["127.0.0.1:9870", ":9870", "[::1]:9870", "10.0.0.1:9870", "192.168.1.2:9870", "[fd00::1]:9870"].map(
+      (address): [string, Env, string[]] => [
+        `metrics at ${address}`,
+        { RUNEGATE_METRICS_LISTEN: address },
+        [],
+      ],
+    ),
+    ...["0.0.0.0:9870", "[::]:9870", "203.0.113.1:9870"].map((address): [string, Env, string[]] => [
+      `metrics at ${address}`,
+      { RUNEGATE_METRICS_LISTEN: address },
+      ["warning:METRICS_LISTEN"],
+    ]),
+    ["metrics where visitors come", { RUNEGATE_METRICS_LISTEN: "127.0.0.1:7870" }, ["error:METRICS_LISTEN"]],
+    [
+      "metrics where edges ask",
+      { RUNEGATE_CHECK_LISTEN: "127.0.0.1:7871", RUNEGATE_METRICS_LISTEN: "127.0.0.1:7871" },
+      ["error:METRICS_LISTEN"],
+    ],
+    ["metrics at a socket", { RUNEGATE_METRICS_LISTEN: "unix:/a" }, ["error:METRICS_LISTEN"]],
     ["a mode of no socket", { RUNEGATE_LISTEN_MODE: "0660" }, ["warning:LISTEN_MODE"]],
     ["a group of no socket", { RUNEGATE_LISTEN_GROUP: "www-data" }, ["warning:LISTEN_GROUP"]],
     [

@@ -172,6 +172,8 @@ describe.each([
       if (i % 100 === 0) await Bun.sleep(1);
     }
     expect(dropped).toEqual([]);
+    const stalled = sink.state();
+    expect(stalled.pending).toBeGreaterThan(1024 * 1024 - 1000);
 
     let text = "";
     await until(() => {
@@ -183,6 +185,7 @@ describe.each([
     const kept = lines.length - 1;
     expect(lines.at(-1)).toBe(`dropped ${total - kept}`);
     expect(dropped).toEqual([total - kept]);
+    expect([stalled.lost, sink.state()]).toEqual([total - kept, { lost: total - kept, pending: 0 }]);
     // The bound, and what the write under way holds.
     expect(kept * 1000).toBeGreaterThan(1024 * 1024 - 1000);
     expect(kept * 1000).toBeLessThan(1024 * 1024 + 64 * 1024);
