@@ -29,9 +29,12 @@ export function emptyChain(writer: string): Head {
 export function canonicalJson(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  const fields = Object.entries(value).filter(([, one]) => one !== undefined);
-  fields.sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${fields.map(([name, one]) => `${JSON.stringify(name)}:${canonicalJson(one)}`).join(",")}}`;
+  let fields = "";
+  for (const name of Object.keys(value).sort()) {
+    const one = value[name as keyof typeof value] as unknown;
+    if (one !== undefined) fields += `${fields && ","}${JSON.stringify(name)}:${canonicalJson(one)}`;
+  }
+  return `{${fields}}`;
 }
 
 /** A head as one word: `writer:seq:hash`. */
