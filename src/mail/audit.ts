@@ -68,6 +68,7 @@ export const MAIL_RETRIED = defineAudit({
 /** A test mail, before it is sent; what becomes of it is told as of any other. */
 export const MAIL_TESTED = defineAudit({
   event: "mail_tested",
+  help: "Somebody sent a test mail; the reason is what the server said.",
   outcome: "ok",
   line: { email: "subject", mail: "mail", by: "actor" },
 });

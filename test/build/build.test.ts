@@ -117,7 +117,7 @@ describe("the folder it is started in", () => {
     const { code, stdout } = await show([executable], place.path);
     expect(code).toBe(0);
     const rows: { name: string; source: string }[] = JSON.parse(stdout);
-    expect(rows.find(({ name }) => name === "RUNEGATE_LISTEN")?.source).toBe("default");
+    expect(rows.find(({ name }) => name === "RUNEGATE_WORKERS")?.source).toBe("default");
     expect(existsSync(join(place.path, MARK))).toBe(false);
   });
   test("would have one, were it not for the build", async () => {

@@ -82,8 +82,12 @@ const PAGES: readonly Page[] = [
     "login/logout.ts",
     async ({ post, signIn }) => post("/_runegate/logout", {}, await signIn()),
   ],
-  ["the applications", "account/routes.ts", async ({ get, signIn }) => get("/_runegate/", await signIn())],
-  ["the account", "account/routes.ts", async ({ get, signIn }) => get("/_runegate/account", await signIn())],
+  ["the applications", "account/handlers.ts", async ({ get, signIn }) => get("/_runegate/", await signIn())],
+  [
+    "the account",
+    "account/handlers.ts",
+    async ({ get, signIn }) => get("/_runegate/account", await signIn()),
+  ],
   ["API keys", "keys/visit.ts", async ({ get, signIn }) => get("/_runegate/keys", await signIn())],
   [
     "a wrong API key",
@@ -92,7 +96,7 @@ const PAGES: readonly Page[] = [
   ],
   [
     "a form that was kept",
-    "kept-post/routes.ts",
+    "kept-post/handlers.ts",
     async ({ get, post, signIn, endSessions }) => {
       const before = await signIn();
       await endSessions();
@@ -102,7 +106,7 @@ const PAGES: readonly Page[] = [
   ],
   [
     "this was not me",
-    "devices/routes.ts",
+    "devices/handlers.ts",
     async ({ get, notMe }) => get(`/_runegate/not-me?token=${notMe()}`),
   ],
   [
@@ -127,13 +131,18 @@ const PAGES: readonly Page[] = [
   ],
   [
     "the pages for administrators",
-    "admin/routes.ts",
+    "admin/handlers.ts",
     async ({ get, act }) => get("/_runegate/admin", await act()),
+  ],
+  [
+    "who asks for access",
+    "grants/visit.ts",
+    async ({ get, signIn }) => get("/_runegate/requests", await signIn()),
   ],
   ["the mailbox", "mail/routes.ts", ({ get }) => get("/_runegate/mailbox")],
   [
     "the API's document",
-    "api/routes.ts",
+    "api/document.ts",
     async ({ get, signIn }) => get("/_runegate/api/docs", await signIn()),
   ],
   ["what is not there", "edge/answer.ts", ({ get }) => get("/_runegate/nothing")],
@@ -168,6 +177,7 @@ describe.each(Object.keys(LOGIN) as Kind[])("with RUNEGATE_CAPTCHA=%s", (kind) =
         }),
         RUNEGATE_API_KEYS: "true",
         RUNEGATE_APPROVAL: "true",
+        RUNEGATE_DYNAMIC_USERS: "true",
       },
     });
     const { url } = gateway;

@@ -109,7 +109,8 @@ describe("login requests of one client", () => {
       const refused = { event: "login_requested", client, outcome: "rate_limited" };
       expect(auditOf(gateway).slice(5)).toEqual([{ ...refused, email: "a5@example.org" }]);
       await gateway.gateway.stop();
-      expect(auditOf(gateway).slice(6)).toEqual([{ ...refused, repeated: 44 }]);
+      const after = auditOf(gateway).slice(6);
+      expect(after.filter(({ event }) => event !== "audit_head")).toEqual([{ ...refused, repeated: 44 }]);
     });
   });
 
