@@ -31,7 +31,8 @@ export type GrantBook = Granted & {
   /** Of all callers one gets it. @throws {StoreUnavailable} */
   take(id: string): Promise<boolean>;
   /** Seals under the present key what is under the one before. @throws {StoreUnavailable} */
-  renewSeals(): Promise<void>;
+  /** @returns how many were sealed anew. */
+  renewSeals(): Promise<number>;
   /** Ends all of somebody, or of a domain, in one step. @returns how many there were. @throws {StoreUnavailable} */
   takeAll(of: Pick<Grant, "effect" | "who">): Promise<number>;
   /** Looks again and again from now on. Resolves when it has looked once. */
@@ -150,11 +151,13 @@ export function createGrantBook(
     takeAll: (of) => known((async () => (await records.takeAll("entry", entryOf(of))).length)()),
 
     async renewSeals() {
-      if (key.previous === undefined) return;
+      let renewed = 0;
+      if (key.previous === undefined) return renewed;
       for (const seen of await records.find({ most: Number.MAX_SAFE_INTEGER })) {
         const [grant] = seals.isCurrent(seen) ? [] : genuine(seen);
-        if (grant !== undefined) await records.replace(seen, seals.seal(grant));
+        if (grant !== undefined && (await records.replace(seen, seals.seal(grant)))) renewed++;
       }
+      return renewed;
     },
 
     look,

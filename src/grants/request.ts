@@ -81,14 +81,16 @@ export function createRequestBook(store: RecordStore, keys: Keys) {
       return all.flatMap((seen) => genuine(seen) ?? []);
     },
 
-    /** Seals under the present key what is under the one before. */
-    async renewSeals(): Promise<void> {
-      if (key.previous === undefined) return;
+    /** Seals under the present key what is under the one before. @returns how many. */
+    async renewSeals(): Promise<number> {
+      let renewed = 0;
+      if (key.previous === undefined) return renewed;
       for (const seen of await records.find({ most: Number.MAX_SAFE_INTEGER })) {
         const { seal, ...record } = seen.record;
         const isDue = seals.isWhole(seen.id, record, seal) && !seals.isCurrent(seen.id, record, seal);
-        if (isDue) await records.replace(seen, sealed(seen.id, record));
+        if (isDue && (await records.replace(seen, sealed(seen.id, record)))) renewed++;
       }
+      return renewed;
     },
 
     /** All of somebody's. */

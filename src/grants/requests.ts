@@ -46,7 +46,7 @@ export type AccessRequests = {
   approve(id: string, until: number | null, by: Principal): Promise<Asked>;
   refuse(id: string, by: Principal): Promise<Asked>;
   /** Seals under the present key what is under the one before. @throws {StoreUnavailable} */
-  renewSeals(): Promise<void>;
+  renewSeals(): Promise<number>;
   /** Mails those who decide, each once an hour at most, about what they have not heard of. Never rejects. */
   tell(): Promise<void>;
 };

@@ -12,6 +12,10 @@ export function grantRoom(house: House): Room {
     name: "grants",
     api: async () => (await import("./api.ts")).grantApi(house),
     admin: async () => (await import("./screen.ts")).peopleScreen(house),
+    renewSeals: async () => {
+      const renewed = (await grants.renewSeals()) + (await house.accessRequests.renewSeals());
+      return { what: "grants and requests", renewed, left: 0 };
+    },
   };
   if (!grants.isOpen) return room;
   const upkeep = createGrantUpkeep({ ...house, book: grants, log: house.loggers("edge") });

@@ -33,7 +33,7 @@ export type GrantUpkeep = {
 export function createGrantUpkeep(settings: {
   readonly book: GrantBook;
   readonly options: { readonly baseUrl: string };
-  readonly accessRequests: Pick<AccessRequests, "tell" | "renewSeals">;
+  readonly accessRequests: Pick<AccessRequests, "tell">;
   readonly routes: Pick<Routes, "all">;
   readonly outbox: Pick<Outbox, "queue">;
   readonly lookTo: (email: string) => Promise<Look>;
@@ -66,8 +66,6 @@ export function createGrantUpkeep(settings: {
   async function run(): Promise<void> {
     await settings.accessRequests.tell();
     try {
-      await book.renewSeals();
-      await settings.accessRequests.renewSeals();
       for (const grant of await book.list()) await lookAfter(grant, clock.now());
     } catch (error) {
       log.warn("could not look after what people were given, will try again", { reason: messageOf(error) });

@@ -22,10 +22,6 @@ export function countEvents(registry: Pick<Registry, "counter">): (event: AuditE
   const reloads = registry.counter("runegate_config_reloads_total", "Reloads of the configuration.", [
     "outcome",
   ]);
-  const hooks = registry.counter("runegate_hook_total", "What hooks have refused, and have not been told.", [
-    "hook",
-    "outcome",
-  ]);
   const impersonations = registry.counter(
     "runegate_impersonations_total",
     "Administrators using an application as somebody else.",
@@ -49,8 +45,6 @@ export function countEvents(registry: Pick<Registry, "counter">): (event: AuditE
     hand_off_refused: () => handOffs.add(1, "refused"),
     config_reloaded: () => reloads.add(1, "ok"),
     config_refused: () => reloads.add(1, "refused"),
-    hook_failed: ({ by = "" }) => hooks.add(1, by, "failed"),
-    hook_denied: ({ by = "" }) => hooks.add(1, by, "denied"),
     impersonation_started: () => impersonations.add(1, "started"),
     impersonation_refused: () => impersonations.add(1, "refused"),
     impersonation_ended: () => impersonations.add(1, "ended"),

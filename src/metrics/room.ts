@@ -3,7 +3,7 @@ import { countEvents } from "./events.ts";
 
 /** Counts what the audit tells, and reads what the house has of everything. What each request counts is in `requests.ts`. */
 export function metricsRoom(house: House): Room {
-  const { metrics, sessions, apiKeys, outbox, auditEvents, options, clock } = house;
+  const { metrics, sessions, apiKeys, outbox, hooks, auditEvents, options, clock } = house;
   auditEvents.listen(countEvents(metrics));
   // This house was made then, and would not be here had it not been taken.
   const madeAt = clock.now() / 1000;
@@ -45,6 +45,12 @@ export function metricsRoom(house: House): Room {
       return oldest === undefined ? 0 : Math.max(0, clock.now() - oldest.queuedAt) / 1000;
     },
     "main",
+  );
+  metrics.gauge(
+    "runegate_hook_total",
+    "Calls of hooks by what came of them, since the configuration was read.",
+    ["hook", "outcome"],
+    () => hooks.counts().map(({ hook, outcome, count }) => [[hook, outcome], count]),
   );
   return { name: "metrics" };
 }

@@ -53,8 +53,6 @@ test.each<[string, string, Told, string]>([
   ["bounced", "runegate_mail_total", { event: "mail_bounced", reason: "550 no" }, "bounced"],
   ["reloaded", "runegate_config_reloads_total", { event: "config_reloaded" }, "ok"],
   ["not reloaded", "runegate_config_reloads_total", { event: "config_refused", reason: "it" }, "refused"],
-  ["a hook that fails", "runegate_hook_total", { event: "hook_failed", by: "chat" }, "chat failed"],
-  ["a hook that says no", "runegate_hook_total", { event: "hook_denied", by: "chat" }, "chat denied"],
   ["begun", "runegate_impersonations_total", { event: "impersonation_started" }, "started"],
   ["not begun", "runegate_impersonations_total", { event: "impersonation_refused" }, "refused"],
   ["over", "runegate_impersonations_total", { event: "impersonation_ended" }, "ended"],
