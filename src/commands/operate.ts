@@ -54,7 +54,8 @@ export async function reach<T>(
     throw new ControlError("RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be reached.");
   }
   // Loaded before any rights are given up: the program's own files need not be the service's to read.
-  const [{ withStore }] = await Promise.all([import("../control/on-store.ts"), loadBackEnd(store)]);
+  const [{ withStore, loadApi }] = await Promise.all([import("../control/on-store.ts"), loadBackEnd(store)]);
+  if (store.kind === "sqlite") await loadApi(access);
   const on = (location: StoreLocation) => withStore(access, location, io.err, work);
   if (store.kind !== "sqlite") return await on(store);
   return await asOwnerOf(store.path, () => {

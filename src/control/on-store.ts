@@ -3,10 +3,13 @@ import type { Access } from "../config/configuration.ts";
 import { answerByElysia } from "../edge/own.ts";
 import { misconfigured } from "../mail/mailer.ts";
 import { createLoggers } from "../observe/log.ts";
+import type { LoggerFor } from "../observe/logger.ts";
 import { createApi } from "../server.ts";
 import { createServices } from "../services.ts";
 import type { StoreLocation } from "../store/location.ts";
+import { createMemoryStore } from "../store/memory.ts";
 import { openStore } from "../store/open.ts";
+import type { Store } from "../store/store.ts";
 import { createOperator, type Operator } from "./client.ts";
 import { serveOperator } from "./serve.ts";
 
@@ -21,11 +24,12 @@ const NOT_RUNNING = misconfigured(
  * @param write of a line. What is audited goes to the operator's terminal: the instance's log is not here.
  */
 export async function withStore<T>(
-  { options, routesFile }: Access,
+  access: Access,
   location: StoreLocation,
   write: (line: string) => void,
   work: (operator: Operator) => Promise<T>,
 ): Promise<T> {
+  const { options } = access;
   const loggers = createLoggers({
     format: options.logFormat,
     levels: options.logLevels,
@@ -40,17 +44,7 @@ export async function withStore<T>(
   });
   let services: ReturnType<typeof createServices> | undefined;
   try {
-    services = createServices({
-      options,
-      routesFile,
-      email: undefined,
-      mailer: { send: () => Promise.reject(NOT_RUNNING) },
-      mailbox: undefined,
-      stores,
-      clock: systemClock,
-      random: systemRandom,
-      loggers,
-    });
+    services = servicesOn(stores, access, loggers);
     if (services.grants.isOpen) await services.grants.look();
     const api = await createApi(services);
     const serve = serveOperator((arrival) => answerByElysia(api, arrival));
@@ -59,6 +53,27 @@ export async function withStore<T>(
     await services?.closeAudit();
     await stores.close();
   }
+}
+
+/** Loads all that the API takes, by making one that is not used. */
+export async function loadApi(access: Access): Promise<void> {
+  const stores = createMemoryStore({ clock: systemClock });
+  const quiet = createLoggers({
+    format: "console",
+    levels: { default: "off", modules: {} },
+    write() {},
+    now: systemClock.now,
+    color: false,
+  });
+  await createApi(servicesOn(stores, access, quiet));
+}
+
+function servicesOn(stores: Store, { options, routesFile }: Access, loggers: LoggerFor) {
+  return createServices({
+    ...{ options, routesFile, stores, loggers },
+    ...{ email: undefined, mailbox: undefined, mailer: { send: () => Promise.reject(NOT_RUNNING) } },
+    ...{ clock: systemClock, random: systemRandom },
+  });
 }
 
 /** With its length, which is what says that there is a body: nothing else adds that where none is sent over a connection. */
