@@ -10,6 +10,7 @@ import { ConfigError, describe } from "../option/finding.ts";
 import type { Store } from "../store/store.ts";
 import { type Compose, composeGateway } from "./compose.ts";
 import { handOver } from "./handover.ts";
+import { hostsOf } from "./hosts.ts";
 import type { Io } from "./io.ts";
 import { keepStarted } from "./keep-started.ts";
 import { describeListen } from "./listener.ts";
@@ -67,7 +68,7 @@ export function createLifecycle(
     if (stopping) return;
     configuration = kept;
     log = nextLog;
-    await certificates?.renew();
+    await certificates?.renew(hostsOf(kept));
     await reopenControl();
     logger().info("reloaded", { address: describeListen(listen) });
   }

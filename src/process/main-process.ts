@@ -1,10 +1,8 @@
 import type { Server } from "bun";
-import { createRoutes } from "../access/routes.ts";
 import type { CertificateSource } from "../certificates/source.ts";
-import { systemClock, systemRandom } from "../clock.ts";
+import { systemClock, systemPause, systemRandom } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Options } from "../config/options.ts";
-import { routesOf } from "../config/routes.ts";
 import type { Surroundings } from "../config/surroundings.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
@@ -16,6 +14,7 @@ import type { Store } from "../store/store.ts";
 import type { Compose } from "./compose.ts";
 import { isReplaced } from "./executable.ts";
 import { takeOver } from "./handover.ts";
+import { hostsOf } from "./hosts.ts";
 import type { Io } from "./io.ts";
 import { openLibc } from "./libc.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
@@ -150,7 +149,11 @@ async function open(
         : await serveWithWorkers(configuration, { ...resources, env: io.env }, pairs, settings.supervision);
     at = http === undefined ? addresses : [http];
     const redirects =
-      http && (await import("../certificates/http.ts")).serveHttp(http, () => serving.gateway.routes);
+      http &&
+      (await import("../certificates/http.ts")).serveHttp(http, {
+        routes: () => serving.gateway.routes,
+        challengeOf: certificates?.challengeOf,
+      });
     return { stores, serving, certificates, http: redirects };
   } catch (error) {
     log.flush();
@@ -166,12 +169,15 @@ async function open(
 }
 
 /** Loaded where it is asked for alone: node:crypto is large. @throws {Error} with what is wrong, in words for the operator */
-async function openTls({ options, routesFile }: Configuration): Promise<CertificateSource | undefined> {
+async function openTls(configuration: Configuration): Promise<CertificateSource | undefined> {
+  const { options } = configuration;
   if (options.tls === "off") return undefined;
   const { openCertificates } = await import("../certificates/source.ts");
-  const routes = createRoutes(routesOf(options, routesFile), options.baseUrl);
-  const origins = [routes.home.origin, ...routes.all.map(routes.originOf)];
-  const names = [...new Set(origins.map((origin) => new URL(origin).hostname.replace(/^\[|\]$/g, "")))];
+  const names = hostsOf(configuration);
+  if (options.tls === "acme") {
+    const { openAcme } = await import("../certificates/acme-source.ts");
+    return openAcme({ options, names, clock: systemClock, random: systemRandom, pause: systemPause });
+  }
   return openCertificates({ options, names, clock: systemClock, random: systemRandom });
 }
 
