@@ -1,142 +1,161 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import type { Clock, Pause, Random } from "../clock.ts";
 import { parseIp } from "../net/ip.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
-import { DAY, HOUR, MINUTE } from "../option/values.ts";
-import { AcmeProblem, type AcmeSettings, type Challenges, orderCertificate } from "./acme.ts";
+import { DAY, HOUR, MINUTE, SECOND } from "../option/values.ts";
+import { AcmeProblem, orderCertificate } from "./acme.ts";
+import type { OrderRecords } from "./acme-records.ts";
 import type { TlsOptions } from "./options.ts";
 import type { Pair } from "./pair.ts";
 import { pairOf } from "./read-pair.ts";
-import { selfSigned } from "./self-signed.ts";
+import { interimPair } from "./self-signed.ts";
+import type { Shelf } from "./shelf.ts";
 import type { CertificateSource } from "./source.ts";
 import { certificateRequest } from "./x509.ts";
 
-/** Certificates that Runegate orders itself, for the hosts that its configuration names, and for none that only a visitor said. */
+/**
+ * Certificates that Runegate orders itself, one for each host that its configuration names, and none for a name that only a
+ * visitor said. A host whose name does not lead here yet keeps no other from its certificate.
+ */
 
 export type AcmeSourceSettings = {
   readonly options: TlsOptions;
   readonly names: readonly string[];
+  readonly shelf: Shelf;
+  readonly records: OrderRecords;
   readonly clock: Clock;
   readonly random: Random;
   readonly pause: Pause;
 };
 
-export type AcmeSource = CertificateSource & {
-  /** What is answered below `/.well-known/acme-challenge/`. */
-  challengeOf(token: string): string | undefined;
-};
-
-/** Renewed with a third of its life left (what authorities ask for), and a bit of chance. */
+/** Renewed with a third of its life left, as authorities ask, and up to this part of its life earlier: not all at once. */
 const RENEW_AT = 2 / 3;
-const FIRST_PAUSE = MINUTE;
+const EARLIER = 0.03;
 /** Five failures an hour for a name are what Let's Encrypt allows. */
+const FIRST_PAUSE = MINUTE;
 const LONGEST_PAUSE = 6 * HOUR;
+/** While another process orders. */
+const OTHERS_PAUSE = 10 * SECOND;
+/** Where the clock is wrong, a new certificate may seem to be due at once. */
+const AFTER_SUCCESS = DAY;
+/** The wall clock may be set, and another process may have ordered. */
 const LOOK = HOUR;
 const WORRY = 7 * DAY;
 
-/** @throws {Error} in words for the operator, for a host that no certificate can be had for by http, and a folder that is not to be had */
-export function openAcme(settings: AcmeSourceSettings): AcmeSource {
-  const { options, clock, random, pause } = settings;
-  let { names } = settings;
-  checkNames(names);
-  const folder = options.tlsDirectory;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const [certFile, keyFile] = [join(folder, "certificate.pem"), join(folder, "certificate.key")];
-  const account = keyIn(join(folder, "account.key"));
-  const answers = new Map<string, string>();
-  const challenges: Challenges = {
-    async put(token, answer) {
-      answers.set(token, answer);
-    },
-    async remove(token) {
-      answers.delete(token);
-    },
-  };
-  let ordered = readPair();
-  let pairs: readonly Pair[] = [ordered ?? interim()];
+/** What is known of a name's certificate. `notBefore` is on the monotonic clock. */
+type Known = { pair: Pair | undefined; failures: number; notBefore: number };
+
+/** @throws {Error} in words for the operator, for a host that no certificate can be had for over http, and for a key that others can read */
+export async function openAcme(settings: AcmeSourceSettings): Promise<CertificateSource> {
+  const { options, shelf, records, clock, random, pause } = settings;
+  let names = checked(settings.names);
+  const accountKey = createPrivateKey(await shelf.account());
+  const account = { privateKey: accountKey, publicKey: createPublicKey(accountKey) };
+  const known = new Map<string, Known>();
+  let interim = interimPair(names, { clock, random });
   let stopped = false;
   let wake = () => {};
+  const chance = () => (random.bytes(1)[0] ?? 0) / 256;
+  const early = EARLIER * chance();
 
-  function readPair(): Pair | undefined {
-    if (!existsSync(certFile) || !existsSync(keyFile)) return undefined;
-    try {
-      const pair = pairOf(readFileSync(certFile, "utf8"), readFileSync(keyFile, "utf8"));
-      return isForAll(pair) && pair.until > clock.now() ? pair : undefined;
-    } catch {
-      return undefined;
-    }
+  const knownOf = (name: string): Known => {
+    const found = known.get(name) ?? { pair: undefined, failures: 0, notBefore: 0 };
+    known.set(name, found);
+    return found;
+  };
+  const dueAt = ({ from, until }: Pair) => from + (until - from) * (RENEW_AT - early);
+  const isDue = ({ pair }: Known) => pair === undefined || dueAt(pair) <= clock.now();
+
+  /** The first is shown to whoever says no name. Who comes before there is one gets a warning, and not nothing. */
+  function pairs(): readonly Pair[] {
+    const found = names.flatMap((name) => known.get(name)?.pair ?? []);
+    return found.length === names.length ? found : [...found, interim];
   }
 
-  function isForAll(pair: Pair): boolean {
-    return names.every((name) => pair.names.includes(name));
+  /** @returns whether another is there than before. @throws as the shelf does */
+  async function look(name: string): Promise<boolean> {
+    const kept = await shelf.read(name);
+    const about = knownOf(name);
+    if (kept === undefined || !kept.names.includes(name) || kept.cert === about.pair?.cert) return false;
+    about.pair = kept;
+    return true;
   }
 
-  /** Until there is one that browsers know: whoever comes gets a warning, and not nothing. */
-  function interim(): Pair {
-    return selfSigned(names, join(folder, "interim"), { clock, random }).pair;
-  }
-
-  const settingsOf = (): AcmeSettings => ({
-    directory: options.acmeDirectory,
-    ca: options.acmeCa === undefined ? undefined : readFileSync(options.acmeCa, "utf8"),
-    email: options.acmeEmail,
-    binding:
-      options.acmeEabId === undefined || options.acmeEabKey === undefined
-        ? undefined
-        : { id: options.acmeEabId, key: options.acmeEabKey },
-    account,
-    pause: (milliseconds) => pause(milliseconds),
-  });
-
-  async function order(): Promise<Pair> {
+  async function order(name: string): Promise<void> {
     const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
-    const cert = await orderCertificate(settingsOf(), names, certificateRequest(names, keys), challenges);
+    const { acmeDirectory: directory, acmeCa: ca, acmeEmail: email, acmeEabId: id, acmeEabKey } = options;
+    const authority = {
+      ...{ directory, email, account, pause },
+      ca: ca === undefined ? undefined : readFileSync(ca, "utf8"),
+      binding: id === undefined || acmeEabKey === undefined ? undefined : { id, key: acmeEabKey },
+    };
+    const request = certificateRequest([name], keys);
+    const cert = await orderCertificate(authority, [name], request, records.challenges);
     const key = keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
     const pair = pairOf(cert, key);
-    // The key first: a pair that does not match is no pair, and is ordered anew.
-    for (const [file, content] of [
-      [keyFile, key],
-      [certFile, cert],
-    ] as const) {
-      writeFileSync(`${file}.new`, content, { mode: 0o600 });
-      renameSync(`${file}.new`, file);
-    }
-    return pair;
+    knownOf(name).pair = pair;
+    await shelf.write(name, pair);
   }
 
-  const early = 0.03 * ((random.bytes(1)[0] ?? 0) / 256);
-  const dueAt = ({ from, until }: Pair) => from + (until - from) * (RENEW_AT - early);
-  const chance = () => (random.bytes(1)[0] ?? 0) / 256;
+  /** @returns whether there is another certificate for the name now. */
+  async function attend(name: string, log: Logger): Promise<boolean> {
+    const about = knownOf(name);
+    if (clock.monotonic() < about.notBefore) return false;
+    const isAnother = await look(name);
+    if (!isDue(about)) return isAnother;
+    if (!(await records.lease(name))) {
+      about.notBefore = clock.monotonic() + OTHERS_PAUSE;
+      return isAnother;
+    }
+    try {
+      // Ordered by another, until a moment ago.
+      if ((await look(name)) && !isDue(about)) return true;
+      log.info("orders a certificate", { name, from: options.acmeDirectory });
+      await order(name);
+      Object.assign(about, { failures: 0, notBefore: clock.monotonic() + AFTER_SUCCESS });
+      return true;
+    } finally {
+      await records.giveBack(name);
+    }
+  }
+
+  function failed(name: string, error: unknown, log: Logger): void {
+    const about = knownOf(name);
+    const pause = Math.min(FIRST_PAUSE * 2 ** about.failures++, LONGEST_PAUSE) * (0.75 + chance() / 2);
+    const asked = error instanceof AcmeProblem ? (error.retryAfterMs ?? 0) : 0;
+    about.notBefore = clock.monotonic() + Math.max(pause, asked);
+    const { until } = about.pair ?? {};
+    const isUrgent = until !== undefined && until - clock.now() < WORRY;
+    log[isUrgent ? "error" : "warn"]("no certificate was given: it is asked for again", {
+      ...{ name, reason: messageOf(error), minutes: Math.ceil(Math.max(pause, asked) / MINUTE) },
+      ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
+    });
+  }
+
+  function untilNext(): number {
+    const waits = names.map((name) => {
+      const about = knownOf(name);
+      const due = about.pair === undefined ? 0 : dueAt(about.pair) - clock.now();
+      return Math.max(due, about.notBefore - clock.monotonic());
+    });
+    return Math.max(0, Math.min(LOOK, ...waits));
+  }
 
   async function keepUp(use: (pairs: readonly Pair[]) => Promise<void>, log: Logger): Promise<void> {
-    let failures = 0;
-    /** Not before, after a failure. */
-    let again = 0;
     while (!stopped) {
-      const left = Math.max(ordered === undefined ? 0 : dueAt(ordered), again) - clock.now();
-      if (left > 0) {
-        // The wall clock may be set meanwhile.
-        await rest(Math.min(left, LOOK));
-        continue;
+      for (const name of names) {
+        if (stopped) return;
+        const isAnother = await attend(name, log).catch((error) => failed(name, error, log));
+        // At once: the next name may take its time.
+        if (!isAnother) continue;
+        await use(pairs());
+        const { until = 0 } = knownOf(name).pair ?? {};
+        log.info("goes on with another certificate", { name, until: new Date(until).toISOString() });
       }
-      try {
-        log.info("orders a certificate", { names: names.join(" "), from: options.acmeDirectory });
-        ordered = await order();
-        pairs = [ordered];
-        failures = 0;
-        await use(pairs);
-      } catch (error) {
-        const wait = Math.min(FIRST_PAUSE * 2 ** failures++, LONGEST_PAUSE) * (0.75 + chance() / 2);
-        const retryAfter = error instanceof AcmeProblem ? (error.retryAfterMs ?? 0) : 0;
-        const isUrgent = ordered !== undefined && ordered.until - clock.now() < WORRY;
-        const about = { reason: messageOf(error), names: names.join(" ") };
-        log[isUrgent ? "error" : "warn"]("no certificate was given: it is tried again", about);
-        again = clock.now() + Math.max(wait, retryAfter);
-      }
+      await rest(untilNext());
     }
   }
 
@@ -149,15 +168,16 @@ export function openAcme(settings: AcmeSourceSettings): AcmeSource {
     clearTimeout(timer);
   }
 
+  for (const name of names) await look(name);
+
   return {
     get pairs() {
-      return pairs;
+      return pairs();
     },
-    challengeOf: (token) => answers.get(token),
+    challengeOf: records.challengeOf,
     async renew(next) {
-      checkNames(next);
-      names = next;
-      if (ordered !== undefined && !isForAll(ordered)) ordered = undefined;
+      names = checked(next);
+      interim = interimPair(names, { clock, random });
       wake();
     },
     start(use, log) {
@@ -170,19 +190,10 @@ export function openAcme(settings: AcmeSourceSettings): AcmeSource {
   };
 }
 
-function checkNames(names: readonly string[]): void {
+function checked(names: readonly string[]): readonly string[] {
   for (const name of names) {
     if (name.startsWith("*.") || parseIp(name) !== undefined || isLoopbackHost(name))
       throw new Error(`no certificate can be ordered for ${name}: use RUNEGATE_TLS=files for it`);
   }
-}
-
-/** The account's, which is made at the first start. */
-function keyIn(file: string): AcmeSettings["account"] {
-  if (!existsSync(file)) {
-    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-    writeFileSync(file, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx" });
-  }
-  const privateKey = createPrivateKey(readFileSync(file, "utf8"));
-  return { privateKey, publicKey: createPublicKey(privateKey) };
+  return names;
 }

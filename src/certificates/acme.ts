@@ -1,6 +1,6 @@
 import { createHash, createHmac, type KeyObject, sign } from "node:crypto";
 import { boundedText } from "../net/bounded-text.ts";
-import { MIB, SECOND } from "../option/values.ts";
+import { MIB, MINUTE, SECOND } from "../option/values.ts";
 
 /** A client of an authority that gives certificates to whoever answers for a name over http (RFC 8555, HTTP-01). */
 
@@ -62,7 +62,9 @@ type Answer<T> = { readonly body: T; readonly location: string; readonly retryAf
 const TIMEOUT_MS = 30 * SECOND;
 const NONCE_TRIES = 8;
 const POLL_MS = 1 * SECOND;
-const POLLS = 60;
+const LONGEST_POLL_MS = 10 * SECOND;
+/** However slow the authority is, an order has come to an end after this. */
+export const ORDER_MS = 5 * MINUTE;
 const WHILE_PENDING: ReadonlySet<string> = new Set(["pending", "processing"]);
 
 /**
@@ -80,6 +82,7 @@ export async function orderCertificate(
   const { account } = settings;
   const jwk = publicJwk(account.publicKey);
   const thumbprint = createHash("sha256").update(JSON.stringify(jwk)).digest("base64url");
+  const late = AbortSignal.timeout(ORDER_MS);
   let nonce: string | undefined;
   let accountUrl: string | undefined;
 
@@ -87,7 +90,7 @@ export async function orderCertificate(
     const response = await fetch(url, {
       ...init,
       redirect: "error",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.any([late, AbortSignal.timeout(TIMEOUT_MS)]),
       ...(settings.ca === undefined ? {} : { tls: { ca: settings.ca } }),
     });
     nonce = response.headers.get("replay-nonce") ?? undefined;
@@ -123,12 +126,11 @@ export async function orderCertificate(
 
   /** Asks until it is no longer under way. */
   async function settled<T extends { readonly status: string }>(url: string): Promise<T> {
-    for (let polls = 0; polls < POLLS; polls++) {
+    for (;;) {
       const { body, retryAfterMs } = await post<T>(url, "");
       if (!WHILE_PENDING.has(body.status)) return body;
-      await settings.pause(Math.min(retryAfterMs ?? POLL_MS, 10 * SECOND));
+      await settings.pause(Math.min(retryAfterMs ?? POLL_MS, LONGEST_POLL_MS));
     }
-    throw new AcmeProblem("timeout", "the authority does not come to an end");
   }
 
   async function prove(url: string): Promise<void> {

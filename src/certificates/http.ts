@@ -16,7 +16,7 @@ export function serveHttp(
   settings: {
     readonly routes: () => Pick<Routes, "home" | "siteOf">;
     /** The answer to an authority's challenge (RFC 8555 §8.3). */
-    readonly challengeOf: ((token: string) => string | undefined) | undefined;
+    readonly challengeOf: ((token: string) => Promise<string | undefined>) | undefined;
   },
 ): Server<undefined> {
   return Bun.serve({
@@ -24,15 +24,17 @@ export function serveHttp(
     idleTimeout: IDLE_SECONDS,
     maxRequestBodySize: 0,
     development: false,
-    fetch(request) {
-      const { pathname, search } = new URL(request.url);
+    async fetch(request) {
+      const host = request.headers.get("host")?.toLowerCase().replace(/:\d+$/, "") ?? "";
+      const url = URL.parse(request.url);
+      if (url === null || !isHost(host))
+        return new Response("There is no usable Host.\n", { status: 400, headers: PLAIN });
+      const { pathname, search } = url;
       if (pathname.startsWith(CHALLENGE)) {
-        const answer = settings.challengeOf?.(pathname.slice(CHALLENGE.length));
+        const answer = await settings.challengeOf?.(pathname.slice(CHALLENGE.length));
         if (answer === undefined) return new Response("Nothing is here.\n", { status: 404, headers: PLAIN });
         return new Response(answer, { headers: { "Content-Type": "application/octet-stream" } });
       }
-      const host = request.headers.get("host")?.toLowerCase().replace(/:\d+$/, "") ?? "";
-      if (!isHost(host)) return new Response("There is no usable Host.\n", { status: 400, headers: PLAIN });
       const { home, siteOf } = settings.routes();
       const { port } = new URL(home.origin);
       const origin = siteOf(port === "" ? host : `${host}:${port}`)?.origin;

@@ -19,7 +19,7 @@ export type CertificateSource = {
   start(use: (pairs: readonly Pair[]) => Promise<void>, log: Logger): void;
   stop(): void;
   /** What is answered below `/.well-known/acme-challenge/`. */
-  challengeOf?(token: string): string | undefined;
+  challengeOf?(token: string): Promise<string | undefined>;
 };
 
 export type SourceSettings = {

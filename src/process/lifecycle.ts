@@ -68,7 +68,9 @@ export function createLifecycle(
     if (stopping) return;
     configuration = kept;
     log = nextLog;
-    await certificates?.renew(hostsOf(kept));
+    await certificates?.renew(hostsOf(kept)).catch((error: unknown) => {
+      logger().error("the certificates before stay", { reason: messageOf(error) });
+    });
     await reopenControl();
     logger().info("reloaded", { address: describeListen(listen) });
   }

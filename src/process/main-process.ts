@@ -8,6 +8,7 @@ import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { messageOf } from "../observe/message-of.ts";
+import { createKeys } from "../secret/keys.ts";
 import { openStore } from "../store/open.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
@@ -119,13 +120,6 @@ async function open(
   const addresses = addressesOf(configuration.options).map(([address]) => address);
   let at = addresses;
   const http = httpAddressOf(configuration.options);
-  let certificates: CertificateSource | undefined;
-  try {
-    certificates = await openTls(configuration);
-  } catch (error) {
-    io.err(`TLS: ${messageOf(error)}`);
-    return EXIT.config;
-  }
   let stores: Store;
   try {
     stores = await openStore(store, { schema, clock: systemClock, log: log.loggers("store") });
@@ -134,6 +128,14 @@ async function open(
     log.flush();
     io.err(`The store cannot be opened: ${error.message}`);
     return EXIT.failed;
+  }
+  let certificates: CertificateSource | undefined;
+  try {
+    certificates = await openTls(configuration, stores);
+  } catch (error) {
+    io.err(`TLS: ${messageOf(error)}`);
+    await stores.close();
+    return EXIT.config;
   }
   const resources = { stores, mailbox: terminalMailbox(io), loggers: log.loggers };
   try {
@@ -169,16 +171,22 @@ async function open(
 }
 
 /** Loaded where it is asked for alone: node:crypto is large. @throws {Error} with what is wrong, in words for the operator */
-async function openTls(configuration: Configuration): Promise<CertificateSource | undefined> {
+async function openTls(configuration: Configuration, stores: Store): Promise<CertificateSource | undefined> {
   const { options } = configuration;
   if (options.tls === "off") return undefined;
-  const { openCertificates } = await import("../certificates/source.ts");
-  const names = hostsOf(configuration);
-  if (options.tls === "acme") {
-    const { openAcme } = await import("../certificates/acme-source.ts");
-    return openAcme({ options, names, clock: systemClock, random: systemRandom, pause: systemPause });
-  }
-  return openCertificates({ options, names, clock: systemClock, random: systemRandom });
+  const settings = { options, names: hostsOf(configuration), clock: systemClock, random: systemRandom };
+  if (options.tls !== "acme") return (await import("../certificates/source.ts")).openCertificates(settings);
+  const [{ openAcme }, { createOrderRecords }, { shelfInFolder, shelfInStore }] = await Promise.all([
+    import("../certificates/acme-source.ts"),
+    import("../certificates/acme-records.ts"),
+    import("../certificates/shelf.ts"),
+  ]);
+  const isShared = options.store.kind === "valkey" || options.store.kind === "postgres";
+  const shelf = isShared
+    ? shelfInStore(stores, createKeys(options), systemRandom)
+    : shelfInFolder(options.tlsDirectory);
+  const records = createOrderRecords(stores, systemClock);
+  return openAcme({ ...settings, shelf, records, pause: systemPause });
 }
 
 /** Where plain http is answered; undefined where it is not. */

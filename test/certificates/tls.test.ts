@@ -12,12 +12,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect } from "node:tls";
 import { EXIT } from "../../src/exit.ts";
 import { openStage, type Stage } from "../process/stage.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { needs } from "../support/needs.ts";
 import { freePort, runegate, startProcess } from "../support/process.ts";
+import { ask, shown } from "./client.ts";
 
 /** Runegate with nothing in front of it: TLS by itself, with certificates that somebody keeps in files, or of its own. */
 
@@ -62,39 +62,6 @@ async function openSecure(
   });
   return Object.assign(stage, { port, origin, httpPort });
 }
-
-/** What a client of TLS is shown when it says this name. */
-function shown(
-  port: number,
-  servername: string | undefined,
-  more: object = {},
-): Promise<{ names: string; protocol: string | null }> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(
-      {
-        host: "127.0.0.1",
-        port,
-        rejectUnauthorized: false,
-        ...(servername === undefined ? {} : { servername }),
-        ...more,
-      },
-      () => {
-        resolve({ names: socket.getPeerCertificate().subjectaltname ?? "", protocol: socket.getProtocol() });
-        socket.destroy();
-      },
-    );
-    socket.on("error", reject);
-  });
-}
-
-const ask = (origin: string, path: string, init: BunFetchRequestInit = {}) =>
-  fetch(origin.replace(/\/\/[^:]+/, "//127.0.0.1") + path, {
-    redirect: "manual",
-    keepalive: false,
-    tls: { rejectUnauthorized: false },
-    ...init,
-    headers: { Host: new URL(origin).host, ...(init.headers as Record<string, string>) },
-  });
 
 describe("certificates in files", () => {
   test.each([1, 2])("with %d processes: sign in, and see what the application is told", async (workers) => {
