@@ -1,4 +1,5 @@
 import { connect, type DetailedPeerCertificate } from "node:tls";
+import type { Stage } from "../process/stage.ts";
 
 /** A client of TLS at a port of this machine, whatever name it says. */
 
@@ -47,3 +48,21 @@ export const ask = (origin: string, path: string, init: BunFetchRequestInit = {}
     ...init,
     headers: { Host: new URL(origin).host, ...(init.headers as Record<string, string>) },
   });
+
+/** Signs in with a link as an operator prints it. @returns the session's cookie as it was set. */
+export async function signIn(stage: Stage, origin: string): Promise<string> {
+  const { output } = await stage.command("link", "ada@example.org", "--json");
+  const { pathname, search } = new URL((JSON.parse(output) as { link: string }).link);
+  const opened = await ask(origin, pathname + search);
+  const token = /name="token" value="([^"]+)"/.exec(await opened.text())?.[1] ?? "";
+  const headers = {
+    Origin: origin,
+    "Content-Type": "application/x-www-form-urlencoded",
+    "Sec-Fetch-Site": "same-origin",
+  };
+  const body = new URLSearchParams({ token }).toString();
+  const signedIn = await ask(origin, "/_runegate/auth", { method: "POST", headers, body });
+  const cookie = signedIn.headers.getSetCookie().find((line) => line.includes("runegate_id"));
+  if (cookie === undefined) throw new Error(`not signed in: ${signedIn.status}`);
+  return cookie;
+}

@@ -17,7 +17,7 @@ import { openStage, type Stage } from "../process/stage.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { needs } from "../support/needs.ts";
 import { freePort, runegate, startProcess } from "../support/process.ts";
-import { ask, shown } from "./client.ts";
+import { ask, shown, signIn } from "./client.ts";
 
 /** Runegate with nothing in front of it: TLS by itself, with certificates that somebody keeps in files, or of its own. */
 
@@ -71,22 +71,7 @@ describe("certificates in files", () => {
       { RUNEGATE_TLS: "files", RUNEGATE_TLS_CERT: folder, RUNEGATE_SECURE_COOKIE: "true" },
       { workers },
     );
-    const { link } = JSON.parse((await stage.command("link", "ada@example.org", "--json")).output) as {
-      link: string;
-    };
-    expect(link).toStartWith(stage.origin);
-    const opened = await ask(stage.origin, new URL(link).pathname + new URL(link).search);
-    const form = /name="token" value="([^"]+)"/.exec(await opened.text())?.[1] ?? "";
-    const signedIn = await ask(stage.origin, "/_runegate/auth", {
-      method: "POST",
-      headers: {
-        Origin: stage.origin,
-        "Content-Type": "application/x-www-form-urlencoded",
-        "Sec-Fetch-Site": "same-origin",
-      },
-      body: new URLSearchParams({ token: form }).toString(),
-    });
-    const cookie = signedIn.headers.getSetCookie().find((line) => line.includes("runegate_id")) ?? "";
+    const cookie = await signIn(stage, stage.origin);
     expect(cookie).toContain("Secure");
     const headers = {
       Cookie: cookie.split(";")[0] ?? "",
@@ -130,6 +115,7 @@ describe("certificates in files", () => {
       ["a.example.org", "DNS:a.example.org"],
       ["b.example.org", "DNS:b.example.org"],
       ["B.EXAMPLE.ORG", "DNS:b.example.org"],
+      ["b.example.org.", "DNS:b.example.org"],
       ["x.example.net", "DNS:*.example.net"],
       ["x.y.example.net", "DNS:a.example.org"],
       ["elsewhere.test", "DNS:a.example.org"],
