@@ -103,9 +103,8 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
   /** @returns whether there is another certificate for the name now. */
   async function attend(name: string, log: Logger): Promise<boolean> {
     const about = knownOf(name);
-    if (clock.monotonic() < about.notBefore) return false;
     const isAnother = await look(name);
-    if (!isDue(about)) return isAnother;
+    if (!isDue(about) || clock.monotonic() < about.notBefore) return isAnother;
     if (!(await records.lease(name))) {
       about.notBefore = clock.monotonic() + OTHERS_PAUSE;
       return isAnother;

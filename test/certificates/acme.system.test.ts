@@ -1,9 +1,11 @@
 import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -14,8 +16,10 @@ import { join } from "node:path";
 import { EXIT } from "../../src/exit.ts";
 import { DAY } from "../../src/option/values.ts";
 import { openStage, type Stage, until } from "../process/stage.ts";
+import { needs } from "../support/needs.ts";
 import { installPebble, type Pebble, startPebble } from "../support/pebble.ts";
 import { freePort, runegate, startProcess } from "../support/process.ts";
+import { startValkey } from "../support/valkey.ts";
 import { ask, shown } from "./client.ts";
 
 /** `RUNEGATE_TLS=acme` against Pebble: certificates are ordered, kept, renewed, and never stand in the way of serving. */
@@ -66,7 +70,7 @@ type World = {
   advance(milliseconds: number): void;
   writeRoutes(hosts: readonly string[]): void;
   env(more?: Readonly<Record<string, string>>): Record<string, string>;
-  open(settings?: { workers?: number; options?: Record<string, string> }): Promise<Stage>;
+  open(settings?: { workers?: number; options?: Readonly<Record<string, string>> }): Promise<Stage>;
 };
 
 async function openWorld(
@@ -176,7 +180,10 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
 
       await pebble.start();
       const again = await world.open({ workers });
-      await trusted(world, APP, WIKI);
+      for (const name of [APP, WIKI]) {
+        await again.says(new RegExp(` goes on with another certificate [^\\n]*name=${name}`));
+        expect(await isTrusted(world, name)).toBe(true);
+      }
       for (const name of [APP, WIKI]) expect((await shown(port, name)).names).toBe(`DNS:${name}`);
       // Whoever says another name, or none, is shown that of the base URL, and nothing is ordered for them.
       for (const name of ["stranger.example.test", undefined]) {
@@ -311,6 +318,64 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
       expect(ran.output()).not.toContain("PRIVATE KEY");
     },
   );
+});
+
+const redis = needs("redis-server");
+
+describe.skipIf(programs === undefined || redis === undefined)("machines that share a store", () => {
+  const secrets = { RUNEGATE_JWT_SECRET: "j".repeat(64), RUNEGATE_SESSION_KEY: "5e".repeat(64) };
+
+  /** Two of them; Pebble comes to the second to have names proved. */
+  async function openMachines() {
+    const world = await openWorld([WIKI]);
+    const valkey = await startValkey(redis ?? "", { lines: ["rdbcompression no"] });
+    opened.push({ [Symbol.asyncDispose]: () => valkey.stop() });
+    const other = freePort();
+    const shared = { ...secrets, RUNEGATE_STORE: valkey.url };
+    const first = {
+      ...shared,
+      RUNEGATE_LISTEN: `127.0.0.1:${other}`,
+      RUNEGATE_HTTP_LISTEN: `127.0.0.1:${freePort()}`,
+      RUNEGATE_BASE_URL: `https://${APP}:${other}`,
+    };
+    return { world, valkey, first: { ...world, port: other }, options: { first, second: shared } };
+  }
+
+  test("one orders, another answers the authority, and both serve what it gave", async () => {
+    const { world, valkey, first, options } = await openMachines();
+    // This one reaches no authority.
+    const nowhere = { RUNEGATE_ACME_DIRECTORY: `https://127.0.0.1:${freePort()}/dir` };
+    const second = await world.open({ options: { ...options.second, ...nowhere } });
+    await second.says(/WARN[^\n]* no certificate was given[^\n]* name=wiki/);
+    await world.open({ options: options.first });
+    await trusted(first, APP, WIKI);
+    await hup(second);
+    await trusted(world, APP, WIKI);
+    for (const name of [APP, WIKI]) {
+      const [here, there] = [await shown(first.port, name), await shown(world.port, name)];
+      expect(here.fingerprint).toBe(there.fingerprint);
+    }
+    expect(world.pebble.issued()).toBe(2);
+    // Nothing on the disk, and nothing in the store that speaks for anybody.
+    expect(existsSync(join(world.folder, "certificates"))).toBe(false);
+    await valkey.run("SAVE");
+    const { dir } = (await valkey.run("CONFIG", "GET", "dir")) as { readonly dir: string };
+    const dump = readFileSync(join(dir, "dump.rdb"), "latin1");
+    expect(dump.match(/BEGIN CERTIFICATE/g)?.length).toBeGreaterThanOrEqual(2);
+    expect(dump).not.toContain("PRIVATE KEY");
+  });
+
+  test("both at once: one order for each host", async () => {
+    const { world, first, options } = await openMachines();
+    const stages = await Promise.all([
+      world.open({ options: options.first }),
+      world.open({ options: options.second }),
+    ]);
+    await Promise.all([trusted(first, APP, WIKI), trusted(world, APP, WIKI)]);
+    expect(world.pebble.issued()).toBe(2);
+    const ordered = stages.flatMap(({ main }) => main.output().match(/orders a certificate/g) ?? []);
+    expect(ordered.length).toBe(2);
+  });
 });
 
 test.each(["127.0.0.1", "localhost"])(
