@@ -55,6 +55,8 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
   const accountKey = createPrivateKey(await shelf.account());
   const account = { privateKey: accountKey, publicKey: createPublicKey(accountKey) };
   const known = new Map<string, Known>();
+  /** Whose turn it is whether or not it is time. */
+  const wanted = new Set<string>();
   let interim = interimPair(names, { clock, random });
   let stopped = false;
   let wake = () => {};
@@ -104,14 +106,15 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
   async function attend(name: string, log: Logger): Promise<boolean> {
     const about = knownOf(name);
     const isAnother = await look(name);
-    if (!isDue(about) || clock.monotonic() < about.notBefore) return isAnother;
+    const isAsked = wanted.delete(name);
+    if (!isAsked && (!isDue(about) || clock.monotonic() < about.notBefore)) return isAnother;
     if (!(await records.lease(name))) {
       about.notBefore = clock.monotonic() + OTHERS_PAUSE;
       return isAnother;
     }
     try {
       // Ordered by another, until a moment ago.
-      if ((await look(name)) && !isDue(about)) return true;
+      if ((await look(name)) && !isAsked && !isDue(about)) return true;
       log.info("orders a certificate", { name, from: options.acmeDirectory });
       await order(name);
       Object.assign(about, { failures: 0, notBefore: clock.monotonic() + AFTER_SUCCESS });
@@ -136,6 +139,7 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
 
   function untilNext(): number {
     const waits = names.map((name) => {
+      if (wanted.has(name)) return 0;
       const about = knownOf(name);
       const due = about.pair === undefined ? 0 : dueAt(about.pair) - clock.now();
       return Math.max(due, about.notBefore - clock.monotonic());
@@ -181,6 +185,10 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
     },
     start(use, log) {
       void keepUp(use, log);
+    },
+    orderNow() {
+      for (const name of names) wanted.add(name);
+      wake();
     },
     stop() {
       stopped = true;

@@ -17,6 +17,8 @@ export type CertificateSource = {
   renew(names: readonly string[]): Promise<void>;
   /** @param use is called with others, once there are. */
   start(use: (pairs: readonly Pair[]) => Promise<void>, log: Logger): void;
+  /** Orders all of them now, where they are ordered at all. */
+  orderNow?(): void;
   stop(): void;
   /** What is answered below `/.well-known/acme-challenge/`. */
   challengeOf?(token: string): Promise<string | undefined>;

@@ -15,6 +15,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["routes", async () => (await import("./routes.ts")).routes],
   ["keys", async () => (await import("./keys.ts")).keys],
   ["users", async () => (await import("./users.ts")).users],
+  ["certificates", async () => (await import("./certificates.ts")).certificates],
   ["backup", async () => (await import("./backup.ts")).backup],
   ["secrets", async () => (await import("./secrets.ts")).secrets],
   ["target", async () => (await import("./target.ts")).target],

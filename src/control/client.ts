@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import type { ListedApplication } from "../applications/api.ts";
+import { RENEW_PATH } from "../certificates/renew-path.ts";
 import type { BegunProbe } from "../doctor/api.ts";
 import type { ArrivedProbe } from "../doctor/probes.ts";
 import { API_PREFIX } from "../edge/target.ts";
@@ -55,6 +56,8 @@ export type Operator = {
   beginProbe(): Promise<BegunProbe>;
   /** What has arrived with a nonce. */
   arrivedWith(nonce: string): Promise<readonly ArrivedProbe[]>;
+  /** Has a certificate ordered for each host, whether or not it is time. */
+  renewCertificates(): Promise<void>;
 };
 
 type OneToken = Pick<ListedToken, "id" | "sub">;
@@ -148,6 +151,7 @@ export function createOperator(send: Send): Operator {
     beginProbe: () => askFor<BegunProbe>("POST", "/doctor/probes"),
     arrivedWith: async (nonce) =>
       (await ask<{ arrived: ArrivedProbe[] }>("GET", `/doctor/probes/${nonce}`))?.arrived ?? [],
+    renewCertificates: async () => void (await ask("POST", RENEW_PATH)),
     link: (wanted) => askFor("POST", "/links", wanted),
     links: () => list<SharedLinkItem>("/links"),
     revokeLink: async (id) => void (await ask("DELETE", `/links/${encodeURIComponent(id)}`)),

@@ -7,7 +7,7 @@ export type Control = { stop(): Promise<void> };
 
 /** The gateway does its work without it: undefined, and a line in the log, where it cannot be opened. */
 export async function openControl(
-  { answer }: Gateway,
+  { answer }: Pick<Gateway, "answer">,
   path: string | undefined,
   loggers: LoggerFor,
 ): Promise<Control | undefined> {

@@ -1,9 +1,13 @@
 import type { Server } from "bun";
+import { RENEW_PATH } from "../certificates/renew-path.ts";
 import type { CertificateSource } from "../certificates/source.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import type { Options } from "../config/options.ts";
 import type { Surroundings } from "../config/surroundings.ts";
 import { type Control, openControl } from "../control/open.ts";
+import { noContent } from "../edge/answer.ts";
+import type { AnswerOwn } from "../edge/own.ts";
+import { API_PREFIX } from "../edge/target.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { ConfigError, describe } from "../option/finding.ts";
@@ -55,9 +59,17 @@ export function createLifecycle(
     resolve(EXIT.done);
   }
 
+  /** What the operator asks. Certificates are this process's, and everything else the gateway's. */
+  const answer: AnswerOwn = (arrival) => {
+    const isRenewal = arrival.method === "POST" && arrival.target.path === API_PREFIX + RENEW_PATH;
+    if (!isRenewal || certificates?.orderNow === undefined) return serving.gateway.answer(arrival);
+    certificates.orderNow();
+    return Promise.resolve(noContent());
+  };
+
   async function reopenControl(): Promise<void> {
     await control?.stop();
-    control = await openControl(serving.gateway, configuration.options.controlSocket, log.loggers);
+    control = await openControl({ answer }, configuration.options.controlSocket, log.loggers);
     if (stopping) await control?.stop();
   }
 

@@ -88,6 +88,8 @@ async function openWorld(
     writeFileSync(`${file}.new`, text, { mode: 0o600 });
     renameSync(`${file}.new`, file);
   };
+  const root = join(folder, "root.pem");
+  writeFileSync(root, await pebble.root());
   let ahead = 0;
   const advance = (milliseconds: number) => {
     ahead += milliseconds;
@@ -118,7 +120,7 @@ async function openWorld(
       const stage = await openStage({
         workers,
         options: env(options),
-        env: { MOVED_CLOCK: clock },
+        env: { MOVED_CLOCK: clock, NODE_EXTRA_CA_CERTS: root },
         command: [process.execPath, ...preloaded, join(import.meta.dir, "../../src/main.ts"), "serve"],
       });
       opened.push(stage);
@@ -272,6 +274,45 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
     await hup(stage);
     await trusted(world, APP, WIKI, NEW);
     expect(world.pebble.issued()).toBe(3);
+  });
+
+  test("`runegate certificates` says what visitors are shown, and has it ordered anew", async () => {
+    const world = await openWorld([REFUSED]);
+    const stage = await world.open();
+    const list = async () => {
+      const { code, output } = await stage.command("certificates", "--json");
+      const [result = ""] = output.split("\n");
+      const { certificates } = JSON.parse(result) as { certificates: Record<string, string>[] };
+      return { code, certificates };
+    };
+    await trusted(world, APP);
+    await stage.says(/WARN[^\n]* no certificate was given[^\n]*refused/);
+    const { code, certificates } = await list();
+    expect(code).toBe(EXIT.failed);
+    expect(certificates.map(({ host, problem }) => [host, problem?.slice(0, 15)])).toEqual([
+      [APP, undefined],
+      [REFUSED, "no browser know"],
+    ]);
+    expect(certificates[0]?.issuer).toContain("Pebble Intermediate CA");
+    const left = Date.parse(certificates[0]?.until ?? "") - Date.now();
+    expect(left).toBeGreaterThan(89 * DAY);
+    expect(left).toBeLessThan(91 * DAY);
+
+    world.writeRoutes([]);
+    await hup(stage);
+    expect((await list()).code).toBe(EXIT.done);
+    const before = (await shown(world.port, APP)).fingerprint;
+    const renewed = await stage.command("certificates", "renew", "--json");
+    expect(renewed).toEqual({ code: EXIT.done, output: `${JSON.stringify({ ordered: [APP] })}\n` });
+    await stage.says(/ goes on with another certificate /);
+    await until("another", async () => (await shown(world.port, APP)).fingerprint !== before);
+    expect((await list()).code).toBe(EXIT.done);
+    expect(world.pebble.issued()).toBe(2);
+    stage.main.signal("SIGKILL");
+    await stage.main.exited;
+    const unreached = await stage.command("certificates", "renew");
+    expect(unreached.code).toBe(EXIT.failed);
+    expect(unreached.output).toContain("No running instance answers");
   });
 
   test("a challenge that nobody asked about is not found, and never gets to the application", async () => {

@@ -258,6 +258,24 @@ test("of its own, for development: an authority that stays, and certificates tha
   }
 });
 
+test("`runegate certificates` where others keep them, and where whatever is in front has them", async () => {
+  const folder = folderOf();
+  writePair(folder, "localhost", { notAfter: new Date(Date.now() - 1000) });
+  await using stage = await openSecure({ RUNEGATE_TLS: "files", RUNEGATE_TLS_CERT: folder });
+  const { code, output } = await stage.command("certificates");
+  expect(code).toBe(EXIT.failed);
+  expect(output).toMatch(/localhost +20\d\d-\S+ \S+ +Runegate test +(has expired|no browser knows)/);
+  expect(await stage.command("certificates", "renew")).toEqual({
+    code: EXIT.failed,
+    output: "RUNEGATE_TLS is files: nothing is ordered.\n",
+  });
+  await using plain = await openStage();
+  expect(await plain.command("certificates")).toEqual({
+    code: EXIT.failed,
+    output: "RUNEGATE_TLS is off: whatever is in front has the certificates.\n",
+  });
+});
+
 test("plain http leads to https on hosts of ours, and nowhere else", async () => {
   const folder = folderOf();
   writePair(folder, "localhost");
