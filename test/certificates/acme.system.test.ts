@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EXIT } from "../../src/exit.ts";
 import { DAY } from "../../src/option/values.ts";
-import { openStage, type Stage, until } from "../process/stage.ts";
+import { isAlive, openStage, type Stage, until } from "../process/stage.ts";
 import { needs } from "../support/needs.ts";
 import { installPebble, type Pebble, startPebble } from "../support/pebble.ts";
 import { freePort, runegate, startProcess } from "../support/process.ts";
@@ -209,6 +209,31 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
       await hup(third);
       expect(third.main.output()).not.toContain("orders a certificate");
       expect(pebble.issued()).toBe(2);
+    },
+  );
+
+  test.each([1, 2])(
+    "with %d processes: handed over to a new executable, and nothing is ordered",
+    async (workers) => {
+      const world = await openWorld([]);
+      const { port, httpPort, pebble } = world;
+      const options = {
+        RUNEGATE_STORE: `sqlite:${join(world.folder, "state.db")}`,
+        RUNEGATE_JWT_SECRET: "j".repeat(64),
+        RUNEGATE_SESSION_KEY: "5e".repeat(64),
+      };
+      const stage = await world.open({ workers, options });
+      await stage.says(/ goes on with another certificate /);
+      stage.main.signal("SIGUSR2");
+      await stage.says(/ handed over /, 60_000);
+      expect(await stage.main.exited).toBe(EXIT.done);
+      for (let i = 0; i < 4; i++) expect(await isTrusted(world, APP)).toBe(true);
+      expect(await answers(world)).toBe(200);
+      const led = await fetch(`http://127.0.0.1:${httpPort}/a`, {
+        ...{ headers: { Host: APP }, redirect: "manual", keepalive: false },
+      });
+      expect(led.headers.get("location")).toBe(`https://${APP}:${port}/a`);
+      expect(pebble.issued()).toBe(1);
     },
   );
 
