@@ -21,6 +21,7 @@ readonly units="$root/etc/systemd/system"
 readonly unit="$units/runegate.service"
 readonly drop_ins="$units/runegate.service.d"
 readonly backoff="$drop_ins/10-backoff.conf"
+readonly edge_ports="$drop_ins/20-edge.conf"
 readonly trial_unit="$root/run/systemd/system/runegate-check.service"
 readonly sysctl_file="$root/etc/sysctl.d/60-runegate.conf"
 readonly nginx="$root/etc/nginx"
@@ -36,13 +37,15 @@ unset CDPATH
 here=$(cd "$(dirname "${BASH_SOURCE[0]:-/nonexistent/}")" 2>/dev/null && pwd) || here=''
 readonly here
 
-given_binary='' domain='' certificate='' key=''
+given_binary='' domain='' edge='' certificate='' key=''
 dry='' show_secrets='' start=yes
 staged='' replaced_unit='' had_executable='' replaced_executable='' would_start=yes
 # Set once the leftovers are this run's to take away.
 is_alone=''
 # Set while files are in place that the service has not been seen to run with.
 switched=''
+# Set once the ports of an edge are let to the service, which takes a restart.
+replaced_edge=''
 # Set from asking for a reload until it is seen how that ended.
 reloading=''
 
@@ -88,6 +91,9 @@ dry run.
   --certificate PATH    its certificate with the chain, and
   --key PATH            its key; without them certbot's,
                         /etc/letsencrypt/live/DOMAIN/{fullchain,privkey}.pem
+  --edge DOMAIN         let Runegate do without a proxy in front: it speaks TLS on
+                        port 443, with certificates that it orders, and leads
+                        plain http from port 80 there
   --no-start            neither start nor restart the service
   --show-secrets        print the secrets of the configuration at the end
   --dry-run             say what would be done, and what it needs that is
@@ -109,11 +115,12 @@ HELP
 read_arguments() {
   while [ $# -gt 0 ]; do
     case $1 in
-      --binary | --setup-nginx | --certificate | --key)
+      --binary | --setup-nginx | --certificate | --key | --edge)
         [ -n "${2:-}" ] || misuse "$1 needs a value."
         case $1 in
           --binary) given_binary=$2 ;;
           --setup-nginx) domain=$2 ;;
+          --edge) edge=$2 ;;
           --certificate) certificate=$2 ;;
           --key) key=$2 ;;
         esac
@@ -126,13 +133,13 @@ read_arguments() {
       *) misuse "there is no option $1." ;;
     esac
   done
-  if [ -n "$domain" ]; then
-    local label='[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?'
-    [[ $domain =~ ^$label(\.$label)*$ ]] || misuse "--setup-nginx wants a host name such as app.example.org."
-    domain=${domain,,}
-  elif [ -n "$certificate$key" ]; then
-    misuse "--certificate and --key belong to --setup-nginx."
-  fi
+  [ -z "$domain" ] || [ -z "$edge" ] || misuse "--edge and --setup-nginx contradict each other."
+  local label='[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?'
+  local name="^$label(\.$label)*$"
+  [ -z "$domain" ] || [[ $domain =~ $name ]] || misuse "--setup-nginx wants a host name such as app.example.org."
+  [ -z "$edge" ] || [[ $edge =~ $name ]] || misuse "--edge wants a host name such as app.example.org."
+  domain=${domain,,} edge=${edge,,}
+  [ -n "$domain" ] || [ -z "$certificate$key" ] || misuse "--certificate and --key belong to --setup-nginx."
   if [ -n "$certificate$key" ] && { [ -z "$certificate" ] || [ -z "$key" ]; }; then
     misuse "--certificate and --key go together."
   fi
@@ -145,7 +152,7 @@ read_arguments() {
 check_folder() {
   local name
   for name in runegate.env.example config/email.toml.example uninstall.sh sysctl/60-runegate.conf \
-    systemd/runegate.service systemd/runegate-backoff.conf nginx/runegate-nginx.conf; do
+    systemd/runegate.service systemd/runegate-backoff.conf systemd/runegate-edge.conf nginx/runegate-nginx.conf; do
     [ -r "$here/$name" ] || die 1 "needs the whole deploy folder around it, and there is no $name."
   done
 }
@@ -225,11 +232,15 @@ create_configuration() {
   if [ -e "$env_file" ]; then
     tell "Keep $env_file"
     protect "$env_file"
+    if [ -n "$edge" ] && [ "$(option RUNEGATE_TLS)" != acme ]; then
+      lack "$env_file has another edge. Write RUNEGATE_TLS=acme there, and take RUNEGATE_LISTEN and RUNEGATE_TRUSTED_PROXIES out."
+    fi
   else
     step "Write $env_file" && {
       local base_url=${domain:+https://$domain}
+      base_url=${edge:+https://$edge}$base_url
       sed "s|^RUNEGATE_BASE_URL=\$|RUNEGATE_BASE_URL=$base_url|" "$here/runegate.env.example" |
-        install_file "$env_file" 0640 "root:$account"
+        as_edge | install_file "$env_file" 0640 "root:$account"
     }
   fi
   if [ -e "$email_file" ]; then
@@ -240,6 +251,13 @@ create_configuration() {
       install_file "$email_file" 0640 "root:$account" <"$here/config/email.toml.example"
   fi
   return 0
+}
+
+# Where nothing is in front, Runegate listens where visitors come, and trusts no proxy.
+as_edge() {
+  if [ -z "$edge" ]; then cat && return; fi
+  sed -e 's|^# Where nginx or Caddy finds Runegate\.|# TLS on port 443, with certificates that are ordered, and port 80 leads there.|' \
+    -e 's|^RUNEGATE_LISTEN=.*|RUNEGATE_TLS=acme|'
 }
 
 # An existing file loses what others may do with it, whoever gave them that.
@@ -342,6 +360,7 @@ place_files() {
     ln -sfn /opt/runegate/bin/runegate "$command_link"
   fi
   place_unit
+  if [ -n "$edge" ]; then place_edge; fi
   place_executable
 }
 
@@ -357,6 +376,18 @@ place_unit() {
     make_directory "$drop_ins" 0755 root:root
     install_file "$backoff" 0644 root:root <"$here/systemd/runegate-backoff.conf"
   fi
+  systemctl daemon-reload
+}
+
+place_edge() {
+  step "Install $edge_ports: ports 80 and 443 for the service" || return 0
+  if [ ! -e "$edge_ports" ]; then
+    replaced_edge=new
+  elif ! cmp -s "$here/systemd/runegate-edge.conf" "$edge_ports"; then
+    replaced_edge=changed
+  fi
+  make_directory "$drop_ins" 0755 root:root
+  install_file "$edge_ports" 0644 root:root <"$here/systemd/runegate-edge.conf"
   systemctl daemon-reload
 }
 
@@ -421,6 +452,7 @@ switch_over() {
 is_running() { [[ $(systemctl is-active runegate 2>/dev/null) =~ ^(active|reloading)$ ]]; }
 
 can_hand_over() {
+  [ -z "$replaced_edge" ] || return 1
   # Nobody keeps the word "memory" in a file of its own.
   [[ $(option RUNEGATE_STORE)$(option RUNEGATE_STORE_FILE) =~ ^(sqlite:|valkeys?:|rediss?:|/) ]] &&
     [[ $(option RUNEGATE_LISTEN) != unix:* ]]
@@ -472,6 +504,7 @@ roll_back() {
   if [ -n "$replaced_unit" ]; then
     mv -f "$replaced_unit" "$unit"
   fi
+  [ "$replaced_edge" != new ] || rm -f "$edge_ports"
   # Until then the one that is kept is an older one.
   if [ -n "$replaced_executable" ] && [ ! "$executable" -ef "$previous" ]; then
     local back

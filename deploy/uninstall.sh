@@ -121,7 +121,7 @@ stop_service() {
 }
 
 remove_unit() {
-  remove "$unit" "$drop_ins/10-backoff.conf"
+  remove "$unit" "$drop_ins/10-backoff.conf" "$drop_ins/20-edge.conf"
   if [ -n "$1" ]; then
     remove_tree "$drop_ins"
   elif [ -z "$dry" ] && [ -d "$drop_ins" ]; then

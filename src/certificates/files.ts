@@ -38,15 +38,21 @@ export function placesOf({ cert, key }: Place): Place[] {
 /** @throws {Error} with what is wrong, naming the path */
 export function readPairs(place: Place): Pair[] {
   return placesOf(place).map(({ cert, key }) => {
-    const [certificate, secret] = [read(cert), read(key)];
-    const open = readableByOthers(key, secret.mode, secret.uid);
-    if (open !== undefined) throw new Error(`${key} ${open.problem}. ${open.remedy}`);
+    const [certificate, secret] = [read(cert).text, readSecret(key)];
     try {
-      return pairOf(certificate.text, secret.text);
+      return pairOf(certificate, secret);
     } catch (error) {
       throw new Error(`${cert}: ${messageOf(error)}`);
     }
   });
+}
+
+/** @throws {Error} with what is wrong, naming the path: also where others can read it */
+export function readSecret(path: string): string {
+  const { text, mode, uid } = read(path);
+  const open = readableByOthers(path, mode, uid);
+  if (open !== undefined) throw new Error(`${path} ${open.problem}. ${open.remedy}`);
+  return text;
 }
 
 function read(path: string) {

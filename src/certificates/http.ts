@@ -3,30 +3,42 @@ import type { Routes } from "../access/routes.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { isHost } from "../net/host.ts";
 
+const CHALLENGE = "/.well-known/acme-challenge/";
 const IDLE_SECONDS = 10;
 
 /**
- * Plain http, for whoever types a name: to the same place over https (RFC 9110 §15.4.9), on hosts of ours alone.
- * @param routes as they are at the time.
+ * Plain http: the answers that prove to an authority that a name is ours, and for whoever types a name, the way to the same place over
+ * https (RFC 9110 §15.4.9), on hosts of ours alone.
  * @throws if the address may not be bound
  */
 export function serveHttp(
   address: ListenAddress,
-  routes: () => Pick<Routes, "home" | "siteOf">,
+  settings: {
+    readonly routes: () => Pick<Routes, "home" | "siteOf">;
+    /** The answer to an authority's challenge (RFC 8555 §8.3). */
+    readonly challengeOf: ((token: string) => Promise<string | undefined>) | undefined;
+  },
 ): Server<undefined> {
   return Bun.serve({
     ...(address.kind === "unix" ? { unix: address.path } : { ...address, reusePort: true }),
     idleTimeout: IDLE_SECONDS,
     maxRequestBodySize: 0,
     development: false,
-    fetch(request) {
+    async fetch(request) {
       const host = request.headers.get("host")?.toLowerCase().replace(/:\d+$/, "") ?? "";
-      if (!isHost(host)) return new Response("There is no usable Host.\n", { status: 400, headers: PLAIN });
-      const { home, siteOf } = routes();
+      const url = URL.parse(request.url);
+      if (url === null || !isHost(host))
+        return new Response("There is no usable Host.\n", { status: 400, headers: PLAIN });
+      const { pathname, search } = url;
+      if (pathname.startsWith(CHALLENGE)) {
+        const answer = await settings.challengeOf?.(pathname.slice(CHALLENGE.length));
+        if (answer === undefined) return new Response("Nothing is here.\n", { status: 404, headers: PLAIN });
+        return new Response(answer, { headers: { "Content-Type": "application/octet-stream" } });
+      }
+      const { home, siteOf } = settings.routes();
       const { port } = new URL(home.origin);
       const origin = siteOf(port === "" ? host : `${host}:${port}`)?.origin;
       if (origin === undefined) return new Response("Nothing is here.\n", { status: 421, headers: PLAIN });
-      const { pathname, search } = new URL(request.url);
       return new Response(null, { status: 308, headers: { Location: origin + pathname + search } });
     },
     error: () => new Response(null, { status: 500 }),

@@ -1,26 +1,73 @@
+import { parseAddress } from "../identity/address.ts";
 import { listenAddress } from "../net/endpoint.ts";
-import { type Declaration, unset } from "../option/option.ts";
+import { type Declaration, type OptionsOf, unset } from "../option/option.ts";
 import { quote, ValueError } from "../option/value-error.ts";
 import { boolean, choice, filePath } from "../option/values.ts";
+
+export type TlsOptions = OptionsOf<typeof TLS_OPTIONS>;
+
+const LETS_ENCRYPT = {
+  production: "https://acme-v02.api.letsencrypt.org/directory",
+  staging: "https://acme-staging-v02.api.letsencrypt.org/directory",
+};
 
 export const TLS_OPTIONS = {
   tls: {
     name: "RUNEGATE_TLS",
-    parse: choice("off", "files", "self-signed"),
+    parse: choice("off", "acme", "files", "self-signed"),
     default: "off",
     help:
-      "Whether Runegate speaks TLS itself: `files` with the certificates of RUNEGATE_TLS_CERT; `self-signed`, for development, with " +
+      "Whether Runegate speaks TLS itself: `acme` with certificates that it orders for its hosts (Let's Encrypt); `files` with the certificates of RUNEGATE_TLS_CERT; `self-signed`, for development, with " +
       "ones of an authority that it makes.",
-    words: ["off", "files", "self-signed"],
+    words: ["off", "acme", "files", "self-signed"],
   },
   tlsDirectory: {
     name: "RUNEGATE_TLS_DIRECTORY",
     parse: filePath,
     default: {
-      described: "a folder beside the control socket",
-      text: (known) => `${known.runtimeDirectory}/certificates`,
+      described: "`/var/lib/runegate/certificates` with `acme`, else a folder beside the control socket",
+      text: (known) =>
+        known.textOf("tls") === "acme"
+          ? "/var/lib/runegate/certificates"
+          : `${known.runtimeDirectory}/certificates`,
     },
-    help: "Where the authority of `self-signed` is kept. Its `authority.pem` is what a browser may be told to trust.",
+    help:
+      "Where the account and the certificates of `acme` are kept, and the authority of `self-signed`: its `authority.pem` is what a " +
+      "browser may be told to trust.",
+  },
+  acmeDirectory: {
+    name: "RUNEGATE_ACME_DIRECTORY",
+    parse: acmeDirectory,
+    default: LETS_ENCRYPT.production,
+    help:
+      "Of the authority that certificates are ordered from; `staging` is that of Let's Encrypt for trying it out, whose certificates no " +
+      "browser trusts.",
+    words: ["staging"],
+  },
+  acmeCa: {
+    name: "RUNEGATE_ACME_CA",
+    parse: filePath,
+    default: unset("the system's authorities"),
+    help: "A file of certificates to trust the authority's own server by (PEM), for a private one.",
+  },
+  acmeEmail: {
+    name: "RUNEGATE_ACME_EMAIL",
+    parse: parseAddress,
+    default: unset(""),
+    help: "Where the authority may write to about the certificates.",
+  },
+  acmeEabId: {
+    name: "RUNEGATE_ACME_EAB_KID",
+    parse: word,
+    default: unset(""),
+    help: "The name of an account that the authority knows already, where it asks for one (external account binding).",
+  },
+  acmeEabKey: {
+    name: "RUNEGATE_ACME_EAB_HMAC",
+    parse: word,
+    default: unset(""),
+    secret: true,
+    help: "The key of that account, base64url.",
   },
   tlsCert: {
     name: "RUNEGATE_TLS_CERT",
@@ -58,6 +105,17 @@ export const HTTP_LISTEN = {
   help: "With TLS, where plain http is answered: by a redirect to https, and nothing else. `off` answers nowhere.",
   words: ["off"],
 } as const;
+
+function acmeDirectory(text: string): string {
+  if (text === "staging") return LETS_ENCRYPT.staging;
+  if (/^https:\/\/[^/?#@\s]+\/\S*$/.test(text) && URL.canParse(text)) return text;
+  throw new ValueError(`is no https URL: ${quote(text)}`, "Write the directory's URL, or staging.");
+}
+
+function word(text: string): string {
+  if (/^[\w.~+/=-]{1,300}$/.test(text)) return text;
+  throw new ValueError("is not what authorities give out", "Copy it as it stands there.");
+}
 
 /** RFC 6797 §6.1. */
 function hsts(text: string): string {

@@ -5,7 +5,7 @@ import type { Clock, Random } from "../clock.ts";
 import { DAY } from "../option/values.ts";
 import type { Pair } from "./pair.ts";
 import { pairOf } from "./read-pair.ts";
-import { certificateOf } from "./x509.ts";
+import { type CertificateFacts, certificateOf } from "./x509.ts";
 
 /** For development: certificates of an authority of this machine's own, which people may choose to trust. */
 
@@ -36,12 +36,26 @@ export function selfSigned(
   }
   const authority = { name: AUTHORITY, key: createPrivateKey(readFileSync(keyFile, "utf8")) };
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const facts = { subject: names[0] ?? "localhost", names, authority: false };
-  const span = { from: now - DAY, until: now + (LEAF_DAYS - 1) * DAY };
-  const leaf = certificateOf({ ...facts, ...span }, publicKey, authority, random);
+  const leaf = certificateOf(leafFor(names, now), publicKey, authority, random);
   const key = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
   return { pair: pairOf(leaf + readFileSync(certFile, "utf8"), key), authority: certFile };
 }
+
+/** What is served until there is one that browsers know, and kept nowhere. */
+export function interimPair(
+  names: readonly string[],
+  { clock, random }: { readonly clock: Clock; readonly random: Random },
+): Pair {
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const facts = leafFor(names, clock.now());
+  const cert = certificateOf(facts, publicKey, { name: facts.subject, key: privateKey }, random);
+  return pairOf(cert, privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+}
+
+const leafFor = (names: readonly string[], now: number): CertificateFacts => ({
+  ...{ subject: names[0] ?? "localhost", names, authority: false },
+  ...{ from: now - DAY, until: now + (LEAF_DAYS - 1) * DAY },
+});
 
 function isGood(certFile: string, keyFile: string, until: number): boolean {
   if (!existsSync(certFile) || !existsSync(keyFile)) return false;

@@ -3,26 +3,29 @@ import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { DAY, SECOND } from "../option/values.ts";
 import { readPairs } from "./files.ts";
+import type { TlsOptions } from "./options.ts";
 import type { Pair } from "./pair.ts";
 import { selfSigned } from "./self-signed.ts";
 
 /** Where the certificates of this installation come from, and when others take their place. */
 export type CertificateSource = {
   readonly pairs: readonly Pair[];
-  /** Reads them again now. @throws {Error} with what is wrong; the ones there are stay */
-  renew(): Promise<void>;
+  /**
+   * Looks now whether others are to be had, for these hosts.
+   * @throws {Error} with what is wrong; the ones there are stay
+   */
+  renew(names: readonly string[]): Promise<void>;
   /** @param use is called with others, once there are. */
   start(use: (pairs: readonly Pair[]) => Promise<void>, log: Logger): void;
+  /** Orders all of them now, where they are ordered at all. */
+  orderNow?(): void;
   stop(): void;
+  /** What is answered below `/.well-known/acme-challenge/`. */
+  challengeOf?(token: string): Promise<string | undefined>;
 };
 
 export type SourceSettings = {
-  readonly options: {
-    readonly tls: "off" | "files" | "self-signed";
-    readonly tlsCert: string | undefined;
-    readonly tlsKey: string | undefined;
-    readonly tlsDirectory: string;
-  };
+  readonly options: TlsOptions;
   /** Hosts that are answered, without ports. */
   readonly names: readonly string[];
   readonly clock: Clock;
@@ -32,19 +35,22 @@ export type SourceSettings = {
 /** Links are exchanged and folders replaced in more ways than can be watched; reading a few files is nothing. */
 const LOOK_MS = 10 * SECOND;
 const WARN_MS = 7 * DAY;
+/** Of those of its own. */
+const RENEW_MS = 30 * DAY;
 
 /** @returns undefined where Runegate speaks no TLS. @throws {Error} with what is wrong, in words for the operator */
 export function openCertificates(settings: SourceSettings): CertificateSource | undefined {
   const { options, clock } = settings;
-  if (options.tls === "off") return undefined;
+  if (options.tls === "off" || options.tls === "acme") return undefined;
   const read = options.tls === "files" ? filesOf(settings) : selfSignedOf(settings);
-  let pairs = read(clock.now());
+  let { names } = settings;
+  let pairs = read(clock.now(), names);
   let use: (pairs: readonly Pair[]) => Promise<void> = async () => {};
   let timer: ReturnType<typeof setInterval> | undefined;
   let problem = "";
 
   async function renew(): Promise<void> {
-    const found = read(clock.now(), pairs);
+    const found = read(clock.now(), names, pairs);
     if (sameAs(pairs, found)) return;
     pairs = found;
     await use(found);
@@ -54,7 +60,10 @@ export function openCertificates(settings: SourceSettings): CertificateSource | 
     get pairs() {
       return pairs;
     },
-    renew,
+    renew(next) {
+      names = next;
+      return renew();
+    },
     start(useThem, log) {
       use = async (found) => {
         await useThem(found);
@@ -86,7 +95,7 @@ export function openCertificates(settings: SourceSettings): CertificateSource | 
   };
 }
 
-type Read = (now: number, before?: readonly Pair[]) => readonly Pair[];
+type Read = (now: number, names: readonly string[], before?: readonly Pair[]) => readonly Pair[];
 
 function filesOf({ options: { tlsCert, tlsKey } }: SourceSettings): Read {
   // A rule of the configuration sees to that.
@@ -95,10 +104,11 @@ function filesOf({ options: { tlsCert, tlsKey } }: SourceSettings): Read {
   return () => readPairs(place);
 }
 
-function selfSignedOf({ names, options, clock, random }: SourceSettings): Read {
-  return (now, before) => {
+function selfSignedOf({ options, clock, random }: SourceSettings): Read {
+  return (now, names, before) => {
     const [known] = before ?? [];
-    if (known !== undefined && known.until - now > 30 * DAY) return [known];
+    const isForAll = names.every((name) => known?.names.includes(name));
+    if (known !== undefined && isForAll && known.until - now > RENEW_MS) return [known];
     return [selfSigned(names, options.tlsDirectory, { clock, random }).pair];
   };
 }

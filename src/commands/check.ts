@@ -10,12 +10,14 @@ import { type Command, UsageError } from "./command.ts";
 import { kernelNote } from "./kernel-note.ts";
 import type { Probe, ProbeResult } from "./probe.ts";
 import { probeApplications } from "./probe-application.ts";
+import { probeNames } from "./probe-names.ts";
 import { probeProviders } from "./probe-providers.ts";
 import { probeStore } from "./probe-store.ts";
 
 const PROBES: readonly Probe[] = [
   { name: "application", run: probeApplications },
   { name: "providers", run: probeProviders },
+  { name: "names", run: (configuration) => probeNames(configuration) },
   { name: "store", run: ({ options }) => probeStore(options.store, options.storeSchema) },
   {
     name: "mail",
@@ -44,8 +46,10 @@ Reads the whole configuration, email.toml and routes.toml included, and prints
 every problem and warning. The exit code is ${EXIT.done} if Runegate would start, ${EXIT.config} if not.
 
   --online    also try to reach every target of every application, the store, the
-              OpenID providers and the mail server, and whether they answer to their public name; the exit
-              code is ${EXIT.failed} if one of them does not answer, or refuses the name
+              OpenID providers and the mail server, and whether they answer to their
+              public name; with RUNEGATE_TLS=acme, whether each host leads here and
+              port 80 answers; the exit code is ${EXIT.failed} if one of them does not answer, or
+              refuses the name
   --edge URL  in place of all that: sends some twenty requests to a page of yours
               at its public address, forged headers among them, and says what
               the proxy in front makes of them. The page is one that takes a
@@ -107,7 +111,9 @@ function printFindings(problems: readonly Finding[], warnings: readonly Finding[
 async function runProbes(probes: readonly Probe[], configuration: Configuration, io: Io) {
   const reached: ({ name: string } & ProbeResult)[] = [];
   for (const { name, run } of probes) {
-    const { ok, lines } = await run(configuration);
+    const result = await run(configuration);
+    if (result === undefined) continue;
+    const { ok, lines } = result;
     reached.push({ name, ok, lines });
     io.out(`${name}: ${ok ? "ok" : "FAILED"}`);
     for (const line of lines) io.out(`    ${line}`);

@@ -19,6 +19,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["hooks", async () => (await import("./hooks.ts")).hooks],
   ["users", async () => (await import("./users.ts")).users],
   ["requests", async () => (await import("./requests.ts")).requests],
+  ["certificates", async () => (await import("./certificates.ts")).certificates],
   ["backup", async () => (await import("./backup.ts")).backup],
   ["secrets", async () => (await import("./secrets.ts")).secrets],
   ["target", async () => (await import("./target.ts")).target],

@@ -6,5 +6,6 @@ export type ProbeResult = { readonly ok: boolean; readonly lines: readonly strin
 export type Probe = {
   /** What is reached, as a heading. */
   readonly name: string;
-  run(configuration: Configuration): Promise<ProbeResult>;
+  /** @returns undefined where Runegate does not depend on it. */
+  run(configuration: Configuration): Promise<ProbeResult | undefined>;
 };

@@ -92,6 +92,8 @@ export type Operator = {
   beginProbe(): Promise<BegunProbe>;
   /** What has arrived with a nonce. */
   arrivedWith(nonce: string): Promise<readonly ArrivedProbe[]>;
+  /** Has a certificate ordered for each host, whether or not it is time. */
+  renewCertificates(): Promise<void>;
 };
 
 type OneToken = Pick<ListedToken, "id" | "sub">;
@@ -224,6 +226,7 @@ export function createOperator(send: Send): Operator {
     beginProbe: () => askFor<BegunProbe>("POST", "/doctor/probes"),
     arrivedWith: async (nonce) =>
       (await ask<{ arrived: ArrivedProbe[] }>("GET", `/doctor/probes/${nonce}`))?.arrived ?? [],
+    renewCertificates: async () => void (await ask("POST", "/certificates/renew")),
     link: (wanted) => askFor("POST", "/links", wanted),
     links: () => list<SharedLinkItem>("/links"),
     revokeLink: async (id) => void (await ask("DELETE", `/links/${encodeURIComponent(id)}`)),

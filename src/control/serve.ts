@@ -10,9 +10,12 @@ import { PLAIN } from "../pages/look.ts";
 export type Operations = {
   /** Reads the configuration again. @returns why it stays as it was; undefined where it is in force. */
   reload(): Promise<string | undefined>;
+  /** Has certificates ordered now; undefined where none are ordered. */
+  readonly orderCertificates?: (() => void) | undefined;
 };
 
 export const RELOAD_PATH = `${API_PREFIX}/reload`;
+export const ORDER_PATH = `${API_PREFIX}/certificates/renew`;
 
 /** The management API for whoever has come to it by the rights of the machine: the operator, whatever a request shows. */
 export function serveOperator(
@@ -31,6 +34,14 @@ export function serveOperator(
       const refused = await operations.reload();
       if (refused === undefined) return new Response(null, { status: 204 });
       return Response.json({ error: "not_reloaded", message: refused }, { status: 409 });
+    }
+    if (
+      operations?.orderCertificates !== undefined &&
+      target.path === ORDER_PATH &&
+      request.method === "POST"
+    ) {
+      operations.orderCertificates();
+      return new Response(null, { status: 204 });
     }
     const arrival: Arrival = {
       id,

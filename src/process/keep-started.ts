@@ -18,6 +18,14 @@ export function keepStarted(
     listenGroup,
     httpListen,
     tls,
+    tlsCert,
+    tlsKey,
+    tlsDirectory,
+    acmeDirectory,
+    acmeCa,
+    acmeEmail,
+    acmeEabId,
+    acmeEabKey,
     http2,
     store,
     storeSchema,
@@ -28,6 +36,8 @@ export function keepStarted(
   } = before.options;
   const started = {
     ...{ listen, checkListen, metricsListen, listenMode, listenGroup, httpListen, tls, http2 },
+    ...{ tlsCert, tlsKey, tlsDirectory },
+    ...{ acmeDirectory, acmeCa, acmeEmail, acmeEabId, acmeEabKey },
     ...{ store, storeSchema },
     controlSocket,
     ...(workers === 1 || next.options.workers === 1 ? { workers } : {}),

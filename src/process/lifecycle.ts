@@ -19,6 +19,7 @@ import { changedSecrets } from "./changed-secrets.ts";
 import { type Compose, composeGateway } from "./compose.ts";
 import { type ConfigWatch, watchConfig } from "./config-watch.ts";
 import { handOver } from "./handover.ts";
+import { hostsOf } from "./hosts.ts";
 import type { Io } from "./io.ts";
 import { keepStarted } from "./keep-started.ts";
 import { describeListen } from "./listener.ts";
@@ -89,7 +90,8 @@ export function createLifecycle(
   async function ensureControl(): Promise<void> {
     const { controlSocket } = configuration.options;
     const reload = () => serially(() => renew(() => reread("operator")));
-    control ??= await openControl(() => serving.gateway, controlSocket, log.loggers, { reload });
+    const operations = { reload, orderCertificates: certificates?.orderNow };
+    control ??= await openControl(() => serving.gateway, controlSocket, log.loggers, operations);
     if (stopping) await control?.stop();
   }
 
@@ -116,7 +118,9 @@ export function createLifecycle(
     configuration = kept;
     log = nextLog;
     sinks.use(kept.options);
-    await certificates?.renew();
+    await certificates?.renew(hostsOf(kept)).catch((error: unknown) => {
+      logger().error("the certificates before stay", { reason: messageOf(error) });
+    });
     await ensureControl();
     const { audit } = serving.gateway;
     const secrets = changedSecrets(before, kept.options);

@@ -1,10 +1,8 @@
 import type { Server } from "bun";
-import { createRoutes } from "../access/routes.ts";
 import type { CertificateSource } from "../certificates/source.ts";
-import { systemClock, systemRandom } from "../clock.ts";
+import { systemClock, systemPause, systemRandom } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Options } from "../config/options.ts";
-import { routesOf } from "../config/routes.ts";
 import type { Surroundings } from "../config/surroundings.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
@@ -13,6 +11,7 @@ import { measureLog, measureProcess } from "../metrics/process.ts";
 import type { ListenAddress } from "../net/endpoint.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { FilesRead } from "../option/files.ts";
+import { createKeys } from "../secret/keys.ts";
 import { createSinks, type Sinks } from "../sinks/sinks.ts";
 import { openStore } from "../store/open.ts";
 import { StoreUnavailable } from "../store/records.ts";
@@ -20,6 +19,7 @@ import type { Store } from "../store/store.ts";
 import type { Compose } from "./compose.ts";
 import { isReplaced } from "./executable.ts";
 import { takeOver } from "./handover.ts";
+import { hostsOf } from "./hosts.ts";
 import type { Io } from "./io.ts";
 import { type Libc, openLibc } from "./libc.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
@@ -141,13 +141,6 @@ async function open(
   const addresses = addressesOf(configuration.options).map(([address]) => address);
   let at = addresses;
   const http = httpAddressOf(configuration.options);
-  let certificates: CertificateSource | undefined;
-  try {
-    certificates = await openTls(configuration);
-  } catch (error) {
-    io.err(`TLS: ${messageOf(error)}`);
-    return EXIT.config;
-  }
   let stores: Store;
   try {
     stores = await openStore(store, { schema, clock: systemClock, log: log.loggers("store") });
@@ -156,6 +149,14 @@ async function open(
     log.flush();
     io.err(`The store cannot be opened: ${error.message}`);
     return EXIT.failed;
+  }
+  let certificates: CertificateSource | undefined;
+  try {
+    certificates = await openTls(configuration, stores);
+  } catch (error) {
+    io.err(`TLS: ${messageOf(error)}`);
+    await stores.close();
+    return EXIT.config;
   }
   const measured = createProcessMetrics(systemClock);
   measureProcess(measured, systemClock);
@@ -180,7 +181,11 @@ async function open(
           );
     at = http === undefined ? addresses : [http];
     const redirects =
-      http && (await import("../certificates/http.ts")).serveHttp(http, () => serving.gateway.routes);
+      http &&
+      (await import("../certificates/http.ts")).serveHttp(http, {
+        routes: () => serving.gateway.routes,
+        challengeOf: certificates?.challengeOf,
+      });
     return { stores, serving, certificates, http: redirects };
   } catch (error) {
     log.flush();
@@ -196,13 +201,22 @@ async function open(
 }
 
 /** Loaded where it is asked for alone: node:crypto is large. @throws {Error} with what is wrong, in words for the operator */
-async function openTls({ options, routesFile }: Configuration): Promise<CertificateSource | undefined> {
+async function openTls(configuration: Configuration, stores: Store): Promise<CertificateSource | undefined> {
+  const { options } = configuration;
   if (options.tls === "off") return undefined;
-  const { openCertificates } = await import("../certificates/source.ts");
-  const routes = createRoutes(routesOf(options, routesFile), options.baseUrl);
-  const origins = [routes.home.origin, ...routes.all.map(routes.originOf)];
-  const names = [...new Set(origins.map((origin) => new URL(origin).hostname.replace(/^\[|\]$/g, "")))];
-  return openCertificates({ options, names, clock: systemClock, random: systemRandom });
+  const settings = { options, names: hostsOf(configuration), clock: systemClock, random: systemRandom };
+  if (options.tls !== "acme") return (await import("../certificates/source.ts")).openCertificates(settings);
+  const [{ openAcme }, { createOrderRecords }, { shelfInFolder, shelfInStore }] = await Promise.all([
+    import("../certificates/acme-source.ts"),
+    import("../certificates/acme-records.ts"),
+    import("../certificates/shelf.ts"),
+  ]);
+  const isShared = options.store.kind === "valkey" || options.store.kind === "postgres";
+  const shelf = isShared
+    ? shelfInStore(stores, createKeys(options), systemRandom)
+    : shelfInFolder(options.tlsDirectory);
+  const records = createOrderRecords(stores, systemClock);
+  return openAcme({ ...settings, shelf, records, pause: systemPause });
 }
 
 /** Where plain http is answered; undefined where it is not. */

@@ -12,12 +12,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect } from "node:tls";
 import { EXIT } from "../../src/exit.ts";
 import { openStage, type Stage } from "../process/stage.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { needs } from "../support/needs.ts";
 import { freePort, runegate, startProcess } from "../support/process.ts";
+import { ask, shown, signIn } from "./client.ts";
 
 /** Runegate with nothing in front of it: TLS by itself, with certificates that somebody keeps in files, or of its own. */
 
@@ -63,39 +63,6 @@ async function openSecure(
   return Object.assign(stage, { port, origin, httpPort });
 }
 
-/** What a client of TLS is shown when it says this name. */
-function shown(
-  port: number,
-  servername: string | undefined,
-  more: object = {},
-): Promise<{ names: string; protocol: string | null }> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(
-      {
-        host: "127.0.0.1",
-        port,
-        rejectUnauthorized: false,
-        ...(servername === undefined ? {} : { servername }),
-        ...more,
-      },
-      () => {
-        resolve({ names: socket.getPeerCertificate().subjectaltname ?? "", protocol: socket.getProtocol() });
-        socket.destroy();
-      },
-    );
-    socket.on("error", reject);
-  });
-}
-
-const ask = (origin: string, path: string, init: BunFetchRequestInit = {}) =>
-  fetch(origin.replace(/\/\/[^:]+/, "//127.0.0.1") + path, {
-    redirect: "manual",
-    keepalive: false,
-    tls: { rejectUnauthorized: false },
-    ...init,
-    headers: { Host: new URL(origin).host, ...(init.headers as Record<string, string>) },
-  });
-
 describe("certificates in files", () => {
   test.each([1, 2])("with %d processes: sign in, and see what the application is told", async (workers) => {
     const folder = folderOf();
@@ -104,22 +71,7 @@ describe("certificates in files", () => {
       { RUNEGATE_TLS: "files", RUNEGATE_TLS_CERT: folder, RUNEGATE_SECURE_COOKIE: "true" },
       { workers },
     );
-    const { link } = JSON.parse((await stage.command("link", "ada@example.org", "--json")).output) as {
-      link: string;
-    };
-    expect(link).toStartWith(stage.origin);
-    const opened = await ask(stage.origin, new URL(link).pathname + new URL(link).search);
-    const form = /name="token" value="([^"]+)"/.exec(await opened.text())?.[1] ?? "";
-    const signedIn = await ask(stage.origin, "/_runegate/auth", {
-      method: "POST",
-      headers: {
-        Origin: stage.origin,
-        "Content-Type": "application/x-www-form-urlencoded",
-        "Sec-Fetch-Site": "same-origin",
-      },
-      body: new URLSearchParams({ token: form }).toString(),
-    });
-    const cookie = signedIn.headers.getSetCookie().find((line) => line.includes("runegate_id")) ?? "";
+    const cookie = await signIn(stage, stage.origin);
     expect(cookie).toContain("Secure");
     const headers = {
       Cookie: cookie.split(";")[0] ?? "",
@@ -163,6 +115,7 @@ describe("certificates in files", () => {
       ["a.example.org", "DNS:a.example.org"],
       ["b.example.org", "DNS:b.example.org"],
       ["B.EXAMPLE.ORG", "DNS:b.example.org"],
+      ["b.example.org.", "DNS:b.example.org"],
       ["x.example.net", "DNS:*.example.net"],
       ["x.y.example.net", "DNS:a.example.org"],
       ["elsewhere.test", "DNS:a.example.org"],
@@ -303,6 +256,24 @@ test("of its own, for development: an authority that stays, and certificates tha
     const ran = startProcess(command, {}, folder);
     expect(await ran.exited).toBe(0);
   }
+});
+
+test("`runegate certificates` where others keep them, and where whatever is in front has them", async () => {
+  const folder = folderOf();
+  writePair(folder, "localhost", { notAfter: new Date(Date.now() - 1000) });
+  await using stage = await openSecure({ RUNEGATE_TLS: "files", RUNEGATE_TLS_CERT: folder });
+  const { code, output } = await stage.command("certificates");
+  expect(code).toBe(EXIT.failed);
+  expect(output).toMatch(/localhost +20\d\d-\S+ \S+ +Runegate test +(has expired|no browser knows)/);
+  expect(await stage.command("certificates", "renew")).toEqual({
+    code: EXIT.failed,
+    output: "RUNEGATE_TLS is files: nothing is ordered.\n",
+  });
+  await using plain = await openStage();
+  expect(await plain.command("certificates")).toEqual({
+    code: EXIT.failed,
+    output: "RUNEGATE_TLS is off: whatever is in front has the certificates.\n",
+  });
 });
 
 test("plain http leads to https on hosts of ours, and nowhere else", async () => {

@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root, run } from "../build/support.ts";
+import { good, made } from "../support/made.ts";
 import { needs, skipBecause } from "../support/needs.ts";
-import { CACHE } from "../system/debian.ts";
 
 /** The Helm chart as Helm renders it, and as Kubernetes would understand it. Both are fetched once and kept in a cache. */
 
@@ -36,27 +36,6 @@ export type Tools = {
   /** What Kubernetes would not take, a line each: a field that is not there, a value of another kind. */
   objections(manifests: readonly Manifest[]): Promise<string>;
 };
-
-async function made(name: string, make: (folder: string) => Promise<void>): Promise<string> {
-  const place = join(CACHE, name);
-  if (existsSync(place)) return place;
-  mkdirSync(CACHE, { recursive: true });
-  const folder = mkdtempSync(join(CACHE, "build-"));
-  try {
-    await make(folder);
-    // The last step, so that another run finds it whole or not at all.
-    renameSync(folder, place);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-  return place;
-}
-
-async function good(command: readonly string[], env: Record<string, string> = {}): Promise<string> {
-  const { code, stdout, stderr } = await run(command, { env });
-  if (code !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
-  return stdout;
-}
 
 /**
  * @param folder for what is written meanwhile.

@@ -476,6 +476,60 @@ describe("install.sh --setup-nginx", () => {
   });
 });
 
+describe("install.sh --edge", () => {
+  const PORTS = `${UNIT}.d/20-edge.conf`;
+
+  test("lets the service have its ports, and writes what makes it its own edge", async () => {
+    using machine = installationMachine();
+    const args = ["--binary", machine.binary("first", "real"), "--edge", "App.example.org"];
+    expect((await machine.run("install.sh", ...args)).code).toBe(78);
+    const env = machine.read(ENV);
+    expect(env).toMatch(/^RUNEGATE_BASE_URL=https:\/\/app\.example\.org$/m);
+    expect(env).toMatch(/^RUNEGATE_TLS=acme$/m);
+    expect(env).not.toMatch(/^RUNEGATE_LISTEN=|nginx or Caddy/m);
+    expect(machine.read(PORTS)).toMatch(/^AmbientCapabilities=CAP_NET_BIND_SERVICE$/m);
+    expect([machine.mode(PORTS), machine.exists(SITE)]).toEqual(["0644", false]);
+    const calls = machine.calls();
+    expect(calls.filter((call) => call === "systemctl daemon-reload").length).toBeGreaterThan(0);
+    expect((await machine.run("uninstall.sh", "--yes", "--keep-data")).code).toBe(0);
+    expect(machine.exists(PORTS)).toBe(false);
+  });
+
+  test("an installation with another edge is told what to write, and is changed in nothing", async () => {
+    using machine = await installed();
+    const before = machine.read(ENV);
+    const { code, stderr } = await machine.run(
+      ...(["install.sh", "--binary", machine.binary("second"), "--edge", "app.example.org"] as const),
+    );
+    expect([code, machine.service()]).toEqual([1, "active"]);
+    expect(stderr).toContain("RUNEGATE_TLS=acme");
+    expect([machine.read(ENV), machine.exists(PORTS)]).toEqual([before, false]);
+    expect(machine.read(EXECUTABLE)).toContain("# first");
+  });
+
+  test("ports that are new take a restart, and those that are there a reload", async () => {
+    using machine = await installed();
+    machine.write(ENV, `${machine.read(ENV)}RUNEGATE_TLS=acme\n`);
+    for (const [version, how] of [
+      ["second", "restart"],
+      ["third", "reload"],
+    ] as const) {
+      const args = ["--binary", machine.binary(version), "--edge", "app.example.org"];
+      expect((await machine.run("install.sh", ...args)).code).toBe(0);
+      const calls = machine.calls().filter((call) => /^systemctl (reload|restart|stop)/.test(call));
+      expect(calls).toEqual([`systemctl ${how} runegate`]);
+    }
+  });
+
+  test("where the version does not start with them, they are taken away again", async () => {
+    using machine = await installed();
+    machine.write(ENV, `${machine.read(ENV)}RUNEGATE_TLS=acme\n`);
+    const args = ["--binary", machine.binary("b", "no-start"), "--edge", "app.example.org"];
+    expect((await machine.run("install.sh", ...args)).code).toBe(1);
+    expect([machine.service(), machine.exists(PORTS)]).toEqual(["active", false]);
+  });
+});
+
 describe("uninstall.sh", () => {
   test("--purge leaves the machine as it was before", async () => {
     using machine = installationMachine();
@@ -615,6 +669,14 @@ describe("both", () => {
     ["install.sh", ["--binary"], 64, "--binary needs a value"],
     ["install.sh", ["--setup-nginx", "a b"], 64, "wants a host name"],
     ["install.sh", ["--setup-nginx", "a;reload"], 64, "wants a host name"],
+    ["install.sh", ["--edge", "a b"], 64, "wants a host name"],
+    ["install.sh", ["--edge", "a.example", "--setup-nginx", "a.example"], 64, "contradict"],
+    [
+      "install.sh",
+      ["--edge", "a.example", "--certificate", "/c", "--key", "/k"],
+      64,
+      "belong to --setup-nginx",
+    ],
     ["install.sh", ["--certificate", "/c", "--key", "/k"], 64, "belong to --setup-nginx"],
     ["install.sh", ["--setup-nginx", "a.example", "--key", "/k"], 64, "go together"],
     ["install.sh", ["--binary", "/nonexistent"], 1, "no file /nonexistent"],

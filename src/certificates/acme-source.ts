@@ -1,0 +1,206 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Clock, Pause, Random } from "../clock.ts";
+import { parseIp } from "../net/ip.ts";
+import { isLoopbackHost } from "../net/loopback.ts";
+import type { Logger } from "../observe/logger.ts";
+import { messageOf } from "../observe/message-of.ts";
+import { DAY, HOUR, MINUTE, SECOND } from "../option/values.ts";
+import { AcmeProblem, orderCertificate } from "./acme.ts";
+import type { OrderRecords } from "./acme-records.ts";
+import type { TlsOptions } from "./options.ts";
+import type { Pair } from "./pair.ts";
+import { pairOf } from "./read-pair.ts";
+import { interimPair } from "./self-signed.ts";
+import type { Shelf } from "./shelf.ts";
+import type { CertificateSource } from "./source.ts";
+import { certificateRequest } from "./x509.ts";
+
+/**
+ * Certificates that Runegate orders itself, one for each host that its configuration names, and none for a name that only a
+ * visitor said. A host whose name does not lead here yet keeps no other from its certificate.
+ */
+
+export type AcmeSourceSettings = {
+  readonly options: TlsOptions;
+  readonly names: readonly string[];
+  readonly shelf: Shelf;
+  readonly records: OrderRecords;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly pause: Pause;
+};
+
+/** Renewed with a third of its life left, as authorities ask, and up to this part of its life earlier: not all at once. */
+const RENEW_AT = 2 / 3;
+const EARLIER = 0.03;
+/** Five failures an hour for a name are what Let's Encrypt allows. */
+const FIRST_PAUSE = MINUTE;
+const LONGEST_PAUSE = 6 * HOUR;
+/** While another process orders. */
+const OTHERS_PAUSE = 10 * SECOND;
+/** Where the clock is wrong, a new certificate may seem to be due at once. */
+const AFTER_SUCCESS = DAY;
+/** The wall clock may be set, and another process may have ordered. */
+const LOOK = HOUR;
+const WORRY = 7 * DAY;
+
+/** What is known of a name's certificate. `notBefore` is on the monotonic clock. */
+type Known = { pair: Pair | undefined; failures: number; notBefore: number };
+
+/** @throws {Error} in words for the operator, for a host that no certificate can be had for over http, and for a key that others can read */
+export async function openAcme(settings: AcmeSourceSettings): Promise<CertificateSource> {
+  const { options, shelf, records, clock, random, pause } = settings;
+  let names = checked(settings.names);
+  const accountKey = createPrivateKey(await shelf.account());
+  const account = { privateKey: accountKey, publicKey: createPublicKey(accountKey) };
+  const known = new Map<string, Known>();
+  /** Whose turn it is whether or not it is time. */
+  const wanted = new Set<string>();
+  let interim = interimPair(names, { clock, random });
+  let stopped = false;
+  let wake = () => {};
+  const chance = () => (random.bytes(1)[0] ?? 0) / 256;
+  const early = EARLIER * chance();
+
+  const knownOf = (name: string): Known => {
+    const found = known.get(name) ?? { pair: undefined, failures: 0, notBefore: 0 };
+    known.set(name, found);
+    return found;
+  };
+  const dueAt = ({ from, until }: Pair) => from + (until - from) * (RENEW_AT - early);
+  const isDue = ({ pair }: Known) => pair === undefined || dueAt(pair) <= clock.now();
+
+  /** The first is shown to whoever says no name. Who comes before there is one gets a warning, and not nothing. */
+  function pairs(): readonly Pair[] {
+    const found = names.flatMap((name) => known.get(name)?.pair ?? []);
+    return found.length === names.length ? found : [...found, interim];
+  }
+
+  /** @returns whether another is there than before. @throws as the shelf does */
+  async function look(name: string): Promise<boolean> {
+    const kept = await shelf.read(name);
+    const about = knownOf(name);
+    if (kept === undefined || !kept.names.includes(name) || kept.cert === about.pair?.cert) return false;
+    about.pair = kept;
+    return true;
+  }
+
+  async function order(name: string): Promise<void> {
+    const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const { acmeDirectory: directory, acmeCa: ca, acmeEmail: email, acmeEabId: id, acmeEabKey } = options;
+    const authority = {
+      ...{ directory, email, account, pause },
+      ca: ca === undefined ? undefined : readFileSync(ca, "utf8"),
+      binding: id === undefined || acmeEabKey === undefined ? undefined : { id, key: acmeEabKey },
+    };
+    const request = certificateRequest([name], keys);
+    const cert = await orderCertificate(authority, [name], request, records.challenges);
+    const key = keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+    const pair = pairOf(cert, key);
+    knownOf(name).pair = pair;
+    await shelf.write(name, pair);
+  }
+
+  /** @returns whether there is another certificate for the name now. */
+  async function attend(name: string, log: Logger): Promise<boolean> {
+    const about = knownOf(name);
+    const isAnother = await look(name);
+    const isAsked = wanted.delete(name);
+    if (!isAsked && (!isDue(about) || clock.monotonic() < about.notBefore)) return isAnother;
+    if (!(await records.lease(name))) {
+      about.notBefore = clock.monotonic() + OTHERS_PAUSE;
+      return isAnother;
+    }
+    try {
+      // Ordered by another, until a moment ago.
+      if ((await look(name)) && !isAsked && !isDue(about)) return true;
+      log.info("orders a certificate", { name, from: options.acmeDirectory });
+      await order(name);
+      Object.assign(about, { failures: 0, notBefore: clock.monotonic() + AFTER_SUCCESS });
+      return true;
+    } finally {
+      await records.giveBack(name);
+    }
+  }
+
+  function failed(name: string, error: unknown, log: Logger): void {
+    const about = knownOf(name);
+    const pause = Math.min(FIRST_PAUSE * 2 ** about.failures++, LONGEST_PAUSE) * (0.75 + chance() / 2);
+    const asked = error instanceof AcmeProblem ? (error.retryAfterMs ?? 0) : 0;
+    about.notBefore = clock.monotonic() + Math.max(pause, asked);
+    const { until } = about.pair ?? {};
+    const isUrgent = until !== undefined && until - clock.now() < WORRY;
+    log[isUrgent ? "error" : "warn"]("no certificate was given: it is asked for again", {
+      ...{ name, reason: messageOf(error), minutes: Math.ceil(Math.max(pause, asked) / MINUTE) },
+      ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
+    });
+  }
+
+  function untilNext(): number {
+    const waits = names.map((name) => {
+      if (wanted.has(name)) return 0;
+      const about = knownOf(name);
+      const due = about.pair === undefined ? 0 : dueAt(about.pair) - clock.now();
+      return Math.max(due, about.notBefore - clock.monotonic());
+    });
+    return Math.max(0, Math.min(LOOK, ...waits));
+  }
+
+  async function keepUp(use: (pairs: readonly Pair[]) => Promise<void>, log: Logger): Promise<void> {
+    while (!stopped) {
+      for (const name of names) {
+        if (stopped) return;
+        const isAnother = await attend(name, log).catch((error) => failed(name, error, log));
+        // At once: the next name may take its time.
+        if (!isAnother) continue;
+        await use(pairs());
+        const { until = 0 } = knownOf(name).pair ?? {};
+        log.info("goes on with another certificate", { name, until: new Date(until).toISOString() });
+      }
+      await rest(untilNext());
+    }
+  }
+
+  async function rest(milliseconds: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, milliseconds);
+    timer.unref();
+    wake = resolve;
+    await promise;
+    clearTimeout(timer);
+  }
+
+  for (const name of names) await look(name);
+
+  return {
+    get pairs() {
+      return pairs();
+    },
+    challengeOf: records.challengeOf,
+    async renew(next) {
+      names = checked(next);
+      interim = interimPair(names, { clock, random });
+      wake();
+    },
+    start(use, log) {
+      void keepUp(use, log);
+    },
+    orderNow() {
+      for (const name of names) wanted.add(name);
+      wake();
+    },
+    stop() {
+      stopped = true;
+      wake();
+    },
+  };
+}
+
+function checked(names: readonly string[]): readonly string[] {
+  for (const name of names) {
+    if (name.startsWith("*.") || parseIp(name) !== undefined || isLoopbackHost(name))
+      throw new Error(`no certificate can be ordered for ${name}: use RUNEGATE_TLS=files for it`);
+  }
+  return names;
+}

@@ -1,0 +1,220 @@
+import { createHash, createHmac, type KeyObject, sign } from "node:crypto";
+import { boundedText } from "../net/bounded-text.ts";
+import { MIB, MINUTE, SECOND } from "../option/values.ts";
+
+/** A client of an authority that gives certificates to whoever answers for a name over http (RFC 8555, HTTP-01). */
+
+export type AcmeSettings = {
+  readonly directory: string;
+  /** Certificates to trust the authority by, in place of the system's: PEM. */
+  readonly ca: string | undefined;
+  readonly email: string | undefined;
+  /** Of an account that the authority wants to know from elsewhere (RFC 8555 §7.3.4). `key` is base64url. */
+  readonly binding: { readonly id: string; readonly key: string } | undefined;
+  /** ECDSA on P-256. */
+  readonly account: { readonly publicKey: KeyObject; readonly privateKey: KeyObject };
+  readonly pause: (milliseconds: number) => Promise<void>;
+};
+
+/** What the authority says it cannot do. `type` is the last part of the URN (RFC 8555 §6.7), such as `rateLimited`. */
+export class AcmeProblem extends Error {
+  readonly type: string;
+  /** Milliseconds after which it may be asked again, where it says so. */
+  readonly retryAfterMs: number | undefined;
+  constructor(type: string, detail: string, retryAfterMs?: number) {
+    super(detail === "" ? type : `${type}: ${detail}`);
+    this.type = type;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** Answers `/.well-known/acme-challenge/TOKEN` with a text, from `put` until `remove`. */
+export type Challenges = {
+  put(token: string, answer: string): Promise<void>;
+  remove(token: string): Promise<void>;
+};
+
+type Problem = {
+  readonly type?: string;
+  readonly detail?: string;
+  readonly subproblems?: readonly Problem[];
+};
+type Directory = { readonly newNonce: string; readonly newAccount: string; readonly newOrder: string };
+type Order = {
+  readonly status: string;
+  readonly authorizations: readonly string[];
+  readonly finalize: string;
+  readonly certificate?: string;
+  readonly error?: Problem;
+};
+type Authorization = {
+  readonly status: string;
+  readonly identifier: { readonly value: string };
+  readonly challenges: readonly {
+    readonly type: string;
+    readonly url: string;
+    readonly token: string;
+    readonly error?: Problem;
+  }[];
+};
+type Answer<T> = { readonly body: T; readonly location: string; readonly retryAfterMs: number | undefined };
+
+const TIMEOUT_MS = 30 * SECOND;
+const NONCE_TRIES = 8;
+const POLL_MS = 1 * SECOND;
+const LONGEST_POLL_MS = 10 * SECOND;
+/** However slow the authority is, an order has come to an end after this. */
+export const ORDER_MS = 5 * MINUTE;
+const WHILE_PENDING: ReadonlySet<string> = new Set(["pending", "processing"]);
+
+/**
+ * Gets a certificate.
+ * @param request in DER (RFC 2986), for exactly these names.
+ * @returns PEM, with the chain
+ * @throws {AcmeProblem} and whatever `fetch` throws
+ */
+export async function orderCertificate(
+  settings: AcmeSettings,
+  names: readonly string[],
+  request: Uint8Array,
+  challenges: Challenges,
+): Promise<string> {
+  const { account } = settings;
+  const jwk = publicJwk(account.publicKey);
+  const thumbprint = createHash("sha256").update(JSON.stringify(jwk)).digest("base64url");
+  const late = AbortSignal.timeout(ORDER_MS);
+  let nonce: string | undefined;
+  let accountUrl: string | undefined;
+
+  async function ask(url: string, init: BunFetchRequestInit = {}): Promise<Response> {
+    const response = await fetch(url, {
+      ...init,
+      redirect: "error",
+      signal: AbortSignal.any([late, AbortSignal.timeout(TIMEOUT_MS)]),
+      ...(settings.ca === undefined ? {} : { tls: { ca: settings.ca } }),
+    });
+    nonce = response.headers.get("replay-nonce") ?? undefined;
+    return response;
+  }
+
+  const directory = JSON.parse(await text(await ask(settings.directory))) as Directory;
+
+  /** Signed (RFC 8555 §6.2), and once more where only the nonce was too old. */
+  async function post<T>(url: string, payload: object | ""): Promise<Answer<T>> {
+    for (let tries = 1; ; tries++) {
+      if (nonce === undefined) await ask(directory.newNonce, { method: "HEAD" });
+      const header = {
+        alg: "ES256",
+        nonce,
+        url,
+        ...(accountUrl === undefined ? { jwk } : { kid: accountUrl }),
+      };
+      const body = JSON.stringify(signed(header, payload, account.privateKey));
+      const headers = { "Content-Type": "application/jose+json" };
+      const response = await ask(url, { method: "POST", body, headers });
+      const said = await text(response);
+      const retryAfterMs = retryAfterOf(response);
+      if (response.ok) {
+        const isJson = response.headers.get("content-type")?.includes("json") === true;
+        const location = response.headers.get("location") ?? "";
+        return { body: (isJson ? JSON.parse(said) : said) as T, location, retryAfterMs };
+      }
+      const problem = problemOf(said, response.status, retryAfterMs);
+      if (problem.type !== "badNonce" || tries === NONCE_TRIES) throw problem;
+    }
+  }
+
+  /** Asks until it is no longer under way. */
+  async function settled<T extends { readonly status: string }>(url: string): Promise<T> {
+    for (;;) {
+      const { body, retryAfterMs } = await post<T>(url, "");
+      if (!WHILE_PENDING.has(body.status)) return body;
+      await settings.pause(Math.min(retryAfterMs ?? POLL_MS, LONGEST_POLL_MS));
+    }
+  }
+
+  async function prove(url: string): Promise<void> {
+    const { body } = await post<Authorization>(url, "");
+    if (body.status === "valid") return;
+    const challenge = body.challenges.find(({ type }) => type === "http-01");
+    if (challenge === undefined)
+      throw new AcmeProblem("unsupported", `${body.identifier.value} cannot be proved over http`);
+    await challenges.put(challenge.token, `${challenge.token}.${thumbprint}`);
+    try {
+      await post(challenge.url, {});
+      const after = await settled<Authorization>(url);
+      if (after.status === "valid") return;
+      const why = after.challenges.find(({ error }) => error !== undefined)?.error;
+      throw problemFrom(why, `${body.identifier.value} is ${after.status}`);
+    } finally {
+      await challenges.remove(challenge.token);
+    }
+  }
+
+  const registered = await post(directory.newAccount, {
+    termsOfServiceAgreed: true,
+    ...(settings.email === undefined ? {} : { contact: [`mailto:${settings.email}`] }),
+    ...(settings.binding === undefined
+      ? {}
+      : { externalAccountBinding: bound(settings.binding, directory.newAccount, jwk) }),
+  });
+  accountUrl = registered.location;
+  const identifiers = names.map((value) => ({ type: "dns", value }));
+  const placed = await post<Order>(directory.newOrder, { identifiers });
+  for (const url of placed.body.authorizations) await prove(url);
+  await post(placed.body.finalize, { csr: Buffer.from(request).toString("base64url") });
+  const order = await settled<Order>(placed.location);
+  if (order.status !== "valid" || order.certificate === undefined)
+    throw problemFrom(order.error, `the order is ${order.status}`);
+  return (await post<string>(order.certificate, "")).body;
+}
+
+const encoded = (value: object | "") =>
+  Buffer.from(value === "" ? "" : JSON.stringify(value)).toString("base64url");
+
+function signed(header: object, payload: object | "", key: KeyObject) {
+  const [protectedHeader, content] = [encoded(header), encoded(payload)];
+  const bytes = Buffer.from(`${protectedHeader}.${content}`);
+  const signature = sign("sha256", bytes, { key, dsaEncoding: "ieee-p1363" }).toString("base64url");
+  return { protected: protectedHeader, payload: content, signature };
+}
+
+function bound({ id, key }: { readonly id: string; readonly key: string }, url: string, jwk: object) {
+  const [protectedHeader, content] = [encoded({ alg: "HS256", kid: id, url }), encoded(jwk)];
+  const signature = createHmac("sha256", Buffer.from(key, "base64url"))
+    .update(`${protectedHeader}.${content}`)
+    .digest("base64url");
+  return { protected: protectedHeader, payload: content, signature };
+}
+
+/** Members in the order that a thumbprint takes them (RFC 7638 §3.2). */
+function publicJwk(key: KeyObject) {
+  const { crv, x, y } = key.export({ format: "jwk" });
+  return { crv, kty: "EC", x, y };
+}
+
+async function text(response: Response): Promise<string> {
+  return boundedText(response, MIB);
+}
+
+function problemOf(said: string, status: number, retryAfterMs: number | undefined): AcmeProblem {
+  try {
+    return problemFrom(JSON.parse(said) as Problem, `status ${status}`, retryAfterMs);
+  } catch {
+    return new AcmeProblem("status", String(status), retryAfterMs);
+  }
+}
+
+function problemFrom(problem: Problem | undefined, otherwise: string, retryAfterMs?: number): AcmeProblem {
+  const [first] = problem?.subproblems ?? [];
+  const { type = "problem", detail = otherwise } = first ?? problem ?? {};
+  // Whatever the authority writes goes to the log.
+  const words = detail.replace(/[\p{Cc}\p{Cf}]/gu, " ").slice(0, 400);
+  return new AcmeProblem(type.slice(type.lastIndexOf(":") + 1).slice(0, 60), words, retryAfterMs);
+}
+
+/** RFC 9110 §10.2.3: seconds, or a date, of which the former alone is used by authorities. */
+function retryAfterOf(response: Response): number | undefined {
+  const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
+  return Number.isFinite(seconds) && seconds >= 0 ? seconds * SECOND : undefined;
+}

@@ -1,0 +1,467 @@
+import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { EXIT } from "../../src/exit.ts";
+import { DAY } from "../../src/option/values.ts";
+import { openStage, type Stage, until } from "../process/stage.ts";
+import { needs } from "../support/needs.ts";
+import { installPebble, type Pebble, startPebble } from "../support/pebble.ts";
+import { freePort, runegate, startProcess } from "../support/process.ts";
+import { startValkey } from "../support/valkey.ts";
+import { ask, shown } from "./client.ts";
+
+/** `RUNEGATE_TLS=acme` against Pebble: certificates are ordered, kept, renewed, and never stand in the way of serving. */
+
+// Processes are started here, on machines that may be busy; Pebble is built the first time.
+setDefaultTimeout(600_000);
+
+const programs = await installPebble();
+const folders: string[] = [];
+const opened: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+/** What is protected, which counts who comes. */
+let visits = 0;
+const application = Bun.serve({
+  hostname: "127.0.0.1",
+  port: 0,
+  fetch() {
+    visits++;
+    return new Response("hello");
+  },
+});
+afterAll(() => application.stop(true));
+
+const APP = "app.example.test";
+const WIKI = "wiki.example.test";
+const NEW = "new.example.test";
+const REFUSED = "refused.example.test";
+
+const routesFor = (hosts: readonly string[]) =>
+  [
+    `[[routes]]\nname = "main"\ntarget = "${application.url.origin}"\nallow = ["anyone"]\n`,
+    ...hosts.map(
+      (host) =>
+        `[[routes]]\nname = "${host.split(".")[0]}"\nhost = "${host}"\ntarget = "${application.url.origin}"\nallow = ["anyone"]\n`,
+    ),
+  ].join("\n");
+
+type World = {
+  readonly pebble: Pebble;
+  readonly folder: string;
+  readonly port: number;
+  readonly httpPort: number;
+  /** Moves the clocks of what is started here. */
+  advance(milliseconds: number): void;
+  writeRoutes(hosts: readonly string[]): void;
+  env(more?: Readonly<Record<string, string>>): Record<string, string>;
+  open(settings?: { workers?: number; options?: Readonly<Record<string, string>> }): Promise<Stage>;
+};
+
+async function openWorld(
+  hosts: readonly string[],
+  pebbleSettings: { accounts?: Record<string, string> } = {},
+): Promise<World> {
+  const folder = mkdtempSync(join(tmpdir(), "runegate-acme-"));
+  folders.push(folder);
+  const [port, httpPort] = [freePort(), freePort()];
+  const pebble = await startPebble(programs ?? "", { httpPort, refused: [REFUSED], ...pebbleSettings });
+  opened.push(pebble);
+  const clock = join(folder, "ahead");
+  const routes = join(folder, "routes.toml");
+  const replace = (file: string, text: string) => {
+    writeFileSync(`${file}.new`, text, { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  };
+  const root = join(folder, "root.pem");
+  writeFileSync(root, await pebble.root());
+  let ahead = 0;
+  const advance = (milliseconds: number) => {
+    ahead += milliseconds;
+    replace(clock, String(ahead));
+  };
+  const writeRoutes = (names: readonly string[]) => replace(routes, routesFor(names));
+  advance(0);
+  writeRoutes(hosts);
+  const env = (more: Readonly<Record<string, string>> = {}) => ({
+    RUNEGATE_LISTEN: `127.0.0.1:${port}`,
+    RUNEGATE_HTTP_LISTEN: `127.0.0.1:${httpPort}`,
+    RUNEGATE_BASE_URL: `https://${APP}:${port}`,
+    RUNEGATE_TARGET_SERVICE: "",
+    RUNEGATE_ALLOW_ANY_EMAIL: "false",
+    RUNEGATE_ROUTES: routes,
+    RUNEGATE_TLS: "acme",
+    RUNEGATE_TLS_DIRECTORY: join(folder, "certificates"),
+    RUNEGATE_ACME_DIRECTORY: pebble.directory,
+    RUNEGATE_ACME_CA: pebble.ca,
+    RUNEGATE_ACME_EMAIL: "ops@example.test",
+    RUNEGATE_EMAIL_CONFIG: mailFile(folder),
+    ...more,
+  });
+  return {
+    ...{ pebble, folder, port, httpPort, advance, writeRoutes, env },
+    async open({ workers = 1, options = {} } = {}) {
+      const preloaded = ["--preload", join(import.meta.dir, "../process/moved-clock.ts")];
+      const stage = await openStage({
+        workers,
+        options: env(options),
+        env: { MOVED_CLOCK: clock, NODE_EXTRA_CA_CERTS: root },
+        command: [process.execPath, ...preloaded, join(import.meta.dir, "../../src/main.ts"), "serve"],
+      });
+      opened.push(stage);
+      return stage;
+    },
+  };
+}
+
+/** Nothing is sent here; without a file, a site that is not on this machine does not start. */
+function mailFile(folder: string): string {
+  const [file, outbox] = [join(folder, "email.toml"), join(folder, "mails")];
+  mkdirSync(outbox, { recursive: true });
+  const lines = [
+    'backend = "file"',
+    `directory = "${outbox}"`,
+    'from_address = "gate@example.test"',
+    'body_template = "{login_url} {code}"',
+  ];
+  writeFileSync(file, lines.join("\n"), { mode: 0o600 });
+  return file;
+}
+
+const isTrusted = async ({ port, pebble }: World, name: string) =>
+  (await shown(port, name, { ca: await pebble.root() })).trusted;
+
+const trusted = (world: World, ...names: readonly string[]) =>
+  until(
+    `a certificate of Pebble's for ${names}`,
+    async () => {
+      for (const name of names) if (!(await isTrusted(world, name))) return false;
+      return true;
+    },
+    60_000,
+  );
+
+const answers = async ({ port }: World, name = APP) =>
+  (await ask(`https://${name}:${port}`, "/_runegate/health")).status;
+
+const hup = async (stage: Stage) => {
+  stage.main.signal("SIGHUP");
+  await stage.says(/ reloaded /);
+};
+
+describe.skipIf(programs === undefined)("with Pebble", () => {
+  test.each([1, 2])(
+    "with %d processes: at once an interim certificate, soon one for each host, which is kept",
+    async (workers) => {
+      const world = await openWorld([WIKI]);
+      const { pebble, port, folder } = world;
+      await pebble.stop();
+      const stage = await world.open({ workers });
+      for (const name of [APP, WIKI]) {
+        const first = await shown(port, name);
+        expect(first.names).toBe(`DNS:${APP}, DNS:${WIKI}`);
+        expect(await answers(world, name)).toBe(200);
+      }
+      await stage.says(/WARN[^\n]* no certificate was given/);
+      await stage[Symbol.asyncDispose]();
+
+      await pebble.start();
+      const again = await world.open({ workers });
+      for (const name of [APP, WIKI]) {
+        await again.says(new RegExp(` goes on with another certificate [^\\n]*name=${name}`));
+        expect(await isTrusted(world, name)).toBe(true);
+      }
+      for (const name of [APP, WIKI]) expect((await shown(port, name)).names).toBe(`DNS:${name}`);
+      // Whoever says another name, or none, is shown that of the base URL, and nothing is ordered for them.
+      for (const name of ["stranger.example.test", undefined]) {
+        expect((await shown(port, name)).names).toBe(`DNS:${APP}`);
+      }
+      const stranger = await ask(`https://stranger.example.test:${port}`, "/_runegate/login");
+      expect(stranger.status).toBe(421);
+      expect(pebble.issued()).toBe(2);
+
+      const kept = join(folder, "certificates");
+      const secrets = readdirSync(kept).sort();
+      expect(secrets).toEqual(
+        ["account.key", `${APP}.crt`, `${APP}.key`, `${WIKI}.crt`, `${WIKI}.key`].sort(),
+      );
+      for (const name of secrets) expect(statSync(join(kept, name)).mode & 0o777).toBe(0o600);
+      expect(statSync(kept).mode & 0o777).toBe(0o700);
+      await again[Symbol.asyncDispose]();
+
+      const third = await world.open({ workers });
+      for (const name of [APP, WIKI]) expect(await isTrusted(world, name)).toBe(true);
+      await hup(third);
+      expect(third.main.output()).not.toContain("orders a certificate");
+      expect(pebble.issued()).toBe(2);
+    },
+  );
+
+  test.each([1, 2])(
+    "with %d processes: handed over to a new executable, and nothing is ordered",
+    async (workers) => {
+      const world = await openWorld([]);
+      const { port, httpPort, pebble } = world;
+      const options = {
+        RUNEGATE_STORE: `sqlite:${join(world.folder, "state.db")}`,
+        RUNEGATE_JWT_SECRET: "j".repeat(64),
+        RUNEGATE_SESSION_KEY: "5e".repeat(64),
+      };
+      const stage = await world.open({ workers, options });
+      await stage.says(/ goes on with another certificate /);
+      stage.main.signal("SIGUSR2");
+      await stage.says(/ handed over /, 60_000);
+      expect(await stage.main.exited).toBe(EXIT.done);
+      for (let i = 0; i < 4; i++) expect(await isTrusted(world, APP)).toBe(true);
+      expect(await answers(world)).toBe(200);
+      const led = await fetch(`http://127.0.0.1:${httpPort}/a`, {
+        ...{ headers: { Host: APP }, redirect: "manual", keepalive: false },
+      });
+      expect(led.headers.get("location")).toBe(`https://${APP}:${port}/a`);
+      expect(pebble.issued()).toBe(1);
+    },
+  );
+
+  test("renewed with a third of its life left, and not before; where the clock is wrong, once a day", async () => {
+    const world = await openWorld([]);
+    const stage = await world.open();
+    await stage.says(/ goes on with another certificate /);
+    expect(await isTrusted(world, APP)).toBe(true);
+    const first = (await shown(world.port, APP)).fingerprint;
+    world.advance(57 * DAY);
+    await hup(stage);
+    expect(world.pebble.issued()).toBe(1);
+    world.advance(4 * DAY);
+    await hup(stage);
+    await stage.says(/ goes on with another certificate /);
+    expect((await shown(world.port, APP)).fingerprint).not.toBe(first);
+    expect(await isTrusted(world, APP)).toBe(true);
+    expect(world.pebble.issued()).toBe(2);
+
+    // What Pebble gives is over by the clock here.
+    world.advance(5 * 365 * DAY);
+    await hup(stage);
+    await stage.says(/ goes on with another certificate /);
+    await hup(stage);
+    expect(await answers(world)).toBe(200);
+    expect(world.pebble.issued()).toBe(3);
+    expect((stage.main.output().match(/orders a certificate/g) ?? []).length).toBe(3);
+  });
+
+  test("without its authority it serves on: a warning, and an error in the last week", async () => {
+    const world = await openWorld([]);
+    const stage = await world.open();
+    await trusted(world, APP);
+    await world.pebble.stop();
+    world.advance(61 * DAY);
+    await hup(stage);
+    await stage.says(/WARN[^\n]* no certificate was given[^\n]* name=app\.example\.test[^\n]* until=/);
+    expect(await answers(world)).toBe(200);
+    world.advance(7 * DAY);
+    await hup(stage);
+    await stage.says(/WARN[^\n]* no certificate was given/);
+    expect(await answers(world)).toBe(200);
+    world.advance(16 * DAY);
+    await hup(stage);
+    await stage.says(/ERROR[^\n]* no certificate was given/);
+    expect(await answers(world)).toBe(200);
+    const ready = await ask(`https://${APP}:${world.port}`, "/_runegate/health/ready");
+    expect(ready.status).toBe(200);
+    // Back again, with an account of ours that it knows nothing of.
+    await world.pebble.start();
+    world.advance(DAY);
+    await hup(stage);
+    await trusted(world, APP);
+  });
+
+  test("a host that a reload adds is ordered, and one that is refused keeps no other from its certificate", async () => {
+    const world = await openWorld([REFUSED, WIKI]);
+    const stage = await world.open();
+    await stage.says(/WARN[^\n]* no certificate was given[^\n]*refused\.example\.test/);
+    await trusted(world, APP, WIKI);
+    expect((await shown(world.port, REFUSED)).names).toContain(`DNS:${REFUSED}`);
+    world.writeRoutes([REFUSED, WIKI, NEW]);
+    await hup(stage);
+    await trusted(world, APP, WIKI, NEW);
+    expect(world.pebble.issued()).toBe(3);
+  });
+
+  test("`runegate certificates` says what visitors are shown, and has it ordered anew", async () => {
+    const world = await openWorld([REFUSED]);
+    const stage = await world.open();
+    const list = async () => {
+      const { code, output } = await stage.command("certificates", "--json");
+      const [result = ""] = output.split("\n");
+      const { certificates } = JSON.parse(result) as { certificates: Record<string, string>[] };
+      return { code, certificates };
+    };
+    await trusted(world, APP);
+    await stage.says(/WARN[^\n]* no certificate was given[^\n]*refused/);
+    const { code, certificates } = await list();
+    expect(code).toBe(EXIT.failed);
+    expect(certificates.map(({ host, problem }) => [host, problem?.slice(0, 15)])).toEqual([
+      [APP, undefined],
+      [REFUSED, "no browser know"],
+    ]);
+    expect(certificates[0]?.issuer).toContain("Pebble Intermediate CA");
+    const left = Date.parse(certificates[0]?.until ?? "") - Date.now();
+    expect(left).toBeGreaterThan(89 * DAY);
+    expect(left).toBeLessThan(91 * DAY);
+
+    world.writeRoutes([]);
+    await hup(stage);
+    expect((await list()).code).toBe(EXIT.done);
+    const before = (await shown(world.port, APP)).fingerprint;
+    const renewed = await stage.command("certificates", "renew", "--json");
+    expect(renewed).toEqual({ code: EXIT.done, output: `${JSON.stringify({ ordered: [APP] })}\n` });
+    await stage.says(/ goes on with another certificate /);
+    await until("another", async () => (await shown(world.port, APP)).fingerprint !== before);
+    expect((await list()).code).toBe(EXIT.done);
+    expect(world.pebble.issued()).toBe(2);
+    stage.main.signal("SIGKILL");
+    await stage.main.exited;
+    const unreached = await stage.command("certificates", "renew");
+    expect(unreached.code).toBe(EXIT.failed);
+    expect(unreached.output).toContain("No running instance answers");
+  });
+
+  test("a challenge that nobody asked about is not found, and never gets to the application", async () => {
+    const world = await openWorld([]);
+    await world.open();
+    await trusted(world, APP);
+    visits = 0;
+    const unknown = ["A".repeat(43), "", "..%2f..%2faccount.key", `${"A".repeat(43)}/x`, "a b", "%00"];
+    for (const token of unknown) {
+      const url = `http://127.0.0.1:${world.httpPort}/.well-known/acme-challenge/${token}`;
+      const answer = await fetch(url, { headers: { Host: APP }, redirect: "manual", keepalive: false });
+      expect([token, answer.status]).toEqual([token, 404]);
+    }
+    expect(visits).toBe(0);
+  });
+
+  test("an account that the authority knows already is named, and without it nothing is given", async () => {
+    const key = Buffer.from("k".repeat(32)).toString("base64url");
+    const world = await openWorld([], { accounts: { "kid-1": key } });
+    const without = await world.open();
+    await without.says(/WARN[^\n]* no certificate was given[^\n]*externalAccountRequired/);
+    await without[Symbol.asyncDispose]();
+    const stage = await world.open({
+      options: { RUNEGATE_ACME_EAB_KID: "kid-1", RUNEGATE_ACME_EAB_HMAC: key },
+    });
+    await trusted(world, APP);
+    expect(stage.main.output()).not.toContain(key);
+  });
+
+  test.each(["account.key", `${APP}.key`])(
+    "%s, when others can read it: it does not start, and says why",
+    async (name) => {
+      const world = await openWorld([]);
+      const stage = await world.open();
+      await trusted(world, APP);
+      await until("it is kept", () => readdirSync(join(world.folder, "certificates")).includes(name));
+      await stage[Symbol.asyncDispose]();
+      const file = join(world.folder, "certificates", name);
+      chmodSync(file, 0o644);
+      const env = world.env({ RUNEGATE_CONTROL_SOCKET: join(world.folder, "control.sock") });
+      const ran = startProcess(runegate("serve"), env, world.folder);
+      expect(await ran.exited).toBe(EXIT.config);
+      expect(ran.output()).toMatch(/TLS: \S+\.key holds a secret, and other users can read it \(mode 0644\)/);
+      expect(ran.output()).not.toContain("PRIVATE KEY");
+    },
+  );
+});
+
+const redis = needs("redis-server");
+
+describe.skipIf(programs === undefined || redis === undefined)("machines that share a store", () => {
+  const secrets = { RUNEGATE_JWT_SECRET: "j".repeat(64), RUNEGATE_SESSION_KEY: "5e".repeat(64) };
+
+  /** Two of them; Pebble comes to the second to have names proved. */
+  async function openMachines() {
+    const world = await openWorld([WIKI]);
+    const valkey = await startValkey(redis ?? "", { lines: ["rdbcompression no"] });
+    opened.push({ [Symbol.asyncDispose]: () => valkey.stop() });
+    const other = freePort();
+    const shared = { ...secrets, RUNEGATE_STORE: valkey.url };
+    const first = {
+      ...shared,
+      RUNEGATE_LISTEN: `127.0.0.1:${other}`,
+      RUNEGATE_HTTP_LISTEN: `127.0.0.1:${freePort()}`,
+      RUNEGATE_BASE_URL: `https://${APP}:${other}`,
+    };
+    return { world, valkey, first: { ...world, port: other }, options: { first, second: shared } };
+  }
+
+  test("one orders, another answers the authority, and both serve what it gave", async () => {
+    const { world, valkey, first, options } = await openMachines();
+    // This one reaches no authority.
+    const nowhere = { RUNEGATE_ACME_DIRECTORY: `https://127.0.0.1:${freePort()}/dir` };
+    const second = await world.open({ options: { ...options.second, ...nowhere } });
+    await second.says(/WARN[^\n]* no certificate was given[^\n]* name=wiki/);
+    await world.open({ options: options.first });
+    await trusted(first, APP, WIKI);
+    await hup(second);
+    await trusted(world, APP, WIKI);
+    for (const name of [APP, WIKI]) {
+      const [here, there] = [await shown(first.port, name), await shown(world.port, name)];
+      expect(here.fingerprint).toBe(there.fingerprint);
+    }
+    expect(world.pebble.issued()).toBe(2);
+    // Nothing on the disk, and nothing in the store that speaks for anybody.
+    expect(existsSync(join(world.folder, "certificates"))).toBe(false);
+    await valkey.run("SAVE");
+    const { dir } = (await valkey.run("CONFIG", "GET", "dir")) as { readonly dir: string };
+    const dump = readFileSync(join(dir, "dump.rdb"), "latin1");
+    expect(dump.match(/BEGIN CERTIFICATE/g)?.length).toBeGreaterThanOrEqual(2);
+    expect(dump).not.toContain("PRIVATE KEY");
+  });
+
+  test("both at once: one order for each host", async () => {
+    const { world, first, options } = await openMachines();
+    const stages = await Promise.all([
+      world.open({ options: options.first }),
+      world.open({ options: options.second }),
+    ]);
+    await Promise.all([trusted(first, APP, WIKI), trusted(world, APP, WIKI)]);
+    expect(world.pebble.issued()).toBe(2);
+    const ordered = stages.flatMap(({ main }) => main.output().match(/orders a certificate/g) ?? []);
+    expect(ordered.length).toBe(2);
+  });
+});
+
+test.each(["127.0.0.1", "localhost"])(
+  "no certificate is ordered for %s: it says what to use",
+  async (host) => {
+    const folder = mkdtempSync(join(tmpdir(), "runegate-acme-"));
+    folders.push(folder);
+    const env = {
+      RUNEGATE_TLS: "acme",
+      RUNEGATE_TLS_DIRECTORY: join(folder, "certificates"),
+      RUNEGATE_BASE_URL: `https://${host}:8443`,
+      RUNEGATE_LISTEN: `127.0.0.1:${freePort()}`,
+      RUNEGATE_HTTP_LISTEN: "off",
+      RUNEGATE_ALLOW_ANY_EMAIL: "true",
+      RUNEGATE_CONTROL_SOCKET: join(folder, "control.sock"),
+    };
+    const ran = startProcess(runegate("serve"), env, folder);
+    expect(await ran.exited).toBe(EXIT.config);
+    expect(ran.output()).toContain(
+      `no certificate can be ordered for ${host}: use RUNEGATE_TLS=files for it`,
+    );
+  },
+);
