@@ -127,9 +127,10 @@ export function createPeople(settings: PeopleSettings): PeopleService {
     route: [...names, ...inGroups.map((name) => `group:${name}`)].join(","),
   });
 
+  /** A denial goes last: should the store go away in between, it still counts. */
   async function keep(grant: Grant): Promise<Grant> {
-    await book.takeAll({ effect: "deny", who: grant.who });
     await book.add(grant);
+    await book.takeAll({ effect: "deny", who: grant.who });
     return grant;
   }
 
@@ -181,7 +182,8 @@ export function createPeople(settings: PeopleSettings): PeopleService {
       const text = readReason(reason);
       await auditFirst(ACCESS_DENIED, { subject: who, actor: by, route: undefined, reason: text });
       const now = clock.now();
-      await book.takeAll({ effect: "deny", who });
+      const before = (await book.list()).filter((one) => one.who === who && one.effect === "deny");
+      // There is one at every moment, also where the store goes away in between.
       await book.add({
         ...{
           id: Buffer.from(random.bytes(9)).toString("base64url"),
@@ -192,6 +194,7 @@ export function createPeople(settings: PeopleSettings): PeopleService {
         },
         ...{ from: now, until: null, grantedBy: by, reason: text, createdAt: now, warned: false },
       });
+      for (const { id } of before) await book.take(id);
       if (!isDomain(who)) await signOut(who as Address, by);
     },
 

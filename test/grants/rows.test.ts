@@ -6,6 +6,7 @@ import type { House } from "../../src/house.ts";
 import { parseAddress } from "../../src/identity/address.ts";
 import { DAY, HOUR } from "../../src/option/values.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
 import { asOperator, asUser, JSON_BODY } from "../api/support.ts";
 import { auditOf } from "../login/support.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
@@ -156,6 +157,27 @@ describe("a grant", () => {
     // Letting them in undoes it too.
     await allow("bob@partner.example");
     expect(house().policy.allows(parseAddress("bob@partner.example"))).toBe(true);
+  });
+
+  test("D7: a denial holds, also where the store goes away while there is to be another or none", async () => {
+    let isFull = false;
+    const stores = intercepted(createMemoryStore({ clock }), ({ of, verb, go }) => {
+      if (isFull && of === "grant" && verb === "add") throw new StoreUnavailable("The disk is full.");
+      return go();
+    });
+    await start({ stores });
+    const deny = async () =>
+      (await operator("PATCH", "/admin/users/zoe@example.org", { denied: true })).status;
+    expect(await deny()).toBe(204);
+    isFull = true;
+    expect([await deny(), (await allow("zoe@example.org")).status]).toEqual([503, 503]);
+    await house().grants.look();
+    expect(house().policy.allows(parseAddress("zoe@example.org"))).toBe(false);
+    isFull = false;
+    expect(await deny()).toBe(204);
+    expect((await house().people.list()).length).toBe(1);
+    expect((await allow("zoe@example.org")).status).toBe(201);
+    expect(house().policy.allows(parseAddress("zoe@example.org"))).toBe(true);
   });
 
   test.each([
