@@ -1,7 +1,7 @@
 import { ADMINS } from "../access/people.ts";
 import type { Given, Granted } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
-import { type Address, domainOf } from "../identity/address.ts";
+import { type Address, domainOf, ownerOfMailbox } from "../identity/address.ts";
 import { NO_GROUPS } from "../identity/principal.ts";
 import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Logger } from "../observe/logger.ts";
@@ -99,6 +99,14 @@ export function createGrantBook(
     }
   }
 
+  /** Whoever is shut out is so by sub-addresses of theirs, too: all of these are one mailbox. */
+  function grantsOf(email: Address): Grant[] {
+    const owner = ownerOfMailbox(email);
+    const theirs = owner === email ? [] : (byWho.get(owner) ?? []);
+    const denials = theirs.filter(({ effect }) => effect === "deny");
+    return [...(byWho.get(email) ?? []), ...(byWho.get(`@${domainOf(email)}`) ?? []), ...denials];
+  }
+
   function look(): Promise<void> {
     looking ??= readAll().finally(() => {
       looking = undefined;
@@ -124,8 +132,7 @@ export function createGrantBook(
       const now = clock.now();
       const last = remembered.get(email);
       if (last !== undefined && last.since <= now && now < last.until) return last.given;
-      const domain = byWho.get(`@${domainOf(email)}`) ?? [];
-      const next = givenBy([...(byWho.get(email) ?? []), ...domain], now);
+      const next = givenBy(grantsOf(email), now);
       if (remembered.size >= MOST_REMEMBERED) remembered.clear();
       remembered.set(email, next);
       return next.given;

@@ -32,7 +32,10 @@ export type PeopleService = {
   allow(wanted: WantedGrant, by: string): Promise<Grant>;
   /** The same, with a mail that has a link to sign in by. False where the outbox was full. */
   invite(wanted: WantedGrant, by: string): Promise<{ grant: Grant; isMailed: boolean }>;
-  /** Shuts somebody, or a domain, out, whatever lets them in, and signs them out. No administrator. */
+  /**
+   * Shuts somebody, or a domain, out, whatever lets them in, and signs them out; somebody by their sub-addresses, too. What they
+   * have asked for is not decided any more. No administrator.
+   */
   deny(who: string, reason: string, by: string): Promise<void>;
   /** Ends a denial, and gives nothing else. @returns false where there was none */
   lift(who: string, by: string): Promise<boolean>;
@@ -195,7 +198,9 @@ export function createPeople(settings: PeopleSettings): PeopleService {
         ...{ from: now, until: null, grantedBy: by, reason: text, createdAt: now, warned: false },
       });
       for (const { id } of before) await book.take(id);
-      if (!isDomain(who)) await signOut(who as Address, by);
+      if (isDomain(who)) return;
+      await settings.requests.forget(who as Address);
+      await signOut(who as Address, by);
     },
 
     async lift(written, by) {

@@ -313,6 +313,18 @@ describe("asking for access", () => {
     expect(house().policy.allows(parseAddress("bob@example.org"))).toBe(false);
   });
 
+  test("D7: what somebody has asked for is over once they are shut out: nobody is told that they have access", async () => {
+    await start();
+    const bob = await gateway.signIn("bob@example.org");
+    await ask(bob, "lab");
+    const [id = ""] = await openIds();
+    await house().people.deny("bob@example.org", "", "operator");
+    expect(await openIds()).toEqual([]);
+    const root = await gateway.signIn("root@example.org");
+    expect((await decide(root, { id, until: "" })).status).toBe(404);
+    expect(await mailsTo("bob@example.org")).toEqual([]);
+  });
+
   test("D9: a reason is text: no HTML, no line of its own, no other direction, and in no mail", async () => {
     await start();
     const bob = await gateway.signIn("bob@example.org");

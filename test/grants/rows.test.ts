@@ -159,6 +159,21 @@ describe("a grant", () => {
     expect(house().policy.allows(parseAddress("bob@partner.example"))).toBe(true);
   });
 
+  test("D7: a denial goes for sub-addresses of the same mailbox, and for nobody else's", async () => {
+    await start({ env: { RUNEGATE_ALLOWED_DOMAINS: "example.org", RUNEGATE_ALLOWED_EMAILS: "" } });
+    const session = await gateway.signIn("zoe+lab@example.org");
+    await operator("PATCH", "/admin/users/zoe@example.org", { denied: true });
+    const allowed = (name: string) => house().policy.allows(parseAddress(`${name}@example.org`));
+    expect(["zoe", "zoe+lab", "zoe+a+b", "zo", "zoey", "+zoe", "z+oe"].map(allowed)).toEqual([
+      ...[false, false, false, true, true, true, true],
+    ]);
+    expect(await status(session, "/wiki")).toBe(401);
+    // Of a sub-address, it is that one's alone.
+    await operator("PATCH", "/admin/users/zoe@example.org", { denied: false });
+    await operator("PATCH", "/admin/users/zoe+lab@example.org", { denied: true });
+    expect(["zoe", "zoe+lab", "zoe+other"].map(allowed)).toEqual([true, false, true]);
+  });
+
   test("D7: a denial holds, also where the store goes away while there is to be another or none", async () => {
     let isFull = false;
     const stores = intercepted(createMemoryStore({ clock }), ({ of, verb, go }) => {
