@@ -107,6 +107,19 @@ describe("a grant", () => {
     );
   });
 
+  test("of a group that routes.toml has no more counts for nothing, and no application is told of it", async () => {
+    const env = { RUNEGATE_SESSION_KEY: "k".repeat(64) };
+    await start({ env });
+    await allow("bob@partner.example", { groups: ["staff"] });
+    await gateway.stop();
+    await start({
+      env,
+      routes: ROUTES(upstream.url).replace("staff = []\n", "").replace('"group:staff", ', ""),
+    });
+    const { groups, granted } = house().policy.standingOf({ email: parseAddress("bob@partner.example") });
+    expect([[...groups], [...(granted ?? [])]]).toEqual([[], ["lab"]]);
+  });
+
   test("of a domain lets in whoever has a mailbox there", async () => {
     await start();
     await allow("@partner.example");
