@@ -25,7 +25,7 @@ export type GrantBook = Granted & {
   list(): Promise<Grant[]>;
   /**
    * @param to what changes, by how it is now; undefined for nothing.
-   * @returns false if nothing was changed: it was taken, or somebody else changes it at this moment. @throws {StoreUnavailable}
+   * @returns false if nothing was changed: it was taken, or needs none. @throws {StoreUnavailable}
    */
   change(id: string, to: (grant: Grant) => Partial<Grant> | undefined): Promise<boolean>;
   /** Of all callers one gets it. @throws {StoreUnavailable} */
@@ -145,11 +145,14 @@ export function createGrantBook(
     change: (id, to) =>
       known(
         (async () => {
-          const seen = await records.get(id);
-          const [grant] = seen === undefined ? [] : genuine(seen);
-          const changes = grant && to(grant);
-          if (seen === undefined || grant === undefined || changes === undefined) return false;
-          return records.replace(seen, seals.seal({ ...grant, ...changes }));
+          for (;;) {
+            const seen = await records.get(id);
+            const [grant] = seen === undefined ? [] : genuine(seen);
+            const changes = grant && to(grant);
+            if (seen === undefined || grant === undefined || changes === undefined) return false;
+            // Else somebody else has changed it meanwhile.
+            if (await records.replace(seen, seals.seal({ ...grant, ...changes }))) return true;
+          }
         })(),
       ),
 

@@ -221,11 +221,12 @@ export function createPeople(settings: PeopleSettings): PeopleService {
       if (until !== null && until <= clock.now()) throw badRequest("It would have ended already.");
       const theirs = (await book.list()).filter((one) => one.who === who && one.effect === "allow");
       const going = theirs.filter((one) => one.until === null || one.until > clock.now());
+      let changed = 0;
       for (const grant of going) {
         await auditFirst(ACCESS_GRANTED, factsOf(grant, by));
-        await book.change(grant.id, () => ({ until, warned: false }));
+        if (await book.change(grant.id, () => ({ until, warned: false }))) changed++;
       }
-      return going.length;
+      return changed;
     },
 
     async remove(written, by) {

@@ -3,11 +3,12 @@ import type { House } from "../../src/house.ts";
 import { parseAddress } from "../../src/identity/address.ts";
 import { DAY, HOUR, MINUTE } from "../../src/option/values.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
 import { asOperator, asUser, JSON_BODY } from "../api/support.ts";
 import { auditOf } from "../login/support.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
-import { type Stoppable, stoppable } from "../support/store.ts";
+import { intercepted, type Stoppable, stoppable } from "../support/store.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 /** People who ask for an application, and those who decide: the rows of the contract, through the front door. */
@@ -240,6 +241,41 @@ describe("asking for access", () => {
     expect(page).not.toContain("/_runegate/access");
   });
 
+  test("an answer is one to what was asked then: what is asked after a refusal is another request", async () => {
+    await start();
+    const [bob, root] = [await gateway.signIn("bob@example.org"), await gateway.signIn("root@example.org")];
+    await ask(bob, "lab", "To read one page");
+    const [id = ""] = await openIds();
+    expect((await decide(root, { id, do: "refuse" })).status).toBe(303);
+    await later(MINUTE);
+    await ask(bob, "lab", "To have it all");
+    expect((await decide(root, { id, until: "" })).status).toBe(404);
+    expect([(await openIds()).length, await status(bob)]).toEqual([1, 403]);
+    const [next = ""] = await openIds();
+    expect((await decide(root, { id: next, until: "" })).status).toBe(303);
+    expect(await status(bob)).toBe(200);
+  });
+
+  test("a refusal that broke off ends what an approval that broke off before it has given", async () => {
+    const away = new Set<string>();
+    const store = intercepted(createMemoryStore({ clock }), ({ of, verb, go }) => {
+      if (away.has(`${of} ${verb}`)) throw new StoreUnavailable("It does not answer.");
+      return go();
+    });
+    await start({ stores: store });
+    const [bob, root] = [await gateway.signIn("bob@example.org"), await gateway.signIn("root@example.org")];
+    await ask(bob, "lab");
+    const [id = ""] = await openIds();
+    away.add("access_request replace");
+    expect((await decide(root, { id, until: "" })).status).toBe(503);
+    away.clear();
+    away.add("grant take");
+    expect((await decide(root, { id, do: "refuse" })).status).toBe(503);
+    away.clear();
+    expect((await decide(root, { id, do: "refuse" })).status).toBe(303);
+    expect([await house().people.list(), await status(bob)]).toEqual([[], 403]);
+  });
+
   test("D3: the link of the mail, opened by a scanner, shows a page and does nothing", async () => {
     await start();
     await ask(await gateway.signIn("bob@example.org"), "lab");
@@ -408,7 +444,7 @@ describe("asking for access", () => {
     const records = gateway.stores.records<{ email: string }>({
       ...{ name: "access_request", by: ["email"] },
     });
-    const seen = await records.get(id);
+    const seen = await records.get(id.split(".")[0] ?? "");
     if (seen === undefined) throw new Error("no request");
     await records.replace(seen, { ...seen.record, email: "mallory@example.org" });
     expect(await openIds()).toEqual([]);

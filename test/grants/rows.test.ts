@@ -145,6 +145,20 @@ describe("a grant", () => {
     expect(await status(cookie)).toBe(401);
   });
 
+  test("has the end that was set, also where it is changed by another at that moment", async () => {
+    let isContended = false;
+    const stores = intercepted(createMemoryStore({ clock }), ({ of, verb, go }) => {
+      if (!isContended || of !== "grant" || verb !== "replace") return go();
+      isContended = false;
+      return false;
+    });
+    await start({ stores });
+    await allow("bob@partner.example");
+    isContended = true;
+    expect((await operator("PATCH", "/admin/users/bob@partner.example", { until: "8h" })).status).toBe(204);
+    expect((await house().people.list()).map(({ until }) => until)).toEqual([clock.now() + 8 * HOUR]);
+  });
+
   test("D6: an address in other case, or with its domain in Unicode, is the same person", async () => {
     await start();
     const made = await allow("Bob@BÜCHER.example");
