@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { ListedEvent } from "../audit/api.ts";
-import { headsIn } from "../audit/chain.ts";
+import { type Head, notedHeads } from "../audit/chain.ts";
 import { createVerifier, type Verdict } from "../audit/verify.ts";
 import { systemClock } from "../clock.ts";
 import type { Operator } from "../control/client.ts";
@@ -127,9 +127,9 @@ function exportAll(filter: Filter, io: Io): Promise<Outcome> {
 async function verify(file: string | undefined, filter: Filter, values: Values, io: Io): Promise<Outcome> {
   if (Object.keys(filter).length > 0 || values.limit !== undefined)
     throw new UsageError("verify looks at everything: it takes no filter.");
-  let known: ReturnType<typeof headsIn>;
+  let known: readonly Head[];
   try {
-    known = values.heads === undefined ? [] : headsIn(readFileSync(values.heads, "utf8"));
+    known = values.heads === undefined ? [] : notedHeads(readFileSync(values.heads, "utf8"));
   } catch (error) {
     return failed(io, `runegate audit: ${messageOf(error)}`);
   }
