@@ -6,6 +6,7 @@ import { systemClock } from "../clock.ts";
 import type { Operator } from "../control/client.ts";
 import { EXIT } from "../exit.ts";
 import { messageOf } from "../observe/message-of.ts";
+import { escapeUnsafe } from "../observe/unsafe-characters.ts";
 import { DAY, duration, SECOND } from "../option/values.ts";
 import type { Io } from "../process/io.ts";
 import { type Command, failed, type Given, type Outcome, UsageError } from "./command.ts";
@@ -205,7 +206,7 @@ function tableOf(events: readonly ListedEvent[]): string {
 }
 
 function lineOf(event: ListedEvent): string {
-  return cellsOf(event).filter(Boolean).join("  ");
+  return cellsOf(event).filter(Boolean).map(escapeUnsafe).join("  ");
 }
 
 /** Without the line feeds; what is empty is none. */
