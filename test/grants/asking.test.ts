@@ -1,13 +1,18 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { House } from "../../src/house.ts";
 import { parseAddress } from "../../src/identity/address.ts";
 import { DAY, HOUR, MINUTE } from "../../src/option/values.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
+import { openStore } from "../../src/store/open.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
 import { asOperator, asUser, JSON_BODY } from "../api/support.ts";
 import { auditOf } from "../login/support.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
+import { SILENT } from "../support/silent.ts";
 import { intercepted, type Stoppable, stoppable } from "../support/store.ts";
 import { startUpstream } from "../support/upstream.ts";
 
@@ -376,6 +381,29 @@ describe("asking for access", () => {
     const [event] = auditOf(gateway).filter((one) => one.event === "access_requested");
     expect(event?.reason).toBe(`<img src=x onerror=alert(1)> Bcc: all@example.org gnp.exe "x"`);
     expect((await ask(bob, "wiki", "x".repeat(501))).status).toBe(400);
+  });
+
+  test("half a surrogate pair in a reason, which no store keeps, hides the request from nobody", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "runegate-asking-"));
+    const path = join(directory, "state.db");
+    const sqlite = await openStore({ kind: "sqlite", path }, { clock, log: SILENT });
+    try {
+      await start({ stores: sqlite });
+      const bob = await gateway.signIn("bob@example.org");
+      const body = JSON.stringify({ route: "lab", reason: "The \ud800 deadline" });
+      const headers = { ...JSON_BODY, Cookie: bob };
+      await fetch(`${gateway.url}/_runegate/access`, { method: "POST", headers, body });
+      const open = await house().accessRequests.list(OPERATOR);
+      expect(open.map(({ reason }) => reason)).toEqual(["The \ufffd deadline"]);
+      const who = "eve@partner.example";
+      const grant = JSON.stringify({ email: who, mail: false, routes: ["lab"], reason: "\udfff" });
+      const made = await asOperator(gateway)("POST", "/admin/users", { headers: JSON_BODY, body: grant });
+      expect(made.status).toBe(201);
+      expect(house().policy.allows(parseAddress(who))).toBe(true);
+    } finally {
+      await sqlite.close();
+      rmSync(directory, { recursive: true });
+    }
   });
 
   test("D10: 100 requests: one open one of each, three a day, ten of a client, and one mail an hour", async () => {
