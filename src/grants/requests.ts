@@ -113,6 +113,8 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
   }
 
   async function add(one: AccessRequest, client: Client): Promise<boolean> {
+    const before = await requests.get(requestId(one));
+    if (before?.record.state === "open") return false;
     if ((await requests.open(MOST_OPEN)).length >= MOST_OPEN) throw new Refusal(TOO_MANY);
     const rate = await settings.limiter.accessRequest(one.email as Address, client);
     if (!rate.allowed)
@@ -220,8 +222,6 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
         ...{ email, route: route.name, reason, ip: client.ip, askedAt: clock.now() },
         ...{ state: "open", decidedBy: "", told: [] },
       };
-      const before = await requests.get(requestId({ email, route: route.name }));
-      if (before?.record.state === "open") return;
       if (!(await inTurn(() => add(one, client)))) return;
       audit(ACCESS_REQUESTED, { subject: email, client: client.ip, route: route.name, reason });
       await tell();

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import type { House } from "../../src/house.ts";
 import { parseAddress } from "../../src/identity/address.ts";
 import { DAY, HOUR, MINUTE } from "../../src/option/values.ts";
@@ -404,6 +405,24 @@ describe("asking for access", () => {
       await sqlite.close();
       rmSync(directory, { recursive: true });
     }
+  });
+
+  test("asked ten times at once, as by a double click, it is one request and counts as one of the day", async () => {
+    // It answers later, as one on another machine does.
+    const store = intercepted(createMemoryStore({ clock }), ({ of, go }) =>
+      of === "access_request" ? setImmediate().then(go) : go(),
+    );
+    await start({ stores: store });
+    const bob = await gateway.signIn("bob@example.org");
+    const answers = await Promise.all(Array.from({ length: 10 }, () => ask(bob, "lab")));
+    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(303));
+    expect(await openIds()).toHaveLength(1);
+    expect(auditOf(gateway).filter(({ event }) => event === "access_requested")).toHaveLength(1);
+    expect((await ask(bob, "wiki")).status).toBe(303);
+    const [id = ""] = await openIds();
+    await house().accessRequests.refuse(id, OPERATOR);
+    await later(MINUTE);
+    expect((await ask(bob, "lab")).status).toBe(303);
   });
 
   test("D10: 100 requests: one open one of each, three a day, ten of a client, and one mail an hour", async () => {
