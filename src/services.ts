@@ -192,6 +192,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     outbox,
     hooks,
     audit,
+    auditFirst,
     clock,
     random,
     pause,

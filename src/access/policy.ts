@@ -75,10 +75,14 @@ export function createPolicy(
     return who.groups.has(ADMINS) || lists.some((people) => includes(people, who));
   }
 
+  /** Of groups that were given, those that configuration still has. */
+  const known = new Set(groups.keys());
   const theirs = (email: Address, vouched: ReadonlySet<string>, given: Given | undefined) =>
     groupsOf(
       { email },
-      given === undefined || given.groups.size === 0 ? vouched : vouched.union(given.groups),
+      given === undefined || given.groups.size === 0
+        ? vouched
+        : vouched.union(given.groups.intersection(known)),
     );
 
   /** Of an administrator no denial counts: nobody would be left to undo it. */

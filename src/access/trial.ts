@@ -46,7 +46,7 @@ export function tryRequest(
     return nowhere("own", "This is one of Runegate's own pages.");
   if (route === undefined || path === undefined) return nowhere("not_found", "No application has this path.");
   if (email !== undefined && !policy.allows(email))
-    return { route: route.name, verdict: "refuse", why: "They may not sign in: nothing names them." };
+    return { route: route.name, verdict: "refuse", why: NOT_IN };
   const question = {
     ...{ route, path, originAllowed: true, preflight: false },
     who: email && somebody(email, policy.standingOf({ email }), now),
@@ -59,6 +59,8 @@ export function tryRequest(
   const verdict = decide(question);
   return { route: route.name, verdict: verdict.verdict, why: explain(question, verdict) };
 }
+
+const NOT_IN = "They may not sign in: nothing names them, or they are shut out.";
 
 /** The verdict in a word or two. */
 export const VERDICT_WORDS: Readonly<Record<Trial["verdict"], string>> = {

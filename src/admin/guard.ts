@@ -1,10 +1,9 @@
 import { ADMINS } from "../access/people.ts";
-import { isRecent } from "../api/own.ts";
+import { isInAdminNetworks, isRecent } from "../api/own.ts";
 import { NOT_FOUND, Refusal, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { House } from "../house.ts";
 import { isPrincipal, nameOf, type Principal } from "../identity/principal.ts";
-import { isInNetworks, parseIp } from "../net/ip.ts";
 import { HOUR } from "../option/values.ts";
 import { loginHref } from "../pages/paths.ts";
 import { ADMIN_OPENED, ADMIN_REFUSED } from "./audit.ts";
@@ -30,14 +29,11 @@ export function createGuard(
   const { options, routes, sessions, sessionCookie, stores, audit, auditFirst, clock } = house;
 
   /** Why somebody who is known is refused. */
-  function whyNot({ proof, actor, groups }: Principal, { client }: Arrival): string | undefined {
+  function whyNot({ proof, actor, groups }: Principal, arrival: Arrival): string | undefined {
     if (proof.kind !== "session") return `by ${proof.kind}`;
     if (actor !== undefined) return "acting as somebody else";
     if (!groups.has(ADMINS)) return "no administrator";
-    const { adminNetworks } = options;
-    const ip = parseIp(client.ip);
-    const isInside = adminNetworks.length === 0 || (ip !== undefined && isInNetworks(ip, adminNetworks));
-    return isInside ? undefined : "from another network";
+    return isInAdminNetworks(arrival, options) ? undefined : "from another network";
   }
 
   return {
@@ -62,9 +58,13 @@ export function createGuard(
       if (recent && !isRecent(principal, now, options.adminMaxAge))
         return redirect(status, loginHref(here, true));
       const admin = principal.subject.email;
-      const opened = await stores.limits.hit(`admin:${record.id}`, { limit: 1, windowMs: HOUR });
-      if (opened.allowed)
+      const seen = { key: `admin:${record.id}`, rule: { limit: 1, windowMs: HOUR } };
+      const [times = 0] = await stores.limits.count([seen]);
+      if (times === 0) {
         await auditFirst(ADMIN_OPENED, { subject: admin, client: client.ip, session: record.id });
+        // Once it is recorded, and not before: what could not be is tried with the next look.
+        await stores.limits.hit(seen.key, seen.rule);
+      }
       return { arrival, found, admin, query: new URLSearchParams(target.search), now };
     },
   };

@@ -11,13 +11,15 @@ export const ADMIN_OPTIONS = {
     parse: duration("s", MINUTE, DAY),
     default: "15m",
     help:
-      "How long after signing in an administrator may act on the admin pages without signing in again; a plain number is " +
-      "seconds.",
+      "How long after signing in an administrator may act, on the pages and by the API, without signing in again; a plain " +
+      "number is seconds.",
   },
   adminNetworks: {
     name: "RUNEGATE_ADMIN_NETWORKS",
     parse: networks,
     default: "",
-    help: "Networks from which the admin pages are open, as a CIDR list; empty for wherever an administrator is.",
+    help:
+      "Networks from which administrators may act as such, on the pages and by the API, as a CIDR list; empty for wherever " +
+      "they are.",
   },
 } satisfies Declaration;

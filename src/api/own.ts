@@ -16,6 +16,7 @@ import { API_PREFIX } from "../edge/target.ts";
 import type { House } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import { isPrincipal, isRejected, nameOf, type Principal } from "../identity/principal.ts";
+import { isInNetworks, parseIp } from "../net/ip.ts";
 import { MINUTE, SECOND } from "../option/values.ts";
 import { said } from "../pages/language.ts";
 import { loginHref } from "../pages/paths.ts";
@@ -57,7 +58,11 @@ export function openApi(name: string, { guardPost, clock, options }: ApiHouse) {
     // An application on a host of its own acts there with its visitor's session, and must not rule over others by it.
     const isElsewhere =
       isPrincipal(shown) && shown.proof.kind === "session" && arrival.origin !== options.baseUrl;
-    const who = isElsewhere ? withoutAdmins(shown) : shown;
+    const who = isElsewhere
+      ? withoutAdmins(shown)
+      : isPrincipal(shown)
+        ? asSeenFrom(arrival, shown, options)
+        : shown;
     const rank = isPrincipal(who) ? rankOf(who) : undefined;
     if (!isPrincipal(who) || rank === undefined) {
       const headers: ExtraHeaders = [["WWW-Authenticate", `Bearer realm="${arrival.origin}"`]];
@@ -67,7 +72,8 @@ export function openApi(name: string, { guardPost, clock, options }: ApiHouse) {
     if (RANKS.indexOf(rank) < RANKS.indexOf(rule.needs)) {
       throw notAllowed(rule.needs === "admin" ? ADMINS_ONLY : undefined);
     }
-    if (rule.recent === true) mustBeRecent(who, arrival, clock.now());
+    const most = rule.needs === "admin" ? options.adminMaxAge : RECENT_MS;
+    if (rule.recent === true) mustBeRecent(who, arrival, clock.now(), most);
     return who;
   }
 
@@ -158,10 +164,13 @@ export function isRecent(
   return method !== "approval" && now - provenAt < most;
 }
 
-/** A session that was left open is not enough for what would outlast it (RFC 9470). @throws {Refusal} */
-export function mustBeRecent(who: Principal, { origin }: Arrival, now: number): void {
-  if (who.proof.kind !== "session" || isRecent(who, now)) return;
-  const challenge = `Bearer realm="${origin}", error="insufficient_user_authentication", max_age=${RECENT_MS / SECOND}`;
+/**
+ * A session that was left open is not enough for what would outlast it (RFC 9470).
+ * @param now as of {@link isRecent}, as is `most`: `adminMaxAge` for what only administrators may. @throws {Refusal}
+ */
+export function mustBeRecent(who: Principal, { origin }: Arrival, now: number, most = RECENT_MS): void {
+  if (who.proof.kind !== "session" || isRecent(who, now, most)) return;
+  const challenge = `Bearer realm="${origin}", error="insufficient_user_authentication", max_age=${most / SECOND}`;
   throw new Refusal({
     ...unauthenticated(origin),
     error: "sign_in_again",
@@ -171,7 +180,22 @@ export function mustBeRecent(who: Principal, { origin }: Arrival, now: number): 
   });
 }
 
-function withoutAdmins(who: Principal): Principal {
+/** Whether an administrator may be one from where a request came (`RUNEGATE_ADMIN_NETWORKS`). */
+export function isInAdminNetworks({ client }: Arrival, { adminNetworks }: ApiHouse["options"]): boolean {
+  const ip = parseIp(client.ip);
+  return adminNetworks.length === 0 || (ip !== undefined && isInNetworks(ip, adminNetworks));
+}
+
+/** An administrator who comes from elsewhere than they may is a user like others. */
+export function asSeenFrom<Who extends Principal>(
+  arrival: Arrival,
+  who: Who,
+  options: ApiHouse["options"],
+): Who {
+  return isInAdminNetworks(arrival, options) ? who : withoutAdmins(who);
+}
+
+function withoutAdmins<Who extends Principal>(who: Who): Who {
   return { ...who, groups: new Set([...who.groups].filter((group) => group !== ADMINS)) };
 }
 

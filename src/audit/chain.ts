@@ -42,7 +42,38 @@ export function headText({ writer, seq, hash }: Head): string {
   return `${writer}:${seq}:${hash}`;
 }
 
-/** All heads that a text names, such as lines of a log. */
+const COLORS = /\u001b\[\d*m/g;
+/** Values that somebody else has chosen stand behind it, or in quotes. */
+const CONSOLE_LINE = /^[^"]* event=audit_head heads=(\S+)$/;
+const LIST = /^(?:\s*[A-Za-z0-9._-]+:\d{1,15}:[0-9a-f]{64})+\s*$/;
+
+/**
+ * The heads that a log tells of, in any of its formats, or that a list names. Only lines that are about them count: in the others,
+ * visitors have their words, too, such as a path.
+ */
+export function notedHeads(text: string): Head[] {
+  return text.split("\n").flatMap((line) => headsIn(toldBy(line.replace(COLORS, "").trimEnd())));
+}
+
+function toldBy(line: string): string {
+  const [, told] = CONSOLE_LINE.exec(line) ?? [];
+  if (told !== undefined || LIST.test(line)) return told ?? line;
+  // Of the log, or of the audit; in a frame of syslog, too.
+  const { event, heads, details } = objectIn(line.slice(line.indexOf("{")));
+  return event === "audit_head" ? String(heads ?? details?.heads) : "";
+}
+
+type Line = { readonly event?: unknown; readonly heads?: unknown; readonly details?: Line };
+
+function objectIn(text: string): Line {
+  try {
+    return (JSON.parse(text) as Line | null) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** All heads that a text names. */
 export function headsIn(text: string): Head[] {
   return [...text.matchAll(/([A-Za-z0-9._-]+):(\d{1,15}):([0-9a-f]{64})/g)].map(
     ([, writer = "", seq, hash = ""]) => ({

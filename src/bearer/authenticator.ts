@@ -3,7 +3,7 @@ import { ADMINS } from "../access/people.ts";
 import type { Policy } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import { Refusal } from "../edge/answer.ts";
-import type { Principal } from "../identity/principal.ts";
+import { NO_GROUPS, type Principal } from "../identity/principal.ts";
 import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Logger } from "../observe/logger.ts";
 import { SECOND } from "../option/values.ts";
@@ -49,8 +49,9 @@ export function bearerAuthenticator(settings: BearerSettings) {
   function principalOf(token: string, claims: JWTPayload): Principal {
     const subject = subjectOf(claims, options);
     const isAdmin = isInAdminGroup(claims, options);
-    // The provider vouches for its administrators; everybody else must be somebody who may sign in.
-    if ("email" in subject && !isAdmin && !policy.allows(subject.email)) throw new Refusal(NOT_LISTED);
+    // The provider vouches for its administrators, unless they are shut out; everybody else must be somebody who may sign in.
+    if ("email" in subject && !policy.allows(subject.email, isAdmin ? VOUCHED : NO_GROUPS))
+      throw new Refusal(NOT_LISTED);
     const groups = new Set(policy.standingOf(subject).groups);
     groups.delete(ADMINS);
     if (isAdmin) groups.add(ADMINS);
@@ -88,6 +89,8 @@ function reasonOf(error: unknown): string {
   if (error instanceof errors.JOSEError) return error.code;
   return error instanceof ClaimError ? error.message : "it cannot be read";
 }
+
+const VOUCHED: ReadonlySet<string> = new Set([ADMINS]);
 
 const NOT_LISTED = {
   status: 403,

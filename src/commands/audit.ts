@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import type { ListedEvent } from "../audit/api.ts";
-import { headsIn } from "../audit/chain.ts";
+import { type Head, notedHeads } from "../audit/chain.ts";
 import { createVerifier, type Verdict } from "../audit/verify.ts";
 import { systemClock } from "../clock.ts";
 import type { Operator } from "../control/client.ts";
 import { EXIT } from "../exit.ts";
 import { messageOf } from "../observe/message-of.ts";
+import { escapeUnsafe } from "../observe/unsafe-characters.ts";
 import { DAY, duration, SECOND } from "../option/values.ts";
 import type { Io } from "../process/io.ts";
 import { type Command, failed, type Given, type Outcome, UsageError } from "./command.ts";
@@ -127,9 +128,9 @@ function exportAll(filter: Filter, io: Io): Promise<Outcome> {
 async function verify(file: string | undefined, filter: Filter, values: Values, io: Io): Promise<Outcome> {
   if (Object.keys(filter).length > 0 || values.limit !== undefined)
     throw new UsageError("verify looks at everything: it takes no filter.");
-  let known: ReturnType<typeof headsIn>;
+  let known: readonly Head[];
   try {
-    known = values.heads === undefined ? [] : headsIn(readFileSync(values.heads, "utf8"));
+    known = values.heads === undefined ? [] : notedHeads(readFileSync(values.heads, "utf8"));
   } catch (error) {
     return failed(io, `runegate audit: ${messageOf(error)}`);
   }
@@ -205,7 +206,7 @@ function tableOf(events: readonly ListedEvent[]): string {
 }
 
 function lineOf(event: ListedEvent): string {
-  return cellsOf(event).filter(Boolean).join("  ");
+  return cellsOf(event).filter(Boolean).map(escapeUnsafe).join("  ");
 }
 
 /** Without the line feeds; what is empty is none. */

@@ -26,7 +26,7 @@ request_access = true, may ask for it. They get a mail with the answer.
 
 Exit codes: ${EXIT.done} done, ${EXIT.failed} neither an instance nor a store could be reached, or refused.
 
-Example: runegate requests approve 3q2-7wXk0aPz9LmN4bVcYd --until 7d`,
+Example: runegate requests approve 3q2-7wXk0aPz9LmN4bVcYd.1798000000000 --until 7d`,
 
   readsOptions: true,
   flags: FLAGS,

@@ -1,6 +1,7 @@
 import type { ListedApplication } from "../applications/api.ts";
 import { ControlError, type Operator } from "../control/client.ts";
 import { EXIT } from "../exit.ts";
+import { escapeUnsafe } from "../observe/unsafe-characters.ts";
 import { nearest } from "../option/nearest.ts";
 import type { Io } from "../process/io.ts";
 import { type Command, failed, type Given, type Outcome, UsageError } from "./command.ts";
@@ -94,7 +95,7 @@ async function close(
   message: string | undefined,
   io: Io,
 ): Promise<Outcome> {
-  if (closed !== null) return failed(io, `${name} is closed already: ${closed}`);
+  if (closed !== null) return failed(io, escapeUnsafe(`${name} is closed already: ${closed}`));
   await operator.close(name, message);
   io.out(`${name} is closed; \`runegate routes up ${name}\` opens it again.`);
   return { data: { name, closed: true } };

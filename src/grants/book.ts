@@ -1,7 +1,7 @@
 import { ADMINS } from "../access/people.ts";
 import type { Given, Granted } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
-import { type Address, domainOf } from "../identity/address.ts";
+import { type Address, domainOf, ownerOfMailbox } from "../identity/address.ts";
 import { NO_GROUPS } from "../identity/principal.ts";
 import { atMostEvery } from "../observe/at-most-every.ts";
 import type { Logger } from "../observe/logger.ts";
@@ -25,7 +25,7 @@ export type GrantBook = Granted & {
   list(): Promise<Grant[]>;
   /**
    * @param to what changes, by how it is now; undefined for nothing.
-   * @returns false if nothing was changed: it was taken, or somebody else changes it at this moment. @throws {StoreUnavailable}
+   * @returns false if nothing was changed: it was taken, or needs none. @throws {StoreUnavailable}
    */
   change(id: string, to: (grant: Grant) => Partial<Grant> | undefined): Promise<boolean>;
   /** Of all callers one gets it. @throws {StoreUnavailable} */
@@ -100,6 +100,14 @@ export function createGrantBook(
     }
   }
 
+  /** Whoever is shut out is so by sub-addresses of theirs, too: all of these are one mailbox. */
+  function grantsOf(email: Address): Grant[] {
+    const owner = ownerOfMailbox(email);
+    const theirs = owner === email ? [] : (byWho.get(owner) ?? []);
+    const denials = theirs.filter(({ effect }) => effect === "deny");
+    return [...(byWho.get(email) ?? []), ...(byWho.get(`@${domainOf(email)}`) ?? []), ...denials];
+  }
+
   function look(): Promise<void> {
     looking ??= readAll().finally(() => {
       looking = undefined;
@@ -125,8 +133,7 @@ export function createGrantBook(
       const now = clock.now();
       const last = remembered.get(email);
       if (last !== undefined && last.since <= now && now < last.until) return last.given;
-      const domain = byWho.get(`@${domainOf(email)}`) ?? [];
-      const next = givenBy([...(byWho.get(email) ?? []), ...domain], now);
+      const next = givenBy(grantsOf(email), now);
       if (remembered.size >= MOST_REMEMBERED) remembered.clear();
       remembered.set(email, next);
       return next.given;
@@ -139,11 +146,14 @@ export function createGrantBook(
     change: (id, to) =>
       known(
         (async () => {
-          const seen = await records.get(id);
-          const [grant] = seen === undefined ? [] : genuine(seen);
-          const changes = grant && to(grant);
-          if (seen === undefined || grant === undefined || changes === undefined) return false;
-          return records.replace(seen, seals.seal({ ...grant, ...changes }));
+          for (;;) {
+            const seen = await records.get(id);
+            const [grant] = seen === undefined ? [] : genuine(seen);
+            const changes = grant && to(grant);
+            if (seen === undefined || grant === undefined || changes === undefined) return false;
+            // Else somebody else has changed it meanwhile.
+            if (await records.replace(seen, seals.seal({ ...grant, ...changes }))) return true;
+          }
         })(),
       ),
 

@@ -32,7 +32,10 @@ export type PeopleService = {
   allow(wanted: WantedGrant, by: string): Promise<Grant>;
   /** The same, with a mail that has a link to sign in by. False where the outbox was full. */
   invite(wanted: WantedGrant, by: string): Promise<{ grant: Grant; isMailed: boolean }>;
-  /** Shuts somebody, or a domain, out, whatever lets them in, and signs them out. No administrator. */
+  /**
+   * Shuts somebody, or a domain, out, whatever lets them in, and signs them out; somebody by their sub-addresses, too. What they
+   * have asked for is not decided any more. No administrator.
+   */
   deny(who: string, reason: string, by: string): Promise<void>;
   /** Ends a denial, and gives nothing else. @returns false where there was none */
   lift(who: string, by: string): Promise<boolean>;
@@ -127,9 +130,10 @@ export function createPeople(settings: PeopleSettings): PeopleService {
     route: [...names, ...inGroups.map((name) => `group:${name}`)].join(","),
   });
 
+  /** A denial goes last: should the store go away in between, it still counts. */
   async function keep(grant: Grant): Promise<Grant> {
-    await book.takeAll({ effect: "deny", who: grant.who });
     await book.add(grant);
+    await book.takeAll({ effect: "deny", who: grant.who });
     return grant;
   }
 
@@ -181,7 +185,8 @@ export function createPeople(settings: PeopleSettings): PeopleService {
       const text = readReason(reason);
       await auditFirst(ACCESS_DENIED, { subject: who, actor: by, route: undefined, reason: text });
       const now = clock.now();
-      await book.takeAll({ effect: "deny", who });
+      const before = (await book.list()).filter((one) => one.who === who && one.effect === "deny");
+      // There is one at every moment, also where the store goes away in between.
       await book.add({
         ...{
           id: Buffer.from(random.bytes(9)).toString("base64url"),
@@ -192,7 +197,10 @@ export function createPeople(settings: PeopleSettings): PeopleService {
         },
         ...{ from: now, until: null, grantedBy: by, reason: text, createdAt: now, warned: false },
       });
-      if (!isDomain(who)) await signOut(who as Address, by);
+      for (const { id } of before) await book.take(id);
+      if (isDomain(who)) return;
+      await settings.requests.forget(who as Address);
+      await signOut(who as Address, by);
     },
 
     async lift(written, by) {
@@ -213,11 +221,12 @@ export function createPeople(settings: PeopleSettings): PeopleService {
       if (until !== null && until <= clock.now()) throw badRequest("It would have ended already.");
       const theirs = (await book.list()).filter((one) => one.who === who && one.effect === "allow");
       const going = theirs.filter((one) => one.until === null || one.until > clock.now());
+      let changed = 0;
       for (const grant of going) {
         await auditFirst(ACCESS_GRANTED, factsOf(grant, by));
-        await book.change(grant.id, () => ({ until, warned: false }));
+        if (await book.change(grant.id, () => ({ until, warned: false }))) changed++;
       }
-      return going.length;
+      return changed;
     },
 
     async remove(written, by) {

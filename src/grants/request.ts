@@ -23,7 +23,7 @@ export type AccessRequest = {
 
 export type RequestState = "open" | "granted" | "refused";
 
-/** With its id, by which it is decided on. */
+/** With the name of this time that it was asked, by which it is decided on. */
 export type Asked = AccessRequest & { readonly id: string };
 
 type RequestRecord = AccessRequest & {

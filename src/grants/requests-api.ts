@@ -19,7 +19,7 @@ const RequestItem = closed({
 });
 export type ListedRequest = Static<typeof RequestItem>;
 
-const ID = t.Object({ id: t.String({ pattern: "^[A-Za-z0-9_-]{22}$" }) });
+const ID = t.Object({ id: t.String({ pattern: "^[A-Za-z0-9_.-]{1,64}$" }) });
 const own = { needs: "user", recent: true } as const;
 
 export function requestApi(house: ApiHouse & Pick<House, "accessRequests">): Elysia {

@@ -113,6 +113,8 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
   }
 
   async function add(one: AccessRequest, client: Client): Promise<boolean> {
+    const before = await requests.get(requestId(one));
+    if (before?.record.state === "open") return false;
     if ((await requests.open(MOST_OPEN)).length >= MOST_OPEN) throw new Refusal(TOO_MANY);
     const rate = await settings.limiter.accessRequest(one.email as Address, client);
     if (!rate.allowed)
@@ -121,22 +123,28 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
   }
 
   /** @throws {Refusal} 404, or 403 for whoever does not decide about it. */
-  async function found(id: string, who: Principal): Promise<{ seen: Seen<AccessRequest>; route: Route }> {
+  async function found(asking: string, who: Principal): Promise<{ seen: Seen<AccessRequest>; route: Route }> {
+    const [id = ""] = asking.split(".");
     const seen = await requests.get(id);
     const route = seen && routeOf(seen.record.route);
-    if (seen === undefined || route === undefined) throw new Refusal(NO_SUCH_REQUEST);
+    if (seen === undefined || route === undefined || askingOf(seen) !== asking)
+      throw new Refusal(NO_SUCH_REQUEST);
     if (!decides(route, who)) throw new Refusal(NOT_YOURS);
     return { seen, route };
   }
 
-  /** Once for each time that it was asked, whoever approves it, and however often. */
-  const grantIdOf = ({ id, record }: Seen<AccessRequest>) => `${id}.${record.askedAt}`;
+  /**
+   * Names one time that it was asked: whoever has looked at what was said then decides about no other. The grant has it, too, so that
+   * there is one, whoever approves it, and however often.
+   */
+  const askingOf = ({ id, record }: Seen<AccessRequest>) => `${id}.${record.askedAt}`;
+  const asked = (seen: Seen<AccessRequest>): Asked => ({ ...seen.record, id: askingOf(seen) });
 
   async function letIn(seen: Seen<AccessRequest>, until: number | null, by: string): Promise<void> {
     const { email, route, reason } = seen.record;
     const now = clock.now();
     await book.add({
-      ...{ id: grantIdOf(seen), who: email, effect: "allow", routes: [route], groups: [] },
+      ...{ id: askingOf(seen), who: email, effect: "allow", routes: [route], groups: [] },
       ...{ from: now, until, grantedBy: by, reason, createdAt: now, warned: false },
     });
   }
@@ -148,7 +156,7 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
       if (seen?.record.state !== "open" || seen.record.askedAt !== record.askedAt) return undefined;
       // Else it was noted meanwhile who had a mail about it.
       if (await requests.change(seen, { state, decidedBy: by }))
-        return { id, ...seen.record, state, decidedBy: by };
+        return { ...asked(seen), state, decidedBy: by };
     }
   }
 
@@ -202,7 +210,7 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
 
     async standing(email, { name }) {
       const seen = await requests.get(requestId({ email, route: name }));
-      return seen && { id: seen.id, ...seen.record };
+      return seen && asked(seen);
     },
 
     async ask(route, who, written, client) {
@@ -214,8 +222,6 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
         ...{ email, route: route.name, reason, ip: client.ip, askedAt: clock.now() },
         ...{ state: "open", decidedBy: "", told: [] },
       };
-      const before = await requests.get(requestId({ email, route: route.name }));
-      if (before?.record.state === "open") return;
       if (!(await inTurn(() => add(one, client)))) return;
       audit(ACCESS_REQUESTED, { subject: email, client: client.ip, route: route.name, reason });
       await tell();
@@ -229,14 +235,14 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
         const route = routeOf(record.route);
         return route !== undefined && decides(route, who);
       });
-      return theirs.map(({ id, record }) => ({ id, ...record }));
+      return theirs.map(asked);
     },
 
     async approve(id, until, by) {
       if (until !== null && until <= clock.now()) throw badRequest("It would have ended already.");
       const { seen, route } = await found(id, by);
       const { state, email } = seen.record;
-      if (state === "granted") return { id, ...seen.record };
+      if (state === "granted") return asked(seen);
       if (state === "refused") throw new Refusal(DECIDED);
       const actor = actorOf(by);
       const facts = { subject: email, actor, route: route.name, reason: seen.record.reason };
@@ -244,9 +250,9 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
       await letIn(seen, until, actor);
       const decided = await decide(seen, "granted", actor);
       if (decided === undefined) {
-        const now = await requests.get(id);
-        if (now?.record.state === "granted") return { id, ...now.record };
-        await book.take(grantIdOf(seen));
+        const now = await requests.get(seen.id);
+        if (now?.record.state === "granted") return asked(now);
+        await book.take(askingOf(seen));
         throw new Refusal(DECIDED);
       }
       await mail(email, (look) =>
@@ -258,14 +264,18 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
     async refuse(id, by) {
       const { seen, route } = await found(id, by);
       const { state, email } = seen.record;
-      if (state === "refused") return { id, ...seen.record };
       if (state === "granted") throw new Refusal(DECIDED);
+      if (state === "refused") {
+        // Of one that broke off before this.
+        await book.take(askingOf(seen));
+        return asked(seen);
+      }
       const actor = actorOf(by);
       await auditFirst(ACCESS_DENIED, { subject: email, actor, route: route.name, reason: undefined });
       const decided = await decide(seen, "refused", actor);
       if (decided === undefined) throw new Refusal(DECIDED);
       // Of an approval that broke off before this.
-      await book.take(grantIdOf(seen));
+      await book.take(askingOf(seen));
       await mail(email, (look) => refusedMail(look, { what: route.title, at: clock.now() }));
       return decided;
     },

@@ -1,6 +1,6 @@
 import { isAllowed } from "../access/decision.ts";
 import type { Route } from "../access/route.ts";
-import { isRecent } from "../api/own.ts";
+import { asSeenFrom, isRecent } from "../api/own.ts";
 import { timeOf } from "../api/time.ts";
 import {
   badRequest,
@@ -104,8 +104,9 @@ export function accessPages(house: House) {
   /** Whoever decides, having signed in lately, here. @throws {Refusal} 403 for whoever decides about nothing */
   async function decider(arrival: Arrival): Promise<Found | Response> {
     if (!options.dynamicUsers) throw new Refusal(NOT_FOUND);
-    const found = await visits.findSession(arrival);
-    if (found === undefined) return toLogin(arrival, REQUESTS_PATH);
+    const session = await visits.findSession(arrival);
+    if (session === undefined) return toLogin(arrival, REQUESTS_PATH);
+    const found = { ...session, principal: asSeenFrom(arrival, session.principal, options) };
     if (!requests.decidesAny(found.principal)) throw new Refusal(NOT_YOURS);
     if (isRecent(found.principal, clock.now())) return found;
     if (isNavigation(arrival.request.headers))

@@ -116,6 +116,11 @@ export function mailboxOf(address: Address): string {
   return address.replace(/^([^+@]+\+)[^@]*/, "$1");
 }
 
+/** The address without its sub-address, where it has one: most servers put both into one mailbox, as {@link mailboxOf} says. */
+export function ownerOfMailbox(address: Address): Address {
+  return address.replace(/^([^+@]+)\+[^@]*/, "$1") as Address;
+}
+
 /** UTS #39 §5.1, "single script", with the East Asian scripts that are written together counted as one. */
 function mixesScripts(label: string): boolean {
   return !SCRIPTS.some((script) => script.test(label));

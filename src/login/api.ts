@@ -100,7 +100,7 @@ export function loginApi(house: LinkHouse): Elysia {
         set.status = 204;
       },
       {
-        own: { needs: "admin" },
+        own: { needs: "admin", recent: true },
         params: t.Object({ id: t.String({ pattern: "^[A-Za-z0-9_-]{22}$" }) }),
         response: { 204: NO_CONTENT },
         detail: { summary: "End a link for several uses", description: "Sessions that began with it go on." },

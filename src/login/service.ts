@@ -10,7 +10,7 @@ import type { Limiter } from "../limits/limiter.ts";
 import type { MailTemplate } from "../mail/message.ts";
 import { renderLoginMail } from "../mail/message.ts";
 import { NEVER_SENT, type Outbox } from "../mail/outbox.ts";
-import type { Audit } from "../observe/audit.ts";
+import type { Audit, AuditFirst } from "../observe/audit.ts";
 import { ENGLISH, said, say } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
@@ -214,6 +214,7 @@ export type LoginSettings = Pick<
     readonly outbox: Outbox;
     readonly hooks: Pick<Hooks, "tell" | "judgeSignIn" | "judgeAsking">;
     readonly audit: Audit;
+    readonly auditFirst: AuditFirst;
     readonly clock: Clock;
     readonly random: Random;
     /** How those who ask wait for their turn, and for being turned away. */
@@ -569,9 +570,10 @@ export function createLoginService(settings: LoginSettings): LoginService {
     sharedLinks,
 
     async revokeLink(id, actor) {
-      const link = await sharedLinks.revoke(id);
-      if (link !== undefined) audit(LINK_REVOKED, { subject: link.email, actor });
-      return link !== undefined;
+      const link = await sharedLinks.find(id);
+      if (link === undefined) return false;
+      await settings.auditFirst(LINK_REVOKED, { subject: link.email, actor });
+      return sharedLinks.revoke(id);
     },
 
     async openLink(token, by, isDeliberate) {

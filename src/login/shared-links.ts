@@ -69,13 +69,16 @@ export function createSharedLinks(store: RecordStore, spent: SpentTickets, clock
       );
     },
 
-    /** Ends what it could still be used for. @returns undefined if there is none such. @throws {StoreUnavailable} */
-    async revoke(jti: string): Promise<SharedLink | undefined> {
+    /** One that has not expired or been revoked. @throws {StoreUnavailable} */
+    find: async (jti: string): Promise<SharedLink | undefined> => (await records.get(jti))?.record,
+
+    /** Ends what it could still be used for. @returns false if there is none such. @throws {StoreUnavailable} */
+    async revoke(jti: string): Promise<boolean> {
       const seen = await records.get(jti);
-      if (seen === undefined) return undefined;
+      if (seen === undefined) return false;
       await spent.spend(revocationOf(jti), seen.expiresAt, { at: clock.now() });
       await records.take(jti);
-      return seen.record;
+      return true;
     },
   };
 }

@@ -150,7 +150,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         }
         const owner = ownerOf(principal, email);
         const isOthers = owner !== ownAddress(principal);
-        if (isOthers) mustBeRecent(principal, arrival, clock.now());
+        if (isOthers) mustBeRecent(principal, arrival, clock.now(), options.adminMaxAge);
         if (isAll || isOthers) return { revoked: await revokeAll(house, owner, actor(principal)) };
         const others = (await sessions.list(owner)).filter(({ id }) => id !== principal.proof.id);
         return { revoked: await end(others, principal) };
@@ -173,7 +173,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         const named = all.filter(({ id }) => id.startsWith(params.id));
         if (named.length > 1) throw new Refusal(SEVERAL);
         if (named.some(({ email }) => email !== ownAddress(principal))) {
-          mustBeRecent(principal, arrival, clock.now());
+          mustBeRecent(principal, arrival, clock.now(), options.adminMaxAge);
         }
         if ((await end(named, principal)) === 0) throw new Refusal(NO_SUCH_SESSION);
         set.status = 204;

@@ -3,6 +3,7 @@ import { parseAddress } from "../../src/identity/address.ts";
 import { shortId } from "../../src/session/record.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
+import { asUser, JSON_BODY } from "../api/support.ts";
 import { B, H, ROUTES, startStage as startHosts } from "../hand-off/stage.ts";
 import { auditOf } from "../login/support.ts";
 import { testClock } from "../support/clock.ts";
@@ -71,6 +72,35 @@ describe("H1: to whom the pages are not there", () => {
     expect(eventsOf("admin_refused")[0]).toMatchObject({ reason: "from another network" });
   });
 
+  test("nor are the API's verbs, the answer to requests for access included, for one from outside of it", async () => {
+    const routes = `[groups]\nadmins = ["${ROOT}"]\n[[routes]]\nname = "lab"\ntarget = "http://127.0.0.1:9"\nrequest_access = true\n`;
+    const env = { RUNEGATE_ADMIN_NETWORKS: "192.0.2.0/24", RUNEGATE_TRUSTED_PROXIES: "127.0.0.1" };
+    stage = await startAdminStage({ ...env, RUNEGATE_DYNAMIC_USERS: "true" }, { routes });
+    const root = await stage.gateway.signIn(ROOT);
+    await stage.gateway.signIn(ADA);
+    const from = async (ip: string, method: string, path: string, body?: object) => {
+      const headers = { ...JSON_BODY, Origin: stage.gateway.url, "X-Forwarded-For": ip };
+      const init = body === undefined ? { headers } : { headers, body: JSON.stringify(body) };
+      return (await asUser(stage.gateway, root)(method, path, init)).status;
+    };
+    const grant = { email: "bob@partner.example", mail: false };
+    for (const [method, path, body] of [
+      ["GET", "/admin/audit"],
+      ["GET", "/admin/status"],
+      ["GET", "/sessions?everyone=true"],
+      ["DELETE", `/sessions?email=${ADA}`],
+      ["POST", "/admin/users", grant],
+    ] as [string, string, object?][]) {
+      expect([path, await from("198.51.100.9", method, path, body)]).toEqual([path, 403]);
+      expect([path, await from("192.0.2.9", method, path, body)]).toEqual([path, body ? 201 : 200]);
+    }
+    // They stay a person with sessions of their own.
+    expect(await from("198.51.100.9", "GET", "/sessions")).toBe(200);
+    const deciding = async (ip: string) =>
+      (await stage.get(root, "/_runegate/requests", { "X-Forwarded-For": ip })).status;
+    expect([await deciding("198.51.100.9"), await deciding("192.0.2.9")]).toEqual([403, 200]);
+  });
+
   test("whoever signs in where there are no administrators", async () => {
     stage = await startAdminStage(
       {},
@@ -131,6 +161,22 @@ describe("an administrator", () => {
   });
 });
 
+test("a look that could not be recorded is recorded with the next one", async () => {
+  const clock = testClock();
+  let isFull = false;
+  const stores = intercepted(createMemoryStore({ clock }), ({ of, verb, go }) => {
+    if (isFull && of === "audit" && verb === "add") throw new StoreUnavailable("The disk is full.");
+    return go();
+  });
+  stage = await startAdminStage({}, { clock, stores });
+  const root = await stage.gateway.signIn(ROOT);
+  isFull = true;
+  expect((await stage.get(root)).status).toBe(503);
+  isFull = false;
+  expect((await stage.get(root)).status).toBe(200);
+  expect(eventsOf("admin_opened")).toHaveLength(1);
+});
+
 describe("H2: acts need a recent sign-in", () => {
   test("with one of 16 minutes ago, the form leads to the login page and nothing is done", async () => {
     stage = await startAdminStage();
@@ -152,6 +198,18 @@ describe("H2: acts need a recent sign-in", () => {
     stage.clock.advance(16 * MINUTE);
     const answer = await stage.post(root, `${ADMIN}/sessions`, { do: "end-all", email: ADA });
     expect(answer.headers.get("location")).toBe(`${ADMIN}/sessions?done=all`);
+  });
+
+  test("and it says so for the API, too, for what only administrators may", async () => {
+    stage = await startAdminStage({ RUNEGATE_ADMIN_MAX_AGE: "1m" });
+    const root = await stage.gateway.signIn(ROOT);
+    await stage.gateway.signIn(ADA);
+    const ask = async (method: string, path: string) =>
+      (await asUser(stage.gateway, root)(method, path, { headers: { Origin: stage.gateway.url } })).status;
+    expect(await ask("GET", "/admin/audit")).toBe(200);
+    stage.clock.advance(MINUTE);
+    expect(await ask("GET", "/admin/audit")).toBe(401);
+    expect(await ask("DELETE", `/sessions?email=${ADA}`)).toBe(401);
   });
 });
 

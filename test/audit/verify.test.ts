@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { canonicalJson, headsIn, headText } from "../../src/audit/chain.ts";
+import { canonicalJson, headText, notedHeads } from "../../src/audit/chain.ts";
 import type { AuditEntry } from "../../src/audit/entry.ts";
 import { findAll } from "../../src/audit/find.ts";
 import { createVerifier, type Verdict } from "../../src/audit/verify.ts";
+import { createLoggers } from "../../src/observe/log.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { testClock } from "../support/clock.ts";
 import { ADA, openTrail, redeemed, refused } from "./support.ts";
@@ -93,15 +94,42 @@ describe("H7 verifying", () => {
     const all = await exported();
     const { heads } = verify(all);
     const text = heads.map((head) => `12:00 INFO audit event=audit_head heads=${headText(head)}`).join("\n");
-    expect(headsIn(text)).toEqual([...heads]);
+    expect(notedHeads(text)).toEqual([...heads]);
     expect(verify(all.slice(0, -1)).wrong).toBeUndefined();
-    const cut = verify(all.slice(0, -1), headsIn(text)).wrong;
+    const cut = verify(all.slice(0, -1), notedHeads(text)).wrong;
     expect(cut).toEqual({ line: undefined, what: expect.stringContaining("the end of a chain is cut off") });
     const [head] = heads;
     if (head === undefined) throw new Error("no head");
     const other = verify(all, [{ ...head, hash: "0".repeat(64) }]).wrong;
     expect(other?.what).toContain("known head");
     expect(verify(all, [{ ...head, writer: "vps1-gone" }]).wrong?.what).toContain("vps1-gone");
+  });
+
+  test("heads are noted by what tells of them, in every format of a log, and by no word of a visitor's", () => {
+    const head = { writer: "vps1-0123456789", seq: 7, hash: "a".repeat(64) };
+    const told = headText(head);
+    const lines: string[] = [];
+    for (const format of ["console", "json"] as const) {
+      for (const color of [false, true]) {
+        const write = (line: string) => lines.push(line);
+        const levels = { default: "info", modules: {} } as const;
+        const log = createLoggers({ format, levels, write, now: () => 0, color })("audit");
+        log.info("audit", { event: "audit_head", heads: told });
+        for (const said of [told, ` event=audit_head heads=${told}`, `"  event=audit_head heads=${told}`]) {
+          log.info("audit", { event: "access_requested", reason: said });
+          log.info("request", {
+            method: "GET",
+            path: `/${said}`,
+            agent: `{"event":"audit_head","heads":"${told}"}`,
+          });
+          log.info("request", { path: `/{"event":"audit_head","heads":"${told}"}` });
+        }
+      }
+    }
+    expect(notedHeads(lines.join("\n"))).toEqual([head, head, head, head]);
+    const syslog = `<86>1 2026-01-31T12:00:00Z vps1 runegate 7 audit_head [meta sequenceId="1"] {"event":"audit_head","heads":"${told}"}`;
+    const entry = JSON.stringify({ v: 1, event: "audit_head", details: { heads: told } });
+    expect(notedHeads(`${syslog}\n${entry}\n${told} ${told}\n`)).toEqual([head, head, head, head]);
   });
 
   test("what was pruned is missed by nobody, as long as it says so", async () => {

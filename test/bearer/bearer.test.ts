@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createHmac, createPublicKey } from "node:crypto";
 import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, SignJWT } from "jose";
-import { asUser } from "../api/support.ts";
+import { asOperator, asUser, JSON_BODY } from "../api/support.ts";
 import { testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { startUpstream } from "../support/upstream.ts";
@@ -72,6 +72,19 @@ describe("a token of the provider", () => {
         body: '{"email":"ada@example.org"}',
       });
       expect([link.status, link.body]).toMatchObject([403, { error: "not_allowed" }]);
+    }
+  });
+
+  test("of an administrator whom another has shut out is worth nothing", async () => {
+    const other = await startGateway({ env: { ...provider.env, ...LISTED, RUNEGATE_DYNAMIC_USERS: "true" } });
+    try {
+      const token = await provider.tokenOf("root");
+      expect((await ask(token, "/users", other)).status).toBe(200);
+      const init = { headers: JSON_BODY, body: JSON.stringify({ denied: true }) };
+      expect((await asOperator(other)("PATCH", "/admin/users/root@example.org", init)).status).toBe(204);
+      expect((await ask(token, "/users", other)).status).toBe(403);
+    } finally {
+      await other.stop();
     }
   });
 

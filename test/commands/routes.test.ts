@@ -152,7 +152,7 @@ describe("test", () => {
   test("somebody whom nothing names may not even sign in", async () => {
     expect(await said("test", "https://a.wiki.example.org/", "--as", "eve@example.org")).toEqual({
       code: 1,
-      out: "wiki: refused. They may not sign in: nothing names them.",
+      out: "wiki: refused. They may not sign in: nothing names them, or they are shut out.",
       err: "",
     });
   });

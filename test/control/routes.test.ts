@@ -99,6 +99,17 @@ test("closed by one word and opened by another, with an instance and without, an
   expect((await listed())[0]).toEqual(["lab", null]);
 });
 
+test("what an administrator wrote does nothing to the terminal that it is shown on", async () => {
+  await cli("routes", "down", "lab", "--message", "\u001b]0;evil\u0007\u001b[2JSoon\u202e\nwiki  is open");
+  try {
+    const shown = [(await cli("routes")).out, (await cli("routes", "down", "lab")).err];
+    for (const text of shown) expect(text).toContain("\\u001b]0;evil\\u0007\\u001b[2JSoon\\u202e\\u000awiki");
+    expect(shown.join("").replaceAll("\n", "")).not.toMatch(/[\p{Cc}\u202e]/u);
+  } finally {
+    await cli("routes", "up", "lab");
+  }
+});
+
 test("in production, where only routes name anybody, every command does its work", async () => {
   const only = {
     ...env,

@@ -1,13 +1,20 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import type { House } from "../../src/house.ts";
 import { parseAddress } from "../../src/identity/address.ts";
 import { DAY, HOUR, MINUTE } from "../../src/option/values.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
+import { openStore } from "../../src/store/open.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
 import { asOperator, asUser, JSON_BODY } from "../api/support.ts";
 import { auditOf } from "../login/support.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
-import { type Stoppable, stoppable } from "../support/store.ts";
+import { SILENT } from "../support/silent.ts";
+import { intercepted, type Stoppable, stoppable } from "../support/store.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 /** People who ask for an application, and those who decide: the rows of the contract, through the front door. */
@@ -240,6 +247,41 @@ describe("asking for access", () => {
     expect(page).not.toContain("/_runegate/access");
   });
 
+  test("an answer is one to what was asked then: what is asked after a refusal is another request", async () => {
+    await start();
+    const [bob, root] = [await gateway.signIn("bob@example.org"), await gateway.signIn("root@example.org")];
+    await ask(bob, "lab", "To read one page");
+    const [id = ""] = await openIds();
+    expect((await decide(root, { id, do: "refuse" })).status).toBe(303);
+    await later(MINUTE);
+    await ask(bob, "lab", "To have it all");
+    expect((await decide(root, { id, until: "" })).status).toBe(404);
+    expect([(await openIds()).length, await status(bob)]).toEqual([1, 403]);
+    const [next = ""] = await openIds();
+    expect((await decide(root, { id: next, until: "" })).status).toBe(303);
+    expect(await status(bob)).toBe(200);
+  });
+
+  test("a refusal that broke off ends what an approval that broke off before it has given", async () => {
+    const away = new Set<string>();
+    const store = intercepted(createMemoryStore({ clock }), ({ of, verb, go }) => {
+      if (away.has(`${of} ${verb}`)) throw new StoreUnavailable("It does not answer.");
+      return go();
+    });
+    await start({ stores: store });
+    const [bob, root] = [await gateway.signIn("bob@example.org"), await gateway.signIn("root@example.org")];
+    await ask(bob, "lab");
+    const [id = ""] = await openIds();
+    away.add("access_request replace");
+    expect((await decide(root, { id, until: "" })).status).toBe(503);
+    away.clear();
+    away.add("grant take");
+    expect((await decide(root, { id, do: "refuse" })).status).toBe(503);
+    away.clear();
+    expect((await decide(root, { id, do: "refuse" })).status).toBe(303);
+    expect([await house().people.list(), await status(bob)]).toEqual([[], 403]);
+  });
+
   test("D3: the link of the mail, opened by a scanner, shows a page and does nothing", async () => {
     await start();
     await ask(await gateway.signIn("bob@example.org"), "lab");
@@ -313,6 +355,18 @@ describe("asking for access", () => {
     expect(house().policy.allows(parseAddress("bob@example.org"))).toBe(false);
   });
 
+  test("D7: what somebody has asked for is over once they are shut out: nobody is told that they have access", async () => {
+    await start();
+    const bob = await gateway.signIn("bob@example.org");
+    await ask(bob, "lab");
+    const [id = ""] = await openIds();
+    await house().people.deny("bob@example.org", "", "operator");
+    expect(await openIds()).toEqual([]);
+    const root = await gateway.signIn("root@example.org");
+    expect((await decide(root, { id, until: "" })).status).toBe(404);
+    expect(await mailsTo("bob@example.org")).toEqual([]);
+  });
+
   test("D9: a reason is text: no HTML, no line of its own, no other direction, and in no mail", async () => {
     await start();
     const bob = await gateway.signIn("bob@example.org");
@@ -328,6 +382,47 @@ describe("asking for access", () => {
     const [event] = auditOf(gateway).filter((one) => one.event === "access_requested");
     expect(event?.reason).toBe(`<img src=x onerror=alert(1)> Bcc: all@example.org gnp.exe "x"`);
     expect((await ask(bob, "wiki", "x".repeat(501))).status).toBe(400);
+  });
+
+  test("half a surrogate pair in a reason, which no store keeps, hides the request from nobody", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "runegate-asking-"));
+    const path = join(directory, "state.db");
+    const sqlite = await openStore({ kind: "sqlite", path }, { clock, log: SILENT });
+    try {
+      await start({ stores: sqlite });
+      const bob = await gateway.signIn("bob@example.org");
+      const body = JSON.stringify({ route: "lab", reason: "The \ud800 deadline" });
+      const headers = { ...JSON_BODY, Cookie: bob };
+      await fetch(`${gateway.url}/_runegate/access`, { method: "POST", headers, body });
+      const open = await house().accessRequests.list(OPERATOR);
+      expect(open.map(({ reason }) => reason)).toEqual(["The \ufffd deadline"]);
+      const who = "eve@partner.example";
+      const grant = JSON.stringify({ email: who, mail: false, routes: ["lab"], reason: "\udfff" });
+      const made = await asOperator(gateway)("POST", "/admin/users", { headers: JSON_BODY, body: grant });
+      expect(made.status).toBe(201);
+      expect(house().policy.allows(parseAddress(who))).toBe(true);
+    } finally {
+      await sqlite.close();
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  test("asked ten times at once, as by a double click, it is one request and counts as one of the day", async () => {
+    // It answers later, as one on another machine does.
+    const store = intercepted(createMemoryStore({ clock }), ({ of, go }) =>
+      of === "access_request" ? setImmediate().then(go) : go(),
+    );
+    await start({ stores: store });
+    const bob = await gateway.signIn("bob@example.org");
+    const answers = await Promise.all(Array.from({ length: 10 }, () => ask(bob, "lab")));
+    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(303));
+    expect(await openIds()).toHaveLength(1);
+    expect(auditOf(gateway).filter(({ event }) => event === "access_requested")).toHaveLength(1);
+    expect((await ask(bob, "wiki")).status).toBe(303);
+    const [id = ""] = await openIds();
+    await house().accessRequests.refuse(id, OPERATOR);
+    await later(MINUTE);
+    expect((await ask(bob, "lab")).status).toBe(303);
   });
 
   test("D10: 100 requests: one open one of each, three a day, ten of a client, and one mail an hour", async () => {
@@ -396,7 +491,7 @@ describe("asking for access", () => {
     const records = gateway.stores.records<{ email: string }>({
       ...{ name: "access_request", by: ["email"] },
     });
-    const seen = await records.get(id);
+    const seen = await records.get(id.split(".")[0] ?? "");
     if (seen === undefined) throw new Error("no request");
     await records.replace(seen, { ...seen.record, email: "mallory@example.org" });
     expect(await openIds()).toEqual([]);

@@ -6,6 +6,7 @@ import type { House } from "../../src/house.ts";
 import { parseAddress } from "../../src/identity/address.ts";
 import { DAY, HOUR } from "../../src/option/values.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
 import { asOperator, asUser, JSON_BODY } from "../api/support.ts";
 import { auditOf } from "../login/support.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
@@ -106,6 +107,19 @@ describe("a grant", () => {
     );
   });
 
+  test("of a group that routes.toml has no more counts for nothing, and no application is told of it", async () => {
+    const env = { RUNEGATE_SESSION_KEY: "k".repeat(64) };
+    await start({ env });
+    await allow("bob@partner.example", { groups: ["staff"] });
+    await gateway.stop();
+    await start({
+      env,
+      routes: ROUTES(upstream.url).replace("staff = []\n", "").replace('"group:staff", ', ""),
+    });
+    const { groups, granted } = house().policy.standingOf({ email: parseAddress("bob@partner.example") });
+    expect([[...groups], [...(granted ?? [])]]).toEqual([[], ["lab"]]);
+  });
+
   test("of a domain lets in whoever has a mailbox there", async () => {
     await start();
     await allow("@partner.example");
@@ -129,6 +143,20 @@ describe("a grant", () => {
     expect(gateway.gateway.live.size).toBe(0);
     await stream.text().catch(() => {});
     expect(await status(cookie)).toBe(401);
+  });
+
+  test("has the end that was set, also where it is changed by another at that moment", async () => {
+    let isContended = false;
+    const stores = intercepted(createMemoryStore({ clock }), ({ of, verb, go }) => {
+      if (!isContended || of !== "grant" || verb !== "replace") return go();
+      isContended = false;
+      return false;
+    });
+    await start({ stores });
+    await allow("bob@partner.example");
+    isContended = true;
+    expect((await operator("PATCH", "/admin/users/bob@partner.example", { until: "8h" })).status).toBe(204);
+    expect((await house().people.list()).map(({ until }) => until)).toEqual([clock.now() + 8 * HOUR]);
   });
 
   test("D6: an address in other case, or with its domain in Unicode, is the same person", async () => {
@@ -156,6 +184,42 @@ describe("a grant", () => {
     // Letting them in undoes it too.
     await allow("bob@partner.example");
     expect(house().policy.allows(parseAddress("bob@partner.example"))).toBe(true);
+  });
+
+  test("D7: a denial goes for sub-addresses of the same mailbox, and for nobody else's", async () => {
+    await start({ env: { RUNEGATE_ALLOWED_DOMAINS: "example.org", RUNEGATE_ALLOWED_EMAILS: "" } });
+    const session = await gateway.signIn("zoe+lab@example.org");
+    await operator("PATCH", "/admin/users/zoe@example.org", { denied: true });
+    const allowed = (name: string) => house().policy.allows(parseAddress(`${name}@example.org`));
+    expect(["zoe", "zoe+lab", "zoe+a+b", "zo", "zoey", "+zoe", "z+oe"].map(allowed)).toEqual([
+      ...[false, false, false, true, true, true, true],
+    ]);
+    expect(await status(session, "/wiki")).toBe(401);
+    // Of a sub-address, it is that one's alone.
+    await operator("PATCH", "/admin/users/zoe@example.org", { denied: false });
+    await operator("PATCH", "/admin/users/zoe+lab@example.org", { denied: true });
+    expect(["zoe", "zoe+lab", "zoe+other"].map(allowed)).toEqual([true, false, true]);
+  });
+
+  test("D7: a denial holds, also where the store goes away while there is to be another or none", async () => {
+    let isFull = false;
+    const stores = intercepted(createMemoryStore({ clock }), ({ of, verb, go }) => {
+      if (isFull && of === "grant" && verb === "add") throw new StoreUnavailable("The disk is full.");
+      return go();
+    });
+    await start({ stores });
+    const deny = async () =>
+      (await operator("PATCH", "/admin/users/zoe@example.org", { denied: true })).status;
+    expect(await deny()).toBe(204);
+    isFull = true;
+    expect([await deny(), (await allow("zoe@example.org")).status]).toEqual([503, 503]);
+    await house().grants.look();
+    expect(house().policy.allows(parseAddress("zoe@example.org"))).toBe(false);
+    isFull = false;
+    expect(await deny()).toBe(204);
+    expect((await house().people.list()).length).toBe(1);
+    expect((await allow("zoe@example.org")).status).toBe(201);
+    expect(house().policy.allows(parseAddress("zoe@example.org"))).toBe(true);
   });
 
   test.each([

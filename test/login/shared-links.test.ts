@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { storeLocation } from "../../src/store/location.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
 import { openStore } from "../../src/store/open.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
 import type { Store } from "../../src/store/store.ts";
 import { asOperator, asUser, JSON_BODY } from "../api/support.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
@@ -11,6 +13,7 @@ import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { needs } from "../support/needs.ts";
 import { postgresPrograms, startPostgres } from "../support/postgres.ts";
 import { SILENT } from "../support/silent.ts";
+import { intercepted } from "../support/store.ts";
 import { startValkey } from "../support/valkey.ts";
 import { askFor, auditOf, NAVIGATION, openLink, redeem, said, sessionOf, whoAmI } from "./support.ts";
 
@@ -19,7 +22,8 @@ import { askFor, auditOf, NAVIGATION, openLink, redeem, said, sessionOf, whoAmI 
 setDefaultTimeout(60_000);
 
 const ADA = "ada@example.org";
-const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 let gateway: TestGateway;
@@ -192,6 +196,25 @@ describe("a link for five uses", () => {
     expect((await ada("POST", "/links", { headers: { ...JSON_BODY, ...origin }, body: "{}" })).status).toBe(
       403,
     );
+  });
+
+  test("ends by an administrator who signed in lately, and who can be recorded: else it goes on", async () => {
+    let isFull = false;
+    const stores = intercepted(createMemoryStore({ clock: testClock() }), ({ of, verb, go }) => {
+      if (isFull && of === "audit" && verb === "add") throw new StoreUnavailable("The disk is full.");
+      return go();
+    });
+    await start({}, { routes: ROUTES, stores });
+    const { id, token } = await make({ uses: 5, route: "wiki" });
+    const admin = asUser(gateway, await gateway.signIn("root@example.org"));
+    const headers = { Host: "app.example.org", Origin: "https://app.example.org" };
+    const end = async () => (await admin("DELETE", `/links/${id}`, { headers })).status;
+    isFull = true;
+    expect([await end(), (await redeemAt(token)).status]).toEqual([503, 200]);
+    isFull = false;
+    clock.advance(16 * MINUTE);
+    expect(await end()).toBe(401);
+    expect(eventsOf("link_revoked")).toEqual([]);
   });
 
   test("of which somebody has changed the number is none of ours", async () => {
