@@ -430,6 +430,27 @@ test("F10: who may only look sends nothing else: 403, and the application gets n
   expect(await stage.events("impersonation_ended")).toMatchObject([{ requests: "9", refused: "5" }]);
 });
 
+test("F10: nor does who may only look send a GET that is to be taken for another method, or an edge pass it", async () => {
+  await stage.act(C);
+  const before = upstream.requests.length;
+  for (const name of ["X-HTTP-Method-Override", "X-Http_Method", "X-Method-Override"]) {
+    const { response } = await seenAt(`${C}/x`, { headers: { [name]: "DELETE" } });
+    expect([name, response.status, await response.text()]).toEqual([
+      ...[name, 403, expect.stringContaining("changes are off")],
+    ]);
+    for (const edge of ["nginx", "traefik"]) {
+      const headers = {
+        ...{ [name]: "DELETE", "X-Original-URL": `${C}/x`, "X-Original-Method": "GET" },
+        ...{ "X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/x", "X-Forwarded-Host": AT[C] },
+        ...{ "X-Forwarded-Proto": "https" },
+      };
+      const { status } = await seenAt(`${C}/_runegate/check/${edge}`, { headers });
+      expect([edge, name, status]).toEqual([edge, name, 403]);
+    }
+  }
+  expect(upstream.requests.length).toBe(before);
+});
+
 test("F11: what a client says of an actor is removed, and an edge hears of none", async () => {
   await root.follow(`${C}/`);
   const headers = { "X-Runegate-Actor": "evil@example.org", X_Runegate_Actor: "evil@example.org" };
