@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { asOperator, JSON_BODY } from "../api/support.ts";
 import { createJar, numbersIn, PHONE, shownBy, TV } from "../approval/support.ts";
 import {
   askFor,
@@ -356,6 +357,28 @@ describe("what a decision says", () => {
     expect(await enter(["admins"])).toEqual([403, null]);
     expect(await enter(["admins", "staff"])).toEqual([200, "staff"]);
     expect(await enter([])).toEqual([403, "staff"]);
+  });
+
+  test("a group lets nobody stay who may not sign in any more: a grant that is over is", async () => {
+    const routes = `[groups]\nstaff = []\nadmins = ["root@example.org"]
+      [[routes]]\nname = "lab"\nhost = "127.0.0.1"\ntarget = "${upstream.url}"\nallow = ["group:staff"]`;
+    const env = { RUNEGATE_ALLOW_ANY_EMAIL: "false", RUNEGATE_DYNAMIC_USERS: "true" };
+    hook.answer = () => allow({ groups: ["staff"] });
+    await start(hook.block("crm", DECIDE), { routes, env });
+    const email = "bob@partner.example";
+    const grant = { email, mail: false, routes: ["lab"], until: "8h" };
+    const invited = await asOperator(gateway)("POST", "/admin/users", {
+      ...{ headers: JSON_BODY, body: JSON.stringify(grant) },
+    });
+    expect(invited.status).toBe(201);
+    const Cookie = sessionOf(await (await link(email))()) ?? "";
+    const status = async () =>
+      (await fetch(`${gateway.url}/page`, { headers: { Cookie }, redirect: "manual" })).status;
+    expect([await status(), upstream.to("/page").at(-1)?.one("remote-groups")]).toEqual([200, "staff"]);
+    clock.advance(9 * 3_600 * SECOND);
+    await gateway.gateway.grants.look();
+    expect([await status(), upstream.to("/page").length]).toEqual([401, 1]);
+    expect(await sessions()).toEqual([]);
   });
 
   test("max_age ends the login, never later than options do; of two, the shorter", async () => {
