@@ -378,6 +378,21 @@ describe("F9: what may not be begun any more has ended", () => {
     expect(await stage.events("impersonation_ended")).toMatchObject([{ reason }]);
   });
 
+  test("it takes no changes any more, or takes some", async () => {
+    const taking = ROUTES.replace('"read_only"', '"allow"');
+    for (const [before, after] of [
+      [taking, ROUTES],
+      [ROUTES, taking],
+    ] as const) {
+      await stage.restart(before);
+      await stage.act(C);
+      await stage.restart(after);
+      await isOver();
+    }
+    const reason = "other rules for it";
+    expect(await stage.events("impersonation_ended")).toMatchObject([{ reason }, { reason }]);
+  });
+
   test("no application takes it at all", async () => {
     await stage.act(C);
     await stage.restart(ROUTES.replaceAll(/impersonation = .*/g, ""));
