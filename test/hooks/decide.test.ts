@@ -381,6 +381,21 @@ describe("what a decision says", () => {
     expect(await sessions()).toEqual([]);
   });
 
+  test("as many groups as may be crowd out none by which somebody is kept out", async () => {
+    const routes = `[groups]\nzz = ["${ADA}"]
+      [[routes]]\nname = "lab"\nhost = "127.0.0.1"\ntarget = "${upstream.url}"
+      [[routes]]\nname = "secret"\nhost = "127.0.0.1"\npath = "/secret"\ntarget = "${upstream.url}"\ndeny = ["group:zz"]`;
+    const groups = Array.from({ length: 50 }, (_, n) => `a${n + 10}`);
+    hook.answer = () => allow({ groups });
+    await start(hook.block("crm", DECIDE), { routes });
+    const Cookie = sessionOf(await (await link())()) ?? "";
+    const status = async (path: string) =>
+      (await fetch(gateway.url + path, { headers: { Cookie }, redirect: "manual" })).status;
+    expect([await status("/page"), await status("/secret")]).toEqual([200, 403]);
+    // Applications are told of no more than they can take.
+    expect(upstream.to("/page").at(-1)?.one("remote-groups")).toBe(groups.join(","));
+  });
+
   test("max_age ends the login, never later than options do; of two, the shorter", async () => {
     await start(hook.block("a", DECIDE) + other.block("b", DECIDE));
     const lasts = async () => {
