@@ -171,6 +171,34 @@ describe("sign_in is decided by every way of signing in", () => {
     }
   });
 
+  test("an approval is worth nothing whose giver signs out while it is decided", async () => {
+    const way = WAYS.find(({ method }) => method === "approval");
+    hook.answer = () => allow();
+    await start(hook.block("crm", DECIDE), { env: { RUNEGATE_APPROVAL: "true" } });
+    const attempt = await way?.prepare();
+    hook.answer = async () => {
+      for (const { id } of await sessions()) await gateway.gateway.sessions.end(id);
+      return allow();
+    };
+    const response = await attempt?.();
+    expect([response && sessionOf(response), await sessions()]).toEqual([undefined, []]);
+  });
+
+  test("a link for several uses is worth nothing that is revoked while it is decided", async () => {
+    await start(hook.block("crm", DECIDE), { env: { RUNEGATE_MULTI_USE_LINKS: "true" } });
+    const { body } = await asOperator(gateway)("POST", "/links", {
+      ...{ headers: JSON_BODY, body: JSON.stringify({ email: ADA, uses: 5 }) },
+    });
+    const { id, link: url = "" } = body as Record<string, string>;
+    hook.answer = async () => {
+      expect((await asOperator(gateway)("DELETE", `/links/${id}`)).status).toBe(204);
+      return allow();
+    };
+    const token = new URL(url).searchParams.get("token") ?? "";
+    const response = await redeem(gateway, { token });
+    expect([response.status, sessionOf(response), await sessions()]).toEqual([401, undefined, []]);
+  });
+
   test("a link that proves nothing is not asked about: forged, expired, spent", async () => {
     hook.answer = () => allow();
     await start(hook.block("crm", DECIDE));
