@@ -563,6 +563,15 @@ test("F13: Runegate's own pages are the operator's, never the person's, and say 
   expect(await (await stage.person().follow(`${H}/`)).response.text()).not.toContain('class="acting"');
 });
 
+test("a form that was sent as somebody else is not kept until the operator has signed in again", async () => {
+  await stage.restart(ROUTES.replace('identity = "both"', 'identity = "both"\n  max_age = "10m"'));
+  await stage.act(B);
+  stage.clock.advance(11 * MINUTE);
+  const headers = { "Content-Type": "application/x-www-form-urlencoded" };
+  const { status, request } = await seenAt(`${B}/x`, { method: "POST", headers, body: "a=b" });
+  expect([status, request, root.cookie(AT[B], "__Host-runegate_kept")]).toEqual([303, undefined, undefined]);
+});
+
 test("F14: after the end, the pages that were open are asked for as themselves", async () => {
   await stage.act(C);
   expect(await seenAt(`${C}/x`)).toMatchObject(asHerself);
