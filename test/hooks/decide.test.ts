@@ -135,10 +135,13 @@ describe("sign_in is decided by every way of signing in", () => {
     }
     expect(await sessions()).toHaveLength(before);
     expect(failures()).toEqual(Array(12).fill(["crm", "denied"]));
-    hook.answer = () => allow();
+    hook.answer = () => allow({ max_age: 60 });
     const response = await attempt();
     expect(response.status).toBeLessThan(400);
-    expect(await whoAmI(gateway, sessionOf(response) ?? "")).toMatchObject({ email: ADA });
+    expect(await whoAmI(gateway, sessionOf(response) ?? "")).toMatchObject({
+      email: ADA,
+      expires_at: new Date(clock.now() + 60 * SECOND).toISOString(),
+    });
     expect(hook.calls.at(-1)).toMatchObject({
       type: "sign_in",
       isSigned: [true],
