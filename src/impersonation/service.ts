@@ -339,7 +339,11 @@ export function createImpersonations(settings: {
 
     async sweep() {
       try {
-        for (const one of await running()) judge(one, await sessions.alive(one.login, false));
+        for (const one of await running()) {
+          judge(one, await sessions.alive(one.login, false));
+          // A provider may have said so since it began.
+          if (await isVouchedAdmin(one.email)) await end(one, "an administrator");
+        }
       } catch (error) {
         log.warn("could not look who acts as somebody else", { reason: messageOf(error) });
       }

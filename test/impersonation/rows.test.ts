@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { decodeJwt } from "jose";
 import { HAND_OFF } from "../../src/hand-off/ticket.ts";
+import { parseAddress } from "../../src/identity/address.ts";
 import { ACTING_REQUEST, ACTING_TICKET } from "../../src/impersonation/ticket.ts";
 import { LOGIN_LINK } from "../../src/login/ticket.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
@@ -221,6 +222,18 @@ test("F3: somebody whom an OpenID provider has made an administrator is one: 403
   await sessions.start({ email: ADA as never, ip: "192.0.2.1", userAgent: "x", groups: new Set(["admins"]) });
   expect((await stage.begin()).status).toBe(403);
   expect(await stage.events("impersonation_refused")).toMatchObject([{ reason: "an administrator" }]);
+});
+
+test("F3: it ends when an OpenID provider says that the person is an administrator", async () => {
+  await stage.act(C);
+  const { sessions, impersonations } = stage.gateway().gateway;
+  await impersonations.sweep();
+  expect((await seenAt(`${C}/`)).as).toBe(ADA);
+  const facts = { email: parseAddress(ADA), ip: "192.0.2.1", userAgent: "", method: "oidc" } as const;
+  await sessions.start({ ...facts, groups: new Set(["admins"]) });
+  await impersonations.sweep();
+  await isOver();
+  expect(await stage.events("impersonation_ended")).toMatchObject([{ reason: "an administrator" }]);
 });
 
 test("F4: what cannot be written does not begin: 503, and no ticket", async () => {
