@@ -5,6 +5,7 @@ import {
   type Principal,
   type Rejected,
 } from "../identity/principal.ts";
+import { isOverridden } from "./overridden.ts";
 import { ADMINS, includes } from "./people.ts";
 import { isTooOld, type Route } from "./route.ts";
 import { covers, isWithin } from "./scope.ts";
@@ -17,6 +18,8 @@ export type Question = {
   readonly route: Route;
   readonly who: Identified;
   readonly method: string;
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly client: { readonly ip: string };
   /** In normal form, as browsers see it. */
   readonly path: string;
@@ -53,13 +56,14 @@ export type Refused =
   | "websocket"
   | "maintenance";
 
-export function decide(question: Question): Verdict {
-  const { route, method } = question;
-  if (isRejected(question.who)) {
-    const { rejected: reason, ...wait } = question.who;
+export function decide(asked: Question): Verdict {
+  if (isRejected(asked.who)) {
+    const { rejected: reason, ...wait } = asked.who;
     return { verdict: "refuse", reason, ...wait };
   }
-  const who = isPrincipal(question.who) ? question.who : undefined;
+  const who = isPrincipal(asked.who) ? asked.who : undefined;
+  const question = goesByMethod(asked.route, who) ? asMeant(asked) : asked;
+  const { route, method } = question;
   if (question.closed && who?.groups.has(ADMINS) !== true) return refuse("maintenance");
   if (route.methods !== undefined && !route.methods.has(method)) return refuse("method");
   if (question.upgrade && !route.webSocket) return refuse("websocket");
@@ -74,6 +78,18 @@ export function decide(question: Question): Verdict {
   if (!question.originAllowed) return refuse("origin");
   // What is open to everybody is so for whoever may not use the rest too, and the application takes them for nobody.
   return isKnown ? { verdict: "allow", principal: who } : ALLOW_NOBODY;
+}
+
+/** Whether it makes a difference by which method they ask. */
+function goesByMethod(route: Route, who: Principal | undefined): boolean {
+  const isLimited =
+    route.methods !== undefined || who?.scope?.methods !== undefined || who?.readOnly === true;
+  return isLimited || route.publicPaths.length > 0 || route.corsPreflight;
+}
+
+/** What an application may take for one method or another is by none that a rule names. */
+function asMeant(asked: Question): Question {
+  return isOverridden(asked.method, asked.headers) ? { ...asked, method: "", preflight: false } : asked;
 }
 
 /** RFC 9110 §9.2.1: what whoever sends it does not mean to change anything by. */

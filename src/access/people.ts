@@ -30,9 +30,6 @@ export const ADMINS = "admins";
 export type Group = Pick<People, "addresses" | "domains" | "services">;
 export type Groups = ReadonlyMap<string, Group>;
 
-/** More than that would not fit into a header that every application takes. */
-const MOST_GROUPS = 50;
-
 /** Whether somebody who has signed in is among them. */
 export function includes(
   people: People,
@@ -45,7 +42,7 @@ export function includes(
   return people.everybody || isNamed || !groups.isDisjointFrom(people.groups);
 }
 
-/** In alphabetical order, at most {@link MOST_GROUPS}; besides those of configuration, what somebody else has vouched for. */
+/** All, in alphabetical order; besides those of configuration, what somebody else has vouched for. */
 export type GroupsOf = (subject: Subject, vouched?: ReadonlySet<string>) => ReadonlySet<string>;
 
 export function createGroupsOf(groups: Groups): GroupsOf {
@@ -54,13 +51,13 @@ export function createGroupsOf(groups: Groups): GroupsOf {
   const byMember = new Map<string, ReadonlySet<string>>();
   for (const one of new Set(all.flatMap(({ members }) => [...members]))) {
     const theirs = all.filter(({ members }) => members.has(one) || members.has(domainIn(one)));
-    byMember.set(one, new Set(theirs.slice(0, MOST_GROUPS).map(({ name }) => name)));
+    byMember.set(one, new Set(theirs.map(({ name }) => name)));
   }
   const find = (name: string) => byMember.get(name) ?? byMember.get(domainIn(name)) ?? NO_GROUPS;
   return (subject, vouched = NO_GROUPS) => {
     const listed = find(nameOf({ subject }));
     if (vouched.size === 0) return listed;
-    return new Set([...listed.union(vouched)].sort().slice(0, MOST_GROUPS));
+    return new Set([...listed.union(vouched)].sort());
   };
 }
 

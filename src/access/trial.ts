@@ -50,7 +50,7 @@ export function tryRequest(
   const question = {
     ...{ route, path, originAllowed: true, preflight: false },
     who: email && somebody(email, policy.standingOf({ email }), now),
-    method,
+    ...{ method, headers: {} },
     client: { ip: "127.0.0.1" },
     upgrade: url.protocol.startsWith("ws"),
     closed: house.closedBecause(route) !== undefined,

@@ -169,17 +169,19 @@ export function createApprovalService(settings: ApprovalSettings): ApprovalServi
       if (state !== "approved") return undefined;
       if (isOver(seen.record)) return refuse("expired", by, email);
       // Whoever has signed out since, or has been signed out, approves nothing; and the allow-list is asked with it.
-      const approver = await sessions.alive(session, false);
+      const isApproved = async () => {
+        const approver = await sessions.alive(session, false);
+        return approver !== undefined && "email" in approver.subject && approver.subject.email === email;
+      };
       const old = await sessions.findAll(by.oldSessions, by.origin);
-      const isApprover =
-        approver !== undefined && "email" in approver.subject && approver.subject.email === email;
       const { client, request, userAgent } = by;
       const visit = { client, request, next };
       const method = "approval";
       // Of whoever is let in by nobody, nobody is asked.
-      const vouched = isApprover ? await hooks.judgeSignIn({ email, method, ...visit }) : undefined;
+      const vouched = (await isApproved()) ? await hooks.judgeSignIn({ email, method, ...visit }) : undefined;
       if (!(await approvals.take(code))) return refuse("spent", by, email);
-      if (vouched === undefined) return refuse("approver_ended", by, email);
+      // Once more: hooks take their time.
+      if (vouched === undefined || !(await isApproved())) return refuse("approver_ended", by, email);
       const kept = settings.remember === "always" || keep;
       try {
         return await begin({ email, userAgent, method, keep: kept, ...vouched }, visit, old);

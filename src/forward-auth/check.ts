@@ -172,7 +172,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
     const closed = because !== undefined;
     const now = settings.clock.now();
     const verdict = admit.decide({
-      ...{ route, who, method, client, path, upgrade, originAllowed, preflight, closed, now },
+      ...{ route, who, method, headers, client, path, upgrade, originAllowed, preflight, closed, now },
     });
     const user = isPrincipal(who) ? who : undefined;
     if (settings.log.enabled("debug")) {

@@ -51,8 +51,8 @@ export type HookFacts = {
   readonly key?: string | undefined;
 };
 
-/** What hooks have added to a sign-in that they allow. @property maxAge milliseconds until it ends at the latest. */
-export type Vouched = { readonly groups: ReadonlySet<string>; readonly maxAge: number | undefined };
+/** What hooks have said of a sign-in that they allow. @property added groups. @property maxAge milliseconds until it ends at the latest. */
+export type Vouched = { readonly added: ReadonlySet<string>; readonly maxAge: number | undefined };
 
 export type HookState = {
   readonly hook: Hook;

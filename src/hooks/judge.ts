@@ -87,7 +87,7 @@ export function createJudge(settings: {
     call: { readonly id: string; readonly body: string },
   ): Promise<Judgment> => {
     const until = clock.monotonic() + LONGEST_DECISION;
-    let groups = NO_GROUPS;
+    let added = NO_GROUPS;
     let maxAge: number | undefined;
     for (const hook of hooks) {
       const decision = await ask(hook, call, until);
@@ -97,10 +97,10 @@ export function createJudge(settings: {
       }
       if (!decision.isAllowed)
         return { isAllowed: false, hook: hook.name, reason: "denied", message: decision.message };
-      groups = groups.union(decision.groups);
+      added = added.union(decision.groups);
       maxAge = shorter(maxAge, decision.maxAge);
     }
-    return { isAllowed: true, groups, maxAge };
+    return { isAllowed: true, added, maxAge };
   };
 }
 

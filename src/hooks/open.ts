@@ -48,7 +48,7 @@ export function createHooks(settings: HookSettings): Hooks {
 
 const NONE: Hooks = {
   async tell() {},
-  judgeSignIn: async () => ({ groups: NO_GROUPS, maxAge: undefined }),
+  judgeSignIn: async () => ({ added: NO_GROUPS, maxAge: undefined }),
   judgeAsking: undefined,
   list: async () => [],
   test: async () => undefined,

@@ -36,7 +36,7 @@ export function createHookService(settings: HookSettings): Hooks {
   const listening = hooks.filter(({ mode }) => mode === "notify");
   const deciding = hooks.filter(({ mode }) => mode === "decide");
   const turned = createTurned(settings.stores, clock);
-  const waiting = createWaitingCalls(settings.stores, settings.keys, random);
+  const waiting = createWaitingCalls(settings.stores, settings.keys, random, listening.length);
   const send = createSend(settings);
   const judge = createJudge({ send, count, log, clock });
   const delivery = createDelivery({ ...settings, hooks: listening, waiting, turned, send, count });

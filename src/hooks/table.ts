@@ -114,17 +114,18 @@ const PLACE_REMEDY =
   "Write https://…, http:// with a loopback or private address, or unix:/path/to/socket; the secret goes into secret_file.";
 
 function hookPlace(written: string): HookPlace {
+  const shown = quote(written.replace(/\?.*/, "?…"));
   if (written.startsWith("unix:")) {
     const address = targetAddress(written);
     if (address.kind === "unix") return address;
   }
   const url = /^https?:\/\/[^\s\\#]+$/i.test(written) ? URL.parse(written) : null;
   if (url === null || url.username !== "" || url.password !== "")
-    throw new ValueError(`is not the URL of a hook: ${quote(written)}`, PLACE_REMEDY);
+    throw new ValueError(`is not the URL of a hook: ${shown}`, PLACE_REMEDY);
   const host = url.hostname.replace(/^\[|\]$/g, "");
   if (url.protocol === "https:" || isLoopbackHost(host) || isPrivate(host))
     return { kind: "url", href: url.href };
-  throw new ValueError(`would cross a network in clear: ${quote(written)}`, PLACE_REMEDY);
+  throw new ValueError(`would cross a network in clear: ${shown}`, PLACE_REMEDY);
 }
 
 const [LEAST_SECRET, MOST_SECRET] = [24, 64];

@@ -55,20 +55,26 @@ type KeptCall = {
 const MOST = 1000;
 /** What anybody may cause must not keep a sign-in from being told, so it has room of its own. */
 const BY_ANYBODY = 200;
-const CALLS: Kind<KeptCall> = {
+const CALLS = {
   name: "hook_call",
   by: ["hook"],
   order: "dueAt",
   capacity: MOST - BY_ANYBODY,
-};
-const CALLS_BY_ANYBODY: Kind<KeptCall> = { ...CALLS, name: "hook_call_by_anybody", capacity: BY_ANYBODY };
+} as const satisfies Kind<KeptCall>;
+const CALLS_BY_ANYBODY = { ...CALLS, name: "hook_call_by_anybody", capacity: BY_ANYBODY } as const;
 const CAUSED_BY_ANYBODY: readonly HookEvent[] = ["login_requested", "access_requested"];
 /** An instance that is down for so long forgets it. */
 const KEPT_MS = 7 * DAY;
 
-export function createWaitingCalls(store: RecordStore, keys: Keys, random: Random): WaitingCalls {
-  const calls = store.records(CALLS);
-  const callsByAnybody = store.records(CALLS_BY_ANYBODY);
+/** @param hooks how many share the room: one that hears of nothing keeps no other from being told. */
+export function createWaitingCalls(
+  store: RecordStore,
+  keys: Keys,
+  random: Random,
+  hooks: number,
+): WaitingCalls {
+  const calls = store.records<KeptCall>(CALLS);
+  const callsByAnybody = store.records<KeptCall>(CALLS_BY_ANYBODY);
   const key = keys.for("queued hook call", "jwt");
 
   function opened({ id, record }: Seen<KeptCall>): string | undefined {
@@ -78,12 +84,22 @@ export function createWaitingCalls(store: RecordStore, keys: Keys, random: Rando
     return plain?.toString();
   }
 
+  /** Mostly there is little altogether, and nobody has to be counted apart. */
+  async function hasRoom(records: Records<KeptCall>, hook: string, capacity: number): Promise<boolean> {
+    const share = Math.floor(capacity / hooks);
+    if ((await records.count()) < share) return true;
+    return (await records.find({ where: { hook }, most: share })).length < share;
+  }
+
   return {
     async add({ id, hook, event, body }, now) {
       const facts = { hook, event, dueAt: now, queuedAt: now, attempts: 0 };
       const nonce = random.bytes(NONCE_BYTES);
       const content = seal(key.current, nonce, Buffer.from(body), boundOf(id, facts)).toString("base64url");
-      const records = CAUSED_BY_ANYBODY.includes(event) ? callsByAnybody : calls;
+      const [records, { capacity }] = CAUSED_BY_ANYBODY.includes(event)
+        ? [callsByAnybody, CALLS_BY_ANYBODY]
+        : [calls, CALLS];
+      if (!(await hasRoom(records, hook, capacity))) return false;
       try {
         await records.add(id, { ...facts, content }, now + KEPT_MS, "grouped");
         return true;

@@ -1,7 +1,7 @@
 import { tellsByToken } from "../access/identity-headers.ts";
 import type { Route } from "../access/route.ts";
 import type { Clock, Random } from "../clock.ts";
-import { nameOf, type Principal, type Proof, sameGroups } from "../identity/principal.ts";
+import { groupsTold, nameOf, type Principal, type Proof, sameGroups } from "../identity/principal.ts";
 import type { Keys } from "../secret/keys.ts";
 import { createRecencyMap } from "../store/memory/recency-map.ts";
 import type { IdentityKeys, SigningKey } from "./keys.ts";
@@ -75,7 +75,7 @@ export function createIdentityTokens(settings: IdentityTokenSettings): IdentityT
       sid: sidOf(proof),
       auth_time: seconds(provenAt),
       amr: [methodOf(principal)],
-      ...(groups.size === 0 ? {} : { groups: [...groups] }),
+      ...(groups.size === 0 ? {} : { groups: groupsTold(groups) }),
       // RFC 8693 §4.1.
       ...(actor === undefined ? {} : { act: { sub: actor } }),
       ...(proof.kind === "key" ? { key_id: proof.id } : {}),

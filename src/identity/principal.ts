@@ -90,9 +90,17 @@ export function loggedAs(who: Principal): string {
   return who.actor === undefined ? nameOf(who) : `${who.actor} as ${nameOf(who)}`;
 }
 
-/** As headers list them. */
+/** More than that would not fit into a header that every application takes. What somebody may do goes by all. */
+const MOST_TOLD = 50;
+
+/** As applications are told of them: the first in alphabetical order. */
+export function groupsTold(groups: Principal["groups"]): readonly string[] {
+  return [...groups].slice(0, MOST_TOLD);
+}
+
+/** The same, as headers list them. */
 export function groupsText(groups: Principal["groups"]): string {
-  return groups.size === 0 ? "" : [...groups].join(",");
+  return groups.size === 0 ? "" : groupsTold(groups).join(",");
 }
 
 /** Whether what was made for some groups is right for others. */

@@ -1,3 +1,4 @@
+import type { Route } from "../access/route.ts";
 import type { Address } from "../identity/address.ts";
 import type { KeyPair } from "../secret/keys.ts";
 import { createSeals } from "../session/seal.ts";
@@ -14,6 +15,8 @@ export type Impersonation = {
   /** Name of the application. */
   readonly route: string;
   readonly reason: string;
+  /** What the application let them do when it began. */
+  readonly mode: Route["impersonation"];
   /** Milliseconds since the Unix epoch, as is the next. */
   readonly startedAt: number;
   readonly endsAt: number;

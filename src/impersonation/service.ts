@@ -66,6 +66,9 @@ export type Admin = {
   readonly client: string;
 };
 
+/** As much of it as says who would act as whom. */
+type About = Pick<Impersonation, "id" | "email" | "admin" | "startedAt">;
+
 /** As it was written. */
 export type Asked = Readonly<Partial<Record<"email" | "route" | "reason" | "minutes", string>>>;
 
@@ -123,7 +126,7 @@ export function createImpersonations(settings: {
   const answered = new Map<string, Noted[]>();
   let counting: Promise<void> | undefined;
 
-  function principalOf(one: Impersonation, route: Route, operator?: Principal): Principal {
+  function principalOf(one: About, route: Route, operator?: Principal): Principal {
     const subject = { email: one.email };
     return {
       subject,
@@ -137,7 +140,7 @@ export function createImpersonations(settings: {
   }
 
   /** Why an application may not be used as somebody, as they and it are now. */
-  function whyNot(one: Impersonation, route: Route | undefined): string | undefined {
+  function whyNot(one: About, route: Route | undefined): string | undefined {
     if (route === undefined) return "no such application";
     if (!isOpen(route)) return "not for this application";
     if (one.email === one.admin) return "themselves";
@@ -157,7 +160,9 @@ export function createImpersonations(settings: {
     if (clock.now() >= one.endsAt) return "time";
     if (operator === undefined) return "signed out";
     if (!operator.groups.has(ADMINS)) return "no administrator any more";
-    return whyNot(one, routeOf(one.route));
+    const route = routeOf(one.route);
+    // A WebSocket that was opened to change something would go on doing so.
+    return whyNot(one, route) ?? (route?.impersonation === one.mode ? undefined : "other rules for it");
   }
 
   async function look(id: string): Promise<Impersonation | undefined> {
@@ -229,7 +234,7 @@ export function createImpersonations(settings: {
   }
 
   /** @throws {Refusal} */
-  function understood(admin: Admin, asked: Asked): Impersonation {
+  function understood(admin: Admin, asked: Asked): Omit<Impersonation, "mode"> {
     const { route = "", reason = "", minutes } = asked;
     const words = reason.trim();
     if (words.length < REASON.least || words.length > REASON.most || /[\p{Cc}\u2028\u2029]/u.test(words)) {
@@ -271,6 +276,7 @@ export function createImpersonations(settings: {
       const [before] = await running(admin.email);
       const one = {
         ...wanted,
+        mode: route.impersonation,
         // Later than what it takes the place of, also where no time has passed since.
         startedAt: Math.max(wanted.startedAt, (before?.startedAt ?? 0) + 1),
         endsAt: Math.min(wanted.endsAt, own.expiresAt),
@@ -333,7 +339,11 @@ export function createImpersonations(settings: {
 
     async sweep() {
       try {
-        for (const one of await running()) judge(one, await sessions.alive(one.login, false));
+        for (const one of await running()) {
+          judge(one, await sessions.alive(one.login, false));
+          // A provider may have said so since it began.
+          if (await isVouchedAdmin(one.email)) await end(one, "an administrator");
+        }
       } catch (error) {
         log.warn("could not look who acts as somebody else", { reason: messageOf(error) });
       }

@@ -89,6 +89,7 @@ export function createInline(settings: InlineSettings): Inline {
       route,
       who,
       method,
+      headers: arrival.headers,
       client: arrival.client,
       path,
       upgrade,

@@ -123,6 +123,8 @@ export function createKeptPostDesk(settings: {
     challenge(arrival: Arrival, who: Principal | undefined, again: boolean): Promise<Response> | undefined {
       const { method, headers, request } = arrival;
       if (!isOn || method !== "POST" || !isForm(headers["content-type"] ?? "")) return undefined;
+      // Signed in again, an administrator is somebody else than this was written as.
+      if (who?.actor !== undefined) return undefined;
       if (!isFromHere(arrival) || !isNavigation(request.headers) || "content-encoding" in headers)
         return undefined;
       const owner = lastOwner(arrival, who);

@@ -34,7 +34,8 @@ export function keyCheck({
 
     function isAllowed(route: Route, method: string, path: string): boolean {
       const verdict = decide({
-        ...{ route, who, method, path, client: arrival.client, now: clock.now() },
+        ...{ route, who, method, path, now: clock.now() },
+        ...{ client: arrival.client, headers: arrival.headers },
         ...{ upgrade: false, originAllowed: true, preflight: false },
         closed: closures.textOf(route) !== undefined,
       });

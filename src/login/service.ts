@@ -437,6 +437,11 @@ export function createLoginService(settings: LoginSettings): LoginService {
       note("before_store", by, email);
       return { outcome: "withdrawn" };
     }
+    // Once more: hooks take their time.
+    if (uses !== undefined && (await sharedLinks.isRevoked(ticket.jti))) {
+      note("revoked", by, email);
+      return { outcome: "withdrawn" };
+    }
     const { userAgent } = by;
     const { keep = ticket.keep ?? false } = by;
     const kept = settings.remember === "always" || keep;

@@ -188,7 +188,7 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
       if (error instanceof SignInDenied) throw new Refusal(onPage(error.failure, next));
       throw error;
     }
-    const who = { email, groups: groups.union(vouched.groups), maxAge: vouched.maxAge, provenAt };
+    const who = { email, groups, ...vouched, provenAt };
     const headers = await signIn(arrival, who, about, answer);
     for (const { record } of old) {
       // The new session stands; the old one, if it cannot be ended now, runs out by itself.
@@ -200,7 +200,7 @@ export function createOidcHandlers(house: House, provider: Provider, cookie: Oid
   /** @throws {OnHold} */
   async function signIn(
     arrival: Arrival,
-    who: Required<Pick<NewSession, "email" | "groups" | "maxAge" | "provenAt">>,
+    who: Required<Pick<NewSession, "email" | "groups" | "added" | "maxAge" | "provenAt">>,
     about: HookFacts,
     { sub, sid }: Answer,
   ): Promise<ExtraHeaders> {

@@ -53,6 +53,9 @@ const FORWARDING_NAMES: ReadonlySet<string> = new Set([
   "x-real-ip",
 ]);
 
+/** By these some frameworks go in place of the path: whoever sends one would ask for another page than the one that was looked at. */
+const PATH_NAMES: ReadonlySet<string> = new Set(["x-original-url", "x-rewrite-url"]);
+
 /** What the application's WebSocket handshake gets from the client that makes it (RFC 6455 §4.1). */
 const HANDSHAKE_NAMES: ReadonlySet<string> = new Set([
   "sec-websocket-key",
@@ -167,7 +170,7 @@ function mayNotCross(name: string, peerTrusted: boolean, reserved: ReadonlySet<s
   if (first !== 120 /* x */ && first !== 114 /* r */ && first !== 102 /* f */ && first !== 112 /* p */) {
     return plain !== name && (HOP_BY_HOP.has(plain) || MESSAGE_NAMES.has(plain));
   }
-  if (IDENTITY_NAMES.has(plain) || FORWARDING_NAMES.has(plain)) return true;
+  if (IDENTITY_NAMES.has(plain) || FORWARDING_NAMES.has(plain) || PATH_NAMES.has(plain)) return true;
   if (IDENTITY_PREFIXES.some((prefix) => plain.startsWith(prefix))) return true;
   // `Proxy` alone becomes HTTP_PROXY in gateway interfaces ("httpoxy", CVE-2016-5385).
   if (plain === "proxy" || plain.startsWith("proxy-")) return true;

@@ -1,7 +1,7 @@
 import type { Route } from "../access/route.ts";
 import { setCookieName } from "../edge/cookies.ts";
 import { cutTarget, isBelow } from "../edge/target.ts";
-import { nameOf, type Principal } from "../identity/principal.ts";
+import { groupsText, nameOf, type Principal } from "../identity/principal.ts";
 
 /** What a route changes in the headers of what it passes on: its own headers, and paths where it takes a prefix off. */
 export type Rewriting = {
@@ -98,7 +98,7 @@ function fill(text: string, principal: Principal | undefined): string | undefine
   const facts: Readonly<Record<string, string>> = {
     email: "email" in principal.subject ? principal.subject.email : "",
     user: nameOf(principal),
-    groups: [...principal.groups].join(","),
+    groups: groupsText(principal.groups),
   };
   return text.replace(/\$\{(\w+)\}/g, (_, name: string) => facts[name] ?? "");
 }

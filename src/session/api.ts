@@ -16,7 +16,7 @@ import { badRequest, NOT_FOUND, Refusal } from "../edge/answer.ts";
 import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";
 import type { Principal } from "../identity/principal.ts";
-import { groupsIn, type SessionRecord, shortId } from "./record.ts";
+import { type SessionRecord, shortId, vouchedGroupsIn } from "./record.ts";
 import { revoke, revokeAll } from "./revoke.ts";
 
 /** Sessions and whose they are: one's own, and for an administrator those of others too, which must be asked for by name. */
@@ -84,7 +84,7 @@ export function sessionApi(house: SessionHouse): Elysia {
         email,
         allowed:
           policy.allows(email as Address) ||
-          own.some((record) => policy.allows(email as Address, groupsIn(record))),
+          own.some((record) => policy.allows(email as Address, vouchedGroupsIn(record))),
         sessions: own.length,
         seen_at:
           own.length === 0 ? null : timeOf(own.reduce((last, { seenAt }) => Math.max(last, seenAt), 0)),

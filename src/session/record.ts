@@ -20,7 +20,10 @@ export type SessionRecord = {
   readonly rested: number;
   /** How it was begun. */
   readonly method: Method;
-  /** Names with commas between them: what an OpenID provider vouched for. Those that configuration lists are not kept. */
+  /**
+   * Names with commas between them: what an OpenID provider vouched for, and after a semicolon what hooks have added. Those that
+   * configuration lists are not kept.
+   */
   readonly groups: string;
   /** Whether it is for as long as the browser is open: its cookies are not kept on a disk. */
   readonly brief: boolean;
@@ -87,9 +90,20 @@ export function readSession({ id, expiresAt, record }: Seen<KeptSession>): Sessi
   return { id, email, ...facts, seal };
 }
 
-/** What {@link SessionRecord.groups} has. */
+/** All that {@link SessionRecord.groups} has: what somebody may use goes by them. */
 export function groupsIn({ groups }: Pick<SessionRecord, "groups">): ReadonlySet<string> {
-  return groups === "" ? NO_GROUPS : new Set(groups.split(","));
+  return groups === "" ? NO_GROUPS : new Set(groups.split(/[,;]/).filter((name) => name !== ""));
+}
+
+/** Those by which somebody may be signed in at all. A hook is asked about who may sign in anyway, and lets in nobody else. */
+export function vouchedGroupsIn({ groups }: Pick<SessionRecord, "groups">): ReadonlySet<string> {
+  return groupsIn({ groups: groups.replace(/;.*/, "") });
+}
+
+/** As they are kept. @param added by hooks */
+export function groupsKept(vouched: ReadonlySet<string>, added: ReadonlySet<string>): string {
+  const inOrder = (names: ReadonlySet<string>) => [...names].sort().join(",");
+  return inOrder(vouched) + (added.size === 0 ? "" : `;${inOrder(added)}`);
 }
 
 export function keptOf({ id: _, expiresAt: __, ...kept }: SessionRecord): KeptSession {

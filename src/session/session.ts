@@ -15,7 +15,15 @@ import { createHolds, type Holds } from "./hold.ts";
 import { createHostCookies } from "./host-cookie.ts";
 import { createListing, type SessionListing } from "./listing.ts";
 import type { SessionOptions } from "./options.ts";
-import { groupsIn, type KeptSession, keptOf, readSession, SESSIONS, type SessionRecord } from "./record.ts";
+import {
+  groupsIn,
+  type KeptSession,
+  keptOf,
+  readSession,
+  SESSIONS,
+  type SessionRecord,
+  vouchedGroupsIn,
+} from "./record.ts";
 import { createSeals } from "./seal.ts";
 import { createStart, type NewSession } from "./start.ts";
 
@@ -164,7 +172,7 @@ export function createSessions(settings: SessionSettings): Sessions {
     };
   }
 
-  const isListed = (record: SessionRecord) => policy.allows(record.email as Address, groupsIn(record));
+  const isListed = (record: SessionRecord) => policy.allows(record.email as Address, vouchedGroupsIn(record));
 
   /** Both clocks, and the allow-list. */
   function mayGoOn(record: SessionRecord, now: number): boolean {

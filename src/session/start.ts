@@ -5,7 +5,7 @@ import type { Records } from "../store/records.ts";
 import { type Bindings, MAX_USER_AGENT } from "./binding.ts";
 import { type Holds, OnHold } from "./hold.ts";
 import type { SessionOptions } from "./options.ts";
-import { type KeptSession, keptOf, type SessionRecord } from "./record.ts";
+import { groupsKept, type KeptSession, keptOf, type SessionRecord } from "./record.ts";
 import type { Seals } from "./seal.ts";
 
 /** How a session begins. */
@@ -19,6 +19,8 @@ export type NewSession = {
   readonly provenAt?: number | undefined;
   /** Vouched for by whoever they signed in with, for as long as the session lasts. */
   readonly groups?: ReadonlySet<string>;
+  /** The same of hooks, which let nobody in who may not be. */
+  readonly added?: ReadonlySet<string>;
   /** Milliseconds until it ends at the latest. */
   readonly maxAge?: number | undefined;
   /** False: for as long as the browser is open, and {@link BRIEF_MS} at most. */
@@ -49,6 +51,7 @@ export function createStart(settings: {
     method = "link",
     provenAt,
     groups = NO_GROUPS,
+    added = NO_GROUPS,
     maxAge = sessionTtl,
     keep = true,
   }: NewSession): Promise<{ readonly cookie: string; readonly record: SessionRecord }> => {
@@ -63,7 +66,7 @@ export function createStart(settings: {
       seenAt: now,
       rested: 0,
       method,
-      groups: [...groups].sort().join(","),
+      groups: groupsKept(groups, added),
       brief: !keep,
       bound: settings.bindings.of(ip, userAgent),
       ip,

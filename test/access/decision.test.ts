@@ -25,6 +25,7 @@ function ask(keys: string, facts: Partial<Omit<Question, "route">> = {}) {
     route: routeOf(keys),
     who: ADA,
     method: "GET",
+    headers: {},
     client: { ip: "192.0.2.1" },
     path: "/x",
     upgrade: false,
@@ -53,6 +54,39 @@ test("F10: who may only look reads, and does nothing else", () => {
   for (const method of ["GET", "HEAD", "OPTIONS"]) expect([method, by(method)]).toEqual([method, "allow"]);
   for (const method of ["POST", "PUT", "PATCH", "DELETE", "CONNECT", "QUERY", "get"])
     expect([method, by(method)]).toEqual([method, "read_only"]);
+});
+
+describe("a request that asks to be taken for one of another method is by none that a rule names", () => {
+  const DELETE = { "x-http-method-override": "DELETE" };
+  const SCOPED: Principal = {
+    ...{ ...ADA, proof: { kind: "key", id: "k" } },
+    scope: { routes: undefined, methods: new Set(["GET"]), paths: undefined, networks: [] },
+  };
+  test.each<[what: string, keys: string, facts: Parameters<typeof ask>[1], said: string]>([
+    ["who may only look", "", { who: LOOKING }, "read_only"],
+    ["a public path", PUBLIC, { who: undefined }, "challenge"],
+    ["a public path, for whoever may use the rest too", PUBLIC, {}, "allow"],
+    ["a route that takes some", 'methods = ["GET"]', {}, "method"],
+    ["a key that is good for some", "api_keys = true", { who: SCOPED }, "key_scope"],
+    [
+      "a preflight that would pass",
+      "cors_preflight = true",
+      { who: undefined, method: "OPTIONS", preflight: true },
+      "challenge",
+    ],
+    ["where no rule goes by it", "", {}, "allow"],
+  ])("%s", (_, keys, facts, said) => {
+    expect(ask(keys, { ...facts, headers: DELETE })[0]).toBe(said);
+  });
+
+  test.each([
+    ...["x-http-method", "x-method-override", "x_http_method_override", "x.http-method", "x-http_method"],
+  ])("by %s", (name) => {
+    for (const value of ["delete", "DELETE", " Patch ", "GET, DELETE", "x"])
+      expect([value, ask("", { who: LOOKING, headers: { [name]: value } })[0]]).toEqual([value, "read_only"]);
+    // It says what is so anyway.
+    expect(ask("", { who: LOOKING, headers: { [name]: "get" } })[0]).toBe("allow");
+  });
 });
 
 describe("decided", () => {

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { loadAccess } from "../../src/config/configuration.ts";
 import { policyOf } from "../../src/config/routes.ts";
 import { parseAddress } from "../../src/identity/address.ts";
+import { groupsText } from "../../src/identity/principal.ts";
 import { testMachine } from "../support/surroundings.ts";
 
 /** Who may sign in, where the environment and `routes.toml` both name people. */
@@ -40,4 +41,15 @@ test.each([
     machine,
   );
   expect(policyOf(options, routesFile).allows(parseAddress(address))).toBe(allowed);
+});
+
+test("who may do what goes by all groups that somebody is in, however many", () => {
+  using machine = testMachine();
+  const ROUTE = '[[routes]]\nname = "a"\ntarget = "http://10.0.0.2:3000"';
+  const many = Array.from({ length: 60 }, (_, n) => `a${n} = ["root@example.org"]`);
+  machine.write("routes.toml", `[groups]\n${many.join("\n")}\nadmins = ["root@example.org"]\n${ROUTE}`);
+  const { options, routesFile } = loadAccess({ env: {} }, machine);
+  const { groups } = policyOf(options, routesFile).standingOf({ email: parseAddress("root@example.org") });
+  expect([groups.size, groups.has("admins")]).toEqual([61, true]);
+  expect(groupsText(groups).split(",")).toHaveLength(50);
 });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { asOperator, JSON_BODY } from "../api/support.ts";
 import { createJar, numbersIn, PHONE, shownBy, TV } from "../approval/support.ts";
 import {
   askFor,
@@ -134,10 +135,13 @@ describe("sign_in is decided by every way of signing in", () => {
     }
     expect(await sessions()).toHaveLength(before);
     expect(failures()).toEqual(Array(12).fill(["crm", "denied"]));
-    hook.answer = () => allow();
+    hook.answer = () => allow({ max_age: 60 });
     const response = await attempt();
     expect(response.status).toBeLessThan(400);
-    expect(await whoAmI(gateway, sessionOf(response) ?? "")).toMatchObject({ email: ADA });
+    expect(await whoAmI(gateway, sessionOf(response) ?? "")).toMatchObject({
+      email: ADA,
+      expires_at: new Date(clock.now() + 60 * SECOND).toISOString(),
+    });
     expect(hook.calls.at(-1)).toMatchObject({
       type: "sign_in",
       isSigned: [true],
@@ -168,6 +172,34 @@ describe("sign_in is decided by every way of signing in", () => {
     } finally {
       idp.stop();
     }
+  });
+
+  test("an approval is worth nothing whose giver signs out while it is decided", async () => {
+    const way = WAYS.find(({ method }) => method === "approval");
+    hook.answer = () => allow();
+    await start(hook.block("crm", DECIDE), { env: { RUNEGATE_APPROVAL: "true" } });
+    const attempt = await way?.prepare();
+    hook.answer = async () => {
+      for (const { id } of await sessions()) await gateway.gateway.sessions.end(id);
+      return allow();
+    };
+    const response = await attempt?.();
+    expect([response && sessionOf(response), await sessions()]).toEqual([undefined, []]);
+  });
+
+  test("a link for several uses is worth nothing that is revoked while it is decided", async () => {
+    await start(hook.block("crm", DECIDE), { env: { RUNEGATE_MULTI_USE_LINKS: "true" } });
+    const { body } = await asOperator(gateway)("POST", "/links", {
+      ...{ headers: JSON_BODY, body: JSON.stringify({ email: ADA, uses: 5 }) },
+    });
+    const { id, link: url = "" } = body as Record<string, string>;
+    hook.answer = async () => {
+      expect((await asOperator(gateway)("DELETE", `/links/${id}`)).status).toBe(204);
+      return allow();
+    };
+    const token = new URL(url).searchParams.get("token") ?? "";
+    const response = await redeem(gateway, { token });
+    expect([response.status, sessionOf(response), await sessions()]).toEqual([401, undefined, []]);
   });
 
   test("a link that proves nothing is not asked about: forged, expired, spent", async () => {
@@ -356,6 +388,43 @@ describe("what a decision says", () => {
     expect(await enter(["admins"])).toEqual([403, null]);
     expect(await enter(["admins", "staff"])).toEqual([200, "staff"]);
     expect(await enter([])).toEqual([403, "staff"]);
+  });
+
+  test("a group lets nobody stay who may not sign in any more: a grant that is over is", async () => {
+    const routes = `[groups]\nstaff = []\nadmins = ["root@example.org"]
+      [[routes]]\nname = "lab"\nhost = "127.0.0.1"\ntarget = "${upstream.url}"\nallow = ["group:staff"]`;
+    const env = { RUNEGATE_ALLOW_ANY_EMAIL: "false", RUNEGATE_DYNAMIC_USERS: "true" };
+    hook.answer = () => allow({ groups: ["staff"] });
+    await start(hook.block("crm", DECIDE), { routes, env });
+    const email = "bob@partner.example";
+    const grant = { email, mail: false, routes: ["lab"], until: "8h" };
+    const invited = await asOperator(gateway)("POST", "/admin/users", {
+      ...{ headers: JSON_BODY, body: JSON.stringify(grant) },
+    });
+    expect(invited.status).toBe(201);
+    const Cookie = sessionOf(await (await link(email))()) ?? "";
+    const status = async () =>
+      (await fetch(`${gateway.url}/page`, { headers: { Cookie }, redirect: "manual" })).status;
+    expect([await status(), upstream.to("/page").at(-1)?.one("remote-groups")]).toEqual([200, "staff"]);
+    clock.advance(9 * 3_600 * SECOND);
+    await gateway.gateway.grants.look();
+    expect([await status(), upstream.to("/page").length]).toEqual([401, 1]);
+    expect(await sessions()).toEqual([]);
+  });
+
+  test("as many groups as may be crowd out none by which somebody is kept out", async () => {
+    const routes = `[groups]\nzz = ["${ADA}"]
+      [[routes]]\nname = "lab"\nhost = "127.0.0.1"\ntarget = "${upstream.url}"
+      [[routes]]\nname = "secret"\nhost = "127.0.0.1"\npath = "/secret"\ntarget = "${upstream.url}"\ndeny = ["group:zz"]`;
+    const groups = Array.from({ length: 50 }, (_, n) => `a${n + 10}`);
+    hook.answer = () => allow({ groups });
+    await start(hook.block("crm", DECIDE), { routes });
+    const Cookie = sessionOf(await (await link())()) ?? "";
+    const status = async (path: string) =>
+      (await fetch(gateway.url + path, { headers: { Cookie }, redirect: "manual" })).status;
+    expect([await status("/page"), await status("/secret")]).toEqual([200, 403]);
+    // Applications are told of no more than they can take.
+    expect(upstream.to("/page").at(-1)?.one("remote-groups")).toBe(groups.join(","));
   });
 
   test("max_age ends the login, never later than options do; of two, the shorter", async () => {

@@ -305,6 +305,25 @@ describe("the queue", () => {
     expect((await gateway.signIn()).length).toBeGreaterThan(0);
   });
 
+  test("is shared by hooks: one that hears of nothing keeps no other from being told", async () => {
+    const well = startReceiver();
+    try {
+      answer(500);
+      await start(hook.block("crm", EVERY_EVENT) + well.block("siem", SIGN_IN));
+      const { hooks } = gateway.gateway;
+      for (let n = 0; n < 850; n++) {
+        await hooks.tell("sign_in", CAUSED);
+        if (n % 50 === 0) await runDue();
+      }
+      await runDue();
+      expect(well.calls).toHaveLength(850);
+      expect((await hooks.list()).map(({ waiting }) => waiting)).toEqual([400, 0]);
+      expect(failed().at(-1)).toEqual(["crm", "sign_in", "0", "queue_full"]);
+    } finally {
+      well.stop();
+    }
+  });
+
   test("forgets what was for a hook that the file has no more, and keeps the rest", async () => {
     answer(500);
     const first = await start(hook.block("old", EVERY_EVENT) + hook.block("crm", EVERY_EVENT));

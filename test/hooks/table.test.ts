@@ -93,6 +93,11 @@ describe("what is not", () => {
     ["in clear across the internet", { url: '"http://crm.example.org/"' }, "would cross a network in clear"],
     ["in clear to a public address", { url: '"http://203.0.113.9/"' }, "would cross a network in clear"],
     ["a password in the URL", { url: '"https://me:secret-word@crm.internal/"' }, "is not the URL of a hook"],
+    [
+      "what may be one after a question mark",
+      { url: '"http://crm.example.org/?key=secret-word"' },
+      "in clear",
+    ],
     ["another scheme", { url: '"ftp://crm.internal/"' }, "is not the URL of a hook"],
     ["a fragment", { url: '"https://crm.internal/#a"' }, "is not the URL of a hook"],
     ["a command", { command: '["/bin/true"]' }, "command"],

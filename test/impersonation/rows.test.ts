@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { decodeJwt } from "jose";
 import { HAND_OFF } from "../../src/hand-off/ticket.ts";
+import { parseAddress } from "../../src/identity/address.ts";
 import { ACTING_REQUEST, ACTING_TICKET } from "../../src/impersonation/ticket.ts";
 import { LOGIN_LINK } from "../../src/login/ticket.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
@@ -223,6 +224,18 @@ test("F3: somebody whom an OpenID provider has made an administrator is one: 403
   expect(await stage.events("impersonation_refused")).toMatchObject([{ reason: "an administrator" }]);
 });
 
+test("F3: it ends when an OpenID provider says that the person is an administrator", async () => {
+  await stage.act(C);
+  const { sessions, impersonations } = stage.gateway().gateway;
+  await impersonations.sweep();
+  expect((await seenAt(`${C}/`)).as).toBe(ADA);
+  const facts = { email: parseAddress(ADA), ip: "192.0.2.1", userAgent: "", method: "oidc" } as const;
+  await sessions.start({ ...facts, groups: new Set(["admins"]) });
+  await impersonations.sweep();
+  await isOver();
+  expect(await stage.events("impersonation_ended")).toMatchObject([{ reason: "an administrator" }]);
+});
+
 test("F4: what cannot be written does not begin: 503, and no ticket", async () => {
   for (const kind of ["audit", "impersonation", "impersonation_view"]) {
     lost = kind;
@@ -378,6 +391,21 @@ describe("F9: what may not be begun any more has ended", () => {
     expect(await stage.events("impersonation_ended")).toMatchObject([{ reason }]);
   });
 
+  test("it takes no changes any more, or takes some", async () => {
+    const taking = ROUTES.replace('"read_only"', '"allow"');
+    for (const [before, after] of [
+      [taking, ROUTES],
+      [ROUTES, taking],
+    ] as const) {
+      await stage.restart(before);
+      await stage.act(C);
+      await stage.restart(after);
+      await isOver();
+    }
+    const reason = "other rules for it";
+    expect(await stage.events("impersonation_ended")).toMatchObject([{ reason }, { reason }]);
+  });
+
   test("no application takes it at all", async () => {
     await stage.act(C);
     await stage.restart(ROUTES.replaceAll(/impersonation = .*/g, ""));
@@ -428,6 +456,27 @@ test("F10: who may only look sends nothing else: 403, and the application gets n
   expect((await stage.events("access_refused")).at(-1)).toMatchObject({ reason: "read_only", by: ROOT });
   await root.get(`${C}/_runegate/as/end`, { method: "POST" });
   expect(await stage.events("impersonation_ended")).toMatchObject([{ requests: "9", refused: "5" }]);
+});
+
+test("F10: nor does who may only look send a GET that is to be taken for another method, or an edge pass it", async () => {
+  await stage.act(C);
+  const before = upstream.requests.length;
+  for (const name of ["X-HTTP-Method-Override", "X-Http_Method", "X-Method-Override"]) {
+    const { response } = await seenAt(`${C}/x`, { headers: { [name]: "DELETE" } });
+    expect([name, response.status, await response.text()]).toEqual([
+      ...[name, 403, expect.stringContaining("changes are off")],
+    ]);
+    for (const edge of ["nginx", "traefik"]) {
+      const headers = {
+        ...{ [name]: "DELETE", "X-Original-URL": `${C}/x`, "X-Original-Method": "GET" },
+        ...{ "X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/x", "X-Forwarded-Host": AT[C] },
+        ...{ "X-Forwarded-Proto": "https" },
+      };
+      const { status } = await seenAt(`${C}/_runegate/check/${edge}`, { headers });
+      expect([edge, name, status]).toEqual([edge, name, 403]);
+    }
+  }
+  expect(upstream.requests.length).toBe(before);
 });
 
 test("F11: what a client says of an actor is removed, and an edge hears of none", async () => {
@@ -525,6 +574,15 @@ test("F13: Runegate's own pages are the operator's, never the person's, and say 
   expect((await who.json()) as unknown).toMatchObject({ email: ROOT, proof: { kind: "session" } });
   // Without it, no page has the bar.
   expect(await (await stage.person().follow(`${H}/`)).response.text()).not.toContain('class="acting"');
+});
+
+test("a form that was sent as somebody else is not kept until the operator has signed in again", async () => {
+  await stage.restart(ROUTES.replace('identity = "both"', 'identity = "both"\n  max_age = "10m"'));
+  await stage.act(B);
+  stage.clock.advance(11 * MINUTE);
+  const headers = { "Content-Type": "application/x-www-form-urlencoded" };
+  const { status, request } = await seenAt(`${B}/x`, { method: "POST", headers, body: "a=b" });
+  expect([status, request, root.cookie(AT[B], "__Host-runegate_kept")]).toEqual([303, undefined, undefined]);
 });
 
 test("F14: after the end, the pages that were open are asked for as themselves", async () => {

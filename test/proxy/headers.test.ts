@@ -358,6 +358,14 @@ describe("a response as it came", () => {
   });
 });
 
+test("no header names another page than the one that was asked for, from a trusted edge either", async () => {
+  for (const pair of [trusting, distrusting])
+    for (const name of ["X-Original-URL", "X-Rewrite-URL", "X_Rewrite_Url", "X.Original.URL"]) {
+      const { fields } = await received(pair, [`${name}: /admin`]);
+      expect(fields.filter(([, value]) => value === "/admin")).toEqual([]);
+    }
+});
+
 describe("headers that gateway interfaces fold into others", () => {
   test.each(["Proxy: http://evil.example", "Content_Length: 9", "Content.Length: 9"])("%s", async (field) => {
     const pair = await startPair();
