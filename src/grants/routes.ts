@@ -1,9 +1,9 @@
-import { ownRoutes } from "../edge/own.ts";
+import { lateHandlers, ownRoutes } from "../edge/own.ts";
 import { withoutPrefix } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
+import { atFirstUse } from "../late.ts";
 import { ASK_PATH, OWN_PREFIX, REQUESTS_PATH } from "../pages/paths.ts";
 import { createGrantUpkeep } from "./upkeep.ts";
-import { accessPages } from "./visit.ts";
 
 /** People whom administrators let in while it runs, besides those of configuration. */
 export function grantRoom(house: House): Room {
@@ -26,10 +26,10 @@ export function grantRoom(house: House): Room {
 export function requestRoom(house: House): Room {
   const room = { name: "requests", api: async () => (await import("./requests-api.ts")).requestApi(house) };
   if (!house.grants.isOpen) return room;
-  const pages = accessPages(house);
+  const by = lateHandlers(atFirstUse(async () => (await import("./visit.ts")).accessPages(house)));
   const paths = ownRoutes("requests", [
-    { path: withoutPrefix(ASK_PATH, OWN_PREFIX), handlers: pages.ask },
-    { path: withoutPrefix(REQUESTS_PATH, OWN_PREFIX), handlers: pages.decide },
+    { path: withoutPrefix(ASK_PATH, OWN_PREFIX), handlers: { GET: by("show"), POST: by("ask") } },
+    { path: withoutPrefix(REQUESTS_PATH, OWN_PREFIX), handlers: { GET: by("list"), POST: by("decide") } },
   ]);
   return { ...paths, ...room };
 }

@@ -18,7 +18,7 @@ import {
 import type { Arrival } from "../edge/arrival.ts";
 import { readFields } from "../edge/body.ts";
 import { isNavigation } from "../edge/navigation.ts";
-import type { OwnHandlers } from "../edge/own.ts";
+import type { OwnHandler } from "../edge/own.ts";
 import type { House } from "../house.ts";
 import { createVisits } from "../login/visit.ts";
 import { said } from "../pages/language.ts";
@@ -28,7 +28,7 @@ import { askPage, requestsPage, type Standing } from "./pages.ts";
 import { untilIn } from "./until.ts";
 
 /** `/access`, where somebody asks for an application, and `/requests`, where those are who decide about it. */
-export function accessPages(house: House): { readonly ask: OwnHandlers; readonly decide: OwnHandlers } {
+export function accessPages(house: House): Record<"show" | "ask" | "list" | "decide", OwnHandler> {
   const { accessRequests: requests, routes, options, clock } = house;
   const visits = createVisits(house);
 
@@ -153,7 +153,7 @@ export function accessPages(house: House): { readonly ask: OwnHandlers; readonly
     return json({ state });
   }
 
-  return { ask: { GET: show, POST: ask }, decide: { GET: list, POST: decide } };
+  return { show, ask, list, decide };
 }
 
 type Sent = { readonly reason: string; readonly failure: Failure };
