@@ -262,6 +262,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
       for (const room of rooms) room.start?.();
     },
     async replaced() {
+      for (const application of applications.values()) application.replaced();
       for (const room of rooms) room.replaced?.();
       await senders.stop();
     },
