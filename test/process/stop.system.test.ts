@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DECIDE, hang, SIGN_IN, startReceiver } from "../hooks/support.ts";
+import { postgresPrograms, startPostgres } from "../support/postgres.ts";
 import { openStage, until } from "./stage.ts";
 
 /** How long a stop takes at most. `deploy/systemd/runegate.service` says after what time systemd kills. */
@@ -96,5 +97,29 @@ test.each([1, 2])(
     const audit = await stage.command("audit", "list", "--json");
     expect(audit.output).toContain('"stopped"');
     expect(audit.output).toContain('"audit_head"');
+  },
+);
+
+const programs = postgresPrograms();
+
+test.skipIf(programs === undefined).each([1, 2])(
+  "with %d processes and a store that hangs: it is not waited for long, once for the audit of each process",
+  async (workers) => {
+    const postgres = await startPostgres(programs ?? "");
+    closing.push(() => postgres.stop());
+    const options = {
+      RUNEGATE_STORE: postgres.url,
+      RUNEGATE_JWT_SECRET: "j".repeat(64),
+      RUNEGATE_SESSION_KEY: "5".repeat(128),
+      RUNEGATE_DYNAMIC_USERS: "true",
+    };
+    await using stage = await openStage({ workers, options });
+    await stage.signIn();
+    await postgres.pause();
+    closing.push(() => postgres.resume());
+    const began = performance.now();
+    stage.main.signal("SIGTERM");
+    expect(await stage.main.exited).toBe(0);
+    expect(performance.now() - began).toBeLessThan(8_000);
   },
 );
