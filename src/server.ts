@@ -121,11 +121,16 @@ export type Gateway = House & {
   /** Writes what the audit has not written yet, and the end of its chain. */
   closeAudit(): Promise<void>;
   /** Mail and hooks. Of two gateways on one store, the one that took the other's place sends. */
-  readonly senders: { start(): void; stop(): Promise<void> };
+  readonly senders: {
+    start(): void;
+    /** Takes up nothing more. @param withinMs what is under way is waited for no longer. */
+    stop(withinMs?: number): Promise<void>;
+  };
   start(): void;
   /** Another one takes its place in this process. Requests under way have their deadlines, and what is open is the next one's. */
   replaced(): Promise<void>;
-  stop(): Promise<void>;
+  /** @param withinMs mail and hooks that are under way are waited for no longer. */
+  stop(withinMs?: number): Promise<void>;
 };
 
 /** The rooms' parts of the management API as one. Loaded with the first request for it, and Elysia with that. */
@@ -233,10 +238,11 @@ export function createGateway(settings: GatewaySettings): Gateway {
       outbox.start();
       hooks.start();
     },
-    async stop() {
+    async stop(withinMs = Number.POSITIVE_INFINITY) {
+      const endsAt = clock.monotonic() + withinMs;
       // First: what they decide queues mail.
-      await hooks.stop();
-      await outbox.stop();
+      await hooks.stop(withinMs);
+      await outbox.stop(Math.max(0, endsAt - clock.monotonic()));
     },
   };
 
@@ -262,14 +268,15 @@ export function createGateway(settings: GatewaySettings): Gateway {
       for (const room of rooms) room.start?.();
     },
     async replaced() {
+      for (const application of applications.values()) application.replaced();
       for (const room of rooms) room.replaced?.();
       await senders.stop();
     },
-    async stop() {
+    async stop(withinMs) {
       live.stop();
       for (const application of applications.values()) application.stop();
       await Promise.all(rooms.map((room) => room.stop?.()));
-      await senders.stop();
+      await senders.stop(withinMs);
       await house.closeAudit();
     },
   };

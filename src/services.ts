@@ -81,6 +81,8 @@ export type ServiceSettings = {
 
 /** Events of the audit. */
 const MOST_IN_MEMORY = 10_000;
+/** Milliseconds; a store that is away then keeps no process from ending. */
+const AUDIT_PATIENCE = 1_500;
 
 export function createServices(settings: ServiceSettings): House & { closeAudit(): Promise<void> } {
   const { options, email, mailer, mailbox, clock, random, loggers } = settings;
@@ -253,7 +255,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     auditTrail,
     async closeAudit() {
       flush();
-      await auditTrail.close();
+      await Promise.race([auditTrail.close(), systemPause(AUDIT_PATIENCE)]);
     },
   };
 }

@@ -30,7 +30,8 @@ export type Hooks = {
   /** Delivers what is due, and waits for that and for what is decided behind answers. For tests; after `start` it goes by itself. */
   runDue(): Promise<void>;
   start(): void;
-  stop(): Promise<void>;
+  /** Takes up nothing more. @param withinMs what is under way is waited for no longer, nor longer than 7 seconds. */
+  stop(withinMs?: number): Promise<void>;
 };
 
 export type HookFacts = {

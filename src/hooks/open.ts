@@ -42,7 +42,7 @@ export function createHooks(settings: HookSettings): Hooks {
         service.start();
       });
     },
-    stop: async () => (await loaded)?.stop(),
+    stop: async (withinMs) => (await loaded)?.stop(withinMs),
   };
 }
 

@@ -150,9 +150,10 @@ export function createHookService(settings: HookSettings): Hooks {
       delivery.start();
     },
 
-    async stop() {
+    async stop(withinMs = STOP_PATIENCE) {
       ending.resolve();
-      await Promise.all([Promise.race([settled(), systemPause(STOP_PATIENCE)]), delivery.stop()]);
+      const late = systemPause(Math.min(STOP_PATIENCE, withinMs));
+      await Promise.race([Promise.all([settled(), delivery.stop()]), late]);
     },
   };
 }

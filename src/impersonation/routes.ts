@@ -159,9 +159,14 @@ export function impersonationRoom(house: House): Room {
     return page(endedPage(look, { href, control: home.origin + adminPath(SCREEN) }), 200, FORGET);
   }
 
-  async function stop(): Promise<void> {
+  /** By what was configured before, one that goes on may look ended. */
+  function replaced(): void {
     clearInterval(timer);
     timer = undefined;
+  }
+
+  async function stop(): Promise<void> {
+    replaced();
     await impersonations.counted();
   }
 
@@ -190,6 +195,7 @@ export function impersonationRoom(house: House): Room {
       timer ??= setInterval(impersonations.sweep, SWEEP_EVERY_MS);
       timer.unref();
     },
+    replaced,
     stop,
   };
 }

@@ -28,8 +28,8 @@ export type Outbox = {
   /** Sends everything due now and waits for the outcomes. For tests; the worker does it by itself after `start`. */
   runDue(): Promise<void>;
   start(): void;
-  /** Takes up no further mail and waits, at most 10 seconds, for those under way. */
-  stop(): Promise<void>;
+  /** Takes up no further mail. @param withinMs those under way are waited for no longer, nor longer than 10 seconds. */
+  stop(withinMs?: number): Promise<void>;
   /** How many mails are being sent at this moment. */
   underway(): number;
   /** What waits and is to be sent, oldest first, for an operator. @throws {StoreUnavailable} */
@@ -352,11 +352,11 @@ export function createOutbox(settings: OutboxSettings): Outbox {
       running = true;
       wakeIn(0);
     },
-    async stop() {
+    async stop(withinMs = STOP_PATIENCE) {
       running = false;
       clearTimeout(timer);
       wakeAt = Number.POSITIVE_INFINITY;
-      await Promise.race([settled(), systemPause(STOP_PATIENCE)]);
+      await Promise.race([settled(), systemPause(Math.min(STOP_PATIENCE, withinMs))]);
     },
     underway: () => underway.size,
     waiting: async () => (await store.list()).filter(({ expiresAt }) => expiresAt !== NEVER_SENT),

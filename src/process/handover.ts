@@ -29,16 +29,20 @@ export async function handOver(settings: {
   readonly io: Pick<Io, "env" | "flags">;
   /** Called when the successor listens. */
   readonly onUp: (pid: number) => void;
+  /** Aborted where all is to stop: the successor too. */
+  readonly signal: AbortSignal;
   /** Called when no other process listens any more, and before it goes on as the only main process. */
   readonly onClosed: (pid: number) => Promise<void>;
 }): Promise<number> {
-  const { serving } = settings;
+  const { serving, signal } = settings;
   const up = Promise.withResolvers<ToPredecessor>();
   // systemd names the process that the watchdog is for.
   const { WATCHDOG_PID: _, ...env } = settings.io.env;
   const flags = Object.entries(settings.io.flags ?? {}).map(([name, value]) => `${flagOf(name)}=${value}`);
   const command = commandLine("serve", SUCCESSOR_FLAG, ...flags);
   const { child, exited } = startProcess<ToPredecessor>(command, env, up.resolve);
+  const stopToo = () => child.kill("SIGTERM");
+  signal.addEventListener("abort", stopToo);
   const late = setTimeout(() => up.reject(new Error("it does not get to listen")), START_MS);
   void exited.then((how) => up.reject(new Error(`it ended with ${how}`)));
   try {
@@ -53,6 +57,7 @@ export async function handOver(settings: {
   settings.onUp(child.pid);
   serving.retire();
   await Bun.sleep(RETIRE_MS);
+  if (signal.aborted) throw new Error("all is to stop");
   if (!isThere()) {
     serving.resume();
     throw new Error("who was to take over is gone");
@@ -61,6 +66,7 @@ export async function handOver(settings: {
   await settings.onClosed(child.pid);
   const released: ToSuccessor = "released";
   if (isThere()) child.send(released);
+  signal.removeEventListener("abort", stopToo);
   child.disconnect();
   child.unref();
   return child.pid;

@@ -64,6 +64,7 @@ export function createLifecycle(
   let control: Control | undefined;
   let metrics: ReturnType<typeof listenForScrapes> | undefined;
   let stopping = false;
+  const stopSignal = new AbortController();
   const logger = () => log.loggers("main");
 
   const rotation = createRotationNotes(systemClock, logger);
@@ -189,6 +190,7 @@ export function createLifecycle(
       const pid = await handOver({
         serving,
         io,
+        signal: stopSignal.signal,
         onUp: (successor) => logger().info("handing over", { successor }),
         async onClosed(successor) {
           notifier.handOver(successor);
@@ -202,7 +204,7 @@ export function createLifecycle(
       logger().info("handed over", { successor: pid });
       void end(REPLACED_DRAIN_MS);
     } catch (error) {
-      logger().error("not handed over: this process goes on", { reason: messageOf(error) });
+      if (!stopping) logger().error("not handed over: this process goes on", { reason: messageOf(error) });
     }
     return undefined;
   }
@@ -253,6 +255,7 @@ export function createLifecycle(
         return;
       }
       stopping = true;
+      stopSignal.abort();
       notifier.stopping();
       logger().info("stopping", { signal });
       void end(DRAIN_MS);

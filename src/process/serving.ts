@@ -43,5 +43,10 @@ export const RETIRE_MS = 1_500;
 
 /** Requests under way may take this long after the order to stop. */
 export const DRAIN_MS = 10_000;
+/**
+ * And mail and hooks so long after it, or a moment more than the requests. What follows that is the end of the audit and, in the main
+ * process, of the sinks, which take some 6 seconds at most: systemd kills after 20 (`deploy/systemd/runegate.service`).
+ */
+export const SENDING_MS = 12_000;
 /** The same where another process has taken over, so that nobody waits for the end: for long downloads and uploads. */
 export const REPLACED_DRAIN_MS = 10 * 60_000;

@@ -4,10 +4,12 @@ import { handlersOf } from "../server.ts";
 import { composeGateway, type Resources } from "./compose.ts";
 import { guardDescriptors } from "./descriptors.ts";
 import { type Bound, bindAll } from "./listener.ts";
-import { RETIRE_MS, type Serving } from "./serving.ts";
+import { RETIRE_MS, SENDING_MS, type Serving } from "./serving.ts";
 
 /** For whoever has connected and is about to send a request. */
 const QUIET_MS = 1_000;
+/** For mail and hooks where requests took all the time there was. */
+const MOMENT_MS = 2_000;
 /** How often a server that stops is looked at: it does not tell when its last request is done. */
 const LOOK_MS = 50;
 
@@ -42,6 +44,7 @@ export async function serveSingle(
   }
 
   async function drain(): Promise<void> {
+    const endsAt = performance.now() + SENDING_MS;
     for (const { release } of bound) release();
     descriptors.stop();
     const drained = Promise.all(all().map(({ server }) => server.stop()));
@@ -49,7 +52,7 @@ export async function serveSingle(
     gateway.live.closeAll("shutdown");
     await Promise.race([drained, cut, answered()]);
     await Promise.all(all().map(({ server }) => server.stop(true)));
-    await gateway.stop();
+    await gateway.stop(Math.max(MOMENT_MS, endsAt - performance.now()));
   }
 
   /**

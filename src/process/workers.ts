@@ -225,9 +225,11 @@ export async function serveWithWorkers(
           await composed.replaced();
           throw error;
         }
-        await gateway.replaced();
+        const last = gateway;
         gateway = composed;
         loggers = nextLoggers;
+        await last.replaced();
+        await last.closeAudit();
         const surplus = slots.splice(next.options.workers);
         await Promise.all(serving().map(reloadWorker));
         const leaving = surplus.flatMap(({ worker }) => worker ?? []);
@@ -258,7 +260,7 @@ export async function serveWithWorkers(
       const workers = [...all];
       return {
         closed: Promise.all(workers.map((worker) => stopWorker(worker, withinMs))).then(() => {}),
-        ended: Promise.all(workers.map(({ exited }) => exited)).then(() => {}),
+        ended: Promise.all(workers.map(({ exited }) => exited)).then(() => gateway.replaced()),
       };
     },
   };

@@ -24,6 +24,8 @@ export type Application = {
   /** Of each target, whether it is up as far as is known. */
   up(): boolean[];
   start(): void;
+  /** Another gateway looks after its targets; requests under way have their deadlines. */
+  replaced(): void;
   stop(): void;
 };
 
@@ -59,6 +61,7 @@ export function createApplication(route: Route, settings: ApplicationSettings): 
     counts,
     up: targets.up,
     start: targets.start,
+    replaced: targets.stop,
     stop() {
       targets.stop();
       for (const upstream of upstreams) upstream.stop();

@@ -46,6 +46,20 @@ test.concurrent("a successor that is told to stop while it takes over stops", as
   expect(isPortFree(stage.port)).toBe(true);
 });
 
+test.concurrent.each([1, 2])(
+  "with %d processes, to stop while it hands over stops the successor too",
+  async (workers) => {
+    await using stage = await openStage({ sqlite: true, workers });
+    stage.main.signal("SIGUSR2");
+    const [, successor] = await stage.says(/ handing over +successor=(\d+)/);
+    stage.main.signal("SIGTERM");
+    expect(await stage.main.exited).toBe(0);
+    await until("both have ended", () => !isAlive(Number(successor)));
+    expect(isPortFree(stage.port)).toBe(true);
+    expect(stage.main.output()).not.toContain("not handed over");
+  },
+);
+
 test.concurrent("memory cannot be handed over: the options are read again, and the log says so", async () => {
   await using stage = await openStage();
   const cookie = await stage.signIn();
