@@ -30,7 +30,7 @@ const LIVES = [
   ["8h", "8 hours"],
   ["7d", "a week"],
   ["30d", "30 days"],
-  ["", "good"],
+  ["", "good (no end)"],
 ] as const;
 
 const letIn = plain(

@@ -157,7 +157,7 @@ test("what is wrong is said", async () => {
   };
   expect(await wrong("users", "allow", "@gmail.com", "--opens", "lab")).toEqual([
     1,
-    "Anybody gets a mailbox at gmail.com, and would be let in. Say force if you mean that.",
+    "Anybody gets a mailbox at gmail.com, and would be let in. `runegate users allow @… --force` does that.",
   ]);
   expect(await wrong("users", "allow", "eve@example.org")).toEqual([
     1,

@@ -79,6 +79,9 @@ describe("the screen of people", () => {
     const fields = { do: "let-in", who: BOB, route: "lab", until: "7d", mail: "yes", reason: "review" };
     expect(await act(root, fields)).toEqual([303, `${PEOPLE}?done=invited`]);
     expect(await html(root, "?done=invited")).toContain("a mail with a link is on its way");
+    const mails = await (await stage.get(root, `${ADMIN}/mail`)).text();
+    expect(mails).toContain("invitation");
+    expect(mails).toContain(`<a href="${ADMIN}/activity">Activity</a>`);
     await house().outbox.runDue();
     expect(stage.gateway.mailbox.mails().filter(({ to }) => to === BOB)).toHaveLength(1);
     const [grant] = await house().people.list();
