@@ -89,7 +89,8 @@ export async function finishRotation(named: string | undefined, force: boolean, 
     const here = look(named, given);
     if (here.has("Next"))
       throw new Impossible("A rotation is announced. Go on with: runegate secrets rotate");
-    if (!here.has("Previous")) throw new Impossible("There are no secrets before these: nothing is to be taken out.");
+    if (!here.has("Previous"))
+      throw new Impossible("There are no secrets before these: nothing is to be taken out.");
     if (force) {
       // What can be taken over is, as far as that goes at once.
       await renewSeals(here).catch(() => undefined);
