@@ -218,7 +218,8 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
       const before = await requests.get(requestId({ email, route: route.name }));
       if (before?.record.state === "open") return;
       if (!(await inTurn(() => add(one, client)))) return;
-      audit(ACCESS_REQUESTED, { subject: email, client: client.ip, route: route.name, reason });
+      const asked = { subject: email, client: client.ip, route: route.name, reason };
+      audit(ACCESS_REQUESTED, { ...asked, session: who.proof.id });
       await tell();
     },
 

@@ -108,6 +108,22 @@ describe("the screen of people", () => {
     expect((await house().people.list())[0]?.until).toBe(stage.clock.now() + 7 * DAY);
   });
 
+  test("who was refused, and asks, is found by their address, as themselves", async () => {
+    const root = await start();
+    const grace = await stage.gateway.signIn("grace@example.org");
+    expect((await stage.get(grace, "/")).status).toBe(403);
+    await stage.post(grace, "/_runegate/access", { route: "lab", reason: "the report" });
+    const page = await (await stage.get(root, `${ADMIN}/activity?email=grace@example.org`)).text();
+    const rows = page
+      .split('<tr role="row">')
+      .map((one) => one.replaceAll(/<[^>]*>/g, " ").replaceAll(/\s+/g, " "))
+      .filter((one) => one.includes(" access_"));
+    expect(rows).toEqual([
+      expect.stringMatching(/access_requested .* grace@example.org grace@example.org user lab/),
+      expect.stringMatching(/access_refused .* grace@example.org grace@example.org user lab/),
+    ]);
+  });
+
   test("answers those who ask for access", async () => {
     const root = await start();
     const bob = await stage.gateway.signIn("grace@example.org");
