@@ -73,7 +73,7 @@ describe("runegate check", () => {
     expect((await check({ ...LISTED, RUNEGATE_ROUTES: bad })).code).toBe(78);
   });
   test("certificates that a start could not read are a problem, as they are then", async () => {
-    const env = { ...LISTED, RUNEGATE_BASE_URL: "https://app.example.org", RUNEGATE_TLS: "files" };
+    const env = { ...LISTED, RUNEGATE_BASE_URL: "https://localhost", RUNEGATE_TLS: "files" };
     const { code, lines } = await check({ ...env, RUNEGATE_TLS_CERT: "/nonexistent" });
     expect([code, lines]).toEqual([
       78,
