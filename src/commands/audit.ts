@@ -5,12 +5,14 @@ import { createVerifier, type Verdict } from "../audit/verify.ts";
 import { systemClock } from "../clock.ts";
 import type { Operator } from "../control/client.ts";
 import { EXIT } from "../exit.ts";
+import { parseIp } from "../net/ip.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { escapeUnsafe } from "../observe/unsafe-characters.ts";
 import { DAY, duration, SECOND } from "../option/values.ts";
 import type { Io } from "../process/io.ts";
 import { type Command, failed, type Given, type Outcome, UsageError } from "./command.ts";
 import { operate, REACH_HELP } from "./operate.ts";
+import { isSystemError } from "./replace-file.ts";
 import { table } from "./table.ts";
 
 const FLAGS = {
@@ -29,6 +31,7 @@ type Values = Given<typeof FLAGS>["values"];
 type Filter = Readonly<Record<string, string>>;
 
 const VERBS = ["list", "export", "verify", "follow"] as const;
+const OUTCOMES = ["ok", "refused", "failed"];
 const FILTERS = ["event", "outcome", "email", "route", "client"] as const;
 const USUAL_LIMIT = 50;
 /** What is younger may be on its way from another process, and its chain have a gap until it is there. */
@@ -91,6 +94,11 @@ function limitOf(text = `${USUAL_LIMIT}`): number {
 
 /** As the API takes it. */
 function filterOf(values: Values): Filter {
+  const { outcome, client } = values;
+  if (outcome !== undefined && !OUTCOMES.includes(outcome))
+    throw new UsageError("--outcome takes ok, refused or failed.");
+  if (client !== undefined && parseIp(client) === undefined)
+    throw new UsageError("--client takes an IP address, such as 203.0.113.7.");
   const named = FILTERS.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]]));
   const times = (["since", "until"] as const).flatMap((name) =>
     values[name] === undefined ? [] : [[name, timeOf(`--${name}`, values[name])]],
@@ -132,7 +140,7 @@ async function verify(file: string | undefined, filter: Filter, values: Values, 
   try {
     known = values.heads === undefined ? [] : notedHeads(readFileSync(values.heads, "utf8"));
   } catch (error) {
-    return failed(io, `runegate audit: ${messageOf(error)}`);
+    return unreadable(values.heads, error, io);
   }
   if (values.heads !== undefined && known.length === 0)
     return failed(io, `No head is named in ${values.heads}.`);
@@ -150,8 +158,13 @@ async function verify(file: string | undefined, filter: Filter, values: Values, 
   try {
     return await tell(Bun.file(file).stream());
   } catch (error) {
-    return failed(io, `runegate audit: ${messageOf(error)}`);
+    return unreadable(file, error, io);
   }
+}
+
+function unreadable(file: string | undefined, error: unknown, io: Io): Outcome {
+  const why = isSystemError(error) ? error.code : messageOf(error);
+  return failed(io, `runegate audit: ${file} cannot be read: ${why}.`);
 }
 
 function parsed(line: string): unknown {
@@ -164,7 +177,7 @@ function parsed(line: string): unknown {
 
 function wordsOf({ events, chains, wrong }: Verdict): string {
   if (wrong === undefined)
-    return `${events} events in ${chains} chains: as they were written, and none is missing.`;
+    return `${events} events in ${chains} ${chains === 1 ? "chain" : "chains"}: as they were written, and none is missing.`;
   const where = wrong.line === undefined ? "After the last line" : `Line ${wrong.line}`;
   return `${where}${wrong.id === undefined ? "" : ` (${wrong.id})`}: ${wrong.what}.`;
 }

@@ -1,8 +1,11 @@
+import { readPairs } from "../certificates/files.ts";
 import { systemClock } from "../clock.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
+import { OPTIONS } from "../config/options.ts";
 import { type Surroundings, SYSTEM } from "../config/surroundings.ts";
 import { EXIT } from "../exit.ts";
 import { createBackends, verifyBackends } from "../mail/backends.ts";
+import { messageOf } from "../observe/message-of.ts";
 import { callbackPath } from "../oidc-login/provider.ts";
 import { ConfigError, describe, type Finding } from "../option/finding.ts";
 import type { Io } from "../process/io.ts";
@@ -46,10 +49,10 @@ Reads the whole configuration, email.toml and routes.toml included, and prints
 every problem and warning. The exit code is ${EXIT.done} if Runegate would start, ${EXIT.config} if not.
 
   --online    also try to reach every target of every application, the store, the
-              OpenID providers and the mail server, and whether they answer to their
-              public name; with RUNEGATE_TLS=acme, whether each host leads here and
-              port 80 answers; the exit code is ${EXIT.failed} if one of them does not answer, or
-              refuses the name
+              OpenID providers and the mail server, and whether applications answer to
+              their public name; with RUNEGATE_TLS=acme, whether each host leads here
+              and port 80 answers; the exit code is ${EXIT.failed} if one of them does not
+              answer, or refuses the name
   --edge URL  in place of all that: sends some twenty requests to a page of yours
               at its public address, forged headers among them, and says what
               the proxy in front makes of them. The page is one that takes a
@@ -73,6 +76,7 @@ Examples: runegate check --online
       let configuration: Configuration;
       try {
         configuration = loadConfiguration(io, surroundings);
+        mustHaveCertificates(configuration);
       } catch (error) {
         if (!(error instanceof ConfigError)) throw error;
         printFindings(error.problems, error.warnings, io);
@@ -101,6 +105,21 @@ Examples: runegate check --online
       return { code: ok ? EXIT.done : EXIT.failed, data: { ok, problems: [], warnings, note, reached } };
     },
   };
+}
+
+/**
+ * A start takes them. No rule of the configuration says so, since a reload goes on with those there were.
+ * @throws {ConfigError}
+ */
+function mustHaveCertificates({ options: { tls, tlsCert, tlsKey }, warnings }: Configuration): void {
+  if (tls !== "files" || tlsCert === undefined) return;
+  try {
+    readPairs({ cert: tlsCert, key: tlsKey ?? tlsCert });
+  } catch (error) {
+    const problem = `cannot be used: ${messageOf(error)}`;
+    const remedy = "Name a certificate with its key, or a folder of them.";
+    throw new ConfigError([{ option: OPTIONS.tlsCert.name, problem, remedy }], warnings);
+  }
 }
 
 function printFindings(problems: readonly Finding[], warnings: readonly Finding[], io: Io): void {

@@ -7,12 +7,14 @@ import { systemClock } from "../clock.ts";
 import { loadConfiguration } from "../config/configuration.ts";
 import { newDeviceNotice } from "../devices/notice.ts";
 import { EXIT } from "../exit.ts";
+import { askedMail, endsSoonMail, grantedMail, invitedMail, refusedMail } from "../grants/mails.ts";
+import { viewNotice } from "../impersonation/notice.ts";
 import { keyEndsNotice } from "../keys/upkeep.ts";
 import type { ListedMail, TestedMail } from "../mail/api.ts";
 import type { MailContent } from "../mail/mailer.ts";
 import { EXAMPLE, previewMails } from "../mail/preview.ts";
 import { messageOf } from "../observe/message-of.ts";
-import { DAY } from "../option/values.ts";
+import { DAY, MINUTE } from "../option/values.ts";
 import { ENGLISH } from "../pages/language.ts";
 import { loadLanguage } from "../pages/languages.ts";
 import type { Look } from "../pages/look.ts";
@@ -160,12 +162,25 @@ async function preview(named: string | undefined, isShown: boolean, io: Io): Pro
 function noticesOf(look: Look, baseUrl: string, now: number): Readonly<Record<string, MailContent>> {
   const about = { email: EXAMPLE, at: now, where: "203.0.113.0/24, Firefox on Linux" };
   const from = { client: { ip: "203.0.113.7" }, headers: { "user-agent": "Firefox/140.0 Linux" } };
+  const view = {
+    email: EXAMPLE,
+    admin: "root@example.org",
+    reason: "They asked for help",
+    startedAt: now,
+    endsAt: now + 15 * MINUTE,
+  };
   const key = { id: "k1k2k3k4k5k6", description: "backup", expiresAt: now + 7 * DAY };
   return {
     "new-browser": newDeviceNotice(look, { ...about, url: `${baseUrl}${OWN_PREFIX}/not-me?token=preview` }),
     "new-passkey": newPasskeyNotice(look, { ...about, baseUrl }),
     "session-ended": endedMail(look, about, from, systemClock).content,
     "key-ends": keyEndsNotice(look, key, baseUrl),
+    invited: invitedMail(look, { ...about, url: `${baseUrl}${OWN_PREFIX}/auth?token=preview` }),
+    "access-asked": askedMail(look, { count: 1, at: now, url: `${baseUrl}${OWN_PREFIX}/requests` }),
+    "access-granted": grantedMail(look, { what: look.app, at: now, until: key.expiresAt, url: baseUrl }),
+    "access-refused": refusedMail(look, { what: look.app, at: now }),
+    "access-ends": endsSoonMail(look, { what: look.app, at: key.expiresAt, url: baseUrl }),
+    viewed: viewNotice(look, view, look.app).content,
   };
 }
 

@@ -27,6 +27,9 @@ const SECRETS = [
   { key: "sessionKey", name: OPTIONS.sessionKey.name, make: freshSessionKey },
 ] as const;
 
+/** Which stores several machines may share: each has to know the new secrets before one of them uses them. */
+const SHARED: ReadonlySet<string> = new Set(["postgres", "valkey"]);
+
 const ROTATED = OPTIONS.secretsRotated.name;
 
 /** What cannot be done, in words for the operator. */
@@ -58,11 +61,11 @@ export async function rotateSecrets(named: string | undefined, now: boolean, giv
       );
     }
     const fresh = here.places.filter(({ key }) => options[`${key}Next`] === undefined);
-    if (options.store.kind === "valkey" && !now && fresh.length > 0) {
+    if (SHARED.has(options.store.kind) && !now && fresh.length > 0) {
       write(here, (text) => fresh.reduce(announce, text));
       given.out(`Announced: ${fresh.map(({ name }) => `${name}_NEXT`).join(", ")} in ${here.path}.`);
       const reloaded = await reload(here);
-      given.out("Copy them to every other machine that shares the Valkey, and reload there.");
+      given.out("Copy them to every other machine that shares the store, and reload there.");
       given.out("Then, on each machine: runegate secrets rotate");
       return outcome("announced", reloaded, {});
     }
@@ -86,7 +89,8 @@ export async function finishRotation(named: string | undefined, force: boolean, 
     const here = look(named, given);
     if (here.has("Next"))
       throw new Impossible("A rotation is announced. Go on with: runegate secrets rotate");
-    if (!here.has("Previous")) throw new Impossible("There are no secrets of before.");
+    if (!here.has("Previous"))
+      throw new Impossible("There are no secrets before these: nothing is to be taken out.");
     if (force) {
       // What can be taken over is, as far as that goes at once.
       await renewSeals(here).catch(() => undefined);

@@ -40,13 +40,13 @@ the ones before as ..._PREVIOUS, and has the running instance reload. Nobody is
 signed out: the ones before are accepted until --finish takes them out, which
 it refuses before nothing needs them any more, unless --force says otherwise.
 
-With a Valkey store, which other machines may share, the first rotate only
-announces the new ones as ..._NEXT: copy these to the other machines, reload
-there, and then run rotate again on each.
+With a store that other machines may share (Valkey, PostgreSQL), the first
+rotate only announces the new ones as ..._NEXT: copy these to the other
+machines, reload there, and then run rotate again on each.
 
   --env-file FILE    the file to change; for rotate the one that the options
                      are read from, unless this says otherwise
-  --now              do not announce: no other machine shares the Valkey
+  --now              do not announce: no other machine shares the store
   --finish           take the secrets before out
   --force            whatever still needs them
 

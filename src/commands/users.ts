@@ -88,7 +88,7 @@ async function act(operator: Operator, verb: string, who: string, values: Values
     const removed = await operator.removeUser(who);
     io.out(`Ended: ${removed.grants} grants, ${removed.sessions} sessions, ${removed.keys} keys.`);
     if (removed.still_allowed)
-      io.err(`${who} is let in by configuration, too: take them out there, or deny them.`);
+      io.err(`${who} is let in all the same, by configuration or by what their domain was given: deny them.`);
     return { data: removed };
   }
   const made = await operator.letIn(wantedIn(who, values, verb === "invite"));

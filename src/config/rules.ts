@@ -126,6 +126,27 @@ export const RULES: readonly Rule[] = [
       : undefined,
   ),
 
+  rule(["tls"], ({ tls }, given) => {
+    const idle = (["tlsCert", "tlsKey", "httpListen"] as const).find(given);
+    return tls === "off" && idle !== undefined
+      ? warning(
+          idle,
+          `means nothing without ${OPTIONS.tls.name}`,
+          `Set ${OPTIONS.tls.name}, or leave it out.`,
+        )
+      : undefined;
+  }),
+
+  rule(["signIn", "dynamicUsers"], ({ signIn, dynamicUsers }) =>
+    signIn === "anyone" && !dynamicUsers
+      ? warning(
+          "signIn",
+          "sends links to strangers, who can be let in to nothing",
+          `Set ${OPTIONS.dynamicUsers.name}=true, or leave it out.`,
+        )
+      : undefined,
+  ),
+
   rule(["baseUrl", "listen"], ({ listen }, given) =>
     !given("baseUrl") && listen.kind === "tcp" && listen.port !== 7870 && listen.port !== 0
       ? warning(

@@ -2,7 +2,7 @@ import type { Audit } from "../observe/audit.ts";
 import { said } from "../pages/language.ts";
 import { Refusal, SIGN_IN } from "./answer.ts";
 import type { Arrival } from "./arrival.ts";
-import { ACCESS_REFUSED } from "./audit.ts";
+import { ACCESS_REFUSED, refusedOf } from "./audit.ts";
 
 /** Whether a request that changes something, or opens a WebSocket, comes from a page that may send it. */
 
@@ -34,7 +34,7 @@ export function createPostGuard(allowed: ReadonlySet<string>, audit: Audit): Pos
 
   return ({ request, client, target, origin, id }) => {
     if (isOurs(request.headers, origin)) return;
-    const what = { client: client.ip, reason: "cross_site", path: target.path, actor: undefined };
+    const what = { client: client.ip, reason: "cross_site", path: target.path, ...refusedOf(undefined) };
     audit(ACCESS_REFUSED, { ...what, host: client.host, request: id });
     throw new Refusal({
       status: 403,

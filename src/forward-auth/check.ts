@@ -6,7 +6,7 @@ import { challengeAnswer, refusal, requestKindOf } from "../challenge/challenge.
 import type { Clock } from "../clock.ts";
 import { type ExtraHeaders, json, redirect, whenBroken } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
-import { ACCESS_REFUSED } from "../edge/audit.ts";
+import { ACCESS_REFUSED, refusedOf } from "../edge/audit.ts";
 import type { Described } from "../edge/described.ts";
 import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
@@ -152,7 +152,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
         client: client.ip,
         reason: "identity_forged",
         path,
-        actor: undefined,
+        ...refusedOf(undefined),
       });
       warn("a check says itself who is asking", { edge, header: forged, id });
       return refuse(asked, IDENTITY_FORGED, about);
@@ -192,7 +192,7 @@ export function createCheck(adapter: Adapter, settings: CheckSettings): Check {
       const { reason } = verdict;
       if (!adapter.second) {
         const where = { route: route.name, host: client.host, request: asked.id };
-        settings.audit(ACCESS_REFUSED, { client: client.ip, reason, path, actor: user?.actor, ...where });
+        settings.audit(ACCESS_REFUSED, { client: client.ip, reason, path, ...refusedOf(user), ...where });
       }
       // nginx makes 500 of any other status, and asks for the right one itself.
       const response = adapter.bare

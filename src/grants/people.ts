@@ -106,7 +106,9 @@ export function createPeople(settings: PeopleSettings): PeopleService {
 
   function readGroups(named: readonly string[] = []): readonly string[] {
     if (named.includes(ADMINS))
-      throw badRequest("Administrators are named in routes.toml, and nowhere else.");
+      throw badRequest(
+        "Administrators are named in configuration alone: by RUNEGATE_ADMINS, or in routes.toml.",
+      );
     const unknown = named.find((name) => !groups.has(name));
     if (unknown !== undefined) throw badRequest(`There is no group ${unknown} in routes.toml.`);
     return [...new Set(named)];
@@ -168,6 +170,7 @@ export function createPeople(settings: PeopleSettings): PeopleService {
       const expiresAt = clock.now() + DAY;
       const isMailed = await settings.outbox.queue({
         to,
+        kind: "invited",
         content,
         expiresAt,
         cooldownKey: undefined,
@@ -181,7 +184,9 @@ export function createPeople(settings: PeopleSettings): PeopleService {
       const who = readWho(written, true);
       // A denial shuts out whoever has it from undoing it.
       if (!isDomain(who) && policy.standingOf({ email: who as Address }).groups.has(ADMINS))
-        throw badRequest("An administrator is taken out of routes.toml, and nowhere else.");
+        throw badRequest(
+          "An administrator is taken out of configuration first: of RUNEGATE_ADMINS, or of routes.toml.",
+        );
       const text = readReason(reason);
       await auditFirst(ACCESS_DENIED, { subject: who, actor: by, route: undefined, reason: text });
       const now = clock.now();
@@ -276,6 +281,6 @@ function readWho(written: string, any: boolean): string {
     throw error instanceof AddressError ? badRequest(error.message) : error;
   }
   throw badRequest(
-    `Anybody gets a mailbox at ${written.slice(1)}, and would be let in. Say force if you mean that.`,
+    `Anybody gets a mailbox at ${written.slice(1)}, and would be let in. \`runegate users allow @… --force\` does that.`,
   );
 }

@@ -10,6 +10,7 @@ import type { Address } from "../identity/address.ts";
 import { nameOf, type Principal } from "../identity/principal.ts";
 import { limitRefusal } from "../limits/answer.ts";
 import type { Limiter } from "../limits/limiter.ts";
+import type { MailContent } from "../mail/mailer.ts";
 import type { Outbox } from "../mail/outbox.ts";
 import type { Audit, AuditFirst } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
@@ -160,8 +161,8 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
     }
   }
 
-  async function mail(to: string, content: (look: Look) => Parameters<Outbox["queue"]>[0]["content"]) {
-    const about = { to, expiresAt: clock.now() + DAY, cooldownKey: undefined, first: true };
+  async function mail(to: string, kind: string, content: (look: Look) => MailContent) {
+    const about = { to, kind, expiresAt: clock.now() + DAY, cooldownKey: undefined, first: true };
     await outbox.queue({ ...about, content: content(await lookTo(to)) });
   }
 
@@ -182,7 +183,7 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
       const count = open.filter(({ record }) => approversOfName(record.route).has(to)).length;
       const at = Math.max(...theirs.map(({ record }) => record.askedAt));
       const url = routes.home.origin + REQUESTS_PATH;
-      await mail(to, (look) => askedMail(look, { count, at, url }));
+      await mail(to, "access-asked", (look) => askedMail(look, { count, at, url }));
       for (const { id } of theirs) told.set(id, [...(told.get(id) ?? []), to]);
     }
     for (const seen of open) {
@@ -223,7 +224,8 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
         ...{ state: "open", decidedBy: "", told: [] },
       };
       if (!(await inTurn(() => add(one, client)))) return;
-      audit(ACCESS_REQUESTED, { subject: email, client: client.ip, route: route.name, reason });
+      const asked = { subject: email, client: client.ip, route: route.name, reason };
+      audit(ACCESS_REQUESTED, { ...asked, session: who.proof.id });
       await tell();
     },
 
@@ -255,7 +257,7 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
         await book.take(askingOf(seen));
         throw new Refusal(DECIDED);
       }
-      await mail(email, (look) =>
+      await mail(email, "access-granted", (look) =>
         grantedMail(look, { what: route.title, at: clock.now(), until, url: linkTo(route) }),
       );
       return decided;
@@ -276,7 +278,9 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
       if (decided === undefined) throw new Refusal(DECIDED);
       // Of an approval that broke off before this.
       await book.take(askingOf(seen));
-      await mail(email, (look) => refusedMail(look, { what: route.title, at: clock.now() }));
+      await mail(email, "access-refused", (look) =>
+        refusedMail(look, { what: route.title, at: clock.now() }),
+      );
       return decided;
     },
   };

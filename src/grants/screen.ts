@@ -30,7 +30,7 @@ const LIVES = [
   ["8h", "8 hours"],
   ["7d", "a week"],
   ["30d", "30 days"],
-  ["", "good"],
+  ["", "good (no end)"],
 ] as const;
 
 const letIn = plain(
@@ -194,7 +194,7 @@ export function peopleScreen(house: ScreenHouse): AdminScreen {
       week: "What they were given ends in a week.",
       removed: "What they were given is ended, and so are their sessions and keys.",
       listed:
-        "Their sessions and keys are ended. Configuration lets them in again: shut them out, or take them out there.",
+        "Their sessions and keys are ended. Configuration, or what their domain was given, lets them in again: shut them out.",
       denied: "They are shut out and signed out.",
       lifted: "They are not shut out any more.",
       granted: "They have access now, and a mail says so to them.",

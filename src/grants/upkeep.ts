@@ -60,7 +60,8 @@ export function createGrantUpkeep(settings: {
     if (!(await book.change(id, (now) => (now.warned ? undefined : { warned: true })))) return;
     const url = settings.options.baseUrl;
     const content = endsSoonMail(await settings.lookTo(who), { what, at: until, url });
-    await outbox.queue({ to: who, content, expiresAt: until, cooldownKey: undefined, first: true });
+    const terms = { expiresAt: until, cooldownKey: undefined, first: true };
+    await outbox.queue({ to: who, kind: "access-ends", content, ...terms });
   }
 
   async function run(): Promise<void> {

@@ -8,7 +8,13 @@ import type { Impersonation } from "./record.ts";
 /** To the person whom somebody acts as. @param app the application's title */
 export function viewNotice(
   look: Look,
-  { email, admin, reason, startedAt, endsAt }: Impersonation,
+  {
+    email,
+    admin,
+    reason,
+    startedAt,
+    endsAt,
+  }: Pick<Impersonation, "email" | "reason" | "startedAt" | "endsAt"> & { readonly admin: string },
   app: string,
 ): NewMail {
   const amount = Math.max(1, Math.round((endsAt - startedAt) / MINUTE));
@@ -19,5 +25,6 @@ export function viewNotice(
     at: startedAt,
     closing: said("viewed.closing"),
   });
-  return { to: email, content, expiresAt: startedAt + DAY, cooldownKey: undefined, first: true };
+  const terms = { expiresAt: startedAt + DAY, cooldownKey: undefined, first: true };
+  return { to: email, kind: "viewed", content, ...terms };
 }

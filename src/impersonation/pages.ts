@@ -18,6 +18,8 @@ const ended = plain(endedSource, ["href", "control"]);
 
 type Shown = {
   readonly one: Impersonation;
+  /** Of the application. */
+  readonly title: string;
   readonly isReadOnly: boolean;
   readonly now: number;
   /** Where the application is, on this host. */
@@ -26,11 +28,11 @@ type Shown = {
   readonly control: string;
 };
 
-export function actingPage(look: Look, { one, isReadOnly, now, href, control }: Shown): string {
-  const { email, route } = one;
+export function actingPage(look: Look, { one, title, isReadOnly, now, href, control }: Shown): string {
+  const { email } = one;
   const content = acting({
-    ...{ email, route, href, control },
-    about: aboutOf(one, now),
+    ...{ email, route: title, href, control },
+    about: aboutOf(one, title, now),
     isReadOnly: isReadOnly ? "yes" : "",
   });
   return documentOf({ ...look, language: ENGLISH, back: undefined }, `Viewing as ${email}`, content);
@@ -42,8 +44,8 @@ export function endedPage(look: Look, shown: { readonly href: string; readonly c
 }
 
 /** Where, until when and why. */
-export function aboutOf({ route, reason, endsAt }: Impersonation, now: number): Html {
-  return about({ route, until: clockTime(ENGLISH, endsAt, now), left: leftOf(endsAt, now), reason });
+export function aboutOf({ reason, endsAt }: Impersonation, title: string, now: number): Html {
+  return about({ route: title, until: clockTime(ENGLISH, endsAt, now), left: leftOf(endsAt, now), reason });
 }
 
 /** Minutes and seconds. */

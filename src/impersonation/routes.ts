@@ -145,7 +145,8 @@ export function impersonationRoom(house: House): Room {
     const found = await acting(arrival);
     if (found === undefined) return failure(arrival, NOBODY);
     if (found === "ended") return failure(arrival, { ...NOBODY, headers: FORGET });
-    return page(actingPage(arrival.lookOf(arrival), { ...shownOf(found), href: found.route.path }));
+    const { path, title } = found.route;
+    return page(actingPage(arrival.lookOf(arrival), { ...shownOf(found), title, href: path }));
   }
 
   async function end(arrival: Arrival): Promise<Response> {

@@ -41,11 +41,13 @@ export function impersonationScreen({
   options,
 }: Pick<House, "impersonations" | "routes" | "options">): AdminScreen {
   const open = routes.all.filter(impersonations.isOpen);
+  const titleOf = ({ route }: Impersonation) => routes.all.find(({ name }) => name === route)?.title ?? route;
 
   function ownPart(one: Impersonation, now: number): Html {
-    const { id, email, route } = one;
+    const { id, email } = one;
+    const title = titleOf(one);
     return own({
-      ...{ email, route, href: openUrl(routes, one), about: aboutOf(one, now) },
+      ...{ email, route: title, href: openUrl(routes, one), about: aboutOf(one, title, now) },
       end: actForm({ act: "end", fields: { id: shortId(id) }, label: "End it" }),
     });
   }
@@ -85,7 +87,7 @@ export function impersonationScreen({
       const rows = others.map((one) => [
         bdi(one.admin),
         bdi(one.email),
-        bdi(one.route),
+        bdi(titleOf(one)),
         bdi(one.reason),
         clockTime(ENGLISH, one.startedAt, now),
         leftOf(one.endsAt, now),

@@ -6,7 +6,7 @@ import { challengeAnswer, type RequestKind, refusal, requestKindOf } from "../ch
 import type { Clock } from "../clock.ts";
 import { failure, NOT_FOUND, redirect, whenBroken } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
-import { ACCESS_REFUSED } from "../edge/audit.ts";
+import { ACCESS_REFUSED, refusedOf } from "../edge/audit.ts";
 import { isPreflight } from "../edge/navigation.ts";
 import { mayOpenWebSocket } from "../edge/origin.ts";
 import type { SignIn } from "../edge/sign-in.ts";
@@ -142,7 +142,7 @@ export function createInline(settings: InlineSettings): Inline {
       const { client, headers, id } = arrival;
       audit(ACCESS_REFUSED, {
         ...{ client: client.ip, reason: verdict.reason, path, route: route.name, host: client.host },
-        ...{ agent: agentOf(headers["user-agent"]), request: id, actor: user?.actor },
+        ...{ agent: agentOf(headers["user-agent"]), request: id, ...refusedOf(user) },
       });
       const mayAsk = verdict.reason === "not_allowed" && user !== undefined && settings.mayAsk(route, user);
       response = refusal(arrival, verdict, { ...route, closed, mayAsk, method, who });

@@ -111,6 +111,8 @@ export function createOutbox(settings: OutboxSettings): Outbox {
   const underway = new Map<string, { readonly first: boolean; readonly attempt: Promise<void> }>();
   /** Accepted by the server, but the store could not be told: to be removed, not sent again. */
   const delivered = new Set<string>();
+  /** Queued here, and not told of yet. */
+  const untold = new Set<string>();
   let running = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   /** When the timer fires, on the monotonic clock. */
@@ -188,6 +190,8 @@ export function createOutbox(settings: OutboxSettings): Outbox {
   async function deliver(entry: OutboxEntry): Promise<void> {
     const about = { to: entry.to, attempt: entry.attempts };
     try {
+      // A pass for another mail may come to it sooner: that it was queued is told before what became of it.
+      if (untold.has(entry.id)) tellQueued(entry);
       if (entry.expiresAt !== NEVER_SENT && !delivered.has(entry.id)) {
         if (clock.now() >= entry.expiresAt)
           return await giveUp(entry, "It could not be sent in time.", "late");
@@ -276,11 +280,17 @@ export function createOutbox(settings: OutboxSettings): Outbox {
    * server that hangs keeps all that may be sent at once, and what is never sent waits for none of them.
    */
   function settleLater(entry: OutboxEntry, wait: number): void {
+    if (entry.expiresAt !== NEVER_SENT) untold.add(entry.id);
     setTimeout(() => {
-      if (entry.expiresAt !== NEVER_SENT) void tell(() => settings.onQueued?.(entry));
+      if (entry.expiresAt !== NEVER_SENT) tellQueued(entry);
       // Where it cannot be removed, the worker comes to it some day.
       else if (roomFor(false) <= 0) store.remove(entry.id).catch(() => {});
     }, wait).unref();
+  }
+
+  /** Once. */
+  function tellQueued(entry: OutboxEntry): void {
+    if (untold.delete(entry.id)) void tell(() => settings.onQueued?.(entry));
   }
 
   /** From 0 to 1. */

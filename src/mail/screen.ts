@@ -1,5 +1,6 @@
 import type { AdminDone, AdminScreen } from "../admin/screen.ts";
 import { addressIn } from "../identity/address.ts";
+import { adminPath } from "../pages/paths.ts";
 import { actForm, bdi, hint, tableOf, timeOf, withNote } from "../pages/tables.ts";
 import { concat, plain, type Value } from "../pages/template.ts";
 import type { MailVerbs } from "./verbs.ts";
@@ -15,6 +16,11 @@ const testForm = plain(
 </form>
 `,
   ["own"],
+);
+
+const elsewhere = plain(
+  '<p class="hint">What was sent or given up is in <a href="{{href}}">Activity</a>: search for the person.</p>\n',
+  ["href"],
 );
 
 /**
@@ -43,6 +49,7 @@ export function mailScreen(verbs: MailVerbs): AdminScreen {
           empty: "No mail waits to be sent.",
           live: "mails",
         }),
+        elsewhere({ href: adminPath("activity") }),
         ...(more > 0 ? [hint(`${more} more wait.`)] : []),
         testForm({ own: admin }),
       ]);
@@ -80,6 +87,12 @@ const KINDS: Readonly<Record<string, string>> = {
   "new-passkey": "told of a new passkey",
   "session-ended": "told that a session was ended",
   "key-ends": "told that an API key ends",
+  invited: "invitation",
+  "access-asked": "told that somebody asks for access",
+  "access-granted": "told that they have access",
+  "access-refused": "told that they are refused",
+  "access-ends": "told that their access ends",
+  viewed: "told of an administrator as them",
 };
 
 function rowOf(entry: OutboxEntry, now: number): Value[] {

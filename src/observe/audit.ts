@@ -85,7 +85,7 @@ export type Audit = <Fact extends keyof AuditFacts>(
 ) => void;
 
 /** What is kept of any event where it is known, and stands in no line of the log unless its kind says so. */
-type Beside = Pick<AuditFacts, "agent" | "request" | "host" | "route">;
+type Beside = Pick<AuditFacts, "agent" | "request" | "host" | "route" | "session">;
 
 /**
  * The same for acts that must not happen unrecorded, such as an administrator's: act once it has resolved.

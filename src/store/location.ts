@@ -97,7 +97,8 @@ function postgresLocation(text: string): StoreLocation {
   };
   const [socket, mode, rootCertificate, prepare] = ["host", "sslmode", "sslrootcert", "prepare"].map(take);
   const database = /^\/([^/]+)$/.exec(decoded(url.pathname))?.[1];
-  if (database === undefined || url.hash !== "" || parameters.size > 0) {
+  if (database === undefined) throw new ValueError("names no database in its URL", REMEDY);
+  if (url.hash !== "" || parameters.size > 0) {
     throw new ValueError(
       "has something else than user, password, host, port, database, host, sslmode, sslrootcert and prepare in its URL",
       REMEDY,

@@ -97,6 +97,8 @@ test.each([
   [["verify", "--email", "ada@example.org"], "takes no filter"],
   [["--since", "yesterday"], "--since takes a time"],
   [["--limit", "0"], "--limit takes"],
+  [["--outcome", "bad"], "--outcome takes ok, refused or failed"],
+  [["--client", "home"], "--client takes an IP address"],
   [["export", "--limit", "5"], "--limit is of audit list"],
   [["--heads", "x"], "--heads is of audit verify"],
 ])("%j is a mistake, and says which", async (args, said) => {
@@ -105,7 +107,9 @@ test.each([
 });
 
 test("what is not there, or is wrong for the API, is said", async () => {
-  expect(await audit("verify", "/nonexistent")).toMatchObject({ code: 1 });
+  expect(await audit("verify", "/nonexistent")).toMatchObject({
+    ...{ code: 1, err: "runegate audit: /nonexistent cannot be read: ENOENT." },
+  });
   expect(await audit("verify", "--heads", "/dev/null")).toMatchObject({
     code: 1,
     err: expect.stringContaining("No head"),

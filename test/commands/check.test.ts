@@ -72,6 +72,17 @@ describe("runegate check", () => {
     const bad = machine.write("bad.toml", route("a", "") + route("a", ""));
     expect((await check({ ...LISTED, RUNEGATE_ROUTES: bad })).code).toBe(78);
   });
+  test("certificates that a start could not read are a problem, as they are then", async () => {
+    const env = { ...LISTED, RUNEGATE_BASE_URL: "https://localhost", RUNEGATE_TLS: "files" };
+    const { code, lines } = await check({ ...env, RUNEGATE_TLS_CERT: "/nonexistent" });
+    expect([code, lines]).toEqual([
+      78,
+      [
+        expect.stringMatching(/^error: RUNEGATE_TLS_CERT cannot be used: \/nonexistent is not there\. /),
+        "Runegate would not start: 1 problem.",
+      ],
+    ]);
+  });
   test("reaches nothing unless asked", async () => {
     const probe: Probe = {
       name: "application",

@@ -43,9 +43,18 @@ describe("mail preview", () => {
     expect(await runCommand(mail, ["preview", "--directory", to], io)).toBe(0);
     expect(io.stderr).toEqual([]);
     expect(readdirSync(to).sort()).toEqual(
-      ["key-ends", "login", "new-browser", "new-passkey", "session-ended"].flatMap((name) =>
-        ["eml", "html", "txt"].map((form) => `${name}.${form}`),
-      ),
+      [
+        ...[
+          "access-asked",
+          "access-ends",
+          "access-granted",
+          "access-refused",
+          "invited",
+          "key-ends",
+          "login",
+        ],
+        ...["new-browser", "new-passkey", "session-ended", "viewed"],
+      ].flatMap((name) => ["eml", "html", "txt"].map((form) => `${name}.${form}`)),
     );
     const read = (name: string) => readFileSync(join(to, name), "utf8");
     const link = "http://localhost:7870/_runegate/auth?token=preview";
@@ -62,7 +71,7 @@ describe("mail preview", () => {
     const io = recordedIo({ RUNEGATE_BASE_URL: "http://localhost:7870", HOME: directory });
     expect(await main(["mail", "preview", "--json"], io)).toBe(0);
     const { files } = JSON.parse(io.stdout.join("\n"));
-    expect(files).toHaveLength(15);
+    expect(files).toHaveLength(33);
     expect(readFileSync(files[0], "utf8")).toContain("This button signs you in");
     rmSync(dirname(files[0]), { recursive: true });
   });

@@ -85,6 +85,22 @@ describe("in the env file", () => {
     expect(linesOf(readFileSync(path, "utf8"))).toEqual(linesOf(ENV));
   });
 
+  test.each(["valkey://127.0.0.1:1", "postgres://u@127.0.0.1:1/d"])(
+    "with %s, which other machines may share, new ones are announced first",
+    async (store) => {
+      using machine = testMachine();
+      const path = machine.write("a.env", ENV.replace("=memory", `=${store}`));
+      const { code, stdout } = await run(path);
+      expect([code, stdout]).toEqual([0, expect.stringContaining("Announced: ") as string]);
+      expect(stdout).toContain("Copy them to every other machine that shares the store, and reload there.");
+      const after = valuesIn(path);
+      expect([after.RUNEGATE_JWT_SECRET, after.RUNEGATE_SESSION_KEY]).toEqual([JWT, KEY]);
+      expect(Object.keys(after).filter((name) => /PREVIOUS|NEXT/.test(name))).toEqual([
+        ...["RUNEGATE_JWT_SECRET_NEXT", "RUNEGATE_SESSION_KEY_NEXT"],
+      ]);
+    },
+  );
+
   test("one that an operator began by hand says that nobody noted when", async () => {
     using machine = testMachine();
     const path = machine.write("a.env", `${ENV}RUNEGATE_JWT_SECRET_PREVIOUS=${"k".repeat(64)}\n`);

@@ -329,3 +329,14 @@ describe("a captcha", () => {
     ["on an error, something else", { RUNEGATE_CAPTCHA_ON_ERROR: "ask" }, ["error:CAPTCHA_ON_ERROR"]],
   ])("%s", (_, env, expected) => expect(findings({ ...DEVELOPMENT, ...env })).toEqual(expected));
 });
+
+describe("what has no effect alone is said", () => {
+  test.each<[string, Env, string[]]>([
+    ["certificates without TLS", { RUNEGATE_TLS_CERT: "/c.pem" }, ["warning:TLS_CERT"]],
+    ["plain http beside TLS, without it", { RUNEGATE_HTTP_LISTEN: ":80" }, ["warning:HTTP_LISTEN"]],
+    ["links to strangers, who can be given nothing", { RUNEGATE_SIGN_IN: "anyone" }, ["warning:SIGN_IN"]],
+    ["links to strangers", { RUNEGATE_SIGN_IN: "anyone", RUNEGATE_DYNAMIC_USERS: "true" }, []],
+  ])("%s", (_, env, expected) => {
+    expect(findings({ ...DEVELOPMENT, ...env })).toEqual(expected);
+  });
+});

@@ -150,6 +150,18 @@ test("a grant that is taken back without ending a session counts nowhere after 5
   expect((await cli("link", "bob@example.org")).code).toBe(0);
 });
 
+test("whom their domain lets in all the same is not said to be in configuration alone", async () => {
+  await cli("users", "allow", "@partner.example", "--opens", "lab");
+  await cli("users", "allow", "dan@partner.example", "--opens", "lab");
+  const { code, out, err } = await cli("users", "remove", "dan@partner.example");
+  expect([code, out, err]).toEqual([
+    0,
+    expect.stringContaining("Ended: 1 grants"),
+    expect.stringContaining("by configuration or by what their domain was given"),
+  ]);
+  expect((await cli("users", "remove", "@partner.example")).err).toBe("");
+});
+
 test("what is wrong is said", async () => {
   const wrong = async (...args: string[]) => {
     const { code, err } = await cli(...args);
@@ -157,7 +169,7 @@ test("what is wrong is said", async () => {
   };
   expect(await wrong("users", "allow", "@gmail.com", "--opens", "lab")).toEqual([
     1,
-    "Anybody gets a mailbox at gmail.com, and would be let in. Say force if you mean that.",
+    "Anybody gets a mailbox at gmail.com, and would be let in. `runegate users allow @… --force` does that.",
   ]);
   expect(await wrong("users", "allow", "eve@example.org")).toEqual([
     1,

@@ -240,7 +240,7 @@ describe("a grant", () => {
     const refused = await allow("@gmail.com");
     expect([refused.status, (refused.body as { message: string }).message]).toEqual([
       400,
-      "Anybody gets a mailbox at gmail.com, and would be let in. Say force if you mean that.",
+      "Anybody gets a mailbox at gmail.com, and would be let in. `runegate users allow @… --force` does that.",
     ]);
     expect((await allow("@gmail.com", { force: true })).status).toBe(201);
     // One person there is somebody.

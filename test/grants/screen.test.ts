@@ -79,6 +79,9 @@ describe("the screen of people", () => {
     const fields = { do: "let-in", who: BOB, route: "lab", until: "7d", mail: "yes", reason: "review" };
     expect(await act(root, fields)).toEqual([303, `${PEOPLE}?done=invited`]);
     expect(await html(root, "?done=invited")).toContain("a mail with a link is on its way");
+    const mails = await (await stage.get(root, `${ADMIN}/mail`)).text();
+    expect(mails).toContain("invitation");
+    expect(mails).toContain(`<a href="${ADMIN}/activity">Activity</a>`);
     await house().outbox.runDue();
     expect(stage.gateway.mailbox.mails().filter(({ to }) => to === BOB)).toHaveLength(1);
     const [grant] = await house().people.list();
@@ -103,6 +106,22 @@ describe("the screen of people", () => {
     await act(root, { do: "let-in", who: BOB, route: "lab", until: "", mail: "no" });
     await act(root, { do: "week", who: BOB });
     expect((await house().people.list())[0]?.until).toBe(stage.clock.now() + 7 * DAY);
+  });
+
+  test("who was refused, and asks, is found by their address, as themselves", async () => {
+    const root = await start();
+    const grace = await stage.gateway.signIn("grace@example.org");
+    expect((await stage.get(grace, "/")).status).toBe(403);
+    await stage.post(grace, "/_runegate/access", { route: "lab", reason: "the report" });
+    const page = await (await stage.get(root, `${ADMIN}/activity?email=grace@example.org`)).text();
+    const rows = page
+      .split('<tr role="row">')
+      .map((one) => one.replaceAll(/<[^>]*>/g, " ").replaceAll(/\s+/g, " "))
+      .filter((one) => one.includes(" access_"));
+    expect(rows).toEqual([
+      expect.stringMatching(/access_requested .* grace@example.org grace@example.org user lab/),
+      expect.stringMatching(/access_refused .* grace@example.org grace@example.org user lab/),
+    ]);
   });
 
   test("answers those who ask for access", async () => {

@@ -228,3 +228,15 @@ test("what somebody wrote into the store is believed by nobody", async () => {
   await records.replace(seen, { ...seen.record, sealed });
   expect((await stage.root.get(`${C}/`)).status).toBe(403);
 });
+
+test("an application goes by its title, as everywhere", async () => {
+  const routes = ROUTES.replace('name = "other"', 'name = "other"\n  title = "The other one"');
+  stage = await startActingStage(upstream.url, { routes });
+  await send({ email: ADA, route: "other", reason: REASON });
+  await stage.root.follow(`${C}/_runegate/as/open`);
+  for (const url of [ADMIN, `${C}/_runegate/as`]) {
+    const page = await (await stage.root.get(url)).text();
+    expect(page).toContain("In <strong>The other one</strong> until");
+    expect(page).toContain(">Open The other one</a>");
+  }
+});

@@ -294,7 +294,7 @@ const CASES: readonly Case[] = [
     [
       { ...asked, client: "127.0.0.1" },
       { event: "redeemed", email, client: "127.0.0.1", by: "link", session },
-      { event: "access_refused", client, reason: "origin", path: "/ws" },
+      { event: "access_refused", email, client, reason: "origin", path: "/ws" },
     ],
   ],
   [

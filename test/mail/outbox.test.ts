@@ -728,3 +728,19 @@ describe("the mail ceiling", () => {
     expect(one.sent.length + other.sent.length).toBe(15);
   });
 });
+
+test("that a mail was queued is told before what became of it, also where a pass for another one takes it along", async () => {
+  const told: string[] = [];
+  const { outbox } = setUp(() => Promise.reject(failing("permanent")), {
+    onQueued: () => void told.push("queued"),
+    onGivenUp: () => void told.push("given up"),
+  });
+  outbox.start();
+  try {
+    await outbox.queue(newMail());
+    await outbox.runDue();
+    expect(told).toEqual(["queued", "given up"]);
+  } finally {
+    await outbox.stop();
+  }
+});

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { ACCESS_REFUSED } from "../../src/edge/audit.ts";
+import { ACCESS_REFUSED, refusedOf } from "../../src/edge/audit.ts";
 import {
   LINK_PRINTED,
   LOGIN_REFUSED,
@@ -98,7 +98,8 @@ describe("audit", () => {
     [
       { event: "access_refused", client, reason: "no_session", path: "/a b" },
       "warn",
-      (audit) => audit(ACCESS_REFUSED, { client, reason: "no_session", path: "/a b", actor: undefined }),
+      (audit) =>
+        audit(ACCESS_REFUSED, { client, reason: "no_session", path: "/a b", ...refusedOf(undefined) }),
     ],
     [
       { event: "logged_out", email, session: "01234567" },
@@ -197,7 +198,7 @@ describe("of refusals that anybody can cause without end", () => {
     [
       { event: "access_refused", client, reason: "origin", path: "/a" },
       { event: "access_refused", client, reason: "origin", path: "/a" },
-      (audit) => audit(ACCESS_REFUSED, { client, reason: "origin", path: "/a", actor: undefined }),
+      (audit) => audit(ACCESS_REFUSED, { client, reason: "origin", path: "/a", ...refusedOf(undefined) }),
     ],
   ])("%j is one", (first, folded, write) => {
     const { audit, flush, lines } = folding();

@@ -164,7 +164,7 @@ test.each([1, 2])("the whole arc, with %d processes", async (workers) => {
   const nothing = await stage.run("secrets", "rotate", "--finish");
   expect([nothing.code, nothing.output]).toEqual([
     1,
-    expect.stringContaining("no secrets of before") as string,
+    expect.stringContaining("no secrets before these") as string,
   ]);
   // Whatever is not ours after that is refused as ever.
   const second = await stage.run("secrets", "rotate");

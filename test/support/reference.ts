@@ -16,9 +16,9 @@ const EMAIL = emailTable({
 
 /** All of them, a table for each room. */
 export function renderReference(): string {
-  const rooms = Object.entries(ROOMS).map(([title, options], index) => {
+  const rooms = Object.entries(ROOMS).map(([title, options]) => {
     const rows = Object.values(options as Record<string, Option<unknown>>).map(optionRow);
-    return `## ${title}\n\n${table([...(index === 0 ? [ENV_FILE_ROW] : []), ...rows])}`;
+    return `## ${title}\n\n${table([...(title === "The process" ? [ENV_FILE_ROW] : []), ...rows])}`;
   });
   const { routes, groups, providers, hooks } = ROUTES_FILE.keys;
   const route = routes.tables.keys;
