@@ -159,6 +159,16 @@ describe("a grant", () => {
     expect((await house().people.list()).map(({ until }) => until)).toEqual([clock.now() + 8 * HOUR]);
   });
 
+  test("is left as it is by a change that asks for two things, or for none", async () => {
+    await start();
+    await allow("bob@partner.example");
+    for (const change of [{ denied: false, until: "8h" }, { denied: true, until: "8h" }, { reason: "x" }])
+      expect((await operator("PATCH", "/admin/users/bob@partner.example", change)).status).toBe(400);
+    expect((await house().people.list()).map(({ effect, until }) => [effect, until])).toEqual([
+      ["allow", null],
+    ]);
+  });
+
   test("is in the audit with its end, and so is another end that it is given, or none", async () => {
     await start();
     await allow("bob@partner.example", { until: "8h" });
