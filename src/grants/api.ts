@@ -122,11 +122,12 @@ export function grantApi(house: ApiHouse & Pick<House, "people" | "policy">): El
       "/admin/users/:sub",
       async ({ params, body, principal, set }) => {
         const by = actorOf(principal);
+        // Only one of them would be done.
+        if ((body.denied === undefined) === (body.until === undefined)) throw badRequest(SAY_WHAT);
         if (body.denied === true) await people.deny(params.sub, body.reason ?? "", by);
         else if (body.denied === false) {
           if (!(await people.lift(params.sub, actorOf(principal)))) throw new Refusal(NO_SUCH_USER);
-        } else if (body.until === undefined) throw badRequest(SAY_WHAT);
-        else if ((await people.setEnd(params.sub, untilIn(body.until, clock.now()) ?? null, by)) === 0)
+        } else if ((await people.setEnd(params.sub, untilIn(body.until, clock.now()) ?? null, by)) === 0)
           throw new Refusal(NO_SUCH_USER);
         set.status = 204;
       },
@@ -154,7 +155,7 @@ export function grantApi(house: ApiHouse & Pick<House, "people" | "policy">): El
   return closeApi(app);
 }
 
-const SAY_WHAT = "Say `denied`, or `until`.";
+const SAY_WHAT = "Say either `denied` or `until`.";
 const NO_SUCH_USER = { ...NOT_FOUND, message: "Nothing was given to them that has not ended." };
 function listed({
   id,

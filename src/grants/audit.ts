@@ -2,17 +2,20 @@ import { defineAudit } from "../observe/audit.ts";
 
 const LINE = { email: "subject", by: "actor", route: "route", reason: "reason" } as const;
 
+/** With the end, where there is one. */
+const GRANTED = { ...LINE, until: "until" } as const;
+
 export const USER_INVITED = defineAudit({
   event: "user_invited",
   help: "An administrator lets somebody in, who gets a mail with a link.",
   outcome: "ok",
-  line: LINE,
+  line: GRANTED,
 });
 export const ACCESS_GRANTED = defineAudit({
   event: "access_granted",
   help: "An administrator, or whoever decides about an application, gives somebody access, changes its end, or undoes a denial.",
   outcome: "ok",
-  line: LINE,
+  line: GRANTED,
 });
 export const ACCESS_DENIED = defineAudit({
   event: "access_denied",

@@ -127,8 +127,8 @@ export function createPeople(settings: PeopleSettings): PeopleService {
     };
   }
 
-  const factsOf = ({ who, routes: names, groups: inGroups, reason }: Grant, by: string) => ({
-    ...{ subject: who, actor: by, reason: reason || undefined },
+  const factsOf = ({ who, routes: names, groups: inGroups, reason, until }: Grant, by: string) => ({
+    ...{ subject: who, actor: by, reason: reason || undefined, until: endText(until) },
     route: [...names, ...inGroups.map((name) => `group:${name}`)].join(","),
   });
 
@@ -216,6 +216,7 @@ export function createPeople(settings: PeopleSettings): PeopleService {
         actor: by,
         route: undefined,
         reason: "denial lifted",
+        until: undefined,
       });
       return (await book.takeAll({ effect: "deny", who })) > 0;
     },
@@ -228,7 +229,7 @@ export function createPeople(settings: PeopleSettings): PeopleService {
       const going = theirs.filter((one) => one.until === null || one.until > clock.now());
       let changed = 0;
       for (const grant of going) {
-        await auditFirst(ACCESS_GRANTED, factsOf(grant, by));
+        await auditFirst(ACCESS_GRANTED, factsOf({ ...grant, until }, by));
         if (await book.change(grant.id, () => ({ until, warned: false }))) changed++;
       }
       return changed;
@@ -246,6 +247,11 @@ export function createPeople(settings: PeopleSettings): PeopleService {
       return { grants, ...(await signOut(email, by)), isStillAllowed: policy.allows(email) };
     },
   };
+}
+
+/** For the audit. @param until milliseconds since the Unix epoch; null for no end */
+export function endText(until: number | null): string | undefined {
+  return until === null ? undefined : new Date(until).toISOString();
 }
 
 const OFF = {

@@ -24,6 +24,7 @@ import type { Seen } from "../store/records.ts";
 import { ACCESS_DENIED, ACCESS_GRANTED, ACCESS_REQUESTED } from "./audit.ts";
 import type { GrantBook } from "./book.ts";
 import { askedMail, grantedMail, refusedMail } from "./mails.ts";
+import { endText } from "./people.ts";
 import { readReason } from "./reason.ts";
 import { type AccessRequest, type Asked, type RequestBook, requestId } from "./request.ts";
 
@@ -248,7 +249,8 @@ export function createAccessRequests(settings: RequestSettings): AccessRequests 
       if (state === "refused") throw new Refusal(DECIDED);
       const actor = actorOf(by);
       const facts = { subject: email, actor, route: route.name, reason: seen.record.reason };
-      await auditFirst(ACCESS_GRANTED, facts);
+      const end = endText(until);
+      await auditFirst(ACCESS_GRANTED, { ...facts, until: end });
       await letIn(seen, until, actor);
       const decided = await decide(seen, "granted", actor);
       if (decided === undefined) {

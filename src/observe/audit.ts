@@ -56,6 +56,8 @@ export type AuditFacts = {
   /** Ends of chains of events (`audit/chain.ts`), until when they were deleted, and what was asked of them. */
   readonly heads?: string | undefined;
   readonly before?: string | undefined;
+  /** When it ends, RFC 3339; without it, never. */
+  readonly until?: string | undefined;
   readonly filter?: string | undefined;
   readonly version?: string | undefined;
 };

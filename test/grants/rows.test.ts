@@ -159,6 +159,27 @@ describe("a grant", () => {
     expect((await house().people.list()).map(({ until }) => until)).toEqual([clock.now() + 8 * HOUR]);
   });
 
+  test("is left as it is by a change that asks for two things, or for none", async () => {
+    await start();
+    await allow("bob@partner.example");
+    for (const change of [{ denied: false, until: "8h" }, { denied: true, until: "8h" }, { reason: "x" }])
+      expect((await operator("PATCH", "/admin/users/bob@partner.example", change)).status).toBe(400);
+    expect((await house().people.list()).map(({ effect, until }) => [effect, until])).toEqual([
+      ["allow", null],
+    ]);
+  });
+
+  test("is in the audit with its end, and so is another end that it is given, or none", async () => {
+    await start();
+    await allow("bob@partner.example", { until: "8h" });
+    const end = async (until: string | null) =>
+      (await operator("PATCH", "/admin/users/bob@partner.example", { until })).status;
+    expect([await end("3d"), await end(null)]).toEqual([204, 204]);
+    const { items } = await house().auditTrail.find({ event: "access_granted" });
+    const at = (milliseconds: number) => new Date(clock.now() + milliseconds).toISOString();
+    expect(items.map(({ details }) => details.until)).toEqual([undefined, at(3 * DAY), at(8 * HOUR)]);
+  });
+
   test("D6: an address in other case, or with its domain in Unicode, is the same person", async () => {
     await start();
     const made = await allow("Bob@BÜCHER.example");
