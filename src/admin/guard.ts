@@ -1,10 +1,9 @@
 import { ADMINS } from "../access/people.ts";
-import { isRecent } from "../api/own.ts";
+import { isAdminNetwork, isRecent } from "../api/own.ts";
 import { NOT_FOUND, Refusal, redirect } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { House } from "../house.ts";
 import { isPrincipal, nameOf, type Principal } from "../identity/principal.ts";
-import { isInNetworks, parseIp } from "../net/ip.ts";
 import { HOUR } from "../option/values.ts";
 import { loginHref } from "../pages/paths.ts";
 import { ADMIN_OPENED, ADMIN_REFUSED } from "./audit.ts";
@@ -34,10 +33,7 @@ export function createGuard(
     if (proof.kind !== "session") return `by ${proof.kind}`;
     if (actor !== undefined) return "acting as somebody else";
     if (!groups.has(ADMINS)) return "no administrator";
-    const { adminNetworks } = options;
-    const ip = parseIp(client.ip);
-    const isInside = adminNetworks.length === 0 || (ip !== undefined && isInNetworks(ip, adminNetworks));
-    return isInside ? undefined : "from another network";
+    return isAdminNetwork(options, client) ? undefined : "from another network";
   }
 
   return {

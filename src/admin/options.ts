@@ -18,6 +18,8 @@ export const ADMIN_OPTIONS = {
     name: "RUNEGATE_ADMIN_NETWORKS",
     parse: networks,
     default: "",
-    help: "Networks from which the admin pages are open, as a CIDR list; empty for wherever an administrator is.",
+    help:
+      "Networks from which the admin pages are open, and the API is to an administrator's session, as a CIDR list; empty for " +
+      "wherever an administrator is.",
   },
 } satisfies Declaration;

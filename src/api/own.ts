@@ -1,5 +1,6 @@
 import { Elysia } from "elysia";
 import { ADMINS } from "../access/people.ts";
+import type { AdminOptions } from "../admin/options.ts";
 import {
   badRequest,
   type ExtraHeaders,
@@ -16,6 +17,7 @@ import { API_PREFIX } from "../edge/target.ts";
 import type { House } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import { isPrincipal, isRejected, nameOf, type Principal } from "../identity/principal.ts";
+import { isInNetworks, parseIp } from "../net/ip.ts";
 import { MINUTE, SECOND } from "../option/values.ts";
 import { said } from "../pages/language.ts";
 import { loginHref } from "../pages/paths.ts";
@@ -55,9 +57,11 @@ export function openApi(name: string, { guardPost, clock, options }: ApiHouse) {
     const shown = await arrival.identify(arrival, "api");
     if (isRejected(shown)) throw new Refusal(INVALID_KEY);
     // An application on a host of its own acts there with its visitor's session, and must not rule over others by it.
-    const isElsewhere =
-      isPrincipal(shown) && shown.proof.kind === "session" && arrival.origin !== options.baseUrl;
-    const who = isElsewhere ? withoutAdmins(shown) : shown;
+    const isSession = isPrincipal(shown) && shown.proof.kind === "session";
+    const isElsewhere = isSession && arrival.origin !== options.baseUrl;
+    // What somebody may not do on the pages from there, they may not do here by the same session either.
+    const isLess = isElsewhere || (isSession && !isAdminNetwork(options, arrival.client));
+    const who = isLess ? withoutAdmins(shown) : shown;
     const rank = isPrincipal(who) ? rankOf(who) : undefined;
     if (!isPrincipal(who) || rank === undefined) {
       const headers: ExtraHeaders = [["WWW-Authenticate", `Bearer realm="${arrival.origin}"`]];
@@ -67,7 +71,10 @@ export function openApi(name: string, { guardPost, clock, options }: ApiHouse) {
     if (RANKS.indexOf(rank) < RANKS.indexOf(rule.needs)) {
       throw notAllowed(rule.needs === "admin" ? ADMINS_ONLY : undefined);
     }
-    if (rule.recent === true) mustBeRecent(who, arrival, clock.now());
+    if (rule.recent === true) {
+      const most = rule.needs === "admin" ? Math.min(RECENT_MS, options.adminMaxAge) : RECENT_MS;
+      mustBeRecent(who, arrival, clock.now(), most);
+    }
     return who;
   }
 
@@ -159,9 +166,9 @@ export function isRecent(
 }
 
 /** A session that was left open is not enough for what would outlast it (RFC 9470). @throws {Refusal} */
-export function mustBeRecent(who: Principal, { origin }: Arrival, now: number): void {
-  if (who.proof.kind !== "session" || isRecent(who, now)) return;
-  const challenge = `Bearer realm="${origin}", error="insufficient_user_authentication", max_age=${RECENT_MS / SECOND}`;
+export function mustBeRecent(who: Principal, { origin }: Arrival, now: number, most = RECENT_MS): void {
+  if (who.proof.kind !== "session" || isRecent(who, now, most)) return;
+  const challenge = `Bearer realm="${origin}", error="insufficient_user_authentication", max_age=${most / SECOND}`;
   throw new Refusal({
     ...unauthenticated(origin),
     error: "sign_in_again",
@@ -169,6 +176,16 @@ export function mustBeRecent(who: Principal, { origin }: Arrival, now: number): 
     message: "You signed in some time ago. Sign in again for this.",
     headers: [["WWW-Authenticate", challenge]],
   });
+}
+
+/** Whether administrators may act from there by their session. */
+export function isAdminNetwork(
+  { adminNetworks }: Pick<AdminOptions, "adminNetworks">,
+  client: { readonly ip: string },
+): boolean {
+  if (adminNetworks.length === 0) return true;
+  const ip = parseIp(client.ip);
+  return ip !== undefined && isInNetworks(ip, adminNetworks);
 }
 
 function withoutAdmins(who: Principal): Principal {

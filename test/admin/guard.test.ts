@@ -3,6 +3,7 @@ import { parseAddress } from "../../src/identity/address.ts";
 import { shortId } from "../../src/session/record.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable } from "../../src/store/records.ts";
+import { asUser } from "../api/support.ts";
 import { B, H, ROUTES, startStage as startHosts } from "../hand-off/stage.ts";
 import { auditOf } from "../login/support.ts";
 import { testClock } from "../support/clock.ts";
@@ -69,6 +70,26 @@ describe("H1: to whom the pages are not there", () => {
     const from = (ip: string) => stage.get(root, ADMIN, { "X-Forwarded-For": ip });
     expect([(await from("192.0.2.9")).status, (await from("198.51.100.9")).status]).toEqual([200, 404]);
     expect(eventsOf("admin_refused")[0]).toMatchObject({ reason: "from another network" });
+  });
+
+  test("nor does the API take them for one from there", async () => {
+    stage = await startAdminStage({
+      RUNEGATE_ADMIN_NETWORKS: "192.0.2.0/24",
+      RUNEGATE_TRUSTED_PROXIES: "127.0.0.1",
+    });
+    const ask = asUser(stage.gateway, await stage.gateway.signIn(ROOT));
+    const from = async (ip: string) => {
+      const { status, body } = await ask("GET", "/users", { headers: { "X-Forwarded-For": ip } });
+      return [status, (body as { error?: string }).error];
+    };
+    expect([await from("192.0.2.9"), await from("198.51.100.9")]).toEqual([
+      [200, undefined],
+      [403, "not_allowed"],
+    ]);
+    // Their own sessions are theirs anywhere.
+    expect((await ask("GET", "/session", { headers: { "X-Forwarded-For": "198.51.100.9" } })).status).toBe(
+      200,
+    );
   });
 
   test("whoever signs in where there are no administrators", async () => {
@@ -143,6 +164,15 @@ describe("H2: acts need a recent sign-in", () => {
     expect(await stage.gateway.gateway.sessions.list()).toHaveLength(2);
     // To look is still open.
     expect((await stage.get(root, `${ADMIN}/sessions`)).status).toBe(200);
+  });
+
+  test("RUNEGATE_ADMIN_MAX_AGE may ask for a more recent one of the API too", async () => {
+    stage = await startAdminStage({ RUNEGATE_ADMIN_MAX_AGE: "5m" });
+    const ask = asUser(stage.gateway, await stage.gateway.signIn(ROOT));
+    const end = async () => (await ask("DELETE", "/admin/impersonations/none")).status;
+    expect(await end()).toBe(404);
+    stage.clock.advance(6 * MINUTE);
+    expect(await end()).toBe(401);
   });
 
   test("RUNEGATE_ADMIN_MAX_AGE says how recent", async () => {
