@@ -1,4 +1,5 @@
-import { parseAddress } from "../identity/address.ts";
+import { type Address, parseAddress } from "../identity/address.ts";
+import { explained } from "../identity/values.ts";
 import { listenAddress } from "../net/endpoint.ts";
 import { type Declaration, type OptionsOf, unset } from "../option/option.ts";
 import { quote, ValueError } from "../option/value-error.ts";
@@ -52,7 +53,7 @@ export const TLS_OPTIONS = {
   },
   acmeEmail: {
     name: "RUNEGATE_ACME_EMAIL",
-    parse: parseAddress,
+    parse: contact,
     default: unset(""),
     help: "Where the authority may write to about the certificates.",
   },
@@ -105,6 +106,10 @@ export const HTTP_LISTEN = {
   help: "With TLS, where plain http is answered: by a redirect to https, and nothing else. `off` answers nowhere.",
   words: ["off"],
 } as const;
+
+function contact(text: string): Address {
+  return explained(parseAddress, text, `is no address: ${quote(text)}`, "");
+}
 
 function acmeDirectory(text: string): string {
   if (text === "staging") return LETS_ENCRYPT.staging;

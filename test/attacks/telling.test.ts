@@ -34,10 +34,13 @@ async function shape(response: Response): Promise<object> {
   return { status: response.status, headers, body };
 }
 
-/** The store, noting each call of it but those of the worker that sends mail and of the audit's writer, which nobody waits for. */
+/** Asked and written at times of their own. */
+const BY_THEMSELVES: ReadonlySet<string> = new Set([AUDIT.name, "closure"]);
+
+/** The store, noting each call of it but those of what runs by itself, the worker that sends mail among it: nobody waits for that. */
 function watched(store: Store, calls: string[]): Store {
   return intercepted(store, ({ of, verb, go }) => {
-    if (of !== AUDIT.name && (!of.startsWith("mail") || verb === "add")) calls.push(`${of}.${verb}`);
+    if (!BY_THEMSELVES.has(of) && (!of.startsWith("mail") || verb === "add")) calls.push(`${of}.${verb}`);
     return go();
   });
 }

@@ -121,12 +121,12 @@ const PAGES: readonly Page[] = [
   ],
   [
     "as whom an administrator acts",
-    "impersonation/routes.ts",
+    "impersonation/handlers.ts",
     async ({ get, act }) => get("/_runegate/as", await act()),
   ],
   [
     "that an administrator acts as nobody any more",
-    "impersonation/routes.ts",
+    "impersonation/handlers.ts",
     async ({ post, act }) => post("/_runegate/as/end", {}, await act()),
   ],
   [
