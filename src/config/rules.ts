@@ -92,6 +92,28 @@ export const RULES: readonly Rule[] = [
       : undefined,
   ),
 
+  rule(["tls", "listen", "httpListen"], ({ tls, listen, httpListen }) => {
+    const isAnswered =
+      httpListen === undefined ? listen.kind === "tcp" && listen.port === 443 : httpListen !== "off";
+    return tls === "acme" && !isAnswered
+      ? warning(
+          "httpListen",
+          "has plain http answered nowhere, and an authority comes to port 80 before it gives a certificate",
+          "Write where port 80 leads to, such as [::]:80.",
+        )
+      : undefined;
+  }),
+
+  rule(["acmeEabId", "acmeEabKey"], ({ acmeEabId, acmeEabKey }) =>
+    (acmeEabId === undefined) !== (acmeEabKey === undefined)
+      ? error(
+          acmeEabId === undefined ? "acmeEabId" : "acmeEabKey",
+          "is not set, and the other half of the account is",
+          "Write both as the authority gives them, or neither.",
+        )
+      : undefined,
+  ),
+
   rule(["baseUrl", "listen"], ({ listen }, given) =>
     !given("baseUrl") && listen.kind === "tcp" && listen.port !== 7870 && listen.port !== 0
       ? warning(

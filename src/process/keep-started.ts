@@ -17,6 +17,14 @@ export function keepStarted(
     listenGroup,
     httpListen,
     tls,
+    tlsCert,
+    tlsKey,
+    tlsDirectory,
+    acmeDirectory,
+    acmeCa,
+    acmeEmail,
+    acmeEabId,
+    acmeEabKey,
     http2,
     store,
     storeSchema,
@@ -27,6 +35,8 @@ export function keepStarted(
   } = before.options;
   const started = {
     ...{ listen, checkListen, listenMode, listenGroup, httpListen, tls, http2 },
+    ...{ tlsCert, tlsKey, tlsDirectory },
+    ...{ acmeDirectory, acmeCa, acmeEmail, acmeEabId, acmeEabKey },
     ...{ store, storeSchema },
     controlSocket,
     ...(workers === 1 || next.options.workers === 1 ? { workers } : {}),

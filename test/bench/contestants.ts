@@ -85,10 +85,10 @@ export type LoadSample = Load & {
 export async function underLoad(
   who: Contestant,
   generator: LoadGenerator,
-  load: Omit<LoadSettings, "url" | "cookie"> & { readonly path?: string },
+  load: Omit<LoadSettings, "url" | "cookie"> & { readonly path?: string; readonly scheme?: "http" | "https" },
 ): Promise<LoadSample> {
-  const { path = "/", ...effort } = load;
-  const url = `http://127.0.0.1:${who.port}${path}`;
+  const { path = "/", scheme = "http", ...effort } = load;
+  const url = `${scheme}://127.0.0.1:${who.port}${path}`;
   const { result, cpuSeconds: used } = await spent(who, () =>
     generator.run({ url, cookie: who.cookie, ...effort }),
   );

@@ -74,6 +74,47 @@ export function readWrk(output: string): Load {
   throw new BenchError(`wrk says something that is not understood:\n${output}`);
 }
 
+/** Requests in flight on each connection of HTTP/2, as a browser has them when a page is loaded. */
+const STREAMS = 10;
+
+/** Over HTTP/2: a tenth of the connections, each with ten requests under way. Undefined where there is no h2load. */
+export function createH2Load(stage: Stage): LoadGenerator | undefined {
+  const h2load = Bun.which("h2load");
+  if (h2load === null) return undefined;
+  const version = /nghttp2\/\S+/.exec(Bun.spawnSync([h2load, "--version"]).stdout.toString())?.[0] ?? "";
+  return {
+    name: `h2load ${version}`,
+    async run({ url, cookie, connections, seconds }) {
+      const clients = Math.max(1, Math.round(connections / STREAMS));
+      const command = [
+        ...[h2load, "--clients", String(clients), "--max-concurrent-streams", String(STREAMS)],
+        ...["--threads", "1", "--duration", String(seconds), "--header", `cookie: ${cookie}`, url],
+      ];
+      return readH2Load(await stage.run(command, seconds + 15));
+    },
+  };
+}
+
+/** Reads what h2load prints, which knows of no percentiles: the mean stands for the median, the longest for the 99th. */
+export function readH2Load(output: string): Load {
+  const [, , , , done, failed] =
+    /requests: (\d+) total, (\d+) started, (\d+) done, (\d+) succeeded, (\d+) failed/.exec(output) ?? [];
+  const isGood = /status codes: \d+ 2xx, 0 3xx, 0 4xx, 0 5xx/.test(output);
+  const [, perSecond] = /finished in [^,]+, ([\d.]+) req\/s/.exec(output) ?? [];
+  const [, , longest = "", mean = ""] = /time for request:\s+(\S+)\s+(\S+)\s+(\S+)/.exec(output) ?? [];
+  const milliseconds = (text: string) => {
+    const [, value, unit] = /^([\d.]+)(us|ms|s|m)$/.exec(text) ?? [];
+    return Number(value) * (MILLISECONDS[unit ?? ""] ?? Number.NaN);
+  };
+  const load = {
+    requests: Number(done),
+    perSecond: Number(perSecond),
+    ...{ p50: milliseconds(mean), p99: milliseconds(longest) },
+  };
+  if (isGood && failed === "0" && load.requests > 0) return load;
+  throw new BenchError(`h2load says that requests failed, or something that is not understood:\n${output}`);
+}
+
 /** Slower than wrk by far: for machines that have no wrk. */
 async function runBuiltIn(settings: LoadSettings): Promise<Load> {
   const { url, cookie, connections, seconds, upload, headers = [] } = settings;

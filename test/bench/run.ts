@@ -12,6 +12,7 @@ import { proxySection } from "./sections/proxy.ts";
 import { signInSection } from "./sections/sign-in.ts";
 import { startSection } from "./sections/start.ts";
 import { streamsSection } from "./sections/streams.ts";
+import { tlsSection } from "./sections/tls.ts";
 import { workersSection } from "./sections/workers.ts";
 import { BenchError, createStage, type Stage } from "./stage.ts";
 
@@ -19,6 +20,7 @@ import { BenchError, createStage, type Stage } from "./stage.ts";
 
 const SECTIONS: readonly Section[] = [
   proxySection,
+  tlsSection,
   checkSection,
   bodiesSection,
   streamsSection,

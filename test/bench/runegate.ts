@@ -35,6 +35,7 @@ export type GatewaySettings = {
   /** The command line up to Runegate's own arguments. */
   readonly command?: readonly string[];
   readonly upstreamPort: number;
+  readonly scheme?: "http" | "https";
   readonly options?: Environment;
 };
 
@@ -42,7 +43,7 @@ export type PreparedGateway = Prepared & { readonly control: string };
 
 /** Draws the secrets and writes the env file of a gateway with every feature on. */
 export function prepareRunegate(stage: Stage, settings: GatewaySettings): PreparedGateway {
-  const { name, command = FROM_SOURCE, upstreamPort } = settings;
+  const { name, command = FROM_SOURCE, upstreamPort, scheme = "http" } = settings;
   const port = freePort();
   const directory = mkdtempSync(join(stage.directory, `${name}-`));
   const control = join(directory, "control.sock");
@@ -50,7 +51,7 @@ export function prepareRunegate(stage: Stage, settings: GatewaySettings): Prepar
     // Production would want a mail server; the way of a request is the same.
     RUNEGATE_ENV: "development",
     RUNEGATE_LISTEN: `127.0.0.1:${port}`,
-    RUNEGATE_BASE_URL: `http://127.0.0.1:${port}`,
+    RUNEGATE_BASE_URL: `${scheme}://127.0.0.1:${port}`,
     RUNEGATE_TARGET_SERVICE: `http://127.0.0.1:${upstreamPort}`,
     RUNEGATE_JWT_SECRET: randomBytes(32).toString("hex"),
     RUNEGATE_SESSION_KEY: randomBytes(64).toString("hex"),
@@ -73,7 +74,7 @@ export async function startRunegate(stage: Stage, settings: GatewaySettings): Pr
   const prepared = prepareRunegate(stage, settings);
   const gateway = await begin(stage, prepared);
   const [link = ""] = await mintLinks(prepared, [`ada@${DOMAIN}`]);
-  return { ...gateway, control: prepared.control, cookie: await redeem(gateway.port, link) };
+  return { ...gateway, control: prepared.control, cookie: await redeem(gateway.port, link, settings.scheme) };
 }
 
 const CONTROL_PATIENCE_MS = 5_000;
@@ -104,8 +105,9 @@ export async function mintLinks(
 }
 
 /** Uses a link up, as the button on its page does. @returns the `Cookie` header of the session. @throws {BenchError} */
-export async function redeem(port: number, link: string): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${port}/_runegate/auth`, {
+export async function redeem(port: number, link: string, scheme = "http"): Promise<string> {
+  const response = await fetch(`${scheme}://127.0.0.1:${port}/_runegate/auth`, {
+    tls: { rejectUnauthorized: false },
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ token: new URL(link).searchParams.get("token") }),

@@ -49,6 +49,27 @@ describe("production", () => {
       { RUNEGATE_ALLOWED_DOMAINS: "", RUNEGATE_COOKIE_DOMAIN: "" },
       ["error:ALLOWED_EMAILS"],
     ],
+    ["certificates are ordered", { RUNEGATE_TLS: "acme" }, []],
+    [
+      "certificates are ordered, and no plain http is answered",
+      { RUNEGATE_TLS: "acme", RUNEGATE_HTTP_LISTEN: "off" },
+      ["warning:HTTP_LISTEN"],
+    ],
+    [
+      "certificates are ordered, and nobody knows where plain http comes in",
+      { RUNEGATE_TLS: "acme", RUNEGATE_LISTEN: "0.0.0.0:8443" },
+      ["warning:HTTP_LISTEN"],
+    ],
+    [
+      "certificates are ordered behind ports that lead elsewhere",
+      { RUNEGATE_TLS: "acme", RUNEGATE_LISTEN: "0.0.0.0:8443", RUNEGATE_HTTP_LISTEN: "0.0.0.0:8080" },
+      [],
+    ],
+    [
+      "half of an authority's account",
+      { RUNEGATE_TLS: "acme", RUNEGATE_ACME_EAB_KID: "kid-1" },
+      ["error:ACME_EAB_HMAC"],
+    ],
     ["no secret", { RUNEGATE_JWT_SECRET: undefined }, ["error:JWT_SECRET"]],
     ["no key", { RUNEGATE_SESSION_KEY: undefined }, ["error:SESSION_KEY"]],
     ["nobody allowed", { RUNEGATE_ALLOWED_DOMAINS: undefined }, ["error:ALLOWED_EMAILS"]],

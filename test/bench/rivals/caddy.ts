@@ -24,6 +24,19 @@ export function startCaddyProxy(stage: Stage, caddy: string, upstreamPort: numbe
 
 export function prepareCaddyProxy(stage: Stage, caddy: string, upstreamPort: number): Prepared {
   const port = freePort();
+  return prepareCaddy(stage, caddy, port, `http://127.0.0.1:${port}`, [
+    `reverse_proxy 127.0.0.1:${upstreamPort}`,
+  ]);
+}
+
+/** One site at one address. @param lines what its block says beside the log */
+export function prepareCaddy(
+  stage: Stage,
+  caddy: string,
+  port: number,
+  site: string,
+  lines: readonly string[],
+): Prepared {
   const logFile = join(stage.directory, "caddy-access.log");
   const file = join(stage.directory, "Caddyfile");
   writeFileSync(
@@ -32,14 +45,14 @@ export function prepareCaddyProxy(stage: Stage, caddy: string, upstreamPort: num
   admin off
   auto_https off
 }
-http://127.0.0.1:${port} {
+${site} {
   bind 127.0.0.1
   log {
     output file ${logFile} {
       roll_disabled
     }
   }
-  reverse_proxy 127.0.0.1:${upstreamPort}
+  ${lines.join("\n  ")}
 }
 `,
   );

@@ -123,11 +123,14 @@ type NginxSettings = {
   readonly workers?: number;
   readonly connections?: number;
   readonly accessLog?: boolean;
+  readonly port?: number;
+  /** Files, for HTTP/2 too. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
 };
 
 export function prepareNginx(stage: Stage, name: string, settings: NginxSettings): Prepared {
-  const { server, http = "", workers = 1, connections = 2000, accessLog = false } = settings;
-  const port = freePort();
+  const { server, http = "", workers = 1, connections = 2000, accessLog = false, tls } = settings;
+  const { port = freePort() } = settings;
   const at = (file: string) => join(stage.directory, `${name}-${file}`);
   const access = at("access.log");
   const configuration = `
@@ -147,7 +150,8 @@ export function prepareNginx(stage: Stage, name: string, settings: NginxSettings
       ${http}
       server {
         # Else one of several workers may get all connections.
-        listen 127.0.0.1:${port} ${workers > 1 ? "reuseport" : ""};
+        listen 127.0.0.1:${port} ${workers > 1 ? "reuseport" : ""} ${tls === undefined ? "" : "ssl http2"};
+        ${tls === undefined ? "" : `ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate ${tls.certificate}; ssl_certificate_key ${tls.key};`}
         ${server}
       }
     }`;
