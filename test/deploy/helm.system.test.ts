@@ -312,9 +312,11 @@ function placed(
 }
 
 /** As the pod's user, without a right of root's. */
+/** The source may lie where root alone may read; a pod has the program in its image. */
+const READS = ["bounding-set", "inh-caps", "ambient-caps"].map((set) => `--${set}=-all,+dac_read_search`);
 const confined = (command: readonly string[]) =>
   isRoot
-    ? ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups", "--bounding-set=-all", ...command]
+    ? ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups", ...READS, ...command]
     : command;
 
 describe.skipIf(tools === undefined)("the chart", () => {

@@ -217,7 +217,7 @@ describe("a link that does not work", () => {
       "not a token": "x",
       "a tampered header": `${head}x.${body}.${signature}`,
       "a tampered body": `${head}.${body}x.${signature}`,
-      "a tampered signature": `${head}.${body}.x${signature?.slice(1)}`,
+      "a tampered signature": `${head}.${body}.${signature?.startsWith("x") ? "y" : "x"}${signature?.slice(1)}`,
       "alg none": `${Buffer.from('{"alg":"none"}').toString("base64url")}.${body}.`,
       "the login cookie": cookie.slice("runegate_login=".length),
       "of another instance": (await otherInstancesToken()) ?? "",
