@@ -39,7 +39,7 @@ describe("the option reference", () => {
     expect(reference.split("## Limits")[1]?.split("## ")[0]).toContain("`RUNEGATE_LOGIN_RATE_LIMIT`");
   });
   test.each([
-    ["a fixed default", "| `RUNEGATE_LISTEN` | `127.0.0.1:7870` |"],
+    ["a fixed default", "| `RUNEGATE_LANDING_PATH` | `/` |"],
     ["a computed one", "| `RUNEGATE_JWT_SECRET` | random per start |"],
     ["the rules of production", "(P) required, https unless loopback."],
     ["the files of secrets", "Also as `RUNEGATE_SESSION_KEY_FILE`."],
