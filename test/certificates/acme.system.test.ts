@@ -153,7 +153,7 @@ const trusted = (world: World, ...names: readonly string[]) =>
       for (const name of names) if (!(await isTrusted(world, name))) return false;
       return true;
     },
-    60_000,
+    120_000,
   );
 
 /** From then on nobody is shown another one: until then, the listener before takes connections too. */
@@ -438,14 +438,10 @@ describe.skipIf(programs === undefined || redis === undefined)("machines that sh
 
   test("both at once: one order for each host", async () => {
     const { world, first, options } = await openMachines();
-    const stages = await Promise.all([
-      world.open({ options: options.first }),
-      world.open({ options: options.second }),
-    ]);
+    await Promise.all([world.open({ options: options.first }), world.open({ options: options.second })]);
+    // Where the first was quicker than the second listens, it fails, and looks again after a minute.
     await Promise.all([trusted(first, APP, WIKI), trusted(world, APP, WIKI)]);
     expect(world.pebble.issued()).toBe(2);
-    const ordered = stages.flatMap(({ main }) => main.output().match(/orders a certificate/g) ?? []);
-    expect(ordered.length).toBe(2);
   });
 });
 
