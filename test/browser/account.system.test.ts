@@ -20,12 +20,14 @@ describe.skipIf(chromium === undefined)("one's account", () => {
   afterAll(() => stage.stop());
   afterEach(async () => expect(await stage.clear()).toEqual([]));
 
-  /** Signed in here, and on a telephone far away. */
+  /** Signed in here, by a program, and last on a telephone far away. */
   async function open(tab: Tab): Promise<void> {
     await stage.signIn(tab, ADA, "/whoami");
     const { sessions } = stage.gateway.gateway;
-    await sessions.start({ email: ADA as Address, ip: "2001:db8:85a3::8a2e:370:7334", userAgent: PHONE });
     await sessions.start({ email: ADA as Address, ip: "198.51.100.23", userAgent: "curl/8.5" });
+    // Those of one millisecond are in no order.
+    for (const now = Date.now(); Date.now() === now; );
+    await sessions.start({ email: ADA as Address, ip: "2001:db8:85a3::8a2e:370:7334", userAgent: PHONE });
     await tab.open(`${stage.gateway.url}/_runegate/account`);
   }
 
