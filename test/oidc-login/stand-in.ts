@@ -5,7 +5,7 @@ import { exportJWK, generateKeyPair, type JWTHeaderParameters, SignJWT } from "j
 import { NAVIGATION } from "../login/support.ts";
 import { cookieHeader, type TestGateway } from "../support/gateway.ts";
 
-/** A provider that does what no real one can be brought to do. The real ones are in `real.test.ts`. */
+/** A provider that does what no real one can be brought to do. The real ones are in `real.system.test.ts`. */
 
 type Claims = Readonly<Record<string, unknown>>;
 
