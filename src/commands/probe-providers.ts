@@ -1,7 +1,7 @@
 import { ProviderUnavailable } from "../bearer/provider-keys.ts";
 import { systemClock } from "../clock.ts";
 import type { Access } from "../config/configuration.ts";
-import { createLoggers } from "../observe/log.ts";
+import { quietLoggers } from "../observe/quiet.ts";
 import { callbackPath, logoutPath, type Provider } from "../oidc-login/provider.ts";
 import type { ProbeResult } from "./probe.ts";
 
@@ -15,15 +15,8 @@ export async function probeProviders({ options, routesFile }: Access): Promise<P
 
 async function probe(provider: Provider, baseUrl: string): Promise<ProbeResult> {
   const { createProviderClient } = await import("../oidc-login/client.ts");
-  const quiet = createLoggers({
-    format: "console",
-    levels: { default: "off", modules: {} },
-    write() {},
-    now: systemClock.now,
-    color: false,
-  });
   const redirectUri = baseUrl + callbackPath(provider);
-  const log = quiet("login");
+  const log = quietLoggers()("login");
   const client = createProviderClient({ provider, redirectUri, fetch, clock: systemClock, log });
   try {
     const metadata = await client.metadata();

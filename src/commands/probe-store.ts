@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { systemClock } from "../clock.ts";
-import { createLoggers } from "../observe/log.ts";
+import { quietLoggers } from "../observe/quiet.ts";
 import { asOwnerOf } from "../rights.ts";
 import type { StoreLocation } from "../store/location.ts";
 import { loadBackEnd, openStore } from "../store/open.ts";
@@ -26,18 +26,11 @@ export async function probeStore(location: StoreLocation, schema?: string): Prom
 }
 
 async function reach(location: StoreLocation, name: string, schema?: string): Promise<ProbeResult> {
-  const quiet = createLoggers({
-    format: "console",
-    levels: { default: "off", modules: {} },
-    write() {},
-    now: systemClock.now,
-    color: false,
-  });
   try {
     const stores = await openStore(location, {
       ...(schema === undefined ? {} : { schema }),
       clock: systemClock,
-      log: quiet("store"),
+      log: quietLoggers()("store"),
     });
     try {
       await stores.ready();

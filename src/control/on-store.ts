@@ -4,6 +4,7 @@ import { answerByElysia } from "../edge/own.ts";
 import { misconfigured } from "../mail/mailer.ts";
 import { createLoggers } from "../observe/log.ts";
 import type { LoggerFor } from "../observe/logger.ts";
+import { quietLoggers } from "../observe/quiet.ts";
 import { createApi } from "../server.ts";
 import { createServices } from "../services.ts";
 import type { StoreLocation } from "../store/location.ts";
@@ -58,14 +59,7 @@ export async function withStore<T>(
 /** Loads all that the API takes, by making one that is not used. */
 export async function loadApi(access: Access): Promise<void> {
   const stores = createMemoryStore({ clock: systemClock });
-  const quiet = createLoggers({
-    format: "console",
-    levels: { default: "off", modules: {} },
-    write() {},
-    now: systemClock.now,
-    color: false,
-  });
-  await createApi(servicesOn(stores, access, quiet));
+  await createApi(servicesOn(stores, access, quietLoggers()));
 }
 
 function servicesOn(stores: Store, { options, routesFile }: Access, loggers: LoggerFor) {

@@ -1,4 +1,5 @@
 import { type Clock, type Random, systemPause } from "../clock.ts";
+import { retryAfterOf } from "../net/retry-after.ts";
 import type { Audit } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -122,7 +123,8 @@ export function createDelivery(settings: {
         return giveUp(claimed, "410: turned off");
       }
       reason = `${response.status}`;
-      if (response.status === 429 || response.status === 503) retryAfter = retryAfterIn(response);
+      if (response.status === 429 || response.status === 503)
+        retryAfter = Math.min(retryAfterOf(response, clock.now()) ?? 0, LONGEST_RETRY_AFTER);
     } catch (error) {
       reason = reasonOf(error);
     }
@@ -145,13 +147,6 @@ export function createDelivery(settings: {
     await waiting.remove(claimed);
     count(hook, "given_up");
     audit(HOOK_FAILED, { by: hook, of: event, n: String(attempts), reason });
-  }
-
-  /** Milliseconds (RFC 9110 §10.2.3); 0 where it does not say. */
-  function retryAfterIn({ headers }: Response): number {
-    const text = headers.get("retry-after") ?? "";
-    const wait = /^\d{1,9}$/.test(text) ? Number(text) * SECOND : Date.parse(text) - clock.now();
-    return Number.isFinite(wait) ? Math.min(Math.max(0, wait), LONGEST_RETRY_AFTER) : 0;
   }
 
   return {

@@ -1,8 +1,9 @@
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../clock.ts";
 import { boundedText } from "../net/bounded-text.ts";
+import { retryAfterOf } from "../net/retry-after.ts";
 import { messageOf } from "../observe/message-of.ts";
-import { KIB, SECOND } from "../option/values.ts";
+import { KIB } from "../option/values.ts";
 import type { HttpPlace } from "./address.ts";
 import { otlpRejected, otlpRequest } from "./otlp.ts";
 import { Refused, type Transport, TryLater } from "./transport.ts";
@@ -46,21 +47,10 @@ export function createHttpTransport({ kind, url, basic, bearerFile }: HttpPlace,
       const answer = await boundedText(response, MAX_ANSWER).catch(() => "");
       if (response.ok) return rejected(answer);
       if (!AGAIN.has(status)) throw new Refused(`it answers with ${status}`);
-      throw new TryLater(
-        `it answers with ${status}`,
-        askedFor(response.headers.get("Retry-After"), clock.now()),
-      );
+      throw new TryLater(`it answers with ${status}`, retryAfterOf(response, clock.now()));
     },
     close() {},
   };
-}
-
-/** RFC 9110 §10.2.3, in milliseconds. */
-function askedFor(header: string | null, now: number): number | undefined {
-  if (header === null) return undefined;
-  if (/^\d{1,9}$/.test(header)) return Number(header) * SECOND;
-  const date = Date.parse(header);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
 
 /** Never the message of `fetch`, which quotes the URL. */

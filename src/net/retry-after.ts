@@ -1,0 +1,10 @@
+import { SECOND } from "../option/values.ts";
+
+/** How long an answer's Retry-After asks to wait, in milliseconds (RFC 9110 §10.2.3). Undefined where it does not say. */
+export function retryAfterOf({ headers }: Response, now: number): number | undefined {
+  const text = headers.get("retry-after");
+  if (text === null) return undefined;
+  if (/^\d{1,9}$/.test(text)) return Number(text) * SECOND;
+  const date = Date.parse(text);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
