@@ -3,50 +3,21 @@ import { type Clock, systemClock } from "../../src/clock.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import { storeLocation } from "../../src/store/location.ts";
 import { openStore } from "../../src/store/open.ts";
-import { type Kind, type RecordStore, StoreUnavailable } from "../../src/store/records.ts";
+import { type Kind, StoreUnavailable } from "../../src/store/records.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { type PostgresServer, postgresPrograms, startPostgres } from "../support/postgres.ts";
 import { freePort } from "../support/process.ts";
 import { SILENT } from "../support/silent.ts";
 import { storeContract } from "./contract.ts";
+import { add, addOnce, ready, type Thing, thing, things, until } from "./things.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 const programs = postgresPrograms();
 
-type Thing = { readonly owner: string; readonly used: number };
-const THING: Kind<Thing> = { name: "thing", by: ["owner"], cached: true };
-const ONCE: Kind<object> = { name: "once", once: true };
 const FEW: Kind<Thing> = { name: "few", capacity: 5 };
-const thing = (owner = "ann", used = 0): Thing => ({ owner, used });
-
-/** Cached, as sessions are. */
-const things = (store: RecordStore) => store.records(THING);
-const add = async (store: RecordStore, id: string, clock: Clock = systemClock, owner = "ann", life = HOUR) =>
-  expect(await things(store).add(id, thing(owner), clock.now() + life)).toBe(true);
-const addOnce = async (store: RecordStore, id: string, expiresAt = Date.now() + HOUR) =>
-  store.records(ONCE).add(id, {}, expiresAt);
-
-/** Asks until the answer is as wanted. @returns after how many milliseconds that was. */
-async function until(wanted: () => unknown, withinMs = 20_000): Promise<number> {
-  const begun = performance.now();
-  for (;;) {
-    try {
-      if (await wanted()) return performance.now() - begun;
-    } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
-    }
-    if (performance.now() - begun > withinMs) throw new Error(`not within ${withinMs} ms: ${wanted}`);
-    await Bun.sleep(2);
-  }
-}
-
-const ready = (store: Store) => async () => {
-  await store.ready();
-  return true;
-};
 
 /** What it says while it is not ready. */
 async function problemOf(store: Store): Promise<string> {

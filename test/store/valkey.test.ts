@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import type { Logger } from "../../src/observe/logger.ts";
-import { type Kind, type RecordStore, StoreUnavailable } from "../../src/store/records.ts";
+import { StoreUnavailable } from "../../src/store/records.ts";
 import type { Store } from "../../src/store/store.ts";
 import { ValkeyRefusal } from "../../src/store/valkey/refusal.ts";
 import { openValkeyStore } from "../../src/store/valkey.ts";
@@ -12,6 +12,7 @@ import { needs } from "../support/needs.ts";
 import { startProcess } from "../support/process.ts";
 import { startValkey, type ValkeyServer, type ValkeyServerSettings } from "../support/valkey.ts";
 import { storeContract } from "./contract.ts";
+import { add, addOnce, ONCE, ready, thing, things, until } from "./things.ts";
 
 const HOUR = 3_600_000;
 const RECORDS = "{runegate}:r:thing";
@@ -31,37 +32,6 @@ function createLog(): { log: Logger; lines: string[] } {
   });
   return { log: loggers("store"), lines };
 }
-
-type Thing = { readonly owner: string; readonly used: number };
-const THING: Kind<Thing> = { name: "thing", by: ["owner"], cached: true };
-const ONCE: Kind<object> = { name: "once", once: true };
-const thing = (owner = "ann", used = 0): Thing => ({ owner, used });
-
-/** Cached, as sessions are. */
-const things = (store: RecordStore) => store.records(THING);
-const add = async (store: RecordStore, id: string, clock: Clock = systemClock, owner = "ann", life = HOUR) =>
-  expect(await things(store).add(id, thing(owner), clock.now() + life)).toBe(true);
-const addOnce = async (store: RecordStore, id: string, expiresAt = Date.now() + HOUR) =>
-  store.records(ONCE).add(id, {}, expiresAt);
-
-/** Asks until the answer is as wanted. @returns after how many milliseconds that was. */
-async function until(wanted: () => unknown, withinMs = 20_000): Promise<number> {
-  const begun = performance.now();
-  for (;;) {
-    try {
-      if (await wanted()) return performance.now() - begun;
-    } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
-    }
-    if (performance.now() - begun > withinMs) throw new Error(`not within ${withinMs} ms: ${wanted}`);
-    await Bun.sleep(2);
-  }
-}
-
-const ready = (stores: Store) => async () => {
-  await stores.ready();
-  return true;
-};
 
 describe.each(executables)("%s", (executable) => {
   const opened: Store[] = [];
