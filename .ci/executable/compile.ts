@@ -1,6 +1,9 @@
 import { join } from "node:path";
 import type { BuildMetafile } from "bun";
+import { isMade, keptFiles } from "./kept.ts";
+import { plainPackages } from "./plain.ts";
 import type { Target } from "./targets.ts";
+import { compressedWords } from "./words.ts";
 
 export type CompileSettings = {
   readonly root: string;
@@ -29,8 +32,9 @@ export function constants({
  * @returns what went into it.
  * @throws {AggregateError} with the bundler's messages.
  */
-export async function compile(settings: CompileSettings): Promise<BuildMetafile> {
+export async function compile(settings: CompileSettings): Promise<BuildMetafile[]> {
   const { root, folder, target, runtime } = settings;
+  const [plain, words] = [await plainPackages(root), await compressedWords(root)];
   const result = await Bun.build({
     entrypoints: [join(root, "src/main.ts")],
     root,
@@ -43,6 +47,11 @@ export async function compile(settings: CompileSettings): Promise<BuildMetafile>
     bytecode: true,
     sourcemap: "linked",
     metafile: true,
+    plugins: [
+      plain.plugin,
+      words.plugin,
+      keptFiles(new Map<string, string | Uint8Array>([...plain.files, ...words.files])),
+    ],
     define: constants(settings),
     compile: {
       target: `bun-${target}` as Bun.Build.CompileTarget,
@@ -56,5 +65,13 @@ export async function compile(settings: CompileSettings): Promise<BuildMetafile>
     },
   });
   if (result.metafile === undefined) throw new Error("The bundler does not say what it bundled.");
-  return result.metafile;
+  return [withoutMade(result.metafile), ...plain.metafiles.map(withoutMade)];
+}
+
+function withoutMade(metafile: BuildMetafile): BuildMetafile {
+  const outputs = Object.entries(metafile.outputs).map(([path, output]) => {
+    const inputs = Object.fromEntries(Object.entries(output.inputs).filter(([input]) => !isMade(input)));
+    return [path, { ...output, inputs }] as const;
+  });
+  return { ...metafile, outputs: Object.fromEntries(outputs) };
 }

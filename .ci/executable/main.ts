@@ -82,8 +82,8 @@ async function build(wanted: readonly Wanted[], outdir: string): Promise<void> {
       const folder = join(workshop, `${file}.parts`);
       mkdirSync(folder);
       const runtime = isTarget(target) ? await runtimeFor(target, ROOT, say) : process.execPath;
-      const metafile = await compile({ root: ROOT, folder, target, runtime, commit: origin.commit });
-      packages = bundledPackages(metafile, ROOT);
+      const metafiles = await compile({ root: ROOT, folder, target, runtime, commit: origin.commit });
+      packages = bundledPackages(metafiles, ROOT);
       chmodSync(join(folder, "runegate"), 0o755);
       renameSync(join(folder, "runegate"), join(workshop, file));
       // The source map is inside; this is a copy of it.

@@ -23,9 +23,9 @@ export type Package = {
  * The packages that the bundler took something from, in the order of their names.
  * @throws if a file comes from neither the project nor a locked package with a license.
  */
-export function bundledPackages(metafile: BuildMetafile, root: string): Package[] {
+export function bundledPackages(metafiles: readonly BuildMetafile[], root: string): Package[] {
   const folders = new Set<string>();
-  for (const { inputs } of Object.values(metafile.outputs)) {
+  for (const { inputs } of metafiles.flatMap(({ outputs }) => Object.values(outputs))) {
     for (const [path, { bytesInOutput }] of Object.entries(inputs)) {
       const folder = packageFolder(path);
       if (folder !== undefined && bytesInOutput > 0) folders.add(folder);

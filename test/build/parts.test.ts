@@ -47,14 +47,16 @@ describe("a runtime or package that is not locked", () => {
 describe("what was bundled", () => {
   test("is told from the bundler's list, in order and once each, without what was shaken off", () => {
     const packages = bundledPackages(
-      metafile({
-        "src/main.ts": 10,
-        "package.json": 5,
-        "node_modules/smol-toml/dist/parse.js": 3,
-        "node_modules/@sinclair/typebox/build/esm/index.mjs": 3,
-        "node_modules/smol-toml/dist/index.js": 1,
-        "node_modules/jose/dist/webapi/index.js": 0,
-      }),
+      [
+        metafile({
+          "src/main.ts": 10,
+          "package.json": 5,
+          "node_modules/smol-toml/dist/parse.js": 3,
+          "node_modules/@sinclair/typebox/build/esm/index.mjs": 3,
+          "node_modules/smol-toml/dist/index.js": 1,
+          "node_modules/jose/dist/webapi/index.js": 0,
+        }),
+      ],
       root,
     );
     expect(packages.map(({ name, license }) => [name, license])).toEqual([
@@ -65,7 +67,7 @@ describe("what was bundled", () => {
     expect(packages[1]?.sha512).toMatch(/^[0-9a-f]{128}$/);
   });
   test("from nowhere known is refused", () =>
-    expect(() => bundledPackages(metafile({ "../elsewhere/evil.ts": 1 }), root)).toThrow(
+    expect(() => bundledPackages([metafile({ "../elsewhere/evil.ts": 1 })], root)).toThrow(
       "../elsewhere/evil.ts",
     ));
 });

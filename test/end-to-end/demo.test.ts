@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { LANGUAGES } from "../../src/pages/languages.ts";
 import { said } from "../login/support.ts";
 import { createAuthenticator } from "../passkeys/authenticator.ts";
 import { register, signInBy } from "../passkeys/support.ts";
@@ -71,6 +72,16 @@ describe("the demonstration", () => {
     for (const path of assets) expect((await fetch(url + path)).status).toBe(200);
   });
 
+  test.each(LANGUAGES.map(({ tag, name, direction }) => [tag, name, direction]))(
+    "speaks %s",
+    async (tag, name, direction) => {
+      const page = await fetch(`${url}/_runegate/login`, { headers: { "Accept-Language": tag } });
+      const text = await page.text();
+      expect(text).toContain(`<html lang="${tag}" dir="${direction}"`);
+      expect(text).toContain(name);
+    },
+  );
+
   test("signs in by the mailed link and shows the application who is there", async () => {
     session = await signIn("ada@example.org");
     const whoami = await fetch(`${url}/whoami`, { headers: { Cookie: session } });
@@ -88,6 +99,11 @@ describe("the demonstration", () => {
     expect(await said(answer)).toEqual({ status: 200, message: "Signed in.", next: "/whoami" });
     const whoami = await fetch(`${url}/whoami`, { headers: { Cookie: cookieHeader(answer) } });
     expect(await whoami.json()).toMatchObject({ identity: { user: "ada@example.org" } });
+  });
+
+  test("answers by its management API", async () => {
+    const answer = await fetch(`${url}/_runegate/api/session`, { headers: { Cookie: session } });
+    expect(await answer.json()).toMatchObject({ email: "ada@example.org" });
   });
 
   test("passes an event stream, a WebSocket and a page of the application", async () => {
