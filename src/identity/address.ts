@@ -121,17 +121,28 @@ export function ownerOfMailbox(address: Address): Address {
   return address.replace(/^([^+@]+)\+[^@]*/, "$1") as Address;
 }
 
+/** What is written so is Latin. */
+const ASCII = /^[ -~]*$/;
+
 /** UTS #39 §5.1, "single script", with the East Asian scripts that are written together counted as one. */
 function mixesScripts(label: string): boolean {
-  return !SCRIPTS.some((script) => script.test(label));
+  return !ASCII.test(label) && !scripts().some((script) => script.test(label));
 }
 
 const ALONE =
   "Latin Cyrillic Greek Arabic Hebrew Devanagari Bengali Tamil Telugu Thai Georgian Armenian Ethiopic Khmer";
 const TOGETHER = ["Han Hiragana Katakana", "Han Bopomofo", "Han Hangul"];
 
-/** Each matches what is written in its scripts, with what is common to all of them: digits, hyphens, accents. */
-const SCRIPTS = [...ALONE.split(" "), ...TOGETHER].map((scripts) => {
-  const classes = `${scripts} Common Inherited`.split(" ").map((script) => `\\p{Script=${script}}`);
-  return new RegExp(`^[${classes.join("")}]*$`, "u");
-});
+let made: readonly RegExp[] | undefined;
+
+/**
+ * Each matches what is written in its scripts, with what is common to all of them: digits, hyphens, accents. Made when a domain first
+ * needs them: they are dear, and most installations never do.
+ */
+function scripts(): readonly RegExp[] {
+  made ??= [...ALONE.split(" "), ...TOGETHER].map((names) => {
+    const classes = `${names} Common Inherited`.split(" ").map((script) => `\\p{Script=${script}}`);
+    return new RegExp(`^[${classes.join("")}]*$`, "u");
+  });
+  return made;
+}

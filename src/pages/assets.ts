@@ -30,33 +30,52 @@ export type Asset = {
   readonly etag: string;
 };
 
-const paths = new Map<AssetName, string>();
-const assets = new Map<string, Asset>();
+type Listed = readonly [name: AssetName, type: string, content: string | (() => Uint8Array)];
 
-function add(name: AssetName, type: string, content: string | Uint8Array): void {
-  const body = typeof content === "string" ? new TextEncoder().encode(content) : new Uint8Array(content);
-  const hash = new Bun.CryptoHasher("sha256").update(body).digest("hex").slice(0, 12);
-  const path = `${OWN_PREFIX}/static/${name.replace(".", `.${hash}.`)}`;
-  paths.set(name, path);
-  assets.set(path, { body, type, etag: `"${hash}"` });
+const LIST: readonly Listed[] = [
+  ["admin.css", "text/css; charset=utf-8", adminStyle],
+  ["admin.js", "text/javascript; charset=utf-8", adminScript],
+  ["app.js", "text/javascript; charset=utf-8", script],
+  ["captcha.js", "text/javascript; charset=utf-8", captcha],
+  ["captcha-worker.js", "text/javascript; charset=utf-8", captchaWorker],
+  ["icon.png", "image/png", () => readFileSync(icon)],
+  ["logo.svg", "image/svg+xml", logo],
+  ["passkeys.js", "text/javascript; charset=utf-8", passkeys],
+  ["style.css", "text/css; charset=utf-8", style],
+];
+
+type Assets = {
+  readonly paths: ReadonlyMap<AssetName, string>;
+  readonly byPath: ReadonlyMap<string, Asset>;
+};
+
+let made: Assets | undefined;
+
+/** Made when a page first wants one, so that no start waits for it. */
+function assets(): Assets {
+  made ??= makeAssets();
+  return made;
 }
 
-add("admin.css", "text/css; charset=utf-8", adminStyle);
-add("admin.js", "text/javascript; charset=utf-8", adminScript);
-add("app.js", "text/javascript; charset=utf-8", script);
-add("captcha.js", "text/javascript; charset=utf-8", captcha);
-add("captcha-worker.js", "text/javascript; charset=utf-8", captchaWorker);
-add("icon.png", "image/png", readFileSync(icon));
-add("logo.svg", "image/svg+xml", logo);
-add("passkeys.js", "text/javascript; charset=utf-8", passkeys);
-add("style.css", "text/css; charset=utf-8", style);
+function makeAssets(): Assets {
+  const paths = new Map<AssetName, string>();
+  const byPath = new Map<string, Asset>();
+  for (const [name, type, content] of LIST) {
+    const body = typeof content === "string" ? new TextEncoder().encode(content) : new Uint8Array(content());
+    const hash = new Bun.CryptoHasher("sha256").update(body).digest("hex").slice(0, 12);
+    const path = `${OWN_PREFIX}/static/${name.replace(".", `.${hash}.`)}`;
+    paths.set(name, path);
+    byPath.set(path, { body, type, etag: `"${hash}"` });
+  }
+  return { paths, byPath };
+}
 
 /** Where a page finds an asset: `/_runegate/static/<name>.<hash>.<extension>`. */
 export function assetPath(name: AssetName): string {
-  return paths.get(name) ?? "";
+  return assets().paths.get(name) ?? "";
 }
 
 /** The asset at a request's path. What is found never changes, so it may be cached for ever. */
 export function findAsset(pathname: string): Asset | undefined {
-  return assets.get(pathname);
+  return assets().byPath.get(pathname);
 }

@@ -31,14 +31,23 @@ type Part =
   | { readonly kind: "if" | "unless"; readonly name: string; readonly parts: Part[] };
 
 /**
- * Compiles a template.
+ * A template, compiled when it is first rendered, so that no start waits for pages that nobody asks for.
  * @param names of all its values: the same ones as in `source`, so that the type of the result can ask for them.
- * @throws {SyntaxError} if a tag is malformed or unbalanced, or if `names` and `source` differ.
+ * @returns what renders it. @throws {SyntaxError} from there, as {@link compile} says.
  */
 export function template<Name extends string>(
   source: string,
   names: readonly Name[],
 ): (language: Language, values: Readonly<Record<Name, Value>>) => Html {
+  let parts: readonly Part[] | undefined;
+  return (language, values) => {
+    parts ??= compile(source, names);
+    return { [markup]: render(parts, language, values) };
+  };
+}
+
+/** @throws {SyntaxError} if a tag is malformed or unbalanced, or if `names` and `source` differ. */
+export function compile(source: string, names: readonly string[]): readonly Part[] {
   const unused = new Set<string>(names);
   const stack: { readonly kind: string; readonly parts: Part[] }[] = [{ kind: "template", parts: [] }];
   // Splitting on a capture group gives text and tags in turn.
@@ -82,14 +91,14 @@ export function template<Name extends string>(
   const [root] = stack;
   if (root === undefined || stack.length !== 1) throw new SyntaxError("a block is left open");
   if (unused.size > 0) throw new SyntaxError(`the template has no {{${[...unused].join("}}, {{")}}}`);
-  return (language, values) => ({ [markup]: render(root.parts, language, values) });
+  return root.parts;
 }
 
 function isWord(word: string): word is WordKey {
   return Object.hasOwn(ENGLISH.words, word);
 }
 
-/** Compiles a template without texts, which is the same in every language. */
+/** A template without texts, which is the same in every language. */
 export function plain<Name extends string>(
   source: string,
   names: readonly Name[],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ENGLISH } from "../../src/pages/language.ts";
-import { concat, template, toText } from "../../src/pages/template.ts";
+import { compile, concat, template, toText } from "../../src/pages/template.ts";
 
 describe("values", () => {
   const cases: [value: string | undefined, shown: string][] = [
@@ -99,7 +99,7 @@ describe("refused when loaded", () => {
     ["the end of the whole template", "{{x}}{{/template}}", ["x"]],
   ];
   test.each(cases)("%s", (_why, source, names) => {
-    expect(() => template(source, names)).toThrow(SyntaxError);
+    expect(() => compile(source, names)).toThrow(SyntaxError);
   });
 });
 
