@@ -1,5 +1,6 @@
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { VERSION } from "../../src/version.ts";
+import type { Bar } from "./chart.ts";
 import { caddyVersion } from "./rivals/caddy.ts";
 import { nginxVersion } from "./rivals/nginx.ts";
 import type { Effort, Report, Table, Target } from "./section.ts";
@@ -43,6 +44,13 @@ export function render({ tables, targets, notes }: Report, circumstances: Circum
     ...(targets.length === 0 ? [] : [targets.map(renderTarget).join("\n")]),
     [...notes, `${date}, ${machine}. ${versions}. ${method}.`].join("\n"),
   ].join("\n\n");
+}
+
+/** The few figures that the project's README shows. */
+export function renderBars(bars: readonly Bar[], { date, machine, versions }: Circumstances): string {
+  const rows = bars.map(({ name, value, memory }) => [name, value.toFixed(0), memory.toFixed(0)]);
+  const table = renderTable({ columns: ["", "CPU µs/request", "memory MiB"], rows });
+  return `${table}\n\n${date}, ${machine}. ${versions}.`;
 }
 
 function renderTable({ columns, rows }: Table): string {

@@ -1,13 +1,15 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { barChart } from "./chart.ts";
 import { findExecutable } from "./executable.ts";
 import { type BenchOptions, HELP, readOptions } from "./options.ts";
-import { type Circumstances, circumstancesOf, render } from "./report.ts";
+import { type Circumstances, circumstancesOf, render, renderBars } from "./report.ts";
 import type { Report, Section } from "./section.ts";
 import { bodiesSection } from "./sections/bodies.ts";
 import { checkSection } from "./sections/check.ts";
 import { floodSection } from "./sections/flood.ts";
 import { loginSection } from "./sections/login.ts";
 import { lookupSection } from "./sections/lookup.ts";
+import { peersSection } from "./sections/peers.ts";
 import { proxySection } from "./sections/proxy.ts";
 import { signInSection } from "./sections/sign-in.ts";
 import { startSection } from "./sections/start.ts";
@@ -20,6 +22,7 @@ import { BenchError, createStage, type Stage } from "./stage.ts";
 
 const SECTIONS: readonly Section[] = [
   proxySection,
+  peersSection,
   tlsSection,
   checkSection,
   bodiesSection,
@@ -32,6 +35,7 @@ const SECTIONS: readonly Section[] = [
   workersSection,
 ];
 
+const ROOT = new URL("../../", import.meta.url);
 const README = new URL("README.md", import.meta.url);
 
 /** A file system that Linux keeps in memory (shm_overview(7)). */
@@ -80,7 +84,7 @@ async function bench(options: BenchOptions, onStage: (stage: Stage) => void): Pr
     }
   }
   if (options.json !== undefined) writeJson(options.json, circumstances, outcomes);
-  if (options.write) writeReadme(outcomes, circumstances);
+  if (options.write) writeReadmes(outcomes, circumstances);
   return failed === 0 ? 0 : 1;
 }
 
@@ -90,17 +94,25 @@ function writeJson(file: string, circumstances: Circumstances, outcomes: readonl
 }
 
 /** Puts each section's outcome between its markers; what was not run keeps the outcome it had. */
-function writeReadme(outcomes: readonly Outcome[], circumstances: Circumstances): void {
-  let readme = readFileSync(README, "utf8");
+function writeReadmes(outcomes: readonly Outcome[], circumstances: Circumstances): void {
   for (const { section, report } of outcomes) {
-    const [from, to] = [`<!-- ${section} -->`, `<!-- /${section} -->`];
-    const start = readme.indexOf(from);
-    const end = readme.indexOf(to, start);
-    if (start === -1 || end === -1) throw new BenchError(`README.md needs the markers ${from} and ${to}.`);
-    const before = readme.slice(0, start + from.length);
-    readme = `${before}\n\n${render(report, circumstances)}\n\n${readme.slice(end)}`;
+    writeBetween(README, section, render(report, circumstances));
+    if (report.chart === undefined) continue;
+    const { title, file, bars } = report.chart;
+    writeFileSync(new URL(file, ROOT), barChart(title, bars));
+    writeBetween(new URL("README.md", ROOT), section, renderBars(bars, circumstances));
   }
-  writeFileSync(README, readme);
+}
+
+function writeBetween(file: URL, section: string, text: string): void {
+  const readme = readFileSync(file, "utf8");
+  const [from, to] = [`<!-- ${section} -->`, `<!-- /${section} -->`];
+  const start = readme.indexOf(from);
+  const end = readme.indexOf(to, start);
+  if (start === -1 || end === -1) {
+    throw new BenchError(`${file.pathname} needs the markers ${from} and ${to}.`);
+  }
+  writeFileSync(file, `${readme.slice(0, start + from.length)}\n\n${text}\n\n${readme.slice(end)}`);
 }
 
 async function main(args: string[]): Promise<number> {

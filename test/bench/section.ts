@@ -1,3 +1,4 @@
+import type { Bar } from "./chart.ts";
 import type { Stage } from "./stage.ts";
 
 /** A part of the benchmark that answers one question and can be run alone. */
@@ -59,6 +60,8 @@ export type Report = {
   readonly notes: readonly string[];
   /** Every figure of every round, for `--json`. */
   readonly figures: unknown;
+  /** What the chart in the project's README shows, where the section has one. */
+  readonly chart?: { readonly title: string; readonly file: string; readonly bars: readonly Bar[] };
 };
 
 /**

@@ -34,6 +34,7 @@ export function startSmallApplication(stage: Stage): Promise<Listening> {
 
 export type NginxProxySettings = {
   readonly name: string;
+  readonly port?: number;
   readonly upstreamPort: number;
   readonly workers?: number;
   /** Passes bodies on as they come, both ways, as a gateway does; without it nginx collects them first. */
@@ -59,6 +60,7 @@ export function startNginxProxy(stage: Stage, settings: NginxProxySettings): Pro
 export function prepareNginxProxy(stage: Stage, settings: NginxProxySettings): Prepared {
   const {
     name,
+    port,
     upstreamPort,
     workers = 1,
     unbuffered,
@@ -78,6 +80,7 @@ export function prepareNginxProxy(stage: Stage, settings: NginxProxySettings): P
        proxy_set_header Connection upgrade;`
     : `proxy_set_header Connection "";`;
   return prepareNginx(stage, name, {
+    ...(port === undefined ? {} : { port }),
     workers,
     // One to the application for each client's, and some: it begins to give connections up when 1 in 16 is left.
     connections: Math.ceil(2.2 * clients) + 200,

@@ -13,13 +13,14 @@ export function findOauth2Proxy(): string | undefined {
   return findPeer("oauth2-proxy") ?? undefined;
 }
 
-/** @throws {BenchError} */
+/** @param upstream what it passes requests on to; by itself it answers them. @throws {BenchError} */
 export async function startOauth2Proxy(
   stage: Stage,
   program: string,
+  { name = "oauth2-proxy", upstream = "static://200" } = {},
 ): Promise<Listening & { readonly cookie: string }> {
   const port = freePort();
-  const passwords = join(stage.directory, "htpasswd");
+  const passwords = join(stage.directory, `${name}.htpasswd`);
   writeFileSync(
     passwords,
     `${USER}:${await Bun.password.hash(PASSWORD, { algorithm: "bcrypt", cost: 4 })}\n`,
@@ -28,7 +29,7 @@ export async function startOauth2Proxy(
     program,
     ...[
       `--http-address=127.0.0.1:${port}`,
-      "--upstream=static://200",
+      `--upstream=${upstream}`,
       "--email-domain=*",
       "--cookie-secure=false",
     ],
@@ -39,7 +40,7 @@ export async function startOauth2Proxy(
       `--cookie-secret=${randomBytes(16).toString("hex")}`,
     ],
   ];
-  const proxy = await begin(stage, { name: "oauth2-proxy", command, port });
+  const proxy = await begin(stage, { name, command, port });
   const response = await fetch(`http://127.0.0.1:${port}/oauth2/sign_in`, {
     method: "POST",
     redirect: "manual",
