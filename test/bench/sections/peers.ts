@@ -3,6 +3,7 @@ import { createLoadGenerator } from "../load.ts";
 import { findCaddy, prepareCaddy } from "../rivals/caddy.ts";
 import { startNginxProxy, startSmallApplication } from "../rivals/nginx.ts";
 import { findOauth2Proxy, startOauth2Proxy } from "../rivals/oauth2-proxy.ts";
+import { findRustRunegate, RUST_PATH, startRustRunegate } from "../rivals/runegate-rust.ts";
 import { findTraefik, startTraefik } from "../rivals/traefik.ts";
 import { type RunningGateway, startRunegate } from "../runegate.ts";
 import { type Bench, inTurn, medianOf, medianRatio, type Report, type Section } from "../section.ts";
@@ -18,9 +19,13 @@ export const peersSection: Section = {
 
 const WARM_UP_SECONDS = 2;
 
+/** With more, it answers nobody within the seconds of a round. */
+const FEW = 4;
+
 const PLAIN = "nginx, no login";
 const RUNEGATE = "Runegate";
 const OAUTH2_PROXY = "oauth2-proxy";
+const IN_RUST = "runegate 0.3.1 (Rust)";
 const WITH_RUNEGATE = (edge: string) => `${edge} that asks Runegate`;
 const WITH_OAUTH2_PROXY = (edge: string) => `${edge} that asks oauth2-proxy`;
 
@@ -33,12 +38,20 @@ async function run(bench: Bench): Promise<Report> {
   const { rounds, seconds, connections } = effort;
   const generator = createLoadGenerator(stage);
   const contestants = await startContestants(bench);
+  const load = (who: Contestant, length: number) =>
+    underLoad(
+      who,
+      generator,
+      who.name === IN_RUST
+        ? { connections: FEW, seconds: length, path: RUST_PATH }
+        : { connections, seconds: length },
+    );
   for (const who of contestants) {
     say(`warming up ${who.name}`);
-    await underLoad(who, generator, { connections, seconds: WARM_UP_SECONDS });
+    await load(who, WARM_UP_SECONDS);
   }
   const samples = await inTurn(contestants, rounds, async (who, round) => {
-    const sample = await underLoad(who, generator, { connections, seconds });
+    const sample = await load(who, seconds);
     const figures = `${sample.perSecond.toFixed(0)} requests/s, ${sample.cpu.toFixed(1)} µs`;
     say(`round ${round + 1} of ${rounds}: ${who.name}: ${figures}`);
     return sample;
@@ -48,10 +61,12 @@ async function run(bench: Bench): Promise<Report> {
   const ratio = (name: string, to: string) => medianRatio(of(name), of(to), (sample) => sample.cpu);
   const memory = (all: readonly LoadSample[]) => Math.max(...all.map(({ resident }) => resident));
   const others = [...samples.keys()].filter((name) => !name.includes(RUNEGATE) && name !== PLAIN);
+  const note = samples.has(IN_RUST) ? [`${IN_RUST} had ${FEW} connections.`] : [];
   const missing = [
     ["oauth2-proxy", findOauth2Proxy()],
     ["Caddy", findCaddy()],
     ["Traefik", findTraefik()],
+    [IN_RUST, findRustRunegate()],
   ].flatMap(([name, found]) => (found === undefined ? [`${name} is not installed here.`] : []));
   return {
     tables: [
@@ -73,14 +88,17 @@ async function run(bench: Bench): Promise<Report> {
       got: `${ratio(RUNEGATE, name).toFixed(2)} times`,
       met: ratio(RUNEGATE, name) < 1,
     })),
-    notes: [`${connections} connections, load by ${generator.name}.`, ...missing],
+    notes: [`${connections} connections, load by ${generator.name}.`, ...note, ...missing],
     figures: { rounds: Object.fromEntries(samples) },
     chart: {
       title: "Processor time for a request of somebody who is signed in, in µs",
       file: "static/readme-peers.svg",
-      bars: [...samples].map(([name, all]) => ({
-        ...{ name, value: cpu(name), memory: memory(all), ours: name === RUNEGATE },
-      })),
+      // A bar a hundred times as long as the others would hide them.
+      bars: [...samples]
+        .filter(([name]) => name !== IN_RUST)
+        .map(([name, all]) => ({
+          ...{ name, value: cpu(name), memory: memory(all), ours: name === RUNEGATE },
+        })),
     },
   };
 }
@@ -120,6 +138,11 @@ async function startContestants({ stage, executable }: Bench): Promise<Contestan
       question: { path: "/oauth2/auth", lines: [], told: toldBy(TOLD_BY_OAUTH2_PROXY) },
     });
     contestants.push(contestant(WITH_OAUTH2_PROXY("nginx"), checking.cookie, edge, checking));
+  }
+  const rust = findRustRunegate();
+  if (rust !== undefined) {
+    const proxy = await startRustRunegate(stage, rust, upstreamPort);
+    contestants.push(contestant(IN_RUST, proxy.cookie, proxy));
   }
   return contestants;
 }
