@@ -75,6 +75,9 @@ export async function makeSchema(run: Run, schema: string): Promise<void> {
   await run(HIT(schema));
 }
 
+/** On which it is told what was taken. @param name of the schema, unquoted */
+export const channelOf = (name: string) => `runegate_${name}`.slice(0, 63);
+
 /** The table of a kind, with a column for each of the fields that it is looked up by. */
 export const tableOf = (schema: string, { name }: Pick<Kind<object>, "name">) => `${schema}.r_${name}`;
 export const columnOf = (field: string) => `"by_${field}"`;

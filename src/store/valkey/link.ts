@@ -4,7 +4,7 @@ import { messageOf } from "../../observe/message-of.ts";
 import { StoreUnavailable } from "../records.ts";
 import { READY_FOR_MS } from "../store.ts";
 import { CLOSED, type Lose, openWay } from "../way.ts";
-import { PROBE, SINCE, takenChannel } from "./keys.ts";
+import { COPYING, PROBE, SINCE, takenChannel } from "./keys.ts";
 import { HUNG_UP, openPair, type Pair } from "./pair.ts";
 import { takeOver } from "./predecessor.ts";
 import { ValkeyRefusal } from "./refusal.ts";
@@ -35,6 +35,8 @@ export type LinkSettings = { readonly url: string; readonly clock: Clock; readon
 
 /** Often enough that nothing on the way takes a silent connection for a dead one, and that a dead one is noticed. */
 const CHECK_EVERY_MS = 10_000;
+const HALF_FILLED =
+  "The Valkey server is being filled by `runegate store copy`, or was and not to the end: copy again, with --replace.";
 /** Refuses writes, and still answers questions: who is signed in may stay so. */
 const READ_ONLY_FOR_NOW: ReadonlySet<string> = new Set(["OOM", "MISCONF", "NOREPLICAS"]);
 
@@ -102,6 +104,7 @@ export async function openLink({ url, clock, log }: LinkSettings): Promise<Link>
     });
     known = opened;
     try {
+      if ((await opened.run("EXISTS", [COPYING])) !== 0) throw new StoreUnavailable(HALF_FILLED);
       ahead = await measureClock(opened);
       await Promise.all([probe(opened), keepUp(opened)]).catch((error: unknown) => {
         if (!(error instanceof ValkeyRefusal && READ_ONLY_FOR_NOW.has(error.word))) throw error;

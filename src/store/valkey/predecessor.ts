@@ -16,7 +16,7 @@ const OLD_SESSIONS = `${TAG}:sessions`;
 const OLD_MAILS = `${TAG}:outbox`;
 const OLD_DUE = `${TAG}:outbox:due`;
 /** That sessions have been taken over. */
-const DONE = `${TAG}:taken-over`;
+export const DONE = `${TAG}:taken-over`;
 /** Held by the gateway that is at it. */
 const LOCK = `${TAG}:taking-over`;
 const LOCK_MS = 10_000;
