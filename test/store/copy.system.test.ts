@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import {
   afterAll,
   afterEach,
@@ -8,13 +9,18 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
+import { KINDS } from "../../src/commands/store-kinds.ts";
 import { main } from "../../src/main.ts";
+import type { Contents } from "../../src/store/contents.ts";
+import { copyStore } from "../../src/store/copy.ts";
 import { storeLocation } from "../../src/store/location.ts";
 import { openStore } from "../../src/store/open.ts";
+import { type KeptLocation, loadContents } from "../../src/store/open-contents.ts";
+import { FOREVER, StoreUnavailable } from "../../src/store/records.ts";
 import type { Store } from "../../src/store/store.ts";
 import { bearer } from "../keys/stage.ts";
 import { made, ROOT } from "../keys/support.ts";
@@ -33,6 +39,10 @@ setDefaultTimeout(30_000);
 
 const HOUR = 3_600_000;
 const SECRETS = { RUNEGATE_JWT_SECRET: "j".repeat(64), RUNEGATE_SESSION_KEY: "5e".repeat(64) };
+
+type Noted = { readonly email: string; readonly note: string };
+
+const HERE = { clock: systemClock, schema: "runegate" };
 
 const redis = needs("redis-server");
 const programs = postgresPrograms();
@@ -177,5 +187,238 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     // Ended by what people are found by, as an administrator does.
     expect((await command(["sessions", "revoke", "ada@example.org", "--json"], to)).out).toContain("1");
     expect((await whoAmI(after, ada)).authenticated).toBe(false);
+  });
+
+  const THING_SETS = (count: number) =>
+    Array.from({ length: count }, (_, i) => ({ id: `id ${i} \u0000ä`, email: `u${i % 7}@example.org` }));
+
+  /** So many, of kinds of every form, without a gateway. */
+  async function fill(url: string, count = 3): Promise<void> {
+    const store = await opened(url);
+    const end = Date.now() + HOUR;
+    for (const { id, email } of THING_SETS(count)) {
+      await store
+        .records<Noted>({ name: "session", by: ["email"] })
+        .add(id, { email, note: "\u0000\ud800" }, end);
+      await store.records({ name: "ticket", once: true }).add(id, { at: 1 }, end);
+      await store.records({ name: "closure", order: "closedAt" }).add(id, { closedAt: 1.5 }, FOREVER);
+    }
+    await store.close();
+  }
+
+  const exists = async (url: string) => {
+    const store = await opened(url);
+    const session = await store.records({ name: "session" }).get(THING_SETS(1)[0]?.id ?? "");
+    await store.close();
+    return session !== undefined;
+  };
+
+  describe.each(["SQLite", "Valkey", "PostgreSQL"])("%s", (name) => {
+    const other = name === "SQLite" ? "Valkey" : "SQLite";
+
+    test("while a gateway uses it, nothing is copied from it, nor to it", async () => {
+      await fill(urlOf(name));
+      await fill(urlOf(other));
+      const gateway = await start(urlOf(name));
+      for (const [from, to] of [
+        [name, other],
+        [other, name],
+      ] as const) {
+        const refused = await command(["store", "copy", "--replace", urlOf(from), urlOf(to)]);
+        expect(refused).toMatchObject({
+          code: 1,
+          err: expect.stringMatching(/stop every gateway|has .* open/),
+        });
+      }
+      await gateway.end();
+      expect(await command(["store", "copy", "--replace", urlOf(name), urlOf(other)])).toMatchObject({
+        code: 0,
+      });
+    });
+
+    test("that is not empty is refused, and emptied first where that is asked", async () => {
+      await fill(urlOf(other), 2);
+      const store = await opened(urlOf(name));
+      await store.records({ name: "session", by: ["email"] }).add("old", { email: "x" }, Date.now() + HOUR);
+      await store.limits.hit("old", { limit: 1, windowMs: HOUR });
+      await store.close();
+      const words = ["store", "copy", urlOf(other), urlOf(name)];
+      expect(await command(words)).toMatchObject({ code: 1, err: expect.stringContaining("is not empty") });
+      expect(await command([...words, "--replace"])).toMatchObject({ code: 0 });
+      const after = await opened(urlOf(name));
+      expect(await after.records({ name: "session", by: ["email"] }).get("old")).toBeUndefined();
+      expect(
+        await after.records({ name: "session", by: ["email"] }).find({ where: { email: "x" }, most: 9 }),
+      ).toEqual([]);
+      expect(await after.limits.hit("old", { limit: 1, windowMs: HOUR })).toEqual({ allowed: true });
+      await after.close();
+      // And again, with the same result.
+      expect(await command([...words, "--replace", "--json"])).toMatchObject({
+        ...{ code: 0, out: expect.stringContaining('"session":2,"ticket":2') },
+      });
+    });
+
+    test("takes more than a page of each form, with every character, and what is found by", async () => {
+      await fill(urlOf(other), 2_345);
+      expect(await command(["store", "copy", urlOf(other), urlOf(name), "--json"])).toMatchObject({
+        code: 0,
+      });
+      const store = await opened(urlOf(name));
+      const sessions = store.records<Noted>({ name: "session", by: ["email"] });
+      expect(await sessions.count()).toBe(2_345);
+      expect(await sessions.find({ where: { email: "u3@example.org" }, most: 9999 })).toHaveLength(335);
+      const [first] = await sessions.find({ where: { email: "u0@example.org" }, most: 1 });
+      expect(first?.record.note).toBe("\u0000\ufffd");
+      const closures = store.records<{ closedAt: number }>({ name: "closure", order: "closedAt" });
+      expect(await closures.find({ from: 1.5, until: 1.5, most: 9999 })).toHaveLength(2_345);
+      const marks = store.records({ name: "ticket", once: true });
+      for (const { id } of THING_SETS(2_345).slice(0, 9))
+        expect(await marks.add(id, {}, Date.now() + HOUR)).toBe(false);
+      await store.close();
+    });
+
+    test("that keeps what this program does not know is not copied, and says what that is", async () => {
+      const store = await opened(urlOf(name));
+      await store.records({ name: "novelty" }).add("a", {}, Date.now() + HOUR);
+      await store.close();
+      expect(await command(["store", "copy", urlOf(name), urlOf(other)])).toMatchObject({
+        ...{ code: 1, err: expect.stringContaining("does not know: novelty") },
+      });
+    });
+
+    test("is looked at: what it is, since when it remembers, and how many there are", async () => {
+      await fill(urlOf(name), 4);
+      const looked = await command(["store", "check", urlOf(name), "--json"]);
+      expect(looked).toMatchObject({ code: 0, err: "" });
+      expect(JSON.parse(looked.out)).toMatchObject({
+        ...{ ok: true, survives_restart: true, warnings: [] },
+        records: { session: 4, ticket: 4, closure: 4 },
+        server: expect.stringMatching(/^(SQLite|Redis|Valkey|PostgreSQL) \d/),
+      });
+      expect((await command(["store", "check"], urlOf(name))).out).toMatch(/session +4/);
+    });
+
+    test("that is not there is made to copy to, and not to look at", async () => {
+      if (name !== "Valkey")
+        expect(await command(["store", "check", urlOf(name)])).toMatchObject({
+          ...{ code: 1, err: expect.stringContaining("Nothing is kept yet") },
+        });
+      await fill(urlOf(other));
+      expect(await command(["store", "copy", urlOf(other), urlOf(name)])).toMatchObject({ code: 0 });
+      expect(await exists(urlOf(name))).toBe(true);
+    });
+
+    test("a copy that fails on the way leaves it as it was, or lets no gateway start on it", async () => {
+      await fill(urlOf(other));
+      await fill(urlOf(name), 1);
+      const open = async (at: string, made: boolean) =>
+        (await loadContents(storeLocation(urlOf(at)) as KeptLocation))({ ...HERE, made });
+      const [from, to] = [await open(other, false), await open(name, true)];
+      const cut: Contents = {
+        ...from,
+        async *rows(kind, after) {
+          yield* from.rows(kind, after);
+          if (kind.name === "ticket") throw new StoreUnavailable("cut");
+        },
+      };
+      await expect(copyStore(cut, to, { kinds: KINDS, clock: systemClock, tell() {} })).rejects.toThrow(
+        "cut",
+      );
+      await from.close();
+      await to.close();
+      if (name === "Valkey") {
+        const store = await openStore(storeLocation(urlOf(name)), { clock: systemClock, log: SILENT });
+        await expect((async () => store.ready())()).rejects.toThrow("copy again, with --replace");
+        await store.close();
+        expect(await command(["store", "check", urlOf(name)])).toMatchObject({
+          ...{ code: 1, out: expect.stringContaining("half filled") },
+        });
+      } else expect((await command(["store", "check", urlOf(name)])).out).toMatch(/session +1/);
+      expect(await command(["store", "copy", "--replace", urlOf(other), urlOf(name)])).toMatchObject({
+        code: 0,
+      });
+      expect(await exists(urlOf(name))).toBe(true);
+    });
+
+    test("what arrives otherwise than it was sent does not count", async () => {
+      await fill(urlOf(other));
+      const open = async (at: string, made: boolean) =>
+        (await loadContents(storeLocation(urlOf(at)) as KeptLocation))({ ...HERE, made });
+      const [from, to] = [await open(other, false), await open(name, true)];
+      const wrong: Contents = {
+        ...to,
+        refill: (work) =>
+          to.refill((into) =>
+            work({
+              ...into,
+              put: (kind, rows) => into.put(kind, kind.name === "ticket" ? rows.slice(1) : rows),
+            }),
+          ),
+      };
+      await expect(copyStore(from, wrong, { kinds: KINDS, clock: systemClock, tell() {} })).rejects.toThrow(
+        "What arrived is not what was sent: ticket (3 sent, 2 arrived)",
+      );
+      await from.close();
+      await to.close();
+    });
+  });
+
+  test.each<[string, string[], number, string]>([
+    ["memory", ["copy", "memory", "sqlite:x.db"], 64, "a memory store is inside the process of its gateway"],
+    ["memory to look at", ["check", "memory"], 64, "a memory store is inside"],
+    ["one place", ["copy", "sqlite:x.db"], 64, "takes two stores"],
+    ["the same place twice", ["copy", "sqlite:x.db", "sqlite:x.db"], 64, "the same store"],
+    ["something else", ["move", "sqlite:x.db"], 64, 'no "store move"'],
+    ["no store", ["check", "mysql://x"], 64, "the store is not a store"],
+    ["a password", ["check", "postgres://u:hunter2@127.0.0.1:9/x"], 64, "list of processes"],
+    ["a password for Valkey", ["check", "valkey://u:hunter2@127.0.0.1:9/0"], 64, "list of processes"],
+    ["no file", ["check", "@/nonexistent"], 64, "/nonexistent cannot be read"],
+    ["nobody there", ["check", "postgres://u@127.0.0.1:9/x"], 1, "nobody listens there"],
+    [
+      "nobody there either",
+      ["copy", "valkey://127.0.0.1:9/0", "sqlite:/nonexistent/x.db"],
+      1,
+      "nobody listens on that port",
+    ],
+  ])("what cannot be: %s", async (_, words, code, message) => {
+    const said = await command(["store", ...words]);
+    expect(said.code).toBe(code);
+    expect(said.err).toContain(message);
+    expect(said.err).not.toContain("hunter2");
+  });
+
+  test("a place with a password is named by a file, and no answer shows it", async () => {
+    await fill(urlOf("SQLite"));
+    const file = join(directory, "to");
+    writeFileSync(file, `${postgres.url.replace("runegate@", "runegate:hunter2@")}\n`);
+    const copied = await command(["store", "copy", urlOf("SQLite"), `@${file}`]);
+    expect(copied.code).toBe(0);
+    expect(copied.out + copied.err).not.toContain("hunter2");
+  });
+
+  test("from one schema of a database to another", async () => {
+    await fill(postgres.url);
+    await postgres.run("ALTER SCHEMA runegate RENAME TO other");
+    expect(
+      await command(["store", "copy", "--from-schema", "other", postgres.url, postgres.url]),
+    ).toMatchObject({ code: 0 });
+    expect(await exists(postgres.url)).toBe(true);
+  });
+
+  test("until when spent links were forgotten goes along between stores that know", async () => {
+    const store = await opened(urlOf("SQLite"));
+    await store.records({ name: "ticket", once: true }).add("a", {}, Date.now() + HOUR);
+    await store.close();
+    const until = Date.now() + 30 * 60_000;
+    using database = new Database(urlOf("SQLite").slice("sqlite:".length));
+    database.run("UPDATE state SET value = ? WHERE name = 'swept:ticket'", [until]);
+    database.close();
+    expect(await command(["store", "copy", urlOf("SQLite"), postgres.url])).toMatchObject({ code: 0 });
+    expect(await command(["store", "copy", postgres.url, urlOf("another file")])).toMatchObject({ code: 0 });
+    for (const url of [postgres.url, urlOf("another file")]) {
+      const marks = (await opened(url)).records({ name: "ticket", once: true });
+      expect(await marks.add("new", {}, until)).toBe(false);
+      expect(await marks.add("newer", {}, until + 1)).toBe(true);
+    }
   });
 });
