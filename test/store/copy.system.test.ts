@@ -382,7 +382,7 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     ],
   ])("what cannot be: %s", async (_, words, code, message) => {
     const said = await command(["store", ...words]);
-    expect(said.code).toBe(code);
+    expect<number>(said.code).toBe(code);
     expect(said.err).toContain(message);
     expect(said.err).not.toContain("hunter2");
   });

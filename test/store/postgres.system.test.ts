@@ -328,6 +328,43 @@ describe.skipIf(programs === undefined)("PostgreSQL", () => {
       ]);
     }, 60_000);
 
+    test("what an older version made is left as it is by a program that runs beside a gateway", async () => {
+      const server = await startOwn();
+      const gateway = await open(server.url);
+      const old: Kind<{ owner: string; place: string }> = { name: "grown", by: ["owner"] };
+      const grown: typeof old = { ...old, by: ["owner", "place"] };
+      await gateway.records(old).add("a", { owner: "o", place: "p" }, Date.now() + HOUR);
+      const beside = await openStore(storeLocation(server.url), {
+        clock: systemClock,
+        log: SILENT,
+        asIs: true,
+      });
+      opened.push(beside);
+      await beside.ready();
+      expect(await beside.records(old).get("a")).toBeDefined();
+      const other = await openStore(storeLocation(server.url), {
+        clock: systemClock,
+        log: SILENT,
+        asIs: true,
+      });
+      opened.push(other);
+      await expect((async () => other.records(grown).get("a"))()).rejects.toThrow(
+        "as an older Runegate left it",
+      );
+      const columns = await server.run(
+        "SELECT count(*)::int AS n FROM information_schema.columns WHERE table_name = 'r_grown' AND column_name = 'by_place'",
+      );
+      expect(columns).toMatchObject([{ n: 0 }]);
+      await server.run("UPDATE runegate.state SET value = 0 WHERE name = 'version'");
+      const older = await openStore(storeLocation(server.url), {
+        clock: systemClock,
+        log: SILENT,
+        asIs: true,
+      });
+      opened.push(older);
+      await expect((async () => older.ready())()).rejects.toThrow("as an older Runegate left it");
+    }, 60_000);
+
     test("a store of a newer version is left alone", async () => {
       const server = await startOwn();
       await open(server.url);

@@ -41,6 +41,8 @@ export type LinkSettings = {
   readonly schema: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** What an older Runegate made is refused, and stays as it is. */
+  readonly asIs?: boolean;
 };
 
 const MOST_CONNECTIONS = 10;
@@ -55,7 +57,13 @@ type Opened = {
   readonly tables: Map<string, Promise<void> | undefined>;
 };
 
-export async function openLink({ place, schema: name, clock, log }: LinkSettings): Promise<PostgresLink> {
+export async function openLink({
+  place,
+  schema: name,
+  clock,
+  log,
+  asIs = false,
+}: LinkSettings): Promise<PostgresLink> {
   const schema = `"${name}"`;
   const channel = channelOf(name);
   const linkName = Buffer.from(systemRandom.bytes(16)).toString("hex");
@@ -83,7 +91,7 @@ export async function openLink({ place, schema: name, clock, log }: LinkSettings
       idleTimeoutMs: 5_000,
     });
     try {
-      await together(sql, (run) => makeSchema(run, schema));
+      await together(sql, (run) => makeSchema(run, schema, asIs));
       const run = runIn(sql);
       await run(`INSERT INTO ${schema}.state VALUES ('since', $1) ON CONFLICT DO NOTHING`, [clock.now()]);
       use({ sql, ahead: await measureClock(run), tables: new Map() });
@@ -142,7 +150,7 @@ export async function openLink({ place, schema: name, clock, log }: LinkSettings
 
   async function makeTableOf<T>(opened: Opened, kind: Kind<T>): Promise<void> {
     try {
-      await together(opened.sql, (run) => makeTable(run, schema, kind));
+      await together(opened.sql, (run) => makeTable(run, schema, kind, asIs));
       opened.tables.set(kind.name, undefined);
     } catch (error) {
       opened.tables.delete(kind.name);

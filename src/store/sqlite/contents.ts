@@ -2,7 +2,7 @@ import type { Database } from "bun:sqlite";
 import { statSync } from "node:fs";
 import type { Clock } from "../../clock.ts";
 import { type Contents, type Counted, PAGE, type Plain, type Row, type Shape } from "../contents.ts";
-import { StoreUnavailable } from "../records.ts";
+import { StoreOlder, StoreUnavailable } from "../records.ts";
 import { asUnavailable, isCode } from "./failure.ts";
 import { checkContents, contentsOf, MIGRATIONS } from "./migrations.ts";
 import { connect, openDatabase } from "./open.ts";
@@ -43,10 +43,7 @@ export function openSqliteContents(
 
   /** @throws {StoreUnavailable} for one that a gateway has to take to this version first. */
   function mustBeCurrent(): void {
-    if (here.version === MIGRATIONS.length) return;
-    throw new StoreUnavailable(
-      `${path} is of an older Runegate (schema ${here.version}, now ${MIGRATIONS.length}): start the gateway on it once.`,
-    );
+    if (here.version !== MIGRATIONS.length) throw new StoreOlder();
   }
 
   const tables = () =>

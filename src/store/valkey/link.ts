@@ -31,7 +31,13 @@ export type Link = {
   close(): void;
 };
 
-export type LinkSettings = { readonly url: string; readonly clock: Clock; readonly log: Logger };
+export type LinkSettings = {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** What an older Runegate keeps there is refused, and stays as it is. */
+  readonly asIs?: boolean;
+};
 
 /** Often enough that nothing on the way takes a silent connection for a dead one, and that a dead one is noticed. */
 const CHECK_EVERY_MS = 10_000;
@@ -44,7 +50,7 @@ const READ_ONLY_FOR_NOW: ReadonlySet<string> = new Set(["OOM", "MISCONF", "NOREP
  * Opens the way to a server, once it has been tried. That the server is away is no error: everything throws until it is
  * there.
  */
-export async function openLink({ url, clock, log }: LinkSettings): Promise<Link> {
+export async function openLink({ url, clock, log, asIs = false }: LinkSettings): Promise<Link> {
   const { host: server, pathname } = new URL(url);
   const channel = takenChannel(pathname.slice(1));
   const name = Buffer.from(systemRandom.bytes(16)).toString("hex");
@@ -81,7 +87,7 @@ export async function openLink({ url, clock, log }: LinkSettings): Promise<Link>
   /** Before the first ticket is issued that it may be asked about, and again soon after a server has been emptied. */
   async function keepUp(by: Pair): Promise<void> {
     await by.run("SET", [SINCE, String(clock.now()), "NX"]);
-    await takeOver({ run: by.run, channel }, { clock, log });
+    await takeOver({ run: by.run, channel }, { clock, log, asIs });
   }
 
   /** Milliseconds by which the server's clock is ahead of the monotonic one. */
