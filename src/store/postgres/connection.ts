@@ -62,29 +62,42 @@ export function runIn(sql: Pick<SQL, "unsafe">, patienceMs = PATIENCE_MS): Run {
   };
 }
 
-/** `query.cancel()` alone ends a wait for a server that is frozen. */
+/** A cancelled query is waited for by Bun as long as the server can still be told of it: over a slow network that has no end. */
+const GRACE_MS = 500;
+const NO_ANSWER = { code: "ERR_POSTGRES_CONNECTION_TIMEOUT" };
+
 async function answerWithin<T>(query: SQL.Query<T>, patienceMs: number): Promise<T> {
-  const late = setTimeout(() => query.cancel(), patienceMs);
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  let timer = setTimeout(() => {
+    query.cancel();
+    timer = setTimeout(() => reject(new PostgresFailure(NO_ANSWER)), GRACE_MS);
+  }, patienceMs);
   try {
-    return await query;
+    return await Promise.race([query, late]);
   } finally {
-    clearTimeout(late);
+    clearTimeout(timer);
   }
 }
 
-/** As one transaction. @throws {PostgresFailure} and whatever `work` throws */
+/**
+ * As one transaction. A connection that does not answer, or is left in the middle of one, is good for nothing any more: then the
+ * failure says that it is away, and whoever called closes them all.
+ * @throws {PostgresFailure} and whatever `work` throws
+ */
 export async function together<T>(sql: SQL, work: (run: Run) => Promise<T>): Promise<T> {
-  let thrown: { readonly error: unknown } | undefined;
+  const connection = await sql.reserve().catch((error: unknown) => {
+    throw new PostgresFailure(error);
+  });
+  const run = runIn(connection);
   try {
-    return (await sql.begin(async (transaction) => {
-      try {
-        return await work(runIn(transaction));
-      } catch (error) {
-        thrown = { error };
-        throw error;
-      }
-    })) as T;
+    await run("BEGIN");
+    const result = await work(run);
+    await run("COMMIT");
+    return result;
   } catch (error) {
-    throw thrown === undefined ? new PostgresFailure(error) : thrown.error;
+    if (!(error instanceof PostgresFailure && error.isAway)) await run("ROLLBACK");
+    throw error;
+  } finally {
+    connection.release();
   }
 }
