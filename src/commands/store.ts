@@ -219,7 +219,7 @@ function progress(io: Io): (what: string, count: number) => void {
   return (what, count) => {
     if (systemClock.monotonic() - told < TOLD_EVERY_MS) return;
     told = systemClock.monotonic();
-    io.err(`${what}: ${count}`);
+    io.err(`${what}: ${count} so far`);
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { escapeUnsafe } from "../observe/unsafe-characters.ts";
 import { type Contents, movedFrom, type Shape } from "./contents.ts";
 import { StoreUnavailable } from "./records.ts";
 
@@ -30,11 +31,12 @@ export async function copyStore(
   const unknown = [...there].filter((name) => !kinds.some((kind) => kind.name === name));
   if (unknown.length > 0)
     throw new StoreUnavailable(
-      `It keeps what this Runegate does not know: ${unknown.join(", ")}. Copy it with the newest one that has used it.`,
+      `It keeps what this Runegate does not know: ${escapeUnsafe(unknown.join(", "))}. Copy it with the newest one that has used it.`,
     );
   const moved = kinds.filter(({ name }) => there.has(name));
   const began = clock.now();
-  const since = (await from.since()) ?? began;
+  const since = await from.since();
+  if (since === undefined) throw new StoreUnavailable("Nothing is kept yet in what is to be copied.");
   const sums: Sums = new Map();
   await to.refill(async (into) => {
     for (const kind of kinds) {

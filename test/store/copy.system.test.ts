@@ -299,6 +299,9 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     });
 
     test("that is not there is made to copy to, and not to look at", async () => {
+      expect(await command(["store", "copy", urlOf(name), urlOf(other)])).toMatchObject({
+        ...{ code: 1, err: expect.stringContaining("Nothing is kept yet") },
+      });
       if (name !== "Valkey")
         expect(await command(["store", "check", urlOf(name)])).toMatchObject({
           ...{ code: 1, err: expect.stringContaining("Nothing is kept yet") },
@@ -394,6 +397,21 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     const copied = await command(["store", "copy", urlOf("SQLite"), `@${file}`]);
     expect(copied.code).toBe(0);
     expect(copied.out + copied.err).not.toContain("hunter2");
+  });
+
+  test("to and from a Valkey server, as the user that the guide makes", async () => {
+    await fill(urlOf("SQLite"));
+    await valkey.run(
+      "ACL",
+      ...["SETUSER", "gate", "on", ">hunter2", "resetchannels", "~{runegate}:*", "&{runegate}:*"],
+      ...["+@read", "+@write", "+@scripting", "+@pubsub", "+@connection", "+time", "+info"],
+    );
+    const file = join(directory, "place");
+    writeFileSync(file, valkey.url.replace("://", "://gate:hunter2@"));
+    expect(await command(["store", "copy", urlOf("SQLite"), `@${file}`])).toMatchObject({ code: 0 });
+    expect(await command(["store", "check", `@${file}`])).toMatchObject({ code: 0 });
+    expect(await command(["store", "copy", `@${file}`, urlOf("another file")])).toMatchObject({ code: 0 });
+    expect(await exists(urlOf("another file"))).toBe(true);
   });
 
   test("from one schema of a database to another", async () => {

@@ -32,6 +32,8 @@ export async function openPostgresContents(
   const run = runIn(sql, PATIENCE_MS);
   const single = async (statement: string, ...values: unknown[]) => (await run(statement, values))[0]?.value;
 
+  /** Whatever somebody has named a table of theirs. */
+  const quoted = (table: string) => `${schema}."${table.replaceAll('"', '""')}"`;
   const tables = async () =>
     (
       await run(
@@ -63,7 +65,7 @@ export async function openPostgresContents(
       if (!isThere) return [];
       const kept: string[] = [];
       for (const table of await tables()) {
-        if ((await single(`SELECT 1 AS value FROM ${schema}.${table} LIMIT 1`)) !== undefined)
+        if ((await single(`SELECT 1 AS value FROM ${quoted(table)} LIMIT 1`)) !== undefined)
           kept.push(table.slice("r_".length));
       }
       return kept;
@@ -130,7 +132,7 @@ export async function openPostgresContents(
       await run("BEGIN");
       try {
         await makeSchema(run, schema);
-        const all = ["limits", "state", ...(await tables())].map((table) => `${schema}.${table}`);
+        const all = ["limits", "state", ...(await tables())].map(quoted);
         await run(`TRUNCATE ${all.join(", ")}`);
         await makeSchema(run, schema);
         await work(refillOf(run, schema, await ahead()));

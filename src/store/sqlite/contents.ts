@@ -62,7 +62,7 @@ export function openSqliteContents(
     async kinds() {
       mustBeCurrent();
       return tables()
-        .filter((table) => single(`SELECT 1 AS value FROM ${table} LIMIT 1`) !== undefined)
+        .filter((table) => single(`SELECT 1 AS value FROM ${quoted(table)} LIMIT 1`) !== undefined)
         .map((table) => table.slice("records_".length));
     },
 
@@ -124,7 +124,7 @@ export function openSqliteContents(
       doing(() => database.run("BEGIN EXCLUSIVE"));
       try {
         doing(() => {
-          for (const table of ["limits", ...tables()]) database.run(`DELETE FROM ${table}`);
+          for (const table of ["limits", ...tables()]) database.run(`DELETE FROM ${quoted(table)}`);
           database.run("DELETE FROM state WHERE name LIKE 'swept:%'");
         });
         const ahead = sharedClock()() - clock.now();
@@ -163,6 +163,9 @@ export function openSqliteContents(
     },
   };
 }
+
+/** Whatever somebody has named a table of theirs. */
+const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
 
 function open(database: Database, kind: Shape, until: number): void {
   createTable<Plain>(kind, database);
