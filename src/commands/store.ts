@@ -1,6 +1,10 @@
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { systemClock } from "../clock.ts";
 import { readAccess } from "../config/configuration.ts";
+import { ControlError, connectControl } from "../control/client.ts";
+import type { WantedCopy } from "../control/copy.ts";
+import { KINDS } from "../control/kinds.ts";
 import { EXIT } from "../exit.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { describe, type Finding } from "../option/finding.ts";
@@ -14,10 +18,11 @@ import { DEFAULT_SCHEMA, type StoreLocation, storeLocation } from "../store/loca
 import { type KeptLocation, loadContents } from "../store/open-contents.ts";
 import { StoreUnavailable } from "../store/records.ts";
 import { type Command, failed, type Outcome, UsageError } from "./command.ts";
-import { KINDS } from "./store-kinds.ts";
 import { table } from "./table.ts";
 
 const FLAGS = { replace: { type: "boolean" }, "from-schema": { type: "string" } } as const;
+/** As a place: that of the running instance. */
+const MEMORY = "memory";
 /** As a place: the store of the options. */
 const CONFIGURED = "RUNEGATE_STORE";
 const TOLD_EVERY_MS = 2 * SECOND;
@@ -44,8 +49,10 @@ export const store: Command<typeof FLAGS> = {
 
 A STORE is written as in RUNEGATE_STORE; RUNEGATE_STORE itself stands for the
 configured one, and is what is checked if none is named. One with a password
-does not belong on a command line: @FILE names a file that holds it. What
-"memory" keeps ends with its process, and cannot be copied.
+does not belong on a command line: @FILE names a file that holds it. For copy,
+memory is the store of the instance that runs here, which copies it with its
+own rights (RUNEGATE_CONTROL_SOCKET), and from then on answers 503 until it is
+started on TO: nothing that it did later would be there.
 
   --replace             what is in TO is deleted first; without it, TO must be empty
   --from-schema NAME    of FROM, where it is a PostgreSQL database and another
@@ -71,12 +78,27 @@ Example: runegate store copy RUNEGATE_STORE @/etc/runegate/new-store`,
           throw new UsageError("store check takes one store.");
         return await checkStore(locate(places[0] ?? CONFIGURED), schema, io);
       }
-      const [from, to] = places;
+      const [from, to, ...more] = places;
       if (verb !== "copy") throw new UsageError(`there is no "store ${verb}".`);
-      if (from === undefined || to === undefined) throw new UsageError("store copy takes two stores.");
+      if (from === undefined || to === undefined || more.length > 0)
+        throw new UsageError("store copy takes two stores.");
+      const replace = values.replace === true;
+      const isMemory = (place: string) =>
+        place === MEMORY || (place === CONFIGURED && configured.kind === "memory");
+      const way = isMemory(from) ? "from memory" : isMemory(to) ? "to memory" : undefined;
+      if (way !== undefined) {
+        const other = locate(way === "from memory" ? to : from);
+        const at = way === "to memory" ? (values["from-schema"] ?? schema) : schema;
+        return await copyInstance(
+          { way, other, shown: shown(other), schema: at, replace },
+          options.controlSocket,
+          io,
+        );
+      }
       const source = { at: locate(from), schema: values["from-schema"] ?? schema };
-      return await copy(source, { at: locate(to), schema }, values.replace === true, io);
+      return await copy(source, { at: locate(to), schema }, replace, io);
     } catch (error) {
+      if (error instanceof ControlError) return failed(io, `runegate store: ${error.message}`);
       if (error instanceof StoreUnavailable) return failed(io, `runegate store: ${error.message}`);
       throw error;
     }
@@ -90,9 +112,31 @@ function keptLocation(place: string, configured: StoreLocation): KeptLocation {
   const location = place === CONFIGURED ? configured : parsed(place);
   if (location.kind !== "memory") return location;
   throw new UsageError(
-    "a memory store is inside the process of its gateway, and ends with it: there is nothing to look at or to copy. Whoever " +
-      "signed in signs in again.",
+    "a memory store is inside the process of its gateway: it can be copied, by the instance that runs here, and not looked at.",
   );
+}
+
+/** The running instance does it, since nobody else can look into its memory. */
+async function copyInstance(wanted: WantedCopy, socket: string | undefined, io: Io): Promise<Outcome> {
+  if (socket === undefined)
+    throw new ControlError("RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be reached.");
+  const { way, other, shown } = wanted;
+  // The instance may be in another directory.
+  const placed = other.kind === "sqlite" ? { ...other, path: resolve(other.path) } : other;
+  let counts: Counts;
+  try {
+    counts = await connectControl(socket).copyMemory({ ...wanted, other: placed });
+  } catch (error) {
+    if (!(error instanceof ControlError && error.code === "not_found")) throw error;
+    throw new ControlError("The running instance does not keep its state in memory.");
+  }
+  io.out(tableOf(counts));
+  io.out(
+    way === "to memory"
+      ? `All of it was copied from ${shown} into the running instance, and compared.`
+      : `All of it was copied to ${shown}, and compared. The instance answers 503 now: restart it with RUNEGATE_STORE=${shown}.`,
+  );
+  return { data: { ...(way === "to memory" ? { from: shown } : { to: shown }), records: counts } };
 }
 
 function parsed(place: string): StoreLocation {
@@ -195,13 +239,12 @@ async function copy(source: Place, target: Place, replace: boolean, io: Io): Pro
       };
       const one = keep(await openFrom({ clock: systemClock, schema: source.schema, made: false }));
       const other = keep(await openTo({ clock: systemClock, schema: target.schema, made: true }));
-      const [held = ""] = await other.kinds();
-      if (held !== "" && !replace)
-        return failed(
-          io,
-          `runegate store: ${to} is not empty. With --replace, what is in it is deleted first.`,
-        );
-      const counts = await copyStore(one, other, { kinds: KINDS, clock: systemClock, tell: progress(io) });
+      const counts = await copyStore(one, other, {
+        kinds: KINDS,
+        replace,
+        clock: systemClock,
+        tell: progress(io),
+      });
       io.out(tableOf(counts));
       io.out(
         `All of it was copied from ${from} to ${to}, and compared. Start the gateways with RUNEGATE_STORE=${to}.`,

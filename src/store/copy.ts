@@ -21,17 +21,23 @@ export async function copyStore(
   to: Contents,
   settings: {
     readonly kinds: readonly Shape[];
+    /** Whether what is in the other may be deleted. */
+    readonly replace: boolean;
     readonly clock: Clock;
     readonly tell: (what: string, count: number) => void;
   },
 ): Promise<Counts> {
-  const { kinds, clock, tell } = settings;
+  const { kinds, replace, clock, tell } = settings;
   await mustBeIdle(from, to);
   const there = new Set(await from.kinds());
   const unknown = [...there].filter((name) => !kinds.some((kind) => kind.name === name));
   if (unknown.length > 0)
     throw new StoreUnavailable(
       `It keeps what this Runegate does not know: ${escapeUnsafe(unknown.join(", "))}. Copy it with the newest one that has used it.`,
+    );
+  if (!replace && (await to.kinds()).length > 0)
+    throw new StoreUnavailable(
+      "What is to be copied to is not empty. With --replace, what is in it is deleted first.",
     );
   const moved = kinds.filter(({ name }) => there.has(name));
   const began = clock.now();

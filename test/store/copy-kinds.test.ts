@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Glob } from "bun";
-import { KINDS } from "../../src/commands/store-kinds.ts";
+import { KINDS } from "../../src/control/kinds.ts";
 
 const SRC = new URL("../../src/", import.meta.url).pathname;
 

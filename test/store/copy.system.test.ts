@@ -13,7 +13,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
-import { KINDS } from "../../src/commands/store-kinds.ts";
+import { copyMemory } from "../../src/control/copy.ts";
+import { KINDS } from "../../src/control/kinds.ts";
+import { startControl } from "../../src/control/server.ts";
 import { main } from "../../src/main.ts";
 import type { Contents } from "../../src/store/contents.ts";
 import { copyStore } from "../../src/store/copy.ts";
@@ -22,12 +24,14 @@ import { openStore } from "../../src/store/open.ts";
 import { type KeptLocation, loadContents } from "../../src/store/open-contents.ts";
 import { FOREVER, StoreUnavailable } from "../../src/store/records.ts";
 import type { Store } from "../../src/store/store.ts";
+import { environment, REPOSITORY, run, runegate, temporaryPlace } from "../control/support.ts";
 import { bearer } from "../keys/stage.ts";
 import { made, ROOT } from "../keys/support.ts";
-import { askFor, auditOf, postLogin, redeem, sessionOf, whoAmI } from "../login/support.ts";
+import { askFor, auditOf, postLogin, redeem, said, sessionOf, whoAmI } from "../login/support.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { needs } from "../support/needs.ts";
 import { type PostgresServer, postgresPrograms, startPostgres } from "../support/postgres.ts";
+import { freePort } from "../support/process.ts";
 import { recordedIo } from "../support/recorded-io.ts";
 import { SILENT } from "../support/silent.ts";
 import { startUpstream, type Upstream } from "../support/upstream.ts";
@@ -82,7 +86,10 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
       Valkey: valkey.url,
       "another database": valkey.url.replace(/0$/, "1"),
       PostgreSQL: postgres.url,
+      memory: "memory",
     })[name] ?? "";
+
+  const socket = () => join(directory, "run", "control.sock");
 
   async function opened(url: string): Promise<Store> {
     const store = await openStore(storeLocation(url), { clock: systemClock, log: SILENT });
@@ -102,10 +109,18 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
         ...SECRETS,
       },
     });
+    const { inside } = stores;
+    const control =
+      inside &&
+      (await startControl(socket(), (arrival) => gateway.gateway.answer(arrival), {
+        reload: async () => undefined,
+        copyMemory: (wanted) => copyMemory(inside, wanted),
+      }));
     let ended = false;
     const end = async () => {
       if (ended) return;
       ended = true;
+      await control?.stop();
       await gateway.stop();
       await stores.close();
     };
@@ -117,7 +132,7 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     const io = recordedIo({
       RUNEGATE_STORE: store,
       RUNEGATE_ENV_FILE: "/dev/null",
-      RUNEGATE_CONTROL_SOCKET: "off",
+      RUNEGATE_CONTROL_SOCKET: socket(),
       RUNEGATE_ALLOWED_EMAILS: "ada@example.org",
       RUNEGATE_TARGET_SERVICE: "http://127.0.0.1:9",
       ...SECRETS,
@@ -138,6 +153,12 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     ["Valkey", "PostgreSQL"],
     ["PostgreSQL", "SQLite"],
     ["PostgreSQL", "Valkey"],
+    ["memory", "SQLite"],
+    ["memory", "Valkey"],
+    ["memory", "PostgreSQL"],
+    ["SQLite", "memory"],
+    ["Valkey", "memory"],
+    ["PostgreSQL", "memory"],
   ])("from %s to %s: sessions, links, keys, limits, mail and the audit go on", async (one, other) => {
     const [from, to] = [urlOf(one), urlOf(other)];
     const before = await start(from);
@@ -159,9 +180,12 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     await before.gateway.outbox.stop();
     await postLogin(before, { email: "erin@example.org" });
     const { created_at: createdAt } = await whoAmI(before, ada);
-    await before.end();
+    if (from !== "memory") await before.end();
+    const there = to === "memory" ? await start(to) : undefined;
 
-    const copied = await command(["store", "copy", from, to, "--json"]);
+    // One that runs has an audit.
+    const replace = to === "memory" ? ["--replace"] : [];
+    const copied = await command(["store", "copy", ...replace, from, to, "--json"]);
     expect(copied.err).toBe("");
     expect(copied.code).toBe(0);
     const { records } = JSON.parse(copied.out) as { records: Record<string, number> };
@@ -169,9 +193,16 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     expect(records.audit).toBeGreaterThan(8);
     expect(records.limits).toBeGreaterThan(0);
 
+    if (from === "memory") {
+      // What it did from now on would not be there.
+      const refused = await postLogin(before, { email: "fay@example.org" });
+      expect(await said(refused)).toMatchObject({ status: 503, error: "store_unavailable" });
+      await before.end();
+    }
+
     const audited = await command(["audit", "verify"], to);
     expect(audited).toMatchObject({ code: 0, out: expect.stringContaining("none is missing") });
-    const after = await start(to);
+    const after = there ?? (await start(to));
     expect(await whoAmI(after, ada)).toMatchObject({ email: "ada@example.org", created_at: createdAt });
     expect((await whoAmI(after, bob)).authenticated).toBe(false);
     expect((await redeem(after, { token: used.token })).status).toBe(401);
@@ -324,9 +355,9 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
           if (kind.name === "ticket") throw new StoreUnavailable("cut");
         },
       };
-      await expect(copyStore(cut, to, { kinds: KINDS, clock: systemClock, tell() {} })).rejects.toThrow(
-        "cut",
-      );
+      await expect(
+        copyStore(cut, to, { kinds: KINDS, replace: true, clock: systemClock, tell() {} }),
+      ).rejects.toThrow("cut");
       await from.close();
       await to.close();
       if (name === "Valkey") {
@@ -358,16 +389,17 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
             }),
           ),
       };
-      await expect(copyStore(from, wrong, { kinds: KINDS, clock: systemClock, tell() {} })).rejects.toThrow(
-        "What arrived is not what was sent: ticket (3 sent, 2 arrived)",
-      );
+      await expect(
+        copyStore(from, wrong, { kinds: KINDS, replace: true, clock: systemClock, tell() {} }),
+      ).rejects.toThrow("What arrived is not what was sent: ticket (3 sent, 2 arrived)");
       await from.close();
       await to.close();
     });
   });
 
   test.each<[string, string[], number, string]>([
-    ["memory", ["copy", "memory", "sqlite:x.db"], 64, "a memory store is inside the process of its gateway"],
+    ["memory, and nobody runs", ["copy", "memory", "sqlite:x.db"], 1, "Cannot ask the running instance"],
+    ["memory to memory", ["copy", "memory", "memory"], 64, "a memory store is inside"],
     ["memory to look at", ["check", "memory"], 64, "a memory store is inside"],
     ["one place", ["copy", "sqlite:x.db"], 64, "takes two stores"],
     ["the same place twice", ["copy", "sqlite:x.db", "sqlite:x.db"], 64, "the same store"],
@@ -438,5 +470,59 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
       expect(await marks.add("new", {}, until)).toBe(false);
       expect(await marks.add("newer", {}, until + 1)).toBe(true);
     }
+  });
+
+  test.each<[string, () => string, ((url: string) => Promise<unknown>) | undefined, string]>([
+    ["is not empty", () => urlOf("SQLite"), fill, "is not empty"],
+    ["is not there", () => "postgres://u@127.0.0.1:9/x", undefined, "nobody listens there"],
+    ["is used by a gateway", () => valkey.url, start, "stop every gateway"],
+  ])("from memory to one that %s: the instance goes on as before", async (_, place, prepare, why) => {
+    const to = place();
+    await prepare?.(to);
+    const gateway = await start("memory");
+    const cookie = await gateway.signIn();
+    const refused = await command(["store", "copy", "memory", to]);
+    expect(refused.code).toBe(1);
+    expect(refused.err).toContain(why);
+    expect((await whoAmI(gateway, cookie)).authenticated).toBe(true);
+    expect((await postLogin(gateway, { email: "bob@example.org" })).status).toBe(200);
+  });
+
+  test("from the memory of an instance with two workers, by the command line, and it answers 503 until it is restarted", async () => {
+    using place = temporaryPlace();
+    const env = environment(place, freePort(), {
+      ...SECRETS,
+      RUNEGATE_WORKERS: "2",
+      RUNEGATE_STORE: "memory",
+    });
+    const cli = (...args: string[]) => runegate([...args], env, place.directory);
+    const main = [join(REPOSITORY, "src/main.ts")];
+    const first = await run(main, env, place.directory);
+    const url = env.RUNEGATE_BASE_URL ?? "";
+    const { out } = await cli("link", "ada@example.org");
+    const link = /https?:\S+token=\S+/.exec(out)?.[0] ?? "";
+    const token = new URL(link).searchParams.get("token") ?? "";
+    const post = (body: object) =>
+      fetch(`${url}/_runegate/auth`, {
+        ...{ method: "POST", redirect: "manual", body: JSON.stringify(body) },
+        headers: { "Content-Type": "application/json" },
+      });
+    const cookie = sessionOf(await post({ token })) ?? "";
+    expect(cookie).toContain("runegate_id=");
+    const copied = await cli("store", "copy", "RUNEGATE_STORE", "sqlite:kept.db");
+    expect(copied).toMatchObject({ code: 0, out: expect.stringMatching(/session +1/) });
+    expect((await post({ token })).status).toBe(503);
+    await first.stop();
+    const kept = { ...env, RUNEGATE_STORE: `sqlite:${join(place.directory, "kept.db")}` };
+    const second = await run(main, kept, place.directory);
+    const who = await fetch(`${url}/_runegate/session`, { headers: { Cookie: cookie } });
+    expect(await who.json()).toMatchObject({ authenticated: true, email: "ada@example.org" });
+    expect((await post({ token })).status).toBe(401);
+    const refused = await runegate(["store", "copy", "memory", "sqlite:other.db"], kept, place.directory);
+    expect(refused).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("does not keep its state in memory"),
+    });
+    await second.stop();
   });
 });
