@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
 import { escapeUnsafe } from "../observe/unsafe-characters.ts";
 import { type Contents, movedFrom, type Shape } from "./contents.ts";
@@ -96,9 +97,17 @@ function isObject(json: string): boolean {
   }
 }
 
+/** A server notices some moments later that a gateway has gone. */
+const PATIENCE_MS = 1_000;
+const LOOK_AGAIN_MS = 50;
+
 async function mustBeIdle(...all: readonly Contents[]): Promise<void> {
   for (const one of all) {
-    const user = await one.inUse();
+    let user = await one.inUse();
+    for (let waited = 0; user !== undefined && waited < PATIENCE_MS; waited += LOOK_AGAIN_MS) {
+      await sleep(LOOK_AGAIN_MS);
+      user = await one.inUse();
+    }
     if (user !== undefined)
       throw new StoreUnavailable(
         `${user}: stop every gateway, and copy then. What they do meanwhile would be lost.`,
