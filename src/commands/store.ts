@@ -89,11 +89,7 @@ Example: runegate store copy RUNEGATE_STORE @/etc/runegate/new-store`,
       if (way !== undefined) {
         const other = locate(way === "from memory" ? to : from);
         const at = way === "to memory" ? (values["from-schema"] ?? schema) : schema;
-        return await copyInstance(
-          { way, other, shown: shown(other), schema: at, replace },
-          options.controlSocket,
-          io,
-        );
+        return await copyInstance({ way, other, schema: at, replace }, options.controlSocket, io);
       }
       const source = { at: locate(from), schema: values["from-schema"] ?? schema };
       return await copy(source, { at: locate(to), schema }, replace, io);
@@ -120,7 +116,8 @@ function keptLocation(place: string, configured: StoreLocation): KeptLocation {
 async function copyInstance(wanted: WantedCopy, socket: string | undefined, io: Io): Promise<Outcome> {
   if (socket === undefined)
     throw new ControlError("RUNEGATE_CONTROL_SOCKET is off, so the running instance cannot be reached.");
-  const { way, other, shown } = wanted;
+  const { way, other } = wanted;
+  const place = shown(other);
   // The instance may be in another directory.
   const placed = other.kind === "sqlite" ? { ...other, path: resolve(other.path) } : other;
   let counts: Counts;
@@ -133,10 +130,10 @@ async function copyInstance(wanted: WantedCopy, socket: string | undefined, io: 
   io.out(tableOf(counts));
   io.out(
     way === "to memory"
-      ? `All of it was copied from ${shown} into the running instance, and compared.`
-      : `All of it was copied to ${shown}, and compared. The instance answers 503 now: restart it with RUNEGATE_STORE=${shown}.`,
+      ? `All of it was copied from ${place} into the running instance, and compared.`
+      : `All of it was copied to ${place}, and compared. The instance answers 503 now: restart it with RUNEGATE_STORE=${place}.`,
   );
-  return { data: { ...(way === "to memory" ? { from: shown } : { to: shown }), records: counts } };
+  return { data: { ...(way === "to memory" ? { from: place } : { to: place }), records: counts } };
 }
 
 function parsed(place: string): StoreLocation {

@@ -10,26 +10,27 @@ import { KINDS } from "./kinds.ts";
 export type WantedCopy = {
   readonly way: "from memory" | "to memory";
   readonly other: KeptLocation;
-  /** What the operator calls it: without a password. */
-  readonly shown: string;
   readonly schema: string;
   /** Whether what is in the one that is copied to may be deleted. */
   readonly replace: boolean;
 };
 
+/** For the operator, and repeated to anybody who asks whether the instance is ready. */
+const MOVED = "The store was copied to another one: start the gateway on that.";
+
 /** With this process's rights, while nobody else uses either. Afterwards, one that was copied elsewhere stays held. */
 export async function copyMemory(
   { contents, hold }: Required<Store>["inside"],
-  { way, other, shown, schema, replace }: WantedCopy,
+  { way, other, schema, replace }: WantedCopy,
 ): Promise<Counts> {
   const open = await loadContents(other);
   const apart = await open({ clock: systemClock, schema, made: way === "from memory" });
   const [from, to] = way === "from memory" ? [contents, apart] : [apart, contents];
-  hold(`The store is being copied (${way}).`);
-  let end: string | undefined;
+  // What is held already, since it was copied before, stays so whatever comes of this.
+  let end = hold(`The store is being copied ${way}.`);
   try {
     const counts = await copyStore(from, to, { kinds: KINDS, replace, clock: systemClock, tell() {} });
-    if (way === "from memory") end = `All of it was copied to ${shown}: start the gateway on that.`;
+    end = way === "from memory" ? MOVED : undefined;
     return counts;
   } catch (error) {
     if (error instanceof StoreUnavailable) throw error;

@@ -50,7 +50,9 @@ export function createMemoryStore({
     inside: {
       contents: createMemoryContents({ clock, state, kinds, limits, open: records }),
       hold(reason) {
+        const before = heldBecause;
         heldBecause = reason;
+        return before;
       },
     },
     close() {},

@@ -21,9 +21,12 @@ export type Store = RecordStore & {
   close(): Awaitable<void>;
   /**
    * What is in a store of this process's own, which nobody else can move. While it is held, every call throws for the reason that is
-   * given.
+   * given. `hold` returns the reason before.
    */
-  readonly inside?: { readonly contents: Contents; hold(reason: string | undefined): void };
+  readonly inside?: {
+    readonly contents: Contents;
+    hold(reason: string | undefined): string | undefined;
+  };
 };
 
 /** Anybody may ask whether the instance is ready, and each answer that is not remembered costs a write. */

@@ -447,6 +447,27 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     expect(await exists(urlOf("another file"))).toBe(true);
   });
 
+  test.each([
+    ["newer", 99, "newer Runegate"],
+    ["older", 0, "as an older Runegate left it"],
+  ])(
+    "a PostgreSQL store of a %s version is neither looked at nor copied, either way",
+    async (_, version, why) => {
+      await fill(postgres.url);
+      await fill(urlOf("SQLite"));
+      await postgres.run(`UPDATE runegate.state SET value = ${version} WHERE name = 'version'`);
+      for (const words of [
+        ["check", postgres.url],
+        ["copy", "--replace", postgres.url, urlOf("SQLite")],
+        ["copy", "--replace", urlOf("SQLite"), postgres.url],
+      ])
+        expect(await command(["store", ...words])).toMatchObject({
+          code: 1,
+          err: expect.stringContaining(why),
+        });
+    },
+  );
+
   test("from one schema of a database to another", async () => {
     await fill(postgres.url);
     await postgres.run("ALTER SCHEMA runegate RENAME TO other");
@@ -513,6 +534,10 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     const copied = await cli("store", "copy", "RUNEGATE_STORE", "sqlite:kept.db");
     expect(copied).toMatchObject({ code: 0, out: expect.stringMatching(/session +1/) });
     expect((await post({ token })).status).toBe(503);
+    // Once more, which is refused, and changes nothing about it.
+    expect(await cli("store", "copy", "RUNEGATE_STORE", "sqlite:kept.db")).toMatchObject({ code: 1 });
+    expect((await post({ token })).status).toBe(503);
+    expect(await (await fetch(`${url}/_runegate/health/ready`)).text()).not.toContain("kept.db");
     await first.stop();
     const kept = { ...env, RUNEGATE_STORE: `sqlite:${join(place.directory, "kept.db")}` };
     const second = await run(main, kept, place.directory);

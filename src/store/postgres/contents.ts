@@ -11,6 +11,7 @@ import {
   escaped,
   makeSchema,
   makeTable,
+  mustBeCurrent,
   ORDER,
   type Run,
   tableOf,
@@ -51,12 +52,19 @@ export async function openPostgresContents(
     const now = await single("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS value");
     return Number(now) - (before + clock.now()) / 2;
   }
-  const isThere =
-    (await openedBy(sql, () => single("SELECT to_regclass($1)::text AS value", `${schema}.state`))) !== null;
-  const version = isThere ? ((await state("version")) ?? 0) : 0;
-  if (!isThere && !made) {
-    await sql.close();
-    throw new StoreUnavailable("Nothing is kept yet: the database has no schema of Runegate's.");
+  let isThere = false;
+  let version = 0;
+  try {
+    isThere = (await single("SELECT to_regclass($1)::text AS value", `${schema}.state`)) !== null;
+    if (!isThere && !made)
+      throw new StoreUnavailable("Nothing is kept yet: the database has no schema of Runegate's.");
+    if (isThere) {
+      version = (await state("version")) ?? 0;
+      mustBeCurrent(version);
+    }
+  } catch (error) {
+    await sql.close().catch(() => {});
+    throw error;
   }
   if (isThere) await run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 
@@ -171,16 +179,6 @@ export async function openPostgresContents(
       await sql.close({ timeout: 1 });
     },
   };
-}
-
-/** Closes what cannot be used. */
-async function openedBy<T>(sql: { close(): Promise<void> }, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    await sql.close().catch(() => {});
-    throw error;
-  }
 }
 
 function refillOf(run: Run, schema: string, ahead: number) {

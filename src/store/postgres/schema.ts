@@ -68,19 +68,26 @@ export async function makeSchema(run: Run, schema: string, asIs = false): Promis
   );
   await run(`INSERT INTO ${schema}.state VALUES ('version', $1) ON CONFLICT DO NOTHING`, [VERSION]);
   const [row] = await run(`SELECT value FROM ${schema}.state WHERE name = 'version'`);
-  if (Number(row?.value) > VERSION) {
-    throw new StoreUnavailable(
-      "PostgreSQL holds the store of a newer Runegate: use that one, or another RUNEGATE_STORE_SCHEMA.",
-    );
-  }
-  if (asIs && there !== undefined) {
-    if (Number(row?.value) < VERSION) throw new StoreOlder();
-    return;
-  }
+  if (!asIs || there === undefined) mustNotBeNewer(Number(row?.value));
+  else mustBeCurrent(Number(row?.value));
+  if (asIs && there !== undefined) return;
   await run(`CREATE TABLE IF NOT EXISTS ${schema}.limits
     (key text COLLATE "C" PRIMARY KEY, hits float8[] NOT NULL, idle_at float8 NOT NULL)`);
   await run(`CREATE INDEX IF NOT EXISTS limits_idle_at ON ${schema}.limits (idle_at)`);
   await run(HIT(schema));
+}
+
+/** @throws {StoreUnavailable} for the version of a newer store, or an older one */
+export function mustBeCurrent(version: number): void {
+  mustNotBeNewer(version);
+  if (version < VERSION) throw new StoreOlder();
+}
+
+function mustNotBeNewer(version: number): void {
+  if (version <= VERSION) return;
+  throw new StoreUnavailable(
+    "PostgreSQL holds the store of a newer Runegate: use that one, or another RUNEGATE_STORE_SCHEMA.",
+  );
 }
 
 /** On which it is told what was taken. @param name of the schema, unquoted */
