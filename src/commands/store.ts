@@ -131,7 +131,7 @@ async function copyInstance(wanted: WantedCopy, socket: string | undefined, io: 
   io.out(
     way === "to memory"
       ? `All of it was copied from ${place} into the running instance, and compared.`
-      : `All of it was copied to ${place}, and compared. The instance answers 503 now: restart it with RUNEGATE_STORE=${place}.`,
+      : `All of it was copied to ${place}, and compared. The instance answers 503 now: restart it on that.`,
   );
   return { data: { ...(way === "to memory" ? { from: place } : { to: place }), records: counts } };
 }
@@ -243,9 +243,7 @@ async function copy(source: Place, target: Place, replace: boolean, io: Io): Pro
         tell: progress(io),
       });
       io.out(tableOf(counts));
-      io.out(
-        `All of it was copied from ${from} to ${to}, and compared. Start the gateways with RUNEGATE_STORE=${to}.`,
-      );
+      io.out(`All of it was copied from ${from} to ${to}, and compared. Start the gateways on that.`);
       return { data: { from, to, records: counts } };
     } finally {
       for (const contents of opened) await contents.close();
