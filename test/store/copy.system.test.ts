@@ -468,6 +468,35 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     },
   );
 
+  test.each(["Valkey", "PostgreSQL"])(
+    "how far the clock of %s is from this machine's is told",
+    async (name) => {
+      await fill(urlOf(name));
+      const clock = { ...systemClock, now: () => systemClock.now() + 5_000 };
+      const open = await loadContents(storeLocation(urlOf(name)) as KeptLocation);
+      const contents = await open({ ...HERE, clock, made: false });
+      const { ahead = 0 } = await contents.look();
+      await contents.close();
+      expect(Math.abs(ahead + 5_000)).toBeLessThan(1_000);
+    },
+  );
+
+  test("a Valkey server that would forget is told of, as a check of the configuration would", async () => {
+    const forgetful = await startValkey(redis ?? "", {
+      lines: ["maxmemory 64mb", "maxmemory-policy allkeys-lru"],
+    });
+    open.push(forgetful);
+    const looked = await command(["store", "check", forgetful.url]);
+    expect(looked.code).toBe(1);
+    expect(looked.out).toContain("It does not outlive a restart.");
+    expect(looked.out).toContain(
+      "warning: Valkey may forget spent links before their time. Set maxmemory-policy",
+    );
+    expect(looked.out).toContain(
+      "warning: Valkey forgets spent links and sessions when it restarts. Set appendonly",
+    );
+  });
+
   test("from one schema of a database to another", async () => {
     await fill(postgres.url);
     await postgres.run("ALTER SCHEMA runegate RENAME TO other");
