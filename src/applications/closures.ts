@@ -18,7 +18,7 @@ export type Closures = {
   stop(): void;
 };
 
-const CLOSURES: Kind<Closure> = { name: "closure", order: "closedAt" };
+export const CLOSURES: Kind<Closure> = { name: "closure", order: "closedAt" };
 type Closure = { readonly text: string; readonly closedAt: number };
 
 /** Other processes and machines follow within that time. */

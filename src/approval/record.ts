@@ -31,7 +31,7 @@ export type Approval = {
 export type Decision = "approved" | "denied" | "wrong_number";
 
 /** So many screens at once, whoever asks: whoever asks for more gets no page that signs in. */
-const APPROVALS: Kind<Approval> = { name: "approval", capacity: 10_000 };
+export const APPROVALS: Kind<Approval> = { name: "approval", capacity: 10_000 };
 export const APPROVAL_MS = 5 * 60_000;
 /** For so long, the screen is told what came of it. */
 export const KEPT_MS = 2 * APPROVAL_MS;

@@ -35,7 +35,7 @@ const MORE_BITS = 4;
 
 export const bitsFor = (share: number) => BITS + Math.floor(Math.min(1, share) * MORE_BITS);
 
-const SOLVED: Kind<Record<never, never>> = { name: "work", once: true };
+export const SOLVED: Kind<Record<never, never>> = { name: "work", once: true };
 
 const part = plain(workSource, ["worker", "script"]);
 

@@ -5,8 +5,8 @@ import { type Challenges, ORDER_MS } from "./acme.ts";
 
 /** What processes and machines that answer for the same names tell each other while one of them orders a certificate. */
 
-const ANSWERS: Kind<{ readonly answer: string }> = { name: "acme_answer" };
-const LEASES: Kind<Record<never, never>> = { name: "acme_lease" };
+export const ANSWERS: Kind<{ readonly answer: string }> = { name: "acme_answer" };
+export const LEASES: Kind<Record<never, never>> = { name: "acme_lease" };
 /** Longer than any order takes. */
 const LEASE_MS = 2 * ORDER_MS;
 const ANSWER_MS = 30 * MINUTE;

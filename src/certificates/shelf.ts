@@ -50,7 +50,7 @@ export function shelfInFolder(folder: string): Shelf {
 /** Keys are sealed: whoever reads the store can speak for nobody. */
 type Kept = { readonly cert: string; readonly key: string };
 
-const KEPT: Kind<Kept> = { name: "certificate" };
+export const KEPT: Kind<Kept> = { name: "certificate" };
 /** No host's name. */
 const ACCOUNT = "/account";
 

@@ -20,6 +20,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["users", async () => (await import("./users.ts")).users],
   ["requests", async () => (await import("./requests.ts")).requests],
   ["certificates", async () => (await import("./certificates.ts")).certificates],
+  ["store", async () => (await import("./store.ts")).store],
   ["backup", async () => (await import("./backup.ts")).backup],
   ["secrets", async () => (await import("./secrets.ts")).secrets],
   ["target", async () => (await import("./target.ts")).target],

@@ -5,7 +5,7 @@ import { quietLoggers } from "../observe/quiet.ts";
 import { asOwnerOf } from "../rights.ts";
 import type { StoreLocation } from "../store/location.ts";
 import { loadBackEnd, openStore } from "../store/open.ts";
-import { StoreUnavailable } from "../store/records.ts";
+import { StoreOlder, StoreUnavailable } from "../store/records.ts";
 import type { ProbeResult } from "./probe.ts";
 
 /** Whether state can be kept where the options say. Makes nothing: a file that is made as root is not the service's. */
@@ -31,6 +31,7 @@ async function reach(location: StoreLocation, name: string, schema?: string): Pr
       ...(schema === undefined ? {} : { schema }),
       clock: systemClock,
       log: quietLoggers()("store"),
+      asIs: true,
     });
     try {
       await stores.ready();
@@ -38,6 +39,7 @@ async function reach(location: StoreLocation, name: string, schema?: string): Pr
       await stores.close();
     }
   } catch (error) {
+    if (error instanceof StoreOlder) return { ok: true, lines: [`${name}: ${error.message}`] };
     if (!(error instanceof StoreUnavailable)) throw error;
     return { ok: false, lines: [`${name}: ${error.message}`] };
   }

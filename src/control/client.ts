@@ -23,6 +23,8 @@ import { fetchOnSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { RotationStanding } from "../rotation/api.ts";
 import type { ListedSession, ListedUser } from "../session/api.ts";
+import type { Counts } from "../store/copy.ts";
+import type { WantedCopy } from "./copy.ts";
 import { checkDirectory } from "./directory.ts";
 
 /** The management API as the command line uses it. */
@@ -94,6 +96,8 @@ export type Operator = {
   arrivedWith(nonce: string): Promise<readonly ArrivedProbe[]>;
   /** Has a certificate ordered for each host, whether or not it is time. */
   renewCertificates(): Promise<void>;
+  /** Copies what the running instance keeps in its memory, or into it. @returns how many of each kind. */
+  copyMemory(wanted: WantedCopy): Promise<Counts>;
 };
 
 type OneToken = Pick<ListedToken, "id" | "sub">;
@@ -227,6 +231,7 @@ export function createOperator(send: Send): Operator {
     arrivedWith: async (nonce) =>
       (await ask<{ arrived: ArrivedProbe[] }>("GET", `/doctor/probes/${nonce}`))?.arrived ?? [],
     renewCertificates: async () => void (await ask("POST", "/certificates/renew")),
+    copyMemory: (wanted) => askFor("POST", "/store/copy", wanted),
     link: (wanted) => askFor("POST", "/links", wanted),
     links: () => list<SharedLinkItem>("/links"),
     revokeLink: async (id) => void (await ask("DELETE", `/links/${encodeURIComponent(id)}`)),

@@ -42,6 +42,7 @@ export async function withStore<T>(
     schema: options.storeSchema,
     clock: systemClock,
     log: loggers("store"),
+    asIs: true,
   });
   let services: ReturnType<typeof createServices> | undefined;
   try {

@@ -18,7 +18,7 @@ export type DeviceRecord = {
   readonly language?: string;
 };
 
-const DEVICES: Kind<DeviceRecord> = { name: "device", by: ["email", "device"], order: "seenAt" };
+export const DEVICES: Kind<DeviceRecord> = { name: "device", by: ["email", "device"], order: "seenAt" };
 /** Of one address; whatever signs in after these takes the place of the one that did so longest ago. */
 export const MOST_DEVICES = 20;
 

@@ -61,7 +61,7 @@ export function isProbe(headers: Readonly<Record<string, string>>): boolean {
   return headers["user-agent"]?.startsWith(PROBE_AGENT) === true;
 }
 
-const PROBES: Kind<{ readonly arrived: ArrivedProbe[] }> = { name: "probe", capacity: 256 };
+export const PROBES: Kind<{ readonly arrived: ArrivedProbe[] }> = { name: "probe", capacity: 256 };
 const GOOD_FOR_MS = 60_000;
 const NONCE_BYTES = 16;
 const NONCE = /^[0-9a-f]{32}$/;

@@ -31,7 +31,7 @@ type RequestRecord = AccessRequest & {
   readonly seal: string;
 };
 
-const REQUESTS: Kind<RequestRecord> = {
+export const REQUESTS: Kind<RequestRecord> = {
   name: "access_request",
   by: ["state", "email"],
   order: "askedAt",

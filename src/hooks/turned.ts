@@ -4,7 +4,7 @@ import type { Turned } from "./hooks.ts";
 import { type Hook, placeText } from "./table.ts";
 
 /** Hooks that have said 410, by name. Where one has another URL since, that is another hook. */
-const OFF: Kind<{ readonly place: string; readonly at: number }> = { name: "hook_off" };
+export const OFF: Kind<{ readonly place: string; readonly at: number }> = { name: "hook_off" };
 
 export function createTurned(store: RecordStore, clock: Clock): Turned {
   const records = store.records(OFF);

@@ -55,13 +55,13 @@ type KeptCall = {
 const MOST = 1000;
 /** What anybody may cause must not keep a sign-in from being told, so it has room of its own. */
 const BY_ANYBODY = 200;
-const CALLS = {
+export const CALLS = {
   name: "hook_call",
   by: ["hook"],
   order: "dueAt",
   capacity: MOST - BY_ANYBODY,
 } as const satisfies Kind<KeptCall>;
-const CALLS_BY_ANYBODY = { ...CALLS, name: "hook_call_by_anybody", capacity: BY_ANYBODY } as const;
+export const CALLS_BY_ANYBODY = { ...CALLS, name: "hook_call_by_anybody", capacity: BY_ANYBODY } as const;
 const CAUSED_BY_ANYBODY: readonly HookEvent[] = ["login_requested", "access_requested"];
 /** An instance that is down for so long forgets it. */
 const KEPT_MS = 7 * DAY;

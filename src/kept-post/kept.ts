@@ -20,11 +20,11 @@ export type KeptPost = {
 /** All of it sealed, under a key that is in the browser alone: whoever reads the store reads none of it. */
 type Sealed = { readonly sealed: string };
 /** Most forms are small. Those that are not are kept apart and are fewer, so that all of them have a bound in bytes as well. */
-const SMALL: Kind<Sealed> = { name: "kept_post", capacity: 1_000 };
+export const SMALL: Kind<Sealed> = { name: "kept_post", capacity: 1_000 };
 const SMALL_BYTES = 16 * KIB;
 /** Of what is kept, before it is written as text. */
 const LARGE_BYTES = 64 * MIB;
-const largeKind = (most: number): Kind<Sealed> => ({
+export const largeKind = (most: number): Kind<Sealed> => ({
   name: "kept_post_large",
   capacity: Math.max(1, Math.floor(LARGE_BYTES / most)),
 });

@@ -3,7 +3,7 @@ import type { Address } from "../identity/address.ts";
 import type { Kind, RecordStore } from "../store/records.ts";
 
 /** One for each address and period, so that a look-up asks for two; only signing in adds any. */
-const MARKS: Kind<Record<never, never>> = { name: "known_address" };
+export const MARKS: Kind<Record<never, never>> = { name: "known_address" };
 const PERIOD_MS = 90 * 24 * 60 * 60_000;
 
 /**

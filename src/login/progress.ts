@@ -12,7 +12,7 @@ export type Progress = {
   readonly sentAt: number;
 };
 
-const PROGRESS: Kind<Progress> = { name: "login_progress" };
+export const PROGRESS: Kind<Progress> = { name: "login_progress" };
 /** Not forgotten with the ticket: a wall clock that is set back would give the tries anew. */
 const MARGIN_MS = 24 * 60 * 60_000;
 /** Of one ticket: what makes a short code safe, so it is no option. */

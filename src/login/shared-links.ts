@@ -19,7 +19,7 @@ export type SharedLink = {
 export type ListedLink = Seen<SharedLink> & { readonly used: number };
 
 /** For the list alone: that a link is good stands in its signature, and how often it was used in the marks. */
-const LINKS: Kind<SharedLink> = { name: "shared_link", order: "createdAt", capacity: 1000 };
+export const LINKS: Kind<SharedLink> = { name: "shared_link", order: "createdAt", capacity: 1000 };
 
 export const MOST_USES = 20;
 export const LONGEST_LINK = 7 * DAY;

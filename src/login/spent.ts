@@ -5,7 +5,7 @@ import type { Kind, RecordStore } from "../store/records.ts";
 /** When a ticket was used, and by which browser; empty where nobody is to be told. */
 export type Use = { readonly at?: number; readonly device?: Device };
 
-const MARKS: Kind<Use> = { name: "ticket", once: true };
+export const MARKS: Kind<Use> = { name: "ticket", once: true };
 /**
  * How long a mark is kept after its ticket has expired. What was spent while the wall clock was ahead is forgotten only if it
  * was so for longer: from then on, no link would work until the time that it showed.

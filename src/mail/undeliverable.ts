@@ -21,9 +21,9 @@ export type Undeliverable = {
 
 type Mark = { readonly domain: string };
 
-const MARKS: Kind<Mark> = { name: "undeliverable", by: ["domain"], capacity: 10_000 };
+export const MARKS: Kind<Mark> = { name: "undeliverable", by: ["domain"], capacity: 10_000 };
 /** Each notice that was taken, until it is too old to be taken again. */
-const NOTICES: Kind<Record<never, never>> = { name: "bounce_notice", once: true };
+export const NOTICES: Kind<Record<never, never>> = { name: "bounce_notice", once: true };
 
 const DAY = 24 * 60 * 60_000;
 /** So much may a service's clock be ahead of ours. */

@@ -73,8 +73,8 @@ type KeptMail = Omit<OutboxEntry, "id" | "nextAttemptAt" | "cooldownKey" | "firs
 export const CAPACITY = 10_000;
 /** And so many more of those that go first. */
 export const RESERVED = 1_000;
-const MAILS: Kind<KeptMail> = { name: "mail", order: "turn", capacity: CAPACITY };
-const RESERVED_MAILS: Kind<KeptMail> = { name: "mail_reserved", order: "turn", capacity: RESERVED };
+export const MAILS: Kind<KeptMail> = { name: "mail", order: "turn", capacity: CAPACITY };
+export const RESERVED_MAILS: Kind<KeptMail> = { name: "mail_reserved", order: "turn", capacity: RESERVED };
 /** The turn of what goes first is its time less this, which puts it before all others. Some 3,000 years. */
 const AHEAD = 1e14;
 /** So long after it is of no use a mail is kept, to be given up in so many words by an instance that was down. */

@@ -11,7 +11,7 @@ type OidcSession = {
   readonly sid?: string;
 };
 
-const OIDC_SESSIONS: Kind<OidcSession> = { name: "oidc_session", by: ["subject", "sid"] };
+export const OIDC_SESSIONS: Kind<OidcSession> = { name: "oidc_session", by: ["subject", "sid"] };
 
 export type Logins = {
   /** @throws {StoreUnavailable} */

@@ -5,6 +5,7 @@ import { systemClock } from "../clock.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import type { Options } from "../config/options.ts";
 import type { Surroundings } from "../config/surroundings.ts";
+import type { WantedCopy } from "../control/copy.ts";
 import { type Control, openControl } from "../control/open.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { listenForScrapes } from "../metrics/listener.ts";
@@ -91,7 +92,11 @@ export function createLifecycle(
   async function ensureControl(): Promise<void> {
     const { controlSocket } = configuration.options;
     const reload = () => serially(() => renew(() => reread("operator")));
-    const operations = { reload, orderCertificates: certificates?.orderNow };
+    const { inside } = stores;
+    const copyMemory =
+      inside &&
+      (async (wanted: WantedCopy) => (await import("../control/copy.ts")).copyMemory(inside, wanted));
+    const operations = { reload, orderCertificates: certificates?.orderNow, copyMemory };
     control ??= await openControl(() => serving.gateway, controlSocket, log.loggers, operations);
     if (stopping) await control?.stop();
   }

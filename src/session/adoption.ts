@@ -23,7 +23,7 @@ export type Adoption = {
 };
 
 /** There is one. */
-const NOTES: Kind<{ readonly text: string }> = { name: "session_note" };
+export const NOTES: Kind<{ readonly text: string }> = { name: "session_note" };
 const NOTE = "seals";
 const WINDOW_MS = 60 * 60_000;
 /** Sealed in one go; others are served in between. */

@@ -8,7 +8,7 @@ import type { Kind, RecordStore } from "../store/records.ts";
  * Addresses with which nobody signs in for a while, because whoever reads their mail said that a sign-in was not theirs. Kept by
  * address.
  */
-const HOLDS: Kind<Record<never, never>> = { name: "hold" };
+export const HOLDS: Kind<Record<never, never>> = { name: "hold" };
 const HOLD_MS = 60 * 60_000;
 
 export type Holds = {

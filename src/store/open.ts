@@ -6,13 +6,19 @@ import type { Store } from "./store.ts";
 
 /**
  * Opens the store that an option names.
- * @param settings schema: of a PostgreSQL database.
+ * @param settings schema: of a PostgreSQL database. asIs: what an older Runegate made stays so and is refused, for programs that
+ * run beside a gateway, which may be that older one.
  * @throws {StoreUnavailable} where it cannot be had at all, with a reason for the operator: a folder that is not there, a file
  * of something else. A server that is away is no such reason: the store opens, and is not ready until it is back.
  */
 export async function openStore(
   location: StoreLocation,
-  settings: { readonly clock: Clock; readonly log: Logger; readonly schema?: string },
+  settings: {
+    readonly clock: Clock;
+    readonly log: Logger;
+    readonly schema?: string;
+    readonly asIs?: boolean;
+  },
 ): Promise<Store> {
   switch (location.kind) {
     case "memory":

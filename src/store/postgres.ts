@@ -16,6 +16,7 @@ export type PostgresSettings = {
   readonly schema: string;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly asIs?: boolean;
 };
 
 const SWEEP_EVERY_MS = MINUTE;

@@ -13,6 +13,15 @@ export class StoreUnavailable extends Error {
   readonly code: string = "store_unavailable";
 }
 
+/** What an older Runegate made, and a gateway of this version has not brought up to date yet. Nothing was changed. */
+export class StoreOlder extends StoreUnavailable {
+  constructor() {
+    super(
+      "The store is as an older Runegate left it: start the gateway of this version, which brings it up to date.",
+    );
+  }
+}
+
 /** As many records of the kind as it may have are alive. Nothing was forgotten to make room. */
 export class StoreFull extends StoreUnavailable {
   override readonly code = "store_full";

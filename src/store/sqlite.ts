@@ -14,6 +14,7 @@ export type SqliteSettings = {
   readonly clock: Clock;
   readonly log: Logger;
   readonly machine?: Machine;
+  readonly asIs?: boolean;
 };
 
 /**
@@ -24,8 +25,9 @@ export type SqliteSettings = {
  * read go on, and all is well again when the cause is gone.
  * @throws {StoreUnavailable} if it cannot be opened, with what to do about it.
  */
-export function openSqliteStore({ path, clock, log, machine = systemMachine }: SqliteSettings): Store {
-  const handle = openHandle({ path, clock, log });
+export function openSqliteStore({ machine = systemMachine, ...settings }: SqliteSettings): Store {
+  const { clock } = settings;
+  const handle = openHandle(settings);
   const limits = createSqliteLimits(handle, createSharedClock(handle, clock, machine));
   const sweeps: Sweep[] = [limits.sweep, createPredecessorSweep(handle, clock)];
   const sweeper = startSweeper(sweeps);

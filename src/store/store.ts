@@ -1,3 +1,4 @@
+import type { Contents } from "./contents.ts";
 import type { Limits } from "./limits.ts";
 import type { Awaitable, RecordStore } from "./records.ts";
 
@@ -18,6 +19,14 @@ export type Store = RecordStore & {
    */
   readonly together?: <T>(work: () => T) => T;
   close(): Awaitable<void>;
+  /**
+   * What is in a store of this process's own, which nobody else can move. While it is held, every call throws for the reason that is
+   * given. `hold` returns the reason before.
+   */
+  readonly inside?: {
+    readonly contents: Contents;
+    hold(reason: string | undefined): string | undefined;
+  };
 };
 
 /** Anybody may ask whether the instance is ready, and each answer that is not remembered costs a write. */

@@ -14,6 +14,7 @@ export type ValkeySettings = {
   readonly url: string;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly asIs?: boolean;
 };
 
 /**
@@ -23,8 +24,9 @@ export type ValkeySettings = {
  * A server that is away makes the store unavailable, at the opening as at any time after, and nothing else: it works again
  * when the server is back.
  */
-export async function openValkeyStore({ url, clock, log }: ValkeySettings): Promise<Store> {
-  const link = await openLink({ url, clock, log });
+export async function openValkeyStore(settings: ValkeySettings): Promise<Store> {
+  const { clock, log } = settings;
+  const link = await openLink(settings);
   return {
     records: openOnce((kind) => {
       if (kind.once) return addedOnly(kind, createValkeyMarks(kind, link.run, clock));

@@ -367,12 +367,14 @@ describe("cost", () => {
 
   test("work is checked by one hash, however hard it was", async () => {
     const hash = Bun.SHA256.hash;
+    const offer = await offerOf(gateway);
+    const captcha = solved(offer);
     let hashes = 0;
     const counted = (...args: Parameters<typeof hash>) => {
-      hashes++;
+      // The audit's chain is hashed too, whenever its turn comes.
+      if (typeof args[0] === "string" && args[0].startsWith(`${offer.salt}.`)) hashes++;
       return hash(...args);
     };
-    const captcha = solved(await offerOf(gateway));
     Bun.SHA256.hash = counted as typeof hash;
     try {
       expect((await ask(captcha)).status).toBe(200);

@@ -133,6 +133,30 @@ describe.skipIf(!isRoot)("runegate sessions, while no instance runs,", () => {
     expect(owners(service)).toEqual({ "state.db": SERVICE });
   });
 
+  test("and runegate store copies to a file of the service's, and none of root's", async () => {
+    makeStore(store, "ada@example.org");
+    const other = join(service, "other.db");
+    expect(await cli("store", "copy", "RUNEGATE_STORE", `sqlite:${other}`)).toMatchObject({ code: 0 });
+    expect(owners(service)).toEqual({ "state.db": SERVICE, "other.db": SERVICE });
+    expect(lstatSync(other).mode & 0o777).toBe(0o600);
+    const apart = await cli("store", "copy", "RUNEGATE_STORE", `sqlite:${join(root, "x.db")}`);
+    expect(apart).toMatchObject({ code: 1, said: expect.stringContaining("belong to different users") });
+    const secret = join(root, "secret.db");
+    makeStore(secret, "boss@example.org", 0);
+    symlinkSync(secret, join(service, "link.db"));
+    const before = readFileSync(secret);
+    for (const words of [
+      ["copy", `sqlite:${join(service, "link.db")}`, `sqlite:${join(service, "new.db")}`],
+      ["copy", "--replace", "RUNEGATE_STORE", `sqlite:${join(service, "link.db")}`],
+      ["check", `sqlite:${join(service, "link.db")}`],
+    ])
+      expect(await cli("store", ...words)).toMatchObject({
+        code: 1,
+        said: expect.not.stringContaining("boss"),
+      });
+    expect(readFileSync(secret)).toEqual(before);
+  });
+
   test("follows no link to a database of root's", async () => {
     const secret = join(root, "secret.db");
     makeStore(secret, "boss@example.org", 0);

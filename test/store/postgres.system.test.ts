@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { chownSync } from "node:fs";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import { storeLocation } from "../../src/store/location.ts";
@@ -6,16 +7,22 @@ import { openStore } from "../../src/store/open.ts";
 import { type Kind, StoreUnavailable } from "../../src/store/records.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
+import { needs } from "../support/needs.ts";
+import { startPgBouncer } from "../support/pgbouncer.ts";
 import { type PostgresServer, postgresPrograms, startPostgres } from "../support/postgres.ts";
 import { freePort } from "../support/process.ts";
 import { SILENT } from "../support/silent.ts";
+import { openWire } from "../support/wire.ts";
 import { storeContract } from "./contract.ts";
+import { needsSmallDisk } from "./small-disk.ts";
 import { add, addOnce, ready, type Thing, thing, things, until } from "./things.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 const programs = postgresPrograms();
+const pgbouncer = needs("pgbouncer");
+const disk = needsSmallDisk();
 
 const FEW: Kind<Thing> = { name: "few", capacity: 5 };
 
@@ -31,10 +38,10 @@ async function problemOf(store: Store): Promise<string> {
 
 describe.skipIf(programs === undefined)("PostgreSQL", () => {
   const opened: Store[] = [];
-  const servers: PostgresServer[] = [];
+  const servers: { stop(): Promise<void> }[] = [];
   afterEach(async () => {
     for (const store of opened.splice(0)) await store.close();
-    for (const server of servers.splice(0)) await server.stop();
+    for (const server of servers.splice(0).reverse()) await server.stop();
   });
 
   async function startOwn(settings?: Parameters<typeof startPostgres>[1]): Promise<PostgresServer> {
@@ -257,6 +264,138 @@ describe.skipIf(programs === undefined)("PostgreSQL", () => {
       expect(store.lines.filter((line) => line.includes("the store is back"))).toHaveLength(1);
     }, 60_000);
 
+    test("restarted in order: works again by itself, and has what it had", async () => {
+      const server = await startOwn();
+      const store = await open(server.url);
+      await add(store, "a");
+      expect(await addOnce(store, "t")).toBe(true);
+      await server.halt("fast");
+      await until(async () => (await problemOf(store)) !== "");
+      await server.start();
+      await until(ready(store));
+      expect(await addOnce(store, "t")).toBe(false);
+      expect(await things(store).take("a")).toEqual(thing());
+      expect(store.lines.filter((line) => /lost the store|is back/.test(line))).toHaveLength(2);
+    }, 60_000);
+
+    test("its disk is full: nobody new, in words; who is signed in stays; and it works again when there is room", async () => {
+      if (disk === undefined) return;
+      using small = disk();
+      chownSync(small.directory, 65534, 65534);
+      const server = await startOwn();
+      await server.run(`CREATE TABLESPACE small LOCATION '${small.directory}'`);
+      await server.run("ALTER DATABASE postgres SET default_tablespace = small");
+      const clock = testClock();
+      const store = await open(server.url, clock);
+      await add(store, "a", clock);
+      small.fill();
+      const much = { owner: "o".repeat(2_000), used: 0 };
+      const why = await (async () => {
+        for (let i = 0; ; i++) await things(store).add(`b${i}`, much, clock.now() + HOUR);
+      })().catch((error: unknown) => error);
+      expect(why).toBeInstanceOf(StoreUnavailable);
+      expect(String(why)).toContain("PostgreSQL has no disk space left.");
+      clock.advance(5_000);
+      expect(await things(store).get("a")).toMatchObject({ id: "a" });
+      small.free();
+      await until(async () => things(store).add("c", much, clock.now() + HOUR));
+      expect(store.lines.filter((line) => line.includes("lost the store"))).toEqual([]);
+      await server.halt("fast");
+    }, 60_000);
+
+    test("over a slow network: all goes on; one too slow is refused in time, and all is well when it is faster", async () => {
+      const server = await startOwn();
+      const wire = await openWire(server.port);
+      servers.push(wire);
+      const store = await open(server.url.replace(`:${server.port}/`, `:${wire.port}/`));
+      await until(ready(store));
+      wire.delayMs = 100;
+      await add(store, "a");
+      expect(await addOnce(store, "t")).toBe(true);
+      expect(await store.limits.hit("k", { limit: 1, windowMs: HOUR })).toEqual({ allowed: true });
+      await things(store).take("a");
+      await store.records(FEW).add("f", thing(), Date.now() + HOUR);
+      wire.delayMs = 3_000;
+      const begun = performance.now();
+      // One statement, and several in a transaction.
+      const asked = await Promise.allSettled([
+        addOnce(store, "u"),
+        store.records(FEW).add("g", thing(), Date.now() + HOUR),
+      ]);
+      expect(performance.now() - begun).toBeLessThan(6_000);
+      for (const one of asked) {
+        expect(one.status).toBe("rejected");
+        if (one.status === "rejected") expect(one.reason).toBeInstanceOf(StoreUnavailable);
+      }
+      wire.delayMs = 0;
+      await until(ready(store));
+      expect(await addOnce(store, "t")).toBe(false);
+      expect(await store.limits.hit("k", { limit: 1, windowMs: HOUR })).toMatchObject({ allowed: false });
+    }, 60_000);
+
+    test("the primary fails, and a replica takes its place: spent links stay spent, and it goes on", async () => {
+      const primary = await startOwn();
+      const replica = await startOwn({ primary });
+      const wire = await openWire(primary.port);
+      servers.push(wire);
+      const store = await open(primary.url.replace(`:${primary.port}/`, `:${wire.port}/`));
+      const begun = await store.since();
+      await add(store, "a");
+      expect(await addOnce(store, "t")).toBe(true);
+      expect(await store.limits.hit("k", { limit: 1, windowMs: HOUR })).toEqual({ allowed: true });
+      await until(async () => {
+        // The hit was written last, and the other follows in order.
+        const [row] = await replica.run(
+          "SELECT count(*)::int AS n FROM pg_tables WHERE schemaname = 'runegate'",
+        );
+        const [hits] =
+          row?.n === 0 ? [] : await replica.run("SELECT count(*)::int AS n FROM runegate.limits");
+        return hits?.n === 1;
+      });
+      await primary.halt();
+      wire.leadTo(replica.port);
+      await until(async () => (await problemOf(store)).includes("read-only replica"));
+      await expect((async () => addOnce(store, "t"))()).rejects.toBeInstanceOf(StoreUnavailable);
+      await replica.promote();
+      await until(ready(store));
+      expect(await addOnce(store, "t")).toBe(false);
+      expect(await store.since()).toBe(begun);
+      expect(await things(store).take("a")).toEqual(thing());
+      expect(await store.limits.hit("k", { limit: 1, windowMs: HOUR })).toMatchObject({ allowed: false });
+      expect(await addOnce(store, "u")).toBe(true);
+    }, 60_000);
+
+    test("behind a PgBouncer that lends connections by the transaction: all of it, without prepared statements", async () => {
+      if (pgbouncer === undefined) return;
+      const server = await startOwn();
+      const bouncer = await startPgBouncer(pgbouncer, server);
+      servers.push(bouncer);
+      const url = `postgres://runegate@127.0.0.1:${bouncer.port}/postgres`;
+      const store = await open(`${url}?prepare=false`);
+      await until(ready(store));
+      const all = Array.from({ length: 60 }, async (_, i) => {
+        await add(store, `a${i}`);
+        return (await things(store).take(`a${i}`)) !== undefined;
+      });
+      expect(await Promise.all(all)).toEqual(all.map(() => true));
+      const rule = { limit: 7, windowMs: HOUR };
+      const hits = await Promise.all(Array.from({ length: 30 }, async () => store.limits.hit("k", rule)));
+      expect(hits.filter(({ allowed }) => allowed)).toHaveLength(7);
+      const once = await Promise.all(Array.from({ length: 30 }, () => addOnce(store, "t")));
+      expect(once.filter(Boolean)).toHaveLength(1);
+      const wrong = await open(url);
+      await until(async () => (await problemOf(wrong)).includes("add &prepare=false"));
+    }, 60_000);
+
+    test("behind a PgBouncer that takes no settings of ours: said in words", async () => {
+      if (pgbouncer === undefined) return;
+      const server = await startOwn();
+      const bouncer = await startPgBouncer(pgbouncer, server, "");
+      servers.push(bouncer);
+      const store = await open(`postgres://runegate@127.0.0.1:${bouncer.port}/postgres?prepare=false`);
+      expect(await problemOf(store)).toContain("ignore_startup_parameters");
+    }, 60_000);
+
     test("not there at the start: the store opens, and is ready when it comes", async () => {
       const server = await startOwn();
       await server.halt("fast");
@@ -326,6 +465,43 @@ describe.skipIf(programs === undefined)("PostgreSQL", () => {
         "g1199",
         "g1198",
       ]);
+    }, 60_000);
+
+    test("what an older version made is left as it is by a program that runs beside a gateway", async () => {
+      const server = await startOwn();
+      const gateway = await open(server.url);
+      const old: Kind<{ owner: string; place: string }> = { name: "grown", by: ["owner"] };
+      const grown: typeof old = { ...old, by: ["owner", "place"] };
+      await gateway.records(old).add("a", { owner: "o", place: "p" }, Date.now() + HOUR);
+      const beside = await openStore(storeLocation(server.url), {
+        clock: systemClock,
+        log: SILENT,
+        asIs: true,
+      });
+      opened.push(beside);
+      await beside.ready();
+      expect(await beside.records(old).get("a")).toBeDefined();
+      const other = await openStore(storeLocation(server.url), {
+        clock: systemClock,
+        log: SILENT,
+        asIs: true,
+      });
+      opened.push(other);
+      await expect((async () => other.records(grown).get("a"))()).rejects.toThrow(
+        "as an older Runegate left it",
+      );
+      const columns = await server.run(
+        "SELECT count(*)::int AS n FROM information_schema.columns WHERE table_name = 'r_grown' AND column_name = 'by_place'",
+      );
+      expect(columns).toMatchObject([{ n: 0 }]);
+      await server.run("UPDATE runegate.state SET value = 0 WHERE name = 'version'");
+      const older = await openStore(storeLocation(server.url), {
+        clock: systemClock,
+        log: SILENT,
+        asIs: true,
+      });
+      opened.push(older);
+      await expect((async () => older.ready())()).rejects.toThrow("as an older Runegate left it");
     }, 60_000);
 
     test("a store of a newer version is left alone", async () => {

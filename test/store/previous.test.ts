@@ -125,6 +125,23 @@ describe.each(TARGETS)("what the previous version left in %s", (_, open) => {
       expect(await whoAmI(gateway, target.left.sessions[email])).toMatchObject({ authenticated: false });
   });
 
+  test("is left as it is by a program that runs beside a gateway, which says what to do", async () => {
+    const open = async () => {
+      const store = await openStore(target.location, { clock, log: SILENT, asIs: true });
+      try {
+        await store.ready();
+      } finally {
+        await store.close();
+      }
+    };
+    const mails = await target.mailsLeft();
+    await expect(open()).rejects.toThrow("start the gateway of this version, which brings it up to date");
+    expect(await target.mailsLeft()).toBe(mails);
+    expect(mails).toBeGreaterThan(0);
+    await (await openStore(target.location, { clock, log: SILENT })).close();
+    await open();
+  });
+
   test("a session ends by order, of its own and with all of its address", async () => {
     const gateway = await start();
     const { ada, bob, eve } = { ada: PEOPLE[0], bob: PEOPLE[1], eve: PEOPLE[2] };

@@ -29,6 +29,8 @@ export type PostgresServer = {
   /** Stops it at once, as a power cut would, or, with `fast`, in order. */
   halt(how?: "immediate" | "fast"): Promise<void>;
   start(): Promise<void>;
+  /** Makes a primary of a replica. */
+  promote(): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -45,10 +47,19 @@ export function postgresPrograms(): string | undefined {
 
 const USER = "runegate";
 
+export type PostgresServerSettings = {
+  /** Lines of its configuration. */
+  readonly lines?: readonly string[];
+  readonly tls?: boolean;
+  readonly password?: string;
+  /** Of which it is to be a replica that follows. */
+  readonly primary?: PostgresServer;
+};
+
 /** @param programs folder of `initdb` and `pg_ctl`. */
 export async function startPostgres(
   programs: string,
-  { lines = [], tls = false, password }: { lines?: readonly string[]; tls?: boolean; password?: string } = {},
+  { lines = [], tls = false, password, primary }: PostgresServerSettings = {},
 ): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), "runegate-postgres-"));
   const data = join(folder, "data");
@@ -78,7 +89,10 @@ export async function startPostgres(
   if (password !== undefined) own("password", password, 0o600);
   const secret = password === undefined ? [] : [`--pwfile=${join(folder, "password")}`];
   const auth = password === undefined ? "trust" : "scram-sha-256";
-  await program("initdb", "-D", data, "-U", USER, "-A", auth, "-E", "UTF8", "--no-sync", ...secret);
+  const at = primary && ["-h", "127.0.0.1", "-p", `${primary.port}`, "-U", USER];
+  if (at === undefined)
+    await program("initdb", "-D", data, "-U", USER, "-A", auth, "-E", "UTF8", "--no-sync", ...secret);
+  else await program("pg_basebackup", "-D", data, ...at, "-R", "-X", "stream", "-c", "fast", "--no-sync");
   if (tls) {
     const { key, cert } = makeCertificate();
     own("key.pem", key, 0o600);
@@ -92,6 +106,9 @@ export async function startPostgres(
     ...(tls
       ? ["ssl = on", `ssl_cert_file = '${folder}/cert.pem'`, `ssl_key_file = '${folder}/key.pem'`]
       : []),
+    ...(primary === undefined
+      ? []
+      : [`primary_conninfo = 'host=127.0.0.1 port=${primary.port} user=${USER}'`]),
     ...lines,
   ];
   own("data/postgresql.auto.conf", `${settings.join("\n")}\n`, 0o600);
@@ -126,6 +143,7 @@ export async function startPostgres(
     ...{ port, url, folder, run, start },
     pause: () => signal("SIGSTOP"),
     resume: () => signal("SIGCONT"),
+    promote: () => control("promote"),
     halt: (how = "immediate") => control("-m", how, "stop"),
     async stop() {
       await signal("SIGCONT").catch(() => {});

@@ -10,7 +10,7 @@ export type ExpiryBuckets = {
   /** Hands every key of the buckets that have wholly passed to `forget`, once. */
   sweep(now: number, forget: (key: string) => void): void;
   /** The end of the latest bucket ever swept: everything handed to `forget` expired before it. */
-  readonly sweptUntil: number;
+  sweptUntil: number;
 };
 
 /** @param width of a bucket in milliseconds: how long a key may be held beyond its expiry. */
@@ -47,6 +47,9 @@ export function createExpiryBuckets(width: number): ExpiryBuckets {
 
     get sweptUntil() {
       return sweptUntil;
+    },
+    set sweptUntil(until) {
+      sweptUntil = until;
     },
   };
 }

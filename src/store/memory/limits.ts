@@ -1,6 +1,11 @@
 import type { Clock } from "../../clock.ts";
 import { addHit, countsOf, hitsWithin, type Limits, longestWait, outcomeOf } from "../limits.ts";
-import { createRecencyMap } from "./recency-map.ts";
+import { createRecencyMap, type RecencyMap } from "./recency-map.ts";
+
+/** Times of the monotonic clock. */
+type MemoryCount = { readonly hits: number[]; idleAt: number };
+/** @property keys what is counted, for whoever moves it. */
+export type MemoryLimits = Limits & { readonly size: number; readonly keys: RecencyMap<MemoryCount> };
 
 /**
  * Limits on the monotonic clock: setting the system's time neither opens nor prolongs one.
@@ -8,8 +13,8 @@ import { createRecencyMap } from "./recency-map.ts";
  * At `capacity` keys the one unused for longest makes room. A caller who can send from that many addresses is beyond
  * what a limit by address stops.
  */
-export function createMemoryLimits(clock: Clock, capacity = 262_144): Limits & { readonly size: number } {
-  const keys = createRecencyMap<{ readonly hits: number[]; idleAt: number }>();
+export function createMemoryLimits(clock: Clock, capacity = 262_144): MemoryLimits {
+  const keys = createRecencyMap<MemoryCount>();
   const hitsOf = (key: string) => keys.get(key)?.hits ?? [];
 
   /**
@@ -48,6 +53,8 @@ export function createMemoryLimits(clock: Clock, capacity = 262_144): Limits & {
     release(key) {
       keys.delete(key);
     },
+
+    keys,
 
     get size() {
       return keys.size;

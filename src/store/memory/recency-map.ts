@@ -8,6 +8,8 @@ export type RecencyMap<V> = {
   /** The least recent one, which stays so. */
   oldest(): { readonly key: string; readonly value: V } | undefined;
   readonly size: number;
+  /** All of them, without making any the most recent one. */
+  entries(): Iterable<readonly [key: string, value: V]>;
 };
 
 export function createRecencyMap<V>(): RecencyMap<V> {
@@ -46,6 +48,8 @@ export function createRecencyMap<V>(): RecencyMap<V> {
       if (oldest === undefined && values.size > 0) oldest = inOrder.next().value;
       return oldest === undefined ? undefined : { key: oldest, value: values.get(oldest) as V };
     },
+
+    entries: () => values.entries(),
 
     get size() {
       return values.size;

@@ -14,14 +14,21 @@ const BUCKET_MS = 10_000;
 /** Of a kind that names no capacity: memory is never without bound. */
 const CAPACITY = 1_000_000;
 
+export type MemoryRecords<T> = Records<T> & {
+  readonly size: number;
+  /** For whoever moves them: all of them, what is put there as it is, and letting go of all. */
+  all(): Seen<T>[];
+  put(seen: Seen<T>): void;
+  clear(): void;
+  /** The latest expiry of what came once and may have been forgotten. */
+  forgottenUntil: number;
+};
+
 /**
  * Records of one kind in this process's memory. What has expired is gone to every caller at that millisecond, and out of
  * memory within a bucket of it, while the next call is served.
  */
-export function createMemoryRecords<T extends object>(
-  kind: Kind<T>,
-  clock: Clock,
-): Records<T> & { readonly size: number } {
+export function createMemoryRecords<T extends object>(kind: Kind<T>, clock: Clock): MemoryRecords<T> {
   const { by = [], capacity = CAPACITY } = kind;
   const order = kind.order as (keyof T & string) | undefined;
   const records = new Map<string, Seen<T>>();
@@ -165,6 +172,22 @@ export function createMemoryRecords<T extends object>(
     },
 
     onTaken: taken.add,
+
+    all: () => [...records.values()],
+    put(seen) {
+      expiry.add(seen.id, seen.expiresAt);
+      keep(seen);
+    },
+    clear() {
+      for (const seen of [...records.values()]) remove(seen);
+      expiry.sweptUntil = Number.NEGATIVE_INFINITY;
+    },
+    get forgottenUntil() {
+      return expiry.sweptUntil;
+    },
+    set forgottenUntil(until) {
+      expiry.sweptUntil = until;
+    },
 
     get size() {
       return records.size;

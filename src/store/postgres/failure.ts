@@ -20,8 +20,13 @@ export class PostgresFailure extends StoreUnavailable {
 /** Shutting down, starting, crashed, or taking no connection or no user of this name. */
 const AWAY = /^(?:08|28|53300|57P0[1-5]|3D000|XX)/;
 
+const PREPARED = "mixes up prepared statements: behind a PgBouncer, add &prepare=false to RUNEGATE_STORE.";
+
 /** Of what an operator can do something about. */
 const WORDS: Readonly<Record<string, string>> = {
+  "08P01": "refuses our settings: a PgBouncer must let them by (ignore_startup_parameters, see the guide).",
+  "42P05": PREPARED,
+  "26000": PREPARED,
   "28P01": "does not accept the user and password of RUNEGATE_STORE.",
   "28000": "does not let this user in: see its pg_hba.conf.",
   "3D000": "has no database of that name: create it, and RUNEGATE_STORE's user its owner.",

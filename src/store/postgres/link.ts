@@ -1,4 +1,4 @@
-import { SQL } from "bun";
+import type { SQL } from "bun";
 import { type Clock, systemRandom } from "../../clock.ts";
 import type { Logger } from "../../observe/logger.ts";
 import { messageOf } from "../../observe/message-of.ts";
@@ -6,8 +6,9 @@ import type { PostgresPlace } from "../location.ts";
 import type { Kind } from "../records.ts";
 import { READY_FOR_MS } from "../store.ts";
 import { openWay } from "../way.ts";
+import { connect, runIn, together } from "./connection.ts";
 import { PostgresFailure } from "./failure.ts";
-import { makeSchema, makeTable, type Row, type Run } from "./schema.ts";
+import { channelOf, makeSchema, makeTable, type Run } from "./schema.ts";
 
 /** The way to the server, for as long as the store is open. Connections come and go; it comes back by itself. */
 export type PostgresLink = {
@@ -40,13 +41,13 @@ export type LinkSettings = {
   readonly schema: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** What an older Runegate made is refused, and stays as it is. */
+  readonly asIs?: boolean;
 };
 
 const MOST_CONNECTIONS = 10;
-const CONNECT_TIMEOUT_S = 2;
 /** The server gives a statement up by itself; where it does not answer at all, it is not waited for much longer. */
 const STATEMENT_TIMEOUT_MS = 2_000;
-const PATIENCE_MS = STATEMENT_TIMEOUT_MS + 500;
 
 type Opened = {
   readonly sql: SQL;
@@ -56,9 +57,15 @@ type Opened = {
   readonly tables: Map<string, Promise<void> | undefined>;
 };
 
-export async function openLink({ place, schema: name, clock, log }: LinkSettings): Promise<PostgresLink> {
+export async function openLink({
+  place,
+  schema: name,
+  clock,
+  log,
+  asIs = false,
+}: LinkSettings): Promise<PostgresLink> {
   const schema = `"${name}"`;
-  const channel = `runegate_${name}`.slice(0, 63);
+  const channel = channelOf(name);
   const linkName = Buffer.from(systemRandom.bytes(16)).toString("hex");
   const messageListeners: Array<(message: string) => void> = [];
   const missedListeners: Array<() => void> = [];
@@ -78,24 +85,13 @@ export async function openLink({ place, schema: name, clock, log }: LinkSettings
 
   /** @throws {StoreUnavailable} */
   async function open(use: (opened: Opened) => void): Promise<void> {
-    const { tls, rootCertificate, server, ...where } = place;
-    const sql = new SQL({
-      ...where,
-      adapter: "postgres",
-      tls:
-        tls === "verify-full" && rootCertificate !== undefined
-          ? { ca: Bun.file(rootCertificate), rejectUnauthorized: true }
-          : tls,
-      max: MOST_CONNECTIONS,
-      connectionTimeout: CONNECT_TIMEOUT_S,
-      connection: {
-        application_name: "runegate",
-        statement_timeout: String(STATEMENT_TIMEOUT_MS),
-        idle_in_transaction_session_timeout: "5000",
-      },
+    const sql = connect(place, {
+      most: MOST_CONNECTIONS,
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      idleTimeoutMs: 5_000,
     });
     try {
-      await together(sql, (run) => makeSchema(run, schema));
+      await together(sql, (run) => makeSchema(run, schema, asIs));
       const run = runIn(sql);
       await run(`INSERT INTO ${schema}.state VALUES ('since', $1) ON CONFLICT DO NOTHING`, [clock.now()]);
       use({ sql, ahead: await measureClock(run), tables: new Map() });
@@ -154,7 +150,7 @@ export async function openLink({ place, schema: name, clock, log }: LinkSettings
 
   async function makeTableOf<T>(opened: Opened, kind: Kind<T>): Promise<void> {
     try {
-      await together(opened.sql, (run) => makeTable(run, schema, kind));
+      await together(opened.sql, (run) => makeTable(run, schema, kind, asIs));
       opened.tables.set(kind.name, undefined);
     } catch (error) {
       opened.tables.delete(kind.name);
@@ -198,50 +194,4 @@ export async function openLink({ place, schema: name, clock, log }: LinkSettings
       await opened?.sql.close({ timeout: 1 });
     },
   };
-}
-
-/** Two that wait for each other's rows: one of them is given up by the server, with nothing done (PostgreSQL, 13.3.4). */
-const DEADLOCK = "40P01";
-const TRIES = 3;
-
-function runIn(sql: Pick<SQL, "unsafe">): Run {
-  return async (statement, values) => {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await answerWithin(
-          sql.unsafe<Row[]>(statement, values === undefined ? undefined : [...values]),
-        );
-      } catch (error) {
-        const failure = error instanceof PostgresFailure ? error : new PostgresFailure(error);
-        if (failure.state !== DEADLOCK || tries === TRIES) throw failure;
-      }
-    }
-  };
-}
-
-/** `query.cancel()` alone ends a wait for a server that is frozen. */
-async function answerWithin<T>(query: SQL.Query<T>): Promise<T> {
-  const late = setTimeout(() => query.cancel(), PATIENCE_MS);
-  try {
-    return await query;
-  } finally {
-    clearTimeout(late);
-  }
-}
-
-/** As one transaction. @throws {PostgresFailure} and whatever `work` throws */
-async function together<T>(sql: SQL, work: (run: Run) => Promise<T>): Promise<T> {
-  let thrown: { readonly error: unknown } | undefined;
-  try {
-    return (await sql.begin(async (transaction) => {
-      try {
-        return await work(runIn(transaction));
-      } catch (error) {
-        thrown = { error };
-        throw error;
-      }
-    })) as T;
-  } catch (error) {
-    throw thrown === undefined ? new PostgresFailure(error) : thrown.error;
-  }
 }

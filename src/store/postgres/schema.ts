@@ -1,4 +1,4 @@
-import { type Kind, StoreUnavailable } from "../records.ts";
+import { type Kind, StoreOlder, StoreUnavailable } from "../records.ts";
 
 /**
  * Tables in a schema of our own: `state`, `limits`, and one a kind of records. Of a record, `body` is its JSON as text, since
@@ -53,8 +53,12 @@ BEGIN
   RETURN 0;
 END $$`;
 
-/** Makes what is missing, in a transaction. @throws {StoreUnavailable} for a store of a newer version */
-export async function makeSchema(run: Run, schema: string): Promise<void> {
+/**
+ * Makes what is missing, in a transaction.
+ * @param asIs whether what an older Runegate made is refused.
+ * @throws {StoreUnavailable} for a store of a newer version, or an older one.
+ */
+export async function makeSchema(run: Run, schema: string, asIs = false): Promise<void> {
   await run(LOCK);
   const [there] = await run("SELECT 1 AS there FROM pg_namespace WHERE nspname = $1", [unquoted(schema)]);
   // Even if it is there, this would take the right to make one.
@@ -64,27 +68,45 @@ export async function makeSchema(run: Run, schema: string): Promise<void> {
   );
   await run(`INSERT INTO ${schema}.state VALUES ('version', $1) ON CONFLICT DO NOTHING`, [VERSION]);
   const [row] = await run(`SELECT value FROM ${schema}.state WHERE name = 'version'`);
-  if (Number(row?.value) > VERSION) {
-    throw new StoreUnavailable(
-      "PostgreSQL holds the store of a newer Runegate: use that one, or another RUNEGATE_STORE_SCHEMA.",
-    );
-  }
+  if (!asIs || there === undefined) mustNotBeNewer(Number(row?.value));
+  else mustBeCurrent(Number(row?.value));
+  if (asIs && there !== undefined) return;
   await run(`CREATE TABLE IF NOT EXISTS ${schema}.limits
     (key text COLLATE "C" PRIMARY KEY, hits float8[] NOT NULL, idle_at float8 NOT NULL)`);
   await run(`CREATE INDEX IF NOT EXISTS limits_idle_at ON ${schema}.limits (idle_at)`);
   await run(HIT(schema));
 }
 
+/** @throws {StoreUnavailable} for the version of a newer store, or an older one */
+export function mustBeCurrent(version: number): void {
+  mustNotBeNewer(version);
+  if (version < VERSION) throw new StoreOlder();
+}
+
+function mustNotBeNewer(version: number): void {
+  if (version <= VERSION) return;
+  throw new StoreUnavailable(
+    "PostgreSQL holds the store of a newer Runegate: use that one, or another RUNEGATE_STORE_SCHEMA.",
+  );
+}
+
+/** On which it is told what was taken. @param name of the schema, unquoted */
+export const channelOf = (name: string) => `runegate_${name}`.slice(0, 63);
+
 /** The table of a kind, with a column for each of the fields that it is looked up by. */
 export const tableOf = (schema: string, { name }: Pick<Kind<object>, "name">) => `${schema}.r_${name}`;
 export const columnOf = (field: string) => `"by_${field}"`;
 export const ORDER = "ordered_by";
 
-/** Makes the table of a kind where it is missing, in a transaction, and the columns that a former version did not know. */
-export async function makeTable<T>(run: Run, schema: string, kind: Kind<T>): Promise<void> {
+/**
+ * Makes the table of a kind where it is missing, in a transaction, and the columns that a former version did not know.
+ * @param asIs whether a table without them is refused. @throws {StoreOlder}
+ */
+export async function makeTable<T>(run: Run, schema: string, kind: Kind<T>, asIs = false): Promise<void> {
   const { name, by = [], order } = kind;
   const table = tableOf(schema, kind);
   await run(LOCK);
+  const isNew = (await run("SELECT to_regclass($1)::text AS name", [table]))[0]?.name === null;
   await run(`CREATE TABLE IF NOT EXISTS ${table} (id text COLLATE "C" PRIMARY KEY, version float8 NOT NULL,
     expires_at float8 NOT NULL, body text NOT NULL)`);
   await run(`CREATE INDEX IF NOT EXISTS r_${name}_expires_at ON ${table} (expires_at, id)`);
@@ -98,6 +120,7 @@ export async function makeTable<T>(run: Run, schema: string, kind: Kind<T>): Pro
     ...(order === undefined ? [] : [[order, ORDER, "float8"] as const]),
   ];
   const missing = wanted.filter(([, column]) => !columns.has(unquoted(column)));
+  if (asIs && !isNew && missing.length > 0) throw new StoreOlder();
   for (const [, column, type] of missing) await run(`ALTER TABLE ${table} ADD COLUMN ${column} ${type}`);
   if (missing.length > 0) await fillIn(run, table, missing);
   for (const [field, column] of wanted) {

@@ -43,14 +43,16 @@ export type HandleSettings = {
   readonly path: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Refuses a file that is to be migrated. */
+  readonly asIs?: boolean;
   /** In milliseconds, for the lock that another process has. */
   readonly patience?: number;
 };
 
 /** @throws {StoreUnavailable} with what to do about it. */
 export function openHandle(settings: HandleSettings): SqliteHandle {
-  const { path, clock, log, patience: patient = PATIENT_MS } = settings;
-  const { database, ahead, from, to } = openDatabase(path, clock.now());
+  const { path, clock, log, asIs = false, patience: patient = PATIENT_MS } = settings;
+  const { database, ahead, from, to } = openDatabase(path, clock.now(), asIs);
   if (from !== to) log.info(from === 0 ? "database created" : "database migrated", { path, schema: to });
   // Of more pages than anything else that is written at once: where this finds room, everything does.
   const fill = database.prepare<never, [number]>(

@@ -2,9 +2,9 @@ import { Database } from "bun:sqlite";
 import { chmodSync, closeSync, fchownSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { MIB } from "../../option/values.ts";
-import { StoreUnavailable } from "../records.ts";
+import { StoreOlder, StoreUnavailable } from "../records.ts";
 import { asUnavailable, isCode } from "./failure.ts";
-import { checkContents, contentsOf, migrate } from "./migrations.ts";
+import { checkContents, contentsOf, MIGRATIONS, migrate } from "./migrations.ts";
 import { openWriteAheadLog, type WriteAheadLog } from "./write-ahead-log.ts";
 
 const OWNER_ONLY = 0o600;
@@ -35,18 +35,20 @@ export type Opened = {
 };
 
 /**
- * Opens the database file at `path`, creates it where there is none, and brings its tables up to date.
+ * Opens the database file at `path`, creates it where there is none, and brings its tables up to date, or not: `asIs`.
  *
  * The file is never opened by other means than SQLite while SQLite has it open: closing any descriptor of it would drop the
  * process' locks (https://www.sqlite.org/howtocorrupt.html, 2.2).
  * @throws {StoreUnavailable} with what to do about it.
  */
-export function openDatabase(path: string, now: number): Opened {
+export function openDatabase(path: string, now: number, asIs = false): Opened {
   createFile(path);
   const database = connect(path, OPENING_TIMEOUT_MS);
   try {
     // Before anything is written to it: what is not ours stays as it is.
-    checkContents(contentsOf(database), path);
+    const contents = contentsOf(database);
+    checkContents(contents, path);
+    if (asIs && contents.kind === "ours" && contents.version < MIGRATIONS.length) throw new StoreOlder();
     restrictToOwner(path);
     useWriteAheadLog(database, path);
     const versions = migrate(database, path, now);

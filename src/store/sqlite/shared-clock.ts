@@ -31,7 +31,11 @@ function readOr(path: string, otherwise: string): string {
  * time it was down counts as well, and kept in the database for all.
  * @returns milliseconds, near those since the Unix epoch. @throws {StoreUnavailable}
  */
-export function createSharedClock(handle: SqliteHandle, clock: Clock, machine: Machine): () => number {
+export function createSharedClock(
+  handle: Pick<SqliteHandle, "database" | "write">,
+  clock: Clock,
+  machine: Machine,
+): () => number {
   const { database } = handle;
   const state = database.prepare<{ name: string; value: string | number }, []>(
     "SELECT name, value FROM state WHERE name IN ('boot_id', 'clock_base')",

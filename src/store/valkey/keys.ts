@@ -10,6 +10,9 @@ export const PROBE = `${TAG}:probe`;
 /** Since when everything is here: a server that has lost it all has lost this too. */
 export const SINCE = `${TAG}:since`;
 
+/** That another store's contents are being put here, or were and not all of them: no gateway starts on it. */
+export const COPYING = `${TAG}:copying`;
+
 /** One list a limit key: when its latest hits were. */
 export const limitKey = (key: string) => `${TAG}:limit:${key}`;
 

@@ -34,7 +34,7 @@ return hits
 `);
 
 /** How much longer than a window its hits are kept, in milliseconds. */
-const MARGIN_MS = 60_000;
+export const MARGIN_MS = 60_000;
 
 export function createValkeyLimits(link: Link): Limits {
   return {

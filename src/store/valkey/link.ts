@@ -4,7 +4,7 @@ import { messageOf } from "../../observe/message-of.ts";
 import { StoreUnavailable } from "../records.ts";
 import { READY_FOR_MS } from "../store.ts";
 import { CLOSED, type Lose, openWay } from "../way.ts";
-import { PROBE, SINCE, takenChannel } from "./keys.ts";
+import { COPYING, PROBE, SINCE, takenChannel } from "./keys.ts";
 import { HUNG_UP, openPair, type Pair } from "./pair.ts";
 import { takeOver } from "./predecessor.ts";
 import { ValkeyRefusal } from "./refusal.ts";
@@ -31,10 +31,18 @@ export type Link = {
   close(): void;
 };
 
-export type LinkSettings = { readonly url: string; readonly clock: Clock; readonly log: Logger };
+export type LinkSettings = {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** What an older Runegate keeps there is refused, and stays as it is. */
+  readonly asIs?: boolean;
+};
 
 /** Often enough that nothing on the way takes a silent connection for a dead one, and that a dead one is noticed. */
 const CHECK_EVERY_MS = 10_000;
+const HALF_FILLED =
+  "The Valkey server is being filled by `runegate store copy`, or was and not to the end: copy again, with --replace.";
 /** Refuses writes, and still answers questions: who is signed in may stay so. */
 const READ_ONLY_FOR_NOW: ReadonlySet<string> = new Set(["OOM", "MISCONF", "NOREPLICAS"]);
 
@@ -42,7 +50,7 @@ const READ_ONLY_FOR_NOW: ReadonlySet<string> = new Set(["OOM", "MISCONF", "NOREP
  * Opens the way to a server, once it has been tried. That the server is away is no error: everything throws until it is
  * there.
  */
-export async function openLink({ url, clock, log }: LinkSettings): Promise<Link> {
+export async function openLink({ url, clock, log, asIs = false }: LinkSettings): Promise<Link> {
   const { host: server, pathname } = new URL(url);
   const channel = takenChannel(pathname.slice(1));
   const name = Buffer.from(systemRandom.bytes(16)).toString("hex");
@@ -79,7 +87,7 @@ export async function openLink({ url, clock, log }: LinkSettings): Promise<Link>
   /** Before the first ticket is issued that it may be asked about, and again soon after a server has been emptied. */
   async function keepUp(by: Pair): Promise<void> {
     await by.run("SET", [SINCE, String(clock.now()), "NX"]);
-    await takeOver({ run: by.run, channel }, { clock, log });
+    await takeOver({ run: by.run, channel }, { clock, log, asIs });
   }
 
   /** Milliseconds by which the server's clock is ahead of the monotonic one. */
@@ -102,6 +110,7 @@ export async function openLink({ url, clock, log }: LinkSettings): Promise<Link>
     });
     known = opened;
     try {
+      if ((await opened.run("EXISTS", [COPYING])) !== 0) throw new StoreUnavailable(HALF_FILLED);
       ahead = await measureClock(opened);
       await Promise.all([probe(opened), keepUp(opened)]).catch((error: unknown) => {
         if (!(error instanceof ValkeyRefusal && READ_ONLY_FOR_NOW.has(error.word))) throw error;

@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "../../observe/logger.ts";
-import type { Kind } from "../records.ts";
+import { type Kind, StoreOlder } from "../records.ts";
 import { SINCE, TAG } from "./keys.ts";
 import { createValkeyRecords } from "./records.ts";
 import type { Run } from "./script.ts";
@@ -16,7 +16,7 @@ const OLD_SESSIONS = `${TAG}:sessions`;
 const OLD_MAILS = `${TAG}:outbox`;
 const OLD_DUE = `${TAG}:outbox:due`;
 /** That sessions have been taken over. */
-const DONE = `${TAG}:taken-over`;
+export const DONE = `${TAG}:taken-over`;
 /** Held by the gateway that is at it. */
 const LOCK = `${TAG}:taking-over`;
 const LOCK_MS = 10_000;
@@ -29,10 +29,10 @@ type Kept = { readonly [field: string]: unknown };
 const SESSIONS: Kind<Kept> = { name: "session", by: ["email"] };
 const MAILS: Kind<Kept> = { name: "mail", order: "turn" };
 
-/** @throws {StoreUnavailable} and goes on with it when called again. */
+/** @param settings asIs: it is not taken over, but refused. @throws {StoreUnavailable} and goes on with it when called again. */
 export async function takeOver(
   { run, channel }: { readonly run: Run; readonly channel: string },
-  { clock, log }: { readonly clock: Clock; readonly log: Logger },
+  { clock, log, asIs }: { readonly clock: Clock; readonly log: Logger; readonly asIs: boolean },
 ): Promise<void> {
   const link = { run, channel, name: "", onMessage() {} };
   const sessions = createValkeyRecords(SESSIONS, { link, clock, log });
@@ -78,6 +78,10 @@ export async function takeOver(
   for (;;) {
     const done = await exists(DONE);
     if (done && !(await exists(OLD_MAILS))) return;
+    if (asIs) {
+      if (!done && (await exists(OLD_SESSIONS))) throw new StoreOlder();
+      return;
+    }
     if ((await run("SET", [LOCK, "", "NX", "PX", String(LOCK_MS)])) === "OK") {
       try {
         if (!done) await takeSessions();
