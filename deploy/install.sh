@@ -232,7 +232,7 @@ create_configuration() {
   if [ -e "$env_file" ]; then
     tell "Keep $env_file"
     protect "$env_file"
-    if [ -n "$edge" ] && [ "$(option RUNEGATE_TLS)" != acme ]; then
+    if [ -n "$edge" ] && [[ $(option RUNEGATE_TLS) =~ ^(off)?$ ]]; then
       lack "$env_file has another edge. Write RUNEGATE_TLS=acme there, and take RUNEGATE_LISTEN and RUNEGATE_TRUSTED_PROXIES out."
     fi
   else
@@ -392,6 +392,11 @@ place_edge() {
 }
 
 place_executable() {
+  # Then the one before it stays the way back.
+  if [ -n "$staged" ] && cmp -s "$staged" "$executable"; then
+    tell "Keep $executable: it is the same"
+    return
+  fi
   # After a rollback they are one file, and mv refuses to rename one onto itself.
   if [ -e "$executable" ] && [ ! "$executable" -ef "$previous" ]; then
     step "Keep the version before as $previous" && {

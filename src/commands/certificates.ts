@@ -60,7 +60,7 @@ Example: runegate certificates`,
 };
 
 /** As a visitor sees it. `problem` is why a browser would warn. */
-type Served = {
+export type Served = {
   readonly host: string;
   readonly issuer?: string;
   /** RFC 3339. */
@@ -83,7 +83,11 @@ async function list(
   return { code: isGood ? EXIT.done : EXIT.failed, data: { certificates: served } };
 }
 
-function look(host: string, { hostname, port }: ListenAddress & { readonly kind: "tcp" }): Promise<Served> {
+/** Asks as a visitor's browser would, from this machine. */
+export function look(
+  host: string,
+  { hostname, port }: ListenAddress & { readonly kind: "tcp" },
+): Promise<Served> {
   const { promise, resolve } = Promise.withResolvers<Served>();
   // Of a wildcard, one of its names.
   const name = host.replace("*", "www");

@@ -4,6 +4,7 @@ import type { Command, CommandList } from "./command.ts";
 const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["serve", async () => (await import("./serve.ts")).serve],
   ["demo", async () => (await import("./demo.ts")).demo],
+  ["setup", async () => (await import("./setup.ts")).setup],
   ["check", async () => (await import("./check.ts")).check],
   ["config", async () => (await import("./config.ts")).config],
   ["health", async () => (await import("./health.ts")).health],

@@ -78,19 +78,30 @@ Example: runegate secrets --env-file /etc/runegate/runegate.env`,
   },
 };
 
+/**
+ * What the text of an env file lacks.
+ * @returns the names of the secrets, and what is to be added at its end.
+ * @throws {ConfigError} if it cannot be read as one.
+ */
+export function missingSecrets(
+  text: string,
+  path: string,
+): { readonly names: readonly string[]; readonly added: string } {
+  const { entries, problems } = parseEnvFile(text, path);
+  if (problems.length > 0) throw new ConfigError(problems);
+  const isSet = (name: string) => (entries.get(name)?.value ?? "").trim() !== "";
+  const missing = SECRETS.filter(({ name }) => !isSet(name) && !isSet(`${name}_FILE`));
+  const lines = missing.map(({ name, make }) => `${name}=${make(systemRandom)}\n`).join("");
+  const gap = text === "" || text.endsWith("\n") ? "" : "\n";
+  return { names: missing.map(({ name }) => name), added: gap + lines };
+}
+
 function addMissing(named: string, io: Io): Outcome {
   try {
     const { path, before, mode, owner } = readExisting(named);
-    const { entries, problems } = parseEnvFile(before.toString("utf8"), path);
-    if (problems.length > 0) throw new ConfigError(problems);
-    const isSet = (name: string) => (entries.get(name)?.value ?? "").trim() !== "";
-    const missing = SECRETS.filter(({ name }) => !isSet(name) && !isSet(`${name}_FILE`));
-    if (missing.length > 0) {
-      const gap = before.length === 0 || before.at(-1) === 0x0a ? "" : "\n";
-      const lines = missing.map(({ name, make }) => `${name}=${make(systemRandom)}\n`).join("");
-      replaceFile({ path, mode, owner }, Buffer.concat([before, Buffer.from(gap + lines)]));
-    }
-    const done = SECRETS.map((secret) => [secret.name, missing.includes(secret) ? "added" : "already set"]);
+    const { added, names } = missingSecrets(before.toString("utf8"), path);
+    if (names.length > 0) replaceFile({ path, mode, owner }, Buffer.concat([before, Buffer.from(added)]));
+    const done = SECRETS.map(({ name }) => [name, names.includes(name) ? "added" : "already set"]);
     for (const pair of done) io.out(pair.join(": "));
     const exposed = readableByOthers(path, mode, owner?.uid ?? 0);
     if (exposed !== undefined) io.err(`warning: ${describe(exposed)}`);

@@ -26,6 +26,22 @@ export function addLine(text: string, name: string, value: string, before?: stri
   return `${text}${text === "" || text.endsWith("\n") ? "" : `${ending}\n`}${added}\n`;
 }
 
+/**
+ * Gives a variable a value where its line is, or else where an example of it is commented out, or at the end. Further lines of the
+ * variable are removed. The value needs no quotes ({@link writtenAs}).
+ */
+export function setLine(text: string, name: string, value: string): string {
+  const isOf = (line: string) => new RegExp(`^\\ufeff?\\s*${name}\\s*=`).test(line);
+  const lines = text.split("\n");
+  const at = lines.some(isOf)
+    ? lines.findIndex(isOf)
+    : lines.findIndex((line) => line.startsWith(`#${name}=`));
+  if (at === -1) return addLine(text, name, value);
+  return lines
+    .flatMap((line, index) => (index === at ? `${name}=${value}` : isOf(line) ? [] : line))
+    .join("\n");
+}
+
 /** A value as it stands in a line; undefined for one that neither bare nor in single quotes means itself. */
 export function writtenAs(value: string): string | undefined {
   if (!/['"\\\s#]/.test(value)) return value;

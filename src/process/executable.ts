@@ -7,7 +7,8 @@ import { statSync } from "node:fs";
  * even before, and then says so behind it (proc(5), /proc/pid/exe).
  */
 const PATH = process.execPath.replace(/ \(deleted\)$/, "");
-const COMPILED = Bun.main.startsWith("/$bunfs/");
+/** Whether this is the executable, and not Bun with the source. */
+export const COMPILED = Bun.main.startsWith("/$bunfs/");
 /** The file that this process runs, whatever has its name by now (proc(5)). */
 const SELF = "/proc/self/exe";
 /** Of the file that runs, which has another name by now, or none, if it was replaced since the kernel opened it. */

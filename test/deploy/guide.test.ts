@@ -21,7 +21,9 @@ describe("every block of commands", () => {
   test("that is to be run is run on the real system, and has a name of its own", () => {
     const names = blocks.flatMap((block) => (block.kind === "run" ? [block.name] : []));
     expect(new Set(names).size).toBe(names.length);
-    const system = readFileSync(join(root, "test/system/appliance.system.test.ts"), "utf8");
+    const system = ["appliance", "edge"]
+      .map((name) => readFileSync(join(root, `test/system/${name}.system.test.ts`), "utf8"))
+      .join("");
     expect(names.filter((name) => !system.includes(`"${name}"`))).toEqual([]);
   });
 

@@ -187,6 +187,19 @@ describe("install.sh, the first time", () => {
 });
 
 describe("install.sh, again", () => {
+  test("with the executable that is there leaves the one before it, and reloads", async () => {
+    using machine = await installed();
+    const second = ["--binary", machine.binary("second")];
+    expect((await machine.run("install.sh", ...second)).code).toBe(0);
+    machine.calls();
+    expect((await machine.run("install.sh", ...second)).code).toBe(0);
+    expect(machine.read(EXECUTABLE)).toContain("# second");
+    expect(machine.read(`${EXECUTABLE}.previous`)).toContain("# first");
+    const calls = machine.calls().filter((call) => /^systemctl (reload|restart|stop)/.test(call));
+    expect(calls).toEqual(["systemctl reload runegate"]);
+    expect(Object.keys(machine.tree()).filter((path) => path.includes(".tmp"))).toEqual([]);
+  });
+
   test("hands over to a new version by a reload, and keeps configuration, secrets and data", async () => {
     using machine = await installed();
     machine.write("var/lib/runegate/runegate.db", "sessions");
@@ -505,6 +518,13 @@ describe("install.sh --edge", () => {
     expect(stderr).toContain("RUNEGATE_TLS=acme");
     expect([machine.read(ENV), machine.exists(PORTS)]).toEqual([before, false]);
     expect(machine.read(EXECUTABLE)).toContain("# first");
+  });
+
+  test.each(["files", "self-signed"])("one with TLS=%s has nothing in front either", async (tls) => {
+    using machine = await installed();
+    machine.write(ENV, `${machine.read(ENV)}RUNEGATE_TLS=${tls}\n`);
+    const args = ["--binary", machine.binary("second"), "--edge", "app.example.org"];
+    expect([(await machine.run("install.sh", ...args)).code, machine.exists(PORTS)]).toEqual([0, true]);
   });
 
   test("ports that are new take a restart, and those that are there a reload", async () => {

@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { guideCommands } from "../deploy/guide.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { needs, needsRoot } from "../support/needs.ts";
+import { buildExecutable } from "./executable.ts";
 import { bootMachine, type Machine } from "./machine.ts";
 import { differences, type Manifest, manifestOf } from "./manifest.ts";
+import { until } from "./until.ts";
 import { surround, type World } from "./world.ts";
 
 /**
@@ -68,7 +70,9 @@ describe.skipIf(!able)("the guide, on a Debian booted by systemd", () => {
   }
 
   beforeAll(async () => {
-    await Promise.all(["first", "second"].map((version) => build(version, join(workshop, version))));
+    await Promise.all(
+      ["first", "second"].map((version) => buildExecutable(version, join(workshop, version))),
+    );
     machine = await bootMachine();
     for (const [folder, version] of [
       [FIRST, "first"],
@@ -549,18 +553,6 @@ describe.skipIf(!able)("the guide, on a Debian booted by systemd", () => {
   });
 });
 
-/** An executable of its own, so that one can be told from the other. */
-async function build(commit: string, folder: string): Promise<void> {
-  const child = Bun.spawn(["sh", join(ROOT, ".ci/build"), "--outdir", folder], {
-    cwd: ROOT,
-    env: { ...process.env, RUNEGATE_COMMIT: commit },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const said = await Promise.all([child.stdout.text(), child.stderr.text()]);
-  if ((await child.exited) !== 0) throw new Error(said.join(""));
-}
-
 /** The two in the env file, in its order. */
 function secretsOf(machine: Machine): string[] {
   const file = readFileSync(join(machine.root, ENV_FILE), "utf8");
@@ -570,13 +562,4 @@ function secretsOf(machine: Machine): string[] {
 /** For a POSIX shell. */
 function quoted(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
-}
-
-/** Waits for a condition. @throws after `withinMs` */
-async function until(what: string, holds: () => Promise<boolean>, withinMs = 30_000): Promise<void> {
-  const end = Date.now() + withinMs;
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
-    await Bun.sleep(200);
-  }
 }

@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { type AtTerminal, atTerminal } from "../support/terminal.ts";
 import { unpackDebian } from "./debian.ts";
 
 /**
@@ -25,6 +26,8 @@ export type Machine = {
    * @returns what it wrote, standard error included. @throws if it ends with another code than `code`, or takes longer.
    */
   run(script: string, how?: { code?: number; folder?: string; withinMs?: number }): Promise<string>;
+  /** Runs a script as {@link run} does, at a terminal where somebody types. */
+  sit(script: string): AtTerminal;
   /** Writes a file of root's, and the folders it needs. */
   write(path: string, content: string, mode?: number): void;
   /** Shuts it down as `systemctl reboot` does, and boots it again. */
@@ -56,6 +59,8 @@ export async function bootMachine(): Promise<Machine> {
     root,
     network: () => `/proc/${leader()}/ns/net`,
     run: (script, how) => runIn(root, leader(), script, how),
+    sit: (script) =>
+      atTerminal([...insideOf(root, leader()), ...[...ENVIRONMENT, "TERM=xterm"], "bash", "-c", script]),
     write(path, content, mode = 0o644) {
       mkdirSync(dirname(join(root, path)), { recursive: true });
       writeFileSync(join(root, path), content, { mode });
@@ -182,6 +187,13 @@ function isProcessOne(pid: number, root: string): boolean {
   }
 }
 
+/** What has the rest of a command line, an environment first, run in the machine. @throws if that is off. */
+function insideOf(root: string, leader: number, folder = "/root"): string[] {
+  if (!isProcessOne(leader, root)) throw new Error("the machine is off");
+  const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"];
+  return ["nsenter", `--target=${leader}`, ...namespaces, "--", "env", "-i", "-C", folder];
+}
+
 async function runIn(
   root: string,
   leader: number,
@@ -192,11 +204,10 @@ async function runIn(
     withinMs = COMMAND_MS,
   }: { code?: number; folder?: string; withinMs?: number } = {},
 ): Promise<string> {
-  if (!isProcessOne(leader, root)) throw new Error("the machine is off");
   const child = Bun.spawn(
     [
-      ...["nsenter", `--target=${leader}`, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--"],
-      ...["env", "-i", "-C", folder, ...ENVIRONMENT, "timeout", "--kill-after=5", String(withinMs / 1000)],
+      ...insideOf(root, leader, folder),
+      ...[...ENVIRONMENT, "timeout", "--kill-after=5", String(withinMs / 1000)],
       ...["bash", "-euo", "pipefail", "-c", `exec 2>&1\n${script}`],
     ],
     { stdin: "ignore", stdout: "pipe", stderr: "pipe" },

@@ -5,8 +5,11 @@ export type ToOutside =
   | { readonly kind: "leave" }
   | { readonly kind: "echo"; readonly cookie: string; readonly text: string };
 
+/** Pebble: the URL of its directory, what its server is trusted by and what its certificates are, PEM. */
+export type Authority = { readonly directory: string; readonly server: string; readonly root: string };
+
 export type FromOutside =
-  | { readonly kind: "up" }
+  | { readonly kind: "up"; readonly authority?: Authority }
   | { readonly kind: "mail"; readonly to: readonly string[]; readonly raw: string }
   /** The first visitors have been answered. */
   | { readonly kind: "visiting" }

@@ -1,15 +1,19 @@
 import { readFileSync } from "node:fs";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { startLoad } from "../process/load.ts";
+import { startPebble } from "../support/pebble.ts";
 import { startSmtp } from "../support/smtp.ts";
 import type { FromOutside, ToOutside } from "./messages.ts";
 
 /**
- * The world around the machine, as a process of its own in the machine's network: a mail server that takes everything, and
- * visitors. Its arguments are the domain and the certificate to trust.
+ * The world around the machine, as a process of its own in the machine's network: a mail server, and visitors. Its arguments are
+ * the domain and the certificate to trust; the mail server then takes everything. With Pebble's folder as a third one there is an
+ * authority too, which is what is trusted; nobody is taken to be in front, and mail takes a login.
  */
 
-const [domain = "", certificate = ""] = process.argv.slice(2);
-const ca = readFileSync(certificate, "utf8");
+const [domain = "", certificate = "", programs] = process.argv.slice(2);
+const pebble = programs === undefined ? undefined : await startPebble(programs, { httpPort: 80 });
+const ca = (await pebble?.root()) ?? readFileSync(certificate, "utf8");
 
 const MAIL_PORT = 25;
 const GATEWAY_PORT = 7870;
@@ -20,7 +24,7 @@ function say(message: FromOutside): void {
   process.send?.(message);
 }
 
-const mailServer = await startSmtp({ tls: "none", auth: false, port: MAIL_PORT });
+const mailServer = await startSmtp({ tls: "none", auth: pebble !== undefined, port: MAIL_PORT });
 let told = 0;
 setInterval(() => {
   for (const { to, raw } of mailServer.messages.slice(told)) say({ kind: "mail", to, raw });
@@ -42,10 +46,16 @@ const PATIENCE_MS = 10_000;
 /** Requests to Runegate itself and through nginx, on connections of their own and on kept ones. */
 function visit(cookie: string): Visitors {
   const port = { port: GATEWAY_PORT, path: PATH, cookie };
+  const plain = (connections: "fresh" | "kept") =>
+    startLoad({ ...port, connections, perSecond: 80, parallel: 4 });
   const ways: readonly (readonly [name: string, load: Way])[] = [
-    ["fresh connection", startLoad({ ...port, connections: "fresh", perSecond: 80, parallel: 4 })],
-    ["kept connection", startLoad({ ...port, connections: "kept", perSecond: 80, parallel: 4 })],
-    ["nginx", visitByNginx(cookie)],
+    ["https", visitByTls(cookie)],
+    ...(pebble === undefined
+      ? ([
+          ["fresh connection", plain("fresh")],
+          ["kept connection", plain("kept")],
+        ] as const)
+      : []),
   ];
   const failures: string[] = [];
   return {
@@ -67,7 +77,7 @@ function visit(cookie: string): Visitors {
   };
 }
 
-function visitByNginx(cookie: string): Way {
+function visitByTls(cookie: string): Way {
   const errors: string[] = [];
   let answered = 0;
   let running = true;
@@ -79,7 +89,11 @@ function visitByNginx(cookie: string): Way {
           headers: { Host: domain, Cookie: cookie },
           keepalive: false,
           redirect: "manual",
-          tls: { ca },
+          tls: {
+            ca,
+            checkServerIdentity: (_address: string, shown: PeerCertificate) =>
+              checkServerIdentity(domain, shown),
+          },
         });
         await response.arrayBuffer();
         if (response.status === 200) answered++;
@@ -144,5 +158,16 @@ process.on("message", async (message: ToOutside) => {
       return;
   }
 });
-process.on("disconnect", () => process.exit());
-say({ kind: "up" });
+
+async function leave(): Promise<never> {
+  await pebble?.[Symbol.asyncDispose]();
+  process.exit();
+}
+process.on("disconnect", leave);
+process.on("SIGTERM", leave);
+say({
+  kind: "up",
+  ...(pebble && {
+    authority: { directory: pebble.directory, server: readFileSync(pebble.ca, "utf8"), root: ca },
+  }),
+});

@@ -1,9 +1,11 @@
 import { join } from "node:path";
 import type { Machine } from "./machine.ts";
-import type { FromOutside, ToOutside } from "./messages.ts";
+import type { Authority, FromOutside, ToOutside } from "./messages.ts";
 
 /** The world around a machine, in the test's hands. */
 export type World = {
+  /** Where there is one. */
+  readonly authority: Authority | undefined;
   /** Waits for the next mail to an address. @returns the link and the code in it. @throws after 15 s */
   mailFor(address: string): Promise<{ readonly link: string; readonly code: string; readonly text: string }>;
   /** Makes visitors come before, while and after `work` is done. @returns what went wrong for them. */
@@ -22,14 +24,23 @@ function isOfKind<K extends FromOutside["kind"]>(message: FromOutside, kind: K):
 const MAIL_MS = 15_000;
 const ANSWER_MS = 30_000;
 
-/** @param certificate the path of what to trust. */
-export async function surround(machine: Machine, domain: string, certificate: string): Promise<World> {
+/**
+ * @param certificate the path of what to trust.
+ * @param pebble the folder of its programs, for an authority (`outside.ts`).
+ */
+export async function surround(
+  machine: Machine,
+  domain: string,
+  certificate: string,
+  pebble?: string,
+): Promise<World> {
   const heard: FromOutside[] = [];
   let wake = Promise.withResolvers<void>();
   const child = Bun.spawn(
     [
       ...["nsenter", `--net=${machine.network()}`, "--"],
       ...[process.execPath, join(import.meta.dir, "outside.ts"), domain, certificate],
+      ...(pebble === undefined ? [] : [pebble]),
     ],
     {
       stdin: "ignore",
@@ -64,8 +75,8 @@ export async function surround(machine: Machine, domain: string, certificate: st
     }
   }
 
-  const world: World = {
-    async mailFor(address) {
+  const world = {
+    async mailFor(address: string) {
       const { raw } = await hear("mail", MAIL_MS, ({ to }) => to.includes(address));
       // Quoted-printable, RFC 2045 §6.7.
       const text = raw
@@ -75,7 +86,7 @@ export async function surround(machine: Machine, domain: string, certificate: st
       const code = /^\s*([A-Z0-9]{4}-[A-Z0-9]{4})\s*$/m.exec(text)?.[1] ?? "";
       return { link, code, text };
     },
-    async whileVisited(cookie, work) {
+    async whileVisited(cookie: string, work: () => Promise<unknown>) {
       say({ kind: "visit", cookie });
       let failures: readonly string[];
       try {
@@ -87,7 +98,7 @@ export async function surround(machine: Machine, domain: string, certificate: st
       }
       return failures;
     },
-    async echo(cookie, text) {
+    async echo(cookie: string, text: string) {
       say({ kind: "echo", cookie, text });
       return (await hear("echoed", ANSWER_MS)).text;
     },
@@ -97,10 +108,10 @@ export async function surround(machine: Machine, domain: string, certificate: st
     },
   };
   try {
-    await hear("up", ANSWER_MS);
+    const { authority } = await hear("up", ANSWER_MS);
+    return { ...world, authority };
   } catch (error) {
     await world.end();
     throw error;
   }
-  return world;
 }
