@@ -3,7 +3,6 @@ import { dirname } from "node:path";
 import compiledIn from "../../deploy/release-keys.pub" with { type: "text" };
 import { systemClock, systemRandom } from "../clock.ts";
 import { readOptions } from "../config/load.ts";
-import type { Options } from "../config/options.ts";
 import { EXIT } from "../exit.ts";
 import { flagOf } from "../option/option.ts";
 import { executablePath } from "../process/executable.ts";
@@ -21,10 +20,15 @@ import { type Command, failed, type Given, type Outcome, UsageError } from "./co
 const FLAGS = {
   from: { type: "string" },
   back: { type: "boolean" },
+  "switch-over": { type: "boolean" },
   "public-key": { type: "string" },
   "allow-rollback": { type: "boolean" },
   "dry-run": { type: "boolean" },
 } as const;
+
+/** For how long a new version may say that it is not ready, each time with a pause behind it. */
+const LOOKS = 20;
+const LOOK_MS = 500;
 
 /** What is upgraded. */
 export type Installed = {
@@ -44,10 +48,6 @@ export const upgrade: Command<typeof FLAGS> = createUpgrade({
   keys: compiledIn,
 });
 
-/** For how long a new version may say that it is not ready, each time with a pause behind it. */
-const LOOKS = 20;
-const LOOK_MS = 500;
-
 /** `runegate upgrade`: another version in place of this executable, from a release whose signature is good. */
 export function createUpgrade(installed: Installed): Command<typeof FLAGS> {
   return {
@@ -55,6 +55,7 @@ export function createUpgrade(installed: Installed): Command<typeof FLAGS> {
     summary: "replace this executable by that of a signed release, or go back",
     help: `Usage: runegate upgrade --from FOLDER [--public-key KEY] [--allow-rollback] [--dry-run]
        runegate upgrade --back
+       runegate upgrade --switch-over
 
 Verifies the release in FOLDER, tries its executable for this machine on the
 present configuration, and exchanges this executable for it. The service hands
@@ -72,6 +73,8 @@ Run it as root.
   --dry-run         verify, say what would be done, and change nothing
   --back            go back to the version before, runegate.previous beside this
                     executable
+  --switch-over     exchange nothing, and bring the service onto this executable:
+                    for packages, which have put it in place themselves
 
 Exit codes: ${EXIT.done} done, or this version is there already; ${EXIT.failed} refused or failed: what ran
 runs on; ${EXIT.usage} usage, or no key to verify with; ${EXIT.config} the new version would not start
@@ -83,10 +86,12 @@ Example: runegate upgrade --from /root/runegate-0.2.0`,
     flags: FLAGS,
 
     async run({ values }, io) {
-      if ((values.from === undefined) !== (values.back === true)) {
-        throw new UsageError("upgrade takes either --from or --back.");
+      const asked = [values.from, values.back, values["switch-over"]].filter((one) => one !== undefined);
+      if (asked.length !== 1) {
+        throw new UsageError("upgrade takes one of --from, --back and --switch-over.");
       }
       try {
+        if (values["switch-over"]) return await switchOver(installed.path ?? "", io);
         const path = exchangeable(installed.path);
         const executables = executablesAt(path, systemRandom);
         using _ = values["dry-run"] ? undefined : lockFolder(dirname(path));
@@ -183,6 +188,24 @@ async function goBack(executables: Executables, io: Io): Promise<Outcome> {
   return switchTo(executables.stagePrevious(), undefined, executables, io);
 }
 
+async function switchOver(path: string, io: Io): Promise<Outcome> {
+  const service = systemd(io);
+  if (!service.isActive()) {
+    io.out("The service does not run.");
+    return { data: { changed: false } };
+  }
+  if (service.runs(path)) {
+    io.out("The service runs this executable already.");
+    return { data: { changed: false } };
+  }
+  if (!mayStart(path, io)) return EXIT.config;
+  if (await bringOver(way(io), service, path, io)) {
+    io.out("The service runs it and is ready.");
+    return { data: { changed: true } };
+  }
+  return failed(io, "This version did not take over, or is not ready: journalctl -u runegate");
+}
+
 /** Tries what is staged, exchanges it, and brings the service onto it. */
 async function switchTo(
   staged: string,
@@ -191,20 +214,14 @@ async function switchTo(
   io: Io,
 ): Promise<Outcome> {
   let version: string;
-  const service = systemdService({ env: io.env, pause: Bun.sleep, monotonic: systemClock.monotonic });
+  const service = systemd(io);
   let isService: boolean;
   try {
     version = versionOf(staged, io);
     if (release !== undefined && version !== release.version) {
       throw fault(`the executable says that it is ${version}, which is not what was signed.`);
     }
-    const checked = call([staged, "check"], io);
-    for (const line of checked.lines) io.out(`  ${line}`);
-    if (checked.code === EXIT.config) {
-      io.err("The new version would not start with this configuration, so nothing was changed.");
-      return EXIT.config;
-    }
-    if (checked.code !== EXIT.done) throw fault("the new version cannot check the configuration.");
+    if (!mayStart(staged, io)) return EXIT.config;
     isService = service.isActive() && service.runs(executables.path);
     executables.exchange(staged);
   } finally {
@@ -216,24 +233,39 @@ async function switchTo(
     io.out("systemd runs no service of it here: restart what runs, or send it SIGUSR2.");
     return outcome;
   }
-  const how = handsOver(readOptions(io).options) ? "reload" : "restart";
-  if (await bringOver(how, service, executables, io)) {
+  const { path } = executables;
+  const how = way(io);
+  if (await bringOver(how, service, path, io)) {
     io.out("The service runs it and is ready.");
     return outcome;
   }
   io.err("The new version did not take over, or is not ready: journalctl -u runegate");
   executables.restore();
   const isBack =
-    service.runs(executables.path) ||
-    (await bringOver(how, service, executables, io)) ||
-    (await bringOver("restart", service, executables, io));
+    service.runs(path) ||
+    (await bringOver(how, service, path, io)) ||
+    (await bringOver("restart", service, path, io));
   return failed(io, isBack ? "The version before runs on." : "The version before did not come back either.");
+}
+
+function systemd({ env }: Io): Service {
+  return systemdService({ env, pause: Bun.sleep, monotonic: systemClock.monotonic });
+}
+
+/** Has a version check the configuration that is there. @throws {UpgradeFault} if it cannot. */
+function mayStart(path: string, io: Io): boolean {
+  const { code, lines } = call([path, "check"], io);
+  for (const line of lines) io.out(`  ${line}`);
+  if (code === EXIT.done) return true;
+  if (code !== EXIT.config) throw fault("the new version cannot check the configuration.");
+  io.err("The new version would not start with this configuration, so nothing was changed.");
+  return false;
 }
 
 async function bringOver(
   how: "reload" | "restart",
   service: Service,
-  { path }: Executables,
+  path: string,
   io: Io,
 ): Promise<boolean> {
   io.out(
@@ -244,8 +276,10 @@ async function bringOver(
   return service.call(how) && (await service.comesToRun(path)) && (await isReady(path, io));
 }
 
-function handsOver({ store, listen, checkListen }: Partial<Options>): boolean {
-  return store !== undefined && listen !== undefined && canHandOver({ store, listen, checkListen });
+function way(io: Io): "reload" | "restart" {
+  const { store, listen, checkListen } = readOptions(io).options;
+  const isKnown = store !== undefined && listen !== undefined;
+  return isKnown && canHandOver({ store, listen, checkListen }) ? "reload" : "restart";
 }
 
 async function isReady(path: string, io: Io): Promise<boolean> {

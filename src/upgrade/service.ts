@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { Pause } from "../clock.ts";
 import { identityOf } from "./executables.ts";
 
@@ -13,6 +14,8 @@ export type Service = {
 };
 
 const NAME = "runegate";
+/** There where systemd is process 1 (sd_booted(3)). */
+const BOOTED = "/run/systemd/system";
 /** As TimeoutStartSec= of the unit. */
 const SWITCH_MS = 90_000;
 /** A reload is asked for by a signal, and so is not under way at once. */
@@ -28,7 +31,7 @@ export function systemdService(settings: {
 
   function systemctl(...args: string[]): { readonly ok: boolean; readonly said: string } {
     const program = Bun.which("systemctl", { PATH: env.PATH ?? "" });
-    if (program === null) return { ok: false, said: "" };
+    if (program === null || !existsSync(BOOTED)) return { ok: false, said: "" };
     const { success, stdout } = Bun.spawnSync([program, ...args], {
       env,
       stdin: "ignore",
