@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Target } from "../executable/targets.ts";
 import { call } from "./call.ts";
@@ -7,6 +7,9 @@ import { call } from "./call.ts";
 
 /** As nfpm and Debian name machines; those with musl are for Alpine, which has neither format. */
 const ARCHITECTURES: Partial<Record<Target, string>> = { "linux-x64": "amd64", "linux-arm64": "arm64" };
+
+/** Debian's form wants an address; RFC 2606 has this one for those that are none. */
+const MAINTAINER = "The Runegate authors <maintainers@runegate.invalid>";
 
 export type PackageSettings = {
   readonly root: string;
@@ -29,11 +32,12 @@ export async function makePackage(settings: PackageSettings): Promise<string | u
   try {
     const unit = join(workshop, "runegate.service");
     writeFileSync(unit, unitOfPackage(readFileSync(join(root, "deploy/systemd/runegate.service"), "utf8")));
-    mkdirSync(join(workshop, "out"));
+    writeFileSync(join(workshop, "changelog.gz"), zipped(readFileSync(join(root, "CHANGELOG.md"), "utf8")));
+    writeFileSync(join(workshop, "changelog.Debian.gz"), zipped(debianChangelog(version, date)));
     const config = join(workshop, "nfpm.json");
     writeFileSync(
       config,
-      JSON.stringify(description({ root, folder, target, version, arch, unit, format, date })),
+      JSON.stringify(description({ root, folder, target, version, arch, workshop, format, date })),
     );
     const name =
       format === "deb"
@@ -65,6 +69,16 @@ export function unitOfPackage(text: string): string {
   return unit;
 }
 
+/** Of the package, which has no changes of its own (Debian Policy 4.4). */
+function debianChangelog(version: string, date: Date): string {
+  const at = date.toUTCString().replace("GMT", "+0000");
+  return `runegate (${version}-1) stable; urgency=medium\n\n  * Version ${version}: see changelog.gz.\n\n -- ${MAINTAINER}  ${at}\n`;
+}
+
+function zipped(text: string): Uint8Array {
+  return Bun.gzipSync(text, { level: 9 });
+}
+
 type Entry = {
   readonly src?: string;
   readonly dst: string;
@@ -79,18 +93,19 @@ function description(settings: {
   readonly target: Target;
   readonly version: string;
   readonly arch: string;
-  readonly unit: string;
+  /** Where what is made for the package alone is. */
+  readonly workshop: string;
   readonly format: "deb" | "rpm";
   readonly date: Date;
 }): unknown {
-  const { root, folder, target, version, arch, unit, format, date } = settings;
+  const { root, folder, target, version, arch, workshop, format, date } = settings;
   const deploy = (name: string) => join(root, "deploy", name);
   const file = (src: string, dst: string, mode = 0o644): Entry => ({ src, dst, file_info: { mode } });
   const doc = "/usr/share/doc/runegate";
   const contents: Entry[] = [
     file(join(folder, `runegate-${target}`), "/usr/lib/runegate/runegate", 0o755),
-    { src: "/usr/lib/runegate/runegate", dst: "/usr/bin/runegate", type: "symlink" },
-    file(unit, "/usr/lib/systemd/system/runegate.service"),
+    { src: "../lib/runegate/runegate", dst: "/usr/bin/runegate", type: "symlink" },
+    file(join(workshop, "runegate.service"), "/usr/lib/systemd/system/runegate.service"),
     file(deploy("sysctl/60-runegate.conf"), "/usr/lib/sysctl.d/60-runegate.conf"),
     file(deploy("package/runegate.sysusers"), "/usr/lib/sysusers.d/runegate.conf"),
     { dst: "/etc/runegate", type: "dir", file_info: { mode: 0o750 } },
@@ -104,11 +119,16 @@ function description(settings: {
     file(deploy("systemd/runegate-edge.conf"), `${doc}/examples/runegate-edge.conf`),
     file(deploy("nginx/runegate-nginx.conf"), `${doc}/examples/runegate-nginx.conf`),
     file(deploy("README.md"), `${doc}/README.md`),
-    file(join(root, "CHANGELOG.md"), `${doc}/CHANGELOG.md`),
+    file(join(workshop, "changelog.gz"), `${doc}/changelog.gz`),
     file(join(root, "LICENSE"), `${doc}/copyright`),
     file(join(folder, "THIRD-PARTY-LICENSES"), `${doc}/THIRD-PARTY-LICENSES`),
     file(join(folder, "runegate.cdx.json"), `${doc}/runegate.cdx.json`),
   ];
+  const debian = [
+    file(join(workshop, "changelog.Debian.gz"), `${doc}/changelog.Debian.gz`),
+    file(deploy("package/runegate.lintian-overrides"), "/usr/share/lintian/overrides/runegate"),
+  ];
+  if (format === "deb") contents.push(...debian);
   const scripts = {
     preinstall: deploy("package/before-install.sh"),
     postinstall: deploy("package/after-install.sh"),
@@ -117,12 +137,12 @@ function description(settings: {
   };
   return {
     ...{ name: "runegate", arch, platform: "linux", version, version_schema: "semver", release: "1" },
-    // Debian's form wants an address; RFC 2606 has this one for those that are none.
-    maintainer: "The Runegate authors <maintainers@runegate.invalid>",
+    maintainer: MAINTAINER,
     description:
       "E-mail login in front of private web applications\n" +
-      "An identity proxy in one executable: people sign in by a link or code that is mailed to\n" +
-      "them, a passkey or an OpenID provider, and reach the applications behind it.",
+      "An identity proxy in one executable: people sign in by a link or code that\n" +
+      "is mailed to them, a passkey or an OpenID provider, and reach the\n" +
+      "applications behind it.",
     ...{ license: "MIT", section: "web", priority: "optional", mtime: date.toISOString() },
     depends: format === "deb" ? ["libc6", "systemd"] : ["glibc", "systemd"],
     recommends: ["ca-certificates"],
