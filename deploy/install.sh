@@ -262,7 +262,7 @@ verify() {
   [ -x "$executable" ] && [ -z "$allow_rollback" ] || return 0
   installed=$("$executable" version --json | sed -n 's/.*"version":"\([^"]*\)".*/\1/p')
   # A pre-release comes before its release: so does what has a ~ in this order.
-  printf '%s\n' "${installed/-/~}" "${version/-/~}" | sort --version-sort --check=quiet ||
+  printf '%s\n' "$installed" "$version" | tr - '~' | sort --version-sort --check=quiet ||
     die 1 "$version is older than what is installed, $installed. To go back all the same: --allow-rollback"
 }
 
@@ -289,6 +289,7 @@ stage() {
 
 # Two at a time would take each other's files for leftovers. Let go of at the end of this process, however it ends.
 alone() {
+  [ -z "$is_alone" ] || return 0
   exec {lock}<"$programs/bin"
   flock --nonblock "$lock" || die 1 "another install.sh is at work."
   is_alone=yes
