@@ -32,3 +32,9 @@ export function program(name: string, remedy: string): string {
   if (path === null) throw new Error(`${name} is not installed. ${remedy}`);
   return path;
 }
+
+/** Options of GNU tar for the same bytes from the same files. */
+export function tarAlike(date: Date): string[] {
+  const owner = ["--owner=0", "--group=0", "--numeric-owner"];
+  return ["--format=ustar", "--sort=name", `--mtime=@${date.getTime() / 1000}`, ...owner];
+}

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import type { Target } from "../executable/targets.ts";
-import { call, program } from "./call.ts";
+import { call, program, tarAlike } from "./call.ts";
 
 /**
  * The container image of `deploy/Dockerfile`, of the executable that is there already and the C library of this machine: nothing
@@ -77,7 +77,16 @@ export async function makeImage(settings: {
     const arch = machine.platform.slice("linux/".length);
     const name = `runegate-image-${version}-${arch}.tar`;
     const tag = `localhost/runegate:${version}`;
-    const how = ["--isolation", "chroot", "--layers=false", "--quiet", "--format", "docker", "--pull-never"];
+    const how = [
+      "--isolation",
+      "chroot",
+      "--layers=false",
+      "--quiet",
+      "--identity-label=false",
+      "--format",
+      "docker",
+      "--pull-never",
+    ];
     const time = ["--timestamp", String(date.getTime() / 1000)];
     const labels = [`org.opencontainers.image.version=${version}`, "org.opencontainers.image.licenses=MIT"];
     await call([
@@ -85,19 +94,37 @@ export async function makeImage(settings: {
       ...labels.flatMap((label) => ["--label", label]),
       ...["--file", dockerfile, context],
     ]);
-    await call([
-      buildah,
-      ...storage,
-      "push",
-      "--quiet",
-      tag,
-      `docker-archive:${join(folder, name)}:runegate:${version}`,
-    ]);
+    const pushed = join(workshop, "pushed.tar");
+    await call([buildah, ...storage, "push", "--quiet", tag, `docker-archive:${pushed}:${tag}`]);
+    await packAlike(pushed, join(workshop, "parts"), join(folder, name), date);
     await call([buildah, ...storage, "rmi", "--all", "--force"]);
     return name;
   } finally {
     rmSync(workshop, { recursive: true, force: true });
   }
+}
+
+/**
+ * Packs an archive of Docker's format anew, without what is different each time: the name of the container that the image was made
+ * in, and the host name that it had.
+ */
+async function packAlike(archive: string, parts: string, result: string, date: Date): Promise<void> {
+  mkdirSync(parts);
+  await call(["tar", "-xf", archive, "-C", parts]);
+  const [image] = JSON.parse(readFileSync(join(parts, "manifest.json"), "utf8"));
+  const { container, container_config, ...described } = JSON.parse(
+    readFileSync(join(parts, image.Config), "utf8"),
+  );
+  if (container === undefined || container_config === undefined) {
+    throw new Error("buildah does not describe images as expected.");
+  }
+  described.config.Hostname = "";
+  const config = JSON.stringify(described);
+  const digest = new Bun.CryptoHasher("sha256").update(config).digest("hex");
+  writeFileSync(join(parts, `${digest}.json`), config);
+  writeFileSync(join(parts, "manifest.json"), JSON.stringify([{ ...image, Config: `${digest}.json` }]));
+  const names = ["manifest.json", `${digest}.json`, ...image.Layers];
+  await call(["tar", ...tarAlike(date), "--mode=0644", "-cf", result, "-C", parts, ...names]);
 }
 
 /** What is copied from other stages comes from the folder. */

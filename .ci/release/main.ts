@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import manifest from "../../package.json" with { type: "json" };
 import { originOf } from "../executable/origin.ts";
 import { isTarget, TARGETS, type Target } from "../executable/targets.ts";
-import { call, program } from "./call.ts";
+import { call, program, tarAlike } from "./call.ts";
 import { changelogSection } from "./changelog.ts";
 import { makeImage } from "./image.ts";
 import { nfpm } from "./nfpm.ts";
@@ -33,8 +33,8 @@ dist/release: the executables, a .deb, a .rpm and an image for those of glibc,
 runegate-deploy-VERSION.tar.gz (install.sh and all it needs), the bill of
 materials, licenses, the version's section of CHANGELOG.md, SHA256SUMS, and its
 signature by minisign if RUNEGATE_RELEASE_KEY names the secret key, which must
-be outside of the checkout. The same commit gives the same bytes, but for the
-images, which have the C library of the machine.
+be outside of the checkout. The same commit gives the same bytes on the same
+Debian: the images have its C library.
 
   --target NAME     only these: ${TARGETS.join(", ")}
   --without WHAT    leave out what this machine cannot make: ${LEFT_OUT.join(", ")}
@@ -136,21 +136,13 @@ function tell(name: string | undefined): void {
 /** For who installs by install.sh, and the examples. */
 async function packDeploy(folder: string, version: string, date: Date): Promise<string> {
   const name = `runegate-deploy-${version}.tar.gz`;
-  const same = [
-    "--sort=name",
-    `--mtime=@${date.getTime() / 1000}`,
-    "--owner=0",
-    "--group=0",
-    "--numeric-owner",
-  ];
   const how = [
-    "--format=ustar",
     "--mode=u=rwX,go=rX",
     `--transform=s,^,runegate-${version}/,`,
     "--use-compress-program=gzip -9n",
   ];
   const what = ["-C", ROOT, "deploy", "LICENSE", "CHANGELOG.md"];
-  await call(["tar", ...same, ...how, "-cf", join(folder, name), ...what]);
+  await call(["tar", ...tarAlike(date), ...how, "-cf", join(folder, name), ...what]);
   return name;
 }
 
