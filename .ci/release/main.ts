@@ -20,13 +20,13 @@ import { nfpm } from "./nfpm.ts";
 import { makePackage } from "./packages.ts";
 import { checkKey, sign, writeSums } from "./sign.ts";
 
-/** `bun run release`. */
+/** `npm run release`. */
 
 const ROOT = resolve(import.meta.dir, "../..");
 const LEFT_OUT = ["deb", "rpm", "image"] as const;
 const USAGE = 64;
 
-const HELP = `Usage: bun run release [--target NAME]… [--without WHAT]… [--outdir FOLDER]
+const HELP = `Usage: npm run release -- [--target NAME]… [--without WHAT]… [--outdir FOLDER]
 
 Makes everything that is published of the version in package.json, in
 dist/release: the executables, a .deb, a .rpm and an image for those of glibc,

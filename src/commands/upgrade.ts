@@ -1,21 +1,19 @@
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import compiledIn from "../../deploy/release-keys.pub" with { type: "text" };
-import { systemClock, systemRandom } from "../clock.ts";
-import { readOptions } from "../config/load.ts";
+import { systemRandom } from "../clock.ts";
 import { EXIT } from "../exit.ts";
-import { flagOf } from "../option/option.ts";
 import { executablePath } from "../process/executable.ts";
-import { canHandOver } from "../process/handover.ts";
 import type { Io } from "../process/io.ts";
 import { openLibc } from "../process/libc.ts";
 import { type Executables, executablesAt, identityOf } from "../upgrade/executables.ts";
 import { fault, UpgradeFault } from "../upgrade/fault.ts";
 import { looksLikeKey, type PublicKey, readPublicKeys } from "../upgrade/minisign.ts";
 import { openRelease, type Release } from "../upgrade/release.ts";
-import { type Service, systemdService } from "../upgrade/service.ts";
 import { TARGET, VERSION } from "../version.ts";
 import { type Command, failed, type Given, type Outcome, UsageError } from "./command.ts";
+import { mayStart, READY_MS, versionOf } from "./other-version.ts";
+import { bringOver, switchOver, systemd, way } from "./switch-over.ts";
 
 const FLAGS = {
   from: { type: "string" },
@@ -25,10 +23,6 @@ const FLAGS = {
   "allow-rollback": { type: "boolean" },
   "dry-run": { type: "boolean" },
 } as const;
-
-/** For how long a new version may say that it is not ready, each time with a pause behind it. */
-const LOOKS = 20;
-const LOOK_MS = 500;
 
 /** What is upgraded. */
 export type Installed = {
@@ -61,7 +55,7 @@ Verifies the release in FOLDER, tries its executable for this machine on the
 present configuration, and exchanges this executable for it. The service hands
 over to the new version without refusing a connection, or is restarted where
 that cannot be (the memory store, a unix socket). If the new version does not
-take over, or is not ready ${(LOOKS * LOOK_MS) / 1000} seconds later, the one before comes back.
+take over, or is not ready ${READY_MS / 1000} seconds later, the one before comes back.
 Run it as root.
 
   --from FOLDER     holds SHA256SUMS, SHA256SUMS.minisig and the executable, as
@@ -188,24 +182,6 @@ async function goBack(executables: Executables, io: Io): Promise<Outcome> {
   return switchTo(executables.stagePrevious(), undefined, executables, io);
 }
 
-async function switchOver(path: string, io: Io): Promise<Outcome> {
-  const service = systemd(io);
-  if (!service.isActive()) {
-    io.out("The service does not run.");
-    return { data: { changed: false } };
-  }
-  if (service.runs(path)) {
-    io.out("The service runs this executable already.");
-    return { data: { changed: false } };
-  }
-  if (!mayStart(path, io)) return EXIT.config;
-  if (await bringOver(way(io), service, path, io)) {
-    io.out("The service runs it and is ready.");
-    return { data: { changed: true } };
-  }
-  return failed(io, "This version did not take over, or is not ready: journalctl -u runegate");
-}
-
 /** Tries what is staged, exchanges it, and brings the service onto it. */
 async function switchTo(
   staged: string,
@@ -246,83 +222,4 @@ async function switchTo(
     (await bringOver(how, service, path, io)) ||
     (await bringOver("restart", service, path, io));
   return failed(io, isBack ? "The version before runs on." : "The version before did not come back either.");
-}
-
-function systemd({ env }: Io): Service {
-  return systemdService({ env, pause: Bun.sleep, monotonic: systemClock.monotonic });
-}
-
-/** Has a version check the configuration that is there. @throws {UpgradeFault} if it cannot. */
-function mayStart(path: string, io: Io): boolean {
-  const { code, lines } = call([path, "check"], io);
-  for (const line of lines) io.out(`  ${line}`);
-  if (code === EXIT.done) return true;
-  if (code !== EXIT.config) throw fault("the new version cannot check the configuration.");
-  io.err("The new version would not start with this configuration, so nothing was changed.");
-  return false;
-}
-
-async function bringOver(
-  how: "reload" | "restart",
-  service: Service,
-  path: string,
-  io: Io,
-): Promise<boolean> {
-  io.out(
-    how === "reload"
-      ? "The service is reloaded: it hands over to the executable, and no connection is refused."
-      : "The service is restarted.",
-  );
-  return service.call(how) && (await service.comesToRun(path)) && (await isReady(path, io));
-}
-
-function way(io: Io): "reload" | "restart" {
-  const { store, listen, checkListen } = readOptions(io).options;
-  const isKnown = store !== undefined && listen !== undefined;
-  return isKnown && canHandOver({ store, listen, checkListen }) ? "reload" : "restart";
-}
-
-async function isReady(path: string, io: Io): Promise<boolean> {
-  for (let look = 1; ; look++) {
-    if (call([path, "health"], io).code === EXIT.done) return true;
-    if (look === LOOKS) return false;
-    await Bun.sleep(LOOK_MS);
-  }
-}
-
-function versionOf(path: string, io: Io): string {
-  const { code, lines } = call([path, "version", "--json"], io, false);
-  let said: unknown;
-  try {
-    said = JSON.parse(lines[0] ?? "");
-  } catch {
-    said = undefined;
-  }
-  const { version } = (said ?? {}) as { version?: unknown };
-  if (code !== EXIT.done || typeof version !== "string") {
-    throw fault("the new version does not run on this machine.");
-  }
-  return version;
-}
-
-/** With these an executable would be another program, or run somebody's code first. */
-const NOT_FOR_IT = ["BUN_OPTIONS", "BUN_BE_BUN", "BUN_INSPECT"];
-
-/** Runs another version with the options that this one was given. What it writes as an error goes on to the caller. */
-function call([path = "", ...args]: string[], io: Io, withFlags = true): { code: number; lines: string[] } {
-  const env = Object.fromEntries(Object.entries(io.env).filter(([name]) => !NOT_FOR_IT.includes(name)));
-  const flags = Object.entries(withFlags ? (io.flags ?? {}) : {});
-  const words = [...args, ...flags.map(([name, value]) => `${flagOf(name)}=${value}`)];
-  try {
-    const { exitCode, stdout, stderr } = Bun.spawnSync([path, ...words], { env, stdin: "ignore" });
-    for (const line of linesOf(stderr)) io.err(line);
-    return { code: exitCode, lines: linesOf(stdout) };
-  } catch (error) {
-    io.err(error instanceof Error ? error.message : String(error));
-    return { code: EXIT.failed, lines: [] };
-  }
-}
-
-function linesOf(output: Buffer): string[] {
-  return output.toString().split("\n").filter(Boolean);
 }

@@ -7,7 +7,7 @@ import { good } from "../support/made.ts";
 export type Checkout = {
   readonly path: string;
   edit(name: string, change: (text: string) => string): void;
-  /** `bun run release`, in about ten seconds. */
+  /** `npm run release`, in about ten seconds. */
   release(args: readonly string[], env?: Record<string, string>): ReturnType<typeof run>;
 };
 

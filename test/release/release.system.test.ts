@@ -9,7 +9,7 @@ import { type Checkout, checkoutAt, type Keys, makeKeys } from "./checkout.ts";
 
 setDefaultTimeout(300_000);
 
-/** `bun run release` for this machine, twice: what is in it, and that it is the same bytes. */
+/** `npm run release` for this machine, twice: what is in it, and that it is the same bytes. */
 
 const VERSION = "0.9.0";
 const CPU = process.arch === "x64" ? { deb: "amd64", rpm: "x86_64" } : { deb: "arm64", rpm: "aarch64" };
@@ -20,7 +20,7 @@ const IMAGE = `runegate-image-${VERSION}-${CPU.deb}.tar`;
 
 const able = ["go", "minisign", "dpkg-deb", "rpm", "buildah"].every((name) => needs(name) !== undefined);
 
-describe.skipIf(!able)("bun run release", () => {
+describe.skipIf(!able)("npm run release", () => {
   const place = mkdtempSync(join(tmpdir(), "runegate-release-"));
   const one = join(place, "one");
   let checkout: Checkout;
