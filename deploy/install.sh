@@ -260,7 +260,8 @@ verify() {
   version=${BASH_REMATCH[1]}
   tell "the signature is good: version $version"
   [ -x "$executable" ] && [ -z "$allow_rollback" ] || return 0
-  installed=$("$executable" version --json | sed -n 's/.*"version":"\([^"]*\)".*/\1/p')
+  # One that does not run any more is no reason not to mend it.
+  installed=$("$executable" version --json | sed -n 's/.*"version":"\([^"]*\)".*/\1/p' || true)
   # A pre-release comes before its release: so does what has a ~ in this order.
   printf '%s\n' "$installed" "$version" | tr - '~' | sort --version-sort --check=quiet ||
     die 1 "$version is older than what is installed, $installed. To go back all the same: --allow-rollback"

@@ -18,7 +18,7 @@ if [ ! -e $env_file ]; then
   fresh=$(mktemp $settings/.runegate.XXXXXX.tmp)
   trap 'rm -f "$fresh"' EXIT
   cat /usr/share/runegate/runegate.env.example >"$fresh"
-  runegate secrets --env-file "$fresh" >/dev/null
+  /usr/bin/runegate secrets --env-file "$fresh" >/dev/null
   chgrp runegate "$fresh"
   chmod 0640 "$fresh"
   mv "$fresh" $env_file
@@ -31,9 +31,9 @@ systemctl daemon-reload
 
 export RUNEGATE_ENV_FILE=$env_file
 if systemctl is-active --quiet runegate; then
-  runegate upgrade --switch-over ||
+  /usr/bin/runegate upgrade --switch-over ||
     echo "runegate: the version before serves on until this is mended, and then: systemctl reload runegate" >&2
-elif ! runegate check >/dev/null 2>&1; then
+elif ! /usr/bin/runegate check >/dev/null 2>&1; then
   cat <<TODO
 Runegate is installed and not started, because its configuration is not complete:
 

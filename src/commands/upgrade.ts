@@ -88,7 +88,8 @@ Example: runegate upgrade --from /root/runegate-0.2.0`,
         if (values["switch-over"]) return await switchOver(installed.path ?? "", io);
         const path = exchangeable(installed.path);
         const executables = executablesAt(path, systemRandom);
-        using _ = values["dry-run"] ? undefined : lockFolder(dirname(path));
+        using lock = values["dry-run"] ? undefined : lockFolder(dirname(path));
+        if (lock !== undefined) executables.sweep();
         return values.from === undefined
           ? await goBack(executables, io)
           : await takeRelease(values.from, values, installed, executables, io);

@@ -5,6 +5,7 @@ import {
   fsyncSync,
   linkSync,
   openSync,
+  readdirSync,
   renameSync,
   rmSync,
   statSync,
@@ -20,6 +21,8 @@ import type { Random } from "../clock.ts";
 export type Executables = {
   readonly path: string;
   readonly previous: string;
+  /** Takes away what an upgrade or install.sh has left that was killed. To be called with the folder locked. */
+  sweep(): void;
   /** Writes one to be tried; nobody but the owner can read or run it before `write` has returned. @returns its path. */
   stage(write: (take: (piece: Uint8Array) => void) => void): string;
   /** Another name for the one before, to be tried. @returns its path. */
@@ -38,7 +41,7 @@ const OWNER_ONLY = 0o600;
 export function executablesAt(path: string, random: Random): Executables {
   const folder = dirname(path);
   const previous = `${path}.previous`;
-  // As install.sh names its own, which so takes away what an upgrade that was killed has left.
+  // As install.sh names its own.
   const temporary = () => join(folder, `.runegate.${Buffer.from(random.bytes(6)).toString("hex")}.tmp`);
 
   function rename(from: string, to: string): void {
@@ -51,6 +54,10 @@ export function executablesAt(path: string, random: Random): Executables {
   return {
     path,
     previous,
+    sweep() {
+      const left = readdirSync(folder).filter((name) => /^\.runegate\.[^.]+\.tmp$/.test(name));
+      for (const name of left) rmSync(join(folder, name), { recursive: true });
+    },
     stage(write) {
       const staged = temporary();
       const file = openSync(staged, "wx", OWNER_ONLY);

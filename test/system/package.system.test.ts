@@ -298,6 +298,21 @@ describe.skipIf(!able)("releases, on a Debian booted by systemd", () => {
       },
     );
 
+    step("with a store that cannot be handed over it is restarted", async () => {
+      await machine.run(
+        `sed -i 's|^RUNEGATE_STORE=.*|RUNEGATE_STORE=memory|' ${ENV_FILE}; systemctl restart runegate`,
+      );
+      expect(await upgrade("0.9.3")).toContain("The service is restarted.");
+      expect([await running(), (await machine.run(ASK)).trim()]).toEqual(["0.9.3", "200"]);
+    });
+
+    step("and the package is refused beside it", async () => {
+      expect(await machine.run(`dpkg -i ${deb("0.9.3")}`, { code: 1 })).toContain(
+        "there is one from install.sh",
+      );
+      expect(await running()).toBe("0.9.3");
+    });
+
     step("without a key it is not guessed who signed it", async () => {
       expect(await machine.run("runegate upgrade --from /srv/0.9.3", { code: 64 })).toContain("--public-key");
     });

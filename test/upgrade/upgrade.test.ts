@@ -191,6 +191,16 @@ describe("runegate upgrade --from", () => {
     expect(code).toBe(1);
     expect(err).toContain("belongs to a package");
   });
+  test("takes away what one that was killed has left, and nothing else", async () => {
+    using here = machine();
+    writeFileSync(join(here.folder, "bin/.runegate.0123456789ab.tmp"), "");
+    writeFileSync(join(here.folder, "bin/.other.tmp"), "");
+    const folder = here.release("1.1.0");
+    await here.run(["--from", folder, "--dry-run"]);
+    expect(here.left()).toEqual([".other.tmp", ".runegate.0123456789ab.tmp", "runegate"]);
+    await here.run(["--from", folder]);
+    expect(here.left()).toEqual([".other.tmp", "runegate", "runegate.previous"]);
+  });
   test("is one at a time, and waits for no install.sh", async () => {
     using here = machine();
     const held = openSync(join(here.folder, "bin"), "r");
