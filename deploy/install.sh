@@ -38,6 +38,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]:-/nonexistent/}")" 2>/dev/null && pwd) ||
 readonly here
 
 given_binary='' domain='' edge='' certificate='' key=''
+from='' public_key='' allow_rollback='' no_signature=''
 dry='' show_secrets='' start=yes
 staged='' replaced_unit='' had_executable='' replaced_executable='' would_start=yes
 # Set once the leftovers are this run's to take away.
@@ -64,8 +65,12 @@ main() {
 
   local binary
   binary=${given_binary:-$here/../dist/runegate}
-  [ -n "$given_binary" ] || build
-  stage "$binary"
+  if [ -n "$from" ]; then
+    stage_release
+  else
+    [ -n "$given_binary" ] || build
+    stage "$binary"
+  fi
   create_account
   create_directories
   create_configuration
@@ -87,6 +92,12 @@ dry run.
 
   --binary PATH         the executable; without it, it is built from this
                         checkout with `npm run build`
+  --from FOLDER         a release as it was published; who signed it is verified, by
+                        minisign or by the executable that is installed
+  --public-key KEY      who must have signed it: a key of minisign's, or a file of
+                        them, in place of release-keys.pub beside this script
+  --allow-rollback      also take a version that is older than the installed one
+  --no-signature        take a release whose checksum alone is right
   --setup-nginx DOMAIN  also install, test and enable the nginx site
   --certificate PATH    its certificate with the chain, and
   --key PATH            its key; without them certbot's,
@@ -115,10 +126,12 @@ HELP
 read_arguments() {
   while [ $# -gt 0 ]; do
     case $1 in
-      --binary | --setup-nginx | --certificate | --key | --edge)
+      --binary | --from | --public-key | --setup-nginx | --certificate | --key | --edge)
         [ -n "${2:-}" ] || misuse "$1 needs a value."
         case $1 in
           --binary) given_binary=$2 ;;
+          --from) from=$2 ;;
+          --public-key) public_key=$2 ;;
           --setup-nginx) domain=$2 ;;
           --edge) edge=$2 ;;
           --certificate) certificate=$2 ;;
@@ -126,6 +139,8 @@ read_arguments() {
         esac
         shift 2
         ;;
+      --allow-rollback) allow_rollback=yes && shift ;;
+      --no-signature) no_signature=yes && shift ;;
       --no-start) start='' && shift ;;
       --show-secrets) show_secrets=yes && shift ;;
       --dry-run) dry=yes && shift ;;
@@ -133,6 +148,9 @@ read_arguments() {
       *) misuse "there is no option $1." ;;
     esac
   done
+  [ -z "$from" ] || [ -z "$given_binary" ] || misuse "--from and --binary contradict each other."
+  [ -n "$from" ] || [ -z "$public_key$allow_rollback$no_signature" ] ||
+    misuse "--public-key, --allow-rollback and --no-signature belong to --from."
   [ -z "$domain" ] || [ -z "$edge" ] || misuse "--edge and --setup-nginx contradict each other."
   local label='[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?'
   local name="^$label(\.$label)*$"
@@ -155,6 +173,7 @@ check_folder() {
     systemd/runegate.service systemd/runegate-backoff.conf systemd/runegate-edge.conf nginx/runegate-nginx.conf; do
     [ -r "$here/$name" ] || die 1 "needs the whole deploy folder around it, and there is no $name."
   done
+  [ ! -e "$root/usr/lib/runegate/runegate" ] || die 1 "Runegate is installed as a package here: upgrade or remove that."
 }
 
 # An account of somebody's, with whatever it may do elsewhere, is not one for a service.
@@ -185,6 +204,77 @@ build() {
   ) || die 1 "the build failed."
 }
 
+# What is verified is a copy that nobody but root can change any more, and that copy is what is installed.
+stage_release() {
+  local name
+  case $(uname -m) in
+    x86_64) name=runegate-linux-x64 ;;
+    aarch64) name=runegate-linux-arm64 ;;
+    *) die 1 "there are no releases for $(uname -m)." ;;
+  esac
+  make_directory "$programs" 0755 root:root
+  make_directory "$programs/bin" 0755 root:root
+  [ -n "$dry" ] || alone
+  step "Verify $name in $from" || return 0
+  local copy file
+  copy=$(mktemp -d "$programs/bin/.runegate.XXXXXX.tmp")
+  for file in SHA256SUMS SHA256SUMS.minisig "$name"; do
+    if [ -L "$from/$file" ] || [ ! -f "$from/$file" ]; then
+      [ "$file" = SHA256SUMS.minisig ] && [ -n "$no_signature" ] && continue
+      die 1 "there is no $from/$file, or it is no plain file."
+    fi
+    cat <"$from/$file" >"$copy/$file"
+  done
+  verify "$copy"
+  # Of each file there is one line (as src/upgrade/release.ts has it).
+  (cd "$copy" && grep -x "[0-9a-f]\{64\}  $name" SHA256SUMS | sha256sum --check --strict --status) ||
+    die 1 "$name is not the file that was signed."
+  stage "$copy/$name"
+  rm -r "$copy"
+}
+
+# The signature of a release, and that it is no older version. Nothing of the release has been run yet.
+verify() {
+  if [ -n "$no_signature" ]; then
+    tell "NOT VERIFIED: who made it is not known. A checksum from the same place says only that it came over whole."
+    return
+  fi
+  if ! command -v minisign >/dev/null; then
+    if env -i "PATH=$PATH" "$executable" upgrade --help >/dev/null 2>&1; then
+      verify_by_installed "$1"
+      return
+    fi
+    die 1 "verifying a signature takes minisign: apt-get install minisign. To do without: --no-signature"
+  fi
+  local keys=$public_key line comment='' version installed
+  [ -n "$keys" ] || keys=$here/release-keys.pub
+  if [ -f "$keys" ]; then keys=$(grep -x 'RW[A-Za-z0-9+/]\{54\}' "$keys" || true); fi
+  [ -n "$keys" ] || die "$EX_USAGE" "no key is known, so say who must have signed it: --public-key KEY"
+  for line in $keys; do
+    # -H: prehashed signatures alone.
+    comment=$(minisign -V -Q -H -m "$1/SHA256SUMS" -P "$line" 2>/dev/null) && break || comment=''
+  done
+  [ -n "$comment" ] || die 1 "the signature is not good for SHA256SUMS, or not by a key that is trusted here."
+  [[ $comment =~ ^runegate\ ([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)\ commit\ [0-9a-f]{12}$ ]] ||
+    die 1 "signed, but not as a release: the trusted comment names no version."
+  version=${BASH_REMATCH[1]}
+  tell "the signature is good: version $version"
+  [ -x "$executable" ] && [ -z "$allow_rollback" ] || return 0
+  # One that does not run any more is no reason not to mend it.
+  installed=$("$executable" version --json | sed -n 's/.*"version":"\([^"]*\)".*/\1/p' || true)
+  # A pre-release comes before its release: so does what has a ~ in this order.
+  printf '%s\n' "$installed" "$version" | tr - '~' | sort --version-sort --check=quiet ||
+    die 1 "$version is older than what is installed, $installed. To go back all the same: --allow-rollback"
+}
+
+verify_by_installed() {
+  local arguments=(upgrade --from "$1" --dry-run) said
+  [ -z "$public_key" ] || arguments+=(--public-key "$public_key")
+  [ -z "$allow_rollback" ] || arguments+=(--allow-rollback)
+  said=$(env -i "PATH=$PATH" "$executable" "${arguments[@]}") || die $? "the release was refused."
+  tell "${said%%$'\n'*}"
+}
+
 # Puts the new executable beside the installed one, where the system it is for can try it.
 stage() {
   make_directory "$programs" 0755 root:root
@@ -200,6 +290,7 @@ stage() {
 
 # Two at a time would take each other's files for leftovers. Let go of at the end of this process, however it ends.
 alone() {
+  [ -z "$is_alone" ] || return 0
   exec {lock}<"$programs/bin"
   flock --nonblock "$lock" || die 1 "another install.sh is at work."
   is_alone=yes
@@ -708,7 +799,7 @@ clean_up() {
   set +e
   if [ "$code" -ne 0 ] && [ -n "$switched" ]; then roll_back; fi
   if [ -n "$is_alone" ]; then
-    rm -f "$trial_unit" "$programs"/bin/.runegate.*.tmp "$programs"/.runegate.*.tmp "$settings"/.runegate.*.tmp \
+    rm -rf "$trial_unit" "$programs"/bin/.runegate.*.tmp "$programs"/.runegate.*.tmp "$settings"/.runegate.*.tmp \
       "$settings"/config/.runegate.*.tmp "$units"/.runegate.*.tmp "$drop_ins"/.runegate.*.tmp \
       "$root"/etc/sysctl.d/.runegate.*.tmp "$nginx"/*/.runegate.*.tmp
   fi

@@ -24,6 +24,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["store", async () => (await import("./store.ts")).store],
   ["backup", async () => (await import("./backup.ts")).backup],
   ["secrets", async () => (await import("./secrets.ts")).secrets],
+  ["upgrade", async () => (await import("./upgrade.ts")).upgrade],
   ["target", async () => (await import("./target.ts")).target],
   ["completion", async () => (await import("./completion.ts")).createCompletion(ALL)],
   ["version", async () => (await import("./version.ts")).version],

@@ -14,6 +14,11 @@ const SELF = "/proc/self/exe";
 /** Of the file that runs, which has another name by now, or none, if it was replaced since the kernel opened it. */
 const startedAs = fingerprint(process.platform === "linux" ? SELF : PATH);
 
+/** Where the executable is, to be exchanged for another; undefined when run from source. */
+export function executablePath(): string | undefined {
+  return COMPILED ? PATH : undefined;
+}
+
 /** To start what has the executable's name now. In a compiled executable the script is inside and not an argument. */
 export function commandLine(...args: string[]): string[] {
   return COMPILED ? [PATH, ...args] : [PATH, ...process.execArgv, Bun.main, ...args];

@@ -1,3 +1,4 @@
+import type { Options } from "../config/options.ts";
 import { flagOf } from "../option/option.ts";
 import { commandLine, startProcess } from "./executable.ts";
 import type { Io } from "./io.ts";
@@ -10,6 +11,15 @@ import { REPLACED_DRAIN_MS, RETIRE_MS, type Serving } from "./serving.ts";
 
 /** Follows `serve` in the process that takes over from the one that starts it, and in no other. */
 export const SUCCESSOR_FLAG = "--successor";
+
+/** Whether there can be two for a moment: what is kept in memory is lost, and a unix socket has one listener. */
+export function canHandOver({
+  store,
+  listen,
+  checkListen,
+}: Pick<Options, "store" | "listen" | "checkListen">): boolean {
+  return store.kind !== "memory" && listen.kind !== "unix" && checkListen?.kind !== "unix";
+}
 
 type ToPredecessor = "up";
 /** The address and the control socket are free. */

@@ -20,6 +20,7 @@ const SYMBOLS = {
     args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32, FFIType.ptr, FFIType.u32],
     returns: FFIType.i64,
   },
+  flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
   close: { args: [FFIType.i32], returns: FFIType.i32 },
 } as const;
 
@@ -31,6 +32,7 @@ const EPOLL_CTL_MOD = 3;
 const SOCK_DGRAM_CLOEXEC = 0o2000002;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_DONTWAIT = 0x40;
+const LOCK_EX_NB = 6;
 const LONGEST_UNIX_PATH = 108;
 
 /** Undefined where there is no C library. */
@@ -55,6 +57,11 @@ function wrap(libc: ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"]) {
       length.writeUInt32LE(flag.length);
       const answered = libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, ptr(flag), ptr(length)) === 0;
       return answered && flag.readUInt32LE() !== 0;
+    },
+
+    /** Locks an open file or folder until it is closed (flock(2)). @returns false where another process has it. */
+    lock(fd: number): boolean {
+      return libc.flock(fd, LOCK_EX_NB) === 0;
     },
 
     /** Changes what is waited for on a descriptor (epoll_ctl(2), `EPOLL_CTL_MOD`). @returns whether it was done. */

@@ -19,7 +19,7 @@ import { CONFIG_REFUSED, CONFIG_RELOADED, SECRETS_CHANGED } from "./audit.ts";
 import { changedSecrets } from "./changed-secrets.ts";
 import { type Compose, composeGateway } from "./compose.ts";
 import { type ConfigWatch, watchConfig } from "./config-watch.ts";
-import { handOver } from "./handover.ts";
+import { canHandOver, handOver } from "./handover.ts";
 import { hostsOf } from "./hosts.ts";
 import type { Io } from "./io.ts";
 import { keepStarted } from "./keep-started.ts";
@@ -54,7 +54,7 @@ export function createLifecycle(
   },
 ) {
   const { stores, serving, notifier, certificates, http, serially, sinks } = opened;
-  const { listen, checkListen, metricsListen, store } = first.options;
+  const { listen, checkListen, metricsListen } = first.options;
   const { promise: stopped, resolve } = Promise.withResolvers<ExitCode>();
   let { log } = opened;
   let configuration = first;
@@ -187,7 +187,7 @@ export function createLifecycle(
   }
 
   async function succeed(): Promise<string | undefined> {
-    if (store.kind === "memory" || listen.kind === "unix" || checkListen?.kind === "unix") {
+    if (!canHandOver(first.options)) {
       logger().warn("a new executable needs a restart here: memory and a unix socket cannot be handed over");
       return reread("signal");
     }
