@@ -177,6 +177,7 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
     get pairs() {
       return pairs();
     },
+    expiries: () => names.map((name) => [name, known.get(name)?.pair?.until]),
     challengeOf: records.challengeOf,
     async renew(next) {
       names = checked(next);

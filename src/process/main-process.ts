@@ -1,4 +1,5 @@
 import type { Server } from "bun";
+import { measureCertificates } from "../certificates/expiry.ts";
 import type { CertificateSource } from "../certificates/source.ts";
 import { systemClock, systemPause, systemRandom } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
@@ -160,6 +161,7 @@ async function open(
   }
   const measured = createProcessMetrics(systemClock);
   measureProcess(measured, systemClock);
+  measureCertificates(measured.registry, () => certificates?.expiries() ?? [], systemClock);
   measureLog(measured, () => [{ sink: STDOUT_NAME, ...log.state() }, ...sinks.states()]);
   const resources = { stores, mailbox: terminalMailbox(io), loggers: log.loggers, measured };
   try {

@@ -14,7 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EXIT } from "../../src/exit.ts";
-import { DAY } from "../../src/option/values.ts";
+import { DAY, SECOND } from "../../src/option/values.ts";
+import { parseScrape, scrapeText, sumOf } from "../metrics/scrape.ts";
 import { isAlive, openStage, type Stage, until } from "../process/stage.ts";
 import { needs } from "../support/needs.ts";
 import { installPebble, type Pebble, startPebble } from "../support/pebble.ts";
@@ -307,7 +308,10 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
 
   test("`runegate certificates` says what visitors are shown, and has it ordered anew", async () => {
     const world = await openWorld([REFUSED]);
-    const stage = await world.open();
+    const metrics = freePort();
+    const stage = await world.open({
+      ...{ workers: 2, options: { RUNEGATE_METRICS_LISTEN: `127.0.0.1:${metrics}` } },
+    });
     const list = async () => {
       const { code, output } = await stage.command("certificates", "--json");
       const [result = ""] = output.split("\n");
@@ -326,6 +330,11 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
     const left = Date.parse(certificates[0]?.until ?? "") - Date.now();
     expect(left).toBeGreaterThan(89 * DAY);
     expect(left).toBeLessThan(91 * DAY);
+    const scraped = parseScrape(await scrapeText(metrics));
+    const secondsOf = (name: string) =>
+      sumOf(scraped, "runegate_certificate_expires_seconds", `name="${name}"`);
+    expect(Math.abs(secondsOf(APP) - left / SECOND)).toBeLessThan(60);
+    expect(secondsOf(REFUSED)).toBe(0);
 
     world.writeRoutes([]);
     await hup(stage);
