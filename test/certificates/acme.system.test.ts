@@ -268,6 +268,45 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
     expect((stage.main.output().match(/orders a certificate/g) ?? []).length).toBe(3);
   });
 
+  test("renewed when its authority asks for it, and as always where that makes no sense", async () => {
+    const world = await openWorld([]);
+    const { pebble, folder } = world;
+    const [file, keyFile] = [`${APP}.crt`, `${APP}.key`].map((name) => join(folder, "certificates", name));
+    const kept = () => readFileSync(file ?? "", "utf8");
+    const stage = await world.open({ options: { RUNEGATE_LOG: "info,main=debug" } });
+    await stage.says(/ goes on with another certificate /);
+    const [first, firstKey] = [kept(), readFileSync(keyFile ?? "", "utf8")];
+    const over = { start: new Date(Date.now() - 2 * DAY), end: new Date(Date.now() - DAY) };
+    const said = { suggestedWindow: over, explanationURL: "https://ca.example.test/why" };
+    await pebble.suggestRenewal(first, JSON.stringify(said));
+    // Where a clock is wrong, one a day.
+    world.advance(2 * DAY);
+    await hup(stage);
+    await stage.says(/ says why [^\n]*explanation=\S*ca\.example\.test\/why/);
+    await stage.says(/ goes on with another certificate /);
+    expect(kept()).not.toBe(first);
+    const replaced = () => (pebble.output().match(/is a replacement of/g) ?? []).length;
+    expect([pebble.issued(), replaced()]).toEqual([2, 1]);
+
+    await pebble.suggestRenewal(kept(), "no JSON");
+    world.advance(54 * DAY);
+    await hup(stage);
+    await stage.says(/DEBUG[^\n]* the authority does not say when to renew/);
+    expect(pebble.issued()).toBe(2);
+    world.advance(5 * DAY);
+    await hup(stage);
+    await stage.says(/ goes on with another certificate /);
+    expect([pebble.issued(), replaced()]).toEqual([3, 2]);
+    await stage[Symbol.asyncDispose]();
+
+    // A backup is put back: its certificate has been replaced already, which keeps nobody from another.
+    writeFileSync(file ?? "", first);
+    writeFileSync(keyFile ?? "", firstKey);
+    const again = await world.open();
+    await again.says(/ goes on with another certificate /);
+    expect([pebble.issued(), replaced()]).toEqual([4, 2]);
+  });
+
   test("without its authority it serves on: a warning, and an error in the last week", async () => {
     const world = await openWorld([]);
     const stage = await world.open();

@@ -19,6 +19,8 @@ export type Pebble = {
   root(): Promise<string>;
   /** How many certificates it has given since it was started. */
   issued(): number;
+  /** Suggests when a certificate is to be renewed (RFC 9773), in JSON or in whatever a client must bear. @param cert PEM */
+  suggestRenewal(cert: string, answer: string): Promise<void>;
   /** Names of the orders that it was sent. */
   output(): string;
   /** Ends it; `start` begins again on the same port, with nothing known. */
@@ -114,6 +116,13 @@ export async function startPebble(
         keepalive: false,
       });
       return answer.text();
+    },
+    async suggestRenewal(Certificate, ARIResponse) {
+      const answer = await fetch(`https://127.0.0.1:${management}/set-renewal-info/`, {
+        ...{ method: "POST", body: JSON.stringify({ Certificate, ARIResponse }) },
+        ...{ tls: { ca: cert }, keepalive: false },
+      });
+      if (!answer.ok) throw new Error(await answer.text());
     },
     issued: () => (server?.output().match(/Issued certificate serial/g) ?? []).length,
     output: () => server?.output() ?? "",
