@@ -6,8 +6,11 @@ import { isLoopbackHost } from "../net/loopback.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { DAY, HOUR, MINUTE, SECOND } from "../option/values.ts";
-import { AcmeProblem, orderCertificate } from "./acme.ts";
+import { AcmeProblem, type Challenges, orderCertificate } from "./acme.ts";
 import type { OrderRecords } from "./acme-records.ts";
+import { dnsChallenges } from "./dns-challenges.ts";
+import type { DnsHook } from "./dns-hook.ts";
+import { isWildcard, orderedNames } from "./names.ts";
 import type { TlsOptions } from "./options.ts";
 import type { Pair } from "./pair.ts";
 import { pairOf } from "./read-pair.ts";
@@ -19,8 +22,8 @@ import type { CertificateSource } from "./source.ts";
 import { certificateRequest } from "./x509.ts";
 
 /**
- * Certificates that Runegate orders itself, one for each host that its configuration names, and none for a name that only a
- * visitor said. A host whose name does not lead here yet keeps no other from its certificate.
+ * Certificates that Runegate orders itself, one for each host or wildcard that its configuration names, and none for a name that
+ * only a visitor said. A host whose name does not lead here yet keeps no other from its certificate.
  */
 
 export type AcmeSourceSettings = {
@@ -28,6 +31,10 @@ export type AcmeSourceSettings = {
   readonly names: readonly string[];
   readonly shelf: Shelf;
   readonly records: OrderRecords;
+  /** Writes records in DNS, where names are proved by them. */
+  readonly dnsHook: DnsHook | undefined;
+  /** Whether an authority may come by plain http. */
+  readonly answersHttp: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly pause: Pause;
@@ -59,6 +66,11 @@ type Known = {
 /** @throws {Error} in words for the operator, for a host that no certificate can be had for over http, and for a key that others can read */
 export async function openAcme(settings: AcmeSourceSettings): Promise<CertificateSource> {
   const { options, shelf, records, clock, random, pause } = settings;
+  const checked = (hosts: readonly string[]) => {
+    const names = orderedNames(hosts, options.acmeWildcards);
+    for (const name of names) check(name, settings.dnsHook !== undefined);
+    return names;
+  };
   let names = checked(settings.names);
   const accountKey = createPrivateKey(await shelf.account());
   const account = { privateKey: accountKey, publicKey: createPublicKey(accountKey) };
@@ -119,7 +131,14 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
     }
   }
 
-  async function order(name: string): Promise<void> {
+  /** A wildcard in DNS (RFC 8555 §7.1.3), and everything where nobody can come by http. */
+  function challengesFor(name: string, log: Logger): Challenges {
+    const { dnsHook, answersHttp } = settings;
+    if (dnsHook === undefined || (answersHttp && !isWildcard(name))) return records.challenges;
+    return dnsChallenges(name, dnsHook, { waitMs: options.acmeDnsWait, pause, log });
+  }
+
+  async function order(name: string, log: Logger): Promise<void> {
     const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
     const { acmeEmail: email, acmeEabId: id, acmeEabKey } = options;
     const about = knownOf(name);
@@ -129,7 +148,7 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
     };
     const request = certificateRequest([name], keys);
     const before = about.pair && certificateId(about.pair.cert);
-    const cert = await orderCertificate(settings, [name], request, records.challenges, before);
+    const cert = await orderCertificate(settings, name, request, challengesFor(name, log), before);
     const key = keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
     const pair = pairOf(cert, key);
     hold(about, pair);
@@ -152,7 +171,7 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
       // Ordered by another, until a moment ago.
       if ((await look(name)) && !isAsked && !isDue(about)) return true;
       log.info("orders a certificate", { name, from: options.acmeDirectory });
-      await order(name);
+      await order(name, log);
       Object.assign(about, { failures: 0, notBefore: clock.monotonic() + AFTER_SUCCESS });
       return true;
     } finally {
@@ -233,10 +252,12 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
   };
 }
 
-function checked(names: readonly string[]): readonly string[] {
-  for (const name of names) {
-    if (name.startsWith("*.") || parseIp(name) !== undefined || isLoopbackHost(name))
-      throw new Error(`no certificate can be ordered for ${name}: use RUNEGATE_TLS=files for it`);
-  }
-  return names;
+/** @throws {Error} in words for the operator */
+function check(name: string, hasDnsHook: boolean): void {
+  if (parseIp(name) !== undefined || isLoopbackHost(name))
+    throw new Error(`no certificate can be ordered for ${name}: use RUNEGATE_TLS=files for it`);
+  if (isWildcard(name) && !hasDnsHook)
+    throw new Error(
+      `no certificate can be ordered for ${name} over http: set RUNEGATE_ACME_DNS_HOOK, or use RUNEGATE_TLS=files for it`,
+    );
 }

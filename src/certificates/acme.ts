@@ -4,7 +4,7 @@ import { retryAfterOf } from "../net/retry-after.ts";
 import { MINUTE, SECOND } from "../option/values.ts";
 import { type Authority, ask as askAuthority, directoryIn, plainWords, textOf } from "./authority.ts";
 
-/** A client of an authority that gives certificates to whoever answers for a name over http (RFC 8555, HTTP-01). */
+/** A client of an authority that gives certificates to whoever answers for a name over http or in DNS (RFC 8555). */
 
 export type AcmeSettings = Authority & {
   readonly email: string | undefined;
@@ -28,10 +28,11 @@ export class AcmeProblem extends Error {
   }
 }
 
-/** Answers `/.well-known/acme-challenge/TOKEN` with a text, from `put` until `remove`. */
+/** Shows the authority, from `put` until `remove`, an answer that only the account has (RFC 8555 §8.1). */
 export type Challenges = {
+  readonly type: "http-01" | "dns-01";
   put(token: string, answer: string): Promise<void>;
-  remove(token: string): Promise<void>;
+  remove(token: string, answer: string): Promise<void>;
 };
 
 type Problem = {
@@ -67,14 +68,15 @@ const WHILE_PENDING: ReadonlySet<string> = new Set(["pending", "processing"]);
 
 /**
  * Gets a certificate.
- * @param request in DER (RFC 2986), for exactly these names.
+ * @param name a host, or a wildcard.
+ * @param request in DER (RFC 2986), for exactly this name.
  * @param replaces what the authority knows the certificate by that this one takes the place of (RFC 9773 §5).
  * @returns PEM, with the chain
  * @throws {AcmeProblem} and whatever `fetch` throws
  */
 export async function orderCertificate(
   settings: AcmeSettings,
-  names: readonly string[],
+  name: string,
   request: Uint8Array,
   challenges: Challenges,
   replaces?: string,
@@ -131,24 +133,29 @@ export async function orderCertificate(
   async function prove(url: string): Promise<void> {
     const { body } = await post<Authorization>(url, "");
     if (body.status === "valid") return;
-    const challenge = body.challenges.find(({ type }) => type === "http-01");
+    // Nothing is shown about any other name, whatever the authority asks for.
+    if (body.identifier.value !== name.replace(/^\*\./, ""))
+      throw new AcmeProblem("unsupported", `${name} is to be proved by another name`);
+    const challenge = body.challenges.find(({ type }) => type === challenges.type);
     if (challenge === undefined)
-      throw new AcmeProblem("unsupported", `${body.identifier.value} cannot be proved over http`);
-    await challenges.put(challenge.token, `${challenge.token}.${thumbprint}`);
+      throw new AcmeProblem("unsupported", `${name} cannot be proved by ${challenges.type}`);
+    const { token } = challenge;
+    const answer = `${token}.${thumbprint}`;
     try {
+      await challenges.put(token, answer);
       await post(challenge.url, {});
       const after = await settled<Authorization>(url);
       if (after.status === "valid") return;
       const why = after.challenges.find(({ error }) => error !== undefined)?.error;
-      throw problemFrom(why, `${body.identifier.value} is ${after.status}`);
+      throw problemFrom(why, `${name} is ${after.status}`);
     } finally {
-      await challenges.remove(challenge.token);
+      await challenges.remove(token, answer);
     }
   }
 
   /** An authority that knows nothing of the certificate before, or has given its successor already, gives one all the same. */
   async function place(): Promise<Answer<Order>> {
-    const identifiers = names.map((value) => ({ type: "dns", value }));
+    const identifiers = [{ type: "dns", value: name }];
     if (replaces !== undefined && directory.renewalInfo !== undefined) {
       try {
         return await post<Order>(directory.newOrder, { identifiers, replaces });

@@ -1,27 +1,30 @@
-import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EXIT } from "../../src/exit.ts";
 import { DAY, SECOND } from "../../src/option/values.ts";
 import { parseScrape, scrapeText, sumOf } from "../metrics/scrape.ts";
-import { isAlive, openStage, type Stage, until } from "../process/stage.ts";
+import { isAlive, until } from "../process/stage.ts";
 import { needs } from "../support/needs.ts";
-import { installPebble, type Pebble, startPebble } from "../support/pebble.ts";
+import { installPebble } from "../support/pebble.ts";
 import { freePort, runegate, startProcess } from "../support/process.ts";
 import { startValkey } from "../support/valkey.ts";
 import { ask, shown } from "./client.ts";
+import {
+  APP,
+  answers,
+  closeLater,
+  folderOf,
+  goesOn,
+  hup,
+  isTrusted,
+  NEW,
+  openWorld,
+  REFUSED,
+  trusted,
+  visits,
+  WIKI,
+} from "./world.ts";
 
 /** `RUNEGATE_TLS=acme` against Pebble: certificates are ordered, kept, renewed, and never stand in the way of serving. */
 
@@ -29,153 +32,12 @@ import { ask, shown } from "./client.ts";
 setDefaultTimeout(600_000);
 
 const programs = await installPebble();
-const folders: string[] = [];
-const opened: AsyncDisposable[] = [];
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
-
-/** What is protected, which counts who comes. */
-let visits = 0;
-const application = Bun.serve({
-  hostname: "127.0.0.1",
-  port: 0,
-  fetch() {
-    visits++;
-    return new Response("hello");
-  },
-});
-afterAll(() => application.stop(true));
-
-const APP = "app.example.test";
-const WIKI = "wiki.example.test";
-const NEW = "new.example.test";
-const REFUSED = "refused.example.test";
-
-const routesFor = (hosts: readonly string[]) =>
-  [
-    `[[routes]]\nname = "main"\ntarget = "${application.url.origin}"\nallow = ["anyone"]\n`,
-    ...hosts.map(
-      (host) =>
-        `[[routes]]\nname = "${host.split(".")[0]}"\nhost = "${host}"\ntarget = "${application.url.origin}"\nallow = ["anyone"]\n`,
-    ),
-  ].join("\n");
-
-type World = {
-  readonly pebble: Pebble;
-  readonly folder: string;
-  readonly port: number;
-  readonly httpPort: number;
-  /** Moves the clocks of what is started here. */
-  advance(milliseconds: number): void;
-  writeRoutes(hosts: readonly string[]): void;
-  env(more?: Readonly<Record<string, string>>): Record<string, string>;
-  open(settings?: { workers?: number; options?: Readonly<Record<string, string>> }): Promise<Stage>;
-};
-
-async function openWorld(
-  hosts: readonly string[],
-  pebbleSettings: { accounts?: Record<string, string> } = {},
-): Promise<World> {
-  const folder = mkdtempSync(join(tmpdir(), "runegate-acme-"));
-  folders.push(folder);
-  const [port, httpPort] = [freePort(), freePort()];
-  const pebble = await startPebble(programs ?? "", { httpPort, refused: [REFUSED], ...pebbleSettings });
-  opened.push(pebble);
-  const clock = join(folder, "ahead");
-  const routes = join(folder, "routes.toml");
-  const replace = (file: string, text: string) => {
-    writeFileSync(`${file}.new`, text, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
-  };
-  const root = join(folder, "root.pem");
-  writeFileSync(root, await pebble.root());
-  let ahead = 0;
-  const advance = (milliseconds: number) => {
-    ahead += milliseconds;
-    replace(clock, String(ahead));
-  };
-  const writeRoutes = (names: readonly string[]) => replace(routes, routesFor(names));
-  advance(0);
-  writeRoutes(hosts);
-  const env = (more: Readonly<Record<string, string>> = {}) => ({
-    RUNEGATE_LISTEN: `127.0.0.1:${port}`,
-    RUNEGATE_HTTP_LISTEN: `127.0.0.1:${httpPort}`,
-    RUNEGATE_BASE_URL: `https://${APP}:${port}`,
-    RUNEGATE_TARGET_SERVICE: "",
-    RUNEGATE_ALLOW_ANY_EMAIL: "false",
-    RUNEGATE_ROUTES: routes,
-    RUNEGATE_TLS: "acme",
-    RUNEGATE_TLS_DIRECTORY: join(folder, "certificates"),
-    RUNEGATE_ACME_DIRECTORY: pebble.directory,
-    RUNEGATE_ACME_CA: pebble.ca,
-    RUNEGATE_ACME_EMAIL: "ops@example.test",
-    RUNEGATE_EMAIL_CONFIG: mailFile(folder),
-    ...more,
-  });
-  return {
-    ...{ pebble, folder, port, httpPort, advance, writeRoutes, env },
-    async open({ workers = 1, options = {} } = {}) {
-      const preloaded = ["--preload", join(import.meta.dir, "../process/moved-clock.ts")];
-      const stage = await openStage({
-        workers,
-        options: env(options),
-        env: { MOVED_CLOCK: clock, NODE_EXTRA_CA_CERTS: root },
-        command: [process.execPath, ...preloaded, join(import.meta.dir, "../../src/main.ts"), "serve"],
-      });
-      opened.push(stage);
-      return stage;
-    },
-  };
-}
-
-/** Nothing is sent here; without a file, a site that is not on this machine does not start. */
-function mailFile(folder: string): string {
-  const [file, outbox] = [join(folder, "email.toml"), join(folder, "mails")];
-  mkdirSync(outbox, { recursive: true });
-  const lines = [
-    'backend = "file"',
-    `directory = "${outbox}"`,
-    'from_address = "gate@example.test"',
-    'body_template = "{login_url} {code}"',
-  ];
-  writeFileSync(file, lines.join("\n"), { mode: 0o600 });
-  return file;
-}
-
-const isTrusted = async ({ port, pebble }: World, name: string) =>
-  (await shown(port, name, { ca: await pebble.root() })).trusted;
-
-const trusted = (world: World, ...names: readonly string[]) =>
-  until(
-    `a certificate of Pebble's for ${names}`,
-    async () => {
-      for (const name of names) if (!(await isTrusted(world, name))) return false;
-      return true;
-    },
-    120_000,
-  );
-
-/** From then on nobody is shown another one: until then, the listener before takes connections too. */
-async function goesOn(stage: Stage, ...names: readonly string[]): Promise<void> {
-  for (const name of names)
-    await stage.says(new RegExp(` goes on with another certificate [^\\n]*name=${name}`));
-}
-
-const answers = async ({ port }: World, name = APP) =>
-  (await ask(`https://${name}:${port}`, "/_runegate/health")).status;
-
-const hup = async (stage: Stage) => {
-  stage.main.signal("SIGHUP");
-  await stage.says(/ reloaded /);
-};
 
 describe.skipIf(programs === undefined)("with Pebble", () => {
   test.each([1, 2])(
     "with %d processes: at once an interim certificate, soon one for each host, which is kept",
     async (workers) => {
-      const world = await openWorld([WIKI]);
+      const world = await openWorld(programs, [WIKI]);
       const { pebble, port, folder } = world;
       await pebble.stop();
       const stage = await world.open({ workers });
@@ -220,7 +82,7 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   test.each([1, 2])(
     "with %d processes: handed over to a new executable, and nothing is ordered",
     async (workers) => {
-      const world = await openWorld([]);
+      const world = await openWorld(programs, []);
       const { port, httpPort, pebble } = world;
       const options = {
         RUNEGATE_STORE: `sqlite:${join(world.folder, "state.db")}`,
@@ -243,7 +105,7 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   );
 
   test("renewed with a third of its life left, and not before; where the clock is wrong, once a day", async () => {
-    const world = await openWorld([]);
+    const world = await openWorld(programs, []);
     const stage = await world.open();
     await stage.says(/ goes on with another certificate /);
     expect(await isTrusted(world, APP)).toBe(true);
@@ -269,7 +131,7 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   });
 
   test("renewed when its authority asks for it, and as always where that makes no sense", async () => {
-    const world = await openWorld([]);
+    const world = await openWorld(programs, []);
     const { pebble, folder } = world;
     const [file, keyFile] = [`${APP}.crt`, `${APP}.key`].map((name) => join(folder, "certificates", name));
     const kept = () => readFileSync(file ?? "", "utf8");
@@ -308,7 +170,7 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   });
 
   test("without its authority it serves on: a warning, and an error in the last week", async () => {
-    const world = await openWorld([]);
+    const world = await openWorld(programs, []);
     const stage = await world.open();
     await trusted(world, APP);
     await world.pebble.stop();
@@ -334,7 +196,7 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   });
 
   test("a host that a reload adds is ordered, and one that is refused keeps no other from its certificate", async () => {
-    const world = await openWorld([REFUSED, WIKI]);
+    const world = await openWorld(programs, [REFUSED, WIKI]);
     const stage = await world.open();
     await stage.says(/WARN[^\n]* no certificate was given[^\n]*refused\.example\.test/);
     await trusted(world, APP, WIKI);
@@ -346,7 +208,7 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   });
 
   test("`runegate certificates` says what visitors are shown, and has it ordered anew", async () => {
-    const world = await openWorld([REFUSED]);
+    const world = await openWorld(programs, [REFUSED]);
     const metrics = freePort();
     const stage = await world.open({
       ...{ workers: 2, options: { RUNEGATE_METRICS_LISTEN: `127.0.0.1:${metrics}` } },
@@ -393,22 +255,22 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   });
 
   test("a challenge that nobody asked about is not found, and never gets to the application", async () => {
-    const world = await openWorld([]);
+    const world = await openWorld(programs, []);
     await world.open();
     await trusted(world, APP);
-    visits = 0;
+    visits.length = 0;
     const unknown = ["A".repeat(43), "", "..%2f..%2faccount.key", `${"A".repeat(43)}/x`, "a b", "%00"];
     for (const token of unknown) {
       const url = `http://127.0.0.1:${world.httpPort}/.well-known/acme-challenge/${token}`;
       const answer = await fetch(url, { headers: { Host: APP }, redirect: "manual", keepalive: false });
       expect([token, answer.status]).toEqual([token, 404]);
     }
-    expect(visits).toBe(0);
+    expect(visits).toEqual([]);
   });
 
   test("an account that the authority knows already is named, and without it nothing is given", async () => {
     const key = Buffer.from("k".repeat(32)).toString("base64url");
-    const world = await openWorld([], { accounts: { "kid-1": key } });
+    const world = await openWorld(programs, [], { accounts: { "kid-1": key } });
     const without = await world.open();
     await without.says(/WARN[^\n]* no certificate was given[^\n]*externalAccountRequired/);
     await without[Symbol.asyncDispose]();
@@ -422,7 +284,7 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   test.each(["account.key", `${APP}.key`])(
     "%s, when others can read it: it does not start, and says why",
     async (name) => {
-      const world = await openWorld([]);
+      const world = await openWorld(programs, []);
       const stage = await world.open();
       await trusted(world, APP);
       await until("it is kept", () => readdirSync(join(world.folder, "certificates")).includes(name));
@@ -445,9 +307,9 @@ describe.skipIf(programs === undefined || redis === undefined)("machines that sh
 
   /** Two of them; Pebble comes to the second to have names proved. */
   async function openMachines() {
-    const world = await openWorld([WIKI]);
+    const world = await openWorld(programs, [WIKI]);
     const valkey = await startValkey(redis ?? "", { lines: ["rdbcompression no"] });
-    opened.push({ [Symbol.asyncDispose]: () => valkey.stop() });
+    closeLater(() => valkey.stop());
     const other = freePort();
     const shared = { ...secrets, RUNEGATE_STORE: valkey.url };
     const first = {
@@ -496,8 +358,7 @@ describe.skipIf(programs === undefined || redis === undefined)("machines that sh
 test.each(["127.0.0.1", "localhost"])(
   "no certificate is ordered for %s: it says what to use",
   async (host) => {
-    const folder = mkdtempSync(join(tmpdir(), "runegate-acme-"));
-    folders.push(folder);
+    const folder = folderOf();
     const env = {
       RUNEGATE_TLS: "acme",
       RUNEGATE_TLS_DIRECTORY: join(folder, "certificates"),
