@@ -276,6 +276,35 @@ test("`runegate certificates` where others keep them, and where whatever is in f
   });
 });
 
+test.each([undefined, "acme.example.test"])(
+  "one application without routes.toml is there by the base URL's host, and by no other (TLS by the name %p)",
+  async (servername) => {
+    const folder = folderOf();
+    writePair(folder, "localhost");
+    await using stage = await openSecure({ RUNEGATE_TLS: "files", RUNEGATE_TLS_CERT: folder });
+    const [cookie = ""] = (await signIn(stage, stage.origin)).split(";");
+    const tls = {
+      rejectUnauthorized: false,
+      ...(servername === undefined ? {} : { serverName: servername }),
+    };
+    const statusOf = async (host: string, path: string) =>
+      (await ask(stage.origin, path, { tls, headers: { Host: host, Cookie: cookie } })).status;
+    const own = new URL(stage.origin).host;
+    for (const host of [own, `LOCALHOST:${stage.port}`, `localhost.:${stage.port}`])
+      expect([host, await statusOf(host, "/")]).toEqual([host, 200]);
+    const others = ["evil.test", "localhost", `127.0.0.1:${stage.port}`, `localhost:${stage.port + 1}`];
+    for (const host of others) {
+      for (const path of ["/", "/_runegate/login", "/_runegate/auth?token=x"])
+        expect([host, path, await statusOf(host, path)]).toEqual([host, path, 421]);
+      expect(await statusOf(host, "/_runegate/health")).toBe(200);
+    }
+    const led = await fetch(`http://127.0.0.1:${stage.httpPort}/`, {
+      ...{ redirect: "manual", headers: { Host: "evil.test" }, keepalive: false },
+    });
+    expect(led.status).toBe(421);
+  },
+);
+
 test("plain http leads to https on hosts of ours, and nowhere else", async () => {
   const folder = folderOf();
   writePair(folder, "localhost");
