@@ -7,6 +7,7 @@ import { parseScrape, scrapeText, sumOf } from "../metrics/scrape.ts";
 import { isAlive, until } from "../process/stage.ts";
 import { needs } from "../support/needs.ts";
 import { installPebble } from "../support/pebble.ts";
+import { postgresPrograms, startPostgres } from "../support/postgres.ts";
 import { freePort, runegate, startProcess } from "../support/process.ts";
 import { startValkey } from "../support/valkey.ts";
 import { ask, shown } from "./client.ts";
@@ -301,28 +302,55 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
 });
 
 const redis = needs("redis-server");
+const postgres = postgresPrograms();
 
-describe.skipIf(programs === undefined || redis === undefined)("machines that share a store", () => {
+type Shared = { readonly url: string; dump(): Promise<string>; stop(): Promise<unknown> };
+
+async function startRedis(): Promise<Shared> {
+  const valkey = await startValkey(redis ?? "", { lines: ["rdbcompression no"] });
+  return {
+    ...{ url: valkey.url, stop: valkey.stop },
+    async dump() {
+      await valkey.run("SAVE");
+      const { dir } = (await valkey.run("CONFIG", "GET", "dir")) as { readonly dir: string };
+      return readFileSync(join(dir, "dump.rdb"), "latin1");
+    },
+  };
+}
+
+async function startDatabase(): Promise<Shared> {
+  const { url, run, stop } = await startPostgres(postgres ?? "");
+  const dump = async () =>
+    String((await run("SELECT database_to_xml(false, false, '')::text AS all"))[0]?.all);
+  return { url, dump, stop };
+}
+
+const STORES = [
+  ...(redis === undefined ? [] : [["Valkey", startRedis] as const]),
+  ...(postgres === undefined ? [] : [["PostgreSQL", startDatabase] as const]),
+];
+
+describe.skipIf(programs === undefined).each(STORES)("machines that share %s", (_, startStore) => {
   const secrets = { RUNEGATE_JWT_SECRET: "j".repeat(64), RUNEGATE_SESSION_KEY: "5e".repeat(64) };
 
   /** Two of them; Pebble comes to the second to have names proved. */
   async function openMachines() {
     const world = await openWorld(programs, [WIKI]);
-    const valkey = await startValkey(redis ?? "", { lines: ["rdbcompression no"] });
-    closeLater(() => valkey.stop());
+    const store = await startStore();
+    closeLater(store.stop);
     const other = freePort();
-    const shared = { ...secrets, RUNEGATE_STORE: valkey.url };
+    const shared = { ...secrets, RUNEGATE_STORE: store.url };
     const first = {
       ...shared,
       RUNEGATE_LISTEN: `127.0.0.1:${other}`,
       RUNEGATE_HTTP_LISTEN: `127.0.0.1:${freePort()}`,
       RUNEGATE_BASE_URL: `https://${APP}:${other}`,
     };
-    return { world, valkey, first: { ...world, port: other }, options: { first, second: shared } };
+    return { world, store, first: { ...world, port: other }, options: { first, second: shared } };
   }
 
   test("one orders, another answers the authority, and both serve what it gave", async () => {
-    const { world, valkey, first, options } = await openMachines();
+    const { world, store, first, options } = await openMachines();
     // This one reaches no authority.
     const nowhere = { RUNEGATE_ACME_DIRECTORY: `https://127.0.0.1:${freePort()}/dir` };
     const second = await world.open({ options: { ...options.second, ...nowhere } });
@@ -339,9 +367,7 @@ describe.skipIf(programs === undefined || redis === undefined)("machines that sh
     expect(world.pebble.issued()).toBe(2);
     // Nothing on the disk, and nothing in the store that speaks for anybody.
     expect(existsSync(join(world.folder, "certificates"))).toBe(false);
-    await valkey.run("SAVE");
-    const { dir } = (await valkey.run("CONFIG", "GET", "dir")) as { readonly dir: string };
-    const dump = readFileSync(join(dir, "dump.rdb"), "latin1");
+    const dump = await store.dump();
     expect(dump.match(/BEGIN CERTIFICATE/g)?.length).toBeGreaterThanOrEqual(2);
     expect(dump).not.toContain("PRIVATE KEY");
   });
