@@ -269,6 +269,25 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
     expect(visits).toEqual([]);
   });
 
+  test("a host that only a visitor says: nothing is ordered for it, however it is said", async () => {
+    const world = await openWorld(programs, []);
+    const stage = await world.open();
+    await stage.says(/ goes on with another certificate /);
+    const name = "stranger.example.test";
+    expect((await shown(world.port, name)).names).toBe(`DNS:${APP}`);
+    const origin = `https://${name}:${world.port}`;
+    for (const path of ["/", "/_runegate/login", "/.well-known/acme-challenge/x"])
+      expect((await ask(origin, path)).status).toBe(421);
+    const headers = { Host: name };
+    const plain = `http://127.0.0.1:${world.httpPort}`;
+    expect((await fetch(plain, { headers, redirect: "manual", keepalive: false })).status).toBe(421);
+    expect((await stage.command("certificates", "renew")).code).toBe(EXIT.done);
+    await stage.says(/ goes on with another certificate /);
+    expect(stage.main.output()).not.toContain(name);
+    expect(world.pebble.output()).not.toContain(name);
+    expect(world.pebble.issued()).toBe(2);
+  });
+
   test("an account that the authority knows already is named, and without it nothing is given", async () => {
     const key = Buffer.from("k".repeat(32)).toString("base64url");
     const world = await openWorld(programs, [], { accounts: { "kid-1": key } });

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ import { ask, shown, signIn } from "./client.ts";
 setDefaultTimeout(60_000);
 
 const curl = needs("curl");
+const openssl = needs("openssl");
 const folders: string[] = [];
 afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
@@ -113,10 +114,6 @@ describe("certificates in files", () => {
     ];
     for (const [name, expected] of names)
       expect([name, (await shown(stage.port, name)).names]).toEqual([name, expected]);
-    for (const version of ["TLSv1", "TLSv1.1"]) {
-      const old = { minVersion: version, maxVersion: version, ciphers: "DEFAULT@SECLEVEL=0" };
-      expect(shown(stage.port, "a.example.org", old)).rejects.toThrow();
-    }
     expect((await shown(stage.port, "a.example.org")).protocol).toBe("TLSv1.3");
   });
 
@@ -175,6 +172,62 @@ describe("certificates in files", () => {
     expect(await ran.exited).toBe(EXIT.config);
     expect(ran.output()).toMatch(words);
     expect(ran.output()).not.toContain("PRIVATE KEY");
+  });
+});
+
+describe.skipIf(openssl === undefined)("what a client may speak, with a key of RSA", () => {
+  const folder = mkdtempSync(join(tmpdir(), "runegate-tls-"));
+  let stage: Secure;
+  beforeAll(async () => {
+    writePair(folder, "localhost", { rsa: true });
+    stage = await openSecure({ RUNEGATE_TLS: "files", RUNEGATE_TLS_CERT: folder });
+  });
+  afterAll(async () => {
+    await stage[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** What OpenSSL says of a connection. @param typed to its client, which takes `Q` and `R` */
+  async function said(args: readonly string[], typed = "Q\n"): Promise<string> {
+    const client = Bun.spawn(["openssl", "s_client", "-connect", `127.0.0.1:${stage.port}`, ...args], {
+      ...{ stdin: new Blob([typed]), stdout: "pipe", stderr: "pipe" },
+    });
+    const [out, err] = await Promise.all([client.stdout.text(), client.stderr.text()]);
+    return out + err;
+  }
+  const weakest = (version: string, ciphers: string) => [version, "-cipher", `${ciphers}:@SECLEVEL=0`];
+
+  test.each<[string, string[], RegExp]>([
+    ["TLS 1.3", ["-tls1_3"], /New, TLSv1\.3, Cipher is TLS_/],
+    ["TLS 1.2", ["-tls1_2"], /New, TLSv1\.2, Cipher is ECDHE-RSA-/],
+    ["HTTP/2", ["-alpn", "h2,http/1.1"], /ALPN protocol: h2/],
+    ["HTTP/1.1", ["-alpn", "http/1.1"], /ALPN protocol: http\/1\.1/],
+    ["no compression", ["-tls1_2", "-comp"], /Compression: NONE/],
+  ])("%s", async (_, args, words) => {
+    for (const name of [[], ["-servername", "localhost"]])
+      expect(await said([...args, ...name])).toMatch(words);
+  });
+
+  // The alert is the server's, so it is not the client that cannot.
+  test.each<[string, string[], RegExp]>([
+    ["TLS 1.0", weakest("-tls1", "ALL"), /alert protocol version/],
+    ["TLS 1.1", weakest("-tls1_1", "ALL"), /alert protocol version/],
+    ["no key at all", weakest("-tls1_2", "aNULL"), /alert handshake failure/],
+    ["no encryption", weakest("-tls1_2", "eNULL"), /alert handshake failure/],
+    ["no forward secrecy", weakest("-tls1_2", "kRSA"), /alert handshake failure/],
+    ["CBC", weakest("-tls1_2", "ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA384"), /alert handshake failure/],
+    ["an odd cipher", weakest("-tls1_2", "CAMELLIA:ARIA:SEED:IDEA"), /alert handshake failure/],
+    ["finite fields", weakest("-tls1_2", "DHE"), /alert handshake failure/],
+  ])("refused: %s", async (_, args, words) => {
+    for (const name of [[], ["-servername", "localhost"]]) {
+      const output = await said([...args, ...name]);
+      expect(output).toMatch(words);
+      expect(output).toContain("Cipher is (NONE)");
+    }
+  });
+
+  test("refused: another handshake on the same connection", async () => {
+    expect(await said(["-tls1_2"], "R\n")).toMatch(/RENEGOTIATING[\s\S]*alert no renegotiation/);
   });
 });
 
