@@ -1,8 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Clock, Pause, Random } from "../clock.ts";
-import { parseIp } from "../net/ip.ts";
-import { isLoopbackHost } from "../net/loopback.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { DAY, HOUR, MINUTE, SECOND } from "../option/values.ts";
@@ -10,7 +8,7 @@ import { AcmeProblem, type Challenges, orderCertificate } from "./acme.ts";
 import type { OrderRecords } from "./acme-records.ts";
 import { dnsChallenges } from "./dns-challenges.ts";
 import type { DnsHook } from "./dns-hook.ts";
-import { isWildcard, orderedNames } from "./names.ts";
+import { isWildcard, namesToOrder } from "./names.ts";
 import type { TlsOptions } from "./options.ts";
 import type { Pair } from "./pair.ts";
 import { pairOf } from "./read-pair.ts";
@@ -66,12 +64,7 @@ type Known = {
 /** @throws {Error} in words for the operator, for a host that no certificate can be had for over http, and for a key that others can read */
 export async function openAcme(settings: AcmeSourceSettings): Promise<CertificateSource> {
   const { options, shelf, records, clock, random, pause } = settings;
-  const checked = (hosts: readonly string[]) => {
-    const names = orderedNames(hosts, options.acmeWildcards);
-    for (const name of names) check(name, settings.dnsHook !== undefined);
-    return names;
-  };
-  let names = checked(settings.names);
+  let names = namesToOrder(settings.names, options);
   const accountKey = createPrivateKey(await shelf.account());
   const account = { privateKey: accountKey, publicKey: createPublicKey(accountKey) };
   const known = new Map<string, Known>();
@@ -103,6 +96,9 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
     const kept = await shelf.read(name);
     const about = knownOf(name);
     if (kept === undefined || !kept.names.includes(name) || kept.cert === about.pair?.cert) return false;
+    // Another machine has ordered it, and one a day is enough for all of them.
+    if (about.pair !== undefined && kept.from > about.pair.from)
+      about.notBefore = clock.monotonic() + AFTER_SUCCESS;
     hold(about, kept);
     return true;
   }
@@ -234,7 +230,7 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
     expiries: () => names.map((name) => [name, known.get(name)?.pair?.until]),
     challengeOf: records.challengeOf,
     async renew(next) {
-      names = checked(next);
+      names = namesToOrder(next, options);
       interim = interimPair(names, { clock, random });
       wake();
     },
@@ -250,14 +246,4 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
       wake();
     },
   };
-}
-
-/** @throws {Error} in words for the operator */
-function check(name: string, hasDnsHook: boolean): void {
-  if (parseIp(name) !== undefined || isLoopbackHost(name))
-    throw new Error(`no certificate can be ordered for ${name}: use RUNEGATE_TLS=files for it`);
-  if (isWildcard(name) && !hasDnsHook)
-    throw new Error(
-      `no certificate can be ordered for ${name} over http: set RUNEGATE_ACME_DNS_HOOK, or use RUNEGATE_TLS=files for it`,
-    );
 }

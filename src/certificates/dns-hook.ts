@@ -47,6 +47,7 @@ export function createDnsHook(
     };
     let child: Bun.Subprocess<"ignore", "pipe", "pipe">;
     try {
+      checkDnsHook(path);
       child = Bun.spawn([path, verb, name, value], {
         ...{ stdin: "ignore", stdout: "pipe", stderr: "pipe", cwd: "/", detached: true },
         env: Object.fromEntries(kept),

@@ -150,7 +150,7 @@ test.each<[string, (folder: string) => Record<string, string>, RegExp]>([
     },
     /the hook \S+ can be changed by other users\. Run: chmod go-w /,
   ],
-])("%s: it does not start, and says why", async (_, options, words) => {
+])("%s: it does not start, and says why, as `runegate check` does", async (_, options, words) => {
   const folder = folderOf();
   const routes = join(folder, "routes.toml");
   writeFileSync(
@@ -169,9 +169,11 @@ test.each<[string, (folder: string) => Record<string, string>, RegExp]>([
     RUNEGATE_CONTROL_SOCKET: join(folder, "control.sock"),
     ...options(folder),
   };
-  const ran = startProcess(runegate("serve"), env, folder);
-  expect(await ran.exited).toBe(EXIT.config);
-  expect(ran.output()).toMatch(words);
+  for (const command of ["serve", "check"]) {
+    const ran = startProcess(runegate(command), env, folder);
+    expect(await ran.exited).toBe(EXIT.config);
+    expect(ran.output()).toMatch(words);
+  }
 });
 
 describe("the hook", () => {
