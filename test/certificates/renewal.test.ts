@@ -3,6 +3,7 @@ import { renewalTime, type Window } from "../../src/certificates/renewal.ts";
 import { certificateId, readRenewalInfo } from "../../src/certificates/renewal-info.ts";
 import { DAY, HOUR, MINUTE } from "../../src/option/values.ts";
 import { makeCertificate } from "../support/certificate.ts";
+import { certificateBy } from "./by-openssl.ts";
 
 /** When a certificate of 90 days is renewed, by the authority's window (RFC 9773) or without one. */
 
@@ -68,14 +69,3 @@ test.each<[serial: string, key: string, id: string]>([
 test("a certificate that does not say by which key it was signed has no name there", () => {
   expect(certificateId(makeCertificate().cert)).toBeUndefined();
 });
-
-/** By `openssl`, which is needed here to be sure that it is not our own reading of our own writing. */
-function certificateBy(serial: string, keyId: string): string {
-  const { stdout, stderr, exitCode } = Bun.spawnSync([
-    ...["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
-    ...["-keyout", "/dev/null", "-subj", "/CN=a.test", "-set_serial", serial],
-    ...["-addext", `subjectKeyIdentifier=${keyId}`, "-addext", "authorityKeyIdentifier=keyid:always"],
-  ]);
-  if (exitCode !== 0) throw new Error(stderr.toString());
-  return stdout.toString();
-}
