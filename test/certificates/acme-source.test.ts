@@ -92,14 +92,14 @@ async function open(age: number, suggest: Suggest) {
     replace(next: Partial<Pair>) {
       pair = { ...pair, ...next };
     },
-    /** Has it look at everything, twice: then the first time is over. */
+    /** Has it look so often that what followed from the first two looks is over: before it orders, it looks once more. */
     settle: () => settle(source, () => looks),
   };
 }
 
 async function settle(source: CertificateSource, looks: () => number): Promise<void> {
-  const begun = looks();
-  while (looks() < begun + 2) {
+  const enough = looks() + 5;
+  while (looks() < enough) {
     await source.renew([NAME]);
     await Bun.sleep(1);
   }
