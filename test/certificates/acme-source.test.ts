@@ -36,7 +36,7 @@ const between = (start: number, end: number) => (clock: TestClock) =>
         end: new Date(clock.now() + end * DAY).toISOString(),
       },
     },
-    { headers: { "Retry-After": "21600" } },
+    { headers: { "Retry-After": "7200" } },
   );
 
 /** @param age of the certificate there is, of 90 days. */
@@ -134,7 +134,7 @@ describe("a certificate of 90 days", () => {
     await settle();
     expect([asked.length, orders()]).toEqual([1, 0]);
     suggest = between(-2, -1);
-    clock.advance(5 * HOUR);
+    clock.advance(1 * HOUR);
     await settle();
     expect([asked.length, orders()]).toEqual([1, 0]);
     clock.advance(2 * HOUR);
