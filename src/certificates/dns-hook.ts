@@ -58,8 +58,7 @@ export function createDnsHook(
     let isLate = false;
     const timer = setTimeout(() => {
       isLate = true;
-      // With whatever it has started.
-      process.kill(-child.pid, "SIGKILL");
+      killGroup(child.pid);
     }, limitMs);
     const heard = Promise.allSettled([hear(child.stdout), hear(child.stderr)]);
     const code = await child.exited;
@@ -70,4 +69,13 @@ export function createDnsHook(
     const how = isLate ? `it took more than ${limitMs / SECOND} seconds` : `it ended with ${code}`;
     throw new Error(`${about}: ${how}: ${plainWords(said.trim().slice(-400))}`);
   };
+}
+
+/** With whatever it has started. */
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, "SIGKILL");
+  } catch {
+    // It has ended by itself, just now.
+  }
 }

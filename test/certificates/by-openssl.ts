@@ -1,3 +1,8 @@
+import { needs } from "../support/needs.ts";
+
+/** Undefined to skip. */
+export const openssl = needs("openssl");
+
 /** By `openssl`, which is needed here to be sure that it is not our own reading of our own writing. */
 export function certificateBy(serial: string, keyId: string): string {
   const { stdout, stderr, exitCode } = Bun.spawnSync([
