@@ -1,4 +1,5 @@
 import { accessSync, constants, statSync } from "node:fs";
+import { isAbsolute } from "node:path";
 import { messageOf } from "../observe/message-of.ts";
 import { MINUTE, SECOND } from "../option/values.ts";
 import { plainWords } from "./authority.ts";
@@ -16,6 +17,7 @@ const OPEN = 0o022;
 
 /** @throws {Error} in words for the operator, for a program that cannot be run, or that others may have changed */
 export function checkDnsHook(path: string): void {
+  if (!isAbsolute(path)) throw new Error(`the hook needs a path from the root on, and not ${path}`);
   try {
     accessSync(path, constants.X_OK);
   } catch (error) {

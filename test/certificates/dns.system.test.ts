@@ -142,6 +142,11 @@ test.each<[string, (folder: string) => Record<string, string>, RegExp]>([
     /the hook cannot be run: .*ENOENT/,
   ],
   [
+    "a hook that is looked for",
+    () => ({ RUNEGATE_ACME_DNS_HOOK: "true" }),
+    /the hook needs a path from the root on/,
+  ],
+  [
     "a hook that others can change",
     (folder) => {
       const file = script(folder, "exit 0");
