@@ -14,6 +14,7 @@ import { ask, shown } from "./client.ts";
 import {
   APP,
   answers,
+  closeAfterEach,
   closeLater,
   folderOf,
   goesOn,
@@ -23,7 +24,6 @@ import {
   openWorld,
   REFUSED,
   trusted,
-  visits,
   WIKI,
 } from "./world.ts";
 
@@ -31,6 +31,7 @@ import {
 
 // Processes are started here, on machines that may be busy; Pebble is built the first time.
 setDefaultTimeout(600_000);
+closeAfterEach();
 
 const programs = await installPebble();
 
@@ -259,14 +260,14 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
     const world = await openWorld(programs, []);
     await world.open();
     await trusted(world, APP);
-    visits.length = 0;
+    world.visits.length = 0;
     const unknown = ["A".repeat(43), "", "..%2f..%2faccount.key", `${"A".repeat(43)}/x`, "a b", "%00"];
     for (const token of unknown) {
       const url = `http://127.0.0.1:${world.httpPort}/.well-known/acme-challenge/${token}`;
       const answer = await fetch(url, { headers: { Host: APP }, redirect: "manual", keepalive: false });
       expect([token, answer.status]).toEqual([token, 404]);
     }
-    expect(visits).toEqual([]);
+    expect(world.visits).toEqual([]);
   });
 
   test("a host that only a visitor says: nothing is ordered for it, however it is said", async () => {

@@ -10,6 +10,7 @@ import { freePort, runegate, startProcess } from "../support/process.ts";
 import { ask, shown } from "./client.ts";
 import {
   APP,
+  closeAfterEach,
   closeLater,
   folderOf,
   goesOn,
@@ -24,6 +25,7 @@ import {
 /** Wildcards, which are proved by a record in DNS that a program of the operator's writes. */
 
 setDefaultTimeout(600_000);
+closeAfterEach();
 
 const programs = await installPebble();
 const curl = needs("curl");

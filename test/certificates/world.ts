@@ -1,4 +1,4 @@
-import { afterAll, afterEach } from "bun:test";
+import { afterEach } from "bun:test";
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,14 +7,21 @@ import { type Pebble, startPebble } from "../support/pebble.ts";
 import { freePort } from "../support/process.ts";
 import { ask, shown } from "./client.ts";
 
-/** Pebble, an application, and gateways in front of it that order certificates. What is opened here is closed after each test. */
+/** Pebble, an application, and gateways in front of it that order certificates. */
 
 const folders: string[] = [];
 const opened: AsyncDisposable[] = [];
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
+
+/**
+ * To be called by each file of tests, since several may be run by one process and share this module: what is opened here is
+ * closed after each of its tests.
+ */
+export function closeAfterEach(): void {
+  afterEach(async () => {
+    for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
+    for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+  });
+}
 
 export function folderOf(): string {
   const folder = mkdtempSync(join(tmpdir(), "runegate-acme-"));
@@ -30,35 +37,25 @@ export function closeLater(stop: () => Promise<unknown>): void {
   });
 }
 
-/** What is protected, and who came to it. */
-export const visits: string[] = [];
-const application = Bun.serve({
-  hostname: "127.0.0.1",
-  port: 0,
-  fetch(request) {
-    visits.push(request.url);
-    return new Response("hello");
-  },
-});
-afterAll(() => application.stop(true));
-
 export const APP = "app.example.test";
 export const WIKI = "wiki.example.test";
 export const NEW = "new.example.test";
 export const REFUSED = "refused.example.test";
 
-const routesFor = (hosts: readonly string[]) =>
+const routesFor = (application: string, hosts: readonly string[]) =>
   [
-    `[[routes]]\nname = "main"\ntarget = "${application.url.origin}"\nallow = ["anyone"]\n`,
+    `[[routes]]\nname = "main"\ntarget = "${application}"\nallow = ["anyone"]\n`,
     ...hosts.map(
       (host) =>
-        `[[routes]]\nname = "${host.split(".")[0]?.replace("*", "wild")}"\nhost = "${host}"\ntarget = "${application.url.origin}"\nallow = ["anyone"]\n`,
+        `[[routes]]\nname = "${host.split(".")[0]?.replace("*", "wild")}"\nhost = "${host}"\ntarget = "${application}"\nallow = ["anyone"]\n`,
     ),
   ].join("\n");
 
 export type World = {
   readonly pebble: Pebble;
   readonly folder: string;
+  /** Who came to the application. */
+  readonly visits: string[];
   readonly port: number;
   readonly httpPort: number;
   /** Moves the clocks of what is started here. */
@@ -75,6 +72,16 @@ export async function openWorld(
   pebbleSettings: { accounts?: Record<string, string> } = {},
 ): Promise<World> {
   const folder = folderOf();
+  const visits: string[] = [];
+  const application = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch(request) {
+      visits.push(request.url);
+      return new Response("hello");
+    },
+  });
+  closeLater(() => application.stop(true));
   const [port, httpPort] = [freePort(), freePort()];
   const pebble = await startPebble(programs ?? "", { httpPort, refused: [REFUSED], ...pebbleSettings });
   opened.push(pebble);
@@ -91,7 +98,7 @@ export async function openWorld(
     ahead += milliseconds;
     replace(clock, String(ahead));
   };
-  const writeRoutes = (names: readonly string[]) => replace(routes, routesFor(names));
+  const writeRoutes = (names: readonly string[]) => replace(routes, routesFor(application.url.origin, names));
   advance(0);
   writeRoutes(hosts);
   const env = (more: Readonly<Record<string, string>> = {}) => ({
@@ -110,7 +117,7 @@ export async function openWorld(
     ...more,
   });
   return {
-    ...{ pebble, folder, port, httpPort, advance, writeRoutes, env },
+    ...{ pebble, folder, visits, port, httpPort, advance, writeRoutes, env },
     async open({ workers = 1, options = {} } = {}) {
       const preloaded = ["--preload", join(import.meta.dir, "../process/moved-clock.ts")];
       const stage = await openStage({
