@@ -90,7 +90,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
   const stores =
     options.metricsListen === undefined ? settings.stores : timeStore(settings.stores, metrics, clock);
   const keys = createKeys(options);
-  const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl);
+  const routes = createRoutes(routesOf(options, settings.routesFile), options.baseUrl, options.tls !== "off");
   const accounts = new Map(settings.routesFile?.serviceAccounts.map((one) => [one.name, one]));
   const { groups } = settings.routesFile ?? {};
   const grants = createGrantBook(options.dynamicUsers, {

@@ -32,8 +32,10 @@ const MOST_HOSTS = 512;
 /**
  * @param all those of a file, each with its host; or one that has none, and is there by whatever name it is asked.
  * @param baseUrl its scheme and port are those of every site.
+ * @param isFirst whether nobody stands in front who lets pass the names of this installation alone: then one that has no host is
+ * there by the base URL's.
  */
-export function createRoutes(all: readonly Route[], baseUrl: string): Routes {
+export function createRoutes(all: readonly Route[], baseUrl: string, isFirst = false): Routes {
   const base = new URL(baseUrl);
   const scheme = base.protocol === "https:" ? "https" : "http";
   const port = base.port === "" ? "" : `:${base.port}`;
@@ -49,7 +51,7 @@ export function createRoutes(all: readonly Route[], baseUrl: string): Routes {
 
   function make(host: string): Site | undefined {
     const normal = normalHost(host, scheme);
-    if (isOnly || normal === base.host) return home;
+    if ((isOnly && !isFirst) || normal === base.host) return home;
     const [, name = "", itsPort = ""] = /^(.*?)(:\d+)?$/.exec(normal ?? "") ?? [];
     const routes = itsPort === port ? routesOn(name) : [];
     return routes.length === 0 ? undefined : { origin: `${scheme}://${normal}`, routes };

@@ -27,6 +27,7 @@ export function createOrderRecords(store: RecordStore, clock: Clock): OrderRecor
   const [answers, leases] = [store.records(ANSWERS), store.records(LEASES)];
   return {
     challenges: {
+      type: "http-01",
       async put(token, answer) {
         if (!TOKEN.test(token)) throw new Error("the authority's token is none");
         await answers.add(token, { answer }, clock.now() + ANSWER_MS, "light");

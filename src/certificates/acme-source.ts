@@ -1,24 +1,27 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Clock, Pause, Random } from "../clock.ts";
-import { parseIp } from "../net/ip.ts";
-import { isLoopbackHost } from "../net/loopback.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { DAY, HOUR, MINUTE, SECOND } from "../option/values.ts";
-import { AcmeProblem, orderCertificate } from "./acme.ts";
+import { AcmeProblem, type Challenges, orderCertificate } from "./acme.ts";
 import type { OrderRecords } from "./acme-records.ts";
+import { dnsChallenges } from "./dns-challenges.ts";
+import type { DnsHook } from "./dns-hook.ts";
+import { isWildcard, namesToOrder } from "./names.ts";
 import type { TlsOptions } from "./options.ts";
 import type { Pair } from "./pair.ts";
 import { pairOf } from "./read-pair.ts";
+import { renewalTime, type Window } from "./renewal.ts";
+import { ASK_AGAIN_MS, askRenewalInfo, certificateId } from "./renewal-info.ts";
 import { interimPair } from "./self-signed.ts";
 import type { Shelf } from "./shelf.ts";
 import type { CertificateSource } from "./source.ts";
 import { certificateRequest } from "./x509.ts";
 
 /**
- * Certificates that Runegate orders itself, one for each host that its configuration names, and none for a name that only a
- * visitor said. A host whose name does not lead here yet keeps no other from its certificate.
+ * Certificates that Runegate orders itself, one for each host or wildcard that its configuration names, and none for a name that
+ * only a visitor said. A host whose name does not lead here yet keeps no other from its certificate.
  */
 
 export type AcmeSourceSettings = {
@@ -26,14 +29,15 @@ export type AcmeSourceSettings = {
   readonly names: readonly string[];
   readonly shelf: Shelf;
   readonly records: OrderRecords;
+  /** Writes records in DNS, where names are proved by them. */
+  readonly dnsHook: DnsHook | undefined;
+  /** Whether an authority may come by plain http. */
+  readonly answersHttp: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly pause: Pause;
 };
 
-/** Renewed with a third of its life left, as authorities ask, and up to this part of its life earlier: not all at once. */
-const RENEW_AT = 2 / 3;
-const EARLIER = 0.03;
 /** Five failures an hour for a name are what Let's Encrypt allows. */
 const FIRST_PAUSE = MINUTE;
 const LONGEST_PAUSE = 6 * HOUR;
@@ -45,13 +49,22 @@ const AFTER_SUCCESS = DAY;
 const LOOK = HOUR;
 const WORRY = 7 * DAY;
 
-/** What is known of a name's certificate. `notBefore` is on the monotonic clock. */
-type Known = { pair: Pair | undefined; failures: number; notBefore: number };
+/** What is known of a name's certificate. `notBefore` and `askAt` are on the monotonic clock. */
+type Known = {
+  pair: Pair | undefined;
+  /** When the authority would have it renewed, and when it is asked about that again. */
+  window: Window | undefined;
+  askAt: number;
+  /** Where in the window, from 0 to 1. */
+  readonly chance: number;
+  failures: number;
+  notBefore: number;
+};
 
 /** @throws {Error} in words for the operator, for a host that no certificate can be had for over http, and for a key that others can read */
 export async function openAcme(settings: AcmeSourceSettings): Promise<CertificateSource> {
   const { options, shelf, records, clock, random, pause } = settings;
-  let names = checked(settings.names);
+  let names = namesToOrder(settings.names, options);
   const accountKey = createPrivateKey(await shelf.account());
   const account = { privateKey: accountKey, publicKey: createPublicKey(accountKey) };
   const known = new Map<string, Known>();
@@ -61,15 +74,16 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
   let stopped = false;
   let wake = () => {};
   const chance = () => (random.bytes(1)[0] ?? 0) / 256;
-  const early = EARLIER * chance();
 
   const knownOf = (name: string): Known => {
-    const found = known.get(name) ?? { pair: undefined, failures: 0, notBefore: 0 };
-    known.set(name, found);
-    return found;
+    const nothing = { pair: undefined, window: undefined, askAt: 0, failures: 0, notBefore: 0 };
+    return known.getOrInsertComputed(name, () => ({ ...nothing, chance: chance() }));
   };
-  const dueAt = ({ from, until }: Pair) => from + (until - from) * (RENEW_AT - early);
-  const isDue = ({ pair }: Known) => pair === undefined || dueAt(pair) <= clock.now();
+  const hold = (about: Known, pair: Pair) => Object.assign(about, { pair, window: undefined, askAt: 0 });
+  /** Milliseconds since the Unix epoch. */
+  const dueAt = ({ pair, window, chance }: Known) =>
+    pair === undefined ? 0 : renewalTime(pair, window, chance);
+  const isDue = (about: Known) => dueAt(about) <= clock.now();
 
   /** The first is shown to whoever says no name. Who comes before there is one gets a warning, and not nothing. */
   function pairs(): readonly Pair[] {
@@ -82,23 +96,58 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
     const kept = await shelf.read(name);
     const about = knownOf(name);
     if (kept === undefined || !kept.names.includes(name) || kept.cert === about.pair?.cert) return false;
-    about.pair = kept;
+    // Another machine has ordered it, and one a day is enough for all of them.
+    if (about.pair !== undefined && kept.from > about.pair.from)
+      about.notBefore = clock.monotonic() + AFTER_SUCCESS;
+    hold(about, kept);
     return true;
   }
 
-  async function order(name: string): Promise<void> {
+  const authority = () => {
+    const { acmeDirectory: directory, acmeCa: ca } = options;
+    return { directory, ca: ca === undefined ? undefined : readFileSync(ca, "utf8") };
+  };
+
+  /** Asks the authority when it would have the certificate renewed. Without an answer, what was known holds. Never rejects. */
+  async function askWindow(name: string, log: Logger): Promise<void> {
+    const about = knownOf(name);
+    if (about.pair === undefined || clock.monotonic() < about.askAt) return;
+    about.askAt = clock.monotonic() + ASK_AGAIN_MS;
+    try {
+      const id = certificateId(about.pair.cert);
+      const info = id === undefined ? undefined : await askRenewalInfo(authority(), id, clock);
+      if (info === undefined) return;
+      about.askAt = clock.monotonic() + info.askAgainMs;
+      const { window, explanation } = info;
+      if (explanation !== undefined && window?.start !== about.window?.start)
+        log.info("the authority says why it would have a certificate renewed", { name, explanation });
+      about.window = window;
+    } catch (error) {
+      log.debug("the authority does not say when to renew", { name, reason: messageOf(error) });
+    }
+  }
+
+  /** A wildcard in DNS (RFC 8555 §7.1.3), and everything where nobody can come by http. */
+  function challengesFor(name: string, log: Logger): Challenges {
+    const { dnsHook, answersHttp } = settings;
+    if (dnsHook === undefined || (answersHttp && !isWildcard(name))) return records.challenges;
+    return dnsChallenges(name, dnsHook, { waitMs: options.acmeDnsWait, pause, log });
+  }
+
+  async function order(name: string, log: Logger): Promise<void> {
     const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
-    const { acmeDirectory: directory, acmeCa: ca, acmeEmail: email, acmeEabId: id, acmeEabKey } = options;
-    const authority = {
-      ...{ directory, email, account, pause },
-      ca: ca === undefined ? undefined : readFileSync(ca, "utf8"),
+    const { acmeEmail: email, acmeEabId: id, acmeEabKey } = options;
+    const about = knownOf(name);
+    const settings = {
+      ...{ ...authority(), email, account, clock, pause },
       binding: id === undefined || acmeEabKey === undefined ? undefined : { id, key: acmeEabKey },
     };
     const request = certificateRequest([name], keys);
-    const cert = await orderCertificate(authority, [name], request, records.challenges);
+    const before = about.pair && certificateId(about.pair.cert);
+    const cert = await orderCertificate(settings, name, request, challengesFor(name, log), before);
     const key = keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
     const pair = pairOf(cert, key);
-    knownOf(name).pair = pair;
+    hold(about, pair);
     await shelf.write(name, pair);
   }
 
@@ -106,6 +155,8 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
   async function attend(name: string, log: Logger): Promise<boolean> {
     const about = knownOf(name);
     const isAnother = await look(name);
+    // Another one is served first: the authority may take its time.
+    if (!isAnother) await askWindow(name, log);
     const isAsked = wanted.delete(name);
     if (!isAsked && (!isDue(about) || clock.monotonic() < about.notBefore)) return isAnother;
     if (!(await records.lease(name))) {
@@ -116,7 +167,7 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
       // Ordered by another, until a moment ago.
       if ((await look(name)) && !isAsked && !isDue(about)) return true;
       log.info("orders a certificate", { name, from: options.acmeDirectory });
-      await order(name);
+      await order(name, log);
       Object.assign(about, { failures: 0, notBefore: clock.monotonic() + AFTER_SUCCESS });
       return true;
     } finally {
@@ -141,8 +192,7 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
     const waits = names.map((name) => {
       if (wanted.has(name)) return 0;
       const about = knownOf(name);
-      const due = about.pair === undefined ? 0 : dueAt(about.pair) - clock.now();
-      return Math.max(due, about.notBefore - clock.monotonic());
+      return Math.max(dueAt(about) - clock.now(), about.notBefore - clock.monotonic());
     });
     return Math.max(0, Math.min(LOOK, ...waits));
   }
@@ -177,9 +227,10 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
     get pairs() {
       return pairs();
     },
+    expiries: () => names.map((name) => [name, known.get(name)?.pair?.until]),
     challengeOf: records.challengeOf,
     async renew(next) {
-      names = checked(next);
+      names = namesToOrder(next, options);
       interim = interimPair(names, { clock, random });
       wake();
     },
@@ -195,12 +246,4 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
       wake();
     },
   };
-}
-
-function checked(names: readonly string[]): readonly string[] {
-  for (const name of names) {
-    if (name.startsWith("*.") || parseIp(name) !== undefined || isLoopbackHost(name))
-      throw new Error(`no certificate can be ordered for ${name}: use RUNEGATE_TLS=files for it`);
-  }
-  return names;
 }

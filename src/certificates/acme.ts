@@ -1,18 +1,18 @@
 import { createHash, createHmac, type KeyObject, sign } from "node:crypto";
-import { boundedText } from "../net/bounded-text.ts";
-import { MIB, MINUTE, SECOND } from "../option/values.ts";
+import type { Clock } from "../clock.ts";
+import { retryAfterOf } from "../net/retry-after.ts";
+import { MINUTE, SECOND } from "../option/values.ts";
+import { type Authority, ask as askAuthority, directoryIn, plainWords, textOf } from "./authority.ts";
 
-/** A client of an authority that gives certificates to whoever answers for a name over http (RFC 8555, HTTP-01). */
+/** A client of an authority that gives certificates to whoever answers for a name over http or in DNS (RFC 8555). */
 
-export type AcmeSettings = {
-  readonly directory: string;
-  /** Certificates to trust the authority by, in place of the system's: PEM. */
-  readonly ca: string | undefined;
+export type AcmeSettings = Authority & {
   readonly email: string | undefined;
   /** Of an account that the authority wants to know from elsewhere (RFC 8555 §7.3.4). `key` is base64url. */
   readonly binding: { readonly id: string; readonly key: string } | undefined;
   /** ECDSA on P-256. */
   readonly account: { readonly publicKey: KeyObject; readonly privateKey: KeyObject };
+  readonly clock: Clock;
   readonly pause: (milliseconds: number) => Promise<void>;
 };
 
@@ -28,10 +28,11 @@ export class AcmeProblem extends Error {
   }
 }
 
-/** Answers `/.well-known/acme-challenge/TOKEN` with a text, from `put` until `remove`. */
+/** Shows the authority, from `put` until `remove`, an answer that only the account has (RFC 8555 §8.1). */
 export type Challenges = {
+  readonly type: "http-01" | "dns-01";
   put(token: string, answer: string): Promise<void>;
-  remove(token: string): Promise<void>;
+  remove(token: string, answer: string): Promise<void>;
 };
 
 type Problem = {
@@ -39,7 +40,6 @@ type Problem = {
   readonly detail?: string;
   readonly subproblems?: readonly Problem[];
 };
-type Directory = { readonly newNonce: string; readonly newAccount: string; readonly newOrder: string };
 type Order = {
   readonly status: string;
   readonly authorizations: readonly string[];
@@ -59,7 +59,6 @@ type Authorization = {
 };
 type Answer<T> = { readonly body: T; readonly location: string; readonly retryAfterMs: number | undefined };
 
-const TIMEOUT_MS = 30 * SECOND;
 const NONCE_TRIES = 8;
 const POLL_MS = 1 * SECOND;
 const LONGEST_POLL_MS = 10 * SECOND;
@@ -69,17 +68,20 @@ const WHILE_PENDING: ReadonlySet<string> = new Set(["pending", "processing"]);
 
 /**
  * Gets a certificate.
- * @param request in DER (RFC 2986), for exactly these names.
+ * @param name a host, or a wildcard.
+ * @param request in DER (RFC 2986), for exactly this name.
+ * @param replaces what the authority knows the certificate by that this one takes the place of (RFC 9773 §5).
  * @returns PEM, with the chain
  * @throws {AcmeProblem} and whatever `fetch` throws
  */
 export async function orderCertificate(
   settings: AcmeSettings,
-  names: readonly string[],
+  name: string,
   request: Uint8Array,
   challenges: Challenges,
+  replaces?: string,
 ): Promise<string> {
-  const { account } = settings;
+  const { account, clock } = settings;
   const jwk = publicJwk(account.publicKey);
   const thumbprint = createHash("sha256").update(JSON.stringify(jwk)).digest("base64url");
   const late = AbortSignal.timeout(ORDER_MS);
@@ -87,17 +89,12 @@ export async function orderCertificate(
   let accountUrl: string | undefined;
 
   async function ask(url: string, init: BunFetchRequestInit = {}): Promise<Response> {
-    const response = await fetch(url, {
-      ...init,
-      redirect: "error",
-      signal: AbortSignal.any([late, AbortSignal.timeout(TIMEOUT_MS)]),
-      ...(settings.ca === undefined ? {} : { tls: { ca: settings.ca } }),
-    });
+    const response = await askAuthority(settings, url, init, [late]);
     nonce = response.headers.get("replay-nonce") ?? undefined;
     return response;
   }
 
-  const directory = JSON.parse(await text(await ask(settings.directory))) as Directory;
+  const directory = await directoryIn(await ask(settings.directory));
 
   /** Signed (RFC 8555 §6.2), and once more where only the nonce was too old. */
   async function post<T>(url: string, payload: object | ""): Promise<Answer<T>> {
@@ -112,8 +109,8 @@ export async function orderCertificate(
       const body = JSON.stringify(signed(header, payload, account.privateKey));
       const headers = { "Content-Type": "application/jose+json" };
       const response = await ask(url, { method: "POST", body, headers });
-      const said = await text(response);
-      const retryAfterMs = retryAfterOf(response);
+      const said = await textOf(response);
+      const retryAfterMs = retryAfterOf(response, clock.now());
       if (response.ok) {
         const isJson = response.headers.get("content-type")?.includes("json") === true;
         const location = response.headers.get("location") ?? "";
@@ -136,19 +133,37 @@ export async function orderCertificate(
   async function prove(url: string): Promise<void> {
     const { body } = await post<Authorization>(url, "");
     if (body.status === "valid") return;
-    const challenge = body.challenges.find(({ type }) => type === "http-01");
+    // Nothing is shown about any other name, whatever the authority asks for.
+    if (body.identifier.value !== name.replace(/^\*\./, ""))
+      throw new AcmeProblem("unsupported", `${name} is to be proved by another name`);
+    const challenge = body.challenges.find(({ type }) => type === challenges.type);
     if (challenge === undefined)
-      throw new AcmeProblem("unsupported", `${body.identifier.value} cannot be proved over http`);
-    await challenges.put(challenge.token, `${challenge.token}.${thumbprint}`);
+      throw new AcmeProblem("unsupported", `${name} cannot be proved by ${challenges.type}`);
+    const { token } = challenge;
+    const answer = `${token}.${thumbprint}`;
     try {
+      await challenges.put(token, answer);
       await post(challenge.url, {});
       const after = await settled<Authorization>(url);
       if (after.status === "valid") return;
       const why = after.challenges.find(({ error }) => error !== undefined)?.error;
-      throw problemFrom(why, `${body.identifier.value} is ${after.status}`);
+      throw problemFrom(why, `${name} is ${after.status}`);
     } finally {
-      await challenges.remove(challenge.token);
+      await challenges.remove(token, answer);
     }
+  }
+
+  /** An authority that knows nothing of the certificate before, or has given its successor already, gives one all the same. */
+  async function place(): Promise<Answer<Order>> {
+    const identifiers = [{ type: "dns", value: name }];
+    if (replaces !== undefined && directory.renewalInfo !== undefined) {
+      try {
+        return await post<Order>(directory.newOrder, { identifiers, replaces });
+      } catch (error) {
+        if (!(error instanceof AcmeProblem) || error.type === "rateLimited") throw error;
+      }
+    }
+    return post<Order>(directory.newOrder, { identifiers });
   }
 
   const registered = await post(directory.newAccount, {
@@ -159,8 +174,7 @@ export async function orderCertificate(
       : { externalAccountBinding: bound(settings.binding, directory.newAccount, jwk) }),
   });
   accountUrl = registered.location;
-  const identifiers = names.map((value) => ({ type: "dns", value }));
-  const placed = await post<Order>(directory.newOrder, { identifiers });
+  const placed = await place();
   for (const url of placed.body.authorizations) await prove(url);
   await post(placed.body.finalize, { csr: Buffer.from(request).toString("base64url") });
   const order = await settled<Order>(placed.location);
@@ -193,10 +207,6 @@ function publicJwk(key: KeyObject) {
   return { crv, kty: "EC", x, y };
 }
 
-async function text(response: Response): Promise<string> {
-  return boundedText(response, MIB);
-}
-
 function problemOf(said: string, status: number, retryAfterMs: number | undefined): AcmeProblem {
   try {
     return problemFrom(JSON.parse(said) as Problem, `status ${status}`, retryAfterMs);
@@ -208,13 +218,9 @@ function problemOf(said: string, status: number, retryAfterMs: number | undefine
 function problemFrom(problem: Problem | undefined, otherwise: string, retryAfterMs?: number): AcmeProblem {
   const [first] = problem?.subproblems ?? [];
   const { type = "problem", detail = otherwise } = first ?? problem ?? {};
-  // Whatever the authority writes goes to the log.
-  const words = detail.replace(/[\p{Cc}\p{Cf}]/gu, " ").slice(0, 400);
-  return new AcmeProblem(type.slice(type.lastIndexOf(":") + 1).slice(0, 60), words, retryAfterMs);
-}
-
-/** RFC 9110 §10.2.3: seconds, or a date, of which the former alone is used by authorities. */
-function retryAfterOf(response: Response): number | undefined {
-  const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
-  return Number.isFinite(seconds) && seconds >= 0 ? seconds * SECOND : undefined;
+  return new AcmeProblem(
+    type.slice(type.lastIndexOf(":") + 1).slice(0, 60),
+    plainWords(detail),
+    retryAfterMs,
+  );
 }

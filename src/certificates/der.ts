@@ -39,6 +39,24 @@ export function oid(dotted: string): Uint8Array {
   return der(0x06, Buffer.from(bytes));
 }
 
+export type Element = { readonly tag: number; readonly content: Uint8Array };
+
+/** The elements that follow each other in bytes. What is cut off at the end is left out. */
+export function elementsIn(bytes: Uint8Array): Element[] {
+  const found: Element[] = [];
+  for (let at = 0; at + 2 <= bytes.length; ) {
+    const [tag = 0, first = 0] = bytes.subarray(at, at + 2);
+    const more = first < 0x80 ? 0 : first & 0x7f;
+    let length = more === 0 ? first : 0;
+    for (const byte of bytes.subarray(at + 2, at + 2 + more)) length = length * 0x100 + byte;
+    const begin = at + 2 + more;
+    at = begin + length;
+    if (at > bytes.length) break;
+    found.push({ tag, content: bytes.subarray(begin, at) });
+  }
+  return found;
+}
+
 /** RFC 7468 §2: 64 characters a line. */
 export function pem(label: string, bytes: Uint8Array): string {
   const lines =

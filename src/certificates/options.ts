@@ -1,9 +1,10 @@
 import { type Address, parseAddress } from "../identity/address.ts";
 import { explained } from "../identity/values.ts";
 import { listenAddress } from "../net/endpoint.ts";
+import { normalHost } from "../net/host.ts";
 import { type Declaration, type OptionsOf, unset } from "../option/option.ts";
 import { quote, ValueError } from "../option/value-error.ts";
-import { boolean, choice, filePath } from "../option/values.ts";
+import { boolean, choice, duration, filePath, list, MINUTE } from "../option/values.ts";
 
 export type TlsOptions = OptionsOf<typeof TLS_OPTIONS>;
 
@@ -70,6 +71,26 @@ export const TLS_OPTIONS = {
     secret: true,
     help: "The key of that account, base64url.",
   },
+  acmeDnsHook: {
+    name: "RUNEGATE_ACME_DNS_HOOK",
+    parse: filePath,
+    default: unset(""),
+    help:
+      "A program that writes TXT records, by which wildcards are proved, and all names where plain http is answered nowhere: it is called with " +
+      "`present NAME VALUE`, and then with `cleanup NAME VALUE`. Nobody else may be able to change it.",
+  },
+  acmeDnsWait: {
+    name: "RUNEGATE_ACME_DNS_WAIT",
+    parse: duration("s", 0, 2 * MINUTE),
+    default: "0",
+    help: "How long the authority is kept from looking, once the hook has written a record: for name servers that follow later.",
+  },
+  acmeWildcards: {
+    name: "RUNEGATE_ACME_WILDCARDS",
+    parse: list(wildcard),
+    default: "",
+    help: "Wildcards such as `*.example.org` to have one certificate for, in place of one for each of their hosts.",
+  },
   tlsCert: {
     name: "RUNEGATE_TLS_CERT",
     parse: filePath,
@@ -120,6 +141,12 @@ function acmeDirectory(text: string): string {
 function word(text: string): string {
   if (/^[\w.~+/=-]{1,300}$/.test(text)) return text;
   throw new ValueError("is not what authorities give out", "Copy it as it stands there.");
+}
+
+function wildcard(text: string): string {
+  const host = text.startsWith("*.") ? normalHost(text.slice(2)) : undefined;
+  if (host !== undefined && /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/.test(host)) return `*.${host}`;
+  throw new ValueError(`is no wildcard: ${quote(text)}`, "Write one such as *.example.org.");
 }
 
 /** RFC 6797 §6.1. */

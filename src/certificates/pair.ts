@@ -11,6 +11,12 @@ export type Pair = {
 };
 
 /**
+ * Of TLS 1.2, those that keep what was said secret when the key gets out later, and no CBC (RFC 9325 §4.2): HTTP/2 forbids all others
+ * (RFC 9113, appendix A). All of TLS 1.3 are so.
+ */
+const CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20";
+
+/**
  * As `Bun.serve` takes them: by the name that the client says (RFC 6066 §3), and the first for all others.
  */
 export function served(pairs: readonly Pair[]): Bun.TLSOptions[] {
@@ -21,8 +27,8 @@ export function served(pairs: readonly Pair[]): Bun.TLSOptions[] {
     names.flatMap((serverName) => {
       if (known.has(serverName)) return [];
       known.add(serverName);
-      return [{ serverName, cert, key }];
+      return [{ serverName, cert, key, ciphers: CIPHERS }];
     }),
   );
-  return [{ cert: first.cert, key: first.key }, ...named];
+  return [{ cert: first.cert, key: first.key, ciphers: CIPHERS }, ...named];
 }

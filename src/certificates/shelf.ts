@@ -25,8 +25,11 @@ export type Shelf = {
 export function shelfInFolder(folder: string): Shelf {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const accountFile = join(folder, "account.key");
-  const filesOf = (name: string) =>
-    ({ cert: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) }) as const;
+  const filesOf = (name: string) => {
+    // No host has an underscore for its first label.
+    const base = join(folder, name.replace("*", "_"));
+    return { cert: `${base}.crt`, key: `${base}.key` };
+  };
 
   return {
     async account() {

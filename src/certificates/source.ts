@@ -2,6 +2,7 @@ import type { Clock, Random } from "../clock.ts";
 import type { Logger } from "../observe/logger.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { DAY, SECOND } from "../option/values.ts";
+import { type Expiry, expiriesOf } from "./expiry.ts";
 import { readPairs } from "./files.ts";
 import type { TlsOptions } from "./options.ts";
 import type { Pair } from "./pair.ts";
@@ -10,6 +11,8 @@ import { selfSigned } from "./self-signed.ts";
 /** Where the certificates of this installation come from, and when others take their place. */
 export type CertificateSource = {
   readonly pairs: readonly Pair[];
+  /** Of each host that is answered, or of each name that somebody keeps a certificate for. */
+  expiries(): readonly Expiry[];
   /**
    * Looks now whether others are to be had, for these hosts.
    * @throws {Error} with what is wrong; the ones there are stay
@@ -60,6 +63,7 @@ export function openCertificates(settings: SourceSettings): CertificateSource | 
     get pairs() {
       return pairs;
     },
+    expiries: () => expiriesOf(pairs),
     renew(next) {
       names = next;
       return renew();

@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { connect } from "node:tls";
+import { orderedNames } from "../certificates/names.ts";
 import { loadAccess } from "../config/configuration.ts";
 import { ControlError, connectControl } from "../control/client.ts";
 import { EXIT } from "../exit.ts";
@@ -55,7 +56,7 @@ Example: runegate certificates`,
       return failed(io, error.message);
     }
     io.out("They are being ordered: the log and `runegate certificates` say how it goes.");
-    return { data: { ordered: hostsOf(access) } };
+    return { data: { ordered: orderedNames(hostsOf(access), access.options.acmeWildcards) } };
   },
 };
 

@@ -1,4 +1,6 @@
+import { checkDnsHook } from "../certificates/dns-hook.ts";
 import { readPairs } from "../certificates/files.ts";
+import { namesToOrder } from "../certificates/names.ts";
 import { systemClock } from "../clock.ts";
 import { type Configuration, loadConfiguration } from "../config/configuration.ts";
 import { OPTIONS } from "../config/options.ts";
@@ -8,6 +10,7 @@ import { createBackends, verifyBackends } from "../mail/backends.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { callbackPath } from "../oidc-login/provider.ts";
 import { ConfigError, describe, type Finding } from "../option/finding.ts";
+import { hostsOf } from "../process/hosts.ts";
 import type { Io } from "../process/io.ts";
 import { type Command, UsageError } from "./command.ts";
 import { kernelNote } from "./kernel-note.ts";
@@ -111,15 +114,27 @@ Examples: runegate check --online
  * A start takes them. No rule of the configuration says so, since a reload goes on with those there were.
  * @throws {ConfigError}
  */
-function mustHaveCertificates({ options: { tls, tlsCert, tlsKey }, warnings }: Configuration): void {
-  if (tls !== "files" || tlsCert === undefined) return;
-  try {
-    readPairs({ cert: tlsCert, key: tlsKey ?? tlsCert });
-  } catch (error) {
-    const problem = `cannot be used: ${messageOf(error)}`;
-    const remedy = "Name a certificate with its key, or a folder of them.";
-    throw new ConfigError([{ option: OPTIONS.tlsCert.name, problem, remedy }], warnings);
+function mustHaveCertificates(configuration: Configuration): void {
+  const { tls, tlsCert, tlsKey, acmeDnsHook } = configuration.options;
+  const attempt = (option: string, remedy: string, work: () => unknown) => {
+    try {
+      work();
+    } catch (error) {
+      const problem = `cannot be used: ${messageOf(error)}`;
+      throw new ConfigError([{ option, problem, remedy }], configuration.warnings);
+    }
+  };
+  if (tls === "files" && tlsCert !== undefined) {
+    attempt(OPTIONS.tlsCert.name, "Name a certificate with its key, or a folder of them.", () =>
+      readPairs({ cert: tlsCert, key: tlsKey ?? tlsCert }),
+    );
   }
+  if (tls !== "acme") return;
+  attempt(OPTIONS.tls.name, "Or have something in front that has certificates.", () =>
+    namesToOrder(hostsOf(configuration), configuration.options),
+  );
+  if (acmeDnsHook === undefined) return;
+  attempt(OPTIONS.acmeDnsHook.name, "Write where the program is.", () => checkDnsHook(acmeDnsHook));
 }
 
 function printFindings(problems: readonly Finding[], warnings: readonly Finding[], io: Io): void {

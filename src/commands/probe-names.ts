@@ -1,9 +1,11 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import { isWildcard, orderedNames } from "../certificates/names.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { messageOf } from "../observe/message-of.ts";
 import { SECOND } from "../option/values.ts";
 import { hostsOf } from "../process/hosts.ts";
+import { httpAddressOf } from "../process/listener.ts";
 import type { ProbeResult } from "./probe.ts";
 
 /** Whether an authority would find this installation by its names: where they lead, and what answers on port 80 there. */
@@ -28,11 +30,14 @@ export async function probeNames(
   configuration: Pick<Configuration, "options" | "routesFile">,
   outside = OUTSIDE,
 ): Promise<ProbeResult | undefined> {
-  const { tls, baseUrl } = configuration.options;
-  if (tls !== "acme") return undefined;
+  const { options } = configuration;
+  const { tls, baseUrl, acmeDnsHook, acmeWildcards } = options;
+  // Where the hook does it all, no authority comes here.
+  if (tls !== "acme" || (acmeDnsHook !== undefined && httpAddressOf(options) === undefined)) return undefined;
   const { port } = new URL(baseUrl);
   const https = (name: string) => `https://${name}${port === "" ? "" : `:${port}`}/`;
-  const found = await Promise.all(hostsOf(configuration).map((name) => probe(name, https(name), outside)));
+  const names = orderedNames(hostsOf(configuration), acmeWildcards).filter((name) => !isWildcard(name));
+  const found = await Promise.all(names.map((name) => probe(name, https(name), outside)));
   return { ok: found.every(({ ok }) => ok), lines: found.flatMap(({ lines }) => lines) };
 }
 

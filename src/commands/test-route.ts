@@ -23,7 +23,7 @@ export async function testRoute(written: string, asked: Asked, io: Io): Promise<
     throw new UsageError(`${JSON.stringify(written)} is no URL such as https://app.example.org/lab.`);
   const email = asked.as === undefined ? undefined : addressIn(asked.as);
   const { options, routesFile } = loadAccess(io);
-  const routes = createRoutes(routesOf(options, routesFile), options.baseUrl);
+  const routes = createRoutes(routesOf(options, routesFile), options.baseUrl, options.tls !== "off");
   const granted = email === undefined || !options.dynamicUsers ? undefined : await grantedTo(email, io);
   const house = {
     ...{

@@ -104,10 +104,10 @@ export const RULES: readonly Rule[] = [
       : undefined,
   ),
 
-  rule(["tls", "listen", "httpListen"], ({ tls, listen, httpListen }) => {
+  rule(["tls", "listen", "httpListen", "acmeDnsHook"], ({ tls, listen, httpListen, acmeDnsHook }) => {
     const isAnswered =
       httpListen === undefined ? listen.kind === "tcp" && listen.port === 443 : httpListen !== "off";
-    return tls === "acme" && !isAnswered
+    return tls === "acme" && !isAnswered && acmeDnsHook === undefined
       ? warning(
           "httpListen",
           "has plain http answered nowhere, and an authority comes to port 80 before it gives a certificate",
@@ -115,6 +115,16 @@ export const RULES: readonly Rule[] = [
         )
       : undefined;
   }),
+
+  rule(["acmeWildcards", "acmeDnsHook"], ({ acmeWildcards, acmeDnsHook }) =>
+    acmeWildcards.length > 0 && acmeDnsHook === undefined
+      ? error(
+          "acmeWildcards",
+          "has wildcards, which are proved in DNS alone",
+          `Set ${OPTIONS.acmeDnsHook.name}.`,
+        )
+      : undefined,
+  ),
 
   rule(["acmeEabId", "acmeEabKey"], ({ acmeEabId, acmeEabKey }) =>
     (acmeEabId === undefined) !== (acmeEabKey === undefined)

@@ -41,6 +41,17 @@ export function addressesOf({
   return [[listen, "all"], ...(checkListen === undefined ? [] : [[checkListen, "checks"] as const])];
 }
 
+/** Where plain http is answered; undefined where it is not. */
+export function httpAddressOf({
+  tls,
+  listen,
+  httpListen,
+}: Pick<Options, "tls" | "listen" | "httpListen">): ListenAddress | undefined {
+  if (tls === "off" || httpListen === "off") return undefined;
+  if (httpListen !== undefined) return httpListen;
+  return listen.kind === "tcp" && listen.port === 443 ? { ...listen, port: 80 } : undefined;
+}
+
 function bind(
   gateway: Gateway,
   address: ListenAddress,

@@ -1,14 +1,13 @@
 import type { Server } from "bun";
+import { measureCertificates } from "../certificates/expiry.ts";
 import type { CertificateSource } from "../certificates/source.ts";
 import { systemClock, systemPause, systemRandom } from "../clock.ts";
 import type { Configuration } from "../config/configuration.ts";
-import type { Options } from "../config/options.ts";
 import type { Surroundings } from "../config/surroundings.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { createMailbox, type Mailbox } from "../mail/mailbox.ts";
 import { createProcessMetrics } from "../metrics/metrics.ts";
 import { measureLog, measureProcess } from "../metrics/process.ts";
-import type { ListenAddress } from "../net/endpoint.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { FilesRead } from "../option/files.ts";
 import { createKeys } from "../secret/keys.ts";
@@ -23,7 +22,7 @@ import { hostsOf } from "./hosts.ts";
 import type { Io } from "./io.ts";
 import { type Libc, openLibc } from "./libc.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
-import { addressesOf, claimAddress, describeListen } from "./listener.ts";
+import { addressesOf, claimAddress, describeListen, httpAddressOf } from "./listener.ts";
 import { type Log, openLog, STDOUT_NAME } from "./log.ts";
 import { createNotifier } from "./notify.ts";
 import { createSerially, type Serially } from "./serially.ts";
@@ -152,7 +151,7 @@ async function open(
   }
   let certificates: CertificateSource | undefined;
   try {
-    certificates = await openTls(configuration, stores);
+    certificates = await openTls(configuration, stores, io.env);
   } catch (error) {
     io.err(`TLS: ${messageOf(error)}`);
     await stores.close();
@@ -160,6 +159,7 @@ async function open(
   }
   const measured = createProcessMetrics(systemClock);
   measureProcess(measured, systemClock);
+  measureCertificates(measured.registry, () => certificates?.expiries() ?? [], systemClock);
   measureLog(measured, () => [{ sink: STDOUT_NAME, ...log.state() }, ...sinks.states()]);
   const resources = { stores, mailbox: terminalMailbox(io), loggers: log.loggers, measured };
   try {
@@ -201,29 +201,33 @@ async function open(
 }
 
 /** Loaded where it is asked for alone: node:crypto is large. @throws {Error} with what is wrong, in words for the operator */
-async function openTls(configuration: Configuration, stores: Store): Promise<CertificateSource | undefined> {
+async function openTls(
+  configuration: Configuration,
+  stores: Store,
+  env: Io["env"],
+): Promise<CertificateSource | undefined> {
   const { options } = configuration;
   if (options.tls === "off") return undefined;
   const settings = { options, names: hostsOf(configuration), clock: systemClock, random: systemRandom };
   if (options.tls !== "acme") return (await import("../certificates/source.ts")).openCertificates(settings);
-  const [{ openAcme }, { createOrderRecords }, { shelfInFolder, shelfInStore }] = await Promise.all([
+  const [{ openAcme }, { createOrderRecords }, { shelfInFolder, shelfInStore }, hooks] = await Promise.all([
     import("../certificates/acme-source.ts"),
     import("../certificates/acme-records.ts"),
     import("../certificates/shelf.ts"),
+    import("../certificates/dns-hook.ts"),
   ]);
   const isShared = options.store.kind === "valkey" || options.store.kind === "postgres";
   const shelf = isShared
     ? shelfInStore(stores, createKeys(options), systemRandom)
     : shelfInFolder(options.tlsDirectory);
   const records = createOrderRecords(stores, systemClock);
-  return openAcme({ ...settings, shelf, records, pause: systemPause });
-}
-
-/** Where plain http is answered; undefined where it is not. */
-function httpAddressOf({ tls, listen, httpListen }: Options): ListenAddress | undefined {
-  if (tls === "off" || httpListen === "off") return undefined;
-  if (httpListen !== undefined) return httpListen;
-  return listen.kind === "tcp" && listen.port === 443 ? { ...listen, port: 80 } : undefined;
+  const { acmeDnsHook: hook } = options;
+  if (hook !== undefined) hooks.checkDnsHook(hook);
+  return openAcme({
+    ...{ ...settings, shelf, records, pause: systemPause },
+    dnsHook: hook === undefined ? undefined : hooks.createDnsHook(hook, env),
+    answersHttp: httpAddressOf(options) !== undefined,
+  });
 }
 
 function terminalMailbox(io: Io): Mailbox {

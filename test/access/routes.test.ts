@@ -88,6 +88,23 @@ test("without a file, every host is the one application, known by the base URL",
     RUNEGATE_ALLOW_ANY_EMAIL: "true",
   });
   if (only === undefined) throw new Error("no route");
+  const first = createRoutes([{ ...only, host: undefined }], "https://app.example.org:8443", true);
+  const hosts = [
+    "app.example.org:8443",
+    "APP.example.org.:8443",
+    "app.example.org",
+    "elsewhere.test",
+    "127.0.0.1:8443",
+    "",
+  ];
+  expect(hosts.map((host) => first.siteOf(host) === first.home)).toEqual([
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
   const single = createRoutes([{ ...only, host: undefined }], "http://localhost:7870");
   for (const host of ["localhost:7870", "127.0.0.1:7870", "whatever.example"]) {
     expect(single.siteOf(host)).toMatchObject({ origin: "http://localhost:7870" });

@@ -1,180 +1,45 @@
-import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EXIT } from "../../src/exit.ts";
-import { DAY } from "../../src/option/values.ts";
-import { isAlive, openStage, type Stage, until } from "../process/stage.ts";
+import { DAY, SECOND } from "../../src/option/values.ts";
+import { parseScrape, scrapeText, sumOf } from "../metrics/scrape.ts";
+import { isAlive, until } from "../process/stage.ts";
 import { needs } from "../support/needs.ts";
-import { installPebble, type Pebble, startPebble } from "../support/pebble.ts";
+import { installPebble } from "../support/pebble.ts";
+import { postgresPrograms, startPostgres } from "../support/postgres.ts";
 import { freePort, runegate, startProcess } from "../support/process.ts";
 import { startValkey } from "../support/valkey.ts";
 import { ask, shown } from "./client.ts";
+import {
+  APP,
+  answers,
+  closeAfterEach,
+  closeLater,
+  folderOf,
+  goesOn,
+  hup,
+  isTrusted,
+  NEW,
+  openWorld,
+  REFUSED,
+  trusted,
+  WIKI,
+} from "./world.ts";
 
 /** `RUNEGATE_TLS=acme` against Pebble: certificates are ordered, kept, renewed, and never stand in the way of serving. */
 
 // Processes are started here, on machines that may be busy; Pebble is built the first time.
 setDefaultTimeout(600_000);
+closeAfterEach();
 
 const programs = await installPebble();
-const folders: string[] = [];
-const opened: AsyncDisposable[] = [];
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
-
-/** What is protected, which counts who comes. */
-let visits = 0;
-const application = Bun.serve({
-  hostname: "127.0.0.1",
-  port: 0,
-  fetch() {
-    visits++;
-    return new Response("hello");
-  },
-});
-afterAll(() => application.stop(true));
-
-const APP = "app.example.test";
-const WIKI = "wiki.example.test";
-const NEW = "new.example.test";
-const REFUSED = "refused.example.test";
-
-const routesFor = (hosts: readonly string[]) =>
-  [
-    `[[routes]]\nname = "main"\ntarget = "${application.url.origin}"\nallow = ["anyone"]\n`,
-    ...hosts.map(
-      (host) =>
-        `[[routes]]\nname = "${host.split(".")[0]}"\nhost = "${host}"\ntarget = "${application.url.origin}"\nallow = ["anyone"]\n`,
-    ),
-  ].join("\n");
-
-type World = {
-  readonly pebble: Pebble;
-  readonly folder: string;
-  readonly port: number;
-  readonly httpPort: number;
-  /** Moves the clocks of what is started here. */
-  advance(milliseconds: number): void;
-  writeRoutes(hosts: readonly string[]): void;
-  env(more?: Readonly<Record<string, string>>): Record<string, string>;
-  open(settings?: { workers?: number; options?: Readonly<Record<string, string>> }): Promise<Stage>;
-};
-
-async function openWorld(
-  hosts: readonly string[],
-  pebbleSettings: { accounts?: Record<string, string> } = {},
-): Promise<World> {
-  const folder = mkdtempSync(join(tmpdir(), "runegate-acme-"));
-  folders.push(folder);
-  const [port, httpPort] = [freePort(), freePort()];
-  const pebble = await startPebble(programs ?? "", { httpPort, refused: [REFUSED], ...pebbleSettings });
-  opened.push(pebble);
-  const clock = join(folder, "ahead");
-  const routes = join(folder, "routes.toml");
-  const replace = (file: string, text: string) => {
-    writeFileSync(`${file}.new`, text, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
-  };
-  const root = join(folder, "root.pem");
-  writeFileSync(root, await pebble.root());
-  let ahead = 0;
-  const advance = (milliseconds: number) => {
-    ahead += milliseconds;
-    replace(clock, String(ahead));
-  };
-  const writeRoutes = (names: readonly string[]) => replace(routes, routesFor(names));
-  advance(0);
-  writeRoutes(hosts);
-  const env = (more: Readonly<Record<string, string>> = {}) => ({
-    RUNEGATE_LISTEN: `127.0.0.1:${port}`,
-    RUNEGATE_HTTP_LISTEN: `127.0.0.1:${httpPort}`,
-    RUNEGATE_BASE_URL: `https://${APP}:${port}`,
-    RUNEGATE_TARGET_SERVICE: "",
-    RUNEGATE_ALLOW_ANY_EMAIL: "false",
-    RUNEGATE_ROUTES: routes,
-    RUNEGATE_TLS: "acme",
-    RUNEGATE_TLS_DIRECTORY: join(folder, "certificates"),
-    RUNEGATE_ACME_DIRECTORY: pebble.directory,
-    RUNEGATE_ACME_CA: pebble.ca,
-    RUNEGATE_ACME_EMAIL: "ops@example.test",
-    RUNEGATE_EMAIL_CONFIG: mailFile(folder),
-    ...more,
-  });
-  return {
-    ...{ pebble, folder, port, httpPort, advance, writeRoutes, env },
-    async open({ workers = 1, options = {} } = {}) {
-      const preloaded = ["--preload", join(import.meta.dir, "../process/moved-clock.ts")];
-      const stage = await openStage({
-        workers,
-        options: env(options),
-        env: { MOVED_CLOCK: clock, NODE_EXTRA_CA_CERTS: root },
-        command: [process.execPath, ...preloaded, join(import.meta.dir, "../../src/main.ts"), "serve"],
-      });
-      opened.push(stage);
-      return stage;
-    },
-  };
-}
-
-/** Nothing is sent here; without a file, a site that is not on this machine does not start. */
-function mailFile(folder: string): string {
-  const [file, outbox] = [join(folder, "email.toml"), join(folder, "mails")];
-  mkdirSync(outbox, { recursive: true });
-  const lines = [
-    'backend = "file"',
-    `directory = "${outbox}"`,
-    'from_address = "gate@example.test"',
-    'body_template = "{login_url} {code}"',
-  ];
-  writeFileSync(file, lines.join("\n"), { mode: 0o600 });
-  return file;
-}
-
-const isTrusted = async ({ port, pebble }: World, name: string) =>
-  (await shown(port, name, { ca: await pebble.root() })).trusted;
-
-const trusted = (world: World, ...names: readonly string[]) =>
-  until(
-    `a certificate of Pebble's for ${names}`,
-    async () => {
-      for (const name of names) if (!(await isTrusted(world, name))) return false;
-      return true;
-    },
-    120_000,
-  );
-
-/** From then on nobody is shown another one: until then, the listener before takes connections too. */
-async function goesOn(stage: Stage, ...names: readonly string[]): Promise<void> {
-  for (const name of names)
-    await stage.says(new RegExp(` goes on with another certificate [^\\n]*name=${name}`));
-}
-
-const answers = async ({ port }: World, name = APP) =>
-  (await ask(`https://${name}:${port}`, "/_runegate/health")).status;
-
-const hup = async (stage: Stage) => {
-  stage.main.signal("SIGHUP");
-  await stage.says(/ reloaded /);
-};
 
 describe.skipIf(programs === undefined)("with Pebble", () => {
   test.each([1, 2])(
     "with %d processes: at once an interim certificate, soon one for each host, which is kept",
     async (workers) => {
-      const world = await openWorld([WIKI]);
+      const world = await openWorld(programs, [WIKI]);
       const { pebble, port, folder } = world;
       await pebble.stop();
       const stage = await world.open({ workers });
@@ -219,7 +84,7 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   test.each([1, 2])(
     "with %d processes: handed over to a new executable, and nothing is ordered",
     async (workers) => {
-      const world = await openWorld([]);
+      const world = await openWorld(programs, []);
       const { port, httpPort, pebble } = world;
       const options = {
         RUNEGATE_STORE: `sqlite:${join(world.folder, "state.db")}`,
@@ -242,7 +107,7 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   );
 
   test("renewed with a third of its life left, and not before; where the clock is wrong, once a day", async () => {
-    const world = await openWorld([]);
+    const world = await openWorld(programs, []);
     const stage = await world.open();
     await stage.says(/ goes on with another certificate /);
     expect(await isTrusted(world, APP)).toBe(true);
@@ -267,8 +132,47 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
     expect((stage.main.output().match(/orders a certificate/g) ?? []).length).toBe(3);
   });
 
+  test("renewed when its authority asks for it, and as always where that makes no sense", async () => {
+    const world = await openWorld(programs, []);
+    const { pebble, folder } = world;
+    const [file, keyFile] = [`${APP}.crt`, `${APP}.key`].map((name) => join(folder, "certificates", name));
+    const kept = () => readFileSync(file ?? "", "utf8");
+    const stage = await world.open({ options: { RUNEGATE_LOG: "info,main=debug" } });
+    await stage.says(/ goes on with another certificate /);
+    const [first, firstKey] = [kept(), readFileSync(keyFile ?? "", "utf8")];
+    const over = { start: new Date(Date.now() - 2 * DAY), end: new Date(Date.now() - DAY) };
+    const said = { suggestedWindow: over, explanationURL: "https://ca.example.test/why" };
+    await pebble.suggestRenewal(first, JSON.stringify(said));
+    // Where a clock is wrong, one a day.
+    world.advance(2 * DAY);
+    await hup(stage);
+    await stage.says(/ says why [^\n]*explanation=\S*ca\.example\.test\/why/);
+    await stage.says(/ goes on with another certificate /);
+    expect(kept()).not.toBe(first);
+    const replaced = () => (pebble.output().match(/is a replacement of/g) ?? []).length;
+    expect([pebble.issued(), replaced()]).toEqual([2, 1]);
+
+    await pebble.suggestRenewal(kept(), "no JSON");
+    world.advance(54 * DAY);
+    await hup(stage);
+    await stage.says(/DEBUG[^\n]* the authority does not say when to renew/);
+    expect(pebble.issued()).toBe(2);
+    world.advance(5 * DAY);
+    await hup(stage);
+    await stage.says(/ goes on with another certificate /);
+    expect([pebble.issued(), replaced()]).toEqual([3, 2]);
+    await stage[Symbol.asyncDispose]();
+
+    // A backup is put back: its certificate has been replaced already, which keeps nobody from another.
+    writeFileSync(file ?? "", first);
+    writeFileSync(keyFile ?? "", firstKey);
+    const again = await world.open();
+    await again.says(/ goes on with another certificate /);
+    expect([pebble.issued(), replaced()]).toEqual([4, 2]);
+  });
+
   test("without its authority it serves on: a warning, and an error in the last week", async () => {
-    const world = await openWorld([]);
+    const world = await openWorld(programs, []);
     const stage = await world.open();
     await trusted(world, APP);
     await world.pebble.stop();
@@ -294,7 +198,7 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   });
 
   test("a host that a reload adds is ordered, and one that is refused keeps no other from its certificate", async () => {
-    const world = await openWorld([REFUSED, WIKI]);
+    const world = await openWorld(programs, [REFUSED, WIKI]);
     const stage = await world.open();
     await stage.says(/WARN[^\n]* no certificate was given[^\n]*refused\.example\.test/);
     await trusted(world, APP, WIKI);
@@ -306,8 +210,11 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   });
 
   test("`runegate certificates` says what visitors are shown, and has it ordered anew", async () => {
-    const world = await openWorld([REFUSED]);
-    const stage = await world.open();
+    const world = await openWorld(programs, [REFUSED]);
+    const metrics = freePort();
+    const stage = await world.open({
+      ...{ workers: 2, options: { RUNEGATE_METRICS_LISTEN: `127.0.0.1:${metrics}` } },
+    });
     const list = async () => {
       const { code, output } = await stage.command("certificates", "--json");
       const [result = ""] = output.split("\n");
@@ -326,6 +233,11 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
     const left = Date.parse(certificates[0]?.until ?? "") - Date.now();
     expect(left).toBeGreaterThan(89 * DAY);
     expect(left).toBeLessThan(91 * DAY);
+    const scraped = parseScrape(await scrapeText(metrics));
+    const secondsOf = (name: string) =>
+      sumOf(scraped, "runegate_certificate_expires_seconds", `name="${name}"`);
+    expect(Math.abs(secondsOf(APP) - left / SECOND)).toBeLessThan(60);
+    expect(secondsOf(REFUSED)).toBe(0);
 
     world.writeRoutes([]);
     await hup(stage);
@@ -345,22 +257,41 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   });
 
   test("a challenge that nobody asked about is not found, and never gets to the application", async () => {
-    const world = await openWorld([]);
+    const world = await openWorld(programs, []);
     await world.open();
     await trusted(world, APP);
-    visits = 0;
+    world.visits.length = 0;
     const unknown = ["A".repeat(43), "", "..%2f..%2faccount.key", `${"A".repeat(43)}/x`, "a b", "%00"];
     for (const token of unknown) {
       const url = `http://127.0.0.1:${world.httpPort}/.well-known/acme-challenge/${token}`;
       const answer = await fetch(url, { headers: { Host: APP }, redirect: "manual", keepalive: false });
       expect([token, answer.status]).toEqual([token, 404]);
     }
-    expect(visits).toBe(0);
+    expect(world.visits).toEqual([]);
+  });
+
+  test("a host that only a visitor says: nothing is ordered for it, however it is said", async () => {
+    const world = await openWorld(programs, []);
+    const stage = await world.open();
+    await stage.says(/ goes on with another certificate /);
+    const name = "stranger.example.test";
+    expect((await shown(world.port, name)).names).toBe(`DNS:${APP}`);
+    const origin = `https://${name}:${world.port}`;
+    for (const path of ["/", "/_runegate/login", "/.well-known/acme-challenge/x"])
+      expect((await ask(origin, path)).status).toBe(421);
+    const headers = { Host: name };
+    const plain = `http://127.0.0.1:${world.httpPort}`;
+    expect((await fetch(plain, { headers, redirect: "manual", keepalive: false })).status).toBe(421);
+    expect((await stage.command("certificates", "renew")).code).toBe(EXIT.done);
+    await stage.says(/ goes on with another certificate /);
+    expect(stage.main.output()).not.toContain(name);
+    expect(world.pebble.output()).not.toContain(name);
+    expect(world.pebble.issued()).toBe(2);
   });
 
   test("an account that the authority knows already is named, and without it nothing is given", async () => {
     const key = Buffer.from("k".repeat(32)).toString("base64url");
-    const world = await openWorld([], { accounts: { "kid-1": key } });
+    const world = await openWorld(programs, [], { accounts: { "kid-1": key } });
     const without = await world.open();
     await without.says(/WARN[^\n]* no certificate was given[^\n]*externalAccountRequired/);
     await without[Symbol.asyncDispose]();
@@ -374,7 +305,7 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
   test.each(["account.key", `${APP}.key`])(
     "%s, when others can read it: it does not start, and says why",
     async (name) => {
-      const world = await openWorld([]);
+      const world = await openWorld(programs, []);
       const stage = await world.open();
       await trusted(world, APP);
       await until("it is kept", () => readdirSync(join(world.folder, "certificates")).includes(name));
@@ -391,28 +322,55 @@ describe.skipIf(programs === undefined)("with Pebble", () => {
 });
 
 const redis = needs("redis-server");
+const postgres = postgresPrograms();
 
-describe.skipIf(programs === undefined || redis === undefined)("machines that share a store", () => {
+type Shared = { readonly url: string; dump(): Promise<string>; stop(): Promise<unknown> };
+
+async function startRedis(): Promise<Shared> {
+  const valkey = await startValkey(redis ?? "", { lines: ["rdbcompression no"] });
+  return {
+    ...{ url: valkey.url, stop: valkey.stop },
+    async dump() {
+      await valkey.run("SAVE");
+      const { dir } = (await valkey.run("CONFIG", "GET", "dir")) as { readonly dir: string };
+      return readFileSync(join(dir, "dump.rdb"), "latin1");
+    },
+  };
+}
+
+async function startDatabase(): Promise<Shared> {
+  const { url, run, stop } = await startPostgres(postgres ?? "");
+  const dump = async () =>
+    String((await run("SELECT database_to_xml(false, false, '')::text AS all"))[0]?.all);
+  return { url, dump, stop };
+}
+
+const STORES = [
+  ...(redis === undefined ? [] : [["Valkey", startRedis] as const]),
+  ...(postgres === undefined ? [] : [["PostgreSQL", startDatabase] as const]),
+];
+
+describe.skipIf(programs === undefined).each(STORES)("machines that share %s", (_, startStore) => {
   const secrets = { RUNEGATE_JWT_SECRET: "j".repeat(64), RUNEGATE_SESSION_KEY: "5e".repeat(64) };
 
   /** Two of them; Pebble comes to the second to have names proved. */
   async function openMachines() {
-    const world = await openWorld([WIKI]);
-    const valkey = await startValkey(redis ?? "", { lines: ["rdbcompression no"] });
-    opened.push({ [Symbol.asyncDispose]: () => valkey.stop() });
+    const world = await openWorld(programs, [WIKI]);
+    const store = await startStore();
+    closeLater(store.stop);
     const other = freePort();
-    const shared = { ...secrets, RUNEGATE_STORE: valkey.url };
+    const shared = { ...secrets, RUNEGATE_STORE: store.url };
     const first = {
       ...shared,
       RUNEGATE_LISTEN: `127.0.0.1:${other}`,
       RUNEGATE_HTTP_LISTEN: `127.0.0.1:${freePort()}`,
       RUNEGATE_BASE_URL: `https://${APP}:${other}`,
     };
-    return { world, valkey, first: { ...world, port: other }, options: { first, second: shared } };
+    return { world, store, first: { ...world, port: other }, options: { first, second: shared } };
   }
 
   test("one orders, another answers the authority, and both serve what it gave", async () => {
-    const { world, valkey, first, options } = await openMachines();
+    const { world, store, first, options } = await openMachines();
     // This one reaches no authority.
     const nowhere = { RUNEGATE_ACME_DIRECTORY: `https://127.0.0.1:${freePort()}/dir` };
     const second = await world.open({ options: { ...options.second, ...nowhere } });
@@ -429,9 +387,7 @@ describe.skipIf(programs === undefined || redis === undefined)("machines that sh
     expect(world.pebble.issued()).toBe(2);
     // Nothing on the disk, and nothing in the store that speaks for anybody.
     expect(existsSync(join(world.folder, "certificates"))).toBe(false);
-    await valkey.run("SAVE");
-    const { dir } = (await valkey.run("CONFIG", "GET", "dir")) as { readonly dir: string };
-    const dump = readFileSync(join(dir, "dump.rdb"), "latin1");
+    const dump = await store.dump();
     expect(dump.match(/BEGIN CERTIFICATE/g)?.length).toBeGreaterThanOrEqual(2);
     expect(dump).not.toContain("PRIVATE KEY");
   });
@@ -448,8 +404,7 @@ describe.skipIf(programs === undefined || redis === undefined)("machines that sh
 test.each(["127.0.0.1", "localhost"])(
   "no certificate is ordered for %s: it says what to use",
   async (host) => {
-    const folder = mkdtempSync(join(tmpdir(), "runegate-acme-"));
-    folders.push(folder);
+    const folder = folderOf();
     const env = {
       RUNEGATE_TLS: "acme",
       RUNEGATE_TLS_DIRECTORY: join(folder, "certificates"),

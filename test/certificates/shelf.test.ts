@@ -86,6 +86,6 @@ test("a challenge is answered on every machine until it is over, and nothing els
     expect(await there.challengeOf(other)).toBeUndefined();
   }
   expect(here.challenges.put("../account.key", "x")).rejects.toThrow();
-  await here.challenges.remove(token);
+  await here.challenges.remove(token, "");
   expect(await there.challengeOf(token)).toBeUndefined();
 });

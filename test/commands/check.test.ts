@@ -83,6 +83,19 @@ describe("runegate check", () => {
       ],
     ]);
   });
+  test("certificates that a start could not order are a problem, as they are then", async () => {
+    const env = { ...LISTED, RUNEGATE_BASE_URL: "https://localhost", RUNEGATE_TLS: "acme" };
+    const { code, lines } = await check(env);
+    expect([code, lines]).toEqual([
+      78,
+      [
+        expect.stringMatching(
+          /^error: RUNEGATE_TLS cannot be used: no certificate can be ordered for localhost/,
+        ),
+        "Runegate would not start: 1 problem.",
+      ],
+    ]);
+  });
   test("reaches nothing unless asked", async () => {
     const probe: Probe = {
       name: "application",

@@ -7,8 +7,12 @@ import { freePort } from "../support/process.ts";
 /** `check --online` where certificates are ordered: what an authority would find at the names. */
 
 const APP = "app.example.org";
-const configuration = (tls: string, baseUrl = `https://${APP}`) =>
-  ({ options: { tls, baseUrl, routes: undefined }, routesFile: undefined }) as unknown as Configuration;
+const LISTEN = { kind: "tcp", hostname: "::", port: 443 };
+const configuration = (tls: string, more: Partial<Configuration["options"]> = {}) =>
+  ({
+    options: { tls, baseUrl: `https://${APP}`, listen: LISTEN, acmeWildcards: [], ...more },
+    routesFile: undefined,
+  }) as unknown as Configuration;
 
 const ours = serveHttp(
   { kind: "tcp", hostname: "127.0.0.1", port: 0 },
@@ -61,4 +65,15 @@ test("something else answers, or nothing at one of two addresses, or the name le
 
 test("where nothing is ordered, nothing is asked", async () => {
   expect(await probeNames(configuration("files"), at(freePort(), "127.0.0.1"))).toBeUndefined();
+});
+
+test("names that are proved in DNS are not asked about: those of a wildcard, and all where plain http is off", async () => {
+  const acmeDnsHook = "/hook";
+  const nowhere = at(freePort(), "127.0.0.1");
+  const wildcards = { acmeDnsHook, acmeWildcards: ["*.example.org"] };
+  expect(await probeNames(configuration("acme", wildcards), nowhere)).toEqual({ ok: true, lines: [] });
+  expect(
+    await probeNames(configuration("acme", { acmeDnsHook, httpListen: "off" }), nowhere),
+  ).toBeUndefined();
+  expect((await probeNames(configuration("acme", { acmeDnsHook }), nowhere))?.ok).toBe(false);
 });

@@ -51,6 +51,25 @@ describe("production", () => {
     ],
     ["certificates are ordered", { RUNEGATE_TLS: "acme" }, []],
     [
+      "all names are proved in DNS",
+      { RUNEGATE_TLS: "acme", RUNEGATE_HTTP_LISTEN: "off", RUNEGATE_ACME_DNS_HOOK: "/hook" },
+      [],
+    ],
+    [
+      "wildcards without what proves them",
+      { RUNEGATE_TLS: "acme", RUNEGATE_ACME_WILDCARDS: "*.example.org" },
+      ["error:ACME_WILDCARDS"],
+    ],
+    [
+      "what is no wildcard",
+      {
+        RUNEGATE_TLS: "acme",
+        RUNEGATE_ACME_DNS_HOOK: "/hook",
+        RUNEGATE_ACME_WILDCARDS: "*.org a.example.org *.*.b.org *.a_b.c",
+      },
+      ["error:ACME_WILDCARDS"],
+    ],
+    [
       "certificates are ordered, and no plain http is answered",
       { RUNEGATE_TLS: "acme", RUNEGATE_HTTP_LISTEN: "off" },
       ["warning:HTTP_LISTEN"],

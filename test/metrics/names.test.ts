@@ -36,6 +36,7 @@ const TYPES = {
   runegate_hook_total: "counter",
   runegate_store_duration_seconds: "histogram",
   runegate_store_errors_total: "counter",
+  runegate_certificate_expires_seconds: "gauge",
   runegate_log_dropped_total: "counter",
   runegate_log_queue_bytes: "gauge",
   runegate_audit_events_total: "counter",

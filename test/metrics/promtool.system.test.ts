@@ -114,8 +114,9 @@ describe.skipIf(needs("prometheus") === undefined)("Prometheus", () => {
         const asked = expression.replaceAll("$__rate_interval", "1m").replaceAll("$job", ".+");
         if ((await query(asked)).length === 0) empty.push(expression);
       }
-      // There are no hooks here.
-      expect(empty.filter((one) => !one.includes("runegate_hook_total"))).toEqual([]);
+      // There are no hooks here, and no TLS.
+      const absent = /runegate_(?:hook_total|certificate_expires_seconds)/;
+      expect(empty.filter((one) => !absent.test(one))).toEqual([]);
     } finally {
       prometheus.signal("SIGTERM");
       await prometheus.exited;

@@ -19,6 +19,10 @@ export type Pebble = {
   root(): Promise<string>;
   /** How many certificates it has given since it was started. */
   issued(): number;
+  /** Where its names can be changed: of `pebble-challtestsrv`, to which `/set-txt` and `/clear-txt` are posted. */
+  readonly names: string;
+  /** Suggests when a certificate is to be renewed (RFC 9773), in JSON or in whatever a client must bear. @param cert PEM */
+  suggestRenewal(cert: string, answer: string): Promise<void>;
   /** Names of the orders that it was sent. */
   output(): string;
   /** Ends it; `start` begins again on the same port, with nothing known. */
@@ -59,7 +63,7 @@ export async function startPebble(
   },
 ): Promise<Pebble> {
   const folder = mkdtempSync(join(tmpdir(), "runegate-pebble-"));
-  const [port, management, dns] = [freePort(), freePort(), freePort()];
+  const [port, management, dns, change] = [freePort(), freePort(), freePort(), freePort()];
   const { cert, key } = makeCertificate();
   const ca = join(folder, "server.pem");
   writeFileSync(ca, cert);
@@ -82,7 +86,7 @@ export async function startPebble(
   writeFileSync(configuration, JSON.stringify({ pebble }));
   const names = startProcess([
     join(programs, "pebble-challtestsrv"),
-    ...["-dnsserver", `127.0.0.1:${dns}`, "-management", "", "-defaultIPv6", ""],
+    ...["-dnsserver", `127.0.0.1:${dns}`, "-management", `127.0.0.1:${change}`, "-defaultIPv6", ""],
     ...["-http01", "", "-https01", "", "-doh", "", "-tlsalpn01", ""],
   ]);
   let server: RunningProcess | undefined;
@@ -108,12 +112,20 @@ export async function startPebble(
   return {
     directory,
     ca,
+    names: `http://127.0.0.1:${change}`,
     async root() {
       const answer = await fetch(`https://127.0.0.1:${management}/roots/0`, {
         tls: { ca: cert },
         keepalive: false,
       });
       return answer.text();
+    },
+    async suggestRenewal(Certificate, ARIResponse) {
+      const answer = await fetch(`https://127.0.0.1:${management}/set-renewal-info/`, {
+        ...{ method: "POST", body: JSON.stringify({ Certificate, ARIResponse }) },
+        ...{ tls: { ca: cert }, keepalive: false },
+      });
+      if (!answer.ok) throw new Error(await answer.text());
     },
     issued: () => (server?.output().match(/Issued certificate serial/g) ?? []).length,
     output: () => server?.output() ?? "",
