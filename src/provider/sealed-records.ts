@@ -7,7 +7,8 @@ import type { Awaitable, Kind, Query, RecordStore, Records, Seen, Write } from "
  * give it somebody else's name. What remains: they can put one back as it was.
  */
 export type SealedRecords<T> = {
-  add(id: string, record: T, expiresAt: number, write?: Write): Awaitable<boolean>;
+  /** As `Records.add`; a record that is not ours does not count. */
+  add(id: string, record: T, expiresAt: number, write?: Write): Promise<boolean>;
   /** Undefined too for what somebody else has written. */
   get(id: string): Promise<Seen<Sealed<T>> | undefined>;
   /** False if it was replaced or taken since it was seen. */
@@ -47,7 +48,15 @@ export function createSealedRecords<T extends object>(
   const isOurs = (seen: Seen<Sealed<T>>) => isUnder(current, seen) || isUnder(previous, seen);
 
   return {
-    add: (id, record, expiresAt, write) => records.add(id, sealed(id, record), expiresAt, write),
+    async add(id, record, expiresAt, write) {
+      const add = () => records.add(id, sealed(id, record), expiresAt, write);
+      if (await add()) return true;
+      const seen = await records.get(id);
+      if (seen === undefined || isOurs(seen)) return false;
+      // What somebody else has written, or Runegate under a key that is gone, is in nobody's way.
+      await records.take(id);
+      return add();
+    },
     async get(id) {
       const seen = await records.get(id);
       return seen !== undefined && isOurs(seen) ? seen : undefined;
