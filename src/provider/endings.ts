@@ -15,10 +15,6 @@ export type Endings = {
   ended(session: string): Promise<void>;
   /** The same of what somebody did at one client, in whatever session (`useOf`). @throws {StoreUnavailable} */
   endedAt(use: string): Promise<void>;
-  /** Tells whom there is to tell by now, and waits for their answers. Never rejects. */
-  runDue(): Promise<void>;
-  /** Notices sessions that ended and nobody told of. Never rejects. */
-  sweep(): Promise<void>;
   start(): void;
   stop(): Promise<void>;
 };
@@ -122,6 +118,7 @@ export function createEndings(
     }
   }
 
+  /** Tells whom there is to tell by now, and waits for their answers. Never rejects. */
   async function look(): Promise<void> {
     try {
       for (let due = await claim(); due.length > 0; due = await claim()) {
@@ -141,6 +138,7 @@ export function createEndings(
   const logFailure = (error: unknown) =>
     log.error("clients could not be told that a session has ended", { reason: messageOf(error) });
 
+  /** Notices sessions that ended and nobody told of. Never rejects. */
   async function sweep(): Promise<void> {
     try {
       const all = await uses.find({ from: sweptTo, most: MOST_SWEPT });
@@ -164,8 +162,6 @@ export function createEndings(
       for (const { record } of await uses.takeAll("use", use)) await add(record);
       if (timers.length > 0) await look();
     },
-    runDue: look,
-    sweep,
     start() {
       timers.push(
         setInterval(() => void look(), LOOK_EVERY),
