@@ -1,6 +1,15 @@
 import { afterEach, expect, test } from "bun:test";
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from "jose";
-import { ADA, browserOf, codeFor, type House, redeem, startProvider, userinfo } from "./support.ts";
+import {
+  ADA,
+  browserOf,
+  clientBlock,
+  codeFor,
+  type House,
+  redeem,
+  startProvider,
+  userinfo,
+} from "./support.ts";
 
 let house: House;
 afterEach(() => house.gateway.stop());
@@ -34,4 +43,18 @@ test("from the sign-in to who it is: discovery, code, tokens, userinfo", async (
   const { sub = "" } = idToken.payload;
   expect(about.body).toMatchObject({ sub, email: ADA });
   expect(sub).not.toContain("ada");
+});
+
+test("a client that asks for ES256 gets it, for an audience of its choice", async () => {
+  const more = 'id_token_signed_response_alg = "ES256"\naudience = "https://api.example.org"';
+  house = await startProvider({ clientsToml: clientBlock("app", more) });
+  const { body } = await redeem(house, await codeFor(await browserOf(house)));
+  const keys = createRemoteJWKSet(new URL(`${house.issuer}/_runegate/oidc/jwks`));
+  const about = { issuer: house.issuer, algorithms: ["ES256"], currentDate: new Date(house.clock.now()) };
+  await jwtVerify(body.id_token ?? "", keys, { ...about, audience: "app", typ: "JWT" });
+  await jwtVerify(body.access_token ?? "", keys, {
+    ...about,
+    audience: "https://api.example.org",
+    typ: "at+jwt",
+  });
 });
