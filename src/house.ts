@@ -48,6 +48,8 @@ import type { Audit, AuditFirst, AuditListener } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import type { Provider } from "./oidc-login/provider.ts";
 import type { Look } from "./pages/look.ts";
+import type { Client as OidcClient } from "./provider/client.ts";
+import type { TokenRelay } from "./provider/relay.ts";
 import type { Keys } from "./secret/keys.ts";
 import type { SessionCookie } from "./session/cookie.ts";
 import type { Sessions } from "./session/session.ts";
@@ -78,6 +80,8 @@ export type House = {
   readonly routes: Routes;
   /** That people may sign in with. */
   readonly providers: readonly Provider[];
+  /** That sign people in with us. */
+  readonly clients: readonly OidcClient[];
   readonly closures: Closures;
   readonly identityKeys: IdentityKeys;
   readonly identityToken: IdentityTokens["identityToken"];
@@ -148,6 +152,8 @@ export type Room = {
   readonly apiAuthenticators?: readonly ApiAuthenticator[];
   /** Cut out of what the application receives, and not for it to set. */
   readonly cookies?: readonly OwnCookie[];
+  /** What it has applications get with requests, for calling others. */
+  readonly relay?: TokenRelay | undefined;
   /** Its part of the page of one's account. */
   readonly account?: AccountSection;
   /** Its screen of the admin pages, or its part of another room's. */

@@ -42,6 +42,13 @@ export type Limiter = {
   accessRequest(email: Address, client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
   /** API keys that are none. */
   failedKey(client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
+  /**
+   * Secrets that are not an OpenID client's. Once it refuses, {@link mayTryClient} does. @param id one client that is set up wrong
+   * keeps no other on its machine from asking; empty for all that there are not.
+   */
+  failedClient(client: Pick<Client, "ip">, id: string): Awaitable<LimitOutcome>;
+  /** Asked before a secret is looked at: with too many wrong ones, the right one does not count either. */
+  mayTryClient(client: Pick<Client, "ip">, id: string): Awaitable<boolean>;
   /** Requests by one API key. @param rate a minute. */
   keyUse(id: string, rate: number): Awaitable<LimitOutcome>;
   /** The key `mail` counted on, for whoever has to give the cooldown back. */
@@ -54,6 +61,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 /** A session needs one for each host; nobody has so many. */
 const HAND_OFFS = 100;
 const FAILED_KEYS = 20;
+const FAILED_CLIENTS: LimitRule = { limit: 20, windowMs: MINUTE_MS };
 const APPROVAL_CODES: LimitRule = { limit: 20, windowMs: 5 * MINUTE_MS };
 const DAY_MS = 24 * HOUR_MS;
 const ACCESS_REQUESTS: LimitRule = { limit: 3, windowMs: DAY_MS };
@@ -117,6 +125,12 @@ export function createLimiter(
     accessRequest: (email, client) =>
       store.hit(`access:${email}`, ACCESS_REQUESTS, countsOf("access", client, ACCESS_REQUESTS_OF_CLIENT)),
     failedKey: (client) => perClient("key", client, { limit: FAILED_KEYS, windowMs: MINUTE_MS }),
+    failedClient: (client, id) => hitAll(countsOf(`client:${id}`, client, FAILED_CLIENTS)),
+    async mayTryClient(client, id) {
+      const counts = countsOf(`client:${id}`, client, FAILED_CLIENTS);
+      const used = await store.count(counts);
+      return counts.every(({ rule }, at) => (used[at] ?? 0) < rule.limit);
+    },
     // Its owner's limit, whatever limits visitors.
     keyUse: (id, rate) => store.hit(`keyuse:${id}`, { limit: rate, windowMs: MINUTE_MS }),
     mailKey,

@@ -343,6 +343,34 @@ export const WORDS: Words = {
   "approve.oldTitle": "Увійдіть знову",
   "approve.old": "Щоб увійти на іншому екрані, потрібен вхід у цьому браузері протягом останніх 15 хвилин.",
 
+  "provider.wrongTitle": "Цей вхід не можна продовжити",
+  "provider.unknownClient":
+    "Застосунок, який направив вас сюди, тут невідомий. Повідомте тих, хто ним керує.",
+  "provider.wrongAddress":
+    "Застосунок хоче повернути вас на адресу, яка для нього не зареєстрована. Повідомте тих, хто ним керує.",
+  "provider.twice": "Застосунок указав щось двічі. Повідомте тих, хто ним керує.",
+  "provider.oldPage":
+    "Ця сторінка застара або належить до іншого входу. Поверніться до застосунку й почніть знову.",
+  "provider.consentTitle": "Вхід до {client}",
+  "provider.consentWho": "**{client}** хоче знати, хто ви. Ви ввійшли як **{email}**.",
+  "provider.learns": "Він дізнається:",
+  "provider.scopeId": "номер, за яким він вас упізнає",
+  "provider.scopeEmail": "вашу адресу електронної пошти",
+  "provider.scopeProfile": "ваше ім’я",
+  "provider.scopeGroups": "групи, у яких ви є",
+  "provider.agree": "Погодитися",
+  "provider.decline": "Не погоджуватися",
+  "provider.chooseTitle": "Хто входить до {client}?",
+  "provider.goOn": "Продовжити як {email}",
+  "provider.somebodyElse": "Увійти як інша людина",
+  "provider.deviceTitle": "Впустити програму",
+  "provider.deviceWho": "**{client}** на іншому пристрої хоче ввійти від вашого імені, **{email}**.",
+  "provider.deviceWarning":
+    "**Ви не запустили її самі щойно, або хтось направив вас сюди?** Тоді відмовте. Той, хто має цю програму, ввійде від вашого імені.",
+  "provider.deviceAllow": "Впустити",
+  "provider.deviceDone": "Програму впущено. Цю сторінку можна закрити.",
+  "provider.deviceDenied": "Програму не впущено. Цю сторінку можна закрити.",
+
   "devices.heading": "Браузери, у яких ви входили",
   "devices.how": "Ви отримаєте лист, коли хтось увійде від вашого імені в іншому браузері.",
   "devices.this": "Цей браузер",
