@@ -21,6 +21,8 @@ import { NOTICES, MARKS as UNDELIVERABLE } from "../mail/undeliverable.ts";
 import { MAILS, RESERVED_MAILS } from "../mail/waiting.ts";
 import { OIDC_SESSIONS } from "../oidc-login/logins.ts";
 import { PASSKEYS } from "../passkeys/record.ts";
+import { PROVIDER_KINDS } from "../provider/records.ts";
+import { KEYS as PROVIDER_KEYS } from "../provider/signing-keys.ts";
 import { NOTES } from "../session/adoption.ts";
 import { HOLDS } from "../session/hold.ts";
 import { SESSIONS } from "../session/record.ts";
@@ -31,5 +33,5 @@ export const KINDS: readonly Shape[] = [
   ...[SESSIONS, NOTES, HOLDS, SPENT, KNOWN, PROGRESS, LINKS, KEYS, GRANTS, REQUESTS, PASSKEYS, OIDC_SESSIONS],
   ...[DEVICES, APPROVALS, IMPERSONATIONS, VIEWS, AUDIT, MAILS, RESERVED_MAILS, UNDELIVERABLE, NOTICES],
   ...[CALLS, CALLS_BY_ANYBODY, HOOKS_OFF, CERTIFICATES, ANSWERS, LEASES, CLOSURES, SOLVED, PROBES],
-  ...[KEPT_POSTS, largeKind(1)],
+  ...[KEPT_POSTS, largeKind(1), ...PROVIDER_KINDS, PROVIDER_KEYS],
 ];

@@ -1,7 +1,7 @@
 import { MINUTE } from "../option/values.ts";
 import type { Keys } from "../secret/keys.ts";
-import type { RecordStore } from "../store/records.ts";
-import { createSealedRecords } from "./sealed-records.ts";
+import type { Kind, RecordStore } from "../store/records.ts";
+import { createSealedRecords, type Sealed } from "./sealed-records.ts";
 
 /** What the provider keeps. Times are milliseconds since the Unix epoch. */
 
@@ -82,23 +82,25 @@ export type Ended = {
 export const CODE_MS = MINUTE;
 export const CODE_KEPT_MS = 10 * MINUTE;
 
+const CODES: Kind<Sealed<Code>> = { name: "provider_code", capacity: 100_000 };
+const FAMILIES: Kind<Sealed<Family>> = { name: "provider_family", by: ["session", "use"] };
+const USES: Kind<Sealed<Use>> = { name: "provider_use", by: ["session", "use", "client"] };
+const CONSENTS: Kind<Sealed<Consent>> = { name: "provider_consent", by: ["client"] };
+const PEOPLE: Kind<Sealed<Person>> = { name: "provider_person" };
+const DEVICES: Kind<Sealed<Device>> = { name: "provider_device", by: ["code"], capacity: 10_000 };
+const ENDED: Kind<Sealed<Ended>> = { name: "provider_ended", order: "dueAt", capacity: 10_000 };
+
+export const PROVIDER_KINDS = [CODES, FAMILIES, USES, CONSENTS, PEOPLE, DEVICES, ENDED] as const;
+
 export function createProviderRecords(store: RecordStore, keys: Keys) {
   return {
-    codes: createSealedRecords<Code>(store, keys, { name: "provider_code", capacity: 100_000 }),
-    families: createSealedRecords<Family>(store, keys, { name: "provider_family", by: ["session", "use"] }),
-    uses: createSealedRecords<Use>(store, keys, { name: "provider_use", by: ["session", "use", "client"] }),
-    consents: createSealedRecords<Consent>(store, keys, { name: "provider_consent", by: ["client"] }),
-    people: createSealedRecords<Person>(store, keys, { name: "provider_person" }),
-    devices: createSealedRecords<Device>(store, keys, {
-      name: "provider_device",
-      by: ["code"],
-      capacity: 10_000,
-    }),
-    ended: createSealedRecords<Ended>(store, keys, {
-      name: "provider_ended",
-      order: "dueAt",
-      capacity: 10_000,
-    }),
+    codes: createSealedRecords<Code>(store, keys, CODES),
+    families: createSealedRecords<Family>(store, keys, FAMILIES),
+    uses: createSealedRecords<Use>(store, keys, USES),
+    consents: createSealedRecords<Consent>(store, keys, CONSENTS),
+    people: createSealedRecords<Person>(store, keys, PEOPLE),
+    devices: createSealedRecords<Device>(store, keys, DEVICES),
+    ended: createSealedRecords<Ended>(store, keys, ENDED),
   };
 }
 

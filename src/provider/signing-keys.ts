@@ -29,7 +29,7 @@ type KeptKey = {
   readonly content: string;
 };
 
-const KEYS: Kind<KeptKey> = { name: "provider_key", order: "signsFrom" };
+export const KEYS: Kind<KeptKey> = { name: "provider_key", order: "signsFrom" };
 
 /** For so long a key signs. */
 export const SIGNS_MS = 90 * DAY;
