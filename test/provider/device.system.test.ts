@@ -14,9 +14,7 @@ describe.skipIf(needs("curl") === undefined)("a program without a browser, on cu
   const script = guideBlocks().find((block) => block.kind === "tested" && block.why.includes(MARK))?.commands;
 
   beforeAll(async () => {
-    provider = await startProvider([
-      { id: "cli", secret: undefined, redirectUris: [], grants: ["device_code"] },
-    ]);
+    provider = await startProvider([{ id: "cli", secret: undefined, redirectUris: [], device: true }]);
   });
   afterAll(() => provider?.[Symbol.asyncDispose]());
 

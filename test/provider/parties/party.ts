@@ -35,6 +35,8 @@ export type Client = {
   readonly backchannelLogoutUri?: string;
   /** How its ID tokens are signed, where not by RS256. */
   readonly algorithm?: "RS256" | "ES256";
+  /** May sign people in on another device. */
+  readonly device?: true;
 };
 
 export type Place = {

@@ -89,7 +89,15 @@ const hasField =
 
 /** One client as `clients.toml` has it. @param keep writes a secret to a file, and gives its path. */
 function tableOf(client: Client, keep: (secret: string) => string): string {
-  const { id, secret, redirectUris, postLogoutRedirectUris = [], backchannelLogoutUri, algorithm } = client;
+  const {
+    id,
+    secret,
+    redirectUris,
+    postLogoutRedirectUris = [],
+    backchannelLogoutUri,
+    algorithm,
+    device,
+  } = client;
   return [
     "[[clients]]",
     `id = ${JSON.stringify(id)}`,
@@ -99,7 +107,8 @@ function tableOf(client: Client, keep: (secret: string) => string): string {
     ...(backchannelLogoutUri === undefined
       ? []
       : [`backchannel_logout_uri = ${JSON.stringify(backchannelLogoutUri)}`]),
-    ...(algorithm === undefined ? [] : [`algorithm = ${JSON.stringify(algorithm)}`]),
+    ...(algorithm === undefined ? [] : [`id_token_signed_response_alg = ${JSON.stringify(algorithm)}`]),
+    ...(device ? ["device = true"] : []),
     `allow = ["group:staff"]`,
     "",
   ].join("\n");
