@@ -48,6 +48,7 @@ import type { Audit, AuditFirst, AuditListener } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
 import type { Provider } from "./oidc-login/provider.ts";
 import type { Look } from "./pages/look.ts";
+import type { Client as OidcClient } from "./provider/client.ts";
 import type { Keys } from "./secret/keys.ts";
 import type { SessionCookie } from "./session/cookie.ts";
 import type { Sessions } from "./session/session.ts";
@@ -78,6 +79,8 @@ export type House = {
   readonly routes: Routes;
   /** That people may sign in with. */
   readonly providers: readonly Provider[];
+  /** That sign people in with us. */
+  readonly clients: readonly OidcClient[];
   readonly closures: Closures;
   readonly identityKeys: IdentityKeys;
   readonly identityToken: IdentityTokens["identityToken"];

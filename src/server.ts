@@ -52,6 +52,7 @@ import type { LoggerFor } from "./observe/logger.ts";
 import { createRequestLog } from "./observe/request-log.ts";
 import { oidcRoom } from "./oidc-login/routes.ts";
 import { passkeyRoom } from "./passkeys/routes.ts";
+import { providerRoom } from "./provider/routes.ts";
 import { type Application, createApplication, measureTargets } from "./proxy/application.ts";
 import { warnOfOwnPaths } from "./proxy/redirects.ts";
 import { createTunnel, type Tunnel, type TunnelData } from "./proxy/tunnel.ts";
@@ -91,6 +92,7 @@ function roomsOf(house: House): readonly Room[] {
     deviceRoom(house, () => rooms),
     passkeyRoom(house),
     oidcRoom(house),
+    providerRoom(house),
     approvalRoom(house),
     auditRoom(house),
     captchaRoom(house),

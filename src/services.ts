@@ -50,6 +50,7 @@ import { createMetrics, createProcessMetrics, type ProcessMetrics } from "./metr
 import { timeStore } from "./metrics/store.ts";
 import { createFoldingAudit } from "./observe/audit.ts";
 import type { LoggerFor } from "./observe/logger.ts";
+import type { Client } from "./provider/client.ts";
 import { createKeys } from "./secret/keys.ts";
 import { createTickets } from "./secret/ticket.ts";
 import { createBindings } from "./session/binding.ts";
@@ -65,6 +66,8 @@ export type ServiceSettings = {
   readonly email: EmailConfig | undefined;
   /** Without it there is one application, the options'. */
   readonly routesFile?: RoutesFile | undefined;
+  /** Applications that sign people in with us. */
+  readonly clients?: readonly Client[];
   readonly mailer: Mailer;
   readonly mailbox: Pick<Mailbox, "mails"> | undefined;
   readonly stores: Store;
@@ -214,6 +217,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
   const mayPost = options.allowedOrigins === "*" ? new Set([options.baseUrl]) : options.allowedOrigins;
   return {
     providers: settings.routesFile?.providers ?? [],
+    clients: settings.clients ?? [],
     ...{ options, email, stores, clock, random, loggers, audit, auditFirst, keys, policy, routes, limiter },
     pressure: async (client, coming) => Math.max(login.crowd(), await limiter.askShare(client, coming)),
     fetch: settings.fetch ?? fetch,

@@ -562,7 +562,7 @@ function group(value: unknown, name: string): Group {
 const NAMED = /^(group|service):([a-z0-9_-]{1,32}|(?<=^service:)oidc:[\x21-\x7e]{1,255})$/;
 
 /** @param where which words it may hold besides addresses and domains. */
-function people(where: keyof typeof WHO): (value: unknown) => People {
+export function people(where: keyof typeof WHO): (value: unknown) => People {
   return (value) => {
     const addresses = new Set<Address>();
     const domains = new Set<Domain>();

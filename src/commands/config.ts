@@ -23,7 +23,7 @@ export function createConfigCommand(surroundings: Surroundings): Command<typeof 
     name: "config",
     summary: "print every option with its value, source and help",
     help: `Usage: runegate config [NAME] [--changed]
-       runegate config --example env|email|routes
+       runegate config --example env|email|routes|clients
 
 Prints every option, or the one of this name, with its value, where the value
 comes from, and what the option is for. Secrets are masked. Wrong values are
@@ -31,7 +31,8 @@ shown all the same, and then the exit code is ${EXIT.config}.
 
   --changed        only what is not left to its default
   --example NAME   print a file to start from instead: env for runegate.env,
-                   email for email.toml, routes for routes.toml
+                   email for email.toml, routes for routes.toml,
+                   clients for clients.toml
 
 Example: runegate config --example email > config/email.toml`,
 

@@ -2,6 +2,8 @@ import type { EmailConfig } from "../mail/settings.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { type FilesRead, notingFiles } from "../option/files.ts";
 import { ConfigError, type Finding } from "../option/finding.ts";
+import type { Client } from "../provider/client.ts";
+import { findClients, type LoadedClients, NO_CLIENTS } from "./clients.ts";
 import { findEmailConfig } from "./email.ts";
 import { readOptions, type Sources } from "./load.ts";
 import { OPTIONS, type Options } from "./options.ts";
@@ -21,6 +23,8 @@ export type Access = {
   readonly options: Options;
   /** Undefined where there is none, and so one application, the options'. */
   readonly routesFile: RoutesFile | undefined;
+  /** Applications that sign people in with us. */
+  readonly clients: readonly Client[];
   readonly warnings: readonly Finding[];
   readonly sources: Sources;
 };
@@ -61,13 +65,15 @@ export type ReadAccess = Omit<Access, "options"> & {
 export function readAccess(given: Given, surroundings: Surroundings = SYSTEM): ReadAccess {
   const { options, problems, warnings, sources } = readOptions(given, surroundings);
   const routes = readRoutes(options, sources, surroundings);
+  const clients = readClients(options, routes.file, surroundings);
   // Where a file says who may use what, the options need not.
   const needless = ({ problem }: Finding) => routes.isThere && problem === NOBODY_MAY;
   return {
     options,
     routesFile: routes.file,
-    problems: [...problems.filter((one) => !needless(one)), ...routes.problems],
-    warnings: [...warnings.filter((one) => !needless(one)), ...routes.warnings],
+    clients: clients.clients,
+    problems: [...problems.filter((one) => !needless(one)), ...routes.problems, ...clients.problems],
+    warnings: [...warnings.filter((one) => !needless(one)), ...routes.warnings, ...clients.warnings],
     sources,
   };
 }
@@ -111,6 +117,20 @@ function readEmail(options: Partial<Options>, surroundings: Surroundings, env: E
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return { config: undefined, problems: error.problems, warnings: error.warnings };
+  }
+}
+
+function readClients(
+  options: Partial<Options>,
+  routes: RoutesFile | undefined,
+  surroundings: Surroundings,
+): LoadedClients & { readonly problems: readonly Finding[] } {
+  if (!("clients" in options)) return { ...NO_CLIENTS, problems: [] };
+  try {
+    return { ...findClients({ clients: options.clients }, routes, surroundings), problems: [] };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { clients: [], problems: error.problems, warnings: error.warnings };
   }
 }
 

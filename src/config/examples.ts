@@ -1,3 +1,4 @@
+import clients from "../../deploy/config/clients.toml.example" with { type: "text" };
 import email from "../../deploy/config/email.toml.example" with { type: "text" };
 import routes from "../../deploy/config/routes.toml.example" with { type: "text" };
 import env from "../../deploy/runegate.env.example" with { type: "text" };
@@ -7,4 +8,5 @@ export const EXAMPLES: ReadonlyMap<string, string> = new Map([
   ["env", env],
   ["email", email],
   ["routes", routes],
+  ["clients", clients],
 ]);

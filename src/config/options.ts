@@ -23,6 +23,7 @@ import { METRICS_OPTIONS } from "../metrics/options.ts";
 import { LOG_OPTIONS } from "../observe/options.ts";
 import { type Declaration, isConfidential, type Option, type OptionsOf } from "../option/option.ts";
 import { PASSKEY_OPTIONS } from "../passkeys/options.ts";
+import { PROVIDER_OPTIONS } from "../provider/options.ts";
 import { PROXY_OPTIONS } from "../proxy/options.ts";
 import { SECRET_OPTIONS } from "../secret/options.ts";
 import { SESSION_OPTIONS } from "../session/options.ts";
@@ -54,6 +55,7 @@ export const ROOMS = {
   Mail: MAIL_OPTIONS,
   "The application": PROXY_OPTIONS,
   "Identity tokens": IDENTITY_TOKEN_OPTIONS,
+  "Applications that sign in with Runegate": PROVIDER_OPTIONS,
   "Other proxies that ask": FORWARD_AUTH_OPTIONS,
   Administrators: { ...ADMIN_OPTIONS, ...IMPERSONATION_OPTIONS },
   "Programs that manage it": { ...API_OPTIONS, ...BEARER_OPTIONS },

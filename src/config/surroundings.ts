@@ -13,6 +13,8 @@ export type Surroundings = {
   readonly emailConfigs: readonly string[];
   /** Places for `routes.toml` where `RUNEGATE_ROUTES` is unset; the first that exists is read. */
   readonly routesFiles: readonly string[];
+  /** Places for `clients.toml` where `RUNEGATE_CLIENTS` is unset; the first that exists is read. */
+  readonly clientsFiles?: readonly string[];
   /** What an installed service has under `/run`. */
   readonly serviceRuntimeDirectory: string;
   /** Where systemd shows root the credentials of an installed service, while that runs. */
@@ -24,6 +26,7 @@ export const SYSTEM: Surroundings = {
   envFiles: ["/etc/runegate/runegate.env", ".env"],
   emailConfigs: ["/etc/runegate/config/email.toml", "config/email.toml"],
   routesFiles: ["/etc/runegate/config/routes.toml", "config/routes.toml"],
+  clientsFiles: ["/etc/runegate/config/clients.toml", "config/clients.toml"],
   serviceRuntimeDirectory: "/run/runegate",
   serviceCredentials: "/run/credentials/runegate.service",
   random: systemRandom,

@@ -62,9 +62,9 @@ export async function loadApi(access: Access): Promise<void> {
   await createApi(servicesOn(stores, access, quietLoggers()));
 }
 
-function servicesOn(stores: Store, { options, routesFile }: Access, loggers: LoggerFor) {
+function servicesOn(stores: Store, { options, routesFile, clients }: Access, loggers: LoggerFor) {
   return createServices({
-    ...{ options, routesFile, stores, loggers },
+    ...{ options, routesFile, clients, stores, loggers },
     ...{ email: undefined, mailbox: undefined, mailer: { send: () => Promise.reject(NOT_RUNNING) } },
     ...{ clock: systemClock, random: systemRandom },
   });

@@ -67,9 +67,10 @@ export function createIdentityKeys(settings: Settings, secrets: Keys, clock: Clo
   };
 }
 
-type Published = { readonly signing: SigningKey; readonly jwk: PublicJwk };
+export type Published = { readonly signing: SigningKey; readonly jwk: PublicJwk };
 
-function publish({ alg, jwk }: PrivateJwk): Published {
+/** A private key, ready to sign by, and what is said of it. */
+export function publish({ alg, jwk }: PrivateJwk): Published {
   const key = nodeCrypto().createPrivateKey({ key: jwk, format: "jwk" });
   // Not all that is not private: only what is known to be public.
   const members = jwk.kty === "RSA" ? (["e", "kty", "n"] as const) : (["crv", "kty", "x", "y"] as const);

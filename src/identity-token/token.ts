@@ -43,7 +43,7 @@ const MOST_TOKENS = 10_000;
 const JTI_BYTES = 16;
 
 /** How whoever is asking proved it (RFC 8176): how a session was begun, or what the proof is called. */
-function methodOf({ proof, method = "link" }: Principal): string {
+export function methodOf({ proof, method = "link" }: Principal): string {
   if (proof.kind !== "session") return proof.kind;
   return method === "link" ? "email" : method;
 }

@@ -42,6 +42,10 @@ export type Limiter = {
   accessRequest(email: Address, client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
   /** API keys that are none. */
   failedKey(client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
+  /** Secrets of OpenID clients that are none. Once it refuses, {@link mayTryClient} does. */
+  failedClient(client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
+  /** Asked before a secret is looked at: with too many wrong ones, the right one does not count either. */
+  mayTryClient(client: Pick<Client, "ip">): Awaitable<boolean>;
   /** Requests by one API key. @param rate a minute. */
   keyUse(id: string, rate: number): Awaitable<LimitOutcome>;
   /** The key `mail` counted on, for whoever has to give the cooldown back. */
@@ -54,6 +58,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 /** A session needs one for each host; nobody has so many. */
 const HAND_OFFS = 100;
 const FAILED_KEYS = 20;
+const FAILED_CLIENTS: LimitRule = { limit: 20, windowMs: MINUTE_MS };
 const APPROVAL_CODES: LimitRule = { limit: 20, windowMs: 5 * MINUTE_MS };
 const DAY_MS = 24 * HOUR_MS;
 const ACCESS_REQUESTS: LimitRule = { limit: 3, windowMs: DAY_MS };
@@ -117,6 +122,12 @@ export function createLimiter(
     accessRequest: (email, client) =>
       store.hit(`access:${email}`, ACCESS_REQUESTS, countsOf("access", client, ACCESS_REQUESTS_OF_CLIENT)),
     failedKey: (client) => perClient("key", client, { limit: FAILED_KEYS, windowMs: MINUTE_MS }),
+    failedClient: (client) => hitAll(countsOf("client", client, FAILED_CLIENTS)),
+    async mayTryClient(client) {
+      const counts = countsOf("client", client, FAILED_CLIENTS);
+      const used = await store.count(counts);
+      return counts.every(({ rule }, at) => (used[at] ?? 0) < rule.limit);
+    },
     // Its owner's limit, whatever limits visitors.
     keyUse: (id, rate) => store.hit(`keyuse:${id}`, { limit: rate, windowMs: MINUTE_MS }),
     mailKey,

@@ -21,6 +21,11 @@ export const LANGUAGE_PATH = `${OWN_PREFIX}/language`;
 export const PHONE_PATH = `${OWN_PREFIX}/phone`;
 export const APPROVE_PATH = `${OWN_PREFIX}/approve`;
 
+/** Where applications sign people in by OpenID Connect (`provider/`), and, by name, the providers of others (`oidc-login/`). */
+export const OIDC_PREFIX = `${OWN_PREFIX}/oidc`;
+export const AUTHORIZE_PATH = `${OIDC_PREFIX}/authorize`;
+export const DEVICE_PATH = `${OIDC_PREFIX}/device`;
+
 /** The API keys of whoever is signed in. */
 /** Where Prometheus asks, at an address of its own. */
 export const METRICS_PATH = `${OWN_PREFIX}/metrics`;
@@ -48,6 +53,8 @@ export function adminPath(screen: string): string {
 const PERSONAL_PATHS: ReadonlySet<string> = new Set([
   ACCOUNT_PATH,
   APPROVE_PATH,
+  AUTHORIZE_PATH,
+  DEVICE_PATH,
   KEYS_PATH,
   ASK_PATH,
   REQUESTS_PATH,

@@ -22,12 +22,13 @@ export type Resources = {
 
 export type Compose = (configuration: Configuration, resources: Resources) => Gateway;
 
-export const composeGateway: Compose = ({ options, email, routesFile }, resources) => {
+export const composeGateway: Compose = ({ options, email, routesFile, clients }, resources) => {
   const { stores, mailbox, loggers, measured, live } = resources;
   return createGateway({
     options,
     email,
     routesFile,
+    clients,
     mailer:
       email === undefined
         ? mailbox

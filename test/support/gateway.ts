@@ -8,6 +8,7 @@ import { createMailbox, type LocalMailbox } from "../../src/mail/mailbox.ts";
 import type { Mailer } from "../../src/mail/mailer.ts";
 import type { EmailConfig } from "../../src/mail/settings.ts";
 import { createLoggers } from "../../src/observe/log.ts";
+import type { Client } from "../../src/provider/client.ts";
 import type { TunnelData } from "../../src/proxy/tunnel.ts";
 import { createGateway, type Gateway, listen } from "../../src/server.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
@@ -37,6 +38,8 @@ export type TestGatewaySettings = {
   readonly target?: string;
   /** The text of a `routes.toml`, in place of a target. */
   readonly routes?: string;
+  /** Applications that sign people in with us. */
+  readonly clients?: readonly Client[];
   readonly clock?: Clock;
   readonly mailer?: Mailer;
   /** In place of none. Mail goes to the mailbox all the same. */
@@ -95,6 +98,7 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
     options,
     email: settings.email,
     routesFile,
+    clients: settings.clients ?? [],
     mailer: settings.mailer ?? mailbox,
     mailbox: settings.mailbox === false ? undefined : mailbox,
     stores,

@@ -344,6 +344,30 @@ export const WORDS: Words = {
   "approve.old":
     "K přihlášení jiné obrazovky je potřeba přihlášení v tomto prohlížeči z posledních 15 minut.",
 
+  "provider.wrongTitle": "Toto přihlášení nemůže pokračovat",
+  "provider.unknownClient": "Aplikace, která vás sem poslala, zde není známá. Řekněte to jejím správcům.",
+  "provider.wrongAddress":
+    "Aplikace vás chce zpět na adrese, která pro ni není zapsaná. Řekněte to jejím správcům.",
+  "provider.twice": "Aplikace něco řekla dvakrát. Řekněte to jejím správcům.",
+  "provider.oldPage":
+    "Tato stránka je příliš stará nebo patří k jinému přihlášení. Vraťte se do aplikace a začněte znovu.",
+  "provider.consentTitle": "Přihlásit se do {client}",
+  "provider.consentWho": "**{client}** chce vědět, kdo jste. Jste přihlášeni jako **{email}**.",
+  "provider.learns": "Dozvěděla by se:",
+  "provider.scopeId": "číslo, podle kterého vás pozná",
+  "provider.scopeEmail": "vaši e-mailovou adresu",
+  "provider.scopeProfile": "vaše jméno",
+  "provider.scopeGroups": "skupiny, ve kterých jste",
+  "provider.agree": "Souhlasím",
+  "provider.decline": "Nesouhlasím",
+  "provider.deviceTitle": "Vpustit program",
+  "provider.deviceWho": "**{client}** na jiném zařízení chce vstoupit jako vy, **{email}**.",
+  "provider.deviceWarning":
+    "**Nespustili jste ho právě sami, nebo vás sem někdo poslal?** Pak ho odmítněte. Kdo ten program má, vstoupí jako vy.",
+  "provider.deviceAllow": "Vpustit",
+  "provider.deviceDone": "Program je vpuštěn. Tuto stránku můžete zavřít.",
+  "provider.deviceDenied": "Program není vpuštěn. Tuto stránku můžete zavřít.",
+
   "devices.heading": "Prohlížeče, ve kterých jste se přihlásili",
   "devices.how": "Pokud se za vás někdo přihlásí v jiném prohlížeči, dostanete e-mail.",
   "devices.this": "Tento prohlížeč",

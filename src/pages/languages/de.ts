@@ -345,6 +345,32 @@ export const WORDS: Words = {
   "approve.old":
     "Um einen anderen Bildschirm anzumelden, müssen Sie sich in diesem Browser in den letzten 15 Minuten angemeldet haben.",
 
+  "provider.wrongTitle": "Diese Anmeldung geht nicht weiter",
+  "provider.unknownClient":
+    "Die Anwendung, die Sie hierher geschickt hat, ist hier nicht bekannt. Sagen Sie es denen, die sie betreiben.",
+  "provider.wrongAddress":
+    "Die Anwendung möchte Sie an einer Adresse zurück, die nicht für sie eingetragen ist. Sagen Sie es denen, die sie betreiben.",
+  "provider.twice": "Die Anwendung hat etwas zweimal gesagt. Sagen Sie es denen, die sie betreiben.",
+  "provider.oldPage":
+    "Diese Seite ist zu alt oder gehört zu einer anderen Anmeldung. Gehen Sie zur Anwendung zurück und beginnen Sie neu.",
+  "provider.consentTitle": "Bei {client} anmelden",
+  "provider.consentWho": "**{client}** möchte wissen, wer Sie sind. Sie sind als **{email}** angemeldet.",
+  "provider.learns": "Sie würde erfahren:",
+  "provider.scopeId": "eine Nummer, an der sie Sie wiedererkennt",
+  "provider.scopeEmail": "Ihre E-Mail-Adresse",
+  "provider.scopeProfile": "Ihren Namen",
+  "provider.scopeGroups": "die Gruppen, in denen Sie sind",
+  "provider.agree": "Zustimmen",
+  "provider.decline": "Nicht zustimmen",
+  "provider.deviceTitle": "Ein Programm einlassen",
+  "provider.deviceWho":
+    "**{client}** auf einem anderen Gerät möchte als Sie, **{email}**, eingelassen werden.",
+  "provider.deviceWarning":
+    "**Sie haben es nicht gerade selbst gestartet, oder jemand hat Sie hierher geschickt?** Dann lehnen Sie ab. Wer dieses Programm hat, kommt als Sie hinein.",
+  "provider.deviceAllow": "Einlassen",
+  "provider.deviceDone": "Das Programm wird eingelassen. Sie können diese Seite schließen.",
+  "provider.deviceDenied": "Das Programm wird nicht eingelassen. Sie können diese Seite schließen.",
+
   "devices.heading": "Browser, mit denen Sie sich angemeldet haben",
   "devices.how": "Meldet sich jemand in Ihrem Namen mit einem anderen an, bekommen Sie eine Mail.",
   "devices.this": "Dieser Browser",

@@ -326,6 +326,30 @@ export const EN = {
   "approve.oldTitle": "Sign in again",
   "approve.old": "To sign in another screen takes a sign-in of the last 15 minutes, in this browser.",
 
+  "provider.wrongTitle": "This sign-in cannot go on",
+  "provider.unknownClient": "The application that sent you here is not known here. Tell whoever runs it.",
+  "provider.wrongAddress":
+    "The application wants you back at an address that is not registered for it. Tell whoever runs it.",
+  "provider.twice": "The application said something twice. Tell whoever runs it.",
+  "provider.oldPage":
+    "This page is too old, or of another sign-in. Go back to the application and begin again.",
+  "provider.consentTitle": "Sign in to {client}",
+  "provider.consentWho": "**{client}** wants to know who you are. You are signed in as **{email}**.",
+  "provider.learns": "It would learn:",
+  "provider.scopeId": "a number by which it knows you again",
+  "provider.scopeEmail": "your e-mail address",
+  "provider.scopeProfile": "your name",
+  "provider.scopeGroups": "the groups that you are in",
+  "provider.agree": "Agree",
+  "provider.decline": "Do not agree",
+  "provider.deviceTitle": "Let a program in",
+  "provider.deviceWho": "**{client}**, on another device, wants to be let in as you, **{email}**.",
+  "provider.deviceWarning":
+    "**You have not started it yourself just now, or somebody sent you here?** Then deny it. Whoever has that program gets in as you.",
+  "provider.deviceAllow": "Let it in",
+  "provider.deviceDone": "The program is being let in. You can close this page.",
+  "provider.deviceDenied": "The program is not let in. You can close this page.",
+
   "devices.heading": "Browsers you have signed in with",
   "devices.how": "You get a mail when somebody signs in as you with another one.",
   "devices.this": "This browser",

@@ -332,6 +332,31 @@ export const WORDS: Words = {
   "approve.old":
     "Para iniciar sesión en otra pantalla hay que haberla iniciado en este navegador en los últimos 15 minutos.",
 
+  "provider.wrongTitle": "Este inicio de sesión no puede continuar",
+  "provider.unknownClient":
+    "La aplicación que le ha enviado aquí no se conoce aquí. Avise a quienes la gestionan.",
+  "provider.wrongAddress":
+    "La aplicación quiere que vuelva a una dirección que no está registrada para ella. Avise a quienes la gestionan.",
+  "provider.twice": "La aplicación ha dicho algo dos veces. Avise a quienes la gestionan.",
+  "provider.oldPage":
+    "Esta página es demasiado antigua o de otro inicio de sesión. Vuelva a la aplicación y empiece de nuevo.",
+  "provider.consentTitle": "Iniciar sesión en {client}",
+  "provider.consentWho": "**{client}** quiere saber quién es usted. Ha iniciado sesión como **{email}**.",
+  "provider.learns": "Sabría:",
+  "provider.scopeId": "un número por el que le reconoce",
+  "provider.scopeEmail": "su dirección de correo",
+  "provider.scopeProfile": "su nombre",
+  "provider.scopeGroups": "los grupos en los que está",
+  "provider.agree": "Aceptar",
+  "provider.decline": "No aceptar",
+  "provider.deviceTitle": "Dejar entrar a un programa",
+  "provider.deviceWho": "**{client}**, en otro dispositivo, quiere entrar como usted, **{email}**.",
+  "provider.deviceWarning":
+    "**¿No lo ha iniciado usted mismo ahora, o alguien le ha enviado aquí?** Entonces rechácelo. Quien tiene ese programa entra como usted.",
+  "provider.deviceAllow": "Dejar entrar",
+  "provider.deviceDone": "El programa puede entrar. Puede cerrar esta página.",
+  "provider.deviceDenied": "El programa no entra. Puede cerrar esta página.",
+
   "devices.heading": "Navegadores con los que ha iniciado sesión",
   "devices.how": "Recibe un correo cuando alguien inicia sesión en su nombre con otro.",
   "devices.this": "Este navegador",

@@ -338,6 +338,32 @@ export const WORDS: Words = {
   "approve.old":
     "Pour connecter un autre écran, il faut s’être connecté dans les 15 dernières minutes, dans ce navigateur.",
 
+  "provider.wrongTitle": "Cette connexion ne peut pas continuer",
+  "provider.unknownClient":
+    "L’application qui vous a envoyé ici n’est pas connue ici. Dites-le à ceux qui la gèrent.",
+  "provider.wrongAddress":
+    "L’application veut vous renvoyer à une adresse qui n’est pas enregistrée pour elle. Dites-le à ceux qui la gèrent.",
+  "provider.twice": "L’application a dit quelque chose deux fois. Dites-le à ceux qui la gèrent.",
+  "provider.oldPage":
+    "Cette page est trop ancienne ou appartient à une autre connexion. Retournez à l’application et recommencez.",
+  "provider.consentTitle": "Se connecter à {client}",
+  "provider.consentWho":
+    "**{client}** veut savoir qui vous êtes. Vous êtes connecté en tant que **{email}**.",
+  "provider.learns": "Elle apprendrait :",
+  "provider.scopeId": "un numéro auquel elle vous reconnaît",
+  "provider.scopeEmail": "votre adresse e-mail",
+  "provider.scopeProfile": "votre nom",
+  "provider.scopeGroups": "les groupes dont vous faites partie",
+  "provider.agree": "Accepter",
+  "provider.decline": "Ne pas accepter",
+  "provider.deviceTitle": "Laisser entrer un programme",
+  "provider.deviceWho": "**{client}**, sur un autre appareil, veut entrer en votre nom, **{email}**.",
+  "provider.deviceWarning":
+    "**Vous ne l’avez pas lancé vous-même à l’instant, ou quelqu’un vous a envoyé ici ?** Alors refusez. Celui qui a ce programme entre en votre nom.",
+  "provider.deviceAllow": "Laisser entrer",
+  "provider.deviceDone": "Le programme peut entrer. Vous pouvez fermer cette page.",
+  "provider.deviceDenied": "Le programme n’entre pas. Vous pouvez fermer cette page.",
+
   "devices.heading": "Navigateurs avec lesquels vous vous êtes connecté",
   "devices.how": "Vous recevez un e-mail quand quelqu’un se connecte en votre nom avec un autre navigateur.",
   "devices.this": "Ce navigateur",

@@ -329,6 +329,31 @@ export const WORDS: Words = {
   "approve.old":
     "Per accedere su un altro schermo bisogna aver effettuato l’accesso in questo browser negli ultimi 15 minuti.",
 
+  "provider.wrongTitle": "Questo accesso non può continuare",
+  "provider.unknownClient":
+    "L’applicazione che ti ha mandato qui non è conosciuta qui. Dillo a chi la gestisce.",
+  "provider.wrongAddress":
+    "L’applicazione ti vuole indietro a un indirizzo che non è registrato per lei. Dillo a chi la gestisce.",
+  "provider.twice": "L’applicazione ha detto qualcosa due volte. Dillo a chi la gestisce.",
+  "provider.oldPage":
+    "Questa pagina è troppo vecchia o di un altro accesso. Torna all’applicazione e ricomincia.",
+  "provider.consentTitle": "Accedi a {client}",
+  "provider.consentWho": "**{client}** vuole sapere chi sei. Hai effettuato l’accesso come **{email}**.",
+  "provider.learns": "Saprebbe:",
+  "provider.scopeId": "un numero con cui ti riconosce",
+  "provider.scopeEmail": "il tuo indirizzo e-mail",
+  "provider.scopeProfile": "il tuo nome",
+  "provider.scopeGroups": "i gruppi in cui sei",
+  "provider.agree": "Accetta",
+  "provider.decline": "Non accettare",
+  "provider.deviceTitle": "Far entrare un programma",
+  "provider.deviceWho": "**{client}**, su un altro dispositivo, vuole entrare come te, **{email}**.",
+  "provider.deviceWarning":
+    "**Non l’hai avviato tu proprio ora, o qualcuno ti ha mandato qui?** Allora rifiuta. Chi ha quel programma entra come te.",
+  "provider.deviceAllow": "Fai entrare",
+  "provider.deviceDone": "Il programma può entrare. Puoi chiudere questa pagina.",
+  "provider.deviceDenied": "Il programma non entra. Puoi chiudere questa pagina.",
+
   "devices.heading": "Browser con cui ha effettuato l’accesso",
   "devices.how": "Riceve un’e-mail quando qualcuno accede a nome Suo con un altro.",
   "devices.this": "Questo browser",

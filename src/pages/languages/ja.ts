@@ -331,6 +331,32 @@ export const WORDS: Words = {
   "approve.oldTitle": "もう一度ログインしてください",
   "approve.old": "別の画面でログインするには、このブラウザで直近 15 分以内のログインが必要です。",
 
+  "provider.wrongTitle": "このサインインは続けられません",
+  "provider.unknownClient":
+    "ここへ案内したアプリケーションは登録されていません。その管理者に伝えてください。",
+  "provider.wrongAddress":
+    "アプリケーションが、登録されていないアドレスへ戻そうとしています。その管理者に伝えてください。",
+  "provider.twice": "アプリケーションが同じ項目を二度送りました。その管理者に伝えてください。",
+  "provider.oldPage":
+    "このページは古いか、別のサインインのものです。アプリケーションに戻ってやり直してください。",
+  "provider.consentTitle": "{client} にサインイン",
+  "provider.consentWho":
+    "**{client}** があなたが誰かを知ろうとしています。**{email}** としてサインインしています。",
+  "provider.learns": "知らされること:",
+  "provider.scopeId": "あなたを見分けるための番号",
+  "provider.scopeEmail": "メールアドレス",
+  "provider.scopeProfile": "名前",
+  "provider.scopeGroups": "所属するグループ",
+  "provider.agree": "同意する",
+  "provider.decline": "同意しない",
+  "provider.deviceTitle": "プログラムを許可する",
+  "provider.deviceWho": "別の端末の **{client}** が、あなた（**{email}**）として入ろうとしています。",
+  "provider.deviceWarning":
+    "**たった今ご自分で始めたのではない、または誰かにここへ誘導されましたか?** それなら拒否してください。そのプログラムを持つ人があなたとして入れます。",
+  "provider.deviceAllow": "許可する",
+  "provider.deviceDone": "プログラムを許可しました。このページは閉じてかまいません。",
+  "provider.deviceDenied": "プログラムは許可されませんでした。このページは閉じてかまいません。",
+
   "devices.heading": "ログインに使ったブラウザ",
   "devices.how": "別のブラウザであなたとしてログインがあると、メールでお知らせします。",
   "devices.this": "このブラウザ",

@@ -322,6 +322,30 @@ export const WORDS: Words = {
   "approve.oldTitle": "다시 로그인하세요",
   "approve.old": "다른 화면에 로그인하려면 이 브라우저에서 최근 15분 이내에 로그인했어야 합니다.",
 
+  "provider.wrongTitle": "이 로그인을 계속할 수 없습니다",
+  "provider.unknownClient": "여기로 보낸 애플리케이션이 등록되어 있지 않습니다. 운영자에게 알려 주세요.",
+  "provider.wrongAddress": "애플리케이션이 등록되지 않은 주소로 돌려보내려 합니다. 운영자에게 알려 주세요.",
+  "provider.twice": "애플리케이션이 같은 항목을 두 번 보냈습니다. 운영자에게 알려 주세요.",
+  "provider.oldPage":
+    "이 페이지는 너무 오래되었거나 다른 로그인의 것입니다. 애플리케이션으로 돌아가 다시 시작하세요.",
+  "provider.consentTitle": "{client}에 로그인",
+  "provider.consentWho":
+    "**{client}**에서 사용자가 누구인지 알고자 합니다. **{email}**(으)로 로그인되어 있습니다.",
+  "provider.learns": "알게 되는 것:",
+  "provider.scopeId": "사용자를 알아보는 번호",
+  "provider.scopeEmail": "이메일 주소",
+  "provider.scopeProfile": "이름",
+  "provider.scopeGroups": "속한 그룹",
+  "provider.agree": "동의",
+  "provider.decline": "동의하지 않음",
+  "provider.deviceTitle": "프로그램 허용",
+  "provider.deviceWho": "다른 기기의 **{client}**에서 사용자(**{email}**)로 들어오려 합니다.",
+  "provider.deviceWarning":
+    "**방금 직접 시작하지 않았거나 누군가 여기로 보냈나요?** 그렇다면 거부하세요. 그 프로그램을 가진 사람이 사용자로 들어오게 됩니다.",
+  "provider.deviceAllow": "허용",
+  "provider.deviceDone": "프로그램이 허용되었습니다. 이 페이지를 닫아도 됩니다.",
+  "provider.deviceDenied": "프로그램이 허용되지 않았습니다. 이 페이지를 닫아도 됩니다.",
+
   "devices.heading": "로그인에 사용한 브라우저",
   "devices.how": "다른 브라우저에서 내 계정으로 로그인하면 메일로 알려 드립니다.",
   "devices.this": "이 브라우저",

@@ -335,6 +335,31 @@ export const WORDS: Words = {
   "approve.old":
     "Om op een ander scherm in te loggen, moet je in de laatste 15 minuten in deze browser zijn ingelogd.",
 
+  "provider.wrongTitle": "Deze aanmelding kan niet verder",
+  "provider.unknownClient":
+    "De toepassing die u hierheen stuurde, is hier niet bekend. Zeg het tegen wie haar beheert.",
+  "provider.wrongAddress":
+    "De toepassing wil u terug op een adres dat niet voor haar is ingeschreven. Zeg het tegen wie haar beheert.",
+  "provider.twice": "De toepassing zei iets twee keer. Zeg het tegen wie haar beheert.",
+  "provider.oldPage":
+    "Deze pagina is te oud of hoort bij een andere aanmelding. Ga terug naar de toepassing en begin opnieuw.",
+  "provider.consentTitle": "Aanmelden bij {client}",
+  "provider.consentWho": "**{client}** wil weten wie u bent. U bent aangemeld als **{email}**.",
+  "provider.learns": "Ze zou te weten komen:",
+  "provider.scopeId": "een nummer waaraan ze u herkent",
+  "provider.scopeEmail": "uw e-mailadres",
+  "provider.scopeProfile": "uw naam",
+  "provider.scopeGroups": "de groepen waarin u zit",
+  "provider.agree": "Akkoord",
+  "provider.decline": "Niet akkoord",
+  "provider.deviceTitle": "Een programma binnenlaten",
+  "provider.deviceWho": "**{client}**, op een ander apparaat, wil als u, **{email}**, binnengelaten worden.",
+  "provider.deviceWarning":
+    "**U hebt het niet net zelf gestart, of iemand stuurde u hierheen?** Weiger dan. Wie dat programma heeft, komt als u binnen.",
+  "provider.deviceAllow": "Binnenlaten",
+  "provider.deviceDone": "Het programma wordt binnengelaten. U kunt deze pagina sluiten.",
+  "provider.deviceDenied": "Het programma wordt niet binnengelaten. U kunt deze pagina sluiten.",
+
   "devices.heading": "Browsers waarmee je hebt ingelogd",
   "devices.how": "Je krijgt een mail als iemand met een andere browser inlogt als jou.",
   "devices.this": "Deze browser",

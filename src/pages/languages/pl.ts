@@ -348,6 +348,31 @@ export const WORDS: Words = {
   "approve.old":
     "Aby zalogować inny ekran, trzeba się zalogować w tej przeglądarce w ciągu ostatnich 15 minut.",
 
+  "provider.wrongTitle": "Tego logowania nie można kontynuować",
+  "provider.unknownClient":
+    "Aplikacja, która Cię tu wysłała, nie jest tu znana. Powiedz o tym jej administratorom.",
+  "provider.wrongAddress":
+    "Aplikacja chce Cię z powrotem pod adresem, który nie jest dla niej zarejestrowany. Powiedz o tym jej administratorom.",
+  "provider.twice": "Aplikacja podała coś dwa razy. Powiedz o tym jej administratorom.",
+  "provider.oldPage":
+    "Ta strona jest za stara lub należy do innego logowania. Wróć do aplikacji i zacznij od nowa.",
+  "provider.consentTitle": "Zaloguj się do {client}",
+  "provider.consentWho": "**{client}** chce wiedzieć, kim jesteś. Jesteś zalogowany jako **{email}**.",
+  "provider.learns": "Dowie się:",
+  "provider.scopeId": "numer, po którym Cię rozpozna",
+  "provider.scopeEmail": "Twój adres e-mail",
+  "provider.scopeProfile": "Twoje imię",
+  "provider.scopeGroups": "grupy, do których należysz",
+  "provider.agree": "Zgadzam się",
+  "provider.decline": "Nie zgadzam się",
+  "provider.deviceTitle": "Wpuść program",
+  "provider.deviceWho": "**{client}** na innym urządzeniu chce wejść jako Ty, **{email}**.",
+  "provider.deviceWarning":
+    "**Nie uruchomiłeś go sam przed chwilą albo ktoś Cię tu wysłał?** Wtedy odmów. Kto ma ten program, wejdzie jako Ty.",
+  "provider.deviceAllow": "Wpuść",
+  "provider.deviceDone": "Program zostaje wpuszczony. Możesz zamknąć tę stronę.",
+  "provider.deviceDenied": "Program nie zostaje wpuszczony. Możesz zamknąć tę stronę.",
+
   "devices.heading": "Przeglądarki, w których się logujesz",
   "devices.how": "Otrzymasz wiadomość, gdy ktoś zaloguje się jako ty w innej przeglądarce.",
   "devices.this": "Ta przeglądarka",

@@ -324,6 +324,30 @@ export const WORDS: Words = {
   "approve.oldTitle": "Entre de novo",
   "approve.old": "Para entrar noutra tela é preciso ter entrado neste navegador nos últimos 15 minutos.",
 
+  "provider.wrongTitle": "Este início de sessão não pode continuar",
+  "provider.unknownClient": "A aplicação que o enviou para aqui não é conhecida aqui. Avise quem a gere.",
+  "provider.wrongAddress":
+    "A aplicação quer que volte a um endereço que não está registado para ela. Avise quem a gere.",
+  "provider.twice": "A aplicação disse algo duas vezes. Avise quem a gere.",
+  "provider.oldPage":
+    "Esta página é demasiado antiga ou de outro início de sessão. Volte à aplicação e comece de novo.",
+  "provider.consentTitle": "Iniciar sessão em {client}",
+  "provider.consentWho": "**{client}** quer saber quem é. Tem sessão iniciada como **{email}**.",
+  "provider.learns": "Ficaria a saber:",
+  "provider.scopeId": "um número pelo qual o reconhece",
+  "provider.scopeEmail": "o seu endereço de e-mail",
+  "provider.scopeProfile": "o seu nome",
+  "provider.scopeGroups": "os grupos em que está",
+  "provider.agree": "Aceitar",
+  "provider.decline": "Não aceitar",
+  "provider.deviceTitle": "Deixar entrar um programa",
+  "provider.deviceWho": "**{client}**, noutro dispositivo, quer entrar como você, **{email}**.",
+  "provider.deviceWarning":
+    "**Não o iniciou agora mesmo, ou alguém o enviou para aqui?** Então recuse. Quem tem esse programa entra como você.",
+  "provider.deviceAllow": "Deixar entrar",
+  "provider.deviceDone": "O programa pode entrar. Pode fechar esta página.",
+  "provider.deviceDenied": "O programa não entra. Pode fechar esta página.",
+
   "devices.heading": "Navegadores com que já entrou",
   "devices.how": "Recebe um e-mail quando alguém entra em seu nome com outro.",
   "devices.this": "Este navegador",

@@ -329,6 +329,29 @@ export const WORDS: Words = {
   "approve.old":
     "Başka bir ekranda oturum açmak için son 15 dakika içinde bu tarayıcıda oturum açmış olmanız gerekir.",
 
+  "provider.wrongTitle": "Bu oturum açma devam edemiyor",
+  "provider.unknownClient": "Sizi buraya gönderen uygulama burada tanınmıyor. Onu işletenlere bildirin.",
+  "provider.wrongAddress":
+    "Uygulama sizi kendisi için kayıtlı olmayan bir adreste geri istiyor. Onu işletenlere bildirin.",
+  "provider.twice": "Uygulama bir şeyi iki kez söyledi. Onu işletenlere bildirin.",
+  "provider.oldPage": "Bu sayfa çok eski ya da başka bir oturuma ait. Uygulamaya dönün ve yeniden başlayın.",
+  "provider.consentTitle": "{client} için oturum açın",
+  "provider.consentWho": "**{client}** kim olduğunuzu bilmek istiyor. **{email}** olarak oturum açtınız.",
+  "provider.learns": "Şunları öğrenir:",
+  "provider.scopeId": "sizi tanıyacağı bir numara",
+  "provider.scopeEmail": "e-posta adresiniz",
+  "provider.scopeProfile": "adınız",
+  "provider.scopeGroups": "içinde olduğunuz gruplar",
+  "provider.agree": "Kabul et",
+  "provider.decline": "Kabul etme",
+  "provider.deviceTitle": "Bir programı içeri al",
+  "provider.deviceWho": "Başka bir cihazdaki **{client}**, siz (**{email}**) olarak içeri girmek istiyor.",
+  "provider.deviceWarning":
+    "**Az önce kendiniz başlatmadınız mı ya da biri sizi buraya mı gönderdi?** O zaman reddedin. O program kimdeyse sizin adınıza girer.",
+  "provider.deviceAllow": "İçeri al",
+  "provider.deviceDone": "Program içeri alınıyor. Bu sayfayı kapatabilirsiniz.",
+  "provider.deviceDenied": "Program içeri alınmadı. Bu sayfayı kapatabilirsiniz.",
+
   "devices.heading": "Oturum açtığınız tarayıcılar",
   "devices.how": "Biri sizin adınıza başka bir tarayıcıyla oturum açarsa size e-posta gönderilir.",
   "devices.this": "Bu tarayıcı",

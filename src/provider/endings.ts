@@ -1,0 +1,171 @@
+import { type Random, systemPause } from "../clock.ts";
+import type { House } from "../house.ts";
+import { messageOf } from "../observe/message-of.ts";
+import { DAY, HOUR, MINUTE, SECOND } from "../option/values.ts";
+import type { Seen } from "../store/records.ts";
+import { CLIENT_NOT_TOLD } from "./audit.ts";
+import type { Ended } from "./records.ts";
+import type { Sealed } from "./sealed-records.ts";
+import type { ProviderService } from "./service.ts";
+import { seconds } from "./tokens.ts";
+
+/** What happens when a session ends: its tokens die, and its clients are told (OpenID Connect Back-Channel Logout 1.0). */
+export type Endings = {
+  /** @throws {StoreUnavailable} */
+  ended(session: string): Promise<void>;
+  /** Tells whom there is to tell by now, and waits for their answers. Never rejects. */
+  runDue(): Promise<void>;
+  /** Notices sessions that ended and nobody told of. Never rejects. */
+  sweep(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
+};
+
+/** Between two tries; after the last it is given up. */
+const WAITS = [5 * SECOND, MINUTE, 10 * MINUTE, HOUR, 6 * HOUR] as const;
+const KEPT_MS = 2 * DAY;
+const TIMEOUT = 10 * SECOND;
+/** For so long a try has it to itself. Longer than one can take. */
+const CLAIM = 20 * SECOND;
+const PARALLEL = 8;
+/** Others put some there too, and may end before they are told. */
+const LOOK_EVERY = 5 * SECOND;
+const SWEEP_EVERY = 5 * MINUTE;
+const MOST_SWEPT = 1000;
+const STOP_PATIENCE = 5 * SECOND;
+/** How long a logout token is good. */
+const TOKEN_MS = 2 * MINUTE;
+const EVENT = "http://schemas.openid.net/event/backchannel-logout";
+
+export function createEndings(
+  house: Pick<House, "fetch" | "sessions" | "audit" | "clock" | "random" | "loggers">,
+  service: ProviderService,
+): Endings {
+  const { sessions, audit, clock, random } = house;
+  const { families, uses, ended } = service.records;
+  const log = house.loggers("session");
+  const underWay = new Set<Promise<void>>();
+  const timers: ReturnType<typeof setInterval>[] = [];
+
+  async function tell(session: string): Promise<void> {
+    await families.takeAll("session", session);
+    // Of several processes that hear of it, one gets each.
+    for (const { record } of await uses.takeAll("session", session)) {
+      if (service.clientOf(record.client)?.backchannelLogoutUri === undefined) continue;
+      const now = clock.now();
+      const one: Ended = {
+        ...{ client: record.client, sub: await service.subOf(record.email), sid: service.sidOf(session) },
+        ...{ dueAt: now, attempts: 0 },
+      };
+      await ended.add(drawId(random), one, now + KEPT_MS);
+    }
+  }
+
+  async function claim(): Promise<readonly Seen<Sealed<Ended>>[]> {
+    const now = clock.now();
+    const due = await ended.find({ until: now, most: PARALLEL - underWay.size });
+    const claimed = await Promise.all(
+      due.map(async (seen) => {
+        const record = { ...seen.record, attempts: seen.record.attempts + 1, dueAt: now + CLAIM };
+        return (await ended.replace(seen, record)) ? [seen.id] : [];
+      }),
+    );
+    const mine = await Promise.all(claimed.flat().map((id) => ended.get(id)));
+    return mine.filter((one) => one !== undefined);
+  }
+
+  async function deliver(seen: Seen<Sealed<Ended>>): Promise<void> {
+    const { client: id, attempts } = seen.record;
+    const client = service.clientOf(id);
+    const uri = client?.backchannelLogoutUri;
+    if (client === undefined || uri === undefined) return void (await ended.take(seen.id));
+    const reason = await send(uri, await tokenOf(seen, client.algorithm));
+    if (reason === undefined) return void (await ended.take(seen.id));
+    const wait = WAITS[attempts - 1];
+    if (wait === undefined) {
+      await ended.take(seen.id);
+      audit(CLIENT_NOT_TOLD, { by: id, n: `${attempts}`, reason });
+      return;
+    }
+    log.warn("a client was not told that a session has ended, will try again", { client: id, reason });
+    await ended.replace(seen, { ...seen.record, dueAt: clock.now() + wait });
+  }
+
+  function tokenOf({ record }: Seen<Sealed<Ended>>, alg: "RS256" | "ES256"): Promise<string> {
+    const now = clock.now();
+    return service.tokens.sign("logout+jwt", alg, {
+      ...{ aud: record.client, sub: record.sub, sid: record.sid, jti: drawId(random) },
+      ...{ iat: seconds(now), exp: seconds(now + TOKEN_MS), events: { [EVENT]: {} } },
+    });
+  }
+
+  /** @returns why it was not taken. */
+  async function send(uri: string, token: string): Promise<string | undefined> {
+    const init: BunFetchRequestInit = {
+      method: "POST",
+      headers: { "Content-Type": "application/x-www-form-urlencoded", "User-Agent": "Runegate" },
+      body: `${new URLSearchParams({ logout_token: token })}`,
+      redirect: "manual",
+      signal: AbortSignal.timeout(TIMEOUT),
+    };
+    try {
+      const response = await house.fetch(uri, init as RequestInit);
+      await response.body?.cancel();
+      return response.ok ? undefined : `${response.status}`;
+    } catch (error) {
+      return error instanceof Error && "code" in error ? String(error.code) : "no answer";
+    }
+  }
+
+  async function look(): Promise<void> {
+    try {
+      for (let due = await claim(); due.length > 0; due = await claim()) {
+        for (const seen of due) {
+          const attempt = deliver(seen)
+            .catch(logFailure)
+            .finally(() => underWay.delete(attempt));
+          underWay.add(attempt);
+        }
+        await Promise.all(underWay);
+      }
+    } catch (error) {
+      logFailure(error);
+    }
+  }
+
+  const logFailure = (error: unknown) =>
+    log.error("clients could not be told that a session has ended", { reason: messageOf(error) });
+
+  async function sweep(): Promise<void> {
+    try {
+      const all = await uses.find({ most: MOST_SWEPT });
+      for (const session of new Set(all.map(({ record }) => record.session))) {
+        if ((await sessions.alive(session, false)) === undefined) await tell(session);
+      }
+    } catch (error) {
+      logFailure(error);
+    }
+  }
+
+  return {
+    async ended(session) {
+      await tell(session);
+      if (timers.length > 0) await look();
+    },
+    runDue: look,
+    sweep,
+    start() {
+      timers.push(
+        setInterval(() => void look(), LOOK_EVERY),
+        setInterval(() => void sweep(), SWEEP_EVERY),
+      );
+      for (const timer of timers) timer.unref();
+    },
+    async stop() {
+      for (const timer of timers.splice(0)) clearInterval(timer);
+      await Promise.race([Promise.all(underWay), systemPause(STOP_PATIENCE)]);
+    },
+  };
+}
+
+const drawId = (random: Random) => Buffer.from(random.bytes(16)).toString("base64url");
