@@ -79,6 +79,11 @@ function holdParty(party: Party, site: () => Site): void {
     running.arrived?.(person, back);
   }
 
+  async function open(person: Person, url: URL): Promise<void> {
+    const page = await person.open(url.href);
+    running.arrived?.(person, page);
+  }
+
   async function signedIn(email = ADA): Promise<Person> {
     const person = createPerson();
     await enter(person, email);
@@ -86,22 +91,20 @@ function holdParty(party: Party, site: () => Site): void {
     return person;
   }
 
-  /** Somebody who has signed in at the provider up to the URL that would take them back, which is not opened. */
-  async function almostSignedIn(email: string): Promise<{ readonly person: Person; readonly back: URL }> {
+  /** Somebody who has begun a login at the party and has signed in at the provider, which has not heard of the login yet. */
+  async function halfSignedIn(email: string): Promise<{ readonly person: Person; readonly asked: URL }> {
     const person = createPerson();
-    // Signed in there for another reason.
-    await provider.signIn(person, await person.open(`${provider.issuer}/_runegate/login`), email);
-    const asked = await beginning(person);
-    const back = new URL(await person.until(asked.href, (url) => atParty(url)));
-    return { person, back };
-  }
-
-  /** The request to the provider with which the party begins a login. */
-  async function beginning(person: Person): Promise<URL> {
     const { hops } = await running.enter(person);
     const asked = hops.map((url) => new URL(url)).find(atProvider);
     if (asked === undefined) throw new Error(`not sent to the provider: ${hops.join(" → ")}`);
-    return asked;
+    await provider.signIn(person, await person.open(`${provider.issuer}/_runegate/login`), email);
+    return { person, asked };
+  }
+
+  /** The same one step further: `back` is where the provider sends them, and is not opened yet. */
+  async function almostSignedIn(email: string): Promise<{ readonly person: Person; readonly back: URL }> {
+    const { person, asked } = await halfSignedIn(email);
+    return { person, back: new URL(await person.until(asked.href, atParty)) };
   }
 
   test("a person signs in by mail, and is that address there, in their groups", async () => {
@@ -128,7 +131,8 @@ function holdParty(party: Party, site: () => Site): void {
     expect(page.html).not.toBe("");
     expect(await running.who(person)).toBeUndefined();
     // Once more, now that they are known.
-    running.arrived?.(person, await running.enter(person));
+    const again = await running.enter(person);
+    running.arrived?.(person, again);
     expect(await running.who(person)).toBeUndefined();
   });
 
@@ -159,10 +163,10 @@ function holdParty(party: Party, site: () => Site): void {
     const person = await signedIn();
     const other = await signedIn(BOB);
     await provider.endSessions(ADA);
+    const isGone = async () => (await running.who(person)) === undefined;
     if (party.does.ends === "refresh") expect(await running.refresh?.(person)).toBe(false);
-    if (party.does.ends === "never") expect(await running.who(person)).toMatchObject(expected(ADA));
-    else
-      await until("nobody is signed in", async () => (await running.who(person)) === undefined, PATIENCE_MS);
+    else if (party.does.ends === "never") expect(await isGone()).toBe(false);
+    else await until("nobody is signed in", isGone, PATIENCE_MS);
     expect(await running.who(other)).toMatchObject(expected(BOB));
   });
 
@@ -170,7 +174,7 @@ function holdParty(party: Party, site: () => Site): void {
     test("a login that somebody else began is not finished", async () => {
       const { back } = await almostSignedIn(BOB);
       const victim = createPerson();
-      running.arrived?.(victim, await victim.open(back.href));
+      await open(victim, back);
       expect(await running.who(victim)).toBeUndefined();
     });
 
@@ -178,7 +182,7 @@ function holdParty(party: Party, site: () => Site): void {
       const { back: stolen } = await almostSignedIn(BOB);
       const { person, back } = await almostSignedIn(ADA);
       back.searchParams.set("code", stolen.searchParams.get("code") ?? "");
-      running.arrived?.(person, await person.open(back.href));
+      await open(person, back);
       const who = await running.who(person);
       // A provider cannot tell either, where the party says nothing of the login that the code is for.
       if (party.does.code === "free") expect(who).toMatchObject(expected(BOB));
@@ -188,34 +192,31 @@ function holdParty(party: Party, site: () => Site): void {
     test("an answer without its state signs nobody in", async () => {
       const { person, back } = await almostSignedIn(ADA);
       back.searchParams.delete("state");
-      running.arrived?.(person, await person.open(back.href));
+      await open(person, back);
       expect(await running.who(person)).toBeUndefined();
     });
 
     test("a code is worth something once", async () => {
       const { person, back } = await almostSignedIn(ADA);
-      running.arrived?.(person, await person.open(back.href));
+      await open(person, back);
       expect(await running.who(person)).toMatchObject(expected(ADA));
       const other = createPerson();
-      running.arrived?.(other, await other.open(back.href));
+      await open(other, back);
       expect(await running.who(other)).toBeUndefined();
     });
 
     test.skipIf(party.does.code !== "pkce")(
       "a login whose challenge was taken out on the way fails",
       async () => {
-        const { person } = await almostSignedIn(ADA);
-        const asked = await beginning(person);
+        const { person, asked } = await halfSignedIn(ADA);
         for (const name of ["code_challenge", "code_challenge_method"]) asked.searchParams.delete(name);
-        const page = await person.open(asked.href);
-        running.arrived?.(person, page);
+        await open(person, asked);
         expect(await running.who(person)).toBeUndefined();
       },
     );
 
     test("the provider sends a code nowhere but to the address that is declared", async () => {
-      const { person } = await almostSignedIn(ADA);
-      const asked = await beginning(person);
+      const { person, asked } = await halfSignedIn(ADA);
       const declared = asked.searchParams.get("redirect_uri") ?? "";
       for (const wrong of [
         ...[`${declared}/`, `${declared}?a=1`, `${declared}#a`, `${declared}/../x`, `${declared}%2f..`],

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startSample } from "../../../src/sample/app.ts";
 import { openStage } from "../../process/stage.ts";
+import { addKeys } from "./new-keys.ts";
 import type { Client } from "./party.ts";
 import type { Form, Page, Person } from "./person.ts";
 
@@ -72,7 +73,10 @@ export async function startProvider(clients: readonly Client[]): Promise<Provide
       if (code !== 0) throw new Error(output);
     },
     async rotateKeys() {
-      throw new Error("not yet");
+      await addKeys(join(stage.directory, "state.db"), Buffer.from("5".repeat(128), "hex"));
+      // What the store has is looked at every minute, and by a new worker at once.
+      stage.main.signal("SIGHUP");
+      await stage.says(/ reloaded /);
     },
     async [Symbol.asyncDispose]() {
       await stage[Symbol.asyncDispose]();
