@@ -42,7 +42,7 @@ describe.skipIf(chromium === undefined)("a person in a browser", () => {
   const arrive = (at: string) =>
     tab.until(`location.origin === "${at}" && document.readyState === "complete"`);
 
-  test("signs in by the code in the mail, is asked whether to sign out, and ends where the party wants", async () => {
+  test("signs in by the code in the mail, and signs out at both by a link of the application", async () => {
     await tab.open(`${origin}/login`);
     expect(await tab.evaluate("location.origin")).toBe(provider.issuer);
     expect(await axeViolations(tab)).toEqual([]);
@@ -51,7 +51,7 @@ describe.skipIf(chromium === undefined)("a person in a browser", () => {
     await tab.follow("button");
     await tab.click("#code");
     await tab.type(await provider.codeFor("ada@example.org"));
-    await tab.follow("button");
+    // The last digit sends it.
     await arrive(origin);
     expect(JSON.parse(await tab.text())).toMatchObject({ email: "ada@example.org", groups: ["staff"] });
 
@@ -64,6 +64,8 @@ describe.skipIf(chromium === undefined)("a person in a browser", () => {
     expect(await tab.where()).toBe("/bye");
     await tab.open(`${origin}/login`);
     expect(await tab.evaluate("location.origin")).toBe(provider.issuer);
-    expect(await tab.complaints()).toEqual([]);
+    // What Chromium says of every sign-in that goes by way of another site.
+    const complaints = (await tab.complaints()).filter((one) => !one.startsWith("issue: BounceTracking"));
+    expect(complaints).toEqual([]);
   });
 });

@@ -29,7 +29,7 @@ describe.skipIf(needs("curl") === undefined)("a program without a browser, on cu
   async function decide(url: string, email: string, yes: boolean) {
     const person = createPerson();
     const page = await provider.signIn(person, await person.open(url), email);
-    return person.send(page, yes ? {} : { decision: "deny" });
+    return person.send(page, { allow: String(yes) });
   }
 
   test("a person says yes on another device, and the program is them", async () => {

@@ -117,6 +117,7 @@ function holdParty(party: Party, site: () => Site): void {
   test("who is signed in at the provider is asked nothing", async () => {
     const person = await signedIn();
     person.forget("localhost");
+    running.lost?.(person);
     expect(await running.who(person)).toBeUndefined();
     const page = await running.enter(person);
     expect(new URL(page.url).origin).toBe(origin);

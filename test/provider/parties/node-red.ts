@@ -37,6 +37,7 @@ export const nodeRed: Party = {
         const [, token] = /[?&]access_token=([^&]+)/.exec(page.url) ?? [];
         if (token !== undefined) tokens.set(person, token);
       },
+      lost: (person) => void tokens.delete(person),
       async who(person) {
         const response = await person.ask(`${origin}/settings`, { headers: bearer(person) });
         if (!response.ok) return undefined;

@@ -55,6 +55,8 @@ export type RunningParty = {
   enter(person: Person): Promise<Page>;
   /** Shown the page that a login ended on, for one that keeps what stands in its URL. */
   arrived?(person: Person, page: Page): void;
+  /** As if the browser had lost what `arrived` kept. */
+  lost?(person: Person): void;
   /** Whom it takes the person for: undefined for nobody. */
   who(person: Person): Promise<Who | undefined>;
   leave(person: Person): Promise<Page>;
