@@ -12,14 +12,14 @@ import { type Fields, readFields } from "../edge/body.ts";
 import { isNavigation } from "../edge/navigation.ts";
 import { ownRoutes } from "../edge/own.ts";
 import { policyWith } from "../edge/page-policy.ts";
-import type { Target } from "../edge/target.ts";
+import { cutTarget, type Target } from "../edge/target.ts";
 import type { House, Room } from "../house.ts";
 import { type Address, AddressError, parseAddress } from "../identity/address.ts";
 import { busyRefusal, limitRefusal } from "../limits/answer.ts";
 import { type Said, said } from "../pages/language.ts";
 import type { Look } from "../pages/look.ts";
 import { loginPage } from "../pages/pages.ts";
-import { AGAIN, type Kept, keptIn, LOGIN_PATH } from "../pages/paths.ts";
+import { AGAIN, AUTHORIZE_PATH, type Kept, keptIn, LOGIN_PATH } from "../pages/paths.ts";
 import { LOGIN_REFUSED } from "./audit.ts";
 import { onwardFrom, partsOf } from "./next.ts";
 import { createRedemption } from "./redeem.ts";
@@ -86,7 +86,7 @@ export function loginRoom(house: House, rooms: () => readonly Pick<Room, "wayIn"
       const goesOn = underWay?.state === "waiting" || underWay?.state === "used_up";
       const shown = {
         next: wanted === null ? "" : next,
-        email: await house.devices.lastAddress(arrival),
+        email: hintIn(next) ?? (await house.devices.lastAddress(arrival)),
         notice,
         keep: visits.keepOf(),
         kept: keptNotice(keptIn(query), options.magicLinkExpiry),
@@ -168,6 +168,16 @@ function keptNotice(kept: Kept | undefined, lifetime: number): Said | undefined 
   if (kept !== "yes") return said(kept === "large" ? "login.keptLarge" : "login.keptFull");
   return said("login.kept", { lifetime: { amount: Math.round(lifetime / 60_000), unit: "minute" } });
 }
+
+/** Whom an application that sent them here expects (OpenID Connect Core §3.1.2.1, `login_hint`). */
+function hintIn(next: string): string | undefined {
+  const { path, search } = cutTarget(next, 0);
+  const hint = path === AUTHORIZE_PATH ? new URLSearchParams(search).get("login_hint") : null;
+  return hint === null || hint.length > MAX_HINT || !hint.includes("@") ? undefined : hint;
+}
+
+/** RFC 5321 §4.5.3.1.3. */
+const MAX_HINT = 254;
 
 /** `a…@example.org`: whose it is, for whoever knows. */
 function masked(email: Address): string {

@@ -4,13 +4,14 @@ import { readFields } from "../edge/body.ts";
 import { NO_REFERRER } from "../hand-off/begin.ts";
 import type { House } from "../house.ts";
 import { createVisits } from "../login/visit.ts";
+import { HOUR } from "../option/values.ts";
 import { said } from "../pages/language.ts";
 import { goOnPage } from "../pages/pages.ts";
 import { AUTHORIZE_PATH, loginHref, nextToSend } from "../pages/paths.ts";
 import { sameSecret } from "../secret/compare.ts";
 import type { Found } from "../session/session.ts";
 import { CLIENT_CONSENT, CLIENT_REFUSED } from "./audit.ts";
-import { consentPage } from "./pages.ts";
+import { choosePage, consentPage } from "./pages.ts";
 import { type AuthorizeRequest, answerHref, type RequestError, SINCE, understand } from "./request.ts";
 import type { ProviderService } from "./service.ts";
 
@@ -73,16 +74,19 @@ export function createAuthorize(house: House, service: ProviderService) {
     if (found === undefined || isTooOld(request, found) || (other && !isBack))
       return signIn(arrival, search, request, found);
     if (other) return refuse(arrival, no(request, "login_required", "Somebody else is signed in."));
+    if (request.prompt.has("select_account") && !isBack) return choose(arrival, search, request, found);
     return proceed(arrival, search, request, found);
   }
 
   /** Whether they are to sign in again. */
   function isTooOld({ prompt, maxAge, since }: AuthorizeRequest, { principal }: Found): boolean {
     const { provenAt } = principal;
-    // They came back from that.
-    if (since !== undefined) return provenAt < since;
-    if (prompt.has("login") || prompt.has("select_account")) return true;
-    return maxAge !== undefined && clock.now() - provenAt >= Math.max(maxAge, 1);
+    const now = clock.now();
+    // They came back from that, in time: what they did since is not too long ago.
+    if (since !== undefined && provenAt < since) return true;
+    if (since !== undefined && now - since < SIGNING_IN_MS) return false;
+    if (prompt.has("login")) return true;
+    return maxAge !== undefined && now - provenAt >= Math.max(maxAge, 1);
   }
 
   function signIn(
@@ -94,15 +98,26 @@ export function createAuthorize(house: House, service: ProviderService) {
     const { prompt, since = clock.now() } = request;
     if (prompt.has("none"))
       return refuse(arrival, no(request, "login_required", "Nobody is signed in, or too long ago."));
-    const back = new URLSearchParams(search);
-    // Where somebody signs in now, that is what was asked for.
-    back.delete("prompt");
-    if (prompt.has("consent")) back.set("prompt", "consent");
-    back.set(SINCE, `${since}`);
-    const next = `${AUTHORIZE_PATH}?${back}`;
+    const next = backTo(search, request, `${since}`);
     if (nextToSend(next) === "")
       return refuse(arrival, no(request, "invalid_request", "The request is too long to sign in with."));
     return redirect(302, loginHref(next, found !== undefined), [NO_REFERRER]);
+  }
+
+  /** Where a sign-in comes back to: what was asked for before it has been done then. */
+  function backTo(search: string, { prompt }: AuthorizeRequest, since: string): string {
+    const back = new URLSearchParams(search);
+    back.delete("prompt");
+    if (prompt.has("consent")) back.set("prompt", "consent");
+    back.set(SINCE, since);
+    return `${AUTHORIZE_PATH}?${back}`;
+  }
+
+  function choose(arrival: Arrival, search: string, request: AuthorizeRequest, found: Found): Response {
+    const goOn = backTo(search, request, "0");
+    const again = loginHref(backTo(search, request, `${clock.now()}`), true);
+    const { client } = request;
+    return page(choosePage(arrival.lookOf(arrival), { client, email: found.record.email, goOn, again }));
   }
 
   /** By which client knows whom it expects; `unknown` for a hint that is none. */
@@ -166,6 +181,9 @@ export function createAuthorize(house: House, service: ProviderService) {
 
   return { authorize, authorizeByForm, consent };
 }
+
+/** Nobody takes longer to sign in. */
+const SIGNING_IN_MS = HOUR;
 
 const NOBODY = { by: undefined, subject: undefined };
 

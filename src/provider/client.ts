@@ -1,4 +1,5 @@
 import { people } from "../access/routes-file.ts";
+import { isPrivate } from "../net/ip.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { readableByOthers, readTextFile } from "../option/files.ts";
 import { type ListOfTables, listOf, plain, type TableOf, table, text } from "../option/table.ts";
@@ -35,7 +36,7 @@ const CLIENT = table(
     },
     redirectUris: {
       name: "redirect_uris",
-      parse: listOf(clientUri),
+      parse: listOf((written) => clientUri(written)),
       example: ["https://grafana.example.org/login/generic_oauth"],
       help: "Where sign-ins may come back to, each exactly as the application sends it. `http://` on loopback alone.",
       default: [],
@@ -49,16 +50,18 @@ const CLIENT = table(
     },
     postLogoutRedirectUris: {
       name: "post_logout_redirect_uris",
-      parse: listOf(clientUri),
+      parse: listOf((written) => clientUri(written)),
       example: ["https://grafana.example.org/"],
       help: "Where the browser may go after signing out.",
       default: [],
     },
     backchannelLogoutUri: {
       name: "backchannel_logout_uri",
-      parse: text(clientUri),
+      parse: text((written) => clientUri(written, isPrivate)),
       example: "https://grafana.example.org/oidc/logout",
-      help: "Where it is told that a session has ended (OpenID Connect Back-Channel Logout), until it has heard.",
+      help:
+        "Where it is told that a session has ended (OpenID Connect Back-Channel Logout), until it has heard. `http://` on " +
+        "loopback or in private address space.",
       optional: true,
     },
     consent: {
@@ -156,14 +159,15 @@ function word(written: string): string {
 }
 
 /** RFC 6749 §3.1.2: absolute, and without a fragment; compared as a text. */
-function clientUri(written: string): string {
+function clientUri(written: string, isNear: (host: string) => boolean = () => false): string {
   const no = (problem: string, remedy: string) => new ValueError(`${problem}: ${quote(written)}`, remedy);
   const url = /^https?:\/\/[\x21-\x7e]+$/.test(written) ? URL.parse(written) : null;
   if (url === null || url.username !== "" || url.password !== "")
     throw no("is not an http(s) URL", "Write the whole of it, such as https://app.example.org/callback.");
   if (written.includes("*")) throw no("has a wildcard", "Write each URL out, exactly as it is sent.");
   if (written.includes("#")) throw no("has a fragment", "Leave out what follows the #.");
-  if (url.protocol === "http:" && !isLoopbackHost(url.hostname))
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  if (url.protocol === "http:" && !isLoopbackHost(host) && !isNear(host))
     throw no("would cross a network in clear", "Write https://, or http:// with a loopback address.");
   return written;
 }

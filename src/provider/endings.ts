@@ -45,6 +45,7 @@ export function createEndings(
   const { families, uses, ended } = service.records;
   const log = house.loggers("session");
   const underWay = new Set<Promise<void>>();
+  let sweptTo = 0;
   const timers: ReturnType<typeof setInterval>[] = [];
 
   async function tell(session: string): Promise<void> {
@@ -138,7 +139,10 @@ export function createEndings(
 
   async function sweep(): Promise<void> {
     try {
-      const all = await uses.find({ most: MOST_SWEPT });
+      const all = await uses.find({ from: sweptTo, most: MOST_SWEPT });
+      // Those that end later are looked at with the next sweep, and after the last the first again.
+      const isWhole = all.length < MOST_SWEPT;
+      sweptTo = isWhole ? 0 : Math.max(sweptTo + 1, all.at(-1)?.expiresAt ?? 0);
       for (const session of new Set(all.map(({ record }) => record.session))) {
         if ((await sessions.alive(session, false)) === undefined) await tell(session);
       }

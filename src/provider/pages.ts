@@ -1,3 +1,4 @@
+import chooseSource from "../../static/provider-choose.html" with { type: "text" };
 import consentSource from "../../static/provider-consent.html" with { type: "text" };
 import deviceSource from "../../static/provider-device.html" with { type: "text" };
 import codeSource from "../../static/provider-device-code.html" with { type: "text" };
@@ -14,6 +15,7 @@ import type { Device } from "./records.ts";
 
 /** What people see of the provider: agreeing, letting a program in, signing out. */
 
+const choose = template(chooseSource, ["client", "email", "goOn", "again"]);
 const consent = template(consentSource, [
   ...(["client", "email", "profile", "groups", "address", "request", "token"] as const),
 ]);
@@ -21,6 +23,16 @@ const device = template(deviceSource, ["client", "email", "ip", "isNear", "asked
 const enter = template(codeSource, ["error"]);
 const done = template(doneSource, ["title", "message"]);
 const signOut = template(signOutSource, ["email", "client", "back", "state"]);
+
+/** As whom, where an application has them choose. @param shown.goOn as who they are, and `again` as somebody else */
+export function choosePage(
+  look: Look,
+  shown: { readonly client: Client; readonly email: string; readonly goOn: string; readonly again: string },
+): string {
+  const client = clientTitle(shown.client);
+  const content = choose(look.language, { ...shown, client });
+  return documentOf(look, said("provider.chooseTitle", { client }), content);
+}
 
 export function consentPage(
   look: Look,

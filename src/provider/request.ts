@@ -17,7 +17,7 @@ export type AuthorizeRequest = {
   readonly maxAge: number | undefined;
   readonly loginHint: string | undefined;
   readonly idTokenHint: string | undefined;
-  /** Seconds: whoever signed in before is to sign in again. Ours, in the address that a sign-in comes back to. */
+  /** Milliseconds since the Unix epoch: whoever signed in before is to sign in again. Ours, in the address that a sign-in comes back to. */
   readonly since: number | undefined;
 };
 
@@ -99,7 +99,7 @@ function read(
     maxAge: sent.max_age === undefined ? undefined : Number(sent.max_age) * 1000,
     loginHint: sent.login_hint,
     idTokenHint: sent.id_token_hint,
-    since: /^\d{1,12}$/.test(sent[SINCE] ?? "") ? Number(sent[SINCE]) : undefined,
+    since: /^\d{1,15}$/.test(sent[SINCE] ?? "") ? Number(sent[SINCE]) : undefined,
   };
   return { request };
 }

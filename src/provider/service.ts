@@ -11,7 +11,7 @@ import { OAuthError } from "./answers.ts";
 import { CLIENT_SIGN_IN, CLIENT_TOKEN_REUSED } from "./audit.ts";
 import type { Client } from "./client.ts";
 import { CODE_KEPT_MS, CODE_MS, createProviderRecords, type Family, useOf } from "./records.ts";
-import type { AuthorizeRequest } from "./request.ts";
+import { type AuthorizeRequest, SCOPES } from "./request.ts";
 import { createProviderKeys } from "./signing-keys.ts";
 import { type Claims, createProviderTokens, halfHash, seconds } from "./tokens.ts";
 
@@ -351,9 +351,11 @@ function fits(challenge: string, verifier: string): boolean {
 /** RFC 6749 §6: no more than was given. @throws {OAuthError} */
 function narrow(given: string, asked: string | undefined): string {
   if (asked === undefined) return given;
-  const wanted = new Set(asked.split(" "));
+  // What nobody knows here was ignored when it was asked for, and is now: libraries send all that they were set up with.
+  const wanted = new Set(asked.split(" ").filter((one) => SCOPES.some((known) => known === one)));
   const all = new Set(given.split(" "));
   if ([...wanted].some((one) => !all.has(one)))
     throw new OAuthError("invalid_scope", "That is more than was given.");
+  if (wanted.size === 0) throw new OAuthError("invalid_scope", "There is nothing in it that is known here.");
   return [...all].filter((one) => wanted.has(one)).join(" ");
 }

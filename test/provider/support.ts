@@ -96,6 +96,10 @@ export function answerIn(response: Response, to = CALLBACK): URLSearchParams {
   return new URL(location).searchParams;
 }
 
+/** Of a page's text, as a browser reads it. */
+export const unescaped = (html: string) =>
+  html.replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)));
+
 export async function codeFor(browser: Jar, sent: Sent = {}): Promise<string> {
   const answer = answerIn(await browser.get(authorizePath(sent)));
   expect(Object.fromEntries(answer)).toMatchObject({ code: expect.any(String) });

@@ -351,6 +351,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "المجموعات التي أنت فيها",
   "provider.agree": "موافقة",
   "provider.decline": "عدم الموافقة",
+  "provider.chooseTitle": "من يسجل الدخول إلى {client}؟",
+  "provider.goOn": "المتابعة باسم {email}",
+  "provider.somebodyElse": "تسجيل الدخول باسم شخص آخر",
   "provider.deviceTitle": "السماح لبرنامج بالدخول",
   "provider.deviceWho": "يريد **{client}** على جهاز آخر الدخول باسمك، **{email}**.",
   "provider.deviceWarning":

@@ -360,6 +360,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "skupiny, ve kterých jste",
   "provider.agree": "Souhlasím",
   "provider.decline": "Nesouhlasím",
+  "provider.chooseTitle": "Kdo se přihlašuje do {client}?",
+  "provider.goOn": "Pokračovat jako {email}",
+  "provider.somebodyElse": "Přihlásit se jako někdo jiný",
   "provider.deviceTitle": "Vpustit program",
   "provider.deviceWho": "**{client}** na jiném zařízení chce vstoupit jako vy, **{email}**.",
   "provider.deviceWarning":

@@ -362,6 +362,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "die Gruppen, in denen Sie sind",
   "provider.agree": "Zustimmen",
   "provider.decline": "Nicht zustimmen",
+  "provider.chooseTitle": "Wer meldet sich bei {client} an?",
+  "provider.goOn": "Als {email} fortfahren",
+  "provider.somebodyElse": "Als jemand anderes anmelden",
   "provider.deviceTitle": "Ein Programm einlassen",
   "provider.deviceWho":
     "**{client}** auf einem anderen Gerät möchte als Sie, **{email}**, eingelassen werden.",

@@ -342,6 +342,9 @@ export const EN = {
   "provider.scopeGroups": "the groups that you are in",
   "provider.agree": "Agree",
   "provider.decline": "Do not agree",
+  "provider.chooseTitle": "Who signs in to {client}?",
+  "provider.goOn": "Go on as {email}",
+  "provider.somebodyElse": "Sign in as somebody else",
   "provider.deviceTitle": "Let a program in",
   "provider.deviceWho": "**{client}**, on another device, wants to be let in as you, **{email}**.",
   "provider.deviceWarning":

@@ -349,6 +349,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "los grupos en los que está",
   "provider.agree": "Aceptar",
   "provider.decline": "No aceptar",
+  "provider.chooseTitle": "¿Quién inicia sesión en {client}?",
+  "provider.goOn": "Continuar como {email}",
+  "provider.somebodyElse": "Iniciar sesión como otra persona",
   "provider.deviceTitle": "Dejar entrar a un programa",
   "provider.deviceWho": "**{client}**, en otro dispositivo, quiere entrar como usted, **{email}**.",
   "provider.deviceWarning":

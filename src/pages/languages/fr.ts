@@ -356,6 +356,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "les groupes dont vous faites partie",
   "provider.agree": "Accepter",
   "provider.decline": "Ne pas accepter",
+  "provider.chooseTitle": "Qui se connecte à {client} ?",
+  "provider.goOn": "Continuer en tant que {email}",
+  "provider.somebodyElse": "Se connecter en tant que quelqu’un d’autre",
   "provider.deviceTitle": "Laisser entrer un programme",
   "provider.deviceWho": "**{client}**, sur un autre appareil, veut entrer en votre nom, **{email}**.",
   "provider.deviceWarning":

@@ -346,6 +346,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "i gruppi in cui sei",
   "provider.agree": "Accetta",
   "provider.decline": "Non accettare",
+  "provider.chooseTitle": "Chi accede a {client}?",
+  "provider.goOn": "Continua come {email}",
+  "provider.somebodyElse": "Accedi come qualcun altro",
   "provider.deviceTitle": "Far entrare un programma",
   "provider.deviceWho": "**{client}**, su un altro dispositivo, vuole entrare come te, **{email}**.",
   "provider.deviceWarning":

@@ -349,6 +349,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "所属するグループ",
   "provider.agree": "同意する",
   "provider.decline": "同意しない",
+  "provider.chooseTitle": "{client} には誰がサインインしますか?",
+  "provider.goOn": "{email} として続ける",
+  "provider.somebodyElse": "別の人としてサインイン",
   "provider.deviceTitle": "プログラムを許可する",
   "provider.deviceWho": "別の端末の **{client}** が、あなた（**{email}**）として入ろうとしています。",
   "provider.deviceWarning":

@@ -338,6 +338,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "속한 그룹",
   "provider.agree": "동의",
   "provider.decline": "동의하지 않음",
+  "provider.chooseTitle": "{client}에 누가 로그인하나요?",
+  "provider.goOn": "{email}(으)로 계속",
+  "provider.somebodyElse": "다른 사람으로 로그인",
   "provider.deviceTitle": "프로그램 허용",
   "provider.deviceWho": "다른 기기의 **{client}**에서 사용자(**{email}**)로 들어오려 합니다.",
   "provider.deviceWarning":

@@ -352,6 +352,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "de groepen waarin u zit",
   "provider.agree": "Akkoord",
   "provider.decline": "Niet akkoord",
+  "provider.chooseTitle": "Wie meldt zich aan bij {client}?",
+  "provider.goOn": "Doorgaan als {email}",
+  "provider.somebodyElse": "Als iemand anders aanmelden",
   "provider.deviceTitle": "Een programma binnenlaten",
   "provider.deviceWho": "**{client}**, op een ander apparaat, wil als u, **{email}**, binnengelaten worden.",
   "provider.deviceWarning":

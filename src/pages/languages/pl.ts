@@ -365,6 +365,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "grupy, do których należysz",
   "provider.agree": "Zgadzam się",
   "provider.decline": "Nie zgadzam się",
+  "provider.chooseTitle": "Kto loguje się do {client}?",
+  "provider.goOn": "Kontynuuj jako {email}",
+  "provider.somebodyElse": "Zaloguj się jako ktoś inny",
   "provider.deviceTitle": "Wpuść program",
   "provider.deviceWho": "**{client}** na innym urządzeniu chce wejść jako Ty, **{email}**.",
   "provider.deviceWarning":

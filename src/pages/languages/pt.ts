@@ -340,6 +340,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "os grupos em que está",
   "provider.agree": "Aceitar",
   "provider.decline": "Não aceitar",
+  "provider.chooseTitle": "Quem inicia sessão em {client}?",
+  "provider.goOn": "Continuar como {email}",
+  "provider.somebodyElse": "Iniciar sessão como outra pessoa",
   "provider.deviceTitle": "Deixar entrar um programa",
   "provider.deviceWho": "**{client}**, noutro dispositivo, quer entrar como você, **{email}**.",
   "provider.deviceWarning":

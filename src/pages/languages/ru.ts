@@ -364,6 +364,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "группы, в которых вы состоите",
   "provider.agree": "Согласиться",
   "provider.decline": "Не соглашаться",
+  "provider.chooseTitle": "Кто входит в {client}?",
+  "provider.goOn": "Продолжить как {email}",
+  "provider.somebodyElse": "Войти как другой человек",
   "provider.deviceTitle": "Впустить программу",
   "provider.deviceWho": "**{client}** на другом устройстве хочет войти от вашего имени, **{email}**.",
   "provider.deviceWarning":

@@ -344,6 +344,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "içinde olduğunuz gruplar",
   "provider.agree": "Kabul et",
   "provider.decline": "Kabul etme",
+  "provider.chooseTitle": "{client} için kim oturum açıyor?",
+  "provider.goOn": "{email} olarak devam et",
+  "provider.somebodyElse": "Başka biri olarak oturum aç",
   "provider.deviceTitle": "Bir programı içeri al",
   "provider.deviceWho": "Başka bir cihazdaki **{client}**, siz (**{email}**) olarak içeri girmek istiyor.",
   "provider.deviceWarning":

@@ -360,6 +360,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "групи, у яких ви є",
   "provider.agree": "Погодитися",
   "provider.decline": "Не погоджуватися",
+  "provider.chooseTitle": "Хто входить до {client}?",
+  "provider.goOn": "Продовжити як {email}",
+  "provider.somebodyElse": "Увійти як інша людина",
   "provider.deviceTitle": "Впустити програму",
   "provider.deviceWho": "**{client}** на іншому пристрої хоче ввійти від вашого імені, **{email}**.",
   "provider.deviceWarning":

@@ -317,6 +317,9 @@ export const WORDS: Words = {
   "provider.scopeGroups": "您所在的群组",
   "provider.agree": "同意",
   "provider.decline": "不同意",
+  "provider.chooseTitle": "谁要登录 {client}？",
+  "provider.goOn": "以 {email} 继续",
+  "provider.somebodyElse": "以其他人身份登录",
   "provider.deviceTitle": "允许一个程序进入",
   "provider.deviceWho": "另一台设备上的 **{client}** 想以您（**{email}**）的身份进入。",
   "provider.deviceWarning":
