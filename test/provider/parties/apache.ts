@@ -10,7 +10,7 @@ import { ready } from "./ready.ts";
 /** Apache with mod_auth_openidc, which keeps its sessions on the server and hears of logouts. */
 export const apache: Party = {
   name: "Apache with mod_auth_openidc",
-  does: { groups: true, code: "pkce", refresh: true, logout: "rp", ends: "backchannel" },
+  does: { groups: true, code: "pkce", issuer: true, refresh: true, logout: "rp", ends: "backchannel" },
   client: (origin) => ({
     secret: newSecret(),
     redirectUris: [`${origin}/oidc`],

@@ -197,6 +197,16 @@ function holdParty(party: Party, site: () => Site): void {
       expect(await running.who(person)).toBeUndefined();
     });
 
+    test(`an answer in the name of another provider is ${party.does.issuer ? "refused" : "not told from one of ours"}`, async () => {
+      const { person, back } = await almostSignedIn(ADA);
+      back.searchParams.set("iss", "https://evil.example");
+      await open(person, back);
+      const who = await running.who(person);
+      // What it is given then is a code of ours, which it takes to us: nobody else hears of it.
+      if (party.does.issuer) expect(who).toBeUndefined();
+      else expect(who).toMatchObject(expected(ADA));
+    });
+
     test("a code is worth something once", async () => {
       const { person, back } = await almostSignedIn(ADA);
       await open(person, back);

@@ -8,7 +8,7 @@ import { ready } from "./ready.ts";
 /** JupyterHub with oauthenticator's GenericOAuthenticator. Nobody starts a notebook here. */
 export const jupyterHub: Party = {
   name: "JupyterHub with oauthenticator",
-  does: { groups: true, code: "pkce", refresh: false, logout: "rp", ends: "asks" },
+  does: { groups: true, code: "pkce", issuer: false, refresh: false, logout: "rp", ends: "asks" },
   client: (origin) => ({ secret: newSecret(), redirectUris: [`${origin}/hub/oauth_callback`] }),
   async start(place) {
     installPython();

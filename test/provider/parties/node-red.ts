@@ -9,7 +9,7 @@ import { ready } from "./ready.ts";
 /** Node-RED with passport-openidconnect. What a browser shows it afterwards is a token of Node-RED's own, kept by its script. */
 export const nodeRed: Party = {
   name: "Node-RED with passport-openidconnect",
-  does: { groups: false, code: "nonce", refresh: false, logout: "own", ends: "never" },
+  does: { groups: false, code: "nonce", issuer: false, refresh: false, logout: "own", ends: "never" },
   client: (origin) => ({ secret: newSecret(), redirectUris: [`${origin}/auth/strategy/callback`] }),
   async start(place) {
     installNode();

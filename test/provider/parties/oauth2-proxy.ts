@@ -8,7 +8,7 @@ import { ready } from "./ready.ts";
 /** oauth2-proxy, in front of a page of its own, with PKCE and groups; its sessions are in its cookie. */
 export const oauth2Proxy: Party = {
   name: "oauth2-proxy",
-  does: { groups: true, code: "pkce", refresh: false, logout: "rp", ends: "asks" },
+  does: { groups: true, code: "pkce", issuer: false, refresh: false, logout: "rp", ends: "asks" },
   client: (origin) => ({
     secret: newSecret(),
     redirectUris: [`${origin}/oauth2/callback`],

@@ -13,6 +13,8 @@ export type Party = {
     readonly groups: boolean;
     /** What ties a code to the login that it is for: a challenge (RFC 7636), a nonce in the ID token, or nothing. */
     readonly code: "pkce" | "nonce" | "free";
+    /** Looks at whose answer it is (RFC 9207). */
+    readonly issuer: boolean;
     /** Asks for new tokens with a refresh token, when it is told to. */
     readonly refresh: boolean;
     /** `rp`: signs out at the provider too. */

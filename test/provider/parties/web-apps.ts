@@ -42,7 +42,7 @@ const withOwnBye = (origin: string, callback: string) => ({
 
 export const authlib: Party = {
   name: "Authlib in Flask",
-  does: { groups: true, code: "pkce", refresh: true, logout: "rp", ends: "refresh" },
+  does: { groups: true, code: "pkce", issuer: false, refresh: true, logout: "rp", ends: "refresh" },
   client: (origin) => withOwnBye(origin, "/callback"),
   start(place) {
     installPython();
@@ -54,7 +54,7 @@ export const authlib: Party = {
 /** A program with no more than this repository has: on Node where it is there, else on Bun. */
 export const openidClient = (algorithm: "RS256" | "ES256", kind: "confidential" | "public"): Party => ({
   name: `openid-client, ${kind}, ${algorithm}`,
-  does: { groups: true, code: "pkce", refresh: true, logout: "rp", ends: "refresh" },
+  does: { groups: true, code: "pkce", issuer: true, refresh: true, logout: "rp", ends: "refresh" },
   client: (origin) => ({
     ...withOwnBye(origin, "/callback"),
     ...(kind === "public" ? { secret: undefined } : {}),
@@ -68,7 +68,7 @@ export const openidClient = (algorithm: "RS256" | "ES256", kind: "confidential" 
 
 export const expressOpenidConnect: Party = {
   name: "express-openid-connect",
-  does: { groups: true, code: "pkce", refresh: true, logout: "rp", ends: "backchannel" },
+  does: { groups: true, code: "pkce", issuer: true, refresh: true, logout: "rp", ends: "backchannel" },
   client: (origin) => ({
     ...withOwnBye(origin, "/callback"),
     backchannelLogoutUri: `${origin}/backchannel-logout`,
@@ -83,7 +83,7 @@ export const expressOpenidConnect: Party = {
 /** Asks again with `prompt=none` at each use after a second, and that is how it hears that a session has ended. */
 export const mozillaDjangoOidc: Party = {
   name: "Django with mozilla-django-oidc",
-  does: { groups: true, code: "pkce", refresh: false, logout: "rp", ends: "asks" },
+  does: { groups: true, code: "pkce", issuer: false, refresh: false, logout: "rp", ends: "asks" },
   client: (origin) => withOwnBye(origin, "/oidc/callback/"),
   async start(place) {
     installPython();
@@ -102,7 +102,7 @@ export const mozillaDjangoOidc: Party = {
 
 export const djangoAllauth: Party = {
   name: "Django with django-allauth",
-  does: { groups: true, code: "pkce", refresh: false, logout: "own", ends: "never" },
+  does: { groups: true, code: "pkce", issuer: false, refresh: false, logout: "own", ends: "never" },
   client: (origin) => withOwnBye(origin, "/accounts/oidc/runegate/login/callback/"),
   async start(place) {
     installPython();
