@@ -17,6 +17,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["keys", async () => (await import("./keys.ts")).keys],
   ["audit", async () => (await import("./audit.ts")).audit],
   ["hooks", async () => (await import("./hooks.ts")).hooks],
+  ["clients", async () => (await import("./clients.ts")).clients],
   ["users", async () => (await import("./users.ts")).users],
   ["requests", async () => (await import("./requests.ts")).requests],
   ["certificates", async () => (await import("./certificates.ts")).certificates],

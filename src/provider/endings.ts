@@ -4,7 +4,7 @@ import { messageOf } from "../observe/message-of.ts";
 import { DAY, HOUR, MINUTE, SECOND } from "../option/values.ts";
 import type { Seen } from "../store/records.ts";
 import { CLIENT_NOT_TOLD } from "./audit.ts";
-import type { Ended } from "./records.ts";
+import type { Ended, Use } from "./records.ts";
 import type { Sealed } from "./sealed-records.ts";
 import type { ProviderService } from "./service.ts";
 import { seconds } from "./tokens.ts";
@@ -13,6 +13,8 @@ import { seconds } from "./tokens.ts";
 export type Endings = {
   /** @throws {StoreUnavailable} */
   ended(session: string): Promise<void>;
+  /** The same of what somebody did at one client, in whatever session (`useOf`). @throws {StoreUnavailable} */
+  endedAt(use: string): Promise<void>;
   /** Tells whom there is to tell by now, and waits for their answers. Never rejects. */
   runDue(): Promise<void>;
   /** Notices sessions that ended and nobody told of. Never rejects. */
@@ -51,15 +53,17 @@ export function createEndings(
   async function tell(session: string): Promise<void> {
     await families.takeAll("session", session);
     // Of several processes that hear of it, one gets each.
-    for (const { record } of await uses.takeAll("session", session)) {
-      if (service.clientOf(record.client)?.backchannelLogoutUri === undefined) continue;
-      const now = clock.now();
-      const one: Ended = {
-        ...{ client: record.client, sub: await service.subOf(record.email), sid: service.sidOf(session) },
-        ...{ dueAt: now, attempts: 0 },
-      };
-      await ended.add(drawId(random), one, now + KEPT_MS);
-    }
+    for (const { record } of await uses.takeAll("session", session)) await add(record);
+  }
+
+  async function add({ client, email, session }: Use): Promise<void> {
+    if (service.clientOf(client)?.backchannelLogoutUri === undefined) return;
+    const now = clock.now();
+    const one: Ended = {
+      ...{ client, sub: await service.subOf(email), sid: service.sidOf(session) },
+      ...{ dueAt: now, attempts: 0 },
+    };
+    await ended.add(drawId(random), one, now + KEPT_MS);
   }
 
   async function claim(): Promise<readonly Seen<Sealed<Ended>>[]> {
@@ -154,6 +158,10 @@ export function createEndings(
   return {
     async ended(session) {
       await tell(session);
+      if (timers.length > 0) await look();
+    },
+    async endedAt(use) {
+      for (const { record } of await uses.takeAll("use", use)) await add(record);
       if (timers.length > 0) await look();
     },
     runDue: look,

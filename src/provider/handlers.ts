@@ -1,5 +1,6 @@
 import type { House } from "../house.ts";
 import { createAuthorize } from "./authorize.ts";
+import { createClientBook } from "./book.ts";
 import { createDevice } from "./device.ts";
 import { discoveryOf } from "./discovery.ts";
 import { createEndSession } from "./end-session.ts";
@@ -16,9 +17,12 @@ export function createProvider(house: House, count: CountToken) {
   const programs = createTokenEndpoints(house, service, device.grant, count);
   const described = JSON.stringify(discoveryOf(service.issuer, house.clients));
 
+  const endings = createEndings(house, service);
+
   return {
     service,
-    endings: createEndings(house, service),
+    endings,
+    book: createClientBook(house, service, endings),
     handlers: {
       ...authorize,
       ...programs,

@@ -86,7 +86,7 @@ export function createProviderRecords(store: RecordStore, keys: Keys) {
   return {
     codes: createSealedRecords<Code>(store, keys, { name: "provider_code", capacity: 100_000 }),
     families: createSealedRecords<Family>(store, keys, { name: "provider_family", by: ["session", "use"] }),
-    uses: createSealedRecords<Use>(store, keys, { name: "provider_use", by: ["session", "use"] }),
+    uses: createSealedRecords<Use>(store, keys, { name: "provider_use", by: ["session", "use", "client"] }),
     consents: createSealedRecords<Consent>(store, keys, { name: "provider_consent", by: ["client"] }),
     people: createSealedRecords<Person>(store, keys, { name: "provider_person" }),
     devices: createSealedRecords<Device>(store, keys, {

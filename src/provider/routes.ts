@@ -13,16 +13,22 @@ import { ENDPOINTS } from "./paths.ts";
  */
 export function providerRoom(house: House): Room {
   const { clients, sessions, routes, metrics } = house;
-  if (clients.length === 0) return { name: "provider" };
   const { origin } = routes.home;
-  const counter = metrics.counter(
-    "runegate_oidc_token_requests_total",
-    "Requests of OpenID clients for tokens, and what came of them.",
-    ["client", "grant", "outcome"],
-  );
+  const counter =
+    clients.length === 0
+      ? undefined
+      : metrics.counter(
+          "runegate_oidc_token_requests_total",
+          "Requests of OpenID clients for tokens, and what came of them.",
+          ["client", "grant", "outcome"],
+        );
+  // Without clients nothing is loaded, but for whoever asks which there are.
   const load = atFirstUse(async () =>
-    (await import("./handlers.ts")).createProvider(house, (...labels) => counter.add(1, ...labels)),
+    (await import("./handlers.ts")).createProvider(house, (...labels) => counter?.add(1, ...labels)),
   );
+  const book = async () => (await load()).book;
+  const api = async () => (await import("./api.ts")).clientApi(house, book);
+  if (clients.length === 0) return { name: "provider", api };
   let isRunning = false;
   const tellsClients = clients.some(({ backchannelLogoutUri }) => backchannelLogoutUri !== undefined);
 
@@ -61,6 +67,8 @@ export function providerRoom(house: House): Room {
 
   return {
     ...own,
+    api,
+    admin: async () => (await import("./screen.ts")).clientScreen(clients, book),
     async renewSeals() {
       const { service } = await load();
       const all = Object.values(service.records).map(({ renew }) => renew());
