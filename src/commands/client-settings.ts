@@ -72,11 +72,11 @@ const APPLICATIONS: readonly SettingsFor[] = [
       `  Discovery URL        ${discovery(at)}`,
       "  Additional scopes    email profile groups",
       "  Claim for groups     groups",
-      "In app.ini, so that people are known by their address:",
+      "In app.ini, so that accounts are made by themselves. Not ACCOUNT_LINKING = auto:",
+      "that gives ada@example.org's account to ada@example.com.",
       "  [oauth2_client]",
       "  ENABLE_AUTO_REGISTRATION = true",
       "  USERNAME = email",
-      "  ACCOUNT_LINKING = auto",
     ],
   },
   {

@@ -101,7 +101,9 @@ export function createProviderService(
     return {
       sub: await subOf(email),
       ...(has.has("email") ? { email, email_verified: true } : {}),
-      ...(has.has("profile") ? { name, preferred_username: name } : {}),
+      ...(has.has("profile") ? { name } : {}),
+      // Applications take it for the name of an account: it must be nobody else's.
+      ...(has.has("profile") && has.has("email") ? { preferred_username: email } : {}),
       ...(has.has("groups") ? { groups: groupsTold(principal.groups) } : {}),
     };
   }

@@ -121,7 +121,7 @@ test("oidcc-ensure-request-without-nonce-succeeds-for-code-flow", async () => {
 });
 
 test.each([
-  ["oidcc-scope-profile", "openid profile", ["name", "preferred_username"]],
+  ["oidcc-scope-profile", "openid profile", ["name"]],
   ["oidcc-scope-email", "openid email", ["email", "email_verified"]],
   ["oidcc-scope-address: nothing is known of it", "openid address", []],
   ["oidcc-scope-phone: nothing is known of it", "openid phone", []],

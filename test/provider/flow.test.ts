@@ -26,7 +26,7 @@ test("from the sign-in to who it is: discovery, code, tokens, userinfo", async (
     ...{ issuer, audience: "app", typ: "JWT", algorithms: ["RS256"], currentDate: new Date(clock.now()) },
   });
   expect(idToken.payload).toMatchObject({
-    ...{ email: ADA, email_verified: true, name: "ada", preferred_username: "ada", groups: [] },
+    ...{ email: ADA, email_verified: true, name: "ada", preferred_username: ADA, groups: [] },
     ...{ nonce: "the nonce", azp: "app", amr: ["email"], auth_time: clock.now() / 1000 },
   });
   expect(decodeProtectedHeader(body.access_token ?? "")).toMatchObject({ typ: "at+jwt", alg: "RS256" });
