@@ -13,6 +13,8 @@ import { type Provider, startProvider } from "./provider.ts";
 const ADA = "ada@example.org";
 const BOB = "bob@example.org";
 const EVE = "eve@example.org";
+/** Somebody else who is called like the first. */
+const NAMESAKE = "ada@other.example";
 
 /** As much patience as nobody needs but a program that hangs. */
 const PATIENCE_MS = 30_000;
@@ -135,6 +137,17 @@ function holdParty(party: Party, site: () => Site): void {
     const again = await running.enter(person);
     running.arrived?.(person, again);
     expect(await running.who(person)).toBeUndefined();
+  });
+
+  test("somebody of the same name in another domain is somebody else", async () => {
+    const first = await signedIn();
+    const person = createPerson();
+    await enter(person, NAMESAKE);
+    const who = await running.who(person);
+    // Gitea asks for another name first.
+    if (party.does.names === "short") expect(who).toBeUndefined();
+    else expect(who).toMatchObject(expected(NAMESAKE));
+    expect(await running.who(first)).toMatchObject(expected(ADA));
   });
 
   test("new keys at the provider end nobody's session, and no login fails", async () => {

@@ -9,7 +9,15 @@ import { ready } from "./ready.ts";
 /** Gitea, built from its Go module, which comes without the scripts and styles of its pages. */
 export const gitea: Party = {
   name: "Gitea",
-  does: { groups: false, code: "free", issuer: false, refresh: false, logout: "rp", ends: "never" },
+  does: {
+    groups: false,
+    code: "free",
+    issuer: false,
+    names: "short",
+    refresh: false,
+    logout: "rp",
+    ends: "never",
+  },
   client: (origin) => ({
     secret: newSecret(),
     redirectUris: [`${origin}/user/oauth2/runegate/callback`],

@@ -17,6 +17,8 @@ export type Party = {
     readonly issuer: boolean;
     /** Asks for new tokens with a refresh token, when it is told to. */
     readonly refresh: boolean;
+    /** Takes what comes before the @ for somebody's name, which another may have already. */
+    readonly names?: "short";
     /** `rp`: signs out at the provider too. */
     readonly logout: "rp" | "own";
     /**

@@ -7,7 +7,7 @@ import { addKeys } from "./new-keys.ts";
 import type { Client } from "./party.ts";
 import type { Form, Page, Person } from "./person.ts";
 
-/** Runegate as the parties see it: a process of its own, whose people are ada and bob of the staff, and eve who is in no group. */
+/** Runegate as the parties see it: a process of its own, whose people are ada, bob and another ada of the staff, and eve who is in no group. */
 export type Provider = {
   readonly issuer: string;
   /** From a page of ours that asks who one is: by the code in the mail, to where that leads. */
@@ -25,12 +25,12 @@ export type Provider = {
 
 const ROUTES = `
   [groups]
-  staff = ["ada@example.org", "bob@example.org"]
+  staff = ["ada@example.org", "bob@example.org", "ada@other.example"]
 
   [[routes]]
   name = "home"
   target = "TARGET"
-  allow = ["@example.org"]`;
+  allow = ["@example.org", "ada@other.example"]`;
 
 /** @param clients all of them may be used by the staff. */
 export async function startProvider(clients: readonly Client[]): Promise<Provider> {
