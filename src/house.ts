@@ -49,6 +49,7 @@ import type { LoggerFor } from "./observe/logger.ts";
 import type { Provider } from "./oidc-login/provider.ts";
 import type { Look } from "./pages/look.ts";
 import type { Client as OidcClient } from "./provider/client.ts";
+import type { TokenRelay } from "./provider/relay.ts";
 import type { Keys } from "./secret/keys.ts";
 import type { SessionCookie } from "./session/cookie.ts";
 import type { Sessions } from "./session/session.ts";
@@ -151,6 +152,8 @@ export type Room = {
   readonly apiAuthenticators?: readonly ApiAuthenticator[];
   /** Cut out of what the application receives, and not for it to set. */
   readonly cookies?: readonly OwnCookie[];
+  /** What it has applications get with requests, for calling others. */
+  readonly relay?: TokenRelay | undefined;
   /** Its part of the page of one's account. */
   readonly account?: AccountSection;
   /** Its screen of the admin pages, or its part of another room's. */

@@ -55,6 +55,7 @@ import { passkeyRoom } from "./passkeys/routes.ts";
 import { providerRoom } from "./provider/routes.ts";
 import { type Application, createApplication, measureTargets } from "./proxy/application.ts";
 import { warnOfOwnPaths } from "./proxy/redirects.ts";
+import { relaying } from "./proxy/relaying.ts";
 import { createTunnel, type Tunnel, type TunnelData } from "./proxy/tunnel.ts";
 import { rotationRoom } from "./rotation/routes.ts";
 import { createServices, type ServiceSettings } from "./services.ts";
@@ -169,10 +170,22 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const warnOf =
     options.rootPaths === true ? (one: Application) => warnOfOwnPaths(one, rootPaths, log) : undefined;
   const counts = createRequestCounts(house.metrics);
+  const relay = rooms.find((room) => room.relay)?.relay;
   const applications = new Map<Route, Application>();
   for (const route of house.routes.all) {
-    const application = createApplication(route, { ...options, ...house, live, ownCookies, counts, log });
-    if (application !== undefined) applications.set(route, warnOf?.(application) ?? application);
+    const application = createApplication(route, {
+      ...options,
+      ...house,
+      live,
+      ownCookies,
+      counts,
+      relay,
+      log,
+    });
+    if (application === undefined) continue;
+    const relayed = relay?.of(route);
+    const whole = relayed === undefined ? application : relaying(application, relayed);
+    applications.set(route, warnOf?.(whole) ?? whole);
   }
   measureTargets([...applications.values()], house.metrics);
   const tunnel = createTunnel({ ...options, live, clock, log });

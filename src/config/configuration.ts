@@ -127,11 +127,22 @@ function readClients(
 ): LoadedClients & { readonly problems: readonly Finding[] } {
   if (!("clients" in options)) return { ...NO_CLIENTS, problems: [] };
   try {
-    return { ...findClients({ clients: options.clients }, routes, surroundings), problems: [] };
+    const found = findClients({ clients: options.clients }, routes, surroundings);
+    return { ...found, problems: relayProblems(options, found.clients) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return { clients: [], problems: error.problems, warnings: error.warnings };
   }
+}
+
+function relayProblems({ tokenRelay }: Partial<Options>, clients: readonly Client[]): Finding[] {
+  return [...new Set(tokenRelay?.values())]
+    .filter((name) => !clients.some(({ id }) => id === name))
+    .map((name) => ({
+      option: OPTIONS.tokenRelay.name,
+      problem: `names a client that is not there: ${name}`,
+      remedy: "Declare it in clients.toml.",
+    }));
 }
 
 type ReadRoutes = {

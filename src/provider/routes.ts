@@ -6,6 +6,7 @@ import { atFirstUse } from "../late.ts";
 import { OIDC_PREFIX, OWN_PREFIX } from "../pages/paths.ts";
 import type { HandlerName } from "./handlers.ts";
 import { ENDPOINTS } from "./paths.ts";
+import { createTokenRelay } from "./relay.ts";
 
 /**
  * Being an OpenID provider for the applications of `clients.toml` (OpenID Connect Core 1.0). All but this is loaded when the
@@ -65,8 +66,19 @@ export function providerRoom(house: House): Room {
     at(ENDPOINTS.device, { GET: by("deviceShow"), POST: by("deviceDecide") }),
   ]);
 
+  const { tokenRelay } = house.options;
+  const relay =
+    tokenRelay.size === 0
+      ? undefined
+      : createTokenRelay(
+          tokenRelay,
+          async (...about) => (await load()).service.relayed(...about),
+          house.clock,
+        );
+
   return {
     ...own,
+    relay,
     api,
     admin: async () => (await import("./screen.ts")).clientScreen(clients, book),
     async renewSeals() {

@@ -4,13 +4,14 @@ import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";
 import { groupsTold, type Principal } from "../identity/principal.ts";
 import { methodOf } from "../identity-token/token.ts";
-import { DAY } from "../option/values.ts";
+import { DAY, MINUTE } from "../option/values.ts";
 import { sameSecret } from "../secret/compare.ts";
 import { FOREVER } from "../store/records.ts";
 import { OAuthError } from "./answers.ts";
 import { CLIENT_SIGN_IN, CLIENT_TOKEN_REUSED } from "./audit.ts";
 import type { Client } from "./client.ts";
 import { CODE_KEPT_MS, CODE_MS, createProviderRecords, type Family, useOf } from "./records.ts";
+import type { Relayed } from "./relay.ts";
 import { type AuthorizeRequest, SCOPES } from "./request.ts";
 import { createProviderKeys } from "./signing-keys.ts";
 import { type Claims, createProviderTokens, halfHash, seconds } from "./tokens.ts";
@@ -41,6 +42,7 @@ export type AccessToken = Standing & {
 };
 
 const SECRET_BYTES = 32;
+const RELAYED_SCOPE = "openid email profile groups";
 const CONSENT_MS = 365 * DAY;
 const invalidGrant = () =>
   new OAuthError("invalid_grant", "It is none of this client's, or not good any more.");
@@ -57,6 +59,7 @@ export function createProviderService(
   const keys = createProviderKeys({ ...house, store: house.stores });
   const tokens = createProviderTokens({ keys, issuer, clock });
   const codeKeys = house.keys.for("provider code", "session");
+  const relayKey = house.keys.for("provider relay", "session").current;
   const refreshKeys = house.keys.for("provider refresh token", "session");
   const byId = new Map(clients.map((client) => [client.id, client]));
 
@@ -114,6 +117,22 @@ export function createProviderService(
     sid: sidOf(principal.proof.id),
   });
 
+  const timesOf = ({ tokenTtl }: Client) => {
+    const now = clock.now();
+    return { iat: seconds(now), exp: seconds(now + tokenTtl) };
+  };
+
+  /** RFC 9068 §2.2. */
+  function accessTokenFor(standing: Standing, family: string, about: Claims): Promise<string> {
+    const { client, scope } = standing;
+    const { algorithm, id, audience = id } = client;
+    return tokens.sign("at+jwt", algorithm, {
+      ...{ aud: audience, client_id: id, scope, jti: `${family}.${draw().slice(0, 22)}`, ...timesOf(client) },
+      ...about,
+      ...proofOf(standing),
+    });
+  }
+
   async function issue(
     standing: Standing,
     family: string,
@@ -121,17 +140,11 @@ export function createProviderService(
     nonce: string,
   ): Promise<TokenAnswer> {
     const { client, scope } = standing;
-    const { tokenTtl, algorithm, id, audience = id } = client;
+    const { tokenTtl, algorithm, id } = client;
     const about = await claimsOf(standing);
-    const now = clock.now();
-    const times = { iat: seconds(now), exp: seconds(now + tokenTtl) };
-    const access = await tokens.sign("at+jwt", algorithm, {
-      ...{ aud: audience, client_id: id, scope, jti: `${family}.${draw().slice(0, 22)}`, ...times },
-      ...about,
-      ...proofOf(standing),
-    });
+    const access = await accessTokenFor(standing, family, about);
     const idToken = await tokens.sign("JWT", algorithm, {
-      ...{ aud: id, azp: id, ...times, ...about, ...proofOf(standing), at_hash: halfHash(access) },
+      ...{ aud: id, azp: id, ...timesOf(client), ...about, ...proofOf(standing), at_hash: halfHash(access) },
       ...(nonce === "" ? {} : { nonce }),
     });
     return {
@@ -306,6 +319,21 @@ export function createProviderService(
       const id = readRefresh(token)?.family ?? String(claims?.jti ?? "").split(".")[0] ?? "";
       const seen = await records.families.get(id);
       return seen && { id, client: seen.record.client };
+    },
+
+    /** An access token that an application gets from us, with what somebody asks of it. @throws {StoreUnavailable} */
+    async relayed(id: string, session: string): Promise<Relayed> {
+      const client = byId.get(id);
+      const standing = client && (await standingOf(client, session, RELAYED_SCOPE));
+      const madeAt = clock.now();
+      if (client === undefined || standing === undefined)
+        return { token: undefined, madeAt, until: madeAt + MINUTE };
+      // One for all tokens of a session there, however often they are renewed.
+      const family = mac(relayKey, `${session} ${id}`);
+      if ((await records.families.get(family)) === undefined) await begin(standing, family);
+      const token = await accessTokenFor(standing, family, await claimsOf(standing));
+      // Whoever gets it may take a while to use it.
+      return { token, madeAt, until: madeAt + client.tokenTtl * (3 / 4) };
     },
 
     /** Whether somebody has agreed to all of it. @throws {StoreUnavailable} */

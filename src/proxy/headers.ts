@@ -116,6 +116,8 @@ export function createToUpstream(name: UpstreamName | undefined, telling: Tellin
     if (forwarded.cookie !== undefined) result.set("cookie", forwarded.cookie);
     const token = telling.token(forwarded.principal);
     if (token !== undefined) result.set(telling.tokenHeader, token);
+    const relayed = telling.relayed?.(forwarded.principal);
+    if (relayed !== undefined) result.set("x-forwarded-access-token", relayed);
     const isDropped = forwarded.client.peerTrusted ? isDroppedOfEdge : isDroppedOfOthers;
     // Names that Runegate sets are dropped from what was sent, and naming one in `Connection` removes only the forgery.
     const named = headers.connection === undefined ? NOTHING_NAMED : namedIn(headers.connection);

@@ -2,6 +2,7 @@ import { folded, type IdentityHeader, identityHeaders, tellsByToken } from "../a
 import type { Route } from "../access/route.ts";
 import type { House } from "../house.ts";
 import type { Principal } from "../identity/principal.ts";
+import type { TokenRelay } from "../provider/relay.ts";
 
 /** How one application is told who is asking; nothing where it is open to whoever comes. */
 export type Telling = {
@@ -9,6 +10,8 @@ export type Telling = {
   /** The value of the header with the token. Costs a look in a map. */
   token(principal: Principal | undefined): string | undefined;
   readonly tokenHeader: string;
+  /** An access token for calling others in their name; undefined for an application that gets none. */
+  readonly relayed: ((principal: Principal | undefined) => string | undefined) | undefined;
   /** What clients send under these names is removed, besides what is removed for every application. Folded. */
   readonly reserved: ReadonlySet<string>;
   /** Whether an `Authorization` is between the visitor and Runegate alone. */
@@ -20,12 +23,15 @@ export const NOTHING_TOLD: Telling = {
   headers: () => [],
   token: () => undefined,
   tokenHeader: "x-runegate-jwt",
+  relayed: undefined,
   reserved: new Set(),
   isOwnCredential: () => false,
 };
 
 export type TellingSettings = Pick<House, "identityToken" | "isOwnCredential"> &
-  Pick<House["options"], "downstreamJwtHeader" | "downstreamJwtBearer">;
+  Pick<House["options"], "downstreamJwtHeader" | "downstreamJwtBearer"> & {
+    readonly relay?: TokenRelay | undefined;
+  };
 
 export function createTelling(route: Route, settings: TellingSettings): Telling {
   const { identityToken, downstreamJwtHeader: tokenHeader, downstreamJwtBearer: bearer } = settings;
@@ -40,6 +46,7 @@ export function createTelling(route: Route, settings: TellingSettings): Telling 
       return bearer && token !== undefined ? `Bearer ${token}` : token;
     },
     tokenHeader,
+    relayed: settings.relay?.of(route)?.token,
     reserved: new Set([...route.identityNames.values(), ...own].map(folded)),
     isOwnCredential: settings.isOwnCredential,
   };
