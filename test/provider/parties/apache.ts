@@ -73,18 +73,17 @@ export const apache: Party = {
       enter: (person) => person.open(`${origin}/staff/`),
       async who(person) {
         if (!(await person.ask(`${origin}/staff/`)).ok) return undefined;
-        const { userinfo } = (await (await person.ask(`${origin}/oidc?info=json`)).json()) as {
-          userinfo: { email: string; groups: string[] };
-        };
+        const info = await person.ask(`${origin}/oidc?info=json`);
+        // It may have been told of the end meanwhile.
+        if (!info.ok) return undefined;
+        const { userinfo } = (await info.json()) as { userinfo: { email: string; groups: string[] } };
         return userinfo;
       },
       leave: (person) => person.open(`${origin}/oidc?${new URLSearchParams({ logout: `${origin}/bye` })}`),
       async refresh(person) {
-        const token = "access_token";
-        const { access_token } = (await (await person.ask(`${origin}/oidc?info=json`)).json()) as {
-          access_token?: string;
-        };
-        const query = new URLSearchParams({ refresh: `${origin}/bye`, [token]: access_token ?? "" });
+        const info = await person.ask(`${origin}/oidc?info=json`);
+        const { access_token } = (await info.json()) as { access_token: string };
+        const query = new URLSearchParams({ refresh: `${origin}/bye`, access_token });
         const response = await person.ask(`${origin}/oidc?${query}`);
         return response.status === 302 && !response.headers.get("location")?.includes("error_code");
       },

@@ -33,12 +33,12 @@ export const jupyterHub: Party = {
       async who(person) {
         const page = await person.open(`${origin}/hub/token`);
         if (page.url !== `${origin}/hub/token` || page.status !== 200) return undefined;
-        const [, user] = /class="[^"]*navbar-text[^"]*"[^>]*>\s*([^<\s]+)/.exec(page.html) ?? [];
         const response = await person.ask(`${origin}/hub/api/user`, {
           headers: { Referer: `${origin}/hub/` },
         });
-        const { name, groups } = (await response.json()) as { name?: string; groups?: string[] };
-        return { email: name ?? user ?? "", groups: groups ?? [] } satisfies Who;
+        if (!response.ok) return undefined;
+        const { name, groups } = (await response.json()) as { name: string; groups: string[] };
+        return { email: name, groups } satisfies Who;
       },
       leave: (person) => person.open(`${origin}/hub/logout`),
     };
