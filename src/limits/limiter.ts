@@ -42,10 +42,13 @@ export type Limiter = {
   accessRequest(email: Address, client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
   /** API keys that are none. */
   failedKey(client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
-  /** Secrets of OpenID clients that are none. Once it refuses, {@link mayTryClient} does. */
-  failedClient(client: Pick<Client, "ip">): Awaitable<LimitOutcome>;
+  /**
+   * Secrets that are not an OpenID client's. Once it refuses, {@link mayTryClient} does. @param id one client that is set up wrong
+   * keeps no other on its machine from asking; empty for all that there are not.
+   */
+  failedClient(client: Pick<Client, "ip">, id: string): Awaitable<LimitOutcome>;
   /** Asked before a secret is looked at: with too many wrong ones, the right one does not count either. */
-  mayTryClient(client: Pick<Client, "ip">): Awaitable<boolean>;
+  mayTryClient(client: Pick<Client, "ip">, id: string): Awaitable<boolean>;
   /** Requests by one API key. @param rate a minute. */
   keyUse(id: string, rate: number): Awaitable<LimitOutcome>;
   /** The key `mail` counted on, for whoever has to give the cooldown back. */
@@ -122,9 +125,9 @@ export function createLimiter(
     accessRequest: (email, client) =>
       store.hit(`access:${email}`, ACCESS_REQUESTS, countsOf("access", client, ACCESS_REQUESTS_OF_CLIENT)),
     failedKey: (client) => perClient("key", client, { limit: FAILED_KEYS, windowMs: MINUTE_MS }),
-    failedClient: (client) => hitAll(countsOf("client", client, FAILED_CLIENTS)),
-    async mayTryClient(client) {
-      const counts = countsOf("client", client, FAILED_CLIENTS);
+    failedClient: (client, id) => hitAll(countsOf(`client:${id}`, client, FAILED_CLIENTS)),
+    async mayTryClient(client, id) {
+      const counts = countsOf(`client:${id}`, client, FAILED_CLIENTS);
       const used = await store.count(counts);
       return counts.every(({ rule }, at) => (used[at] ?? 0) < rule.limit);
     },

@@ -14,16 +14,16 @@ export function createAuthentication(
   return async (arrival: Arrival, sent: Parameters): Promise<Client> => {
     const { client: from } = arrival;
     const shown = shownBy(arrival.headers.authorization, sent);
-    if (!(await limiter.mayTryClient(from)))
+    const client = clientOf(shown.id);
+    if (!(await limiter.mayTryClient(from, client?.id ?? "")))
       throw new OAuthError("invalid_client", "Too many wrong secrets. Try again in a minute.", 429, [
         ["Retry-After", "60"],
       ]);
-    const client = clientOf(shown.id);
     // One comparison for whoever asks, so that the time says nothing of which clients there are.
     const isRight = sameSecret(hashOf(shown.secret ?? ""), hashOf(client?.secret ?? ""));
     const isPublic = client !== undefined && client.secret === undefined && shown.secret === undefined;
     if (client !== undefined && (isPublic || (client.secret !== undefined && isRight))) return client;
-    await limiter.failedClient(from);
+    await limiter.failedClient(from, client?.id ?? "");
     audit(CLIENT_REFUSED, { client: from.ip, by: client?.id, reason: "invalid_client", subject: undefined });
     throw new OAuthError("invalid_client", "There is no client of this id and secret.", 401, CHALLENGE);
   };

@@ -118,7 +118,7 @@ describe("in fish", () => {
     ["runegate serve --email-config unu", ["unusual.toml"]],
     ["runegate sessions ", ["list", "revoke"]],
     ["runegate routes ", ["down", "list", "test", "up"]],
-    ["runegate config --example ", ["email", "env", "routes"]],
+    ["runegate config --example ", ["clients", "email", "env", "routes"]],
     ["runegate completion ", ["bash", "fish", "zsh"]],
     ["runegate serve --jwt-secret-p", ["--jwt-secret-previous-file"]],
     ["runegate version --lis", []],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { clients } from "../../src/commands/clients.ts";
 import { runCommand } from "../../src/commands/run.ts";
 import { parseClients } from "../../src/config/clients.ts";
@@ -131,6 +132,11 @@ test.each([
   ["a program without addresses", `[[clients]]\nid = "cli"\ndevice = true\nallow = ["anyone"]`],
 ])("is taken: %s", (_, toml) => {
   expect(problemsOf(toml)).toEqual([]);
+});
+
+test("the example is good", async () => {
+  const example = await Bun.file(join(import.meta.dir, "../../deploy/config/clients.toml.example")).text();
+  expect(problemsOf(example.replace("/etc/runegate/clients/grafana", secretFile()))).toEqual([]);
 });
 
 test("no secret is quoted", () => {

@@ -484,12 +484,15 @@ describe("clients", () => {
   });
 
   test("twenty wrong secrets a minute, and then the right one counts no more for a while", async () => {
-    await start();
+    await start(clientBlock() + BOB_APP);
     const code = await codeFor(ada);
     const wrong = basic("app", "wrong");
     for (let tries = 0; tries < 20; tries++) expect((await redeem(house, code, {}, wrong)).status).toBe(401);
     const limited = await redeem(house, code);
     expect([limited.status, limited.headers.get("retry-after")]).toEqual([429, "60"]);
+    // Another application on the same machine is not kept from asking.
+    const other = { grant_type: "refresh_token", refresh_token: "x" };
+    expect((await post(house, "token", other, bobBasic())).body.error).toBe("invalid_grant");
     house.clock.advance(60_000);
     expect((await redeem(house, await codeFor(ada))).status).toBe(200);
   });
