@@ -1,4 +1,5 @@
 import type { MailboxMail } from "../../src/pages/pages.ts";
+import type { Client } from "../../src/provider/client.ts";
 import { type Sample, startSample } from "../../src/sample/app.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
@@ -31,16 +32,20 @@ export type Stage = {
 
 export type Mail = MailboxMail & { readonly link: string; readonly code: string };
 
-/** @param routes the text of a `routes.toml`, by the URL of the sample application. */
+/**
+ * @param routes the text of a `routes.toml`, by the URL of the sample application.
+ * @param clients that sign people in with us.
+ */
 export async function startStage(
   env: Readonly<Record<string, string>> = {},
   routes?: (target: string) => string,
+  clients: readonly Client[] = [],
 ): Promise<Stage> {
   const clock = testClock();
   const sample: Sample = startSample({ hostname: "127.0.0.1", port: 0 });
   const gateway = await startGateway({
     ...(routes === undefined ? { target: sample.url } : { routes: routes(sample.url) }),
-    ...{ clock, env },
+    ...{ clock, env, clients },
   });
   const webmail = startWebmail();
   let tabs: Tab[] = [];
