@@ -633,6 +633,8 @@ describe("back-channel logout", () => {
     const tokens = await tokensFor(house, ada);
     await ada.post("/_runegate/logout", {});
     await until(() => heard.length === 1);
+    // That it did not hear is noted first, or the clock would be moved under it.
+    await until(() => house.gateway.lines.some((line) => line.includes("a client was not told")));
     status = 200;
     house.clock.advance(5000);
     // The end of any other session has it look.
