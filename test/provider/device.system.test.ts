@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { guideBlocks } from "../deploy/guide.ts";
 import { needs } from "../support/needs.ts";
-import { startProcess } from "../support/process.ts";
+import { type RunningProcess, startProcess } from "../support/process.ts";
 import { createPerson } from "./parties/person.ts";
 import { type Provider, startProvider } from "./parties/provider.ts";
 
@@ -9,12 +9,26 @@ import { type Provider, startProvider } from "./parties/provider.ts";
 
 const MARK = "test/provider/device.system.test.ts";
 
+const CASES = {
+  yes: { email: "ada@example.org", allow: true },
+  no: { email: "ada@example.org", allow: false },
+  stranger: { email: "eve@example.org", allow: true },
+} as const;
+type Case = keyof typeof CASES;
+
 describe.skipIf(needs("curl") === undefined)("a program without a browser, on curl alone", () => {
   let provider: Provider;
+  const programs = new Map<Case, { readonly running: RunningProcess; readonly url: string }>();
   const script = guideBlocks().find((block) => block.kind === "tested" && block.why.includes(MARK))?.commands;
 
+  // All at once: each asks for the first time after five seconds, by when everybody has decided.
   beforeAll(async () => {
     provider = await startProvider([{ id: "cli", secret: undefined, redirectUris: [], device: true }]);
+    for (const name of Object.keys(CASES) as Case[]) {
+      const program = await begin();
+      programs.set(name, program);
+      await decide(program.url, CASES[name]);
+    }
   });
   afterAll(() => provider?.[Symbol.asyncDispose]());
 
@@ -26,28 +40,29 @@ describe.skipIf(needs("curl") === undefined)("a program without a browser, on cu
     return { running, url };
   }
 
-  async function decide(url: string, email: string, yes: boolean) {
+  async function decide(url: string, { email, allow }: (typeof CASES)[Case]): Promise<void> {
     const person = createPerson();
     const page = await provider.signIn(person, await person.open(url), email);
-    return person.send(page, { allow: String(yes) });
+    await person.send(page, { allow: String(allow) });
+  }
+
+  async function endOf(name: Case) {
+    const program = programs.get(name);
+    return { code: await program?.running.exited, output: program?.running.output() ?? "" };
   }
 
   test("a person says yes on another device, and the program is them", async () => {
-    const { running, url } = await begin();
-    expect(url).toStartWith(`${provider.issuer}/_runegate/oidc/device?`);
-    await decide(url, "ada@example.org", true);
-    expect(await running.exited).toBe(0);
-    expect(running.output()).toContain('"email":"ada@example.org"');
+    expect(programs.get("yes")?.url).toStartWith(`${provider.issuer}/_runegate/oidc/device?`);
+    const { code, output } = await endOf("yes");
+    expect([code, output]).toEqual([0, expect.stringContaining('"email":"ada@example.org"')]);
   });
 
   test.each([
-    ["who says no", "ada@example.org", false],
-    ["who may not use it", "eve@example.org", true],
-  ])("of somebody %s it is told, and has nothing", async (_, email, yes) => {
-    const { running, url } = await begin();
-    await decide(url, email, yes);
-    expect(await running.exited).toBe(1);
-    expect(running.output()).toContain("access_denied");
-    expect(running.output()).not.toContain("email");
+    ["who says no", "no"],
+    ["who may not use it", "stranger"],
+  ] as const)("of somebody %s it is told, and has nothing", async (_, name) => {
+    const { code, output } = await endOf(name);
+    expect([code, output]).toEqual([1, expect.stringContaining("access_denied")]);
+    expect(output).not.toContain("email");
   });
 });
