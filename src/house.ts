@@ -17,6 +17,7 @@ import type { Client } from "./edge/client.ts";
 import type { OwnCookie } from "./edge/cookies.ts";
 import type { PostGuard } from "./edge/origin.ts";
 import type { OwnPaths } from "./edge/own.ts";
+import type { OpenOwnSocket } from "./edge/own-socket.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import type { SignIn } from "./edge/sign-in.ts";
 import type { GrantBook } from "./grants/book.ts";
@@ -52,6 +53,7 @@ import type { Keys } from "./secret/keys.ts";
 import type { SessionCookie } from "./session/cookie.ts";
 import type { Sessions } from "./session/session.ts";
 import type { Store } from "./store/store.ts";
+import type { Tunnels } from "./tunnel/open.ts";
 
 /** Everything that rooms may use: what they are given from outside, and each other's services. A room picks what it needs. */
 export type House = {
@@ -113,6 +115,7 @@ export type House = {
   /** Sends at once what is not to wait in the outbox. */
   readonly mailer: Mailer;
   readonly hooks: Hooks;
+  readonly tunnels: Tunnels;
   readonly undeliverable: Undeliverable;
   readonly probes: Probes;
   /** The development mailbox to show, if mail goes there. */
@@ -134,6 +137,8 @@ export type Room = {
   readonly name: string;
   /** What it answers, below the reserved prefix and at the root. */
   readonly paths?: OwnPaths;
+  /** WebSockets that end with it, by their whole path. */
+  readonly sockets?: ReadonlyMap<string, OpenOwnSocket>;
   /** Its part of the management API, declared when that is first asked for: it takes some milliseconds. */
   api?(): Promise<Elysia>;
   readonly rootPaths?: RootPaths;
@@ -169,6 +174,8 @@ export type Room = {
    */
   renewSeals?(): Promise<Renewal>;
   start?(): void;
+  /** Whoever is connected for long is to go to another process, which takes over; with false, not any more. */
+  leave?(leaving: boolean): void;
   /** Another one takes its place in this process: what it does by itself ends, and what is under way goes on. */
   replaced?(): void;
   stop?(): Promise<void>;

@@ -4,6 +4,7 @@ import type { Route } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
 import { type Failure, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
+import type { OwnSocket } from "../edge/own-socket.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { RouteCounts, UpstreamError } from "../metrics/requests.ts";
 import type { Logger } from "../observe/logger.ts";
@@ -39,7 +40,7 @@ const LEAST_MEMORY = 256 * MIB;
 /** Of a frame that answers a ping, besides its payload. */
 const PONG_HEAD = 2;
 
-export type TunnelData = {
+export type Proxied = {
   readonly upstream: WebSocket;
   /** What the application said before the browser's side was open. */
   readonly early: readonly Message[];
@@ -63,6 +64,9 @@ export type TunnelSettings = Pick<ProxyOptions, "maxMessage"> & {
 };
 
 /** The application that a WebSocket leads to. */
+/** What all WebSockets of the server have. */
+export type TunnelData = Proxied | OwnSocket;
+
 export type TunnelTo = {
   readonly route: Route;
   readonly shakeHands: ShakeHands;
@@ -81,7 +85,7 @@ export type Tunnel = {
     signal: AbortSignal,
     closed: () => void,
   ): Promise<Response | undefined>;
-  readonly handler: WebSocketHandler<TunnelData>;
+  readonly handler: WebSocketHandler<Proxied>;
 };
 
 export function createTunnel(settings: TunnelSettings): Tunnel {
@@ -97,7 +101,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     { route, shakeHands, counts }: TunnelTo,
     path: string,
     signal: AbortSignal,
-    use: Pick<TunnelData, "principal" | "flow" | "closed">,
+    use: Pick<Proxied, "principal" | "flow" | "closed">,
   ): Promise<Response | undefined> {
     const { request } = arrival;
     let handshake: Handshake;
@@ -112,16 +116,16 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     if (handshake.outcome === "refused") return new Response(null, { status: handshake.status });
     if (handshake.outcome === "left") return new Response(null, { status: 499 });
     if (handshake.outcome === "failed") {
-      const { reason, delay } = handshake;
+      const { reason, delay, upstream } = handshake;
       counts.errors[handshakeError(delay)].value++;
       log.warn("the application did not take the WebSocket", { reason, path, id: arrival.id });
-      return upstreamFailed(arrival, delay);
+      return upstreamFailed(arrival, delay, await upstream.away());
     }
     const { socket, early } = handshake;
     // With none chosen, `Bun.serve` would answer with the first that was offered.
     if (socket.protocol === "") request.headers.delete("sec-websocket-protocol");
     const headers = socket.protocol === "" ? {} : { "Sec-WebSocket-Protocol": socket.protocol };
-    const data: TunnelData = {
+    const data: Proxied = {
       upstream: socket,
       early,
       ...use,
@@ -136,7 +140,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     return new Response(null, { status: 400 });
   }
 
-  function joinUpstream(browser: ServerWebSocket<TunnelData>): void {
+  function joinUpstream(browser: ServerWebSocket<Proxied>): void {
     const { upstream, early, flow, counts } = browser.data;
     const passOn = (message: Message) => {
       const bytes = typeof message === "string" ? Buffer.byteLength(message) : message.byteLength;
@@ -180,7 +184,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
   }
 
   /** For an end that is ours: what waits for either side has a few seconds, and nothing is added to it. */
-  function closeBoth(browser: ServerWebSocket<TunnelData>, code: number, reason: string): void {
+  function closeBoth(browser: ServerWebSocket<Proxied>, code: number, reason: string): void {
     const { upstream } = browser.data;
     log.info("WebSocket closed", { code, reason });
     upstream.onmessage = null;
@@ -286,7 +290,7 @@ const TOO_MANY: Failure = {
 };
 
 /** Closes the browser's side after what waits for it, which could not be cut off any more once it is closed. */
-function endBrowser(browser: ServerWebSocket<TunnelData>, code: number, reason: string): void {
+function endBrowser(browser: ServerWebSocket<Proxied>, code: number, reason: string): void {
   browser.data.flow.afterLast("browser", () => browser.close(code, reason));
 }
 

@@ -1,0 +1,35 @@
+import { TUNNEL_PATH } from "../connect/protocol.ts";
+import type { House, Room } from "../house.ts";
+import { atFirstUse } from "../late.ts";
+import { OWN_PREFIX } from "../pages/paths.ts";
+import type { Connectors } from "./connectors.ts";
+
+/** Applications behind a router: their connectors come to us (`connect/`). All but this is loaded when the first does. */
+export function tunnelRoom(house: House): Room {
+  const book = atFirstUse(async () =>
+    (await import("./book.ts")).createTunnelBook({ ...house, store: house.stores }),
+  );
+  let there: Connectors | undefined;
+  let leaving = false;
+  const connectors = atFirstUse(async () => {
+    const { createConnectors } = await import("./connectors.ts");
+    there = createConnectors(house, await book());
+    there.leave(leaving);
+    return there;
+  });
+  const leave = (now: boolean) => {
+    leaving = now;
+    there?.leave(now);
+  };
+  return {
+    name: "tunnel",
+    sockets: new Map([
+      [OWN_PREFIX + TUNNEL_PATH, async (arrival, server) => (await connectors()).open(arrival, server)],
+    ]),
+    api: async () => (await import("./api.ts")).tunnelApi(house, await book()),
+    renewSeals: async () => ({ what: "tunnels", renewed: await (await book()).renewSeals(), left: 0 }),
+    leave,
+    replaced: () => leave(true),
+    stop: async () => there?.stop(),
+  };
+}
