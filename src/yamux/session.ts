@@ -108,6 +108,9 @@ const RESETS = [2_000, 500] as const;
 /** Bytes of frames that it does not read. */
 const MOST_WAITING = 8 * 1024 * 1024;
 
+/** Ids that may be left out for a while. */
+const MOST_OVERTAKEN = 1_024;
+
 const NOBODY: StreamListener = { data() {}, end() {}, reset() {}, drain() {} };
 
 type State = {
@@ -137,7 +140,9 @@ export function createSession(settings: SessionSettings): Session {
   const { role, transport, accept, most, clock } = settings;
   const streams = new Map<number, State>();
   let nextId = role === "client" ? 1 : 2;
-  let lastTheirs = 0;
+  let lastTheirs = role === "client" ? 0 : -1;
+  /** Below that, of streams whose beginning has been overtaken: Go's implementation sends several in any order. */
+  const overtaken = new Set<number>();
   let line: State[] = [];
   let growth = 0;
   let held = 0;
@@ -306,13 +311,17 @@ export function createSession(settings: SessionSettings): Session {
   /** Whether there has been a stream of this id: what was sent before the other end knew of its end is let pass. */
   function wasThere(id: number): boolean {
     const isOurs = id % 2 === nextId % 2;
-    return isOurs ? id < nextId : id <= lastTheirs;
+    return isOurs ? id < nextId : id <= lastTheirs && !overtaken.has(id);
   }
 
   function admit(id: number): State | undefined {
-    if (id % 2 === nextId % 2 || id <= lastTheirs) throw new ProtocolError("opens a stream that is there");
+    if (id % 2 === nextId % 2 || wasThere(id)) throw new ProtocolError("opens a stream that is there");
     if (accept === undefined) throw new ProtocolError("opens a stream, and may not");
-    lastTheirs = id;
+    if (id - lastTheirs > MOST_OVERTAKEN) throw new ProtocolError("leaves out streams");
+    for (let next = lastTheirs + 2; next < id; next += 2) overtaken.add(next);
+    if (overtaken.size > MOST_OVERTAKEN) throw new ProtocolError("leaves out streams");
+    overtaken.delete(id);
+    lastTheirs = Math.max(lastTheirs, id);
     const state = streams.size < most ? make(id, 0) : undefined;
     if (state !== undefined && accept(state.stream)) {
       say(WINDOW_UPDATE, ACK, id, 0);

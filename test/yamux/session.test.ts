@@ -154,6 +154,15 @@ test("data that was under way when a stream was reset is let pass", () => {
   expect(server.closed).toEqual([]);
 });
 
+test("streams whose beginnings overtake each other are all taken, and none twice", () => {
+  const { client, accepted } = makePair();
+  for (const id of [6, 2, 8, 4]) client.session.receive(frame(WINDOW, SYN, id, 0));
+  expect(accepted.map(({ stream }) => stream.id)).toEqual([6, 2, 8, 4]);
+  expect(client.closed).toEqual([]);
+  client.session.receive(frame(WINDOW, SYN, 4, 0));
+  expect(client.closed).toEqual(["opens a stream that is there"]);
+});
+
 test("a ping is answered with how long it took, and a go-away is heard", async () => {
   const { client, server } = makePair();
   const took = server.session.ping();
@@ -191,6 +200,7 @@ describe("what is against the protocol closes the connection, and nothing else",
     ["an unknown stream of theirs", [frame(DATA, 0, 2, 1)], "an unknown stream"],
     ["an unknown stream of ours", [frame(WINDOW, 0, 1, 1)], "an unknown stream"],
     ["a stream twice", [frame(WINDOW, SYN, 2, 0), frame(WINDOW, SYN, 2, 0)], "opens a stream that is there"],
+    ["a stream far beyond the last", [frame(WINDOW, SYN, 100_000, 0)], "leaves out streams"],
     ["a stream with an id of ours", [frame(WINDOW, SYN, 1, 0)], "opens a stream that is there"],
     ["one byte more than the window", [frame(DATA, SYN, 2, FIRST_WINDOW + 1)], "more than its window"],
     [
