@@ -27,6 +27,8 @@ export type LinkSettings = {
   opened(link: Link): void;
 };
 
+/** How often one that leaves looks whether it may. */
+const LEAVE_MS = 500;
 /** For a handshake. */
 const PATIENCE_MS = 10_000;
 /** Between two looks at a socket that is full: the client's side is told by no event. */
@@ -87,7 +89,8 @@ export function openLink(settings: LinkSettings): void {
       if (leaving) return;
       leaving = true;
       session.goAway();
-      const wait = setInterval(() => session.size === 0 && end("replaced"), 100);
+      // Not at once: somebody may have found the way here just before.
+      const wait = setInterval(() => session.size === 0 && end("replaced"), LEAVE_MS);
       timers.push(wait);
     },
     close: () => end("closed"),

@@ -17,6 +17,8 @@ export type Upstream = {
   /** How `fetch` reaches it: by which unix socket, and with which certificates. */
   readonly connection: Pick<BunFetchRequestInit, "unix" | "tls" | "keepalive">;
   readonly tls: BunFetchRequestInitTLS | undefined;
+  /** Whether it may be tried once more at once: another connection of the tunnel it is behind may be there. */
+  readonly twice: boolean;
   /** Undefined but where it is behind a tunnel, and no connector is there now. @throws {StoreUnavailable} */
   away(): Promise<Away | undefined>;
   /** Undefined where the application is addressed by its public name. */
@@ -110,6 +112,7 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
       return target.kind === "tunnel" ? { unix: tunnels.sockets.pathOf(target), keepalive: false } : direct;
     },
     tls,
+    twice: target.kind === "tunnel",
     async away() {
       if (target.kind !== "tunnel" || tunnels.sockets.isUp(target)) return undefined;
       return { since: await tunnels.seenAt(target.name) };

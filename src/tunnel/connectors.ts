@@ -64,7 +64,10 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
   const links = house.stores.records(LINKS);
   const all = new Set<Connector>();
   /** By their key, what listens for each target behind a tunnel that is up here. */
-  const listening = new Map<string, { readonly path: string; close(): void }>();
+  const listening = new Map<
+    string,
+    { readonly path: string; found: boolean; release(): void; close(): void }
+  >();
   const targets = house.routes.all
     .flatMap((route) => route.targets)
     .flatMap(({ address }) => (address.kind === "tunnel" ? [address] : []));
@@ -82,7 +85,8 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
 
   function listenFor(address: TunnelAddress): void {
     const key = socketKey(address);
-    if (listening.has(key)) return;
+    if (listening.get(key)?.found === true) return;
+    listening.get(key)?.close();
     mkdirSync(options.tunnelDirectory, { recursive: true, mode: 0o700 });
     checkDirectory(options.tunnelDirectory);
     const path = sockets.ownPath(address);
@@ -103,6 +107,11 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     );
     listening.set(key, {
       path,
+      found: true,
+      release() {
+        this.found = false;
+        release();
+      },
       close() {
         release();
         server.stop();
@@ -110,19 +119,26 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     });
   }
 
-  /** Listens for what is up, and for nothing else. */
+  /**
+   * Listens for what is up, and for nothing else. Where all are about to go, which have other connections by then, nobody finds
+   * the socket any more, and whoever has found it is served.
+   */
   function listenForAll(): void {
-    const up = new Set([...all].filter((one) => one.socket !== undefined).map(({ name }) => name));
+    const there = [...all].filter((one) => one.socket !== undefined);
+    const found = new Map<string, string>();
     for (const address of targets) {
-      if (up.has(address.name)) {
-        listenFor(address);
-        continue;
-      }
       const key = socketKey(address);
-      listening.get(key)?.close();
-      listening.delete(key);
+      const ours = there.filter(({ name }) => name === address.name);
+      if (ours.some(({ draining }) => !draining)) {
+        listenFor(address);
+        found.set(key, listening.get(key)?.path ?? "");
+      } else if (ours.length > 0) listening.get(key)?.release();
+      else {
+        listening.get(key)?.close();
+        listening.delete(key);
+      }
     }
-    sockets.changed(new Map([...listening].map(([key, { path }]) => [key, path])));
+    sockets.changed(found);
   }
 
   function linkOf(one: Connector): LinkRecord {
@@ -220,6 +236,7 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
       },
       goAway() {
         one.draining = true;
+        listenForAll();
       },
       closed: (why) => end(one, why),
       most: MOST_STREAMS,

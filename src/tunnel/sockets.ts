@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { TunnelAddress } from "../net/endpoint.ts";
@@ -35,9 +35,7 @@ export function createTunnelSockets(directory: string, clock: Clock): TunnelSock
   let listedAt = Number.NEGATIVE_INFINITY;
   let turn = 0;
 
-  function listing(): readonly string[] {
-    const now = clock.monotonic();
-    if (now - listedAt < LISTING_MS) return listed;
+  function listAnew(now: number): void {
     listedAt = now;
     try {
       listed = readdirSync(directory).filter(isAlive);
@@ -45,16 +43,26 @@ export function createTunnelSockets(directory: string, clock: Clock): TunnelSock
       // Nobody has made it yet.
       listed = [];
     }
-    return listed;
+  }
+
+  /** One may have gone since it was listed. */
+  function others(key: string): string[] {
+    const paths = listed.filter((name) => name.startsWith(key)).map((name) => join(directory, name));
+    return paths.filter((path) => existsSync(path));
   }
 
   function find(address: TunnelAddress): string | undefined {
     const key = socketKey(address);
     const mine = own.get(key);
     if (mine !== undefined) return mine;
-    const all = listing().filter((name) => name.startsWith(key));
-    const one = all[turn++ % all.length];
-    return one === undefined ? undefined : join(directory, one);
+    const now = clock.monotonic();
+    if (now - listedAt >= LISTING_MS) listAnew(now);
+    let all = others(key);
+    if (all.length === 0) {
+      listAnew(now);
+      all = others(key);
+    }
+    return all[turn++ % all.length];
   }
 
   return {
