@@ -4,15 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Socket } from "bun";
 import { createSession, type Session, type Stream } from "../../src/yamux/session.ts";
+import { needs } from "../support/needs.ts";
 
 /**
  * HashiCorp's own implementation at the other end (`peer/main.go`), over a socket and in both roles. It needs Go, and its module from
- * the proxy or the module cache; where there is no Go, nothing is shown here.
+ * the proxy or the module cache.
  */
 
 const directory = mkdtempSync(join(tmpdir(), "yamux-go-"));
 const peer = join(directory, "peer");
-const hasGo = Bun.which("go") !== null;
+const hasGo = needs("go") !== undefined;
 
 beforeAll(async () => {
   if (!hasGo) return;
