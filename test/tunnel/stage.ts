@@ -1,12 +1,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock, systemRandom } from "../../src/clock.ts";
-import { type Connector, createConnector } from "../../src/connect/connector.ts";
-import { TUNNEL_PATH } from "../../src/connect/protocol.ts";
-import { readServices } from "../../src/connect/target.ts";
-import { OWN_PREFIX } from "../../src/pages/paths.ts";
+import type { Connector } from "../../src/connect/connector.ts";
 import { createTunnelBook, type TunnelBook } from "../../src/tunnel/book.ts";
+import { connectTo } from "../support/connector.ts";
 import { startGateway, type TestGateway, type TestGatewaySettings } from "../support/gateway.ts";
 
 /** A gateway whose application is behind a tunnel, and connectors for it. */
@@ -19,7 +16,7 @@ export type TunnelStage = {
   /** Resolves once all its connections are up. */
   connect(
     to: readonly string[],
-    settings?: { readonly connections?: number; readonly token?: string; readonly port?: number },
+    settings?: { readonly connections?: number; readonly token?: string },
   ): Promise<Connector>;
   /** As somebody who is signed in. */
   get(path: string, init?: RequestInit): Promise<Response>;
@@ -39,17 +36,9 @@ export async function openStage(settings: TestGatewaySettings = {}): Promise<Tun
   const connectors: Connector[] = [];
   return {
     ...{ gateway, book, token, cookie },
-    async connect(to, { connections = 2, token: shown = token, port = gateway.port } = {}) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const connector = createConnector({
-        url: `ws://127.0.0.1:${port}${OWN_PREFIX}${TUNNEL_PATH}?name=home`,
-        headers: { Authorization: `Bearer ${shown}`, "User-Agent": "Runegate/1.2.3" },
-        tls: undefined,
-        ...{ services: readServices(to), connections, clock: systemClock, random: systemRandom },
-        changed: (up) => up >= connections && resolve(),
-      });
+    async connect(to, { connections, token: shown = token } = {}) {
+      const connector = await connectTo(gateway.url, shown, to, connections);
       connectors.push(connector);
-      await promise;
       return connector;
     },
     get: (path, init) =>
