@@ -132,6 +132,9 @@ export type Renewal = {
   readonly leftUntil?: number | undefined;
 };
 
+/** `retire`: another process takes over. `stop`: this one ends as soon as nothing is under way; `stay`: neither, any more. */
+export type Leave = "stay" | "retire" | "stop";
+
 /** What a room adds to the house. One that is switched off adds nothing but its name. */
 export type Room = {
   readonly name: string;
@@ -174,8 +177,8 @@ export type Room = {
    */
   renewSeals?(): Promise<Renewal>;
   start?(): void;
-  /** Whoever is connected for long is to go to another process, which takes over; with false, not any more. */
-  leave?(leaving: boolean): void;
+  /** Whether whoever is connected for long is to go to another process. */
+  leave?(how: Leave): void;
   /** Another one takes its place in this process: what it does by itself ends, and what is under way goes on. */
   replaced?(): void;
   stop?(): Promise<void>;

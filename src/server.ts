@@ -33,7 +33,7 @@ import { grantRoom, requestRoom } from "./grants/routes.ts";
 import { handOffRoom } from "./hand-off/routes.ts";
 import { healthRoom } from "./health/routes.ts";
 import { hookRoom } from "./hooks/routes.ts";
-import type { House, Room } from "./house.ts";
+import type { House, Leave, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
 import { impersonationRoom } from "./impersonation/routes.ts";
 import { createInline } from "./inline/inline.ts";
@@ -130,8 +130,8 @@ export type Gateway = House & {
     stop(withinMs?: number): Promise<void>;
   };
   start(): void;
-  /** Has those who are connected for long go to another process; with false, not any more. */
-  leave(leaving: boolean): void;
+  /** As `Room.leave`, for all of them. */
+  leave(how: Leave): void;
   /** Another one takes its place in this process. Requests under way have their deadlines, and what is open is the next one's. */
   replaced(): Promise<void>;
   /** @param withinMs mail and hooks that are under way are waited for no longer. */
@@ -273,8 +273,8 @@ export function createGateway(settings: GatewaySettings): Gateway {
       for (const application of applications.values()) application.start();
       for (const room of rooms) room.start?.();
     },
-    leave(leaving) {
-      for (const room of rooms) room.leave?.(leaving);
+    leave(how) {
+      for (const room of rooms) room.leave?.(how);
     },
     async replaced() {
       for (const application of applications.values()) application.replaced();

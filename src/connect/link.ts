@@ -86,7 +86,7 @@ export function openLink(settings: LinkSettings): void {
       return roundTrip;
     },
     leave() {
-      if (leaving) return;
+      if (leaving || over) return;
       leaving = true;
       session.goAway();
       // Not at once: somebody may have found the way here just before.

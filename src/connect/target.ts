@@ -46,7 +46,16 @@ export function takeStream(stream: Stream, services: Services): void {
   });
 }
 
+/** For a connection to the application: as long as a gateway waits for one. */
+const DIAL_MS = 10_000;
+
 async function dial(address: ReturnType<typeof directAddress>, joined: Joined): Promise<void> {
+  const giveUp = () => {
+    joined.closed = true;
+    joined.stream.reset();
+  };
+  const patience = setTimeout(() => joined.socket === undefined && giveUp(), DIAL_MS);
+  patience.unref();
   const socket = {
     ...PIPE,
     open(opened: Socket<Joined>) {
@@ -57,10 +66,7 @@ async function dial(address: ReturnType<typeof directAddress>, joined: Joined): 
       if (success) attach(opened);
       else opened.terminate();
     },
-    connectError() {
-      joined.closed = true;
-      joined.stream.reset();
-    },
+    connectError: giveUp,
   };
   try {
     if (address.kind === "unix") await Bun.connect<Joined>({ unix: address.path, data: joined, socket });
@@ -72,7 +78,8 @@ async function dial(address: ReturnType<typeof directAddress>, joined: Joined): 
       });
     }
   } catch {
-    joined.closed = true;
-    joined.stream.reset();
+    giveUp();
+  } finally {
+    if (joined.socket !== undefined) clearTimeout(patience);
   }
 }

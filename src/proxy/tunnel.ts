@@ -8,7 +8,7 @@ import type { OwnSocket } from "../edge/own-socket.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { RouteCounts, UpstreamError } from "../metrics/requests.ts";
 import type { Logger } from "../observe/logger.ts";
-import { MIB } from "../option/values.ts";
+import { KIB, MIB } from "../option/values.ts";
 import { said } from "../pages/language.ts";
 import { createSendToBrowser } from "./compression.ts";
 import { upstreamFailed } from "./failure.ts";
@@ -37,6 +37,8 @@ const SAID_TOO_BIG = "Received too big message";
 const CLOSE_PATIENCE_MS = 5_000;
 /** A process that takes half of what memory the machine or its control group has lets WebSockets go, but not below this. */
 const LEAST_MEMORY = 256 * MIB;
+/** The same server takes the messages of connectors (`connect/`), which are no longer than this. */
+const LEAST_PAYLOAD = 64 * KIB;
 /** Of a frame that answers a ping, besides its payload. */
 const PONG_HEAD = 2;
 
@@ -145,9 +147,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     const passOn = (message: Message) => {
       const bytes = typeof message === "string" ? Buffer.byteLength(message) : message.byteLength;
       if (bytes > maxMessage) {
-        upstream.onmessage = null;
-        closeUpstream(upstream, TOO_BIG, "message too big");
-        endBrowser(browser, TOO_BIG, "message too big");
+        refuseMessage(browser);
         return;
       }
       counts.sent.value += bytes;
@@ -183,6 +183,13 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     }
   }
 
+  function refuseMessage(browser: ServerWebSocket<Proxied>): void {
+    const { upstream } = browser.data;
+    upstream.onmessage = null;
+    closeUpstream(upstream, TOO_BIG, "message too big");
+    endBrowser(browser, TOO_BIG, "message too big");
+  }
+
   /** For an end that is ours: what waits for either side has a few seconds, and nothing is added to it. */
   function closeBoth(browser: ServerWebSocket<Proxied>, code: number, reason: string): void {
     const { upstream } = browser.data;
@@ -208,7 +215,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     },
 
     handler: {
-      maxPayloadLength: maxMessage,
+      maxPayloadLength: Math.max(maxMessage, LEAST_PAYLOAD),
       // What waits is limited by pausing who sends it (`flow.ts`); here it would be dropped.
       backpressureLimit: 0,
       // Idle connections stay: the pings that Bun sends are answered by every peer that is still there.
@@ -238,6 +245,8 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
         const { upstream, flow, counts } = browser.data;
         browser.data.used = true;
         if (upstream.readyState !== WebSocket.OPEN) return;
+        if (maxMessage < LEAST_PAYLOAD && Buffer.byteLength(message) > maxMessage)
+          return refuseMessage(browser);
         upstream.send(message);
         // Of text, the characters: near enough for what is reckoned with it.
         counts.received.value += message.length;

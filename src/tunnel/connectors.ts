@@ -1,11 +1,11 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import type { ServerWebSocket } from "bun";
 import { attach, type Joined, joinStream, PIPE } from "../connect/pipe.ts";
 import { BEAT_MS, DEAD_MS, HIGH_WATER, MOST_STREAMS, PROTOCOL, writeService } from "../connect/protocol.ts";
 import { failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { OpenOwnSocket } from "../edge/own-socket.ts";
-import type { House } from "../house.ts";
+import type { House, Leave } from "../house.ts";
 import { checkDirectory } from "../net/directory.ts";
 import type { TunnelAddress } from "../net/endpoint.ts";
 import { bindUnixSocket } from "../net/unix-socket.ts";
@@ -14,14 +14,14 @@ import { createSession, type Session } from "../yamux/session.ts";
 import { TUNNEL_CONNECTED, TUNNEL_REFUSED } from "./audit.ts";
 import type { TunnelBook } from "./book.ts";
 import { LINKS, type LinkRecord } from "./record.ts";
-import { socketKey } from "./sockets.ts";
+import { removeDead, socketKey } from "./sockets.ts";
 
 /** The connectors that are connected to this process, and the sockets by which all processes reach them. */
 export type Connectors = {
   readonly open: OpenOwnSocket;
-  /** Has connectors come to another process, or not any more. What goes through those that are here goes on. */
-  leave(leaving: boolean): void;
-  /** Lets those go that nothing goes through, and the others as soon as that is so. */
+  /** See `Room.leave`. What goes through those that are here goes on. */
+  leave(how: Leave): void;
+  /** Ends what is left. */
   stop(): void;
 };
 
@@ -45,6 +45,9 @@ type Connector = {
 
 /** A token that is revoked ends what goes on with it within five seconds. */
 const SWEEP_MS = 2_000;
+/** How often connectors are looked at that are to end. */
+const LOOK_MS = 100;
+const STOPPING = "the server is stopping";
 /** For so long a store that does not answer is waited for. */
 const UNANSWERED_MS = 3_000;
 /** Of one tunnel, at one process. */
@@ -72,7 +75,7 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     .flatMap((route) => route.targets)
     .flatMap(({ address }) => (address.kind === "tunnel" ? [address] : []));
   let leaving = false;
-  let stopping = false;
+  let looks: ReturnType<typeof setInterval> | undefined;
   let beats: ReturnType<typeof setInterval> | undefined;
   let sweeps: ReturnType<typeof setInterval> | undefined;
 
@@ -89,7 +92,10 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     listening.get(key)?.close();
     mkdirSync(options.tunnelDirectory, { recursive: true, mode: 0o700 });
     checkDirectory(options.tunnelDirectory);
+    removeDead(options.tunnelDirectory);
     const path = sockets.ownPath(address);
+    // Left behind by a process that had the same id.
+    rmSync(path, { force: true });
     const { server, release } = bindUnixSocket(path, { mode: 0o600 }, (unix) =>
       Bun.listen<Joined>({
         unix,
@@ -173,7 +179,6 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
   function sweep(): void {
     const now = clock.monotonic();
     for (const one of all) {
-      if (stopping && one.session.size === 0) end(one, "the server is stopping");
       one.holds().then(
         (holds) => {
           if (holds) one.heldAt = clock.monotonic();
@@ -201,6 +206,10 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     clearInterval(sweeps);
     beats = undefined;
     sweeps = undefined;
+  }
+
+  function endIdle(): void {
+    for (const one of all) if (one.session.size === 0) end(one, STOPPING);
   }
 
   function begin(one: Connector, socket: ServerWebSocket<unknown>): void {
@@ -289,17 +298,16 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
 
   return {
     open,
-    leave(now) {
-      leaving = now;
+    leave(how) {
+      leaving = how !== "stay";
       if (leaving) for (const one of all) one.session.goAway();
+      clearInterval(looks);
+      // The server ends with its last WebSocket, and those of connectors have no end of their own.
+      if (how === "stop") looks = setInterval(endIdle, LOOK_MS).unref();
     },
     stop() {
-      stopping = true;
-      leaving = true;
-      for (const one of all) {
-        one.session.goAway();
-        if (one.session.size === 0) end(one, "the server is stopping");
-      }
+      clearInterval(looks);
+      for (const one of all) end(one, STOPPING);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { TUNNEL_PATH } from "../connect/protocol.ts";
-import type { House, Room } from "../house.ts";
+import type { House, Leave, Room } from "../house.ts";
 import { atFirstUse } from "../late.ts";
 import { OWN_PREFIX } from "../pages/paths.ts";
 import type { Connectors } from "./connectors.ts";
@@ -10,16 +10,16 @@ export function tunnelRoom(house: House): Room {
     (await import("./book.ts")).createTunnelBook({ ...house, store: house.stores }),
   );
   let there: Connectors | undefined;
-  let leaving = false;
+  let leaving: Leave = "stay";
   const connectors = atFirstUse(async () => {
     const { createConnectors } = await import("./connectors.ts");
     there = createConnectors(house, await book());
     there.leave(leaving);
     return there;
   });
-  const leave = (now: boolean) => {
-    leaving = now;
-    there?.leave(now);
+  const leave = (how: Leave) => {
+    leaving = how;
+    there?.leave(how);
   };
   return {
     name: "tunnel",
@@ -29,7 +29,7 @@ export function tunnelRoom(house: House): Room {
     api: async () => (await import("./api.ts")).tunnelApi(house, await book()),
     renewSeals: async () => ({ what: "tunnels", renewed: await (await book()).renewSeals(), left: 0 }),
     leave,
-    replaced: () => leave(true),
+    replaced: () => leave("retire"),
     stop: async () => there?.stop(),
   };
 }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { TunnelAddress } from "../net/endpoint.ts";
@@ -76,9 +76,18 @@ export function createTunnelSockets(directory: string, clock: Clock): TunnelSock
   };
 }
 
+/** Takes away what processes have left behind that were killed. */
+export function removeDead(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    if (OF_PROCESS.test(name) && !isAlive(name)) rmSync(join(directory, name), { force: true });
+  }
+}
+
+const OF_PROCESS = /\.(\d+)-\d+$/;
+
 /** Whether the process is there that made it: one that was killed left it behind. */
 function isAlive(name: string): boolean {
-  const pid = Number(/\.(\d+)-\d+$/.exec(name)?.[1]);
+  const pid = Number(OF_PROCESS.exec(name)?.[1]);
   if (!(pid > 0)) return false;
   try {
     process.kill(pid, 0);

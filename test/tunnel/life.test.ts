@@ -78,9 +78,9 @@ describe("a reload of the gateway", () => {
       while (going) answers.push(await status());
     })();
     const asked = stage.gateway.gateway;
-    asked.leave(true);
+    asked.leave("retire");
     await Bun.sleep(0);
-    asked.leave(false);
+    asked.leave("stay");
     const left = () => stage.gateway.lines.filter((line) => line.includes("a connector has left")).length;
     await until(() => left() === 2 && connector.status().connections.length === 2);
     going = false;

@@ -79,6 +79,28 @@ test("one connection serves every worker, and the command line says who is conne
   expect(await connector.exited).toBe(0);
 });
 
+test("a stop does not wait for a connector, and one that is up again is found", async () => {
+  await using stage = await start();
+  const cookie = await stage.signIn();
+  const connector = await connect(stage, await makeTunnel(stage), 2);
+  expect(await ask(stage, cookie)).toBe(200);
+  const begun = performance.now();
+  stage.main.signal("SIGTERM");
+  await stage.main.exited;
+  expect(performance.now() - begun).toBeLessThan(8_000);
+  await connector.waitFor(/Not connected to /);
+  const next = startProcess(runegate("serve"), stage.env, stage.directory);
+  try {
+    await connector.waitFor(/Connected: [\s\S]*Not connected[\s\S]*Connected: /);
+    expect(await ask(stage, cookie)).toBe(200);
+  } finally {
+    next.signal("SIGTERM");
+    await next.exited;
+  }
+  connector.signal("SIGTERM");
+  await connector.exited;
+});
+
 test("a reload under load loses no request", async () => {
   await using stage = await start();
   const cookie = await stage.signIn();
