@@ -23,6 +23,14 @@ export type Connectors = {
   leave(how: Leave): void;
   /** Ends what is left. */
   stop(): void;
+  /** Of those in this process, by tunnel. */
+  counts(): readonly TunnelCounts[];
+};
+
+export type TunnelCounts = {
+  readonly tunnel: string;
+  readonly connections: number;
+  readonly streams: number;
 };
 
 type Connector = {
@@ -305,6 +313,11 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
       // The server ends with its last WebSocket, and those of connectors have no end of their own.
       if (how === "stop") looks = setInterval(endIdle, LOOK_MS).unref();
     },
+    counts: () =>
+      [...Map.groupBy(all, ({ name }) => name)].map(([tunnel, ones]) => ({
+        ...{ tunnel, connections: ones.length },
+        streams: ones.reduce((sum, { session }) => sum + session.size, 0),
+      })),
     stop() {
       clearInterval(looks);
       for (const one of all) end(one, STOPPING);

@@ -21,8 +21,17 @@ export function tunnelRoom(house: House): Room {
     leaving = how;
     there?.leave(how);
   };
+  const isUsed = house.routes.all.some(({ targets }) =>
+    targets.some(({ address }) => address.kind === "tunnel"),
+  );
+  const read = (of: "connections" | "streams") => () =>
+    (there?.counts() ?? []).map((one) => [[one.tunnel], one[of]] as const);
+  const { metrics } = house;
+  metrics.gauge("runegate_tunnel_connections", "Connections of connectors.", ["tunnel"], read("connections"));
+  metrics.gauge("runegate_tunnel_streams", "What goes through tunnels now.", ["tunnel"], read("streams"));
   return {
     name: "tunnel",
+    ...(isUsed ? { admin: async () => (await import("./screen.ts")).tunnelScreen(house, await book()) } : {}),
     sockets: new Map([
       [OWN_PREFIX + TUNNEL_PATH, async (arrival, server) => (await connectors()).open(arrival, server)],
     ]),

@@ -228,6 +228,30 @@ describe("an answer that is cut at home", () => {
   });
 });
 
+test("administrators see who is connected, programs what the metrics count, and a tunnel is revoked on the page", async () => {
+  await stage.stop();
+  stage = await openStage({ env: { RUNEGATE_ADMINS: "ada@example.org" } });
+  await stage.connect(to());
+  const page = await (
+    await stage.get("/_runegate/admin/tunnels", { headers: { Accept: "text/html" } })
+  ).text();
+  expect(page).toContain("Connected now");
+  expect(page.match(/127\.0\.0\.1/g)?.length).toBeGreaterThanOrEqual(2);
+  const { families } = await stage.gateway.gateway.metrics.measures(true);
+  const counted = families.find(({ name }) => name === "runegate_tunnel_connections");
+  expect(counted?.samples).toEqual([[["home"], [2]]]);
+  const form = new URLSearchParams({ do: "revoke", name: "home" });
+  const answer = await stage.get("/_runegate/admin/tunnels", {
+    method: "POST",
+    body: form,
+    redirect: "manual",
+    headers: { Origin: stage.gateway.url },
+  });
+  expect(answer.status).toBe(303);
+  expect(await stage.book.get("home")).toBeUndefined();
+  await until(async () => (await status()) === 503);
+});
+
 test("the socket of a tunnel is for its user alone, and gone with its connector", async () => {
   const directory = stage.gateway.gateway.options.tunnelDirectory;
   const connector = await stage.connect(to());
