@@ -7,7 +7,7 @@ import { dirname, join, normalize } from "node:path";
  * prints what is wrong.
  */
 
-const GROUND = ["clock", "exit", "late", "remembering", "version", "rights", "pages", "option", "net", "identity", "secret", "observe", "store"];
+const GROUND = ["clock", "exit", "late", "remembering", "version", "rights", "pages", "option", "net", "identity", "secret", "observe", "store", "yamux"];
 /**
  * Values go down this list; a room may know the types of any other. A folder that is not named anywhere here is a room at the
  * end of it: it may use all others, and no other may use it.

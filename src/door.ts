@@ -18,6 +18,7 @@ import type { Arrival, LookOf } from "./edge/arrival.ts";
 import type { ClientReader } from "./edge/client.ts";
 import type { CookieReader } from "./edge/cookies.ts";
 import type { AnswerOwn } from "./edge/own.ts";
+import type { OpenOwnSocket } from "./edge/own-socket.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import { applicationPath, isBelow, parseTarget, placeOf, type Target } from "./edge/target.ts";
 import { adapterOf } from "./forward-auth/adapters.ts";
@@ -43,6 +44,8 @@ export type DoorSettings = {
   readonly rooms: AnswerOwn;
   /** Paths at the root that the rooms answer: to visitors, and to users what is claimed. */
   readonly rootPaths: RootPaths;
+  /** WebSockets of the rooms. */
+  readonly sockets: ReadonlyMap<string, OpenOwnSocket>;
   readonly routes: Routes;
   readonly admit: Admit;
   /** The same for the management API, which knows some more proofs. */
@@ -150,6 +153,16 @@ export function createDoor(settings: DoorSettings): Door {
     return response;
   }
 
+  async function toOwnSocket(
+    arrival: Arrival,
+    open: OpenOwnSocket,
+    server: Server<TunnelData>,
+  ): Promise<Response | undefined> {
+    const response = await open(arrival, server);
+    if (response !== undefined) logAnswer(arrival, response, undefined);
+    return response;
+  }
+
   /** @param otherwise for whoever shows nothing that could let them in, where that is needed. @throws {StoreUnavailable} */
   function toInline(
     arrival: Arrival,
@@ -188,6 +201,8 @@ export function createDoor(settings: DoorSettings): Door {
         ? toRooms(arrival)
         : toInline(arrival, site, path, server, toRooms);
     }
+    const own = settings.sockets.get(path);
+    if (own !== undefined) return toOwnSocket(arrival, own, server);
     if (placeOf(path) === "own") return toRooms(arrival);
     const inner = applicationPath(path);
     return inner === undefined ? refuse(arrival, NOT_FOUND) : toInline(arrival, site, inner, server);

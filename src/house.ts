@@ -17,6 +17,7 @@ import type { Client } from "./edge/client.ts";
 import type { OwnCookie } from "./edge/cookies.ts";
 import type { PostGuard } from "./edge/origin.ts";
 import type { OwnPaths } from "./edge/own.ts";
+import type { OpenOwnSocket } from "./edge/own-socket.ts";
 import type { RootPaths } from "./edge/root-paths.ts";
 import type { SignIn } from "./edge/sign-in.ts";
 import type { GrantBook } from "./grants/book.ts";
@@ -54,6 +55,7 @@ import type { Keys } from "./secret/keys.ts";
 import type { SessionCookie } from "./session/cookie.ts";
 import type { Sessions } from "./session/session.ts";
 import type { Store } from "./store/store.ts";
+import type { Tunnels } from "./tunnel/open.ts";
 
 /** Everything that rooms may use: what they are given from outside, and each other's services. A room picks what it needs. */
 export type House = {
@@ -117,6 +119,7 @@ export type House = {
   /** Sends at once what is not to wait in the outbox. */
   readonly mailer: Mailer;
   readonly hooks: Hooks;
+  readonly tunnels: Tunnels;
   readonly undeliverable: Undeliverable;
   readonly probes: Probes;
   /** The development mailbox to show, if mail goes there. */
@@ -133,11 +136,16 @@ export type Renewal = {
   readonly leftUntil?: number | undefined;
 };
 
+/** `retire`: another process takes over. `stop`: this one ends as soon as nothing is under way; `stay`: neither, any more. */
+export type Leave = "stay" | "retire" | "stop";
+
 /** What a room adds to the house. One that is switched off adds nothing but its name. */
 export type Room = {
   readonly name: string;
   /** What it answers, below the reserved prefix and at the root. */
   readonly paths?: OwnPaths;
+  /** WebSockets that end with it, by their whole path. */
+  readonly sockets?: ReadonlyMap<string, OpenOwnSocket>;
   /** Its part of the management API, declared when that is first asked for: it takes some milliseconds. */
   api?(): Promise<Elysia>;
   readonly rootPaths?: RootPaths;
@@ -175,6 +183,8 @@ export type Room = {
    */
   renewSeals?(): Promise<Renewal>;
   start?(): void;
+  /** Whether whoever is connected for long is to go to another process. */
+  leave?(how: Leave): void;
   /** Another one takes its place in this process: what it does by itself ends, and what is under way goes on. */
   replaced?(): void;
   stop?(): Promise<void>;

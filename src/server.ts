@@ -25,6 +25,7 @@ import { createClientReader } from "./edge/client.ts";
 import { createCookieReader } from "./edge/cookies.ts";
 import { withHsts } from "./edge/hsts.ts";
 import { type AnswerOwn, answerByElysia, answerFrom } from "./edge/own.ts";
+import { withOwnSockets } from "./edge/own-socket.ts";
 import { CLAIM_ALL, type RootPaths } from "./edge/root-paths.ts";
 import { API_PREFIX, isBelow } from "./edge/target.ts";
 import { createForwardAuth } from "./forward-auth/forward-auth.ts";
@@ -32,7 +33,7 @@ import { grantRoom, requestRoom } from "./grants/routes.ts";
 import { handOffRoom } from "./hand-off/routes.ts";
 import { healthRoom } from "./health/routes.ts";
 import { hookRoom } from "./hooks/routes.ts";
-import type { House, Room } from "./house.ts";
+import type { House, Leave, Room } from "./house.ts";
 import { identityTokenRoom } from "./identity-token/routes.ts";
 import { impersonationRoom } from "./impersonation/routes.ts";
 import { createInline } from "./inline/inline.ts";
@@ -60,6 +61,7 @@ import { createTunnel, type Tunnel, type TunnelData } from "./proxy/tunnel.ts";
 import { rotationRoom } from "./rotation/routes.ts";
 import { createServices, type ServiceSettings } from "./services.ts";
 import { sessionRoom } from "./session/routes.ts";
+import { tunnelRoom } from "./tunnel/routes.ts";
 
 /** The house, made into one handler for `Bun.serve`. */
 
@@ -98,6 +100,7 @@ function roomsOf(house: House): readonly Room[] {
     auditRoom(house),
     captchaRoom(house),
     hookRoom(house),
+    tunnelRoom(house),
     accountRoom(house, () => rooms),
     rotationRoom(house, () => rooms),
     adminRoom(house, () => rooms),
@@ -130,6 +133,8 @@ export type Gateway = House & {
     stop(withinMs?: number): Promise<void>;
   };
   start(): void;
+  /** As `Room.leave`, for all of them. */
+  leave(how: Leave): void;
   /** Another one takes its place in this process. Requests under way have their deadlines, and what is open is the next one's. */
   replaced(): Promise<void>;
   /** @param withinMs mail and hooks that are under way are waited for no longer. */
@@ -199,6 +204,7 @@ export function createGateway(settings: GatewaySettings): Gateway {
   const door = createDoor({
     rooms: answer,
     rootPaths,
+    sockets: new Map(rooms.flatMap((room) => [...(room.sockets ?? [])])),
     routes: house.routes,
     admit,
     admitToApi,
@@ -282,6 +288,9 @@ export function createGateway(settings: GatewaySettings): Gateway {
       for (const application of applications.values()) application.start();
       for (const room of rooms) room.start?.();
     },
+    leave(how) {
+      for (const room of rooms) room.leave?.(how);
+    },
     async replaced() {
       for (const application of applications.values()) application.replaced();
       for (const room of rooms) room.replaced?.();
@@ -359,7 +368,7 @@ export function handlersOf({ door, tunnel, options }: Gateway, answering: Answer
   const fetch = answering === "all" ? door.enter : door.check;
   return {
     fetch: options.tls === "off" || options.hsts === "" ? fetch : withHsts(fetch, options.hsts),
-    websocket: tunnel.handler,
+    websocket: withOwnSockets(tunnel.handler),
     // What breaks behind the handler's back, such as a small body before its head has gone. Bun's own page would do, but
     // for its words.
     error: () =>

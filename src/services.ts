@@ -58,6 +58,7 @@ import { createSessionCookie } from "./session/cookie.ts";
 import { endedMail } from "./session/ended-mail.ts";
 import { createSessions } from "./session/session.ts";
 import type { Store } from "./store/store.ts";
+import { createTunnels } from "./tunnel/open.ts";
 
 /** Options and a store, made into services: where the gateway and the command line both start. Nothing runs yet. */
 
@@ -251,6 +252,7 @@ export function createServices(settings: ServiceSettings): House & { closeAudit(
     keptPosts: createKeptPostDesk({ options, store: stores, keys, signIn, clock, random }),
     ...{ outbox, mailer },
     hooks,
+    tunnels: createTunnels(options, { store: stores, clock }),
     undeliverable: createUndeliverable(stores, clock, policy.allows),
     probes: createProbes({ store: stores, clock, random, log: loggers("edge") }),
     mailbox,

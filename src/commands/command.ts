@@ -26,7 +26,11 @@ export type Command<F extends Flags = Flags> = {
 /** A command line, taken apart. */
 export type Given<F extends Flags = Flags> = {
   readonly values: { readonly json?: boolean } & {
-    readonly [K in keyof F]?: F[K]["type"] extends "boolean" ? boolean : string;
+    readonly [K in keyof F]?: F[K] extends { multiple: true }
+      ? readonly string[]
+      : F[K]["type"] extends "boolean"
+        ? boolean
+        : string;
   };
   readonly words: readonly string[];
 };
@@ -46,6 +50,8 @@ export type Flags = Readonly<
     {
       readonly type: "boolean" | "string";
       readonly values?: readonly string[];
+      /** Whether it may come several times. */
+      readonly multiple?: true;
       /** Not for people. */
       readonly hidden?: true;
     }

@@ -16,6 +16,8 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["sessions", async () => (await import("./sessions.ts")).sessions],
   ["routes", async () => (await import("./routes.ts")).routes],
   ["keys", async () => (await import("./keys.ts")).keys],
+  ["tunnels", async () => (await import("./tunnels.ts")).tunnels],
+  ["connect", async () => (await import("./connect.ts")).connect],
   ["audit", async () => (await import("./audit.ts")).audit],
   ["hooks", async () => (await import("./hooks.ts")).hooks],
   ["clients", async () => (await import("./clients.ts")).clients],

@@ -44,7 +44,8 @@ function withHost(origin: string, host: string): string {
  */
 export async function probeApplication(options: ProbedOptions): Promise<ProbeResult> {
   const reached = await probeTarget(options.target, options.connectTimeout, options.tls);
-  if (!reached.ok) return reached;
+  // Who is connected for a tunnel is known to the process that serves.
+  if (!reached.ok || options.target.kind === "tunnel") return reached;
   const name = upstreamName(options);
   let answer: Answer;
   try {

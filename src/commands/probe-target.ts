@@ -1,7 +1,7 @@
 import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { TargetTls } from "../access/route.ts";
-import { describeTarget, type TargetAddress } from "../net/endpoint.ts";
+import { describeTarget, type TargetAddress, type TunnelAddress } from "../net/endpoint.ts";
 import { formatDuration } from "../option/values.ts";
 
 /**
@@ -15,6 +15,8 @@ export async function probeTarget(
   tls?: TargetTls,
 ): Promise<{ ok: boolean; lines: string[] }> {
   const where = describeTarget(target);
+  if (target.kind === "tunnel")
+    return { ok: true, lines: [`${where} is reached while it runs: \`runegate tunnels status\` says how.`] };
   const { promise, resolve } = Promise.withResolvers<{ ok: boolean; lines: string[] }>();
   const socket = open(target, tls);
   const timer = setTimeout(
@@ -40,7 +42,7 @@ export async function probeTarget(
 const ADVICE =
   "Check that the application is running, and its address: RUNEGATE_TARGET_SERVICE, or target in routes.toml.";
 
-function open(target: TargetAddress, tls: TargetTls | undefined): Socket {
+function open(target: Exclude<TargetAddress, TunnelAddress>, tls: TargetTls | undefined): Socket {
   if (target.kind === "unix") return connect({ path: target.path });
   const { hostname, port } = target;
   if (!target.tls) return connect({ host: hostname, port });

@@ -29,6 +29,7 @@ import { SECRET_OPTIONS } from "../secret/options.ts";
 import { SESSION_OPTIONS } from "../session/options.ts";
 import { SINK_OPTIONS } from "../sinks/options.ts";
 import { STORE_OPTIONS } from "../store/options.ts";
+import { TUNNEL_OPTIONS } from "../tunnel/options.ts";
 import { CONTROL_OPTIONS } from "./control-options.ts";
 import { PROCESS_OPTIONS } from "./process-options.ts";
 
@@ -53,7 +54,7 @@ export const ROOMS = {
   "API keys": KEY_OPTIONS,
   Limits: LIMITS_OPTIONS,
   Mail: MAIL_OPTIONS,
-  "The application": PROXY_OPTIONS,
+  "The application": { ...PROXY_OPTIONS, ...TUNNEL_OPTIONS },
   "Identity tokens": IDENTITY_TOKEN_OPTIONS,
   "Applications that sign in with Runegate": PROVIDER_OPTIONS,
   "Other proxies that ask": FORWARD_AUTH_OPTIONS,

@@ -19,13 +19,14 @@ import type { ListedHook, TestedHookItem } from "../hooks/api.ts";
 import type { ListedToken, MadeToken, WantedToken } from "../keys/api.ts";
 import type { MadeLink, SharedLinkItem, WantedLink } from "../login/api.ts";
 import type { ListedMail, TestedMail } from "../mail/api.ts";
+import { checkDirectory } from "../net/directory.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
 import type { RotationStanding } from "../rotation/api.ts";
 import type { ListedSession, ListedUser } from "../session/api.ts";
 import type { Counts } from "../store/copy.ts";
+import type { ListedTunnel, MadeTunnel } from "../tunnel/api.ts";
 import type { WantedCopy } from "./copy.ts";
-import { checkDirectory } from "./directory.ts";
 
 /** The management API as the command line uses it. */
 
@@ -91,6 +92,11 @@ export type Operator = {
   hooks(): Promise<ListedHook[]>;
   /** Sends it an event of type `test`. */
   testHook(name: string): Promise<TestedHookItem>;
+  /** By name. */
+  tunnels(): Promise<ListedTunnel[]>;
+  createTunnel(name: string): Promise<MadeTunnel>;
+  rotateTunnel(name: string): Promise<MadeTunnel>;
+  revokeTunnel(name: string): Promise<void>;
   beginProbe(): Promise<BegunProbe>;
   /** What has arrived with a nonce. */
   arrivedWith(nonce: string): Promise<readonly ArrivedProbe[]>;
@@ -227,6 +233,10 @@ export function createOperator(send: Send): Operator {
     reload: async () => void (await ask("POST", "/reload")),
     hooks: () => list<ListedHook>("/hooks"),
     testHook: (name) => askFor("POST", `/hooks/${encodeURIComponent(name)}/test`),
+    tunnels: () => list<ListedTunnel>("/tunnels"),
+    createTunnel: (name) => askFor("POST", "/tunnels", { name }),
+    rotateTunnel: (name) => askFor("POST", `/tunnels/${encodeURIComponent(name)}/rotate`),
+    revokeTunnel: async (name) => void (await ask("DELETE", `/tunnels/${encodeURIComponent(name)}`)),
     beginProbe: () => askFor<BegunProbe>("POST", "/doctor/probes"),
     arrivedWith: async (nonce) =>
       (await ask<{ arrived: ArrivedProbe[] }>("GET", `/doctor/probes/${nonce}`))?.arrived ?? [],

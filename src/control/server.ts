@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { AnswerOwn } from "../edge/own.ts";
+import { checkDirectory } from "../net/directory.ts";
 import { bindUnixSocket, removeStaleSocket } from "../net/unix-socket.ts";
-import { checkDirectory } from "./directory.ts";
 import { type Operations, serveOperator } from "./serve.ts";
 
 /** A reload waits for every worker. */

@@ -1,5 +1,5 @@
 import { contentsOf, routeName } from "../access/routes-file.ts";
-import { targetAddress } from "../net/endpoint.ts";
+import { directAddress } from "../net/endpoint.ts";
 import { isPrivate } from "../net/ip.ts";
 import { isLoopbackHost } from "../net/loopback.ts";
 import { type ListOfTables, listOf, plain, type TableOf, table, text } from "../option/table.ts";
@@ -116,7 +116,7 @@ const PLACE_REMEDY =
 function hookPlace(written: string): HookPlace {
   const shown = quote(written.replace(/\?.*/, "?…"));
   if (written.startsWith("unix:")) {
-    const address = targetAddress(written);
+    const address = directAddress(written);
     if (address.kind === "unix") return address;
   }
   const url = /^https?:\/\/[^\s\\#]+$/i.test(written) ? URL.parse(written) : null;

@@ -6,11 +6,14 @@ import type { Random } from "../clock.ts";
  */
 
 export const KEY_PREFIX = "rg_";
+/** Of the tokens of connectors, which look the same otherwise (`tunnel/`). */
+export const CONNECTOR_PREFIX = "rgt_";
+type Prefix = typeof KEY_PREFIX | typeof CONNECTOR_PREFIX;
 
 /** For scanners: GitHub's secret scanning, gitleaks and the like. */
 export const KEY_PATTERN = "rg_[0-9a-z]{12}_[0-9A-Za-z]{38}";
 
-const KEY_FORM = new RegExp(`^${KEY_PATTERN}$`);
+const KEY_FORM = /^[0-9a-z]{12}_[0-9A-Za-z]{38}$/;
 export const ID_LENGTH = 12;
 const SECRET_LENGTH = 32;
 const CHECK_LENGTH = 6;
@@ -21,16 +24,16 @@ const BASE_62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 export type KeyParts = { readonly id: string; readonly secret: string };
 
 /** @returns undefined for what is no key, or is one with a slip in it. */
-export function parseKey(text: string): KeyParts | undefined {
-  if (!KEY_FORM.test(text)) return undefined;
+export function parseKey(text: string, prefix: Prefix = KEY_PREFIX): KeyParts | undefined {
+  if (!text.startsWith(prefix) || !KEY_FORM.test(text.slice(prefix.length))) return undefined;
   const body = text.slice(0, -CHECK_LENGTH);
   if (checkOf(body) !== text.slice(-CHECK_LENGTH)) return undefined;
-  const start = KEY_PREFIX.length;
+  const start = prefix.length;
   return { id: body.slice(start, start + ID_LENGTH), secret: body.slice(start + ID_LENGTH + 1) };
 }
 
-export function writeKey({ id, secret }: KeyParts): string {
-  const body = `${KEY_PREFIX}${id}_${secret}`;
+export function writeKey({ id, secret }: KeyParts, prefix: Prefix = KEY_PREFIX): string {
+  const body = `${prefix}${id}_${secret}`;
   return body + checkOf(body);
 }
 

@@ -18,7 +18,14 @@ export type TargetAddress =
       readonly port: number;
       readonly tls: boolean;
     }
-  | { readonly kind: "unix"; readonly path: string };
+  | { readonly kind: "unix"; readonly path: string }
+  | TunnelAddress;
+
+/** Behind a connector (`connect/`) that came by itself; `service` is one of several that it offers, or empty. */
+export type TunnelAddress = { readonly kind: "tunnel"; readonly name: string; readonly service: string };
+
+/** Of tunnels, and of what is behind them. Part of file names. */
+export const TUNNEL_NAME = /^[a-z0-9](?:[a-z0-9-]{0,22}[a-z0-9])?$/;
 
 /** Parsers for addresses of machines and services. */
 
@@ -45,10 +52,17 @@ export function listenAddress(text: string): ListenAddress {
   return { kind: "tcp", hostname, port };
 }
 
-const TARGET_REMEDY = "Write an origin such as http://127.0.0.1:7860, or unix:/path/to/socket.";
+const TARGET_REMEDY =
+  "Write an origin such as http://127.0.0.1:7860, unix:/path/to/socket, or tunnel: and the name of a tunnel.";
 
-/** Where the application answers: an http or https origin, or a unix socket. A host and a port alone are one of http. */
+/** Where the application answers: an http or https origin, a unix socket, or a tunnel. A host and a port alone are one of http. */
 export function targetAddress(text: string): TargetAddress {
+  if (text.startsWith("tunnel:")) return tunnelAddress(text);
+  return directAddress(text);
+}
+
+/** As {@link targetAddress}, for what is not behind a tunnel. */
+export function directAddress(text: string): Exclude<TargetAddress, TunnelAddress> {
   if (text.startsWith("unix:")) return { kind: "unix", path: unixPath(text) };
   // Port 443 is left to be said in full: there it may well be https.
   const whole = onThisMachine(text).replace(/^(?!https?:)(?=[^/?#@\\\s]+:(?!0*443$)[0-9]+$)/i, "http://");
@@ -58,8 +72,21 @@ export function targetAddress(text: string): TargetAddress {
   return { kind: "tcp", origin: url.origin, hostname: url.hostname.replace(/^\[|\]$/g, ""), port, tls };
 }
 
+/** `tunnel:home`, or `tunnel:home/grafana` for one of several that the connector offers. */
+function tunnelAddress(text: string): TunnelAddress {
+  const [name = "", service, ...rest] = text.slice("tunnel:".length).split("/");
+  const isGood = TUNNEL_NAME.test(name) && (service === undefined || TUNNEL_NAME.test(service));
+  if (isGood && rest.length === 0) return { kind: "tunnel", name, service: service ?? "" };
+  throw new ValueError(
+    `names no tunnel: ${quote(text)}`,
+    "Write tunnel:home, or tunnel:home/grafana; names have up to 24 lower-case letters, digits and hyphens.",
+  );
+}
+
 /** As people write it. */
 export function describeTarget(address: TargetAddress): string {
+  if (address.kind === "tunnel")
+    return `tunnel:${address.name}${address.service === "" ? "" : `/${address.service}`}`;
   return address.kind === "unix" ? `unix:${address.path}` : address.origin;
 }
 

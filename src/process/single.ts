@@ -49,6 +49,7 @@ export async function serveSingle(
     descriptors.stop();
     const drained = Promise.all(all().map(({ server }) => server.stop()));
     // WebSockets and event streams have no end of their own to wait for.
+    gateway.leave("stop");
     gateway.live.closeAll("shutdown");
     await Promise.race([drained, cut, answered()]);
     await Promise.all(all().map(({ server }) => server.stop(true)));
@@ -109,12 +110,14 @@ export async function serveSingle(
 
     retire() {
       use(closing);
+      gateway.leave("retire");
       // Mail and hooks are left to who takes over.
       void gateway.senders.stop();
     },
 
     resume() {
       use();
+      gateway.leave("stay");
       gateway.senders.start();
     },
 

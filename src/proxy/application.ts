@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { RequestCounts, RouteCounts } from "../metrics/requests.ts";
 import type { Logger } from "../observe/logger.ts";
+import type { Tunnels } from "../tunnel/open.ts";
 import { createForward, type Forward } from "./forward.ts";
 import { createHandshake, type ShakeHands } from "./handshake.ts";
 import type { ProxyOptions } from "./options.ts";
@@ -32,6 +33,7 @@ export type Application = {
 export type ApplicationSettings = Pick<ProxyOptions, "streamResponses"> &
   TellingSettings & {
     readonly routes: Pick<Routes, "originOf">;
+    readonly tunnels: Tunnels;
     readonly live: LiveConnections;
     readonly ownCookies: ReadonlySet<string>;
     readonly counts: RequestCounts;
@@ -41,13 +43,13 @@ export type ApplicationSettings = Pick<ProxyOptions, "streamResponses"> &
 
 /** @returns undefined for a route that another proxy passes on. */
 export function createApplication(route: Route, settings: ApplicationSettings): Application | undefined {
-  const { routes, clock, log } = settings;
+  const { routes, clock, log, tunnels } = settings;
   const { hostHeader, maxBody } = route;
   const telling = createTelling(route, settings);
   const publicOrigin = routes.originOf(route);
   const upstreams = route.targets.map((target) => {
     const name = upstreamName({ hostHeader, target: target.address, baseUrl: publicOrigin });
-    return createUpstream({ ...route, target, name, telling, clock });
+    return createUpstream({ ...route, target, name, telling, clock, tunnels });
   });
   const [first, ...others] = upstreams;
   if (first === undefined) return undefined;

@@ -2,14 +2,32 @@ import { failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { UpstreamError } from "../metrics/requests.ts";
 import { said } from "../pages/language.ts";
-import type { UpstreamDelay } from "./upstream.ts";
+import type { Away, UpstreamDelay } from "./upstream.ts";
 
 /** What a visitor is told when the application does not answer: nothing about where it is or what it is. */
 
 /** As often as a person would, and seldom enough for an application that is just starting. */
 const RETRY_SECONDS = 10;
 
-export function upstreamFailed(arrival: Arrival, delay: UpstreamDelay | undefined): Response {
+/** @param away where no connector of its tunnel is there. */
+export function upstreamFailed(
+  arrival: Arrival,
+  delay: UpstreamDelay | undefined,
+  away: Away | undefined,
+): Response {
+  if (away !== undefined) {
+    const since = away.since === undefined ? undefined : minuteOf(away.since);
+    return failure(arrival, {
+      status: 503,
+      error: "tunnel_away",
+      title: said("application.notConnectedTitle"),
+      message:
+        since === undefined
+          ? said("application.neverConnected")
+          : said("application.notConnected", { since }),
+      passing: RETRY_SECONDS,
+    });
+  }
   if (delay === "response") {
     return failure(arrival, {
       status: 504,
@@ -26,6 +44,11 @@ export function upstreamFailed(arrival: Arrival, delay: UpstreamDelay | undefine
     message: said("application.away"),
     passing: RETRY_SECONDS,
   });
+}
+
+/** To the minute, the same in all languages. */
+function minuteOf(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }
 
 /** Whether no connection was made, so that nothing can have arrived. */

@@ -305,16 +305,16 @@ export function createForward(settings: ForwardSettings): Forward {
     return undefined;
   }
 
-  function failed(exchange: Exchange, error: unknown): Response {
+  async function failed(exchange: Exchange, error: unknown): Promise<Response> {
     exchange.waiting.settle();
-    const answer = whenFailed(exchange, error);
+    const answer = await whenFailed(exchange, error);
     const left = exchange.arrival.request.signal.aborted;
     const bytes = announcedLength(answer);
     exchange.finish(answer.status, left ? { bytes, left } : { bytes });
     return answer;
   }
 
-  function whenFailed(exchange: Exchange, error: unknown): Response {
+  async function whenFailed(exchange: Exchange, error: unknown): Promise<Response> {
     const { arrival, delay, closed } = exchange;
     if (arrival.request.signal.aborted) return new Response(null, { status: 499 });
     if (exchange.tooLarge) return bodyTooLarge(arrival);
@@ -325,7 +325,7 @@ export function createForward(settings: ForwardSettings): Forward {
     const reason = delay === undefined ? reasonOf(error) : `${delay} timeout`;
     counts.errors[upstreamError(delay, error)].value++;
     log.warn("the application did not answer", { reason, path: arrival.target.path, id: arrival.id });
-    return upstreamFailed(arrival, delay);
+    return upstreamFailed(arrival, delay, await exchange.upstream.away());
   }
 
   /** What goes to the browser. Most answers are here as a whole, and go without being waited for. */

@@ -13,7 +13,12 @@ export type Handshake =
   /** Paused. `early` is what the application has said by then. */
   | { readonly outcome: "open"; readonly socket: WebSocket; readonly early: readonly Message[] }
   | { readonly outcome: "refused"; readonly status: number }
-  | { readonly outcome: "failed"; readonly reason: string; readonly delay: UpstreamDelay | undefined }
+  | {
+      readonly outcome: "failed";
+      readonly reason: string;
+      readonly delay: UpstreamDelay | undefined;
+      readonly upstream: Upstream;
+    }
   /** The client did not wait for the answer, or its session ended meanwhile. */
   | { readonly outcome: "left" };
 
@@ -77,7 +82,7 @@ export function createHandshake(targets: Targets, rewriting: Rewriting | undefin
       };
       // The connection to the browser is kept open from the start (`door.ts`).
       const waiting = upstream.await(
-        (delay) => stop({ outcome: "failed", reason: `${delay} timeout`, delay }),
+        (delay) => stop({ outcome: "failed", reason: `${delay} timeout`, delay, upstream }),
         () => {},
       );
       const leave = () => stop({ outcome: "left" });
@@ -96,7 +101,7 @@ export function createHandshake(targets: Targets, rewriting: Rewriting | undefin
         // The only place where the client says what the handshake was answered with.
         const status = Number(/Expected 101 status code: (\d{3})/.exec(message)?.[1]);
         if (status >= 300 && status <= 599) settle({ outcome: "refused", status });
-        else settle({ outcome: "failed", reason: withoutUrl(message), delay: undefined });
+        else settle({ outcome: "failed", reason: withoutUrl(message), delay: undefined, upstream });
       };
     });
   }

@@ -10,7 +10,7 @@ export const PROXY_OPTIONS = {
     name: "RUNEGATE_TARGET_SERVICE",
     parse: targetAddress,
     default: "http://127.0.0.1:7860",
-    help: "The application: an http or https origin, or `unix:/path`. A port alone is one of 127.0.0.1.",
+    help: "The application: an http or https origin, `unix:/path`, or `tunnel:` and a name. A port alone is one of 127.0.0.1.",
     flag: "--target",
     basic: true,
   },

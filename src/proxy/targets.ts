@@ -58,6 +58,7 @@ export function createTargets(upstreams: InOrder, settings: TargetsSettings): Ta
       avoidUntil: Number.NEGATIVE_INFINITY,
     }),
   );
+  const only = tries(upstreams);
   let next = 0;
   let timer: ReturnType<typeof setInterval> | undefined;
   let checking = false;
@@ -108,14 +109,14 @@ export function createTargets(upstreams: InOrder, settings: TargetsSettings): Ta
 
   return {
     inOrder(key) {
-      if (servers.length < 2) return upstreams;
+      if (servers.length < 2) return only;
       const now = clock.monotonic();
       const order = preferred(key);
       const sorted = [
         ...order.filter((server) => isGood(server, now)),
         ...order.filter((server) => !isGood(server, now)),
       ];
-      return sorted.map(({ upstream }) => upstream) as unknown as InOrder;
+      return tries(sorted.map(({ upstream }) => upstream));
     },
 
     failed(upstream) {
@@ -147,6 +148,10 @@ export function createTargets(upstreams: InOrder, settings: TargetsSettings): Ta
       timer = undefined;
     },
   };
+}
+
+function tries(upstreams: readonly Upstream[]): InOrder {
+  return upstreams.flatMap((one) => (one.twice ? [one, one] : [one])) as unknown as InOrder;
 }
 
 function isGood(server: Server, now: number): boolean {

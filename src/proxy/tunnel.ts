@@ -4,10 +4,11 @@ import type { Route } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
 import { type Failure, failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
+import type { OwnSocket } from "../edge/own-socket.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { RouteCounts, UpstreamError } from "../metrics/requests.ts";
 import type { Logger } from "../observe/logger.ts";
-import { MIB } from "../option/values.ts";
+import { KIB, MIB } from "../option/values.ts";
 import { said } from "../pages/language.ts";
 import { createSendToBrowser } from "./compression.ts";
 import { upstreamFailed } from "./failure.ts";
@@ -36,10 +37,12 @@ const SAID_TOO_BIG = "Received too big message";
 const CLOSE_PATIENCE_MS = 5_000;
 /** A process that takes half of what memory the machine or its control group has lets WebSockets go, but not below this. */
 const LEAST_MEMORY = 256 * MIB;
+/** The same server takes the messages of connectors (`connect/`), which are no longer than this. */
+const LEAST_PAYLOAD = 64 * KIB;
 /** Of a frame that answers a ping, besides its payload. */
 const PONG_HEAD = 2;
 
-export type TunnelData = {
+export type Proxied = {
   readonly upstream: WebSocket;
   /** What the application said before the browser's side was open. */
   readonly early: readonly Message[];
@@ -63,6 +66,9 @@ export type TunnelSettings = Pick<ProxyOptions, "maxMessage"> & {
 };
 
 /** The application that a WebSocket leads to. */
+/** What all WebSockets of the server have. */
+export type TunnelData = Proxied | OwnSocket;
+
 export type TunnelTo = {
   readonly route: Route;
   readonly shakeHands: ShakeHands;
@@ -81,7 +87,7 @@ export type Tunnel = {
     signal: AbortSignal,
     closed: () => void,
   ): Promise<Response | undefined>;
-  readonly handler: WebSocketHandler<TunnelData>;
+  readonly handler: WebSocketHandler<Proxied>;
 };
 
 export function createTunnel(settings: TunnelSettings): Tunnel {
@@ -97,7 +103,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     { route, shakeHands, counts }: TunnelTo,
     path: string,
     signal: AbortSignal,
-    use: Pick<TunnelData, "principal" | "flow" | "closed">,
+    use: Pick<Proxied, "principal" | "flow" | "closed">,
   ): Promise<Response | undefined> {
     const { request } = arrival;
     let handshake: Handshake;
@@ -112,16 +118,16 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     if (handshake.outcome === "refused") return new Response(null, { status: handshake.status });
     if (handshake.outcome === "left") return new Response(null, { status: 499 });
     if (handshake.outcome === "failed") {
-      const { reason, delay } = handshake;
+      const { reason, delay, upstream } = handshake;
       counts.errors[handshakeError(delay)].value++;
       log.warn("the application did not take the WebSocket", { reason, path, id: arrival.id });
-      return upstreamFailed(arrival, delay);
+      return upstreamFailed(arrival, delay, await upstream.away());
     }
     const { socket, early } = handshake;
     // With none chosen, `Bun.serve` would answer with the first that was offered.
     if (socket.protocol === "") request.headers.delete("sec-websocket-protocol");
     const headers = socket.protocol === "" ? {} : { "Sec-WebSocket-Protocol": socket.protocol };
-    const data: TunnelData = {
+    const data: Proxied = {
       upstream: socket,
       early,
       ...use,
@@ -136,14 +142,12 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     return new Response(null, { status: 400 });
   }
 
-  function joinUpstream(browser: ServerWebSocket<TunnelData>): void {
+  function joinUpstream(browser: ServerWebSocket<Proxied>): void {
     const { upstream, early, flow, counts } = browser.data;
     const passOn = (message: Message) => {
       const bytes = typeof message === "string" ? Buffer.byteLength(message) : message.byteLength;
       if (bytes > maxMessage) {
-        upstream.onmessage = null;
-        closeUpstream(upstream, TOO_BIG, "message too big");
-        endBrowser(browser, TOO_BIG, "message too big");
+        refuseMessage(browser);
         return;
       }
       counts.sent.value += bytes;
@@ -179,8 +183,15 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     }
   }
 
+  function refuseMessage(browser: ServerWebSocket<Proxied>): void {
+    const { upstream } = browser.data;
+    upstream.onmessage = null;
+    closeUpstream(upstream, TOO_BIG, "message too big");
+    endBrowser(browser, TOO_BIG, "message too big");
+  }
+
   /** For an end that is ours: what waits for either side has a few seconds, and nothing is added to it. */
-  function closeBoth(browser: ServerWebSocket<TunnelData>, code: number, reason: string): void {
+  function closeBoth(browser: ServerWebSocket<Proxied>, code: number, reason: string): void {
     const { upstream } = browser.data;
     log.info("WebSocket closed", { code, reason });
     upstream.onmessage = null;
@@ -204,7 +215,7 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
     },
 
     handler: {
-      maxPayloadLength: maxMessage,
+      maxPayloadLength: Math.max(maxMessage, LEAST_PAYLOAD),
       // What waits is limited by pausing who sends it (`flow.ts`); here it would be dropped.
       backpressureLimit: 0,
       // Idle connections stay: the pings that Bun sends are answered by every peer that is still there.
@@ -234,6 +245,8 @@ export function createTunnel(settings: TunnelSettings): Tunnel {
         const { upstream, flow, counts } = browser.data;
         browser.data.used = true;
         if (upstream.readyState !== WebSocket.OPEN) return;
+        if (maxMessage < LEAST_PAYLOAD && Buffer.byteLength(message) > maxMessage)
+          return refuseMessage(browser);
         upstream.send(message);
         // Of text, the characters: near enough for what is reckoned with it.
         counts.received.value += message.length;
@@ -286,7 +299,7 @@ const TOO_MANY: Failure = {
 };
 
 /** Closes the browser's side after what waits for it, which could not be cut off any more once it is closed. */
-function endBrowser(browser: ServerWebSocket<TunnelData>, code: number, reason: string): void {
+function endBrowser(browser: ServerWebSocket<Proxied>, code: number, reason: string): void {
   browser.data.flow.afterLast("browser", () => browser.close(code, reason));
 }
 

@@ -1,6 +1,7 @@
 import type { TargetTls } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
 import { type BasedTarget, describeTarget, type TargetAddress } from "../net/endpoint.ts";
+import type { Tunnels } from "../tunnel/open.ts";
 import { createDeadlines, type Deadline, deadline } from "./deadlines.ts";
 import { createToUpstream, type ToUpstream } from "./headers.ts";
 import type { Telling } from "./telling.ts";
@@ -14,8 +15,12 @@ export type Upstream = {
   readonly origin: string;
   readonly webSocketOrigin: string;
   /** How `fetch` reaches it: by which unix socket, and with which certificates. */
-  readonly connection: Pick<BunFetchRequestInit, "unix" | "tls">;
+  readonly connection: Pick<BunFetchRequestInit, "unix" | "tls" | "keepalive">;
   readonly tls: BunFetchRequestInitTLS | undefined;
+  /** Whether it may be tried once more at once: another connection of the tunnel it is behind may be there. */
+  readonly twice: boolean;
+  /** Undefined but where it is behind a tunnel, and no connector is there now. @throws {StoreUnavailable} */
+  away(): Promise<Away | undefined>;
   /** Undefined where the application is addressed by its public name. */
   readonly name: UpstreamName | undefined;
   readonly toUpstream: ToUpstream;
@@ -29,6 +34,9 @@ export type Upstream = {
   soon<T>(promise: Promise<T>): Promise<T | undefined>;
   stop(): void;
 };
+
+/** Since when nobody is connected for a tunnel, wall clock; undefined where nobody ever was. */
+export type Away = { readonly since: number | undefined };
 
 export type UpstreamDelay = "connect" | "response";
 
@@ -49,6 +57,7 @@ export type UpstreamSettings = {
   readonly name: UpstreamName | undefined;
   readonly connectTimeout: number;
   readonly responseTimeout: number;
+  readonly tunnels: Tunnels;
   readonly clock: Clock;
 };
 
@@ -62,9 +71,21 @@ const MOMENT_MS = 100;
 const LONGEST_WAIT_MS = 30_000;
 
 export function createUpstream(settings: UpstreamSettings): Upstream {
-  const { connectTimeout } = settings;
+  const { connectTimeout, tunnels } = settings;
   const { address: target, basePath } = settings.target;
   const tls = settings.tls && fetchTls(settings.tls);
+  const origin = originOf(target);
+  /** That of a tunnel changes with its connectors; none is used twice, so that those who are to leave are soon left. */
+  const socketPath = () =>
+    target.kind === "tunnel"
+      ? tunnels.sockets.pathOf(target)
+      : target.kind === "unix"
+        ? target.path
+        : undefined;
+  const direct = {
+    ...(target.kind === "unix" ? { unix: target.path } : {}),
+    ...(tls === undefined ? {} : { tls }),
+  };
   /**
    * `fetch` does not tell when it is connected. An exchange that has waited for half the time a connection may take
    * makes a connection of its own to see whether the server takes any; one such probe serves all that wait.
@@ -82,14 +103,20 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
 
   return {
     where: describeTarget(target) + basePath,
-    origin: originOf(target) + basePath,
-    webSocketOrigin:
-      (target.kind === "tcp" ? target.origin.replace(/^http/, "ws") : `ws+unix://${target.path}:`) + basePath,
-    connection: {
-      ...(target.kind === "unix" ? { unix: target.path } : {}),
-      ...(tls === undefined ? {} : { tls }),
+    origin: origin + basePath,
+    get webSocketOrigin() {
+      const path = socketPath();
+      return (path === undefined ? origin.replace(/^http/, "ws") : `ws+unix://${path}:`) + basePath;
+    },
+    get connection() {
+      return target.kind === "tunnel" ? { unix: tunnels.sockets.pathOf(target), keepalive: false } : direct;
     },
     tls,
+    twice: target.kind === "tunnel",
+    async away() {
+      if (target.kind !== "tunnel" || tunnels.sockets.isUp(target)) return undefined;
+      return { since: await tunnels.seenAt(target.name) };
+    },
     name: settings.name,
     toUpstream: createToUpstream(settings.name, settings.telling),
 
@@ -101,7 +128,7 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
       const begun = deadline(() => {
         const before = heads;
         connect = deadline(() => {
-          probing ??= probe(target, connectTimeout - wait).finally(() => {
+          probing ??= probe(target, socketPath(), connectTimeout - wait).finally(() => {
             probing = undefined;
           });
           void probing.then((yes) => {
@@ -170,14 +197,14 @@ export function fetchTls({
 }
 
 /** Whether the server accepts a connection within `timeoutMs`; refusing one at once counts as an answer, for `fetch` to report. */
-async function probe(target: TargetAddress, timeoutMs: number): Promise<boolean> {
+async function probe(target: TargetAddress, path: string | undefined, timeoutMs: number): Promise<boolean> {
   // Seldom asked for, and long to load.
   const { connect } = await import("node:net");
   return new Promise((resolve) => {
     const socket =
-      target.kind === "unix"
-        ? connect({ path: target.path })
-        : connect({ host: target.hostname, port: target.port });
+      target.kind === "tcp"
+        ? connect({ host: target.hostname, port: target.port })
+        : connect({ path: path ?? "" });
     const done = (answer: boolean) => {
       clearTimeout(timer);
       socket.destroy();

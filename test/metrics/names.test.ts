@@ -34,6 +34,8 @@ const TYPES = {
   runegate_mail_queue: "gauge",
   runegate_mail_oldest_seconds: "gauge",
   runegate_hook_total: "counter",
+  runegate_tunnel_connections: "gauge",
+  runegate_tunnel_streams: "gauge",
   runegate_store_duration_seconds: "histogram",
   runegate_store_errors_total: "counter",
   runegate_certificate_expires_seconds: "gauge",

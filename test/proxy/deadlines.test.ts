@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { createDeadlines, type Deadlines } from "../../src/proxy/deadlines.ts";
 import { NOTHING_TOLD } from "../../src/proxy/telling.ts";
 import { createUpstream, type Upstream, type UpstreamDelay } from "../../src/proxy/upstream.ts";
+import { createTunnelSockets } from "../../src/tunnel/sockets.ts";
 import { testClock } from "../support/clock.ts";
 import { until } from "./support.ts";
 
@@ -158,6 +159,7 @@ describe("an exchange", () => {
       target: { address, basePath: "" },
       tls: undefined,
       telling: NOTHING_TOLD,
+      tunnels: { sockets: createTunnelSockets("/nonexistent", testClock()), seenAt: async () => undefined },
       name: undefined,
       clock: { now: Date.now, monotonic: () => performance.now() },
     });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { createTargets, type InOrder } from "../../src/proxy/targets.ts";
 import { NOTHING_TOLD } from "../../src/proxy/telling.ts";
 import { createUpstream } from "../../src/proxy/upstream.ts";
+import { createTunnelSockets } from "../../src/tunnel/sockets.ts";
 import { testClock } from "../support/clock.ts";
 import { deafListener } from "../support/deaf-listener.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
@@ -136,6 +137,7 @@ test("health checks take a server out after so many failures, and back in after 
       },
       name: undefined,
       telling: NOTHING_TOLD,
+      tunnels: { sockets: createTunnelSockets("/nonexistent", testClock()), seenAt: async () => undefined },
       clock,
     }),
   ) as unknown as InOrder;

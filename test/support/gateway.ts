@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Server } from "bun";
 import type { Fetch } from "../../src/bearer/provider-keys.ts";
 import type { Clock, Pause } from "../../src/clock.ts";
@@ -13,6 +16,7 @@ import type { TunnelData } from "../../src/proxy/tunnel.ts";
 import { createGateway, type Gateway, listen } from "../../src/server.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
+import { connectHome } from "./connector.ts";
 import { freePort } from "./process.ts";
 
 /** A whole gateway on a real port, with the clock, the mailer and the log in the test's hands. */
@@ -65,7 +69,16 @@ const TEST_ENV = {
   RUNEGATE_CONTROL_SOCKET: "off",
 };
 
-export async function startGateway(settings: TestGatewaySettings = {}): Promise<TestGateway> {
+/** With it, every application that a test names by its URL is behind a tunnel (`tunnel/data-path.system.test.ts`). */
+const BEHIND_TUNNEL = process.env.RUNEGATE_TEST_TUNNEL === "1";
+
+export async function startGateway(given: TestGatewaySettings = {}): Promise<TestGateway> {
+  const behind = BEHIND_TUNNEL && given.target?.startsWith("http:") ? given.target : undefined;
+  const directory = behind === undefined ? undefined : mkdtempSync(join(tmpdir(), "tunnel-"));
+  const settings =
+    directory === undefined
+      ? given
+      : { ...given, target: "tunnel:home", env: { ...given.env, RUNEGATE_TUNNEL_DIRECTORY: directory } };
   const clock = settings.clock ?? systemClock;
   const lines: string[] = [];
   // A free port is needed before the options are read, because the base URL names it.
@@ -121,6 +134,10 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
   const checkServer = checkListen && listen(gateway, checkListen, false, "checks");
   gateway.start();
   const url = `http://127.0.0.1:${server.port}`;
+  const connector =
+    behind === undefined
+      ? undefined
+      : await connectHome({ ...gateway, store: stores }, server.port ?? 0, [behind]);
 
   // Several applications are told apart by it.
   const host: Record<string, string> =
@@ -155,6 +172,8 @@ export async function startGateway(settings: TestGatewaySettings = {}): Promise<
     lines,
     signIn,
     async stop() {
+      await connector?.stop(0);
+      if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
       await Promise.all([server.stop(true), checkServer?.stop(true)]);
       await gateway.stop();
     },

@@ -650,6 +650,9 @@ export const WORDS: Words = {
   "application.awayTitle": "Die Anwendung antwortet nicht",
   "application.away":
     "Vielleicht startet sie gerade oder ist angehalten. Versuchen Sie es gleich noch einmal.",
+  "application.notConnectedTitle": "Die Anwendung ist nicht verbunden",
+  "application.notConnected": "Sie läuft auf einem anderen Rechner, der seit {since} nicht verbunden ist.",
+  "application.neverConnected": "Sie läuft auf einem anderen Rechner, der sich noch nicht verbunden hat.",
   "application.methodPassed": "{method} wird nicht weitergegeben.",
   "application.bodyTitle": "Diese Anfrage kann nicht weitergegeben werden",
   "application.body":

@@ -635,6 +635,9 @@ export const WORDS: Words = {
   "application.slow": "Elle est là, mais a peut-être trop à faire. Réessayez dans un instant.",
   "application.awayTitle": "L’application ne répond pas",
   "application.away": "Elle démarre peut-être, ou est arrêtée. Réessayez dans un instant.",
+  "application.notConnectedTitle": "L’application n’est pas connectée",
+  "application.notConnected": "Elle est sur une autre machine, qui n’est plus connectée depuis {since}.",
+  "application.neverConnected": "Elle est sur une autre machine, qui ne s’est pas encore connectée.",
   "application.methodPassed": "{method} n’est pas transmis.",
   "application.bodyTitle": "Cette requête ne peut pas être transmise",
   "application.body":

@@ -621,6 +621,9 @@ export const WORDS: Words = {
   "application.slow": "C’è, ma forse ha troppo da fare. Riprovi tra un momento.",
   "application.awayTitle": "L’applicazione non risponde",
   "application.away": "Forse si sta avviando o è ferma. Riprovi tra un momento.",
+  "application.notConnectedTitle": "L’applicazione non è connessa",
+  "application.notConnected": "Si trova su un altro computer, che non è connesso dal {since}.",
+  "application.neverConnected": "Si trova su un altro computer, che non si è ancora connesso.",
   "application.methodPassed": "{method} non viene inoltrato.",
   "application.bodyTitle": "Questa richiesta non si può inoltrare",
   "application.body":
