@@ -27,11 +27,12 @@ import { NOTES } from "../session/adoption.ts";
 import { HOLDS } from "../session/hold.ts";
 import { SESSIONS } from "../session/record.ts";
 import type { Shape } from "../store/contents.ts";
+import { LINKS as TUNNEL_LINKS, TUNNELS } from "../tunnel/record.ts";
 
 /** All kinds of records that rooms keep: what is moved from one store to another. A kind that is missing here is not moved, but refused. */
 export const KINDS: readonly Shape[] = [
   ...[SESSIONS, NOTES, HOLDS, SPENT, KNOWN, PROGRESS, LINKS, KEYS, GRANTS, REQUESTS, PASSKEYS, OIDC_SESSIONS],
   ...[DEVICES, APPROVALS, IMPERSONATIONS, VIEWS, AUDIT, MAILS, RESERVED_MAILS, UNDELIVERABLE, NOTICES],
   ...[CALLS, CALLS_BY_ANYBODY, HOOKS_OFF, CERTIFICATES, ANSWERS, LEASES, CLOSURES, SOLVED, PROBES],
-  ...[KEPT_POSTS, largeKind(1), ...PROVIDER_KINDS, PROVIDER_KEYS],
+  ...[KEPT_POSTS, largeKind(1), ...PROVIDER_KINDS, PROVIDER_KEYS, TUNNELS, TUNNEL_LINKS],
 ];
