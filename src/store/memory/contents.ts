@@ -55,6 +55,10 @@ export function createMemoryContents({
     inUse: async () => undefined,
 
     async refill(work) {
+      const before = [...kinds.values()].map((records) => ({
+        ...{ records, all: records.all(), forgottenUntil: records.forgottenUntil },
+      }));
+      const countedBefore = [...limits.keys.entries()];
       clear();
       try {
         await work({
@@ -77,6 +81,11 @@ export function createMemoryContents({
         });
       } catch (error) {
         clear();
+        for (const { records, all, forgottenUntil } of before) {
+          for (const seen of all) records.put(seen);
+          records.forgottenUntil = forgottenUntil;
+        }
+        for (const [key, count] of countedBefore) limits.keys.set(key, count);
         throw error;
       }
     },
