@@ -34,7 +34,8 @@ export function createMemoryContents({
       const all = kinds.get(name)?.all() ?? [];
       for (let at = 0; at < all.length; at += PAGE) {
         const page = all.slice(at, at + PAGE).map(({ id, version, expiresAt, record }) => ({
-          ...{ id, version: once ? 0 : version, expires: Math.ceil(expiresAt), body: jsonOf(record) },
+          ...{ id: id.toWellFormed(), version: once ? 0 : version },
+          ...{ expires: Math.ceil(expiresAt), body: jsonOf(record) },
         }));
         yield page.filter(({ expires }) => expires > from);
       }
@@ -46,7 +47,7 @@ export function createMemoryContents({
       const all = [...limits.keys.entries()];
       for (let at = 0; at < all.length; at += PAGE) {
         yield all.slice(at, at + PAGE).map(([key, { hits, idleAt }]) => ({
-          ...{ key, until: idleAt + ahead(), hits: hits.map((hit) => hit + ahead()) },
+          ...{ key: key.toWellFormed(), until: idleAt + ahead(), hits: hits.map((hit) => hit + ahead()) },
         }));
       }
     },
