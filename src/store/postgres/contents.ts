@@ -4,7 +4,7 @@ import { HOUR } from "../../option/values.ts";
 import { type Contents, type Counted, PAGE, type Plain, type Row, type Shape } from "../contents.ts";
 import type { PostgresPlace } from "../location.ts";
 import { StoreUnavailable } from "../records.ts";
-import { connect, runIn } from "./connection.ts";
+import { connect, runOnceIn } from "./connection.ts";
 import { PostgresFailure } from "./failure.ts";
 import {
   channelOf,
@@ -36,7 +36,7 @@ export async function openPostgresContents(
     await sql.close().catch(() => {});
     throw new PostgresFailure(error);
   });
-  const run = runIn(connection, PATIENCE_MS);
+  const run = runOnceIn(connection, PATIENCE_MS);
   const single = async (statement: string, ...values: unknown[]) => (await run(statement, values))[0]?.value;
 
   /** Whatever somebody has named a table of theirs. */
