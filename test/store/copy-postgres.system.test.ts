@@ -21,6 +21,8 @@ import { openStore } from "../../src/store/open.ts";
 import { type KeptLocation, loadContents } from "../../src/store/open-contents.ts";
 import type { Kind } from "../../src/store/records.ts";
 import type { Store } from "../../src/store/store.ts";
+import { needs } from "../support/needs.ts";
+import { startPgBouncer } from "../support/pgbouncer.ts";
 import { type PostgresServer, postgresPrograms, startPostgres } from "../support/postgres.ts";
 import { recordedIo } from "../support/recorded-io.ts";
 import { SILENT } from "../support/silent.ts";
@@ -123,6 +125,28 @@ describe.skipIf(programs === undefined)("a copy and PostgreSQL", () => {
       code: 1,
       err: expect.stringContaining("the same store"),
     });
+  });
+
+  const pgbouncer = needs("pgbouncer");
+  test.skipIf(pgbouncer === undefined)("behind a PgBouncer: both ways, and never to itself", async () => {
+    await fill(file(), "new");
+    const bouncer = await startPgBouncer(pgbouncer ?? "", postgres);
+    const behind = `${postgres.url.replace(`:${postgres.port}/`, `:${bouncer.port}/`)}?prepare=false`;
+    try {
+      expect(await command(["store", "copy", file(), behind])).toMatchObject({ code: 0 });
+      expect(await sessions()).toEqual(["new0", "new1", "new2"]);
+      expect(await command(["store", "check", behind])).toMatchObject({ code: 0 });
+      for (const [from, to] of [
+        [behind, postgres.url],
+        [postgres.url, behind],
+      ] as const)
+        expect(await command(["store", "copy", "--replace", from, to])).toMatchObject({
+          ...{ code: 1, err: expect.stringContaining("the same store") },
+        });
+      expect(await command(["store", "copy", behind, `${file()}2`])).toMatchObject({ code: 0 });
+    } finally {
+      await bouncer.stop();
+    }
   });
 
   test("of two copies to it at once, the second is refused, and the first goes on", async () => {
