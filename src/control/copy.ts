@@ -18,6 +18,8 @@ export type WantedCopy = {
 /** For the operator, and repeated to anybody who asks whether the instance is ready. */
 const MOVED = "The store was copied to another one: start the gateway on that.";
 
+const UNDER_WAY = "The store is being copied.";
+
 /** With this process's rights, while nobody else uses either. Afterwards, one that was copied elsewhere stays held. */
 export async function copyMemory(
   { contents, hold }: Required<Store>["inside"],
@@ -27,8 +29,11 @@ export async function copyMemory(
   const apart = await open({ clock: systemClock, schema, made: way === "from memory" });
   const [from, to] = way === "from memory" ? [contents, apart] : [apart, contents];
   // What is held already, since it was copied before, stays so whatever comes of this.
-  let end = hold(`The store is being copied ${way}.`);
+  let end = hold(UNDER_WAY);
   try {
+    // Another one ends on its own terms, and would let visitors in while this one still copies.
+    if (end === UNDER_WAY)
+      throw new StoreUnavailable("It is being copied already: wait until that has ended.");
     const counts = await copyStore(from, to, { kinds: KINDS, replace, clock: systemClock, tell() {} });
     end = way === "from memory" ? MOVED : undefined;
     return counts;

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
 import { escapeUnsafe } from "../observe/unsafe-characters.ts";
-import { type Contents, movedFrom, type Shape } from "./contents.ts";
+import { MIB } from "../option/values.ts";
+import { type Contents, movedFrom, type Row, type Shape } from "./contents.ts";
 import { StoreUnavailable } from "./records.ts";
 
 /** How many of each kind; `limits` are keys that something was counted on. */
@@ -43,7 +44,8 @@ export async function copyStore(
   const moved = kinds.filter(({ name }) => there.has(name));
   const began = clock.now();
   const since = await from.since();
-  if (since === undefined) throw new StoreUnavailable("Nothing is kept yet in what is to be copied.");
+  if (since === undefined)
+    throw new StoreUnavailable("Nothing is kept yet in what is to be copied, or it was filled only in part.");
   const sums: Sums = new Map();
   await to.refill(async (into) => {
     for (const kind of kinds) {
@@ -54,7 +56,7 @@ export async function copyStore(
       for await (const rows of from.rows(kind, movedFrom(kind, began))) {
         // What cannot be read is no record for a gateway either.
         const good = rows.filter(({ body }) => isObject(body));
-        if (good.length > 0) await into.put(kind, good);
+        for (const some of parts(good)) await into.put(kind, some);
         tell(kind.name, addRows(sums, kind, good));
       }
     }
@@ -86,6 +88,23 @@ export async function countStore(contents: Contents, kinds: readonly Shape[], no
       () => {},
     ),
   );
+}
+
+/** Characters of what is put at once, unless one record alone has more: forms that are kept may have megabytes each. */
+const MOST_AT_ONCE = MIB;
+
+function parts(rows: readonly Row[]): Row[][] {
+  const all: Row[][] = [];
+  let left = 0;
+  for (const row of rows) {
+    left -= row.body.length;
+    if (left < 0) {
+      all.push([]);
+      left = MOST_AT_ONCE - row.body.length;
+    }
+    all.at(-1)?.push(row);
+  }
+  return all;
 }
 
 function isObject(json: string): boolean {

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from "../../src/clock.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import { storeLocation } from "../../src/store/location.ts";
 import { openStore } from "../../src/store/open.ts";
+import { connect, together } from "../../src/store/postgres/connection.ts";
 import { type Kind, StoreUnavailable } from "../../src/store/records.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type TestClock, testClock } from "../support/clock.ts";
@@ -199,6 +200,27 @@ describe.skipIf(programs === undefined)("PostgreSQL", () => {
         ]);
         expect(await things(here).find({ most: 99 })).toEqual([]);
       }
+    });
+
+    test("two transactions that wait for each other's rows: both are done", async () => {
+      await server.run("CREATE TABLE IF NOT EXISTS pair (id int PRIMARY KEY, value int)");
+      await server.run("TRUNCATE pair");
+      await server.run("INSERT INTO pair VALUES (1, 0), (2, 0)");
+      const location = storeLocation(server.url);
+      if (location.kind !== "postgres") throw new Error("not a PostgreSQL server");
+      const settings = { most: 2, statementTimeoutMs: 0, idleTimeoutMs: 0 };
+      const sql = connect(location.place, settings);
+      const held: PromiseWithResolvers<void>[] = [Promise.withResolvers(), Promise.withResolvers()];
+      const add = (first: number, second: number, mine = 0) =>
+        together(sql, async (run) => {
+          await run("UPDATE pair SET value = value + 1 WHERE id = $1", [first]);
+          held[mine]?.resolve();
+          await Promise.all(held.map(({ promise }) => promise));
+          await run("UPDATE pair SET value = value + 1 WHERE id = $1", [second]);
+        });
+      await Promise.all([add(1, 2), add(2, 1, 1)]);
+      await sql.close({ timeout: 1 });
+      expect(await server.run("SELECT value FROM pair")).toMatchObject([{ value: 2 }, { value: 2 }]);
     });
   });
 

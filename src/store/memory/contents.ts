@@ -34,7 +34,8 @@ export function createMemoryContents({
       const all = kinds.get(name)?.all() ?? [];
       for (let at = 0; at < all.length; at += PAGE) {
         const page = all.slice(at, at + PAGE).map(({ id, version, expiresAt, record }) => ({
-          ...{ id, version: once ? 0 : version, expires: Math.ceil(expiresAt), body: jsonOf(record) },
+          ...{ id: id.toWellFormed(), version: once ? 0 : version },
+          ...{ expires: Math.ceil(expiresAt), body: jsonOf(record) },
         }));
         yield page.filter(({ expires }) => expires > from);
       }
@@ -46,7 +47,7 @@ export function createMemoryContents({
       const all = [...limits.keys.entries()];
       for (let at = 0; at < all.length; at += PAGE) {
         yield all.slice(at, at + PAGE).map(([key, { hits, idleAt }]) => ({
-          ...{ key, until: idleAt + ahead(), hits: hits.map((hit) => hit + ahead()) },
+          ...{ key: key.toWellFormed(), until: idleAt + ahead(), hits: hits.map((hit) => hit + ahead()) },
         }));
       }
     },
@@ -55,6 +56,10 @@ export function createMemoryContents({
     inUse: async () => undefined,
 
     async refill(work) {
+      const before = [...kinds.values()].map((records) => ({
+        ...{ records, all: records.all(), forgottenUntil: records.forgottenUntil },
+      }));
+      const countedBefore = [...limits.keys.entries()];
       clear();
       try {
         await work({
@@ -77,6 +82,11 @@ export function createMemoryContents({
         });
       } catch (error) {
         clear();
+        for (const { records, all, forgottenUntil } of before) {
+          for (const seen of all) records.put(seen);
+          records.forgottenUntil = forgottenUntil;
+        }
+        for (const [key, count] of countedBefore) limits.keys.set(key, count);
         throw error;
       }
     },

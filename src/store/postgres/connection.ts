@@ -46,18 +46,33 @@ export function connect(
 const DEADLOCK = "40P01";
 const TRIES = 3;
 
-export function runIn(sql: Pick<SQL, "unsafe">, patienceMs = PATIENCE_MS): Run {
+/** Does it again where it was given up for that: one statement, or all of a transaction. */
+async function despiteDeadlocks<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof PostgresFailure && error.state === DEADLOCK) || tries === TRIES) throw error;
+    }
+  }
+}
+
+/** @param sql on which each statement stands for itself. */
+export function runIn(sql: Pick<SQL, "unsafe">): Run {
+  const run = runOnceIn(sql, PATIENCE_MS);
+  return (statement, values) => despiteDeadlocks(() => run(statement, values));
+}
+
+/** For what is in a transaction, where one statement is not done again by itself. */
+export function runOnceIn(sql: Pick<SQL, "unsafe">, patienceMs: number): Run {
   return async (statement, values) => {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await answerWithin(
-          sql.unsafe<Row[]>(statement, values === undefined ? undefined : [...values]),
-          patienceMs,
-        );
-      } catch (error) {
-        const failure = error instanceof PostgresFailure ? error : new PostgresFailure(error);
-        if (failure.state !== DEADLOCK || tries === TRIES) throw failure;
-      }
+    try {
+      return await answerWithin(
+        sql.unsafe<Row[]>(statement, values === undefined ? undefined : [...values]),
+        patienceMs,
+      );
+    } catch (error) {
+      throw error instanceof PostgresFailure ? error : new PostgresFailure(error);
     }
   };
 }
@@ -82,21 +97,27 @@ async function answerWithin<T>(query: SQL.Query<T>, patienceMs: number): Promise
 /**
  * As one transaction. A connection that does not answer, or is left in the middle of one, is good for nothing any more: then the
  * failure says that it is away, and whoever called closes them all.
+ * @param work is done again where the server gave it up, with nothing done.
  * @throws {PostgresFailure} and whatever `work` throws
  */
 export async function together<T>(sql: SQL, work: (run: Run) => Promise<T>): Promise<T> {
   const connection = await sql.reserve().catch((error: unknown) => {
     throw new PostgresFailure(error);
   });
-  const run = runIn(connection);
+  const run = runOnceIn(connection, PATIENCE_MS);
+  async function once(): Promise<T> {
+    try {
+      await run("BEGIN");
+      const result = await work(run);
+      await run("COMMIT");
+      return result;
+    } catch (error) {
+      if (!(error instanceof PostgresFailure && error.isAway)) await run("ROLLBACK");
+      throw error;
+    }
+  }
   try {
-    await run("BEGIN");
-    const result = await work(run);
-    await run("COMMIT");
-    return result;
-  } catch (error) {
-    if (!(error instanceof PostgresFailure && error.isAway)) await run("ROLLBACK");
-    throw error;
+    return await despiteDeadlocks(once);
   } finally {
     connection.release();
   }

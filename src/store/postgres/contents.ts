@@ -4,7 +4,8 @@ import { HOUR } from "../../option/values.ts";
 import { type Contents, type Counted, PAGE, type Plain, type Row, type Shape } from "../contents.ts";
 import type { PostgresPlace } from "../location.ts";
 import { StoreUnavailable } from "../records.ts";
-import { connect, runIn } from "./connection.ts";
+import { connect, runOnceIn } from "./connection.ts";
+import { PostgresFailure } from "./failure.ts";
 import {
   channelOf,
   columnOf,
@@ -30,7 +31,12 @@ export async function openPostgresContents(
 ): Promise<Contents> {
   const schema = `"${name}"`;
   const sql = connect(place, { most: 1, statementTimeoutMs: 0, idleTimeoutMs: 0, name: "runegate store" });
-  const run = runIn(sql, PATIENCE_MS);
+  // One that is lost is never replaced by another, which would be in no transaction.
+  const connection = await sql.reserve().catch(async (error: unknown) => {
+    await sql.close().catch(() => {});
+    throw new PostgresFailure(error);
+  });
+  const run = runOnceIn(connection, PATIENCE_MS);
   const single = async (statement: string, ...values: unknown[]) => (await run(statement, values))[0]?.value;
 
   /** Whatever somebody has named a table of theirs. */
@@ -46,15 +52,27 @@ export async function openPostgresContents(
     const value = await single(`SELECT value FROM ${schema}.state WHERE name = $1`, row);
     return value === undefined ? undefined : Number(value);
   };
+  /** Until the end of the transaction. @throws {StoreUnavailable} */
+  async function lock(how: "" | "_shared"): Promise<void> {
+    const key = `runegate copy ${name}`;
+    if (await single(`SELECT pg_try_advisory_xact_lock${how}(hashtextextended($1, 0)) AS value`, key)) return;
+    throw new StoreUnavailable("Another copy of it is under way, or FROM and TO are the same store.");
+  }
   /** What is added to a time by this machine's clock to have the server's. */
   async function ahead(): Promise<number> {
     const before = clock.now();
     const now = await single("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS value");
     return Number(now) - (before + clock.now()) / 2;
   }
+  async function close(): Promise<void> {
+    connection.release();
+    await sql.close({ timeout: 1 });
+  }
   let isThere = false;
   let version = 0;
   try {
+    await run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    await lock("_shared");
     isThere = (await single("SELECT to_regclass($1)::text AS value", `${schema}.state`)) !== null;
     if (!isThere && !made)
       throw new StoreUnavailable("Nothing is kept yet: the database has no schema of Runegate's.");
@@ -63,10 +81,9 @@ export async function openPostgresContents(
       mustBeCurrent(version);
     }
   } catch (error) {
-    await sql.close().catch(() => {});
+    await close().catch(() => {});
     throw error;
   }
-  if (isThere) await run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 
   return {
     async kinds() {
@@ -123,22 +140,26 @@ export async function openPostgresContents(
     since: async () => (isThere ? await state("since") : undefined),
 
     async inUse() {
-      // Each gateway listens. Of sessions of other users nobody is told what they do.
+      if ((await single("SELECT pg_is_in_recovery()::int AS value")) !== 0)
+        throw new StoreUnavailable("It is a read-only replica, where no gateway shows: name the primary.");
+      // Each gateway listens, and of sessions of other users nobody is told what they do.
       await run("SELECT pg_stat_clear_snapshot()");
       const count = await single(
         `SELECT count(*)::int AS value FROM pg_stat_activity WHERE datname = current_database()
-          AND application_name = 'runegate' AND query ILIKE 'listen%' AND position($1 IN query) > 0`,
-        channelOf(name),
+          AND application_name = 'runegate' AND (coalesce(state, 'disabled') = 'disabled'
+            OR query ILIKE 'listen%' AND position($1 IN query) > 0)`,
+        `"${channelOf(name)}"`,
       );
       return Number(count) > 0
-        ? `${count === 1 ? "A gateway listens" : `${count} gateways listen`} to it`
+        ? "A gateway is connected to it, or to this database as another user"
         : undefined;
     },
 
     async refill(work) {
-      if (isThere) await run("COMMIT");
+      await run("COMMIT");
       await run("BEGIN");
       try {
+        await lock("");
         await makeSchema(run, schema);
         const all = ["limits", "state", ...(await tables())].map(quoted);
         await run(`TRUNCATE ${all.join(", ")}`);
@@ -152,13 +173,12 @@ export async function openPostgresContents(
     },
 
     async look() {
-      if (isThere) {
-        await run("COMMIT");
+      await run("COMMIT");
+      if (isThere)
         await run(
           `INSERT INTO ${schema}.state VALUES ('probe', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
           [clock.now()],
         );
-      }
       const [server] = await run(
         `SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
           pg_is_in_recovery()::text AS replica`,
@@ -175,9 +195,7 @@ export async function openPostgresContents(
       };
     },
 
-    async close() {
-      await sql.close({ timeout: 1 });
-    },
+    close,
   };
 }
 

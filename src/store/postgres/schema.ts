@@ -60,17 +60,20 @@ END $$`;
  */
 export async function makeSchema(run: Run, schema: string, asIs = false): Promise<void> {
   await run(LOCK);
-  const [there] = await run("SELECT 1 AS there FROM pg_namespace WHERE nspname = $1", [unquoted(schema)]);
-  // Even if it is there, this would take the right to make one.
-  if (there === undefined) await run(`CREATE SCHEMA ${schema}`);
+  const [there] = await run("SELECT to_regnamespace($1)::text AS schema, to_regclass($2)::text AS state", [
+    schema,
+    `${schema}.state`,
+  ]);
+  // Even if it is there, this would take the right to make one. An administrator may have made it, with nothing in it.
+  if (there?.schema === null) await run(`CREATE SCHEMA ${schema}`);
+  const isLeftAsIs = asIs && there?.state !== null;
   await run(
     `CREATE TABLE IF NOT EXISTS ${schema}.state (name text COLLATE "C" PRIMARY KEY, value float8 NOT NULL)`,
   );
   await run(`INSERT INTO ${schema}.state VALUES ('version', $1) ON CONFLICT DO NOTHING`, [VERSION]);
   const [row] = await run(`SELECT value FROM ${schema}.state WHERE name = 'version'`);
-  if (!asIs || there === undefined) mustNotBeNewer(Number(row?.value));
-  else mustBeCurrent(Number(row?.value));
-  if (asIs && there !== undefined) return;
+  mustNotBeNewer(Number(row?.value));
+  if (isLeftAsIs) return mustBeCurrent(Number(row?.value));
   await run(`CREATE TABLE IF NOT EXISTS ${schema}.limits
     (key text COLLATE "C" PRIMARY KEY, hits float8[] NOT NULL, idle_at float8 NOT NULL)`);
   await run(`CREATE INDEX IF NOT EXISTS limits_idle_at ON ${schema}.limits (idle_at)`);

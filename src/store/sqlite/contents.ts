@@ -114,7 +114,8 @@ export function openSqliteContents(
         database.run("COMMIT");
         return undefined;
       } catch (error) {
-        if (isCode(error, "SQLITE_BUSY")) return `A gateway, or another program, has ${path} open`;
+        if (isCode(error, "SQLITE_BUSY"))
+          return `A gateway, or another copy, has ${path} open, or FROM and TO are the same file`;
         throw asUnavailable(error);
       }
     },

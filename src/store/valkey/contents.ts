@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import type { Finding } from "../../option/finding.ts";
-import { HOUR } from "../../option/values.ts";
+import { HOUR, MINUTE } from "../../option/values.ts";
 import { type Contents, type Counted, PAGE, type Plain, type Row, type Shape } from "../contents.ts";
 import { COPYING, limitKey, markKey, PROBE, recordKeys, SINCE, TAG, takenChannel } from "./keys.ts";
 import { MARGIN_MS as LIMIT_MARGIN_MS } from "./limits.ts";
@@ -11,6 +11,8 @@ import { MARGIN_MS, type Run } from "./script.ts";
 /** Keys that hold nothing to be moved: what is kept for its own sake, and what an older version left behind for an hour. */
 const APART = new Set([PROBE, SINCE, COPYING, DONE].map((key) => key.slice(TAG.length + 1)));
 const LEFT_BEHIND = new Set(["sessions", "outbox"]);
+/** A page may hold megabytes, on a way that is slow. */
+const PATIENCE_MS = MINUTE;
 /** In number, few enough that everybody else is served in between. */
 const UNLINKED = 500;
 
@@ -34,7 +36,7 @@ export async function openValkeyContents(
     error() {},
   };
   const pair = await openPair({
-    ...{ url, channel, log, signal: closing.signal },
+    ...{ url, channel, log, signal: closing.signal, patience: PATIENCE_MS },
     onMessage() {},
     onLost() {},
   });
@@ -139,7 +141,8 @@ export async function openValkeyContents(
 
     async since() {
       const value = await text(SINCE);
-      return value === null ? undefined : Number(value);
+      // What was half filled remembers nothing, whatever is left of it.
+      return value === null || (await text(COPYING)) !== null ? undefined : Number(value);
     },
 
     async inUse() {
@@ -147,7 +150,7 @@ export async function openValkeyContents(
       // One of them is this connection.
       const others = Number(listening) - 1;
       return others > 0
-        ? `${others === 1 ? "A gateway listens" : `${others} gateways listen`} to it`
+        ? "A gateway listens to it, or another copy, or FROM and TO are the same store"
         : undefined;
     },
 

@@ -21,7 +21,6 @@ export type Pair = {
   isLost(): boolean;
 };
 
-/** Longer than any command takes, and short enough for a visitor to wait. */
 const TIMEOUT_MS = 2_000;
 
 const NO_ANSWER = "The Valkey server does not answer.";
@@ -38,11 +37,13 @@ export async function openPair(settings: {
   readonly log: Logger;
   /** Hangs up when it is aborted, for the reason that it gives. */
   readonly signal: AbortSignal;
+  /** In milliseconds, for an answer. Without it, longer than any command takes, and short enough for a visitor to wait. */
+  readonly patience?: number;
   readonly onMessage: (message: string) => void;
   /** Tells once that the pair is lost, and why. */
   readonly onLost: (reason: string) => void;
 }): Promise<Pair> {
-  const { url, channel, log, signal } = settings;
+  const { url, channel, log, signal, patience = TIMEOUT_MS } = settings;
   // Without any help of the client's own: after a loss it gives up some day, and it would send late what waits.
   const options = { autoReconnect: false, enableOfflineQueue: false, connectionTimeout: 2 * TIMEOUT_MS };
   const commands = new RedisClient(url, options);
@@ -63,7 +64,7 @@ export async function openPair(settings: {
   /** The answer, within the time there is for it. */
   async function answered<T>(ask: () => Promise<T>): Promise<T> {
     if (lostBecause !== undefined) throw new StoreUnavailable(lostBecause);
-    const timer = setTimeout(lose, TIMEOUT_MS, NO_ANSWER);
+    const timer = setTimeout(lose, patience, NO_ANSWER);
     try {
       return await ask();
     } catch (error) {
