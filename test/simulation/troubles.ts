@@ -1,0 +1,46 @@
+/** What was done to the machines, and when: the model excuses with it what a visitor did not get, and never what one got. */
+export type Trouble = {
+  readonly what: TroubleKind;
+  /** Its number, or undefined for all. */
+  readonly gateway: number | undefined;
+  readonly from: number;
+  /** When it was put right again; infinite until then. */
+  until: number;
+};
+
+export type TroubleKind = "worker killed" | "gateway killed" | "store killed" | "cut silent" | "cut refusing" | "strain";
+
+export type Troubles = {
+  begin(what: TroubleKind, gateway: number | undefined): Trouble;
+  /** Whether a gateway may have been in trouble at some time from `from` to `to`, or had only just been. */
+  explain(gateway: number, from: number, to: number): boolean;
+  /** Since when a gateway has had no way to the store at all; undefined if it had one. */
+  cutOffSince(gateway: number, at: number): number | undefined;
+  /** Whether the store was killed within `ms` after a moment: what it had not written may be lost. */
+  killedStoreWithin(at: number, ms: number): boolean;
+  readonly all: readonly Trouble[];
+};
+
+/** What comes back after a cut is a connection that is tried every two seconds and may take two to fail. */
+export const HEALED_AFTER_MS = 8_000;
+
+const IS_CUT: ReadonlySet<TroubleKind> = new Set(["store killed", "cut silent", "cut refusing"]);
+
+export function createTroubles(now: () => number): Troubles {
+  const all: Trouble[] = [];
+  const concerns = (one: Trouble, gateway: number) => one.gateway === undefined || one.gateway === gateway;
+  return {
+    all,
+    begin(what, gateway) {
+      const one: Trouble = { what, gateway, from: now(), until: Number.POSITIVE_INFINITY };
+      all.push(one);
+      return one;
+    },
+    explain: (gateway, from, to) =>
+      all.some((one) => concerns(one, gateway) && one.from <= to && one.until + HEALED_AFTER_MS >= from),
+    cutOffSince: (gateway, at) =>
+      all.find((one) => IS_CUT.has(one.what) && concerns(one, gateway) && one.from <= at && at <= one.until)?.from,
+    killedStoreWithin: (at, ms) =>
+      all.some(({ what, from, until }) => what === "store killed" && until >= at && from - at <= ms),
+  };
+}
