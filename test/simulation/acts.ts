@@ -26,6 +26,9 @@ type Act = {
 
 const always = () => true;
 const hasSession = ({ sessions }: Person) => sessions.length > 0;
+/** None is on its way, and another may be asked for. */
+const mayAsk = (person: Person) =>
+  !hasLink(person) && (person.mails.at(-1)?.span.from ?? 0) < performance.now() - RULES.cooldown;
 const hasLink = (person: Person) => unspent(person).length > 0;
 
 export const ACTS: readonly Act[] = [
@@ -34,7 +37,7 @@ export const ACTS: readonly Act[] = [
   { name: "request with an old session", weight: 8, can: ({ world }) => world.left.length > 0, do: useLeft },
   { name: "forged session", weight: 4, can: always, do: forge },
   { name: "stream opened", weight: 4, can: hasSession, do: open },
-  { name: "ask for a link", weight: 4, can: (person) => !hasLink(person), do: ask },
+  { name: "ask for a link", weight: 4, can: mayAsk, do: ask },
   { name: "ask once more", weight: 1, can: always, do: ask },
   { name: "ask too often at once", weight: 0.2, can: always, do: askTooOften },
   { name: "try too often at once", weight: 0.3, can: always, do: tryTooOften },
@@ -66,6 +69,8 @@ export async function live(world: World, seed: number, number: number, over: () 
   const shutOutAfter = kind === "guest" ? stay - 15 : Number.POSITIVE_INFINITY;
   for (let n = 0; n < stay && !person.gone && !over(); n++) {
     if (n === shutOutAfter) await shutOut(person);
+    // Whoever can only wait does nothing much meanwhile.
+    if (!hasSession(person) && !hasLink(person) && !mayAsk(person)) await Bun.sleep(400);
     const act = draw(person);
     await act.do(person);
     world.ledger.act();

@@ -84,7 +84,8 @@ export async function askTooOften(person: Person): Promise<void> {
     const [name, domain] = person.email.split("@");
     return post(person, `${name}-${n}-${client.replaceAll(".", "-")}@${domain}`, { cookies: new Map() }, client);
   });
-  const all = (await Promise.all(many)).sort((a, b) => b.status === 429 ? -1 : a.status - b.status);
+  // Those that were refused last: the others may be why.
+  const all = (await Promise.all(many)).sort((a, b) => Number(a.status === 429) - Number(b.status === 429));
   for (const sent of all) {
     note(person, "asks with many others", sent);
     // Each is of a mailbox of its own.

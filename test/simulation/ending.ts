@@ -1,4 +1,4 @@
-import { anyOf, ends, liveSessions, note, type Person, unexpected } from "./person.ts";
+import { anyOf, ends, liveSessions, mayEnd, note, type Person, unexpected } from "./person.ts";
 import { endHeldKey, judgeWay } from "./using.ts";
 import { type Browser, type Sent, SESSION_COOKIE, send } from "./visitor.ts";
 import type { HeldSession } from "./world.ts";
@@ -12,6 +12,7 @@ export async function logOut(person: Person): Promise<void> {
   const held = live[person.chance.below(live.length)];
   if (held === undefined) return;
   const request = { method: "POST", client: person.client, browser: browserOf(held) };
+  mayEnd([held]);
   const sent = await send(anyOf(person), "/_runegate/logout", request);
   note(person, "logs out", sent);
   ends(person, held, sent.span, sent.status === 200);
@@ -25,9 +26,11 @@ export async function endOwn(person: Person): Promise<void> {
   if (held === undefined) return;
   const all = person.chance.oneIn(2);
   const request = { method: "DELETE", client: person.client, browser: browserOf(held) };
+  const ending = all ? person.sessions : person.sessions.filter((one) => one !== held);
+  mayEnd(ending);
   const sent = await send(anyOf(person), `/_runegate/api/sessions${all ? "?all=true" : ""}`, request);
   note(person, all ? "ends all own sessions" : "ends all other sessions", sent);
-  for (const one of person.sessions) if (all || one !== held) ends(person, one, sent.span, sent.status === 200);
+  for (const one of ending) ends(person, one, sent.span, sent.status === 200);
   conclude(person, held, sent, 200, all ? "end all" : "end others");
 }
 
@@ -41,6 +44,7 @@ export async function endByAdministrator(person: Person): Promise<void> {
   const { administrator, ledger, troubles } = person.world;
   if (person.sessions.length === 0) return;
   const path = `/sessions?email=${encodeURIComponent(person.email)}`;
+  mayEnd(person.sessions);
   const sent = await administrator.call(anyOf(person), "DELETE", path);
   if (sent === undefined) return;
   note(person, "an administrator ends all sessions", sent);
@@ -62,6 +66,7 @@ export async function letIn(person: Person): Promise<boolean> {
 
 export async function shutOut(person: Person): Promise<void> {
   const { administrator, guests, ledger } = person.world;
+  mayEnd(person.sessions);
   const sent = await administrator.call(anyOf(person), "DELETE", `/admin/users/${encodeURIComponent(person.email)}`);
   if (sent === undefined) return;
   note(person, "is shut out by an administrator", sent);

@@ -85,6 +85,11 @@ export function signedIn(person: Person, browser: Browser, cookie: string, sent:
   for (const old of person.sessions) if (old.cookie === before) ends(person, old, sent.span, certain);
 }
 
+/** To be said before it is asked for: what is open on it may close before there is an answer. */
+export function mayEnd(sessions: readonly HeldSession[]): void {
+  for (const { state } of sessions) state.mayEndFrom = Math.min(state.mayEndFrom, performance.now());
+}
+
 /** Says of a session that it was ended, or may have been. */
 export function ends(person: Person, { state }: HeldSession, { from, to }: Span, certain: boolean): void {
   state.mayEndFrom = Math.min(state.mayEndFrom, from);

@@ -7,7 +7,7 @@ import {
   judgeRedemption,
   RULES,
 } from "./model.ts";
-import { anyOf, type HeldTicket, move, note, type Person, signedIn, unexpected, wrong } from "./person.ts";
+import { anyOf, type HeldTicket, mayEnd, move, note, type Person, signedIn, unexpected, wrong } from "./person.ts";
 import { answerOf, type Browser, type Sent, SESSION_COOKIE, send } from "./visitor.ts";
 
 /** What people, and programs that look into their mail, do with a link and its code. */
@@ -62,6 +62,7 @@ export async function typeWrongCode(person: Person): Promise<void> {
   const wrongOne = ticket.code.replace(/\d/, (digit) => String((Number(digit) + 1) % 10));
   const tried = await byCode(person, ticket, browser, elsewhere ? ticket.code : wrongOne);
   if (tried.session !== undefined) wrong(person, "let in by a wrong code, or in a wrong browser");
+  count(person, tried);
   excuse(person, tried, "a wrong code");
 }
 
@@ -96,6 +97,7 @@ async function attempt(
   const before = browser.cookies.get(SESSION_COOKIE);
   // Two at once in one browser: each takes the cookies that it has now.
   const copy = { cookies: new Map(browser.cookies) };
+  mayEnd(person.sessions.filter(({ cookie }) => cookie === before));
   const sent = await send(anyOf(person), path, { client: person.client, browser: copy, ...request });
   note(person, what, sent);
   const answer = sent.status === 429 ? "limited" : answerOf(sent, sent.session !== undefined);

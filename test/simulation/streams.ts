@@ -82,7 +82,8 @@ function watch({ world, gateway, state, history }: Opening, kind: string, { clos
     const moment = { from: closedAt, to: closedAt };
     if (troubles.explain(gateway.number, openedAt, closedAt)) return;
     if (judgeUse(state, moment, gateway.number, "out", troubles) === undefined) return;
-    ledger.wrong(`${state.email}: a ${kind} at g${gateway.number} was closed for no reason`, history);
+    const said = [...history, `opened at ${openedAt}, closed at ${closedAt}`];
+    ledger.wrong(`${state.email}: a ${kind} at g${gateway.number} was closed for no reason`, said);
   });
 
   function mustEnd(endedBy: number): void {

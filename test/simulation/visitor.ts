@@ -28,6 +28,7 @@ export type Sent = {
 
 /** Longer than a gateway may take to find out that its store does not answer. */
 const PATIENCE_MS = 20_000;
+const AFTER_AWAY_MS = 200;
 
 export async function send(gateway: Gateway, path: string, request: Request): Promise<Sent> {
   const { method = "GET", client, browser, headers, json } = request;
@@ -51,7 +52,10 @@ export async function send(gateway: Gateway, path: string, request: Request): Pr
     const text = await response.text();
     const session = keep(response.headers, browser);
     const span = { from, to: performance.now() };
-    return { span, gateway: gateway.number, status: response.status, text, headers: response.headers, session };
+    const { status } = response;
+    // Nobody asks again at once.
+    if (status === 503) await Bun.sleep(AFTER_AWAY_MS);
+    return { span, gateway: gateway.number, status, text, headers: response.headers, session };
   } catch (error) {
     const span = { from, to: performance.now() };
     const text = error instanceof Error ? `${error.name} ${error.message}` : String(error);
