@@ -47,6 +47,11 @@ const CONNECT_TIMEOUT_S = 2;
 /** The server gives a statement up by itself; where it does not answer at all, it is not waited for much longer. */
 const STATEMENT_TIMEOUT_MS = 2_000;
 const PATIENCE_MS = STATEMENT_TIMEOUT_MS + 500;
+/**
+ * A gateway that is cut off in the middle of a transaction leaves its locks behind, and others wait for them: the server lets go
+ * of them before those give up.
+ */
+const ABANDONED_AFTER_MS = STATEMENT_TIMEOUT_MS / 2;
 
 type Opened = {
   readonly sql: SQL;
@@ -91,7 +96,7 @@ export async function openLink({ place, schema: name, clock, log }: LinkSettings
       connection: {
         application_name: "runegate",
         statement_timeout: String(STATEMENT_TIMEOUT_MS),
-        idle_in_transaction_session_timeout: "5000",
+        idle_in_transaction_session_timeout: String(ABANDONED_AFTER_MS),
       },
     });
     try {
@@ -219,28 +224,36 @@ function runIn(sql: Pick<SQL, "unsafe">): Run {
   };
 }
 
-/** `query.cancel()` alone ends a wait for a server that is frozen. */
+/** `query.cancel()` ends the wait of Bun's for a server that is frozen, but not that in a transaction. */
 async function answerWithin<T>(query: SQL.Query<T>): Promise<T> {
-  const late = setTimeout(() => query.cancel(), PATIENCE_MS);
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    query.cancel();
+    late.reject(Object.assign(new Error(), { code: "ETIMEDOUT" }));
+  }, PATIENCE_MS);
   try {
-    return await query;
+    return await Promise.race([query, late.promise]);
   } finally {
-    clearTimeout(late);
+    clearTimeout(timer);
   }
 }
 
 /** As one transaction. @throws {PostgresFailure} and whatever `work` throws */
 async function together<T>(sql: SQL, work: (run: Run) => Promise<T>): Promise<T> {
+  const failed = Promise.withResolvers<never>();
   let thrown: { readonly error: unknown } | undefined;
+  const done = sql.begin(async (transaction) => {
+    try {
+      return await work(runIn(transaction));
+    } catch (error) {
+      thrown = { error };
+      // It is rolled back first otherwise, and a server that does not answer does not answer that either.
+      if (error instanceof PostgresFailure && error.isAway) failed.reject(error);
+      throw error;
+    }
+  });
   try {
-    return (await sql.begin(async (transaction) => {
-      try {
-        return await work(runIn(transaction));
-      } catch (error) {
-        thrown = { error };
-        throw error;
-      }
-    })) as T;
+    return (await Promise.race([done, failed.promise])) as T;
   } catch (error) {
     throw thrown === undefined ? new PostgresFailure(error) : thrown.error;
   }
