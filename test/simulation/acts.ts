@@ -81,7 +81,8 @@ export async function live(world: World, seed: number, number: number, over: () 
 
 function draw(person: Person): Act {
   const possible = ACTS.filter(({ can }) => can(person));
-  let at = (person.chance.below(1_000_000) / 1_000_000) * possible.reduce((sum, { weight }) => sum + weight, 0);
+  let at =
+    (person.chance.below(1_000_000) / 1_000_000) * possible.reduce((sum, { weight }) => sum + weight, 0);
   return possible.find(({ weight }) => (at -= weight) < 0) ?? (possible[0] as Act);
 }
 
@@ -92,6 +93,5 @@ function leave(person: Person): void {
   world.left.push(...person.sessions);
   world.left.splice(0, world.left.length - MOST_LEFT);
   // What ends is still looked at; the others go.
-  for (const stream of person.streams)
-    if (stream.state.endedBy === Number.POSITIVE_INFINITY) stream.close();
+  for (const stream of person.streams) if (stream.state.endedBy === Number.POSITIVE_INFINITY) stream.close();
 }

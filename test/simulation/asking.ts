@@ -56,7 +56,10 @@ function judgeAsk(person: Person, sent: Sent): void {
     move(person);
     return;
   }
-  if (status !== 200 && !(status === 429 && of === "Email")) return unexpected(person, "asking", sent);
+  if (status !== 200 && !(status === 429 && of === "Email")) {
+    unexpected(person, "asking", sent);
+    return;
+  }
   const { troubles } = world;
   const perClient = judgeAllowed(logins, span, RULES.loginsPerWindow, RULES.window, troubles);
   if (perClient !== undefined) wrong(person, `login request ${perClient}`);
@@ -82,7 +85,12 @@ export async function askTooOften(person: Person): Promise<void> {
   const client = person.client;
   const many = Array.from({ length: RULES.loginsPerWindow + 3 }, (_, n) => {
     const [name, domain] = person.email.split("@");
-    return post(person, `${name}-${n}-${client.replaceAll(".", "-")}@${domain}`, { cookies: new Map() }, client);
+    return post(
+      person,
+      `${name}-${n}-${client.replaceAll(".", "-")}@${domain}`,
+      { cookies: new Map() },
+      client,
+    );
   });
   // Those that were refused last: the others may be why.
   const all = (await Promise.all(many)).sort((a, b) => Number(a.status === 429) - Number(b.status === 429));
@@ -110,7 +118,13 @@ export async function tryTooOften(person: Person): Promise<void> {
   judgeTogether(person, all, RULES.attemptsPerWindow, 401, "attempts");
 }
 
-function judgeTogether(person: Person, all: readonly Sent[], most: number, passed: number, what: string): void {
+function judgeTogether(
+  person: Person,
+  all: readonly Sent[],
+  most: number,
+  passed: number,
+  what: string,
+): void {
   const { troubles, ledger } = person.world;
   const through = all.filter(({ status }) => status === passed).length;
   ledger.count(`${what} at once: ${through} of ${all.length}`);

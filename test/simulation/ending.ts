@@ -1,6 +1,6 @@
 import { anyOf, ends, liveSessions, mayEnd, note, type Person, unexpected } from "./person.ts";
 import { endHeldKey, judgeWay } from "./using.ts";
-import { type Browser, type Sent, SESSION_COOKIE, send } from "./visitor.ts";
+import { type Browser, SESSION_COOKIE, type Sent, send } from "./visitor.ts";
 import type { HeldSession } from "./world.ts";
 
 /** Each way in which a session ends before its time. */
@@ -58,7 +58,10 @@ export async function endByAdministrator(person: Person): Promise<void> {
 export async function letIn(person: Person): Promise<boolean> {
   const { administrator, guests, ledger } = person.world;
   guests.set(person.email, Number.POSITIVE_INFINITY);
-  const sent = await administrator.call(anyOf(person), "POST", "/admin/users", { email: person.email, mail: false });
+  const sent = await administrator.call(anyOf(person), "POST", "/admin/users", {
+    email: person.email,
+    mail: false,
+  });
   if (sent !== undefined) note(person, "is let in by an administrator", sent);
   if (sent?.status === 201) ledger.count("guest let in");
   return sent?.status === 201;
@@ -67,7 +70,11 @@ export async function letIn(person: Person): Promise<boolean> {
 export async function shutOut(person: Person): Promise<void> {
   const { administrator, guests, ledger } = person.world;
   mayEnd(person.sessions);
-  const sent = await administrator.call(anyOf(person), "DELETE", `/admin/users/${encodeURIComponent(person.email)}`);
+  const sent = await administrator.call(
+    anyOf(person),
+    "DELETE",
+    `/admin/users/${encodeURIComponent(person.email)}`,
+  );
   if (sent === undefined) return;
   note(person, "is shut out by an administrator", sent);
   const isDone = sent.status === 200;

@@ -84,7 +84,11 @@ export function createGateway(number: number, front: Front, settings: GatewaySet
   /** Of the process that watches over them. */
   function workers(): number[] {
     const pid = child?.pid ?? 0;
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
+      .trim()
+      .split(" ")
+      .filter(Boolean)
+      .map(Number);
   }
 
   return {
@@ -98,7 +102,9 @@ export function createGateway(number: number, front: Front, settings: GatewaySet
       });
       const giveUpAt = performance.now() + START_MS;
       for (;;) {
-        const ready = await fetch(`${url}/_runegate/health/ready`, { keepalive: false }).catch(() => undefined);
+        const ready = await fetch(`${url}/_runegate/health/ready`, { keepalive: false }).catch(
+          () => undefined,
+        );
         if (ready?.status === 200) return;
         if (child.exitCode !== null || performance.now() > giveUpAt)
           throw new Error(`gateway ${number} does not start:\n${readFileSync(log, "utf8").slice(-3000)}`);

@@ -27,7 +27,11 @@ export function createMischief(
 ): Mischief {
   const chance = createChance(seed);
 
-  async function during(what: Parameters<Troubles["begin"]>[0], number: number | undefined, work: () => Promise<void>) {
+  async function during(
+    what: Parameters<Troubles["begin"]>[0],
+    number: number | undefined,
+    work: () => Promise<void>,
+  ) {
     const trouble = troubles.begin(what, number);
     const where = number === undefined ? "" : ` g${number}`;
     print(`${(trouble.from / 1000).toFixed(1)} s: ${what}${where}`);

@@ -131,18 +131,31 @@ export type Hit = { readonly span: Span; readonly counted: "yes" | "perhaps" };
 const FORGOTTEN_MS = 1_000;
 
 /** @returns what is wrong with a hit that was allowed. Called before it is added to the others. */
-export function judgeAllowed(hits: readonly Hit[], span: Span, most: number, windowMs: number, troubles: Troubles) {
+export function judgeAllowed(
+  hits: readonly Hit[],
+  span: Span,
+  most: number,
+  windowMs: number,
+  troubles: Troubles,
+) {
   const sure = hits.filter(
     (hit) =>
       hit.counted === "yes" &&
       hit.span.from > span.to - windowMs &&
       !troubles.killedStoreWithin(hit.span.to, FORGOTTEN_MS),
   );
-  return sure.length >= most ? `allowed, with ${sure.length} of ${most} in ${windowMs / 1000} s before` : undefined;
+  return sure.length >= most
+    ? `allowed, with ${sure.length} of ${most} in ${windowMs / 1000} s before`
+    : undefined;
 }
 
 /** @returns what is wrong with a hit that was refused. */
-export function judgeLimited(hits: readonly Hit[], span: Span, most: number, windowMs: number): string | undefined {
+export function judgeLimited(
+  hits: readonly Hit[],
+  span: Span,
+  most: number,
+  windowMs: number,
+): string | undefined {
   const possible = hits.filter((hit) => hit.span.to > span.from - windowMs - SLACK_MS);
   return possible.length < most
     ? `limited, with ${possible.length} of ${most} in ${windowMs / 1000} s before`

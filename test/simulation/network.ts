@@ -72,7 +72,9 @@ export async function buildNetwork(gateways: number): Promise<{ fronts: Front[];
 const portOf = (machine: string, bridge: string) => `${machine}-${bridge}`;
 
 async function machine(name: string, address: string): Promise<Machine> {
-  const { pid } = Bun.spawn(["unshare", "--net", "sleep", "infinity"], { stdio: ["ignore", "ignore", "inherit"] });
+  const { pid } = Bun.spawn(["unshare", "--net", "sleep", "infinity"], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   const ours = readlinkSync("/proc/self/ns/net");
   // It is another one from the moment on that it sleeps.
   while (readlinkSync(`/proc/${pid}/ns/net`) === ours) await Bun.sleep(2);

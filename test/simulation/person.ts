@@ -3,7 +3,7 @@ import { ALLOWED } from "./gateways.ts";
 import { type Hit, newSession, type Span, type Ticket } from "./model.ts";
 import { type Chance, createChance } from "./random.ts";
 import type { Stream } from "./streams.ts";
-import { type Browser, type Sent, SESSION_COOKIE } from "./visitor.ts";
+import { type Browser, SESSION_COOKIE, type Sent } from "./visitor.ts";
 import { type HeldSession, newClient, type World } from "./world.ts";
 
 /**
@@ -31,7 +31,11 @@ export type Person = {
   readonly history: string[];
 };
 
-export type HeldTicket = Ticket & { readonly token: string; readonly code: string; readonly browser: Browser };
+export type HeldTicket = Ticket & {
+  readonly token: string;
+  readonly code: string;
+  readonly browser: Browser;
+};
 export type HeldKey = HeldSession & { readonly id: string };
 
 export function createPerson(world: World, seed: number, number: number): Person {
@@ -71,7 +75,13 @@ export function unexpected(person: Person, what: string, { status, text }: Sent)
 }
 
 /** Keeps a session that was begun, in place of the one that the browser had. */
-export function signedIn(person: Person, browser: Browser, cookie: string, sent: Sent, before: string | undefined) {
+export function signedIn(
+  person: Person,
+  browser: Browser,
+  cookie: string,
+  sent: Sent,
+  before: string | undefined,
+) {
   const state = newSession(person.email, sent.span);
   // It may have been shut out while it began.
   if (person.shutOutBy < Number.POSITIVE_INFINITY) state.mayEndFrom = sent.span.from;

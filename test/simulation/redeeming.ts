@@ -1,18 +1,25 @@
 import { release } from "./asking.ts";
+import { type Answer, afterRedemption, judgeAllowed, judgeLimited, judgeRedemption, RULES } from "./model.ts";
 import {
-  type Answer,
-  afterRedemption,
-  judgeAllowed,
-  judgeLimited,
-  judgeRedemption,
-  RULES,
-} from "./model.ts";
-import { anyOf, type HeldTicket, mayEnd, move, note, type Person, signedIn, unexpected, wrong } from "./person.ts";
-import { answerOf, type Browser, type Sent, SESSION_COOKIE, send } from "./visitor.ts";
+  anyOf,
+  type HeldTicket,
+  mayEnd,
+  move,
+  note,
+  type Person,
+  signedIn,
+  unexpected,
+  wrong,
+} from "./person.ts";
+import { answerOf, type Browser, SESSION_COOKIE, type Sent, send } from "./visitor.ts";
 
 /** What people, and programs that look into their mail, do with a link and its code. */
 
-type Try = Sent & { readonly answer: Answer | "limited"; readonly browser: Browser; readonly before: string | undefined };
+type Try = Sent & {
+  readonly answer: Answer | "limited";
+  readonly browser: Browser;
+  readonly before: string | undefined;
+};
 
 export const unspent = ({ tickets }: Person) => tickets.filter(({ spent }) => spent === "no");
 export const spent = ({ tickets }: Person) => tickets.filter((ticket) => ticket.spent === "yes");
@@ -42,14 +49,19 @@ export async function clickElsewhere(person: Person): Promise<void> {
 export async function prefetch(person: Person): Promise<void> {
   const ticket = pick(person, unspent(person));
   if (ticket === undefined) return;
-  const hints: [Hints, ...Hints[]] = [{ "Sec-Purpose": "prefetch" }, { Purpose: "prefetch" }, { "Sec-Fetch-Mode": "no-cors" }];
+  const hints: [Hints, ...Hints[]] = [
+    { "Sec-Purpose": "prefetch" },
+    { Purpose: "prefetch" },
+    { "Sec-Fetch-Mode": "no-cors" },
+  ];
   await look(person, ticket, ticket.browser, person.chance.pick(hints));
 }
 
 export async function typeCode(person: Person): Promise<void> {
   const ticket = pick(person, unspent(person));
   // A cookie of a later login is in its place.
-  if (ticket === undefined || ticket !== person.tickets.findLast(({ browser }) => browser === ticket.browser)) return;
+  if (ticket === undefined || ticket !== person.tickets.findLast(({ browser }) => browser === ticket.browser))
+    return;
   await finish(person, ticket, [await byCode(person, ticket, ticket.browser, ticket.code)]);
 }
 

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { HELP, readOptions, type SimulationOptions } from "./options.ts";
 import { simulate } from "./simulate.ts";
 
@@ -21,13 +24,18 @@ async function main(args: string[]): Promise<number> {
     return 0;
   }
   if (process.env[MARK] === undefined) {
+    const directory = mkdtempSync(join(tmpdir(), "runegate-simulation-"));
     // The seed is drawn once.
     const again = [process.execPath, import.meta.path, ...args, "--seed", String(options.seed)];
     const child = Bun.spawn([...ALONE, ...again], {
-      ...{ env: { ...process.env, [MARK]: "1" }, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
+      env: { ...process.env, [MARK]: "1", TMPDIR: directory },
+      stdio: ["ignore", "inherit", "inherit"],
     });
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => child.kill("SIGKILL"));
-    return child.exited;
+    const code = await child.exited;
+    if (code === 0) rmSync(directory, { recursive: true });
+    else console.error(`The logs of the gateways are in ${directory}.`);
+    return code;
   }
   const outcome = await simulate(options, (line) => console.error(line));
   console.log(outcome.text);

@@ -1,6 +1,6 @@
 import { type Gateway, ORIGIN } from "./gateways.ts";
 import { judgeStream, judgeUse, RULES, type Session } from "./model.ts";
-import { cookieLine, type Browser } from "./visitor.ts";
+import { type Browser, cookieLine } from "./visitor.ts";
 import type { World } from "./world.ts";
 
 /** A WebSocket or an event stream through a gateway, on the strength of a session. */
@@ -23,7 +23,10 @@ type Opening = {
 };
 
 /** @returns undefined if it was not opened, which is judged elsewhere. */
-export async function openStream(opening: Opening, kind: "WebSocket" | "events"): Promise<Stream | undefined> {
+export async function openStream(
+  opening: Opening,
+  kind: "WebSocket" | "events",
+): Promise<Stream | undefined> {
   const { gateway, browser, client } = opening;
   const headers = {
     Host: new URL(ORIGIN).host,
@@ -32,7 +35,8 @@ export async function openStream(opening: Opening, kind: "WebSocket" | "events")
     "X-Forwarded-Proto": "https",
     Cookie: cookieLine(browser),
   };
-  const opened = kind === "WebSocket" ? await openSocket(gateway, headers) : await openEvents(gateway, headers);
+  const opened =
+    kind === "WebSocket" ? await openSocket(gateway, headers) : await openEvents(gateway, headers);
   return opened === undefined ? undefined : watch(opening, kind, opened);
 }
 
@@ -95,7 +99,8 @@ function watch({ world, gateway, state, history }: Opening, kind: string, { clos
       ledger.count(`${kind} looked at after its session's end`);
       const problem = judgeStream(endedBy, closedAt, performance.now());
       const said = [...history, `opened at ${openedAt}, ended by ${endedBy}, closed at ${closedAt}`];
-      if (problem !== undefined) ledger.wrong(`${state.email}: ${kind} at g${gateway.number}: ${problem}`, said);
+      if (problem !== undefined)
+        ledger.wrong(`${state.email}: ${kind} at g${gateway.number}: ${problem}`, said);
       left = true;
       close();
     };

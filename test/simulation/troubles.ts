@@ -8,7 +8,13 @@ export type Trouble = {
   until: number;
 };
 
-export type TroubleKind = "worker killed" | "gateway killed" | "store killed" | "cut silent" | "cut refusing" | "strain";
+export type TroubleKind =
+  | "worker killed"
+  | "gateway killed"
+  | "store killed"
+  | "cut silent"
+  | "cut refusing"
+  | "strain";
 
 export type Troubles = {
   begin(what: TroubleKind, gateway: number | undefined): Trouble;
@@ -39,7 +45,8 @@ export function createTroubles(now: () => number): Troubles {
     explain: (gateway, from, to) =>
       all.some((one) => concerns(one, gateway) && one.from <= to && one.until + HEALED_AFTER_MS >= from),
     cutOffSince: (gateway, at) =>
-      all.find((one) => IS_CUT.has(one.what) && concerns(one, gateway) && one.from <= at && at <= one.until)?.from,
+      all.find((one) => IS_CUT.has(one.what) && concerns(one, gateway) && one.from <= at && at <= one.until)
+        ?.from,
     killedStoreWithin: (at, ms) =>
       all.some(({ what, from, until }) => what === "store killed" && until >= at && from - at <= ms),
   };

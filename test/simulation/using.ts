@@ -1,7 +1,7 @@
 import { judgeUse, newSession } from "./model.ts";
 import { anyOf, type HeldKey, liveSessions, note, type Person, unexpected, wrong } from "./person.ts";
 import { openStream } from "./streams.ts";
-import { answerOf, type Browser, type Sent, SESSION_COOKIE, send } from "./visitor.ts";
+import { answerOf, type Browser, SESSION_COOKIE, type Sent, send } from "./visitor.ts";
 import type { HeldSession } from "./world.ts";
 
 /** Requests for the application, with a session, with a key, and with neither. */
@@ -26,7 +26,9 @@ export async function useEverywhere(person: Person): Promise<void> {
   const { sessions, chance, world } = person;
   const held = sessions[chance.below(sessions.length)];
   if (held === undefined) return;
-  await Promise.all(world.gateways.map((gateway) => show(person, held, "uses a session everywhere", [], gateway)));
+  await Promise.all(
+    world.gateways.map((gateway) => show(person, held, "uses a session everywhere", [], gateway)),
+  );
 }
 
 async function show(
@@ -51,9 +53,13 @@ function judge(
 ): void {
   const { ledger, troubles } = person.world;
   const answer = answerOf(sent, sent.status === 200);
-  if (answer === undefined) return unexpected(person, "a request", sent);
+  if (answer === undefined) {
+    unexpected(person, "a request", sent);
+    return;
+  }
   ledger.count(`${ages ? "session" : "key"}: ${answer}`);
-  if (answer === "in" && sent.text !== state.email) wrong(person, `${state.email} was taken for "${sent.text}"`);
+  if (answer === "in" && sent.text !== state.email)
+    wrong(person, `${state.email} was taken for "${sent.text}"`);
   const problem = judgeUse(state, sent.span, sent.gateway, answer, troubles, ages);
   if (problem !== undefined) {
     ledger.wrong(`${state.email}: ${problem}`, [...history, ...person.history]);
@@ -65,9 +71,12 @@ function judge(
 export async function forge(person: Person): Promise<void> {
   const { chance, sessions } = person;
   const real = sessions[0]?.cookie;
-  const made = Array.from({ length: 43 }, () => "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"[chance.below(32)]).join("");
+  const made = Array.from({ length: 43 }, () => "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"[chance.below(32)]).join(
+    "",
+  );
   const at = chance.below(40);
-  const changed = real === undefined ? made : real.slice(0, at) + (real[at] === "A" ? "B" : "A") + real.slice(at + 1);
+  const changed =
+    real === undefined ? made : real.slice(0, at) + (real[at] === "A" ? "B" : "A") + real.slice(at + 1);
   const browser: Browser = { cookies: new Map([[SESSION_COOKIE, chance.oneIn(2) ? made : changed]]) };
   const headers = { "X-Runegate-User": person.email, "X-Forwarded-User": person.email };
   const sent = await send(anyOf(person), "/whoami", { client: person.client, browser, headers });
@@ -111,7 +120,10 @@ export async function makeKey(person: Person): Promise<void> {
   const request = { method: "POST", client: person.client, browser, json: { expires_in: "1d" } };
   const sent = await send(anyOf(person), "/_runegate/api/me/tokens", request);
   note(person, "makes a key", sent);
-  if (sent.status !== 201) return judgeWay(person, held, sent, "making a key");
+  if (sent.status !== 201) {
+    judgeWay(person, held, sent, "making a key");
+    return;
+  }
   const { token, id } = JSON.parse(sent.text) as { token: string; id: string };
   person.world.ledger.count("key made");
   const state = newSession(person.email, sent.span);
@@ -121,7 +133,10 @@ export async function makeKey(person: Person): Promise<void> {
 /** Somebody's own business was not done: then their session was over, or something was wrong. */
 export function judgeWay(person: Person, held: HeldSession, sent: Sent, what: string): void {
   const answer = answerOf(sent, false);
-  if (answer === undefined) return unexpected(person, what, sent);
+  if (answer === undefined) {
+    unexpected(person, what, sent);
+    return;
+  }
   const problem = judgeUse(held.state, sent.span, sent.gateway, answer, person.world.troubles);
   if (problem !== undefined) wrong(person, `${what}: ${problem}`);
 }

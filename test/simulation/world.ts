@@ -21,7 +21,11 @@ export type World = {
 };
 
 /** With its cookie. */
-export type HeldSession = { readonly state: Session; readonly cookie: string; readonly history: readonly string[] };
+export type HeldSession = {
+  readonly state: Session;
+  readonly cookie: string;
+  readonly history: readonly string[];
+};
 
 export type Ledger = {
   /** Of what was done and how it was answered. */
@@ -46,7 +50,12 @@ export function createLedger(print: (line: string) => void): Ledger {
     count: (what) => void counts.set(what, (counts.get(what) ?? 0) + 1),
     wrong(what, history) {
       violations.push(what);
-      print(`VIOLATION: ${what}\n${history.slice(-HISTORY).map((line) => `    ${line}`).join("\n")}`);
+      print(
+        `VIOLATION: ${what}\n${history
+          .slice(-HISTORY)
+          .map((line) => `    ${line}`)
+          .join("\n")}`,
+      );
     },
     acts: () => acts,
     act: () => void acts++,
