@@ -83,7 +83,11 @@ function draw(person: Person): Act {
   const possible = ACTS.filter(({ can }) => can(person));
   let at =
     (person.chance.below(1_000_000) / 1_000_000) * possible.reduce((sum, { weight }) => sum + weight, 0);
-  return possible.find(({ weight }) => (at -= weight) < 0) ?? (possible[0] as Act);
+  const drawn = possible.find(({ weight }) => {
+    at -= weight;
+    return at < 0;
+  });
+  return drawn ?? (possible[0] as Act);
 }
 
 const MOST_LEFT = 600;

@@ -59,6 +59,7 @@ export function move(person: Person): void {
 }
 
 export function note(person: Person, what: string, { span, gateway, status, text }: Sent): void {
+  if (status === 0 || status === 503) person.world.troubles.strain(gateway, span);
   const seconds = (ms: number) => (ms / 1000).toFixed(3);
   const said = status === 0 ? text : "";
   person.history.push(`${seconds(span.from)}–${seconds(span.to)} g${gateway} ${what}: ${status} ${said}`);

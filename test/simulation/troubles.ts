@@ -1,3 +1,5 @@
+import type { Span } from "./model.ts";
+
 /** What was done to the machines, and when: the model excuses with it what a visitor did not get, and never what one got. */
 export type Trouble = {
   readonly what: TroubleKind;
@@ -18,6 +20,8 @@ export type TroubleKind =
 
 export type Troubles = {
   begin(what: TroubleKind, gateway: number | undefined): Trouble;
+  /** A machine that was too busy: a gateway gave up a question to its store, as late as it does so. */
+  strain(gateway: number, span: Span): void;
   /** Whether a gateway may have been in trouble at some time from `from` to `to`, or had only just been. */
   explain(gateway: number, from: number, to: number): boolean;
   /** Since when a gateway has had no way to the store at all; undefined if it had one. */
@@ -30,6 +34,9 @@ export type Troubles = {
 /** What comes back after a cut is a connection that is tried every two seconds and may take two to fail. */
 export const HEALED_AFTER_MS = 8_000;
 
+/** For so long a gateway waits for its store. */
+const STORE_PATIENCE_MS = 1_900;
+
 const IS_CUT: ReadonlySet<TroubleKind> = new Set(["store killed", "cut silent", "cut refusing"]);
 
 export function createTroubles(now: () => number): Troubles {
@@ -41,6 +48,9 @@ export function createTroubles(now: () => number): Troubles {
       const one: Trouble = { what, gateway, from: now(), until: Number.POSITIVE_INFINITY };
       all.push(one);
       return one;
+    },
+    strain(gateway, { from, to }) {
+      if (to - from >= STORE_PATIENCE_MS) all.push({ what: "strain", gateway, from, until: to });
     },
     explain: (gateway, from, to) =>
       all.some((one) => concerns(one, gateway) && one.from <= to && one.until + HEALED_AFTER_MS >= from),
