@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HELP, readOptions, type SimulationOptions } from "./options.ts";
@@ -25,6 +25,8 @@ async function main(args: string[]): Promise<number> {
   }
   if (process.env[MARK] === undefined) {
     const directory = mkdtempSync(join(tmpdir(), "runegate-simulation-"));
+    // PostgreSQL does not run as root, and has its files in there.
+    chmodSync(directory, 0o711);
     // The seed is drawn once.
     const again = [process.execPath, import.meta.path, ...args, "--seed", String(options.seed)];
     const child = Bun.spawn([...ALONE, ...again], {
