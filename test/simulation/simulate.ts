@@ -32,13 +32,15 @@ export async function simulate(options: SimulationOptions, print: (line: string)
   writeFileSync(authority, certificate.cert);
   const ledger = createLedger(print);
   const guests = new Map<string, number>();
-  const office = await startPostOffice(OUTSIDE, certificate, (address) => {
+  const onMail = (address: string) => {
     // What was sent before they were shut out may be on its way.
     const until = address.endsWith(`@${ALLOWED}`) ? Number.POSITIVE_INFINITY : guests.get(address);
     if (until === undefined) ledger.wrong(`a mail to ${address}, who is on no list`, []);
     else if (performance.now() > until + RULES.endsWithin)
       ledger.wrong(`a mail to ${address}, who is shut out`, []);
-  });
+  };
+  const onTwice = () => ledger.count("mail that came twice");
+  const office = await startPostOffice(OUTSIDE, certificate, onMail, onTwice);
   const application = startApplication(OUTSIDE);
   const secrets = { jwt: randomBytes(32).toString("hex"), session: randomBytes(64).toString("hex") };
   const settings = { directory, store: store.location, secrets, authority };
