@@ -90,10 +90,12 @@ export type Ticket = {
   shutOutBy: number;
 };
 
-/** @param at several at once count together. @returns what is wrong. */
+export type Try = { readonly span: Span; readonly gateway: number; readonly answer: Answer | "limited" };
+
+/** Several at once count together. @returns what is wrong. */
 export function judgeRedemption(
   ticket: Ticket,
-  tries: readonly { readonly span: Span; readonly gateway: number; readonly answer: Answer | "limited" }[],
+  tries: readonly Try[],
   troubles: Troubles,
 ): string | undefined {
   const letIn = tries.filter(({ answer }) => answer === "in");
@@ -111,17 +113,22 @@ export function judgeRedemption(
     if ((answer === "away" || answer === "none") && !troubles.explain(gateway, span.from, span.to))
       return `"${answer}" though nothing was wrong`;
   }
-  const isGood = ticket.spent === "no" && tries.every(({ answer }) => answer === "out");
+  const isGood =
+    ticket.spent === "no" &&
+    tries.every((one) => one.answer === "out" && !troubles.killedDuring(one.gateway, one.span));
   const last = Math.max(...tries.map(({ span }) => span.to));
   if (!isGood || last > ticket.asked.from + RULES.linkLife - 1_000 - SLACK_MS) return undefined;
   return ticket.shutOutBy < Number.POSITIVE_INFINITY ? undefined : "a good link was refused";
 }
 
 /** Says of a ticket what it is after that. */
-export function afterRedemption(ticket: Ticket, answers: readonly (Answer | "limited")[]): void {
-  if (answers.includes("in")) ticket.spent = "yes";
-  else if (ticket.spent === "no" && answers.some((answer) => answer === "away" || answer === "none"))
-    ticket.spent = "perhaps";
+export function afterRedemption(ticket: Ticket, tries: readonly Try[], troubles: Troubles): void {
+  if (tries.some(({ answer }) => answer === "in")) ticket.spent = "yes";
+  else if (ticket.spent === "no" && tries.some((one) => isUncertain(one, troubles))) ticket.spent = "perhaps";
+}
+
+function isUncertain({ answer, gateway, span }: Try, troubles: Troubles): boolean {
+  return answer === "away" || answer === "none" || troubles.killedDuring(gateway, span);
 }
 
 /** What was counted on a limit. `perhaps`: a gateway did not say. */

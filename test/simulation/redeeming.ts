@@ -168,10 +168,7 @@ async function finish(person: Person, ticket: HeldTicket, tries: readonly Try[])
   }
   const problem = judgeRedemption(ticket, tries, world.troubles);
   if (problem !== undefined) wrong(person, problem);
-  afterRedemption(
-    ticket,
-    tries.map(({ answer }) => answer),
-  );
+  afterRedemption(ticket, tries, world.troubles);
   for (const one of tries) {
     const { span, gateway, session, browser, before } = one;
     if (session === undefined) {

@@ -24,6 +24,11 @@ export type Troubles = {
   strain(gateway: number, span: Span): void;
   /** Whether a gateway may have been in trouble at some time from `from` to `to`, or had only just been. */
   explain(gateway: number, from: number, to: number): boolean;
+  /**
+   * Whether processes of a gateway were killed meanwhile: the request may have been done by one of them, and sent again by the client
+   * to another, as clients do whose connection is closed before an answer.
+   */
+  killedDuring(gateway: number, span: Span): boolean;
   /** Since when a gateway has had no way to the store at all; undefined if it had one. */
   cutOffSince(gateway: number, at: number): number | undefined;
   /** Whether the store was killed within `ms` after a moment: what it had not written may be lost. */
@@ -54,6 +59,11 @@ export function createTroubles(now: () => number): Troubles {
     },
     explain: (gateway, from, to) =>
       all.some((one) => concerns(one, gateway) && one.from <= to && one.until + HEALED_AFTER_MS >= from),
+    killedDuring: (gateway, { from, to }) =>
+      all.some(
+        (one) =>
+          /^(worker|gateway)/.test(one.what) && concerns(one, gateway) && one.from <= to && one.until >= from,
+      ),
     cutOffSince: (gateway, at) =>
       all.find((one) => IS_CUT.has(one.what) && concerns(one, gateway) && one.from <= at && at <= one.until)
         ?.from,
