@@ -43,6 +43,11 @@ function judgeAsk(person: Person, sent: Sent): void {
   const { world, logins, mails } = person;
   const { span, status, gateway } = sent;
   const of = sent.headers.get("X-RateLimit-Exceeded");
+  if (world.troubles.killedDuring(gateway, span)) {
+    // It may have been sent twice, and counted the first time too.
+    logins.push({ span, counted: "perhaps" });
+    mails.push({ span, counted: "perhaps" });
+  }
   world.ledger.count(`ask: ${status}${of === null ? "" : ` ${of}`}`);
   if (status === 0 || status === 503) {
     if (!world.troubles.explain(gateway, span.from, span.to)) unexpected(person, "asking", sent);

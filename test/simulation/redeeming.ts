@@ -144,8 +144,10 @@ function excuse(person: Person, sent: Sent, what: string): void {
   if (!person.world.troubles.explain(gateway, span.from, span.to)) unexpected(person, what, sent);
 }
 
-function count(person: Person, { status, span }: Sent): void {
+function count(person: Person, { status, span, gateway }: Sent): void {
   const { attempts, world } = person;
+  // It may have been sent twice, and counted the first time too.
+  if (world.troubles.killedDuring(gateway, span)) attempts.push({ span, counted: "perhaps" });
   if (status === 0 || status === 503) {
     attempts.push({ span, counted: "perhaps" });
     return;
