@@ -86,7 +86,11 @@ export async function startValkey(
   let admin: RedisClient | undefined;
 
   async function start(): Promise<void> {
-    child = Bun.spawn([...enter, executable, configuration], { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+    child = Bun.spawn([...enter, executable, configuration], {
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "ignore",
+    });
     for (const patience = performance.now() + 10_000; ; await Bun.sleep(5)) {
       admin = new RedisClient(urlFor(adminUserinfo), {
         autoReconnect: false,
