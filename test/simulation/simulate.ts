@@ -57,6 +57,12 @@ export async function simulate(options: SimulationOptions, print: (line: string)
   const mischief = createMischief(gateways, store, troubles, seed, print);
 
   const begun = performance.now();
+  let beat = begun;
+  const heart = setInterval(() => {
+    const now = performance.now();
+    troubles.stall({ from: beat, to: now });
+    beat = now;
+  }, 50);
   let number = 0;
   const enough = () => ledger.acts() >= acts;
   const isBrief = acts < 20_000;
@@ -74,6 +80,7 @@ export async function simulate(options: SimulationOptions, print: (line: string)
   await Promise.all(world.later);
   const seconds = (performance.now() - begun) / 1000;
 
+  clearInterval(heart);
   application.stop();
   office.stop();
   await Promise.all(gateways.map((gateway) => gateway.kill()));

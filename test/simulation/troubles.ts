@@ -22,6 +22,8 @@ export type Troubles = {
   begin(what: TroubleKind, gateway: number | undefined): Trouble;
   /** A machine that was too busy: a gateway gave up a question to its store, as late as it does so. */
   strain(gateway: number, span: Span): void;
+  /** The same of all of them: this process itself did not get its turn. */
+  stall(span: Span): void;
   /** Whether a gateway may have been in trouble at some time from `from` to `to`, or had only just been. */
   explain(gateway: number, from: number, to: number): boolean;
   /**
@@ -42,6 +44,9 @@ export const HEALED_AFTER_MS = 8_000;
 /** For so long a gateway waits for its store. */
 const STORE_PATIENCE_MS = 1_900;
 
+/** Whoever waits that long for a turn may find others waiting for theirs for seconds. */
+const STALLED_MS = 500;
+
 const IS_CUT: ReadonlySet<TroubleKind> = new Set(["store killed", "cut silent", "cut refusing"]);
 
 export function createTroubles(now: () => number): Troubles {
@@ -56,6 +61,9 @@ export function createTroubles(now: () => number): Troubles {
     },
     strain(gateway, { from, to }) {
       if (to - from >= STORE_PATIENCE_MS) all.push({ what: "strain", gateway, from, until: to });
+    },
+    stall({ from, to }) {
+      if (to - from >= STALLED_MS) all.push({ what: "strain", gateway: undefined, from, until: to });
     },
     explain: (gateway, from, to) =>
       all.some((one) => concerns(one, gateway) && one.from <= to && one.until + HEALED_AFTER_MS >= from),
