@@ -33,9 +33,10 @@ export async function startPostOffice(
       }
       const text = Buffer.concat(chunks).toString("latin1");
       for (const { address } of session.envelope.rcptTo) {
-        onMail(address);
         const mail = readMail(text);
+        // A notice about somebody's sessions is theirs, however late.
         if (mail === undefined) continue;
+        onMail(address);
         const tokens = seen.get(address) ?? new Set();
         // One that was accepted and could not be marked as sent is sent again.
         if (tokens.has(mail.token)) {
