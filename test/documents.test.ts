@@ -17,6 +17,7 @@ const PAGES = [
   "CHANGELOG.md",
   "deploy/OPTIONS.md",
   "deploy/AUDIT.md",
+  "deploy/SCALE.md",
   "deploy/edges/README.md",
   "src/README.md",
   "src/CONTRACT.md",

@@ -20,6 +20,8 @@ export type LiveConnections = {
    * for seconds: of the one that it stumbles over, and no others. Never rejects.
    */
   sweep(): Promise<void>;
+  /** Closes what a sweep asked about for which there is no answer in time, while it is still waited for too. */
+  closeUnanswered(): void;
   /** Goes by these from now on, with what is open: a reload changes who may be in, and breaks nothing else off. */
   follow(authenticators: readonly Authenticator[], mayGoOn: MayGoOn, log: Logger): void;
   /** Who is told too of each proof that ends by an order; of several, whoever asked last. */
@@ -51,12 +53,18 @@ type Open = {
   readonly connections: Map<LiveConnection, string>;
   /** When the store last said that the proof is good, on the monotonic clock. */
   answeredAt: number;
+  /** Since when an answer is waited for, or asked for again and again. */
+  askedAt: number | undefined;
 };
 
-/** What is under way ends within 5 seconds of its session, the age of what a cache in front of the store knows included. */
-const SWEEP_EVERY_MS = 2_000;
-/** A store may be away for this long before what is open is closed: a sweep or two. One that just starts anew is no reason. */
-const UNANSWERED_MS = 3_000;
+/**
+ * What is under way ends within 5 seconds of its session. What a sweep hears may come from a cache and be 2.5 s old; from then on it
+ * stays open for this long. A store that just starts anew is no reason to close anything.
+ */
+const UNANSWERED_MS = 2_200;
+const SWEEP_EVERY_MS = 1_000;
+/** For those that a process asks about late, because it had no time, an answer may still come. */
+const LEAST_WAIT_MS = 500;
 
 /** @param first whose ends are heard of for as long as the process lives. */
 export function createLiveConnections(
@@ -116,6 +124,7 @@ export function createLiveConnections(
 
   async function lookAt(key: string, one: Open): Promise<void> {
     let used = false;
+    one.askedAt ??= clock.monotonic();
     for (const connection of one.connections.keys()) used = connection.takeUsed() || used;
     const colon = key.indexOf(":");
     const authenticator = byKind.get(key.slice(0, colon));
@@ -128,9 +137,18 @@ export function createLiveConnections(
       const closing = new Set(lost.map(([connection]) => connection));
       if (closing.size > 0) close(key, "session_ended", (connection) => closing.has(connection));
       one.answeredAt = clock.monotonic();
+      one.askedAt = undefined;
     } catch (error) {
       if (clock.monotonic() - one.answeredAt >= UNANSWERED_MS) close(key, "unverified");
       throw error;
+    }
+  }
+
+  function closeUnanswered(): void {
+    const now = clock.monotonic();
+    for (const [key, { answeredAt, askedAt }] of open) {
+      if (askedAt === undefined || now - askedAt < LEAST_WAIT_MS) continue;
+      if (now - answeredAt >= UNANSWERED_MS) close(key, "unverified");
     }
   }
 
@@ -143,7 +161,7 @@ export function createLiveConnections(
       const key = keyOf(principal.proof);
       let one = open.get(key);
       if (one === undefined) {
-        one = { connections: new Map(), answeredAt: clock.monotonic() };
+        one = { connections: new Map(), answeredAt: clock.monotonic(), askedAt: undefined };
         open.set(key, one);
       }
       one.connections.set(connection, route);
@@ -151,6 +169,7 @@ export function createLiveConnections(
       return () => remove(key, connection);
     },
     sweep,
+    closeUnanswered,
     follow(next, nextMayGoOn, nextLog) {
       byKind = kindsOf(next);
       mayGoOn = nextMayGoOn;
@@ -162,6 +181,7 @@ export function createLiveConnections(
     closeAll,
     start() {
       timer ??= setInterval(() => {
+        setTimeout(closeUnanswered, UNANSWERED_MS - SWEEP_EVERY_MS).unref();
         if (sweeping) return;
         sweeping = true;
         void sweep().finally(() => {

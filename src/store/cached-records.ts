@@ -3,7 +3,7 @@ import { createRecencyMap } from "./memory/recency-map.ts";
 import type { Records, Seen } from "./records.ts";
 
 /**
- * How long a record may be answered for after the store was asked. With the sweep of open streams every 2 s, a session
+ * How long a record may be answered for after the store was asked. With the sweep of open streams every second, a session
  * that ends elsewhere is gone within 5 s even when nobody tells of it.
  */
 const CACHE_MS = 2_500;

@@ -69,6 +69,41 @@ describe("while the store does not answer", () => {
     expect(live.size).toBe(1);
   });
 
+  test("and lets everybody wait, what is open is closed before the wait is over", async () => {
+    const clock = testClock();
+    let answer: (holder: Principal) => void = () => {};
+    const sessions = authenticator(() => new Promise((resolve) => (answer = resolve)));
+    const live = createLiveConnections([sessions], EVERYBODY, clock, SILENT);
+    const closed: CloseReason[] = [];
+    const connection = { close: (reason: CloseReason) => void closed.push(reason), takeUsed: () => false };
+    live.add(...session("s"), connection);
+    clock.advance(1000);
+    const first = live.sweep();
+    answer(signedIn("s"));
+    await first;
+    clock.advance(1000);
+    const second = live.sweep();
+    clock.advance(1100);
+    live.closeUnanswered();
+    expect(closed).toEqual([]);
+    clock.advance(100);
+    live.closeUnanswered();
+    expect(closed).toEqual(["unverified"]);
+    answer(signedIn("s"));
+    await second;
+  });
+
+  test("what is asked about late, because there was no time, may still be answered", async () => {
+    const { clock, live, closed } = setUp();
+    clock.advance(60_000);
+    const swept = live.sweep();
+    live.closeUnanswered();
+    await swept;
+    clock.advance(60_000);
+    live.closeUnanswered();
+    expect(closed).toEqual([]);
+  });
+
   test("each answer starts the wait anew", async () => {
     const { clock, store, live, closed } = setUp();
     for (let i = 0; i < 10; i++) {

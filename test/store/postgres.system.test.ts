@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { chownSync } from "node:fs";
+import { type AddressInfo, createServer, connect as dial } from "node:net";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { createLoggers } from "../../src/observe/log.ts";
 import { storeLocation } from "../../src/store/location.ts";
@@ -35,6 +36,33 @@ async function problemOf(store: Store): Promise<string> {
   } catch (error) {
     return error instanceof StoreUnavailable ? error.message : `not of the store: ${error}`;
   }
+}
+
+/**
+ * Passes everything on to a port, until a client sends a statement that has `last` in it: once the server has it, nothing passes
+ * any more, and every connection stays open.
+ */
+function cuttingRelay(to: number, last: string) {
+  const cut = Promise.withResolvers<void>();
+  let isCut = false;
+  const relay = createServer((client) => {
+    const server = dial(to, "127.0.0.1");
+    client.on("data", (data) => {
+      if (isCut) return;
+      server.write(data);
+      if (!data.includes(last)) return;
+      // What comes next are its values: it is done then, and nobody hears of it.
+      client.once("data", () => {
+        isCut = true;
+        server.once("data", () => cut.resolve());
+      });
+    });
+    server.on("data", (data) => isCut || client.write(data));
+    for (const socket of [client, server]) socket.on("error", () => {});
+  });
+  relay.listen(0, "127.0.0.1");
+  const { port } = relay.address() as AddressInfo;
+  return { port, cut: cut.promise, stop: () => relay.close() };
 }
 
 describe.skipIf(programs === undefined)("PostgreSQL", () => {
@@ -258,6 +286,22 @@ describe.skipIf(programs === undefined)("PostgreSQL", () => {
       expect(await things(store).get("a")).toMatchObject({ id: "a" });
       expect(await addOnce(store, "u", clock.now() + HOUR)).toBe(true);
       expect(store.lines.filter((line) => /lost the store|is back/.test(line))).toHaveLength(2);
+    }, 60_000);
+
+    test("a gateway that is cut off in the middle of a transaction does not stop the others", async () => {
+      const server = await startOwn();
+      const relay = cuttingRelay(server.port, "pg_advisory_xact_lock(hashtextextended($1");
+      const url = new URL(server.url);
+      url.port = String(relay.port);
+      const [cut, other] = [await open(url.href), await open(server.url)];
+      const few = (store: Store) => store.records(FEW);
+      // The table is there, which is made under a lock of its own.
+      expect(await few(other).add("first", thing(), Date.now() + HOUR)).toBe(true);
+      const lost = Promise.resolve(few(cut).add("lost", thing(), Date.now() + HOUR)).catch((error) => error);
+      await relay.cut;
+      expect(await few(other).add("kept", thing(), Date.now() + HOUR)).toBe(true);
+      expect(await lost).toBeInstanceOf(StoreUnavailable);
+      relay.stop();
     }, 60_000);
 
     test("stopped at once and started again: works again, says so once, and has what it had", async () => {

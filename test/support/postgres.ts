@@ -13,6 +13,7 @@ import { SQL } from "bun";
 import { makeCertificate } from "./certificate.ts";
 import { skipBecause } from "./needs.ts";
 import { freePort } from "./process.ts";
+import type { ServerMachine } from "./valkey.ts";
 
 /** A real PostgreSQL server on a port of its own, with its files in a folder of its own. */
 export type PostgresServer = {
@@ -54,15 +55,18 @@ export type PostgresServerSettings = {
   readonly password?: string;
   /** Of which it is to be a replica that follows. */
   readonly primary?: PostgresServer;
+  /** Where it runs, if not here. */
+  readonly machine?: ServerMachine;
 };
 
 /** @param programs folder of `initdb` and `pg_ctl`. */
 export async function startPostgres(
   programs: string,
-  { lines = [], tls = false, password, primary }: PostgresServerSettings = {},
+  { lines = [], tls = false, password, primary, machine }: PostgresServerSettings = {},
 ): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), "runegate-postgres-"));
   const data = join(folder, "data");
+  const { enter, address } = machine ?? { enter: [], address: "127.0.0.1" };
   const port = freePort();
   // It does not start as root.
   const isRoot = process.getuid?.() === 0;
@@ -72,7 +76,7 @@ export async function startPostgres(
   async function program(...command: readonly string[]): Promise<void> {
     const as = isRoot ? ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"] : [];
     const [name = "", ...args] = command;
-    const child = Bun.spawn([...as, join(programs, name), ...args], {
+    const child = Bun.spawn([...enter, ...as, join(programs, name), ...args], {
       ...{ cwd: folder, stdin: "ignore", stdout: "ignore", stderr: Bun.file(join(folder, "err")) },
       env: { PATH: process.env.PATH ?? "", LC_ALL: "C.UTF-8", HOME: folder },
     });
@@ -99,7 +103,7 @@ export async function startPostgres(
     own("cert.pem", cert, 0o644);
   }
   const settings = [
-    `listen_addresses = '127.0.0.1'`,
+    `listen_addresses = '${address}'`,
     `port = ${port}`,
     `unix_socket_directories = '${folder}'`,
     "max_connections = 100",
@@ -111,13 +115,17 @@ export async function startPostgres(
       : [`primary_conninfo = 'host=127.0.0.1 port=${primary.port} user=${USER}'`]),
     ...lines,
   ];
+  if (machine !== undefined) {
+    const rules = join(data, "pg_hba.conf");
+    writeFileSync(rules, `${readFileSync(rules, "utf8")}\nhost all all samenet ${auth}\n`);
+  }
   own("data/postgresql.auto.conf", `${settings.join("\n")}\n`, 0o600);
 
   const control = (...args: readonly string[]) =>
     program("pg_ctl", "-D", data, "-s", "-w", "-t", "30", ...args);
   const start = () => control("-l", join(folder, "log"), "start");
   await start();
-  const database = `postgres://${USER}${password === undefined ? "" : `:${password}`}@127.0.0.1:${port}/postgres`;
+  const database = `postgres://${USER}${password === undefined ? "" : `:${password}`}@${address}:${port}/postgres`;
   const url = tls ? `${database}?sslmode=verify-full&sslrootcert=${folder}/cert.pem` : database;
 
   async function run(statement: string): Promise<readonly Record<string, unknown>[]> {

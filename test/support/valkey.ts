@@ -33,7 +33,12 @@ export type ValkeyServerSettings = {
   readonly adminUserinfo?: string;
   /** False to leave it off at first. */
   readonly started?: boolean;
+  /** Where it runs, if not here. */
+  readonly machine?: ServerMachine;
 };
+
+/** Another network namespace: what runs a command there, and its address. */
+export type ServerMachine = { readonly enter: readonly string[]; readonly address: string };
 
 export async function startValkey(
   executable: string,
@@ -43,6 +48,7 @@ export async function startValkey(
     userinfo = "",
     adminUserinfo = userinfo,
     started = true,
+    machine: { enter, address } = { enter: [], address: "127.0.0.1" },
   }: ValkeyServerSettings = {},
 ): Promise<ValkeyServer> {
   const folder = mkdtempSync(join(tmpdir(), "runegate-valkey-"));
@@ -57,7 +63,7 @@ export async function startValkey(
   writeFileSync(
     configuration,
     [
-      "bind 127.0.0.1",
+      `bind ${address}`,
       ...(tls
         ? [
             "port 0",
@@ -75,12 +81,16 @@ export async function startValkey(
     ].join("\n"),
     { mode: 0o600 },
   );
-  const urlFor = (who: string) => `${tls ? "rediss" : "redis"}://${who && `${who}@`}127.0.0.1:${port}/0`;
+  const urlFor = (who: string) => `${tls ? "rediss" : "redis"}://${who && `${who}@`}${address}:${port}/0`;
   let child: Bun.Subprocess | undefined;
   let admin: RedisClient | undefined;
 
   async function start(): Promise<void> {
-    child = Bun.spawn([executable, configuration], { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+    child = Bun.spawn([...enter, executable, configuration], {
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "ignore",
+    });
     for (const patience = performance.now() + 10_000; ; await Bun.sleep(5)) {
       admin = new RedisClient(urlFor(adminUserinfo), {
         autoReconnect: false,

@@ -48,6 +48,11 @@ export type LinkSettings = {
 const MOST_CONNECTIONS = 10;
 /** The server gives a statement up by itself; where it does not answer at all, it is not waited for much longer. */
 const STATEMENT_TIMEOUT_MS = 2_000;
+/**
+ * A gateway that is cut off in the middle of a transaction leaves its locks behind, and others wait for them: the server lets go
+ * of them before those give up.
+ */
+const ABANDONED_AFTER_MS = STATEMENT_TIMEOUT_MS / 2;
 
 type Opened = {
   readonly sql: SQL;
@@ -88,7 +93,7 @@ export async function openLink({
     const sql = connect(place, {
       most: MOST_CONNECTIONS,
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-      idleTimeoutMs: 5_000,
+      idleTimeoutMs: ABANDONED_AFTER_MS,
     });
     try {
       await together(sql, (run) => makeSchema(run, schema, asIs));
