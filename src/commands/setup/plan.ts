@@ -2,10 +2,11 @@ import { dirname } from "node:path";
 import { EXAMPLES } from "../../config/examples.ts";
 import type { Io } from "../../process/io.ts";
 import { asOwnerOf } from "../../rights.ts";
+import { UsageError } from "../command.ts";
 import { type Existing, readExisting } from "../replace-file.ts";
 import type { Dialog } from "./dialog.ts";
 import { askEnv } from "./env.ts";
-import { askEmail, type MailFlags } from "./mail.ts";
+import { askEmail, type MailFlags, mailSetting } from "./mail.ts";
 import type { Place } from "./place.ts";
 import { differences } from "./texts.ts";
 
@@ -46,6 +47,11 @@ export async function makePlan(
   const [envBefore, emailBefore] = [read(place.env), read(place.email)];
   const { text, domain, tls, someone, emailConfig } = await askEnv(dialog, given, envBefore, place, io);
   const isElsewhere = emailConfig !== undefined && emailConfig !== place.email;
+  const setting = mailSetting(given);
+  if (isElsewhere && setting !== undefined)
+    throw new UsageError(
+      `--${setting} would say what is said by ${emailConfig}, and that file is left alone.`,
+    );
   const email = isElsewhere
     ? emailBefore.before.toString("utf8")
     : await askEmail(dialog, given, { domain, someone, path: place.email }, emailBefore, io);
