@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -287,6 +288,20 @@ test("where there are files already, what changes is changed, all else stays, an
   expect(mails.code).toBe(0);
   expect(mails.stdout).toContain(`+ from_address = "Lab <lab@example.org>"`);
   expect(readFileSync(`${email}.previous`, "utf8")).toBe(template);
+});
+
+test("beside a file that names none, the settings for mail are named in it", async () => {
+  const dir = freshFolder();
+  mkdirSync(dir);
+  writeFileSync(join(dir, "runegate.env"), "# mine\nRUNEGATE_BASE_URL=https://app.example.test\n", {
+    mode: 0o600,
+  });
+  expect(
+    await run("--yes", "--allow", "ada@example.org", ...target(), ...mail(), "--dir", dir),
+  ).toMatchObject({
+    code: 0,
+  });
+  expect(configurationIn(dir).email?.path).toBe(join(dir, "email.toml"));
 });
 
 test("what others may do with a file that gets secrets is taken away", async () => {

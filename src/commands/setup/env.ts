@@ -47,6 +47,9 @@ export async function askEnv(
   const said = ({ name }: { readonly name: string }) => entries.get(name)?.value || undefined;
   const known = (option: { readonly name: string }) => flags[option.name] ?? said(option);
   const values: Record<string, string> = { ...(isNew ? place.own : {}), ...flags };
+  // Else the settings for mail would be written where nobody looks for them.
+  if (!(isNew || place.isInstalled) && known(OPTIONS.emailConfig) === undefined)
+    values[OPTIONS.emailConfig.name] = place.email;
 
   const origin = known(OPTIONS.baseUrl);
   const host = origin === undefined ? undefined : URL.parse(origin)?.hostname;
