@@ -304,6 +304,16 @@ test("beside a file that names none, the settings for mail are named in it", asy
   expect(configurationIn(dir).email?.path).toBe(join(dir, "email.toml"));
 });
 
+test("a port of the base URL stays, and is said", async () => {
+  const dir = freshFolder();
+  mkdirSync(dir);
+  const url = "https://app.example.test:8443";
+  writeFileSync(join(dir, "runegate.env"), `RUNEGATE_BASE_URL=${url}\n`, { mode: 0o600 });
+  const flags = ["--yes", "--json", "--allow", "ada@example.org", ...target(), ...mail(), "--dir", dir];
+  const { stdout } = await run(...flags);
+  expect([JSON.parse(stdout).url, configurationIn(dir).options.baseUrl]).toEqual([url, url]);
+});
+
 test("what others may do with a file that gets secrets is taken away", async () => {
   const dir = freshFolder();
   await run(...SITE, ...target(), ...mail(), "--dir", dir);

@@ -16,7 +16,7 @@ import type { Plan, Planned } from "./plan.ts";
 /** Doing what was agreed upon. */
 
 /** Writes the two files, and nothing else. */
-export function write({ env, email, domain }: Plan, io: Io): Outcome {
+export function write({ env, email, origin }: Plan, io: Io): Outcome {
   const folder = dirname(env.path);
   const files = changed(email, env);
   asOwnerOf(folder, () => {
@@ -25,8 +25,8 @@ export function write({ env, email, domain }: Plan, io: Io): Outcome {
     for (const file of files) replaceKept(file);
   });
   for (const { path } of files) io.out(`Written: ${path}`);
-  io.out(`To start it for https://${domain}: runegate serve --env-file ${env.path}`);
-  return { data: { url: `https://${domain}`, written: files.map(({ path }) => path), installed: false } };
+  io.out(`To start it for ${origin}: runegate serve --env-file ${env.path}`);
+  return { data: { url: origin, written: files.map(({ path }) => path), installed: false } };
 }
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

@@ -35,6 +35,8 @@ export const mailSetting = (flags: MailFlags) => SETTINGS.find((name) => flags[n
 /** What mail is for: the host whose links it carries, whom a test may go to, and the file that the settings will be in. */
 export type MailSite = {
   readonly domain: string;
+  /** The base URL. */
+  readonly origin: string;
   readonly someone: string | undefined;
   readonly path: string;
 };
@@ -154,7 +156,7 @@ async function works(
   dialog: Dialog,
   text: string,
   testMail: string | undefined,
-  { domain, someone, path }: MailSite,
+  { origin, someone, path }: MailSite,
   io: Io,
 ): Promise<boolean> {
   let config: ReturnType<typeof parseEmailConfig>["config"];
@@ -177,5 +179,5 @@ async function works(
       one === NO_MAIL ? one : explained(parseAddress, one, `is no address: ${quote(one)}`, ""),
   });
   if (to === NO_MAIL) return true;
-  return (await sendTestMail(config, `https://${domain}`, to, io)).code === EXIT.done;
+  return (await sendTestMail(config, origin, to, io)).code === EXIT.done;
 }
