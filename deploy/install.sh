@@ -550,8 +550,8 @@ is_running() { [[ $(systemctl is-active runegate 2>/dev/null) =~ ^(active|reload
 can_hand_over() {
   [ -z "$replaced_edge" ] || return 1
   # Nobody keeps the word "memory" in a file of its own.
-  [[ $(option RUNEGATE_STORE)$(option RUNEGATE_STORE_FILE) =~ ^(sqlite:|valkeys?:|rediss?:|/) ]] &&
-    [[ $(option RUNEGATE_LISTEN) != unix:* ]]
+  [[ $(option RUNEGATE_STORE)$(option RUNEGATE_STORE_FILE) =~ ^(sqlite:|valkeys?:|rediss?:|postgres(ql)?:|/) ]] &&
+    [[ $(option RUNEGATE_LISTEN) != unix:* ]] && [[ $(option RUNEGATE_CHECK_LISTEN) != unix:* ]]
 }
 
 # Waits until the main process is one of the executable in place; gives up when a reload has come and gone without.

@@ -168,6 +168,83 @@ test("a file that is there is not changed before that is agreed to", async () =>
   }
 });
 
+test("a file that somebody else changes meanwhile stays as they have it", async () => {
+  const dir = freshFolder();
+  const first = sit(dir);
+  await answerUntil(first, dialog().length);
+  expect(await first.exited).toBe(0);
+  const second = sit(dir, "--domain", "other.example.test", "--allow", "bob@example.org", "--target", "1");
+  await second.answer(/Keep the settings for mail/, "");
+  await second.says(/Go on/);
+  const env = join(dir, "runegate.env");
+  const theirs = `${readFileSync(env, "utf8")}# theirs\n`;
+  writeFileSync(env, theirs);
+  second.type("\r");
+  expect(await second.exited).toBe(78);
+  expect(second.screen()).toContain("changed by somebody else meanwhile");
+  expect(readFileSync(env, "utf8")).toBe(theirs);
+});
+
+test("what is typed before it is asked for is neither shown nor an answer", async () => {
+  const dir = freshFolder();
+  const terminal = sit(dir);
+  await answerUntil(terminal, 5);
+  await terminal.says(/User: $/);
+  // As pasted: the lines come at once, and the last is not complete when the password is asked for.
+  terminal.paste(`${CREDENTIALS.user}\r${CREDENTIALS.pass}\r${CREDENTIALS.pass}`);
+  await terminal.says(/Password: $/);
+  expect(terminal.screen()).not.toContain(CREDENTIALS.pass);
+  terminal.type(`${CREDENTIALS.pass}\r`);
+  await terminal.answer(/From .*: $/, "");
+  await terminal.says(/Logged in as/);
+  expect(terminal.screen()).not.toContain(CREDENTIALS.pass);
+  terminal.type("\x03");
+  expect(await terminal.exited).toBe(1);
+});
+
+test("Ctrl-Z does not end it", async () => {
+  const terminal = sit(freshFolder());
+  await terminal.says(/Domain: $/);
+  terminal.type("\x1aapp.example.test\r");
+  await terminal.says(/leads nowhere yet[\s\S]*Use it all the same/);
+  terminal.type("\x03");
+  expect(await terminal.exited).toBe(1);
+  expect(terminal.screen()).toContain("Nothing was written.");
+});
+
+test("a terminal is no file with a password", async () => {
+  const terminal = sit(
+    freshFolder(),
+    "--smtp",
+    `127.0.0.1:${smtp.port}`,
+    "--smtp-user",
+    "ada",
+    "--smtp-password-file",
+    "/dev/stdin",
+  );
+  await answerUntil(terminal, 4);
+  expect(await terminal.exited).toBe(64);
+  expect(terminal.screen()).toContain("names a terminal");
+});
+
+test("how the mail server speaks TLS is still known when the login is tried again", async () => {
+  const dir = freshFolder();
+  const server = ["--smtp", `127.0.0.1:${smtp.port}`, "--smtp-user", CREDENTIALS.user];
+  const terminal = sit(dir, ...server, "--smtp-tls", "implicit");
+  await answerUntil(terminal, 4);
+  await terminal.answer(/Password: $/, "wrong");
+  await terminal.answer(/From .*: $/, "");
+  await terminal.answer(/Other settings for mail\? /, "");
+  await terminal.answer(/Mail server .*: $/, "");
+  await terminal.answer(/User .*: $/, "");
+  await terminal.answer(/Password: $/, "wrong");
+  await terminal.answer(/From .*: $/, "");
+  await terminal.answer(/Other settings for mail\? /, "n");
+  await terminal.answer(/Go on/, "");
+  expect(await terminal.exited).toBe(0);
+  expect(readFileSync(join(dir, "email.toml"), "utf8")).toContain('smtp_tls = "implicit"');
+});
+
 test("with nobody there it does not ask, and does not take that for agreement", async () => {
   const dir = freshFolder();
   const nobody = startProcess(runegate("setup", "--dir", dir));

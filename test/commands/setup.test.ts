@@ -1,5 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -160,7 +170,12 @@ describe("what is missing or wrong is said by its flag, with exit code 64, and n
     ["--domain", "-app.example.org", "no domain name"],
     ["--domain", "*.example.org", "no domain name"],
     ["--domain", "app.example.org\nx", "no domain name"],
+    ["--domain", `${"a".repeat(64)}.example.org`, "no domain name"],
+    ["--domain", `${"a.".repeat(126)}ab`, "no domain name"],
+    ["--domain", "app.example.org..", "no domain name"],
     ["--allow", "ada", "no address"],
+    ["--allow", "*@example.org", "write @example.org"],
+    ["--allow", "@*.example.org", "has a pattern"],
     ["--allow", "@", "names nobody"],
     ["--allow", "@lab_", "no domain"],
     ["--allow", "", "names nobody"],
@@ -189,9 +204,9 @@ describe("what is missing or wrong is said by its flag, with exit code 64, and n
   });
 });
 
-test("https:// before a domain, capitals and a slash behind it are taken as what they mean", async () => {
+test("https:// before a domain, capitals, and a dot and a slash behind it are taken as what they mean", async () => {
   const dir = freshFolder();
-  const site = ["--yes", "--domain", "https://App.Example.Test/", "--allow", "Ada@Example.ORG,@Lab.Example"];
+  const site = ["--yes", "--domain", "https://App.Example.Test./", "--allow", "Ada@Example.ORG,@Lab.Example"];
   expect((await run(...site, ...target(), ...mail(), "--dir", dir)).code).toBe(0);
   const { options } = configurationIn(dir);
   expect([options.baseUrl, [...options.allowedDomains].join()]).toEqual([
@@ -273,6 +288,75 @@ test("where there are files already, what changes is changed, all else stays, an
   expect(mails.code).toBe(0);
   expect(mails.stdout).toContain(`+ from_address = "Lab <lab@example.org>"`);
   expect(readFileSync(`${email}.previous`, "utf8")).toBe(template);
+});
+
+test("beside a file that names none, the settings for mail are named in it", async () => {
+  const dir = freshFolder();
+  mkdirSync(dir);
+  writeFileSync(join(dir, "runegate.env"), "# mine\nRUNEGATE_BASE_URL=https://app.example.test\n", {
+    mode: 0o600,
+  });
+  expect(
+    await run("--yes", "--allow", "ada@example.org", ...target(), ...mail(), "--dir", dir),
+  ).toMatchObject({
+    code: 0,
+  });
+  expect(configurationIn(dir).email?.path).toBe(join(dir, "email.toml"));
+});
+
+test("a port of the base URL stays, and is said", async () => {
+  const dir = freshFolder();
+  mkdirSync(dir);
+  const url = "https://app.example.test:8443";
+  writeFileSync(join(dir, "runegate.env"), `RUNEGATE_BASE_URL=${url}\n`, { mode: 0o600 });
+  const flags = ["--yes", "--json", "--allow", "ada@example.org", ...target(), ...mail(), "--dir", dir];
+  const { stdout } = await run(...flags);
+  expect([JSON.parse(stdout).url, configurationIn(dir).options.baseUrl]).toEqual([url, url]);
+});
+
+test("what others may do with a file that gets secrets is taken away", async () => {
+  const dir = freshFolder();
+  await run(...SITE, ...target(), ...mail(), "--dir", dir);
+  const env = join(dir, "runegate.env");
+  writeFileSync(env, readFileSync(env, "utf8").replace(/^RUNEGATE_(?:JWT_SECRET|SESSION_KEY)=.*\n/gm, ""));
+  chmodSync(env, 0o666);
+  expect(await run("--yes", "--dir", dir)).toMatchObject({ code: 0 });
+  expect(readFileSync(env, "utf8")).toMatch(/^RUNEGATE_JWT_SECRET=\w{64}$/m);
+  for (const file of [env, `${env}.previous`])
+    expect([file, statSync(file).mode & 0o777]).toEqual([file, 0o640]);
+});
+
+describe("no flag for mail is passed over where mail is set already", () => {
+  test("one that is set asks for the others", async () => {
+    const dir = freshFolder();
+    await run(...SITE, ...target(), ...mail(), "--dir", dir);
+    const { code, stderr } = await run("--yes", "--dir", dir, "--from", "lab@example.org");
+    expect([code, stderr]).toEqual([64, expect.stringContaining("say --smtp")]);
+  });
+
+  test("a test mail goes by the settings that are kept", async () => {
+    const dir = freshFolder();
+    await run(...SITE, ...target(), ...mail(), "--dir", dir);
+    const sent = smtp.messages.length;
+    const to = ["--test-mail", "grace@example.org"];
+    expect(await run("--yes", "--dir", dir, ...to)).toMatchObject({ code: 0 });
+    expect(smtp.messages.slice(sent).map((message) => message.to)).toEqual([["grace@example.org"]]);
+    smtp.behavior.refuseRecipient = () => ({ code: 550, text: "no such user" });
+    try {
+      expect(await run("--yes", "--dir", dir, ...to)).toMatchObject({ code: 1 });
+    } finally {
+      smtp.behavior.refuseRecipient = undefined;
+    }
+  });
+
+  test("in a file elsewhere they are refused", async () => {
+    const [dir, other] = [freshFolder(), freshFolder()];
+    await run(...SITE, ...target(), ...mail(), "--dir", other);
+    const elsewhere = ["--email-config", join(other, "email.toml")];
+    const { code, stderr } = await run(...SITE, ...target(), ...mail(), "--dir", dir, ...elsewhere);
+    expect([code, stderr]).toEqual([64, expect.stringContaining("--smtp would say what is said by")]);
+    expect(existsSync(dir)).toBe(false);
+  });
 });
 
 test("settings for mail that were never filled in are asked for", async () => {
@@ -410,6 +494,22 @@ describe("the texts", () => {
     const example = withoutProxy(EXAMPLES.get("env") ?? "", "acme");
     expect(example).not.toMatch(/^RUNEGATE_LISTEN|nginx or Caddy finds/m);
     expect(example).toMatch(/^# TLS on port 443.*\nRUNEGATE_TLS=acme$/m);
+  });
+
+  test.each([
+    ["RUNEGATE_JWT_SECRET  =\thidden"],
+    ["  RUNEGATE_JWT_SECRET = hidden"],
+    ["RUNEGATE_OF_ANOTHER_VERSION=hidden"],
+    ["MY_PASSWORD=hidden"],
+    ['smtp_pass  = "hidden"'],
+    ['"smtp_pass" = "hidden"'],
+    ['smtp_pass = """\nhidden"""'],
+    ['api_key = "hidden"'],
+    ['backends = [{ smtp_pass = "hidden" }]'],
+    ["not even an assignment: hidden"],
+  ])("differences show no secret that is spelled %j", (text) => {
+    const { added, removed } = differences(text, "");
+    expect([...added, ...removed, ...differences("", text).added].join()).not.toContain("hidden");
   });
 
   test("differences show lines and no secrets", () => {

@@ -216,10 +216,13 @@ describe("install.sh, again", () => {
     expect(calls).toEqual(["systemctl reload runegate"]);
   });
 
-  test("hands over too where the address of the store is in a file", async () => {
+  test.each([
+    ["in a file", "RUNEGATE_STORE_FILE=/etc/runegate/store"],
+    ["that of Valkey", "RUNEGATE_STORE=valkeys://:secret@cache.example.org:6379/0"],
+    ["that of PostgreSQL", "RUNEGATE_STORE=postgres:///runegate?host=/run/postgresql"],
+  ])("hands over too where the address of the store is %s", async (_, line) => {
     using machine = await installed();
-    const env = machine.read(ENV).replace(/^RUNEGATE_STORE=.*$/m, "RUNEGATE_STORE_FILE=/etc/runegate/store");
-    machine.write(ENV, env);
+    machine.write(ENV, machine.read(ENV).replace(/^RUNEGATE_STORE=.*$/m, line));
     await machine.run("install.sh", "--binary", machine.binary("second"));
     expect(machine.calls()).toContain("systemctl reload runegate");
   });
@@ -233,6 +236,7 @@ describe("install.sh, again", () => {
   test.each([
     ["the memory store", "RUNEGATE_STORE=memory"],
     ["a unix socket", "RUNEGATE_LISTEN=unix:/run/runegate/http.sock"],
+    ["a unix socket for an edge that asks", "RUNEGATE_CHECK_LISTEN=unix:/run/runegate/check.sock"],
   ])("restarts where nothing can be handed over: %s", async (_, line) => {
     using machine = await installed();
     machine.write(ENV, `${machine.read(ENV)}${line}\n`);

@@ -10,6 +10,8 @@ export type AtTerminal = {
   says(pattern: RegExp, withinMs?: number): Promise<void>;
   /** Types as a person does, a key at a time; `\r` is Enter, `\x03` Ctrl-C. */
   type(keys: string): void;
+  /** All at once. */
+  paste(text: string): void;
   /** Waits for a question, and answers it. */
   answer(question: RegExp, text: string, withinMs?: number): Promise<void>;
   readonly exited: Promise<number>;
@@ -56,6 +58,10 @@ export function atTerminal(
     type(keys) {
       answered = screen().length;
       for (const key of keys) child.terminal?.write(key);
+    },
+    paste(text) {
+      answered = screen().length;
+      child.terminal?.write(text);
     },
     async answer(question, text, withinMs) {
       await terminal.says(question, withinMs);

@@ -61,14 +61,22 @@ export async function holdDialog<T>(
   });
   lines.on("SIGINT", () => left.reject(new Abandoned()));
   lines.on("close", () => left.reject(new Abandoned()));
+  // Who comes back from a stop would find it ended: reading does not go on by itself.
+  lines.on("SIGTSTP", () => {});
+  // What is typed before it is asked for, such as a password that is pasted too early, is neither shown nor an answer.
+  screen.mute(true);
   function prompt(text: string, hidden: boolean): Promise<string> {
     const { promise, resolve } = Promise.withResolvers<string>();
-    lines.question(`${text} `, resolve);
-    screen.mute(hidden);
-    return promise.finally(() => {
-      screen.mute(false);
-      if (hidden) screen.output.write("\n");
+    lines.write(null, { ctrl: true, name: "e" });
+    lines.write(null, { ctrl: true, name: "u" });
+    screen.mute(false);
+    lines.question(`${text} `, (line) => {
+      screen.mute(true);
+      if (hidden) process.stderr.write("\n");
+      resolve(line);
     });
+    screen.mute(hidden);
+    return promise;
   }
   try {
     return await Promise.race([work(createDialog(io, false, prompt)), left.promise]);

@@ -19,6 +19,8 @@ import { fillEnv, withoutProxy } from "./texts.ts";
 export type Env = {
   readonly text: string;
   readonly domain: string;
+  /** The base URL, which may have a port. */
+  readonly origin: string;
   /** As RUNEGATE_TLS. */
   readonly tls: string;
   /** An address that may sign in. */
@@ -47,11 +49,15 @@ export async function askEnv(
   const said = ({ name }: { readonly name: string }) => entries.get(name)?.value || undefined;
   const known = (option: { readonly name: string }) => flags[option.name] ?? said(option);
   const values: Record<string, string> = { ...(isNew ? place.own : {}), ...flags };
+  // Else the settings for mail would be written where nobody looks for them.
+  if (!(isNew || place.isInstalled) && known(OPTIONS.emailConfig) === undefined)
+    values[OPTIONS.emailConfig.name] = place.email;
 
   const origin = known(OPTIONS.baseUrl);
   const host = origin === undefined ? undefined : URL.parse(origin)?.hostname;
   const domain = await askDomain(dialog, given.domain ?? flags[OPTIONS.baseUrl.name], host);
-  values[OPTIONS.baseUrl.name] = origin !== undefined && host === domain ? origin : `https://${domain}`;
+  const baseUrl = origin !== undefined && host === domain ? origin : `https://${domain}`;
+  values[OPTIONS.baseUrl.name] = baseUrl;
 
   const hasRoutes = known(OPTIONS.routes) !== undefined || existsSync(place.routes);
   let someone: string | undefined;
@@ -75,7 +81,7 @@ export async function askEnv(
   return {
     // To one that is installed install.sh adds them, unless the service has them from elsewhere.
     text: isNew || !place.isInstalled ? filled + added : filled,
-    ...{ domain, tls, someone },
+    ...{ domain, origin: baseUrl, tls, someone },
     emailConfig: isNew ? flags[OPTIONS.emailConfig.name] : known(OPTIONS.emailConfig),
   };
 }

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { systemClock } from "../../clock.ts";
 import { parseEmailConfig } from "../../config/email.ts";
 import { EXAMPLES } from "../../config/examples.ts";
@@ -24,13 +25,18 @@ const SUBMISSION_PORT = 587;
 const NO_MAIL = "-";
 
 /** Flags that answer the questions. */
-export type MailFlags = Readonly<
-  Partial<Record<"smtp" | "smtp-user" | "smtp-password-file" | "smtp-tls" | "from" | "test-mail", string>>
->;
+export type MailFlags = Readonly<Partial<Record<(typeof SETTINGS)[number] | "test-mail", string>>>;
+
+const SETTINGS = ["smtp", "smtp-user", "smtp-password-file", "smtp-tls", "from"] as const;
+
+/** The first flag that says what email.toml is to say. */
+export const mailSetting = (flags: MailFlags) => SETTINGS.find((name) => flags[name] !== undefined);
 
 /** What mail is for: the host whose links it carries, whom a test may go to, and the file that the settings will be in. */
 export type MailSite = {
   readonly domain: string;
+  /** The base URL. */
+  readonly origin: string;
   readonly someone: string | undefined;
   readonly path: string;
 };
@@ -47,9 +53,13 @@ export async function askEmail(
   io: Io,
 ): Promise<string | undefined> {
   const before = existing.before.toString("utf8");
-  const keeps = flags.smtp === undefined && existing.owner !== undefined && isGood(before, site.path);
+  const keeps = mailSetting(flags) === undefined && existing.owner !== undefined && isGood(before, site.path);
   const question = `Keep the settings for mail in ${site.path}?`;
-  if (keeps && (!dialog.isInteractive || (await dialog.confirm(question, true)))) return before;
+  if (keeps && (!dialog.isInteractive || (await dialog.confirm(question, true)))) {
+    const testMail = flags["test-mail"];
+    if (testMail === undefined || (await works(dialog, before, testMail, site, io))) return before;
+    if (!dialog.isInteractive) return undefined;
+  }
   let given = flags;
   let known: EmailKeys | undefined;
   for (;;) {
@@ -113,7 +123,8 @@ async function askKeys(
       return text;
     },
   });
-  const tls = flags["smtp-tls"] ?? (isLoopbackHost(host) ? "none" : undefined);
+  const again = known?.host === host && known.tls !== "none" ? known.tls : undefined;
+  const tls = flags["smtp-tls"] ?? again ?? (isLoopbackHost(host) ? "none" : undefined);
   return { host, port, user, pass, from, tls };
 }
 
@@ -131,6 +142,9 @@ function askPassword(dialog: Dialog, file: string | undefined): Promise<string> 
 }
 
 function passwordIn(file: string): string {
+  // Nothing that is typed there would end it.
+  if (statSync(file, { throwIfNoEntry: false })?.isCharacterDevice())
+    throw new UsageError("--smtp-password-file names a terminal. Without it, the password is asked for.");
   const read = readTextFile(file);
   if (read.kind === "read") return read.text.replace(/[\r\n]+$/, "");
   const why = read.kind === "missing" ? `names a file that does not exist: ${file}` : read.problem;
@@ -142,12 +156,12 @@ async function works(
   dialog: Dialog,
   text: string,
   testMail: string | undefined,
-  { domain, someone, path }: MailSite,
+  { origin, someone, path }: MailSite,
   io: Io,
 ): Promise<boolean> {
   let config: ReturnType<typeof parseEmailConfig>["config"];
   try {
-    ({ config } = parseEmailConfig(text, path));
+    ({ config } = parseEmailConfig(text, path, SYSTEM.serviceCredentials));
   } catch (error) {
     if (!(error instanceof ConfigError) || !dialog.isInteractive) throw error;
     for (const problem of error.problems) io.err(`  ${describe(problem)}`);
@@ -165,5 +179,5 @@ async function works(
       one === NO_MAIL ? one : explained(parseAddress, one, `is no address: ${quote(one)}`, ""),
   });
   if (to === NO_MAIL) return true;
-  return (await sendTestMail(config, `https://${domain}`, to, io)).code === EXIT.done;
+  return (await sendTestMail(config, origin, to, io)).code === EXIT.done;
 }

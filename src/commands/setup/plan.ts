@@ -2,10 +2,11 @@ import { dirname } from "node:path";
 import { EXAMPLES } from "../../config/examples.ts";
 import type { Io } from "../../process/io.ts";
 import { asOwnerOf } from "../../rights.ts";
+import { UsageError } from "../command.ts";
 import { type Existing, readExisting } from "../replace-file.ts";
 import type { Dialog } from "./dialog.ts";
 import { askEnv } from "./env.ts";
-import { askEmail, type MailFlags } from "./mail.ts";
+import { askEmail, type MailFlags, mailSetting } from "./mail.ts";
 import type { Place } from "./place.ts";
 import { differences } from "./texts.ts";
 
@@ -14,6 +15,8 @@ export type Plan = {
   readonly env: Planned;
   readonly email: Planned;
   readonly domain: string;
+  /** The base URL. */
+  readonly origin: string;
   /** As RUNEGATE_TLS. */
   readonly tls: string;
   /** An address that may sign in. */
@@ -44,11 +47,22 @@ export async function makePlan(
 ): Promise<Plan | undefined> {
   const read = (path: string) => asOwnerOf(dirname(path), () => readExisting(path));
   const [envBefore, emailBefore] = [read(place.env), read(place.email)];
-  const { text, domain, tls, someone, emailConfig } = await askEnv(dialog, given, envBefore, place, io);
+  const { text, domain, origin, tls, someone, emailConfig } = await askEnv(
+    dialog,
+    given,
+    envBefore,
+    place,
+    io,
+  );
   const isElsewhere = emailConfig !== undefined && emailConfig !== place.email;
+  const setting = mailSetting(given);
+  if (isElsewhere && setting !== undefined)
+    throw new UsageError(
+      `--${setting} would say what is said by ${emailConfig}, and that file is left alone.`,
+    );
   const email = isElsewhere
     ? emailBefore.before.toString("utf8")
-    : await askEmail(dialog, given, { domain, someone, path: place.email }, emailBefore, io);
+    : await askEmail(dialog, given, { domain, origin, someone, path: place.email }, emailBefore, io);
   if (email === undefined) return undefined;
   const planned = (name: "env" | "email", existing: Existing, wanted: string): Planned => ({
     ...{ path: place[name], existing, text: wanted, example: EXAMPLES.get(name) ?? "" },
@@ -56,13 +70,13 @@ export async function makePlan(
   const plan: Plan = {
     env: planned("env", envBefore, text),
     email: planned("email", emailBefore, email),
-    ...{ domain, tls, someone },
+    ...{ domain, origin, tls, someone },
   };
   show(plan, place, io);
   return (await dialog.confirm("Go on?", true)) ? plan : undefined;
 }
 
-function show({ env, email, domain, tls }: Plan, { isInstalled }: Place, io: Io): void {
+function show({ env, email, origin, tls }: Plan, { isInstalled }: Place, io: Io): void {
   io.out("");
   for (const { path, existing, text, example } of [env, email]) {
     const isNew = existing.owner === undefined;
@@ -76,7 +90,7 @@ function show({ env, email, domain, tls }: Plan, { isInstalled }: Place, io: Io)
   io.out(
     tls === "off"
       ? "Runegate becomes a service that starts with this machine, for a proxy on it that speaks TLS."
-      : `Runegate becomes a service that starts with this machine, on ports 80 and 443, as https://${domain}.`,
+      : `Runegate becomes a service that starts with this machine, on ports 80 and 443, as ${origin}.`,
   );
   if (tls === "acme")
     io.out("It orders certificates, by the terms of the authority: https://letsencrypt.org/repository/");

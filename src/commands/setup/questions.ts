@@ -30,10 +30,11 @@ export function askDomain(
 
 /** One that can have a certificate: a single label, or an address, is no name that the world knows. */
 function domainName(text: string): string {
-  const [, name = ""] = /^(?:https?:\/\/)?([^\s/?#@\\:]+)\/?$/i.exec(text) ?? [];
+  const [, name = ""] = /^(?:https?:\/\/)?([^\s/?#@\\:]+?)\.?\/?$/i.exec(text) ?? [];
   const hostname = URL.parse(`https://${name}`)?.hostname ?? "";
-  const label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
-  const isName = new RegExp(`^${label}(?:\\.${label})+$`).test(hostname);
+  // As long as DNS has them (RFC 1035 §2.3.4).
+  const label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
+  const isName = hostname.length <= 253 && new RegExp(`^${label}(?:\\.${label})+$`).test(hostname);
   if (isName && parseIp(hostname) === undefined && !isLoopbackHost(hostname)) return hostname;
   throw new ValueError(`is no domain name: ${quote(text)}`, "Write a name such as app.example.org.");
 }
@@ -71,6 +72,9 @@ export function askAllowed(dialog: Dialog, given: string | undefined, known: All
         .split(",")
         .map((entry) => entry.trim())
         .filter((entry) => entry !== "" && entry !== "@");
+      const pattern = entries.find((entry) => entry.includes("*"));
+      if (pattern !== undefined)
+        throw new ValueError(`has a pattern: ${quote(pattern)}`, "For a whole domain, write @example.org.");
       const whole = entries.filter((entry) => entry.startsWith("@"));
       const single = entries.filter((entry) => !entry.startsWith("@"));
       const found = {

@@ -58,9 +58,16 @@ export function withoutProxy(text: string, tls: string): string {
   );
 }
 
-/** The lines that one text has and the other has not; comments are left out, and secrets are not shown. */
+/**
+ * The assignments that one text has and the other has not. Only what is known to be no secret is shown with its value: a file that
+ * somebody wrote by hand may spell a password in any way that its syntax has.
+ */
 export function differences(before: string, after: string) {
-  const linesOf = (text: string) => text.split("\n").filter((line) => /^[^#\s]/.test(line));
+  const linesOf = (text: string) =>
+    text
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => /^(?:\w+\s*=|\[+\w+\]+$)/.test(line));
   const [old, now] = [linesOf(before), linesOf(after)];
   return {
     added: now.filter((line) => !old.includes(line)).map(shown),
@@ -68,9 +75,18 @@ export function differences(before: string, after: string) {
   };
 }
 
+/** Of email.toml, beside the options that are no secret. */
+const OPEN: ReadonlySet<string> = new Set([
+  "smtp_host",
+  "smtp_port",
+  "smtp_user",
+  "smtp_tls",
+  "from_address",
+]);
+
 function shown(line: string): string {
-  const [, name = "", is = "", value = line] = /^(\w+)( ?= ?)(.*)$/.exec(line) ?? [];
+  const [, name = "", is = "", value = line] = /^(\w+)(\s*=\s*)(.*)$/.exec(line) ?? [];
   const [, option] = OPTION_LIST.find(([, one]) => one.name === name) ?? [];
-  if (option?.secret || name === "smtp_pass") return `${name}${is}********`;
-  return name + is + (option?.shown ?? withoutUserinfo)(value);
+  const isOpen = name === "" || OPEN.has(name) || (option !== undefined && !option.secret);
+  return name + is + (isOpen ? (option?.shown ?? withoutUserinfo)(value) : "********");
 }
