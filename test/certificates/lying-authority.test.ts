@@ -50,12 +50,18 @@ type Lies = {
   readonly age?: number;
   /** Of an authority that gives none. */
   readonly refusal?: Record<string, string>;
+  /** What it answers, one after the other, to whoever asks whether the order is done. */
+  readonly delays?: string[];
   use?(pairs: readonly Pair[]): Promise<void>;
 };
 
-async function open({ names = [NAME], age = 1, refusal, use = async () => {} }: Lies, hosts = [NAME]) {
+async function open(
+  { names = [NAME], age = 1, delays = [], refusal, use = async () => {} }: Lies,
+  hosts = [NAME],
+) {
   const clock = testClock(Date.now() + age * DAY);
   const written: string[] = [];
+  const pauses: number[] = [];
   let orders = 0;
   let certificate = "";
   const authority = Bun.serve({
@@ -87,8 +93,11 @@ async function open({ names = [NAME], age = 1, refusal, use = async () => {} }: 
           certificate = issue(csr, names);
           return Response.json(order("valid"), { headers });
         }
-        case "/placed":
-          return Response.json(order("valid"), { headers });
+        case "/placed": {
+          const delay = delays.shift();
+          if (delay === undefined) return Response.json(order("valid"), { headers });
+          return Response.json(order("processing"), { headers: { ...headers, "Retry-After": delay } });
+        }
         case "/certificate":
           return new Response(certificate, { headers });
         default:
@@ -114,7 +123,10 @@ async function open({ names = [NAME], age = 1, refusal, use = async () => {} }: 
       },
     },
     records: createOrderRecords(createMemoryStore({ clock }), clock),
-    ...{ dnsHook: undefined, answersHttp: true, clock, pause: async () => {} },
+    ...{ dnsHook: undefined, answersHttp: true, clock },
+    pause: async (milliseconds) => {
+      pauses.push(milliseconds);
+    },
     random: { bytes: (length) => new Uint8Array(length).fill(128) },
   });
   opened.push(() => {
@@ -123,7 +135,7 @@ async function open({ names = [NAME], age = 1, refusal, use = async () => {} }: 
   });
   source.start(use, SILENT);
   return {
-    ...{ clock, source, written, orders: () => orders },
+    ...{ clock, source, written, pauses, orders: () => orders },
     /** Has it look so often that what followed from the first two looks is over. */
     async settle() {
       const enough = looks + 5 * hosts.length;
@@ -162,6 +174,16 @@ describe.skipIf(openssl === undefined)("a certificate that", () => {
     expect([written, uses]).toEqual([[NAME, other], 2]);
   });
 });
+
+test.skipIf(openssl === undefined)(
+  "an authority that wants to be asked at once is asked once a second",
+  async () => {
+    const delays = ["0", "Thu, 01 Jan 1970 00:00:00 GMT", "soon", "5", "999999999"];
+    const { settle, pauses, written } = await open({ delays });
+    await settle();
+    expect([pauses, written]).toEqual([[1_000, 1_000, 1_000, 5_000, 10_000], [NAME]]);
+  },
+);
 
 test.each([
   ["seconds", "999999999"],
