@@ -41,6 +41,8 @@ export type AcmeSourceSettings = {
 /** Five failures an hour for a name are what Let's Encrypt allows. */
 const FIRST_PAUSE = MINUTE;
 const LONGEST_PAUSE = 6 * HOUR;
+/** However long an authority wants to be left alone, asking once a day is no burden, and decades would be the end. */
+const LONGEST_ASKED = DAY;
 /** While another process orders. */
 const OTHERS_PAUSE = 10 * SECOND;
 /** Where the clock is wrong, a new certificate may seem to be due at once. */
@@ -147,6 +149,8 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
     const cert = await orderCertificate(settings, name, request, challengesFor(name, log), before);
     const key = keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
     const pair = pairOf(cert, key);
+    // It would be shown in place of the one there is, and be thought good for a day.
+    if (!pair.names.includes(name)) throw new Error("the certificate that was given is for other names");
     hold(about, pair);
     await shelf.write(name, pair);
   }
@@ -178,7 +182,7 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
   function failed(name: string, error: unknown, log: Logger): void {
     const about = knownOf(name);
     const pause = Math.min(FIRST_PAUSE * 2 ** about.failures++, LONGEST_PAUSE) * (0.75 + chance() / 2);
-    const asked = error instanceof AcmeProblem ? (error.retryAfterMs ?? 0) : 0;
+    const asked = error instanceof AcmeProblem ? Math.min(error.retryAfterMs ?? 0, LONGEST_ASKED) : 0;
     about.notBefore = clock.monotonic() + Math.max(pause, asked);
     const { until } = about.pair ?? {};
     const isUrgent = until !== undefined && until - clock.now() < WORRY;
@@ -198,13 +202,24 @@ export async function openAcme(settings: AcmeSourceSettings): Promise<Certificat
   }
 
   async function keepUp(use: (pairs: readonly Pair[]) => Promise<void>, log: Logger): Promise<void> {
+    let isInUse = true;
     while (!stopped) {
       for (const name of names) {
         if (stopped) return;
         const isAnother = await attend(name, log).catch((error) => failed(name, error, log));
         // At once: the next name may take its time.
-        if (!isAnother) continue;
-        await use(pairs());
+        if (isAnother) isInUse = false;
+        if (isInUse) continue;
+        isInUse = await use(pairs()).then(
+          () => true,
+          (error: unknown) => {
+            log.error("goes on without the other certificate: it is tried again", {
+              reason: messageOf(error),
+            });
+            return false;
+          },
+        );
+        if (!isInUse) continue;
         const { until = 0 } = knownOf(name).pair ?? {};
         log.info("goes on with another certificate", { name, until: new Date(until).toISOString() });
       }

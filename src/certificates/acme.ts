@@ -126,7 +126,7 @@ export async function orderCertificate(
     for (;;) {
       const { body, retryAfterMs } = await post<T>(url, "");
       if (!WHILE_PENDING.has(body.status)) return body;
-      await settings.pause(Math.min(retryAfterMs ?? POLL_MS, LONGEST_POLL_MS));
+      await settings.pause(Math.min(Math.max(retryAfterMs ?? 0, POLL_MS), LONGEST_POLL_MS));
     }
   }
 

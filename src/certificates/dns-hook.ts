@@ -25,6 +25,11 @@ export function checkDnsHook(path: string): void {
   }
   const stat = statSync(path);
   if (!stat.isFile()) throw new Error(`the hook ${path} is no file`);
+  const { uid } = stat;
+  if (uid !== 0 && uid !== process.geteuid?.())
+    throw new Error(
+      `the hook ${path} can be changed by the user with number ${uid}. Run: chown root ${path}`,
+    );
   if ((stat.mode & OPEN) !== 0)
     throw new Error(`the hook ${path} can be changed by other users. Run: chmod go-w ${path}`);
 }
@@ -43,9 +48,14 @@ export function createDnsHook(
   return async (verb, name, value) => {
     const about = `the hook for DNS failed (${verb} ${name})`;
     let said = "";
-    const hear = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
-      for await (const text of stream.pipeThrough(new TextDecoderStream()))
-        said = (said + text).slice(-MOST_WORDS);
+    const over = new AbortController();
+    const hear = (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+      const heard = new WritableStream<string>({
+        write(text) {
+          said = (said + text).slice(-MOST_WORDS);
+        },
+      });
+      return stream.pipeThrough(new TextDecoderStream()).pipeTo(heard, { signal: over.signal });
     };
     let child: Bun.Subprocess<"ignore", "pipe", "pipe">;
     try {
@@ -65,8 +75,9 @@ export function createDnsHook(
     const heard = Promise.allSettled([hear(child.stdout), hear(child.stderr)]);
     const code = await child.exited;
     clearTimeout(timer);
-    // What it leaves behind may hold the pipes open for ever.
+    // What it leaves behind may hold the pipes open for ever, and write all the time.
     await Promise.race([heard, Bun.sleep(MOMENT_MS)]);
+    over.abort();
     if (code === 0) return;
     const how = isLate ? `it took more than ${limitMs / SECOND} seconds` : `it ended with ${code}`;
     throw new Error(`${about}: ${how}: ${plainWords(said.trim().slice(-400))}`);

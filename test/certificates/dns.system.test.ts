@@ -1,5 +1,13 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { checkDnsHook, createDnsHook } from "../../src/certificates/dns-hook.ts";
 import { EXIT } from "../../src/exit.ts";
@@ -210,6 +218,20 @@ describe("the hook", () => {
     );
     const child = Number(readFileSync(join(folder, "pid"), "utf8"));
     await until("its child is gone", () => !isAlive(child));
+  });
+
+  test("that leaves something behind that writes all the time is not listened to", async () => {
+    const folder = folderOf();
+    const file = script(folder, `yes & echo $! > ${folder}/pid`);
+    await createDnsHook(file, process.env)("present", "a.test", "v");
+    const left = Number(readFileSync(join(folder, "pid"), "utf8"));
+    await until("it has nobody to write to", () => !isAlive(left));
+  });
+
+  test.skipIf(process.geteuid?.() !== 0)("of another user is not run", () => {
+    const file = script(folderOf(), "exit 0");
+    chownSync(file, 12345, 0);
+    expect(() => checkDnsHook(file)).toThrow("can be changed by the user with number 12345");
   });
 
   test("that leaves something behind is not waited for", async () => {
