@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseClients } from "../../src/config/clients.ts";
 import { NOT_ME_LINK } from "../../src/devices/ticket.ts";
 import { policyWith, type Sources } from "../../src/edge/page-policy.ts";
 import type { Address } from "../../src/identity/address.ts";
@@ -8,6 +9,7 @@ import { createTickets } from "../../src/secret/ticket.ts";
 import { HCAPTCHA, type Provider, type StandIns, startStandIns, TURNSTILE } from "../captcha/stand-ins.ts";
 import { offerOf, solved } from "../captcha/support.ts";
 import { NAVIGATION, openLink, postLogin } from "../login/support.ts";
+import { CALLBACK, clientBlock } from "../provider/support.ts";
 import { testClock } from "../support/clock.ts";
 import { cookieHeader, startGateway, type TestGateway } from "../support/gateway.ts";
 
@@ -50,6 +52,12 @@ type Visitor = {
 };
 
 type Page = readonly [name: string, file: string, reach: (visitor: Visitor) => Promise<Response>];
+
+const { clients: CLIENTS } = parseClients(clientBlock("app", "device = true"), "clients.toml", undefined);
+const AUTHORIZE = new URLSearchParams({
+  ...{ client_id: "app", redirect_uri: CALLBACK, response_type: "code", scope: "openid" },
+  prompt: "select_account",
+});
 
 const PAGES: readonly Page[] = [
   ["the login page", "login/routes.ts", ({ get }) => get("/_runegate/login")],
@@ -139,6 +147,21 @@ const PAGES: readonly Page[] = [
     "grants/visit.ts",
     async ({ get, signIn }) => get("/_runegate/requests", await signIn()),
   ],
+  [
+    "with which account somebody signs in at an application",
+    "provider/authorize.ts",
+    async ({ get, signIn }) => get(`/_runegate/oidc/authorize?${AUTHORIZE}`, await signIn()),
+  ],
+  [
+    "the code that a program shows",
+    "provider/device.ts",
+    async ({ get, signIn }) => get("/_runegate/oidc/device", await signIn()),
+  ],
+  [
+    "signing out, asked by an application",
+    "provider/end-session.ts",
+    async ({ get, signIn }) => get("/_runegate/oidc/end_session", await signIn()),
+  ],
   ["the mailbox", "mail/routes.ts", ({ get }) => get("/_runegate/mailbox")],
   [
     "the API's document",
@@ -162,6 +185,7 @@ describe.each(Object.keys(LOGIN) as Kind[])("with RUNEGATE_CAPTCHA=%s", (kind) =
     services = startStandIns(clock);
     gateway = await startGateway({
       clock,
+      clients: CLIENTS,
       fetch: services.fetch,
       routes: `[groups]\nadmins = ["ada@example.org"]\n${["app", "other"]
         .map(
