@@ -19,7 +19,7 @@ import { CONFIG_REFUSED, CONFIG_RELOADED, SECRETS_CHANGED } from "./audit.ts";
 import { changedSecrets } from "./changed-secrets.ts";
 import { type Compose, composeGateway } from "./compose.ts";
 import { type ConfigWatch, watchConfig } from "./config-watch.ts";
-import { canHandOver, handOver } from "./handover.ts";
+import { canHandOver, handOver, stopPredecessor } from "./handover.ts";
 import { hostsOf } from "./hosts.ts";
 import type { Io } from "./io.ts";
 import { keepStarted } from "./keep-started.ts";
@@ -65,6 +65,8 @@ export function createLifecycle(
   let control: Control | undefined;
   let metrics: ReturnType<typeof listenForScrapes> | undefined;
   let stopping = false;
+  let predecessor: number | undefined;
+  let predecessorEnded: Promise<void> | undefined;
   const stopSignal = new AbortController();
   const logger = () => log.loggers("main");
 
@@ -79,6 +81,7 @@ export function createLifecycle(
     void http?.stop();
     await control?.stop();
     await serving.stop(withinMs).ended;
+    await predecessorEnded;
     // Of the process that watches over workers: what serves itself has done so.
     await serving.gateway.closeAudit();
     notifier.stop();
@@ -224,8 +227,12 @@ export function createLifecycle(
   }
 
   return {
-    /** Says, to whoever listens, that it is up. */
-    async begin(): Promise<void> {
+    /**
+     * Says, to whoever listens, that it is up.
+     * @param by the process that handed over to this one.
+     */
+    async begin(by?: number): Promise<void> {
+      predecessor = by;
       if (!stopping) await ensureControl();
       if (stopping) return;
       follow();
@@ -254,6 +261,7 @@ export function createLifecycle(
 
     /** Called again, it gives requests that are under way less time. */
     stop(signal: string): void {
+      if (predecessor !== undefined) predecessorEnded ??= stopPredecessor(predecessor);
       if (stopping) {
         // Handed over, with requests still under way.
         serving.stop(DRAIN_MS);
