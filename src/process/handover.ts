@@ -43,6 +43,8 @@ export async function handOver(settings: {
   readonly signal: AbortSignal;
   /** Called when no other process listens any more, and before it goes on as the only main process. */
   readonly onClosed: (pid: number) => Promise<void>;
+  /** Called when the successor ends later than that and with anything but success, as long as this process is there. */
+  readonly onLost: (how: string) => void;
 }): Promise<number> {
   const { serving, signal } = settings;
   const up = Promise.withResolvers<ToPredecessor>();
@@ -79,6 +81,7 @@ export async function handOver(settings: {
   signal.removeEventListener("abort", stopToo);
   child.disconnect();
   child.unref();
+  void exited.then((how) => child.exitCode !== 0 && settings.onLost(how));
   return child.pid;
 }
 

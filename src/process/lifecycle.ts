@@ -65,6 +65,7 @@ export function createLifecycle(
   let control: Control | undefined;
   let metrics: ReturnType<typeof listenForScrapes> | undefined;
   let stopping = false;
+  let code: ExitCode = EXIT.done;
   let predecessor: number | undefined;
   let predecessorEnded: Promise<void> | undefined;
   const stopSignal = new AbortController();
@@ -89,7 +90,7 @@ export function createLifecycle(
     logger().info("stopped");
     await sinks.close();
     log.flush();
-    resolve(EXIT.done);
+    resolve(code);
   }
 
   async function ensureControl(): Promise<void> {
@@ -205,6 +206,12 @@ export function createLifecycle(
           metrics?.stop();
           await control?.stop();
           control = undefined;
+        },
+        // Its parent is told of its end alone: systemd starts the service again when the last process of it has gone.
+        onLost(how) {
+          logger().error("the successor is gone, so this process ends too", { how });
+          code = EXIT.failed;
+          serving.stop(0);
         },
       });
       if (stopping) return undefined;

@@ -35,6 +35,20 @@ test.each([1, 2])(
   },
 );
 
+test("a predecessor ends at once when its successor is killed: there is nobody else to be told of it", async () => {
+  await using stage = await openStage({ sqlite: true });
+  const cookie = await stage.signIn();
+  const { held } = stage.application;
+  const cut = exchange(stage.port, "GET /held", [`Cookie: ${cookie}`]).catch(() => "cut");
+  await until("it is asked", () => held.length === 1);
+  stage.main.signal("SIGUSR2");
+  const [, successor] = await stage.says(/ handed over +successor=(\d+)/);
+  kill(Number(successor), "SIGKILL");
+  expect(await stage.main.exited).toBe(1);
+  expect(stage.main.output()).toContain("the successor is gone, so this process ends too");
+  expect(await cut).toBe("cut");
+});
+
 test("one that does not end is waited for no longer than systemd waits", async () => {
   await using stage = await openStage();
   kill(stage.main.pid, "SIGSTOP");
