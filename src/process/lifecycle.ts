@@ -82,7 +82,6 @@ export function createLifecycle(
     void http?.stop();
     await control?.stop();
     await serving.stop(withinMs).ended;
-    await predecessorEnded;
     // Of the process that watches over workers: what serves itself has done so.
     await serving.gateway.closeAudit();
     notifier.stop();
@@ -90,6 +89,7 @@ export function createLifecycle(
     logger().info("stopped");
     await sinks.close();
     log.flush();
+    await predecessorEnded;
     resolve(code);
   }
 
