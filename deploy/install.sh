@@ -223,7 +223,7 @@ stage_release() {
       [ "$file" = SHA256SUMS.minisig ] && [ -n "$no_signature" ] && continue
       die 1 "there is no $from/$file, or it is no plain file."
     fi
-    cat <"$from/$file" >"$copy/$file"
+    copy_from_stranger "$from/$file" "$copy/$file"
   done
   verify "$copy"
   # Of each file there is one line (as src/upgrade/release.ts has it).
@@ -231,6 +231,12 @@ stage_release() {
     die 1 "$name is not the file that was signed."
   stage "$copy/$name"
   rm -r "$copy"
+}
+
+# Whoever the folder belongs to may meanwhile exchange a file for a link, a pipe, or what never ends.
+copy_from_stranger() {
+  dd if="$1" of="$2" iflag=nofollow,nonblock,fullblock bs=64K count=16384 status=none || die 1 "$1 cannot be read."
+  [ "$(stat -c %s "$2")" -lt 1073741824 ] || die 1 "$1 is larger than anything of a release."
 }
 
 # The signature of a release, and that it is no older version. Nothing of the release has been run yet.
@@ -261,7 +267,7 @@ verify() {
   tell "the signature is good: version $version"
   [ -x "$executable" ] && [ -z "$allow_rollback" ] || return 0
   # One that does not run any more is no reason not to mend it.
-  installed=$("$executable" version --json | sed -n 's/.*"version":"\([^"]*\)".*/\1/p' || true)
+  installed=$(env -i "PATH=$PATH" "$executable" version --json | sed -n 's/.*"version":"\([^"]*\)".*/\1/p' || true)
   # A pre-release comes before its release: so does what has a ~ in this order.
   printf '%s\n' "$installed" "$version" | tr - '~' | sort --version-sort --check=quiet ||
     die 1 "$version is older than what is installed, $installed. To go back all the same: --allow-rollback"

@@ -85,7 +85,7 @@ async function release({ targets, without, outdir }: Asked): Promise<void> {
   // All that can be known to fail fails first.
   const section = changelogSection(readFileSync(join(ROOT, "CHANGELOG.md"), "utf8"), version);
   const key = process.env.RUNEGATE_RELEASE_KEY;
-  if (key) checkKey(key, ROOT, commit);
+  if (key) checkKey(key, ROOT, version, commit);
   if (existsSync(outdir) && !existsSync(join(outdir, "SHA256SUMS")) && readdirSync(outdir).length > 0) {
     throw new Error(`${outdir} holds something else than a release.`);
   }

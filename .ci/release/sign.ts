@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { readPublicKeys } from "../../src/upgrade/minisign.ts";
-import { openRelease } from "../../src/upgrade/release.ts";
+import { openRelease, releaseNamedBy } from "../../src/upgrade/release.ts";
 import { call, program } from "./call.ts";
 
 /** Writes SHA256SUMS over everything in a folder. */
@@ -15,7 +15,7 @@ export function writeSums(folder: string): void {
 }
 
 /** Where the secret key is, checked before long work. @throws if it is where it must not be, or what is built may not be signed. */
-export function checkKey(key: string, root: string, commit: string | undefined): void {
+export function checkKey(key: string, root: string, version: string, commit: string | undefined): void {
   program("minisign", "Signing takes it: apt-get install minisign");
   if (!existsSync(key)) throw new Error(`There is no ${key} (RUNEGATE_RELEASE_KEY).`);
   if (!relative(root, realpathSync(key)).startsWith("..")) {
@@ -24,6 +24,14 @@ export function checkKey(key: string, root: string, commit: string | undefined):
   if (commit === undefined || !/^[0-9a-f]{12}$/.test(commit)) {
     throw new Error(`Only what is committed is signed, and this is ${commit ?? "of no commit"}.`);
   }
+  if (releaseNamedBy(trustedComment(version, commit)) === undefined) {
+    throw new Error(`Nobody could upgrade to ${version}: a version is 1.2.3 or 1.2.3-rc.1.`);
+  }
+}
+
+/** What src/upgrade/release.ts reads. */
+function trustedComment(version: string, commit: string): string {
+  return `runegate ${version} commit ${commit}`;
 }
 
 /**
@@ -39,9 +47,7 @@ export async function sign(settings: {
   readonly commit: string;
 }): Promise<boolean> {
   const { folder, root, key, version, commit } = settings;
-  // What src/upgrade/release.ts reads.
-  const trusted = `runegate ${version} commit ${commit}`;
-  const comments = ["-c", `signature of Runegate ${version}`, "-t", trusted];
+  const comments = ["-c", `signature of Runegate ${version}`, "-t", trustedComment(version, commit)];
   const sums = join(folder, "SHA256SUMS");
   await call(["minisign", "-S", "-H", "-s", key, "-m", sums, ...comments, "-x", `${sums}.minisig`], {
     open: true,

@@ -38,7 +38,8 @@ export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
 const ALL: CommandList = { names: COMMAND_NAMES, find: findCommand };
 
 export async function findCommand(name: string): Promise<Command | undefined> {
-  // What `serve` starts for itself is not for people, and so not in the list.
+  // What `serve` starts for itself, and what the unit calls, is not for people, and so not in the list.
   if (name === "worker") return (await import("./worker.ts")).worker;
+  if (name === "stop") return (await import("./stop.ts")).stop;
   return COMMANDS.get(name)?.();
 }

@@ -9,6 +9,10 @@ import { fault } from "../upgrade/fault.ts";
 /** For how long a new version may say that it is not ready. */
 export const READY_MS = 10_000;
 const LOOK_MS = 500;
+/** What is asked for takes a moment. */
+const ANSWER_MS = 20_000;
+/** Of output. */
+const MOST_BYTES = 1024 * 1024;
 
 /** @throws {UpgradeFault} if it does not run here. */
 export function versionOf(path: string, io: Io): string {
@@ -55,9 +59,13 @@ function call([path = "", ...args]: string[], io: Io, withFlags = true): { code:
   const flags = Object.entries(withFlags ? (io.flags ?? {}) : {});
   const words = [...args, ...flags.map(([name, value]) => `${flagOf(name)}=${value}`)];
   try {
-    const { exitCode, stdout, stderr } = Bun.spawnSync([path, ...words], { env, stdin: "ignore" });
+    const limits = { timeout: ANSWER_MS, killSignal: "SIGKILL", maxBuffer: MOST_BYTES } as const;
+    const child = Bun.spawnSync([path, ...words], { env, stdin: "ignore", ...limits });
+    const { exitCode, stdout, stderr, exitedDueToTimeout, signalCode } = child;
     for (const line of linesOf(stderr)) io.err(line);
-    return { code: exitCode, lines: linesOf(stdout) };
+    if (exitedDueToTimeout) io.err(`${path} ${args[0]} was not done after ${ANSWER_MS / 1000} s.`);
+    else if (signalCode !== undefined) io.err(`${path} ${args[0]} was ended by ${signalCode}.`);
+    return { code: exitCode ?? EXIT.failed, lines: linesOf(stdout) };
   } catch (error) {
     io.err(error instanceof Error ? error.message : String(error));
     return { code: EXIT.failed, lines: [] };

@@ -10,6 +10,7 @@ import { type Executables, executablesAt, identityOf } from "../upgrade/executab
 import { fault, UpgradeFault } from "../upgrade/fault.ts";
 import { looksLikeKey, type PublicKey, readPublicKeys } from "../upgrade/minisign.ts";
 import { openRelease, type Release } from "../upgrade/release.ts";
+import type { Service } from "../upgrade/service.ts";
 import { TARGET, VERSION } from "../version.ts";
 import { type Command, failed, type Given, type Outcome, UsageError } from "./command.ts";
 import { mayStart, READY_MS, versionOf } from "./other-version.ts";
@@ -95,19 +96,26 @@ Example: runegate upgrade --from /root/runegate-0.2.0`,
           : await takeRelease(values.from, values, installed, executables, io);
       } catch (error) {
         if (error instanceof UpgradeFault) return failed(io, `runegate upgrade: ${error.message}`);
-        if (isNotPermitted(error)) return failed(io, `runegate upgrade: ${error.message}. Try: sudo`);
+        if (isOfSystem(error)) return failed(io, `runegate upgrade: ${error.message}.${remedyFor(error)}`);
         throw error;
       }
     },
   };
 }
 
-function isNotPermitted(error: unknown): error is Error {
-  return error instanceof Error && "code" in error && (error.code === "EACCES" || error.code === "EROFS");
+/** What the file system says: not permitted, no space left, … */
+function isOfSystem(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "syscall" in error && "code" in error;
 }
 
-function exchangeable(path: string | undefined): string {
-  if (path === undefined) throw fault("this runs from source, and there is no executable to exchange.");
+function remedyFor({ code = "" }: NodeJS.ErrnoException): string {
+  return ["EACCES", "EPERM"].includes(code) ? " Try: sudo" : "";
+}
+
+/** Also called by the one before, where the present one does not run. */
+function exchangeable(running: string | undefined): string {
+  if (running === undefined) throw fault("this runs from source, and there is no executable to exchange.");
+  const path = running.replace(/\.previous$/, "");
   // What is there belongs to packages (FHS 3.0, section 4).
   if (path.startsWith("/usr/") && !path.startsWith("/usr/local/")) {
     throw fault(`${path} belongs to a package: upgrade that, with apt or dnf.`);
@@ -158,7 +166,11 @@ async function takeRelease(
   const isNewer = Bun.semver.order(version, present) > 0;
   if (version === present && !values["allow-rollback"]) {
     io.out(`That is the version of this executable, so nothing was changed.`);
-    return { data: { version, commit, changed: false } };
+    const outcome = { data: { version, commit, changed: false } };
+    // An upgrade that was killed may have left the service with the one before.
+    if (values["dry-run"] || !isServiceOf(executables, systemd(io))) return outcome;
+    const switched = await switchOver(executables.path, io);
+    return typeof switched === "number" ? switched : outcome;
   }
   if (!isNewer && !values["allow-rollback"]) {
     throw fault(
@@ -183,6 +195,11 @@ async function goBack(executables: Executables, io: Io): Promise<Outcome> {
   return switchTo(executables.stagePrevious(), undefined, executables, io);
 }
 
+/** Whether the service is to run what is exchanged, as it does, or would if an upgrade had not been killed. */
+function isServiceOf({ path, previous }: Executables, service: Service): boolean {
+  return service.isActive() && (service.runs(path) || service.runs(previous));
+}
+
 /** Tries what is staged, exchanges it, and brings the service onto it. */
 async function switchTo(
   staged: string,
@@ -199,7 +216,7 @@ async function switchTo(
       throw fault(`the executable says that it is ${version}, which is not what was signed.`);
     }
     if (!mayStart(staged, io)) return EXIT.config;
-    isService = service.isActive() && service.runs(executables.path);
+    isService = isServiceOf(executables, service);
     executables.exchange(staged);
   } finally {
     executables.discard(staged);

@@ -22,8 +22,8 @@ export function canHandOver({
 }
 
 type ToPredecessor = "up";
-/** The address and the control socket are free. */
-type ToSuccessor = "released";
+/** The address and the control socket are free; by whom. */
+type ToSuccessor = { readonly releasedBy: number };
 
 /** From the start of the successor until it listens. */
 const START_MS = 60_000;
@@ -43,6 +43,8 @@ export async function handOver(settings: {
   readonly signal: AbortSignal;
   /** Called when no other process listens any more, and before it goes on as the only main process. */
   readonly onClosed: (pid: number) => Promise<void>;
+  /** Called when the successor ends later than that and with anything but success, as long as this process is there. */
+  readonly onLost: (how: string) => void;
 }): Promise<number> {
   const { serving, signal } = settings;
   const up = Promise.withResolvers<ToPredecessor>();
@@ -74,22 +76,45 @@ export async function handOver(settings: {
   }
   await serving.stop(REPLACED_DRAIN_MS).closed;
   await settings.onClosed(child.pid);
-  const released: ToSuccessor = "released";
+  const released: ToSuccessor = { releasedBy: process.pid };
   if (isThere()) child.send(released);
   signal.removeEventListener("abort", stopToo);
   child.disconnect();
   child.unref();
+  void exited.then((how) => child.exitCode !== 0 && settings.onLost(how));
   return child.pid;
 }
 
-/** Tells the predecessor that its successor is up, and waits until the address is free of it. */
-export async function takeOver(): Promise<void> {
+/**
+ * Tells the predecessor that its successor is up, and waits until the address is free of it.
+ * @returns the pid of the predecessor, which lets its requests finish; undefined where it was killed meanwhile.
+ */
+export async function takeOver(): Promise<number | undefined> {
   if (process.send === undefined) throw new Error("a successor is started by its predecessor");
-  const { promise: released, resolve } = Promise.withResolvers<void>();
-  process.on("message", (message) => (message as ToSuccessor) === "released" && resolve());
-  // A predecessor that is killed meanwhile has released everything too.
-  process.once("disconnect", resolve);
+  const { promise: released, resolve } = Promise.withResolvers<number | undefined>();
+  process.on("message", (message) => resolve((message as ToSuccessor).releasedBy));
+  // A predecessor that is killed has released everything too.
+  process.once("disconnect", () => resolve(undefined));
   const up: ToPredecessor = "up";
   process.send(up);
-  await released;
+  return released;
+}
+
+const LOOK_MS = 50;
+
+/**
+ * Makes the predecessor, if it is still there, give its requests no more time than a stop does, and waits for its end: systemd
+ * kills what is left when the main process has ended.
+ */
+export async function stopPredecessor(pid: number): Promise<void> {
+  // Whose parent has ended has another one (getppid(2)).
+  const isThere = () => process.ppid === pid;
+  if (isThere()) {
+    try {
+      process.kill(pid, "SIGTERM");
+    } catch {
+      // It has just ended.
+    }
+  }
+  while (isThere()) await Bun.sleep(LOOK_MS);
 }

@@ -19,7 +19,7 @@ import { CONFIG_REFUSED, CONFIG_RELOADED, SECRETS_CHANGED } from "./audit.ts";
 import { changedSecrets } from "./changed-secrets.ts";
 import { type Compose, composeGateway } from "./compose.ts";
 import { type ConfigWatch, watchConfig } from "./config-watch.ts";
-import { canHandOver, handOver } from "./handover.ts";
+import { canHandOver, handOver, stopPredecessor } from "./handover.ts";
 import { hostsOf } from "./hosts.ts";
 import type { Io } from "./io.ts";
 import { keepStarted } from "./keep-started.ts";
@@ -65,6 +65,9 @@ export function createLifecycle(
   let control: Control | undefined;
   let metrics: ReturnType<typeof listenForScrapes> | undefined;
   let stopping = false;
+  let code: ExitCode = EXIT.done;
+  let predecessor: number | undefined;
+  let predecessorEnded: Promise<void> | undefined;
   const stopSignal = new AbortController();
   const logger = () => log.loggers("main");
 
@@ -86,7 +89,8 @@ export function createLifecycle(
     logger().info("stopped");
     await sinks.close();
     log.flush();
-    resolve(EXIT.done);
+    await predecessorEnded;
+    resolve(code);
   }
 
   async function ensureControl(): Promise<void> {
@@ -203,6 +207,12 @@ export function createLifecycle(
           await control?.stop();
           control = undefined;
         },
+        // Its parent is told of its end alone: systemd starts the service again when the last process of it has gone.
+        onLost(how) {
+          logger().error("the successor is gone, so this process ends too", { how });
+          code = EXIT.failed;
+          serving.stop(0);
+        },
       });
       if (stopping) return undefined;
       stopping = true;
@@ -224,8 +234,12 @@ export function createLifecycle(
   }
 
   return {
-    /** Says, to whoever listens, that it is up. */
-    async begin(): Promise<void> {
+    /**
+     * Says, to whoever listens, that it is up.
+     * @param by the process that handed over to this one.
+     */
+    async begin(by?: number): Promise<void> {
+      predecessor = by;
       if (!stopping) await ensureControl();
       if (stopping) return;
       follow();
@@ -254,6 +268,7 @@ export function createLifecycle(
 
     /** Called again, it gives requests that are under way less time. */
     stop(signal: string): void {
+      if (predecessor !== undefined) predecessorEnded ??= stopPredecessor(predecessor);
       if (stopping) {
         // Handed over, with requests still under way.
         serving.stop(DRAIN_MS);

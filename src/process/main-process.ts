@@ -98,8 +98,8 @@ export async function startMainProcess(
   });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => lifecycle.stop(signal));
 
-  if (settings.successor) await Promise.race([takeOver(), lifecycle.stopped]);
-  await lifecycle.begin();
+  const stopped = lifecycle.stopped.then(() => undefined);
+  await lifecycle.begin(settings.successor ? await Promise.race([takeOver(), stopped]) : undefined);
   settings.greet?.(first.options.baseUrl);
   begin(lifecycle);
   return {

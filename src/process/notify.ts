@@ -31,8 +31,11 @@ export function createNotifier({ env, pid, libc, onFailure }: NotifySettings) {
     // `Type=notify-reload` waits for a time that is later than its signal.
     reloading: () => send("RELOADING=1", `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
     stopping: () => send("STOPPING=1", "STATUS=Stopping"),
-    /** Makes another process the service's main process. */
-    handOver: (successor: number) => send(`MAINPID=${successor}`),
+    /** Makes another process the service's main process: what this one said from then on would not be heard. */
+    handOver(successor: number): void {
+      clearInterval(timer);
+      send(`MAINPID=${successor}`);
+    },
     /** Reports at half the interval that systemd asks for, as long as `healthy` says so; without an answer it kills us. */
     startWatchdog(healthy: () => boolean): void {
       const microseconds = Number(env.WATCHDOG_USEC ?? 0);

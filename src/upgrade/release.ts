@@ -26,8 +26,14 @@ const MOST_TEXT_BYTES = 64 * 1024;
 const MOST_BYTES = 1024 * 1024 * 1024;
 const PIECE_BYTES = 1024 * 1024;
 
-/** `.ci/release/sign.ts` writes it. */
-const COMMENT = /^runegate (\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?) commit ([0-9a-f]{12})$/;
+/** `.ci/release/sign.ts` writes it. With fewer digits than Bun.semver gives up at. */
+const COMMENT = /^runegate (\d{1,9}\.\d{1,9}\.\d{1,9}(?:-[0-9A-Za-z.-]+)?) commit ([0-9a-f]{12})$/;
+
+/** @returns what a trusted comment says, if it is that of a release. */
+export function releaseNamedBy(comment: string): Pick<Release, "version" | "commit"> | undefined {
+  const [, version, commit] = COMMENT.exec(comment) ?? [];
+  return version === undefined || commit === undefined ? undefined : { version, commit };
+}
 
 /** @throws {UpgradeFault} with what is wrong with it. */
 export async function openRelease(folder: string, keys: readonly PublicKey[]): Promise<Release> {
@@ -39,14 +45,13 @@ export async function openRelease(folder: string, keys: readonly PublicKey[]): P
   ).catch((error: unknown) => {
     throw error instanceof Error ? fault(`${SIGNATURE}: ${error.message}`) : error;
   });
-  const [, version, commit] = COMMENT.exec(comment) ?? [];
-  if (version === undefined || commit === undefined) {
+  const named = releaseNamedBy(comment);
+  if (named === undefined) {
     throw fault(`${SIGNATURE}: signed, but not as a release: its trusted comment names no version.`);
   }
   const digests = digestsIn(Buffer.from(sums).toString());
   return {
-    version,
-    commit,
+    ...named,
     read(name, take) {
       const expected = digests.get(name);
       if (expected === undefined) throw fault(`this release has no ${name}.`);

@@ -1,5 +1,13 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { appendFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { needs } from "../support/needs.ts";
 import { createSigner, type Made, writeRelease } from "../upgrade/signer.ts";
@@ -55,6 +63,19 @@ describe.skipIf(needs("minisign") === undefined)("install.sh --from", () => {
     expect([code, installed(machine)]).toEqual([78, "0.2.0"]);
   });
 
+  test("asks the installed one for its version in an environment of its own", async () => {
+    using machine = installationMachine();
+    const own = script("0.2.0").replace("# 0.2.0", '# 0.2.0\n[ -z "$BUN_BE_BUN" ] || exit 1');
+    const made = { version: "0.2.0", files: { [NAME]: own } };
+    await machine.run("install.sh", "--from", writeRelease(machine.path("../own"), signer, made), ...withKey);
+    const older = release(machine, "0.1.9");
+    const { code, stderr } = await machine.type(
+      `BUN_BE_BUN=1 deploy/install.sh --from ${older} --public-key ${signer.publicKey}`,
+    );
+    expect([code, installed(machine)]).toEqual([1, "0.2.0"]);
+    expect(stderr).toContain("0.1.9 is older than what is installed, 0.2.0");
+  });
+
   const NOT_GOOD = "the signature is not good for SHA256SUMS, or not by a key that is trusted here.";
   type Attack = (folder: string) => void;
   const change = (name: string, how: (text: string) => string) => (folder: string) =>
@@ -73,6 +94,11 @@ describe.skipIf(needs("minisign") === undefined)("install.sh --from", () => {
     ],
     ["a shortened signature", change("SHA256SUMS.minisig", (text) => text.slice(0, 100)), NOT_GOOD],
     ["no signature", (folder) => rmSync(join(folder, "SHA256SUMS.minisig")), "there is no "],
+    [
+      "checksums of a terabyte, which would fill the disk",
+      (folder) => truncateSync(join(folder, "SHA256SUMS"), 2 ** 40),
+      "is larger than anything of a release",
+    ],
     [
       "a link in place of the executable",
       (folder) => {

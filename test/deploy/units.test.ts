@@ -25,16 +25,16 @@ const analyze = needs("systemd-analyze");
 
 describe.skipIf(analyze === undefined)("systemd-analyze", () => {
   test.each([
-    ["runegate.service", "systemd/runegate.service", /\/opt\/runegate\/bin\/runegate(?= )/],
+    ["runegate.service", "systemd/runegate.service", /\/opt\/runegate\/bin\/runegate(?= )/g],
     [
       "target-app.service",
       "systemd/target-app-uvicorn.service.example",
-      /\/srv\/target-app\/venv\/bin\/uvicorn/,
+      /\/srv\/target-app\/venv\/bin\/uvicorn/g,
     ],
   ])("verify: nothing to say about %s", (name, path, executable) => {
     const folder = mkdtempSync(join(tmpdir(), "runegate-unit-"));
     // The one thing that is not on this machine.
-    const text = read(path).replace(executable, "/bin/true");
+    const text = read(path).replaceAll(executable, "/bin/true");
     expect(text).not.toBe(read(path));
     writeFileSync(join(folder, name), text);
     const { exitCode, stdout, stderr } = Bun.spawnSync([

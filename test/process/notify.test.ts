@@ -85,9 +85,9 @@ describe("the service manager is told", () => {
     await Bun.sleep(150);
     expect(socket.received().length).toBe(count);
     healthy = true;
-    notifier.stop();
+    notifier.handOver(43);
     await Bun.sleep(150);
-    expect(socket.received().length).toBe(count);
+    expect(socket.received().slice(count)).toEqual(["MAINPID=43\n"]);
   });
 
   test.each([

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { changelogSection } from "../../.ci/release/changelog.ts";
 import { lastStage } from "../../.ci/release/image.ts";
 import { unitOfPackage } from "../../.ci/release/packages.ts";
+import { checkKey } from "../../.ci/release/sign.ts";
 import { readPublicKeys } from "../../src/upgrade/minisign.ts";
 import { needs } from "../support/needs.ts";
 
@@ -47,6 +49,20 @@ test("the image is the Dockerfile's last stage, with what came from other stages
   const rest = (text: string) => text.slice(text.indexOf("# The environment wins"));
   expect(rest(stage)).toBe(rest(dockerfile));
 });
+
+test.skipIf(needs("minisign") === undefined)(
+  "a version that no upgrade would understand is not signed",
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), "runegate-sign-"));
+    const key = join(folder, "key");
+    writeFileSync(key, "");
+    const signed = (version: string) => () => checkKey(key, root, version, "0123456789ab");
+    for (const version of ["0.2.0", "0.2.0-rc.1", "10.20.30"]) expect(signed(version)).not.toThrow();
+    for (const version of ["0.2", "v0.2.0", "0.2.0+build", "0.2.0-", "4294967296.0.0"])
+      expect(signed(version)).toThrow(`Nobody could upgrade to ${version}`);
+    rmSync(folder, { recursive: true });
+  },
+);
 
 test("the keys that are compiled in are keys", () => {
   expect(() => readPublicKeys(read("deploy/release-keys.pub"))).not.toThrow();

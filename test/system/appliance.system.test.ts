@@ -339,6 +339,54 @@ describe.skipIf(!able)("the guide, on a Debian booted by systemd", () => {
     expect([await property("ActiveState"), await property("NRestarts")]).toEqual(["active", "0"]);
   });
 
+  step("is watched and stopped as before after a hand-over", async () => {
+    const handOver = () =>
+      machine.run(`
+        cp -a /opt/runegate/bin/runegate /opt/runegate/bin/copy && mv /opt/runegate/bin/copy /opt/runegate/bin/runegate
+        before=$(systemctl show -P MainPID runegate); systemctl reload runegate
+        until [ "$(systemctl show -P MainPID runegate)" != $before ] && [ "$(systemctl show -P ActiveState runegate)" = active ]
+        do sleep 0.1; done`);
+    /** Begins a request that takes some seconds. */
+    const begin = (name: string, seconds: number) =>
+      machine.run(`
+        curl -sS -o /dev/null -w '%{http_code}' --max-time 30 -H ${quoted(`Cookie: ${cookie}`)} \
+          '${ORIGIN}/slow?seconds=${seconds}' </dev/null >/tmp/${name} 2>&1 & sleep 0.5`);
+    /** One of them is with the process before. */
+    const handOverMeanwhile = async () => {
+      await begin("before", 9);
+      await handOver();
+      await begin("after", 5);
+      return property("MainPID");
+    };
+    const answers = () =>
+      machine.run("sleep 0.5; cat /tmp/before; echo; cat /tmp/after; rm /tmp/before /tmp/after");
+    const said = (pid: string) => machine.run(`journalctl -u runegate --no-pager -b _PID=${pid}`);
+
+    const stopped = await handOverMeanwhile();
+    await machine.run("systemctl stop runegate");
+    expect(await answers()).toBe("200\n200");
+    expect(await said(stopped)).toContain("event=stopped");
+    expect([await property("ActiveState"), await property("Result")]).toEqual(["inactive", "success"]);
+    await machine.run("systemctl start runegate");
+
+    const restarted = await handOverMeanwhile();
+    await machine.run("systemctl restart runegate");
+    expect(await answers()).toBe("200\n200");
+    expect(await said(restarted)).toContain("event=stopped");
+    await stillSignedIn();
+
+    // Its parent has gone, and then its parent is still there.
+    for (const seconds of [0, 60]) {
+      await begin("before", seconds);
+      await handOver();
+      const killed = await property("MainPID");
+      await machine.run(`kill -9 ${killed}`);
+      await backAfter(killed);
+    }
+    expect(await property("Result")).toBe("success");
+    await stillSignedIn();
+  });
+
   step("goes on with the version before if the new one does not run", async () => {
     // Does all that is tried before the switch, and then does not serve.
     machine.write(

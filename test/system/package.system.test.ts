@@ -130,6 +130,12 @@ describe.skipIf(!able)("releases, on a Debian booted by systemd", () => {
   }
 
   describe("the .deb", () => {
+    step("takes no account of a person's for its own", async () => {
+      const said = await machine.run(`useradd runegate && dpkg -i ${deb("0.9.1")}`, { code: 1 });
+      expect(said).toContain("a user runegate who is no system user (number 1000)");
+      await machine.run("userdel runegate; dpkg -P runegate");
+    });
+
     step("installs, starts nothing, and says what is left to do", async () => {
       const said = await machine.run(`dpkg -i ${deb("0.9.1")}`);
       expect(said).toContain("not started, because its configuration is not complete");
@@ -188,6 +194,20 @@ describe.skipIf(!able)("releases, on a Debian booted by systemd", () => {
         expect(await running()).toBe("0.9.3");
       },
     );
+
+    step("upgrades under a unit that was edited as a whole, and one that is masked", async () => {
+      const own = "/etc/systemd/system/runegate.service";
+      await machine.run(`cp /usr/lib/systemd/system/runegate.service ${own} && systemctl daemon-reload`);
+      expect(await machine.run(`dpkg -i ${deb("0.9.2")}`)).toContain("The service runs it and is ready.");
+      expect(await running()).toBe("0.9.2");
+      await machine.run(
+        `rm ${own}; systemctl daemon-reload; systemctl stop runegate; systemctl mask runegate`,
+      );
+      await machine.run(`dpkg -i ${deb("0.9.3")}`);
+      expect(await property("ActiveState")).toBe("inactive");
+      await machine.run("systemctl unmask runegate; systemctl start runegate");
+      expect(await running()).toBe("0.9.3");
+    });
 
     step("refuses `runegate upgrade`, which would change a package's file", async () => {
       const said = await machine.run(`runegate upgrade --from /srv/0.9.2 --public-key ${key}`, { code: 1 });
@@ -297,6 +317,44 @@ describe.skipIf(!able)("releases, on a Debian booted by systemd", () => {
         expect(await running()).toBe("0.9.2");
       },
     );
+
+    step("one that was killed after the exchange is brought to its end by the next", async () => {
+      const bin = "/opt/runegate/bin";
+      const exchange = (version: string) =>
+        machine.run(`
+          cp /srv/${version}/runegate-linux-${process.arch} ${bin}/next && chmod 755 ${bin}/next
+          ln ${bin}/runegate ${bin}/kept && mv ${bin}/kept ${bin}/runegate.previous && mv ${bin}/next ${bin}/runegate`);
+      await exchange("0.9.3");
+      expect([await running(), await machine.run("runegate version")]).toEqual([
+        "0.9.2",
+        expect.stringContaining("0.9.3"),
+      ]);
+      expect(await whileVisited(() => upgrade("0.9.3"))).toEqual([]);
+      expect(await running()).toBe("0.9.3");
+      await machine.run("runegate upgrade --back");
+      await exchange("0.9.3");
+      await machine.run("runegate upgrade --back");
+      expect([await running(), await machine.run("runegate version")]).toEqual([
+        "0.9.2",
+        expect.stringContaining("0.9.2"),
+      ]);
+    });
+
+    step("says in a line who may, and when the disk is full", async () => {
+      const asNobody = "setpriv --reuid=65534 --regid=65534 --clear-groups runegate upgrade";
+      for (const what of ["--back", `--from /srv/0.9.3 --public-key ${key}`])
+        expect(await machine.run(`${asNobody} ${what}`, { code: 1 })).toMatch(
+          /permitted|denied.*Try: sudo\n$/i,
+        );
+      const said = await machine.run(
+        `mount -t tmpfs -o size=150m tmpfs /opt && mkdir -p /opt/other && cp /srv/0.9.2/runegate-linux-* /opt/other/runegate
+         chmod 755 /opt/other/runegate
+         /opt/other/runegate upgrade --from /srv/0.9.3 --public-key ${key} || code=$?
+         ls -A /opt/other; umount /opt; exit $code`,
+        { code: 1 },
+      );
+      expect(said).toMatch(/^runegate upgrade: ENOSPC: [^\n]*\nrunegate\n$/m);
+    });
 
     step("with a store that cannot be handed over it is restarted", async () => {
       await machine.run(

@@ -125,6 +125,11 @@ describe("a release", () => {
       "SHA256SUMS.minisig: signed, but not as a release: its trusted comment names no version.",
     ],
     [
+      "a version too large to be compared",
+      { comment: "runegate 99999999999999999999.0.0 commit 0123456789ab" },
+      "SHA256SUMS.minisig: signed, but not as a release: its trusted comment names no version.",
+    ],
+    [
       "a name that leads elsewhere",
       { sums: (text) => text.replace(ONE, "../etc/passwd") },
       expect.stringContaining("SHA256SUMS is not as it should be") as unknown as string,

@@ -201,6 +201,12 @@ describe("runegate upgrade --from", () => {
     await here.run(["--from", folder]);
     expect(here.left()).toEqual([".other.tmp", "runegate", "runegate.previous"]);
   });
+  test("says in a line what the file system does not let it do", async () => {
+    using here = machine();
+    const folder = here.release("1.1.0");
+    const { code, err } = await here.run(["--from", folder], { path: join(here.folder, "none/runegate") });
+    expect([code, err]).toEqual([1, expect.stringMatching(/^runegate upgrade: ENOENT: [^\n]*none'\.$/)]);
+  });
   test("is one at a time, and waits for no install.sh", async () => {
     using here = machine();
     const held = openSync(join(here.folder, "bin"), "r");
@@ -228,6 +234,13 @@ describe("runegate upgrade --back", () => {
       1,
       "runegate upgrade: there is no version before to go back to: /bin/runegate.previous",
     ]);
+  });
+  test("is done by the version before, where the present one does not run", async () => {
+    using here = machine();
+    await here.run(["--from", here.release("1.1.0")]);
+    const { code, out } = await here.run(["--back"], { path: `${here.path}.previous` });
+    expect([code, out]).toEqual([0, expect.stringContaining("/bin/runegate is 1.0.0 now")]);
+    expect([here.version(), here.left()]).toEqual(["1.0.0", ["runegate", "runegate.previous"]]);
   });
   test("stays where the version before would not start any more", async () => {
     using here = machine();
