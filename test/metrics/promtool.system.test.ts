@@ -114,8 +114,8 @@ describe.skipIf(needs("prometheus") === undefined)("Prometheus", () => {
         const asked = expression.replaceAll("$__rate_interval", "1m").replaceAll("$job", ".+");
         if ((await query(asked)).length === 0) empty.push(expression);
       }
-      // There are no hooks here, and no TLS.
-      const absent = /runegate_(?:hook_total|certificate_expires_seconds)/;
+      // There are no hooks here, no TLS and no tunnel.
+      const absent = /runegate_(?:hook_total|certificate_expires_seconds|tunnel_)/;
       expect(empty.filter((one) => !absent.test(one))).toEqual([]);
     } finally {
       prometheus.signal("SIGTERM");

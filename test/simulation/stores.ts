@@ -18,7 +18,7 @@ export type StoreKind = (typeof STORES)[number];
 
 export async function startStore(kind: StoreKind, machine: Machine): Promise<SharedStore> {
   if (kind === "valkey") {
-    const executable = needs("valkey-server") ?? needs("redis-server");
+    const executable = Bun.which("valkey-server") ?? needs("redis-server");
     if (executable === undefined) throw new Error("there is neither valkey-server nor redis-server");
     // As the guide has it.
     const lines = ["appendonly yes", "protected-mode no"];

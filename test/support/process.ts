@@ -85,10 +85,18 @@ export function startProcess(
   };
 }
 
+/** Below those that Linux gives to whoever asks for any, such as every connection that is made meanwhile (ip(7), ip_local_port_range). */
+const PORTS = { from: 10_000, to: 32_000 };
+
 /** A port that was free a moment ago. */
 export function freePort(): number {
-  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = probe;
-  probe.stop(true);
-  return port;
+  for (;;) {
+    const port = PORTS.from + Math.floor(Math.random() * (PORTS.to - PORTS.from));
+    try {
+      Bun.listen({ hostname: "127.0.0.1", port, exclusive: true, socket: { data() {} } }).stop(true);
+      return port;
+    } catch {
+      // Somebody has it.
+    }
+  }
 }
