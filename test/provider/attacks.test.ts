@@ -1,6 +1,10 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { decodeJwt } from "jose";
+import { parseClients } from "../../src/config/clients.ts";
 import type { Jar } from "../approval/support.ts";
 import { createJar, PHONE } from "../approval/support.ts";
+import { H } from "../hand-off/stage.ts";
+import { ROOT, startActingStage } from "../impersonation/stage.ts";
 import {
   authorizePath,
   basic,
@@ -160,5 +164,35 @@ target = "http://127.0.0.1:1"
       expect(await isNone(there.get(path))).toBe(true);
     for (const path of ["token", "revoke", "introspect", "consent", "device_authorization", "end_session"])
       expect(await isNone(there.post(`/_runegate/oidc/${path}`, {}))).toBe(true);
+  });
+});
+
+describe("an administrator who acts as somebody", () => {
+  test("signs in at a client as who they are, and gets no token passed on in the other's name", async () => {
+    const got: (string | null)[] = [];
+    await using application = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch({ headers }) {
+        got.push(headers.get("x-forwarded-access-token"));
+        return new Response("ok");
+      },
+    });
+    const { clients } = parseClients(clientBlock(), "clients.toml", undefined);
+    const stage = await startActingStage(`http://127.0.0.1:${application.port}`, {
+      clients,
+      env: { RUNEGATE_TOKEN_RELAY: "lab=app" },
+    });
+    house = { gateway: stage.gateway(), clock: stage.clock, browser: ada, issuer: stage.gateway().url };
+    await stage.root.get(`${H}/lab/own`);
+    expect(decodeJwt(got.pop() ?? "").email).toBe(ROOT);
+    await stage.act(H);
+    got.length = 0;
+    const page = await stage.root.get(`${H}/lab/theirs`);
+    expect([page.status, got]).toEqual([200, [null]]);
+    const answer = await stage.root.get(H + authorizePath());
+    const code = new URL(answer.headers.get("location") ?? "").searchParams.get("code") ?? "";
+    const { body } = await redeem(house, code, {}, { ...basic(), Host: new URL(H).host });
+    expect(decodeJwt(body.id_token ?? "").email).toBe(ROOT);
   });
 });
