@@ -50,6 +50,8 @@ export function createEndings(
   const { families, uses, ended } = service.records;
   const log = house.loggers("session");
   const underWay = new Set<Promise<void>>();
+  /** When those are asked again that do not answer: what there is for them keeps nobody else waiting. */
+  const resting = new Map<string, number>();
   let sweptTo = 0;
   const timers: ReturnType<typeof setInterval>[] = [];
 
@@ -97,8 +99,16 @@ export function createEndings(
     const client = service.clientOf(id);
     const uri = client?.backchannelLogoutUri;
     if (client === undefined || uri === undefined) return void (await ended.take(seen.id));
+    const rested = resting.get(id);
+    if (rested !== undefined && clock.now() < rested) {
+      await ended.replace(seen, { ...seen.record, attempts: attempts - 1, dueAt: rested });
+      return;
+    }
     const reason = await send(uri, await tokenOf(seen, client.algorithm));
-    if (reason === undefined) return void (await ended.take(seen.id));
+    if (reason === undefined) {
+      resting.delete(id);
+      return void (await ended.take(seen.id));
+    }
     const wait = WAITS[attempts - 1];
     if (wait === undefined) {
       await ended.take(seen.id);
@@ -106,7 +116,9 @@ export function createEndings(
       return;
     }
     log.warn("a client was not told that a session has ended, will try again", { client: id, reason });
-    await ended.replace(seen, { ...seen.record, dueAt: clock.now() + wait });
+    const dueAt = clock.now() + wait;
+    resting.set(id, dueAt);
+    await ended.replace(seen, { ...seen.record, dueAt });
   }
 
   function tokenOf({ record }: Seen<Sealed<Ended>>, alg: "RS256" | "ES256"): Promise<string> {

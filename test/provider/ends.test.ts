@@ -202,3 +202,48 @@ test("under a new session key everybody keeps their sub and tokens, once the key
   const { body } = await redeem(last, await codeFor(await browserOf(last)));
   expect((await userinfo(last, body.access_token)).body.sub).toBe(sub ?? "?");
 });
+
+test("a client that does not answer has a few tries made, and keeps no other waiting", async () => {
+  const toml =
+    TOLD +
+    clientBlock(
+      "down",
+      `backchannel_logout_uri = "http://127.0.0.1:9/"`,
+      "the secret of another application",
+    );
+  await start(toml);
+  const headers = basic("down", "the secret of another application");
+  const jars = await Promise.all(
+    Array.from({ length: 20 }, (_, at) => browserOf(here, `p${at}@example.org`)),
+  );
+  for (const jar of jars) {
+    await redeem(here, await codeFor(jar, { client_id: "down" }), {}, headers);
+    await tokensFor(here, jar);
+  }
+  let tried = 0;
+  const { clients } = parseClients(toml, "clients.toml", undefined);
+  const { gateway } = here.gateway;
+  const service = createProviderService({ ...gateway, clients });
+  const endings = createEndings(
+    {
+      ...gateway,
+      async fetch(url) {
+        if (!String(url).endsWith(":9/")) return fetch(url, { method: "POST", body: "" });
+        tried++;
+        return new Response(null, { status: 503 });
+      },
+    },
+    service,
+  );
+  here.clock.advance(gateway.options.sessionTtl + 1000);
+  await endings.sweep();
+  await endings.look();
+  expect(heard).toHaveLength(20);
+  expect(tried).toBeWithin(1, 9);
+  // None of them is given up for it.
+  for (let minutes = 0; minutes < 60 && tried < 20; minutes++) {
+    here.clock.advance(60_000);
+    await endings.look();
+  }
+  expect(tried).toBeGreaterThanOrEqual(20);
+});
