@@ -63,7 +63,12 @@ export function createAuthorize(house: House, service: ProviderService) {
       return failure(arrival, WRONG[understood.refused]);
     }
     if ("error" in understood) return refuse(arrival, understood);
-    const { request } = understood;
+    const { since } = understood.request;
+    // Nobody can have signed in after a time to come: they would be sent to do so for ever.
+    const request =
+      since !== undefined && since > clock.now()
+        ? { ...understood.request, since: undefined }
+        : understood.request;
     const found = await visits.findSession(arrival);
     const hinted = await subHinted(request);
     if (hinted === "unknown")

@@ -5,7 +5,9 @@ import type { Jar } from "../approval/support.ts";
 import { createJar, PHONE } from "../approval/support.ts";
 import { H } from "../hand-off/stage.ts";
 import { ROOT, startActingStage } from "../impersonation/stage.ts";
+import { made } from "../keys/support.ts";
 import {
+  ADA,
   authorizePath,
   basic,
   browserOf,
@@ -195,4 +197,24 @@ describe("an administrator who acts as somebody", () => {
     const { body } = await redeem(house, code, {}, { ...basic(), Host: new URL(H).host });
     expect(decodeJwt(body.id_token ?? "").email).toBe(ROOT);
   });
+});
+
+test("an address that says they signed in at a time to come does not send them to the login for ever", async () => {
+  await start();
+  const since = `${house.clock.now() + 3_600_000}`;
+  expect(await codeFor(ada, { runegate_since: since })).toBeString();
+});
+
+test("an API key signs nobody in at a client", async () => {
+  await start(clientBlock(), { RUNEGATE_API_KEYS: "true" });
+  const answer = await house.gateway.gateway.apiKeys.create(
+    { owner: ADA },
+    { name: "root@example.org", isAdmin: true },
+  );
+  const { token } = made(answer);
+  for (const headers of [bearer(token), { "X-API-Key": token }]) {
+    const response = await house.browser.get(authorizePath({ prompt: "none" }), headers);
+    expect(response.headers.get("location")).toContain("error=login_required");
+    expect((await userinfo(house, token)).status).toBe(401);
+  }
 });
