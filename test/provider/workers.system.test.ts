@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Front, frontOfEach } from "../process/front.ts";
-import { openStage, type Stage } from "../process/stage.ts";
+import { openStage, type Stage, until } from "../process/stage.ts";
 import { readResponse, requestHead } from "../support/raw.ts";
 import { authorizePath, basic, CALLBACK, clientBlock, VERIFIER } from "./support.ts";
 
@@ -80,6 +80,23 @@ test("of two that redeem one code at both workers, at most one gets tokens, and 
     expect(good.length).toBeLessThanOrEqual(1);
     for (const { body } of good) expect(await isActive(other, body.access_token)).toBe(false);
   }
+});
+
+test("rotate-keys --compromised at the command line: both workers refuse what was signed, and sign anew", async () => {
+  const [one, other] = await fronts();
+  const { body } = await redeem(one, await codeFor(one, await stage.signIn()));
+  expect((await stage.command("clients", "rotate-keys", "now")).code).toBe(64);
+  expect((await stage.command("clients", "--compromised")).code).toBe(64);
+  expect(await isActive(other, body.access_token)).toBe(true);
+  const { code, output } = await stage.command("clients", "rotate-keys", "--compromised");
+  expect([code, output]).toEqual([0, expect.stringContaining("The keys are gone")]);
+  for (const front of [one, other])
+    await until("the old keys are gone", async () => !(await isActive(front, body.access_token)));
+  const next = await refresh(other, body.refresh_token);
+  expect(next.status).toBe(200);
+  for (const front of [one, other]) expect(await isActive(front, next.body.access_token)).toBe(true);
+  const again = await stage.command("clients", "rotate-keys");
+  expect([again.code, again.output]).toEqual([0, expect.stringContaining("New keys are published")]);
 });
 
 test("SIGHUP with a client taken out: its tokens are dead at both workers", async () => {
