@@ -218,3 +218,14 @@ test("an API key signs nobody in at a client", async () => {
     expect((await userinfo(house, token)).status).toBe(401);
   }
 });
+
+test("sixty codes a minute for one session, so that nobody fills the room for those of all", async () => {
+  await start();
+  for (let made = 0; made < 60; made++) await codeFor(ada);
+  const refused = await ada.get(authorizePath());
+  expect([refused.status, refused.headers.get("location")]).toEqual([429, null]);
+  expect(refused.headers.get("retry-after")).toBe("60");
+  await codeFor(await browserOf(house, "bob@example.org"));
+  house.clock.advance(60_000);
+  await codeFor(ada);
+});
