@@ -15,6 +15,11 @@ export type ProviderKeys = {
   /** All that tokens which are about may be signed with, and those to come (RFC 7517 §5). @throws {StoreUnavailable} */
   published(): Promise<readonly PublicJwk[]>;
   /**
+   * Those that are published, and those that no longer are: applications show old ID tokens as hints.
+   * @throws {StoreUnavailable}
+   */
+  known(): Promise<readonly PublicJwk[]>;
+  /**
    * New keys before their time. They are published at once.
    * @param compromised whether others may have those there are: these are gone then, with all that they signed, and the new
    * ones sign at once. Otherwise they sign once everybody knows them; where such are on their way already, none are made.
@@ -149,6 +154,11 @@ export function createProviderKeys(settings: {
         // One that another has taken over from goes once what it signed has run out.
         return all.filter((_, at) => now < (all[at + 1]?.signsFrom ?? now) + AFTER_MS);
       }).map(({ jwk }) => jwk);
+    },
+
+    async known() {
+      await fresh();
+      return known.map(({ jwk }) => jwk);
     },
 
     async rotate(compromised) {

@@ -3,7 +3,16 @@ import { decodeProtectedHeader } from "jose";
 import { asOperator, asUser } from "../api/support.ts";
 import type { Jar } from "../approval/support.ts";
 import { auditOf } from "../login/support.ts";
-import { browserOf, type House, isActive, refresh, startProvider, tokensFor, userinfo } from "./support.ts";
+import {
+  AFTER,
+  browserOf,
+  type House,
+  isActive,
+  refresh,
+  startProvider,
+  tokensFor,
+  userinfo,
+} from "./support.ts";
 
 /** Signing keys that are changed before their time. */
 
@@ -81,4 +90,16 @@ test("is for the operator alone", async () => {
       cookie === undefined ? 401 : 403,
     );
   expect(await published()).toEqual(before);
+});
+
+test("an ID token is a hint for signing out long after its key is gone from the published ones", async () => {
+  await start();
+  const { id_token: hint } = await tokensFor(house, ada);
+  await rotate(false);
+  house.clock.advance(5 * DAY);
+  expect(await published()).not.toContain(kidOf(hint));
+  const asked = await (await browserOf(house)).get(
+    `/_runegate/oidc/end_session?${new URLSearchParams({ id_token_hint: hint ?? "", post_logout_redirect_uri: AFTER })}`,
+  );
+  expect([asked.status, (await asked.text()).includes("Sign out?")]).toEqual([200, true]);
 });
