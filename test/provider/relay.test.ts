@@ -1,13 +1,9 @@
 import { afterEach, expect, test } from "bun:test";
 import { decodeJwt } from "jose";
-import { parseClients } from "../../src/config/clients.ts";
-import { createProviderService } from "../../src/provider/service.ts";
 import { asOperator } from "../api/support.ts";
 import { ADA, browserOf, clientBlock, type House, isActive, startProvider } from "./support.ts";
 
 /** `RUNEGATE_TOKEN_RELAY`: an application gets an access token with each request, and never one that a visitor sends. */
-
-const CLIENTS = parseClients(clientBlock(), "clients.toml", undefined).clients;
 
 let house: House;
 let seen: (string | null)[] = [];
@@ -88,18 +84,4 @@ test("one that compromised keys have signed is not passed on either", async () =
   await ada.get("/two");
   expect(await isActive(house, seen[0] ?? "")).toBe(false);
   expect(await isActive(house, seen[1] ?? "")).toBe(true);
-});
-
-test("two processes that begin to relay for one session at the same time both can", async () => {
-  await start("default=app");
-  const { gateway } = house;
-  const ada = await browserOf(house);
-  await ada.get("/one");
-  const [family] = await gateway.stores
-    .records<{ session: string }>({ name: "provider_family", by: ["session"] })
-    .find({ most: 1 });
-  if (family === undefined) throw new Error("no family");
-  const both = [1, 2].map(() => createProviderService({ ...gateway.gateway, clients: CLIENTS }));
-  const made = await Promise.all(both.map((one) => one.relayed("app", family.record.session)));
-  for (const { token } of made) expect(await isActive(house, token)).toBe(true);
 });
