@@ -22,6 +22,7 @@ import type { ListedMail, TestedMail } from "../mail/api.ts";
 import { checkDirectory } from "../net/directory.ts";
 import { fetchOnSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
+import type { RotatedClientKeys } from "../provider/api.ts";
 import type { RotationStanding } from "../rotation/api.ts";
 import type { ListedSession, ListedUser } from "../session/api.ts";
 import type { Counts } from "../store/copy.ts";
@@ -87,6 +88,8 @@ export type Operator = {
   exportEvents(filter: Readonly<Record<string, string>>): Promise<ReadableStream<Uint8Array>>;
   /** Seals anew what is under the session key before this one. @returns what still needs that. */
   renewSeals(): Promise<RotationStanding>;
+  /** New keys for tokens of OpenID clients. @param compromised whether those there are go at once. */
+  rotateClientKeys(compromised: boolean): Promise<RotatedClientKeys>;
   /** Has the running instance read its configuration again. */
   reload(): Promise<void>;
   hooks(): Promise<ListedHook[]>;
@@ -230,6 +233,7 @@ export function createOperator(send: Send): Operator {
       return response.body;
     },
     renewSeals: () => askFor<RotationStanding>("POST", "/secrets/renew"),
+    rotateClientKeys: (compromised) => askFor<RotatedClientKeys>("POST", "/clients/keys", { compromised }),
     reload: async () => void (await ask("POST", "/reload")),
     hooks: () => list<ListedHook>("/hooks"),
     testHook: (name) => askFor("POST", `/hooks/${encodeURIComponent(name)}/test`),

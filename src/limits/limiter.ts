@@ -33,6 +33,8 @@ export type Limiter = {
    * is signed in must not fill it.
    */
   handOff(session: string): Awaitable<LimitOutcome>;
+  /** Codes of one session for OpenID clients. Not a rate that can be turned off, as {@link handOff} is none. */
+  clientCode(session: string): Awaitable<LimitOutcome>;
   /**
    * Codes of screens that ask to be signed in, of one address, right or wrong. Not a rate that can be turned off: it is what makes a
    * code safe that people can type.
@@ -60,6 +62,8 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 /** A session needs one for each host; nobody has so many. */
 const HAND_OFFS = 100;
+/** A page with several applications in it asks for a few at once, and none of them again in the same minute. */
+const CLIENT_CODES: LimitRule = { limit: 60, windowMs: MINUTE_MS };
 const FAILED_KEYS = 20;
 const FAILED_CLIENTS: LimitRule = { limit: 20, windowMs: MINUTE_MS };
 const APPROVAL_CODES: LimitRule = { limit: 20, windowMs: 5 * MINUTE_MS };
@@ -121,6 +125,7 @@ export function createLimiter(
     askShare,
     redemption: (client) => perClient("token", client, tokenRule),
     handOff: (session) => store.hit(`handoff:${session}`, { limit: HAND_OFFS, windowMs: HOUR_MS }),
+    clientCode: (session) => store.hit(`clientcode:${session}`, CLIENT_CODES),
     approvalCode: (email) => store.hit(`approval:${email}`, APPROVAL_CODES),
     accessRequest: (email, client) =>
       store.hit(`access:${email}`, ACCESS_REQUESTS, countsOf("access", client, ACCESS_REQUESTS_OF_CLIENT)),

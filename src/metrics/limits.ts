@@ -29,6 +29,7 @@ export function countLimited(limiter: Limiter, registry: Pick<Registry, "counter
     redemption: counted("redemption", limiter.redemption),
     unproven: counted("unproven", limiter.unproven),
     handOff: counted("hand_off", limiter.handOff),
+    clientCode: counted("client_code", limiter.clientCode),
     approvalCode: counted("approval_code", limiter.approvalCode),
     failedKey: counted("failed_key", limiter.failedKey),
     keyUse: counted("key_use", limiter.keyUse),

@@ -1,4 +1,4 @@
-import { type Elysia, t } from "elysia";
+import { type Elysia, type Static, t } from "elysia";
 import { CURSOR, closed, NO_CONTENT, pageOf, TIME, takePage } from "../api/list.ts";
 import { type ApiHouse, closeApi, openApi } from "../api/own.ts";
 import { timeOf } from "../api/time.ts";
@@ -26,6 +26,9 @@ const Used = closed({
   used_at: TIME,
   sessions: t.Number({ minimum: 0, multipleOf: 1 }),
 });
+
+const Rotated = closed({ signs_from: TIME });
+export type RotatedClientKeys = Static<typeof Rotated>;
 
 export function clientApi(house: ApiHouse & Pick<House, "clients">, book: () => Promise<ClientBook>): Elysia {
   const { clients } = house;
@@ -63,6 +66,20 @@ export function clientApi(house: ApiHouse & Pick<House, "clients">, book: () => 
         query: closed({ cursor: CURSOR }),
         response: { 200: pageOf(Used) },
         detail: { summary: "Who has signed in to a client, with sessions that are good" },
+      },
+    )
+    .post(
+      "/clients/keys",
+      async ({ body, principal }): Promise<RotatedClientKeys> => ({
+        signs_from: timeOf(await (await book()).rotateKeys(body.compromised, nameOf(principal))),
+      }),
+      {
+        own: { needs: "operator" },
+        body: closed({
+          compromised: t.Boolean({ description: "remove those there are at once: what they signed is dead" }),
+        }),
+        response: { 200: Rotated },
+        detail: { summary: "New keys to sign the tokens of OpenID clients with" },
       },
     )
     .delete(

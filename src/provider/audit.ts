@@ -50,3 +50,10 @@ export const CLIENT_NOT_TOLD = defineAudit({
   outcome: "failed",
   line: { client_id: "by", n: "n", reason: "reason" },
 });
+
+export const CLIENT_KEYS_ROTATED = defineAudit({
+  event: "client_keys_rotated",
+  help: "New keys to sign tokens of OpenID clients with were made before their time.",
+  outcome: "ok",
+  line: { actor: "actor", reason: "reason" },
+});

@@ -3,6 +3,7 @@ import type { Arrival } from "../edge/arrival.ts";
 import { readFields } from "../edge/body.ts";
 import { NO_REFERRER } from "../hand-off/begin.ts";
 import type { House } from "../house.ts";
+import { limitRefusal } from "../limits/answer.ts";
 import { createVisits } from "../login/visit.ts";
 import { HOUR } from "../option/values.ts";
 import { said } from "../pages/language.ts";
@@ -63,7 +64,12 @@ export function createAuthorize(house: House, service: ProviderService) {
       return failure(arrival, WRONG[understood.refused]);
     }
     if ("error" in understood) return refuse(arrival, understood);
-    const { request } = understood;
+    const { since } = understood.request;
+    // Nobody can have signed in after a time to come: they would be sent to do so for ever.
+    const request =
+      since !== undefined && since > clock.now()
+        ? { ...understood.request, since: undefined }
+        : understood.request;
     const found = await visits.findSession(arrival);
     const hinted = await subHinted(request);
     if (hinted === "unknown")
@@ -151,6 +157,13 @@ export function createAuthorize(house: House, service: ProviderService) {
 
   async function succeed(arrival: Arrival, request: AuthorizeRequest, found: Found): Promise<Response> {
     const { client, scope, redirectUri, state } = request;
+    const rate = await house.limiter.clientCode(found.record.id);
+    if (!rate.allowed) {
+      const who = { subject: found.record.email, by: client.id };
+      audit(CLIENT_REFUSED, { ...who, client: arrival.client.ip, reason: "rate_limited" });
+      // Here and not at the application: one that sends people back at once would go on with that.
+      return failure(arrival, limitRefusal("IP", rate.retryAfterMs));
+    }
     const code = await service.code(request, { client, scope, principal: found.principal });
     return go(arrival, answerHref(redirectUri, issuer, { code, state }));
   }

@@ -1,15 +1,17 @@
 import type { House } from "../house.ts";
-import { CLIENT_TOKENS_REVOKED } from "./audit.ts";
+import { CLIENT_KEYS_ROTATED, CLIENT_TOKENS_REVOKED } from "./audit.ts";
 import type { Endings } from "./endings.ts";
 import { useOf } from "./records.ts";
 import type { ProviderService } from "./service.ts";
 
-/** Who uses which client, and ending that, for administrators. */
+/** Who uses which client, and ending that, for administrators; and new keys, for the operator. */
 export type ClientBook = {
   /** @param most newest ones there are at most, of all sessions. @throws {StoreUnavailable} */
   people(client: string): Promise<readonly ClientUse[]>;
   /** Ends somebody's tokens at a client, which is told if it can be, and what they agreed to. @throws {StoreUnavailable} */
   revoke(client: string, email: string, by: string): Promise<boolean>;
+  /** As `ProviderKeys.rotate`. @throws {StoreUnavailable} */
+  rotateKeys(compromised: boolean, by: string): Promise<number>;
 };
 
 export type ClientUse = {
@@ -23,7 +25,7 @@ const MOST = 10_000;
 
 export function createClientBook(
   { auditFirst }: Pick<House, "auditFirst">,
-  { records }: Pick<ProviderService, "records">,
+  { records, keys }: Pick<ProviderService, "records" | "keys">,
   endings: Pick<Endings, "endedAt">,
 ): ClientBook {
   return {
@@ -48,6 +50,11 @@ export function createClientBook(
       await records.consents.take(use);
       await endings.endedAt(use);
       return true;
+    },
+
+    async rotateKeys(compromised, by) {
+      await auditFirst(CLIENT_KEYS_ROTATED, { actor: by, reason: compromised ? "compromised" : "asked" });
+      return keys.rotate(compromised);
     },
   };
 }

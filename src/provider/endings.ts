@@ -15,6 +15,11 @@ export type Endings = {
   ended(session: string): Promise<void>;
   /** The same of what somebody did at one client, in whatever session (`useOf`). @throws {StoreUnavailable} */
   endedAt(use: string): Promise<void>;
+  /** Tells whom there is to tell by now, and waits for their answers. Never rejects. */
+  look(): Promise<void>;
+  /** Notices sessions that ended and nobody told of. Never rejects. */
+  sweep(): Promise<void>;
+  /** Does both from time to time. */
   start(): void;
   stop(): Promise<void>;
 };
@@ -30,6 +35,8 @@ const PARALLEL = 8;
 const LOOK_EVERY = 5 * SECOND;
 const SWEEP_EVERY = 5 * MINUTE;
 const MOST_SWEPT = 1000;
+/** Of one session, or of one person at one client. */
+const MOST_ENDED = 10_000;
 const STOP_PATIENCE = 5 * SECOND;
 /** How long a logout token is good. */
 const TOKEN_MS = 2 * MINUTE;
@@ -43,23 +50,35 @@ export function createEndings(
   const { families, uses, ended } = service.records;
   const log = house.loggers("session");
   const underWay = new Set<Promise<void>>();
+  /** When those are asked again that do not answer: what there is for them keeps nobody else waiting. */
+  const resting = new Map<string, number>();
   let sweptTo = 0;
   const timers: ReturnType<typeof setInterval>[] = [];
 
   async function tell(session: string): Promise<void> {
     await families.takeAll("session", session);
-    // Of several processes that hear of it, one gets each.
-    for (const { record } of await uses.takeAll("session", session)) await add(record);
+    await addAll({ session });
   }
 
-  async function add({ client, email, session }: Use): Promise<void> {
+  /**
+   * Who is to be told is noted first, and the use taken then: what fails between the two is done again by the sweep. Of several
+   * processes that hear of one end, the one that comes second finds it noted.
+   */
+  async function addAll(where: { readonly session: string } | { readonly use: string }): Promise<void> {
+    for (const { id, record } of await uses.find({ where, most: MOST_ENDED })) {
+      await add(record);
+      await uses.take(id);
+    }
+  }
+
+  async function add({ client, email, session, at }: Use): Promise<void> {
     if (service.clientOf(client)?.backchannelLogoutUri === undefined) return;
     const now = clock.now();
     const one: Ended = {
       ...{ client, sub: await service.subOf(email), sid: service.sidOf(session) },
       ...{ dueAt: now, attempts: 0 },
     };
-    await ended.add(drawId(random), one, now + KEPT_MS);
+    await ended.add(`${one.sid} ${client} ${at}`, one, now + KEPT_MS);
   }
 
   async function claim(): Promise<readonly Seen<Sealed<Ended>>[]> {
@@ -80,8 +99,16 @@ export function createEndings(
     const client = service.clientOf(id);
     const uri = client?.backchannelLogoutUri;
     if (client === undefined || uri === undefined) return void (await ended.take(seen.id));
+    const rested = resting.get(id);
+    if (rested !== undefined && clock.now() < rested) {
+      await ended.replace(seen, { ...seen.record, attempts: attempts - 1, dueAt: rested });
+      return;
+    }
     const reason = await send(uri, await tokenOf(seen, client.algorithm));
-    if (reason === undefined) return void (await ended.take(seen.id));
+    if (reason === undefined) {
+      resting.delete(id);
+      return void (await ended.take(seen.id));
+    }
     const wait = WAITS[attempts - 1];
     if (wait === undefined) {
       await ended.take(seen.id);
@@ -89,7 +116,9 @@ export function createEndings(
       return;
     }
     log.warn("a client was not told that a session has ended, will try again", { client: id, reason });
-    await ended.replace(seen, { ...seen.record, dueAt: clock.now() + wait });
+    const dueAt = clock.now() + wait;
+    resting.set(id, dueAt);
+    await ended.replace(seen, { ...seen.record, dueAt });
   }
 
   function tokenOf({ record }: Seen<Sealed<Ended>>, alg: "RS256" | "ES256"): Promise<string> {
@@ -118,7 +147,6 @@ export function createEndings(
     }
   }
 
-  /** Tells whom there is to tell by now, and waits for their answers. Never rejects. */
   async function look(): Promise<void> {
     try {
       for (let due = await claim(); due.length > 0; due = await claim()) {
@@ -138,7 +166,6 @@ export function createEndings(
   const logFailure = (error: unknown) =>
     log.error("clients could not be told that a session has ended", { reason: messageOf(error) });
 
-  /** Notices sessions that ended and nobody told of. Never rejects. */
   async function sweep(): Promise<void> {
     try {
       const all = await uses.find({ from: sweptTo, most: MOST_SWEPT });
@@ -159,9 +186,11 @@ export function createEndings(
       if (timers.length > 0) await look();
     },
     async endedAt(use) {
-      for (const { record } of await uses.takeAll("use", use)) await add(record);
+      await addAll({ use });
       if (timers.length > 0) await look();
     },
+    look,
+    sweep,
     start() {
       timers.push(
         setInterval(() => void look(), LOOK_EVERY),

@@ -1,6 +1,7 @@
 import type { Route } from "../access/route.ts";
 import type { Clock } from "../clock.ts";
 import type { Principal } from "../identity/principal.ts";
+import { SECOND } from "../option/values.ts";
 import { createRecencyMap } from "../store/memory/recency-map.ts";
 
 /** Access tokens of a client, passed on to an application that is proxied, in `X-Forwarded-Access-Token`. */
@@ -19,19 +20,27 @@ export type RouteRelay = {
 export type Relayed = {
   /** Undefined for somebody who may not use the client. */
   readonly token: string | undefined;
+  /** Of the tokens that it is one of. */
+  readonly family: string | undefined;
+  /** Milliseconds since the Unix epoch, as the next. */
   readonly madeAt: number;
+  /** When it was seen last that it is good. */
+  readonly seenAt: number;
   readonly until: number;
 };
+
+/** For so long it counts as good unseen, as a session does that somebody else has ended. */
+export const UNSEEN_MS = 5 * SECOND;
 
 const MOST_TOKENS = 10_000;
 
 /**
  * @param clients by the name of the application.
- * @param mint a token of a client, for somebody by their session.
+ * @param mint a token of a client, for somebody by their session: the one before, where that is good for a while yet.
  */
 export function createTokenRelay(
   clients: ReadonlyMap<string, string>,
-  mint: (client: string, session: string) => Promise<Relayed>,
+  mint: (client: string, session: string, before: Relayed | undefined) => Promise<Relayed>,
   clock: Clock,
 ): TokenRelay {
   const kept = createRecencyMap<Relayed>();
@@ -41,7 +50,7 @@ export function createTokenRelay(
   function renew(key: string, client: string, session: string): Promise<void> {
     const known = coming.get(key);
     if (known !== undefined) return known;
-    const made = mint(client, session)
+    const made = mint(client, session, kept.get(key))
       .then((one) => {
         kept.set(key, one);
         while (kept.size > MOST_TOKENS) kept.delete(kept.oldest()?.key ?? "");
@@ -62,12 +71,8 @@ export function createTokenRelay(
           const key = `${session} ${client}`;
           const known = kept.get(key);
           const now = clock.now();
-          if (known === undefined || now < known.madeAt || now >= known.until)
-            return renew(key, client, session);
-          // This request has one that is good for long enough, and does not wait for the next.
-          if (now - known.madeAt >= (known.until - known.madeAt) / 2)
-            void renew(key, client, session).catch(() => {});
-          return undefined;
+          const isSeen = known !== undefined && now >= known.seenAt && now < known.seenAt + UNSEEN_MS;
+          return isSeen && now < known.until ? undefined : renew(key, client, session);
         },
         token(principal) {
           if (!isPerson(principal)) return undefined;

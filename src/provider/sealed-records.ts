@@ -23,8 +23,6 @@ export type SealedRecords<T> = {
 
 export type Sealed<T> = T & { readonly seal: string };
 
-const MOST_AT_ONCE = 10_000;
-
 export function createSealedRecords<T extends object>(
   store: RecordStore,
   keys: Keys,
@@ -67,7 +65,8 @@ export function createSealedRecords<T extends object>(
     find: async (query) => (await records.find(query)).filter(isOurs),
     async renew() {
       let renewed = 0;
-      for (const seen of await records.find({ most: MOST_AT_ONCE })) {
+      // All: whoever is left out would be somebody else to every client once the key before is gone.
+      for (const seen of await records.find({ most: Number.MAX_SAFE_INTEGER })) {
         if (isUnder(current, seen) || !isUnder(previous, seen)) continue;
         if (await records.replace(seen, sealed(seen.id, seen.record))) renewed++;
       }

@@ -4,14 +4,14 @@ import type { House } from "../house.ts";
 import type { Address } from "../identity/address.ts";
 import { groupsTold, type Principal } from "../identity/principal.ts";
 import { methodOf } from "../identity-token/token.ts";
-import { DAY, MINUTE } from "../option/values.ts";
+import { DAY } from "../option/values.ts";
 import { sameSecret } from "../secret/compare.ts";
 import { FOREVER } from "../store/records.ts";
 import { OAuthError } from "./answers.ts";
 import { CLIENT_SIGN_IN, CLIENT_TOKEN_REUSED } from "./audit.ts";
 import type { Client } from "./client.ts";
 import { CODE_KEPT_MS, CODE_MS, createProviderRecords, type Family, useOf } from "./records.ts";
-import type { Relayed } from "./relay.ts";
+import { type Relayed, UNSEEN_MS } from "./relay.ts";
 import { type AuthorizeRequest, SCOPES } from "./request.ts";
 import { createProviderKeys } from "./signing-keys.ts";
 import { type Claims, createProviderTokens, halfHash, seconds } from "./tokens.ts";
@@ -59,7 +59,6 @@ export function createProviderService(
   const keys = createProviderKeys({ ...house, store: house.stores });
   const tokens = createProviderTokens({ keys, issuer, clock });
   const codeKeys = house.keys.for("provider code", "session");
-  const relayKey = house.keys.for("provider relay", "session").current;
   const refreshKeys = house.keys.for("provider refresh token", "session");
   const byId = new Map(clients.map((client) => [client.id, client]));
 
@@ -175,6 +174,18 @@ export function createProviderService(
     return invalidGrant();
   }
 
+  /** What an access token is worth now. @throws {StoreUnavailable} */
+  async function access(token: string): Promise<AccessToken | undefined> {
+    const claims = await tokens.verify("at+jwt", token);
+    const [family = ""] = String(claims?.jti ?? "").split(".");
+    const client = byId.get(String(claims?.client_id));
+    const seen = await records.families.get(family);
+    if (claims === undefined || client === undefined || seen === undefined) return undefined;
+    if (seen.record.client !== client.id) return undefined;
+    const standing = await standingOf(client, seen.record.session, String(claims.scope));
+    return standing && { ...standing, family, claims };
+  }
+
   /** Its tokens are good from here on. @throws {StoreUnavailable} */
   async function begin(standing: Standing, family: string): Promise<void> {
     const { client, principal, scope } = standing;
@@ -253,7 +264,9 @@ export function createProviderService(
       }
       const { record } = found;
       if (clock.now() >= record.goodUntil) throw invalidGrant();
-      if (record.redirectUri !== sent.redirectUri) throw invalidGrant();
+      // It may have been taken off the list meanwhile.
+      if (record.redirectUri !== sent.redirectUri || !client.redirectUris.includes(sent.redirectUri))
+        throw invalidGrant();
       if (!fits(record.challenge, sent.verifier)) throw invalidGrant();
       const standing = await standingOf(client, session, scope);
       if (standing === undefined || standing.principal.subject.email !== email) throw invalidGrant();
@@ -289,17 +302,7 @@ export function createProviderService(
       return issue(standing, id, next.turn, "");
     },
 
-    /** What an access token is worth now. @throws {StoreUnavailable} */
-    async access(token: string): Promise<AccessToken | undefined> {
-      const claims = await tokens.verify("at+jwt", token);
-      const [family = ""] = String(claims?.jti ?? "").split(".");
-      const client = byId.get(String(claims?.client_id));
-      const seen = await records.families.get(family);
-      if (claims === undefined || client === undefined || seen === undefined) return undefined;
-      if (seen.record.client !== client.id) return undefined;
-      const standing = await standingOf(client, seen.record.session, String(claims.scope));
-      return standing && { ...standing, family, claims };
-    },
+    access,
 
     /** The same of a refresh token, with when it runs out. @throws {StoreUnavailable} */
     async refreshable(token: string): Promise<(Standing & { family: string; until: number }) | undefined> {
@@ -321,19 +324,28 @@ export function createProviderService(
       return seen && { id, client: seen.record.client };
     },
 
-    /** An access token that an application gets from us, with what somebody asks of it. @throws {StoreUnavailable} */
-    async relayed(id: string, session: string): Promise<Relayed> {
+    /**
+     * An access token that an application gets from us, with what somebody asks of it.
+     * @param before the one that it got last. @throws {StoreUnavailable}
+     */
+    async relayed(id: string, session: string, before?: Relayed): Promise<Relayed> {
       const client = byId.get(id);
       const standing = client && (await standingOf(client, session, RELAYED_SCOPE));
-      const madeAt = clock.now();
+      const now = clock.now();
       if (client === undefined || standing === undefined)
-        return { token: undefined, madeAt, until: madeAt + MINUTE };
-      // One for all tokens of a session there, however often they are renewed.
-      const family = mac(relayKey, `${session} ${id}`);
-      if ((await records.families.get(family)) === undefined) await begin(standing, family);
-      const token = await accessTokenFor(standing, family, await claimsOf(standing));
+        return { token: undefined, family: undefined, madeAt: now, seenAt: now, until: now + UNSEEN_MS };
       // Whoever gets it may take a while to use it.
-      return { token, madeAt, until: madeAt + client.tokenTtl * (3 / 4) };
+      const usedFor = client.tokenTtl * (3 / 4);
+      const isYoung = before !== undefined && now >= before.madeAt && now - before.madeAt < usedFor / 2;
+      if (isYoung && before.token !== undefined && (await access(before.token)) !== undefined)
+        return { ...before, seenAt: now };
+      // The same for as long as it is good. One that has ended never begins again: its tokens would be alive again with it.
+      const isGood =
+        before?.family !== undefined && (await records.families.get(before.family)) !== undefined;
+      const family = isGood ? before.family : draw();
+      if (!isGood) await begin(standing, family);
+      const token = await accessTokenFor(standing, family, await claimsOf(standing));
+      return { token, family, madeAt: now, seenAt: now, until: now + usedFor };
     },
 
     /** Whether somebody has agreed to all of it. @throws {StoreUnavailable} */

@@ -1,7 +1,7 @@
 import { promisify } from "node:util";
 import type { Clock, Random } from "../clock.ts";
 import { type PublicJwk, publish, type SigningKey } from "../identity-token/keys.ts";
-import { DAY, MINUTE } from "../option/values.ts";
+import { DAY, SECOND } from "../option/values.ts";
 import type { Keys } from "../secret/keys.ts";
 import { nodeCrypto } from "../secret/node-crypto.ts";
 import { NONCE_BYTES, seal, unseal } from "../secret/sealed.ts";
@@ -14,6 +14,18 @@ export type ProviderKeys = {
   signing(alg: Algorithm): Promise<SigningKey>;
   /** All that tokens which are about may be signed with, and those to come (RFC 7517 §5). @throws {StoreUnavailable} */
   published(): Promise<readonly PublicJwk[]>;
+  /**
+   * Those that are published, and those that no longer are: applications show old ID tokens as hints.
+   * @throws {StoreUnavailable}
+   */
+  known(): Promise<readonly PublicJwk[]>;
+  /**
+   * New keys before their time. They are published at once.
+   * @param compromised whether others may have those there are: these are gone then, with all that they signed, and the new
+   * ones sign at once. Otherwise they sign once everybody knows them; where such are on their way already, none are made.
+   * @returns when the new ones sign, in milliseconds since the Unix epoch. @throws {StoreUnavailable}
+   */
+  rotate(compromised: boolean): Promise<number>;
   /** @returns how many were sealed anew under the present session key. */
   renew(): Promise<number>;
 };
@@ -38,9 +50,9 @@ export const AHEAD_MS = 2 * DAY;
 /** An old one is published for so long after it has signed last. */
 export const AFTER_MS = LONGEST_TOKEN + DAY;
 const KEPT_MS = 4 * SIGNS_MS;
-/** What the store has is looked at this often. */
-const LOOK_EVERY_MS = MINUTE;
-const MOST = 100;
+/** What the store has is looked at this often: so late do others hear that a key is gone. */
+const LOOK_EVERY_MS = 5 * SECOND;
+const MOST = 1000;
 
 type Known = { readonly id: string; readonly alg: Algorithm; readonly signsFrom: number } & ReturnType<
   typeof publish
@@ -76,7 +88,9 @@ export function createProviderKeys(settings: {
 
   async function read(): Promise<void> {
     const found = await records.find({ most: MOST });
-    generations = new Map(found.map(({ id, record }) => [record.alg, Number(id.split(" ")[1])]));
+    generations = new Map();
+    for (const { id, record } of found)
+      generations.set(record.alg, Math.max(generations.get(record.alg) ?? 0, Number(id.split(" ")[1])));
     known = found.flatMap(({ id, record }) => {
       const same = known.find((one) => one.id === id && one.signsFrom === record.signsFrom);
       if (same !== undefined) return [same];
@@ -98,12 +112,15 @@ export function createProviderKeys(settings: {
     const now = clock.now();
     const last = newest(alg);
     if (last !== undefined && now < last.signsFrom + SIGNS_MS - AHEAD_MS) return false;
-    const signsFrom = last === undefined ? now : Math.max(last.signsFrom + SIGNS_MS, now + AHEAD_MS);
+    await add(alg, last === undefined ? now : Math.max(last.signsFrom + SIGNS_MS, now + AHEAD_MS));
+    return true;
+  }
+
+  async function add(alg: Algorithm, signsFrom: number): Promise<void> {
     const generation = (generations.get(alg) ?? 0) + 1;
     const id = `${alg} ${generation}`;
     const content = contentOf(id, alg, signsFrom, JSON.stringify(await make(alg)));
     await records.add(id, { alg, signsFrom, content }, signsFrom + KEPT_MS);
-    return true;
   }
 
   async function look(): Promise<void> {
@@ -137,6 +154,30 @@ export function createProviderKeys(settings: {
         // One that another has taken over from goes once what it signed has run out.
         return all.filter((_, at) => now < (all[at + 1]?.signsFrom ?? now) + AFTER_MS);
       }).map(({ jwk }) => jwk);
+    },
+
+    async known() {
+      await fresh();
+      return known.map(({ jwk }) => jwk);
+    },
+
+    async rotate(compromised) {
+      await read();
+      const now = clock.now();
+      const all = await records.find({ most: MOST });
+      const times = await Promise.all(
+        ALGORITHMS.map(async (alg) => {
+          const last = newest(alg);
+          if (!compromised && last !== undefined && last.signsFrom > now) return last.signsFrom;
+          const signsFrom = compromised || last === undefined ? now : now + AHEAD_MS;
+          await add(alg, signsFrom);
+          return signsFrom;
+        }),
+      );
+      // Only now: there is one to sign with at any time.
+      if (compromised) await Promise.all(all.map(({ id }) => records.take(id)));
+      await read();
+      return Math.max(...times);
     },
 
     async renew() {

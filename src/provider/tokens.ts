@@ -48,7 +48,7 @@ export function createProviderTokens(settings: {
     if (rest.length > 0) return undefined;
     const { alg, kid, typ: shown } = objectIn(header) ?? {};
     if (shown !== typ) return undefined;
-    const jwk = (await keys.published()).find((one) => one.kid === kid);
+    const jwk = (await keys.known()).find((one) => one.kid === kid);
     // The key says by what it verifies, never the token.
     if (jwk === undefined || jwk.alg !== alg) return undefined;
     const isGood = nodeCrypto().verify(

@@ -1,4 +1,5 @@
 import { systemClock } from "../../src/clock.ts";
+import type { Client } from "../../src/provider/client.ts";
 import { createKeys } from "../../src/secret/keys.ts";
 import { createTickets, type Tickets } from "../../src/secret/ticket.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
@@ -52,6 +53,7 @@ export async function startStage(
   routes = ROUTES,
   env: Readonly<Record<string, string>> = {},
   wrapped: (store: Store) => Store = (store) => store,
+  clients: readonly Client[] = [],
 ): Promise<Stage> {
   const clock = testClock();
   const stores = wrapped(createMemoryStore({ clock }));
@@ -60,6 +62,7 @@ export async function startStage(
     startGateway({
       clock,
       stores,
+      clients,
       routes: text.replaceAll("TARGET", target),
       env: {
         RUNEGATE_BASE_URL: H,

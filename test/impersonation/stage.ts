@@ -1,3 +1,4 @@
+import type { Client } from "../../src/provider/client.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Person } from "../hand-off/person.ts";
 import { B, C, H, type Stage, startStage } from "../hand-off/stage.ts";
@@ -64,9 +65,11 @@ export async function startActingStage(
     readonly routes?: string;
     readonly env?: Readonly<Record<string, string>>;
     readonly wrapped?: (store: Store) => Store;
+    readonly clients?: readonly Client[];
   } = {},
 ): Promise<ActingStage> {
-  const stage = await startStage(target, settings.routes ?? ROUTES, settings.env, settings.wrapped);
+  const { routes = ROUTES, env, wrapped, clients } = settings;
+  const stage = await startStage(target, routes, env, wrapped, clients);
   const root = stage.person();
   await root.signIn(`${H}/`, ROOT);
 

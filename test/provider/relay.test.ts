@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { decodeJwt } from "jose";
+import { asOperator } from "../api/support.ts";
 import { ADA, browserOf, clientBlock, type House, isActive, startProvider } from "./support.ts";
 
 /** `RUNEGATE_TOKEN_RELAY`: an application gets an access token with each request, and never one that a visitor sends. */
@@ -16,12 +17,12 @@ const application = Bun.serve({
 });
 afterEach(() => house.gateway.stop());
 
-async function start(relay: string, more = ""): Promise<void> {
+async function start(relay: string, more = "", env: Record<string, string> = {}): Promise<void> {
   seen = [];
   house = await startProvider({
     clientsToml: clientBlock("app", more),
     target: `http://127.0.0.1:${application.port}`,
-    env: { RUNEGATE_TOKEN_RELAY: relay },
+    env: { RUNEGATE_TOKEN_RELAY: relay, ...env },
   });
 }
 
@@ -56,4 +57,31 @@ test.each([
   const ada = await browserOf(house);
   await ada.get("/one", { "X-Forwarded-Access-Token": "forged" });
   expect(seen).toEqual([null]);
+});
+
+test("after an administrator's revoke the dead one is passed on for five seconds at most", async () => {
+  await start("default=app", "", { RUNEGATE_ADMINS: "root@example.org" });
+  const ada = await browserOf(house);
+  await ada.get("/one");
+  const operator = asOperator(house.gateway);
+  expect((await operator("DELETE", `/clients/app/people/${ADA}`)).status).toBe(204);
+  house.clock.advance(5000);
+  await ada.get("/two");
+  expect(seen[1]).not.toBe(seen[0] ?? "");
+  expect(await isActive(house, seen[0] ?? "")).toBe(false);
+  expect(await isActive(house, seen[1] ?? "")).toBe(true);
+});
+
+test("one that compromised keys have signed is not passed on either", async () => {
+  await start("default=app");
+  const ada = await browserOf(house);
+  await ada.get("/one");
+  await asOperator(house.gateway)("POST", "/clients/keys", {
+    headers: { "Content-Type": "application/json" },
+    body: '{"compromised":true}',
+  });
+  house.clock.advance(5000);
+  await ada.get("/two");
+  expect(await isActive(house, seen[0] ?? "")).toBe(false);
+  expect(await isActive(house, seen[1] ?? "")).toBe(true);
 });
