@@ -58,7 +58,8 @@ export async function startPostOffice(
       waiting.set(address, resolve);
       const mail = await promise;
       clearTimeout(timer);
-      waiting.delete(address);
+      // One that nobody awaited any more ends late, when another waits.
+      if (waiting.get(address) === resolve) waiting.delete(address);
       return mail;
     },
     stop: () => server.close(() => {}),
