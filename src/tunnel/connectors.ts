@@ -6,7 +6,7 @@ import { failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { OpenOwnSocket } from "../edge/own-socket.ts";
 import type { House, Leave } from "../house.ts";
-import { checkDirectory } from "../net/directory.ts";
+import { checkPlace } from "../net/directory.ts";
 import type { TunnelAddress } from "../net/endpoint.ts";
 import { bindUnixSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
@@ -99,7 +99,7 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     if (listening.get(key)?.found === true) return;
     listening.get(key)?.close();
     mkdirSync(options.tunnelDirectory, { recursive: true, mode: 0o700 });
-    checkDirectory(options.tunnelDirectory);
+    checkPlace(options.tunnelDirectory);
     removeDead(options.tunnelDirectory);
     const path = sockets.ownPath(address);
     // Left behind by a process that had the same id.
