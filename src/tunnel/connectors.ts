@@ -1,7 +1,15 @@
 import { mkdirSync, rmSync } from "node:fs";
 import type { ServerWebSocket } from "bun";
 import { attach, type Joined, joinStream, PIPE } from "../connect/pipe.ts";
-import { BEAT_MS, DEAD_MS, HIGH_WATER, MOST_STREAMS, PROTOCOL, writeService } from "../connect/protocol.ts";
+import {
+  BEAT_MS,
+  DEAD_MS,
+  HIGH_WATER,
+  MOST_MESSAGE,
+  MOST_STREAMS,
+  PROTOCOL,
+  writeService,
+} from "../connect/protocol.ts";
 import { failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { OpenOwnSocket } from "../edge/own-socket.ts";
@@ -10,7 +18,7 @@ import { checkPlace } from "../net/directory.ts";
 import type { TunnelAddress } from "../net/endpoint.ts";
 import { bindUnixSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
-import { createSession, type Session } from "../yamux/session.ts";
+import { createSession, MOST_WAITING, type Session } from "../yamux/session.ts";
 import { TUNNEL_CONNECTED, TUNNEL_REFUSED } from "./audit.ts";
 import type { TunnelBook } from "./book.ts";
 import { LINKS, type LinkRecord } from "./record.ts";
@@ -288,15 +296,21 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
       own: {
         open: (socket: ServerWebSocket<unknown>) => begin(one, socket),
         message(bytes: Uint8Array) {
+          if (bytes.byteLength > MOST_MESSAGE) return end(one, "sends too large a message");
           one.heardAt = clock.monotonic();
           one.session.receive(bytes);
         },
         drain: () => one.session.resume(),
+        ping() {
+          if ((one.socket?.getBufferedAmount() ?? 0) > MOST_WAITING) end(one, "reads nothing");
+        },
         close() {
           end(one, undefined);
         },
       },
     };
+    // What is small may be long when it is taken apart, and that costs us more than whoever sends it.
+    arrival.request.headers.delete("sec-websocket-extensions");
     const upgraded = server.upgrade(arrival.request, {
       data,
       headers: { "Sec-WebSocket-Protocol": PROTOCOL },
