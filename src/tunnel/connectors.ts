@@ -18,6 +18,7 @@ import { checkPlace } from "../net/directory.ts";
 import type { TunnelAddress } from "../net/endpoint.ts";
 import { bindUnixSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
+import { createBucket } from "../yamux/bucket.ts";
 import { createSession, MOST_WAITING, type Session } from "../yamux/session.ts";
 import { TUNNEL_CONNECTED, TUNNEL_REFUSED } from "./audit.ts";
 import type { TunnelBook } from "./book.ts";
@@ -68,6 +69,8 @@ const STOPPING = "the server is stopping";
 const UNANSWERED_MS = 3_000;
 /** Of one tunnel, at one process. */
 const MOST_CONNECTORS = 16;
+/** How often one tunnel's connectors may come at once, and each second: each time is noted in the audit and in the store. */
+const COMINGS = [60, 1] as const;
 /** Milliseconds that a connector is shown after its last heart-beat. */
 const SHOWN_MS = DEAD_MS;
 
@@ -90,6 +93,7 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
   const targets = house.routes.all
     .flatMap((route) => route.targets)
     .flatMap(({ address }) => (address.kind === "tunnel" ? [address] : []));
+  const comings = new Map<string, () => boolean>();
   let leaving = false;
   let looks: ReturnType<typeof setInterval> | undefined;
   let beats: ReturnType<typeof setInterval> | undefined;
@@ -276,6 +280,12 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     return one;
   }
 
+  function mayCome(name: string): boolean {
+    const one = comings.get(name) ?? createBucket(...COMINGS, clock);
+    comings.set(name, one);
+    return one();
+  }
+
   const open: OpenOwnSocket = async (arrival, server) => {
     const { headers, client } = arrival;
     if (headers.upgrade?.toLowerCase() !== "websocket" || headers["sec-websocket-protocol"] !== PROTOCOL)
@@ -291,6 +301,7 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     }
     if ([...all].filter((one) => one.name === name).length >= MOST_CONNECTORS)
       return failure(arrival, TOO_MANY);
+    if (!mayCome(name)) return failure(arrival, TOO_MANY_TRIES);
     const one = make(name, arrival, verified.holds);
     const data = {
       own: {

@@ -94,3 +94,24 @@ test("a storm of go-aways is one", async () => {
   await until(() => changes > 0);
   expect(changes).toBe(1);
 });
+
+test("one that comes and goes all the time is noted so often, and then has to wait", async () => {
+  const heads: string[] = [];
+  for (let count = 0; count < 70; count++) {
+    const { socket, head } = await knockRaw();
+    heads.push(head.slice(9, 12));
+    socket.destroy();
+    await until(
+      () => log().split("a connector has left").length - 1 === heads.filter((one) => one === "101").length,
+    );
+  }
+  expect(heads.slice(0, 60)).toEqual(Array(60).fill("101"));
+  expect(heads.at(-1)).toBe("429");
+});
+
+test("no more are there at once than a tunnel may have, however close together they come", async () => {
+  const heads = await Promise.all(
+    Array.from({ length: 30 }, async () => (await knockRaw()).head.slice(9, 12)),
+  );
+  expect(heads.filter((one) => one === "101")).toHaveLength(16);
+});
