@@ -184,21 +184,25 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
   }
 
   function beat(): void {
-    const now = clock.monotonic();
     for (const one of all) {
-      if (now - one.heardAt > DEAD_MS) end(one, "says nothing any more");
-      else {
-        void one.session.ping().then((ms) => {
-          one.roundTrip = ms;
-        });
-        void show(one);
-      }
+      ask(one);
+      void show(one);
     }
+  }
+
+  function ask(one: Connector): void {
+    void one.session.ping().then((ms) => {
+      one.roundTrip = ms;
+    });
   }
 
   function sweep(): void {
     const now = clock.monotonic();
     for (const one of all) {
+      if (now - one.heardAt >= DEAD_MS) {
+        end(one, "says nothing any more");
+        continue;
+      }
       one.holds().then(
         (holds) => {
           if (holds) one.heldAt = clock.monotonic();
@@ -246,9 +250,7 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     }
     audit(TUNNEL_CONNECTED, { of: one.name, client: one.from, version: one.version });
     void show(one);
-    void one.session.ping().then((ms) => {
-      one.roundTrip = ms;
-    });
+    ask(one);
     if (leaving) one.session.goAway();
   }
 
