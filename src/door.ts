@@ -201,9 +201,10 @@ export function createDoor(settings: DoorSettings): Door {
         ? toRooms(arrival)
         : toInline(arrival, site, path, server, toRooms);
     }
-    const own = settings.sockets.get(path);
-    if (own !== undefined) return toOwnSocket(arrival, own, server);
-    if (placeOf(path) === "own") return toRooms(arrival);
+    if (placeOf(path) === "own") {
+      const open = settings.sockets.get(path);
+      return open === undefined ? toRooms(arrival) : toOwnSocket(arrival, open, server);
+    }
     const inner = applicationPath(path);
     return inner === undefined ? refuse(arrival, NOT_FOUND) : toInline(arrival, site, inner, server);
   }

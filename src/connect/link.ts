@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { createSession, type Session } from "../yamux/session.ts";
-import { BEAT_MS, DEAD_MS, HIGH_WATER, MOST_STREAMS, PROTOCOL } from "./protocol.ts";
+import { BEAT_MS, DEAD_MS, HIGH_WATER, MOST_MESSAGE, MOST_STREAMS, PROTOCOL } from "./protocol.ts";
 import { type Services, takeStream } from "./target.ts";
 
 /** One connection to the gateway, from its handshake to its end. */
@@ -33,8 +33,8 @@ const LEAVE_MS = 500;
 const PATIENCE_MS = 10_000;
 /** Between two looks at a socket that is full: the client's side is told by no event. */
 const LOOK_MS = 1;
-/** How often it is looked whether the machine has slept, and by how much the clocks then differ. */
-const NAP_LOOK_MS = 2_000;
+/** How often it is looked whether the gateway is still there, and whether the machine has slept, and by how much the clocks then differ. */
+const WATCH_MS = 2_000;
 const NAP_MS = 10_000;
 /** For an answer after that. */
 const AWAKE_MS = 3_000;
@@ -118,15 +118,11 @@ export function openLink(settings: LinkSettings): void {
     });
   }
 
-  function beat(): void {
-    if (clock.monotonic() - heardAt > DEAD_MS) end("the gateway says nothing any more");
-    else ask();
-  }
-
   /** A machine that has slept finds connections that look open and are not: the wall clock went on meanwhile. */
-  function watchSleep(): void {
+  function watch(): void {
     let before = clock.now() - clock.monotonic();
     const timer = setInterval(() => {
+      if (clock.monotonic() - heardAt >= DEAD_MS) return end("the gateway says nothing any more");
       const now = clock.now() - clock.monotonic();
       const slept = now - before > NAP_MS;
       before = now;
@@ -134,7 +130,7 @@ export function openLink(settings: LinkSettings): void {
       const from = clock.monotonic();
       ask();
       setTimeout(() => heardAt < from && end("the connection did not outlast a sleep"), AWAKE_MS).unref();
-    }, NAP_LOOK_MS);
+    }, WATCH_MS);
     timers.push(timer);
   }
 
@@ -143,14 +139,15 @@ export function openLink(settings: LinkSettings): void {
     clearTimeout(patience);
     isOpen = true;
     heardAt = clock.monotonic();
-    timers.push(setInterval(beat, BEAT_MS));
-    watchSleep();
+    timers.push(setInterval(ask, BEAT_MS));
+    watch();
     ask();
     settings.opened(link);
   };
   socket.onmessage = ({ data }: MessageEvent<Uint8Array | string>) => {
     heardAt = clock.monotonic();
-    if (typeof data !== "string") session.receive(data);
+    if (typeof data === "string" || data.byteLength > MOST_MESSAGE) end("what answers is no gateway");
+    else session.receive(data);
   };
   socket.onerror = (event) => {
     const message = "message" in event ? String(event.message) : "";
@@ -160,7 +157,12 @@ export function openLink(settings: LinkSettings): void {
         ? message.replace(/^WebSocket connection to .* failed: /s, "")
         : (STATUS.get(status) ?? `the server answered ${status}`);
   };
-  socket.onclose = ({ reason }) => end(why || reason || "the connection broke off");
+  socket.onclose = ({ reason }) => end(printable(why || reason) || "the connection broke off");
+}
+
+/** Words of the gateway's, for a terminal that must not take any of them for a command of its own. */
+function printable(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, " ").trim();
 }
 
 /** What the gateway's refusals mean, for people. */

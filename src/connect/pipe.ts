@@ -19,6 +19,8 @@ export type Joined = {
 
 /** A program that has been told that nobody listens has so long to end. */
 const ORPHAN_MS = 60_000;
+/** Bytes of a piece that waits, before the next is another one. */
+const SMALL = 4_096;
 
 /** Listens to the stream from now on; what comes before there is a socket waits, up to a window. */
 export function joinStream(stream: Stream): Joined {
@@ -34,8 +36,8 @@ export function joinStream(stream: Stream): Joined {
     data(bytes) {
       // Nobody reads it any more: the other end is told so, as TCP tells it.
       if (joined.closed) return stream.reset();
-      joined.queue.push(bytes);
-      flush(joined);
+      const rest = joined.queue.length === 0 ? send(joined, bytes) : bytes;
+      if (rest.byteLength > 0 && !joined.closed) keep(joined.queue, rest);
     },
     end() {
       joined.theyEnded = true;
@@ -51,15 +53,34 @@ export function joinStream(stream: Stream): Joined {
   return joined;
 }
 
+/** @returns what the socket did not take. */
+function send({ socket, stream }: Joined, bytes: Uint8Array): Uint8Array {
+  const written = socket === undefined ? 0 : Math.max(0, socket.write(bytes));
+  if (written > 0) stream.taken(written);
+  return bytes.subarray(written);
+}
+
+/** What waits is a copy, since a part of a message keeps all of it; and small pieces become one, since each costs more than it holds. */
+export function keep(queue: Uint8Array[], bytes: Uint8Array): void {
+  const last = queue.at(-1);
+  if (last === undefined || last.byteLength + bytes.byteLength > SMALL) {
+    queue.push(new Uint8Array(bytes));
+    return;
+  }
+  const both = new Uint8Array(last.byteLength + bytes.byteLength);
+  both.set(last);
+  both.set(bytes, last.byteLength);
+  queue[queue.length - 1] = both;
+}
+
 function flush(joined: Joined): void {
-  const { socket, queue, stream } = joined;
+  const { socket, queue } = joined;
   if (socket === undefined || joined.closed) return;
   for (let first = queue[0]; first !== undefined; first = queue[0]) {
-    const written = socket.write(first);
-    if (written < 0) return;
-    if (written > 0) stream.taken(written);
-    if (written < first.byteLength) {
-      queue[0] = first.subarray(written);
+    const rest = send(joined, first);
+    if (joined.closed) return;
+    if (rest.byteLength > 0) {
+      queue[0] = rest;
       return;
     }
     queue.shift();

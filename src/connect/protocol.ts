@@ -14,6 +14,9 @@ export const MOST_STREAMS = 4_096;
 /** Bytes that a WebSocket may have waiting before data waits in its streams. */
 export const HIGH_WATER = 256 * 1024;
 
+/** Bytes of a message. Ours have a frame each, and are shorter. */
+export const MOST_MESSAGE = 64 * 1024;
+
 /** A stream begins with what it is to reach: a byte for the length of its name, and the name. */
 export function writeService(service: string): Uint8Array {
   const name = new TextEncoder().encode(service);

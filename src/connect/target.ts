@@ -2,7 +2,7 @@ import type { Socket } from "bun";
 import { directAddress, TUNNEL_NAME } from "../net/endpoint.ts";
 import { quote, ValueError } from "../option/value-error.ts";
 import type { Stream } from "../yamux/session.ts";
-import { attach, type Joined, joinStream, PIPE } from "./pipe.ts";
+import { attach, type Joined, joinStream, keep, PIPE } from "./pipe.ts";
 import { readService } from "./protocol.ts";
 
 /** What may be reached from the other end, and nothing else: by name, of which one may be empty. */
@@ -37,7 +37,7 @@ export function takeStream(stream: Stream, services: Services): void {
       const address = services.get(read.service);
       if (address === undefined) return stream.reset();
       const joined = joinStream(stream);
-      if (head.byteLength > read.took) joined.queue.push(head.subarray(read.took));
+      if (head.byteLength > read.took) keep(joined.queue, head.subarray(read.took));
       void dial(address, joined);
     },
     end: () => stream.reset(),

@@ -10,6 +10,8 @@ export type OwnSocket = {
     message(bytes: Uint8Array): void;
     drain(): void;
     close(): void;
+    /** It was pinged, and the answer waits to be sent. */
+    ping(): void;
   };
 };
 
@@ -47,7 +49,9 @@ export function withOwnSockets<T extends object>(
       own.close();
     },
     ping(socket, payload) {
-      if (ownOf(socket) === undefined) return others.ping?.(theirs(socket), payload);
+      const own = ownOf(socket);
+      if (own === undefined) return others.ping?.(theirs(socket), payload);
+      own.ping();
     },
   } as WebSocketHandler<T | OwnSocket>;
 }

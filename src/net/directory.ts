@@ -17,10 +17,24 @@ export function checkDirectory(directory: string): void {
   }
 }
 
+/**
+ * As {@link checkDirectory}, for one whose own name nobody could take away either, to give it to a directory of theirs: that which it
+ * is in is ours or root's as well, and open to nobody, or sticky as /tmp is.
+ */
+export function checkPlace(directory: string): void {
+  checkDirectory(directory);
+  const parent = dirname(directory);
+  const stats = lstatSync(parent);
+  if (stats.uid !== 0 || (stats.mode & STICKY) === 0) checkDirectory(parent);
+}
+
 function isRootsAlone(directory: string): boolean {
   const stats = lstatSync(directory, { throwIfNoEntry: false });
   return stats?.isDirectory() === true && stats.uid === 0 && !isOpenToOthers(stats.mode);
 }
+
+/** Who may write here may take away what is theirs, and nothing else (inode(7)). */
+const STICKY = 0o1000;
 
 function isOpenToOthers(mode: number): boolean {
   return (mode & 0o022) !== 0;

@@ -1,6 +1,7 @@
 import type { Clock, Random } from "../clock.ts";
 import { CONNECTOR_PREFIX, newId, newSecret, parseKey, writeKey } from "../keys/format.ts";
 import { fits, hashOf } from "../keys/hash.ts";
+import { TUNNEL_NAME } from "../net/endpoint.ts";
 import type { KeyPair, Keys } from "../secret/keys.ts";
 import { FOREVER, type RecordStore, type Seen, StoreUnavailable } from "../store/records.ts";
 import { TUNNELS, type TunnelRecord } from "./record.ts";
@@ -105,9 +106,9 @@ export function createTunnelBook(house: {
       const hash = hashOf(parts);
       const isGood = (seen: Seen<TunnelRecord> | undefined) =>
         fits(hash, seen?.record, clock.now()) && seen?.record.token === parts.id;
+      if (!TUNNEL_NAME.test(name)) return "unknown";
       const seen = open(await records.get(name));
-      if (seen === undefined) return "unknown";
-      if (!isGood(seen)) return "wrong_token";
+      if (!isGood(seen)) return seen === undefined ? "unknown" : "wrong_token";
       return { holds: async () => isGood(open(await records.get(name))) };
     },
     async see(name) {

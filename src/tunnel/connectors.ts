@@ -1,16 +1,25 @@
 import { mkdirSync, rmSync } from "node:fs";
 import type { ServerWebSocket } from "bun";
 import { attach, type Joined, joinStream, PIPE } from "../connect/pipe.ts";
-import { BEAT_MS, DEAD_MS, HIGH_WATER, MOST_STREAMS, PROTOCOL, writeService } from "../connect/protocol.ts";
+import {
+  BEAT_MS,
+  DEAD_MS,
+  HIGH_WATER,
+  MOST_MESSAGE,
+  MOST_STREAMS,
+  PROTOCOL,
+  writeService,
+} from "../connect/protocol.ts";
 import { failure } from "../edge/answer.ts";
 import type { Arrival } from "../edge/arrival.ts";
 import type { OpenOwnSocket } from "../edge/own-socket.ts";
 import type { House, Leave } from "../house.ts";
-import { checkDirectory } from "../net/directory.ts";
+import { checkPlace } from "../net/directory.ts";
 import type { TunnelAddress } from "../net/endpoint.ts";
 import { bindUnixSocket } from "../net/unix-socket.ts";
 import { messageOf } from "../observe/message-of.ts";
-import { createSession, type Session } from "../yamux/session.ts";
+import { createBucket } from "../yamux/bucket.ts";
+import { createSession, MOST_WAITING, type Session } from "../yamux/session.ts";
 import { TUNNEL_CONNECTED, TUNNEL_REFUSED } from "./audit.ts";
 import type { TunnelBook } from "./book.ts";
 import { LINKS, type LinkRecord } from "./record.ts";
@@ -60,6 +69,8 @@ const STOPPING = "the server is stopping";
 const UNANSWERED_MS = 3_000;
 /** Of one tunnel, at one process. */
 const MOST_CONNECTORS = 16;
+/** How often one tunnel's connectors may come at once, and each second: each time is noted in the audit and in the store. */
+const COMINGS = [60, 1] as const;
 /** Milliseconds that a connector is shown after its last heart-beat. */
 const SHOWN_MS = DEAD_MS;
 
@@ -82,6 +93,7 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
   const targets = house.routes.all
     .flatMap((route) => route.targets)
     .flatMap(({ address }) => (address.kind === "tunnel" ? [address] : []));
+  const comings = new Map<string, () => boolean>();
   let leaving = false;
   let looks: ReturnType<typeof setInterval> | undefined;
   let beats: ReturnType<typeof setInterval> | undefined;
@@ -99,7 +111,7 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     if (listening.get(key)?.found === true) return;
     listening.get(key)?.close();
     mkdirSync(options.tunnelDirectory, { recursive: true, mode: 0o700 });
-    checkDirectory(options.tunnelDirectory);
+    checkPlace(options.tunnelDirectory);
     removeDead(options.tunnelDirectory);
     const path = sockets.ownPath(address);
     // Left behind by a process that had the same id.
@@ -172,21 +184,25 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
   }
 
   function beat(): void {
-    const now = clock.monotonic();
     for (const one of all) {
-      if (now - one.heardAt > DEAD_MS) end(one, "says nothing any more");
-      else {
-        void one.session.ping().then((ms) => {
-          one.roundTrip = ms;
-        });
-        void show(one);
-      }
+      ask(one);
+      void show(one);
     }
+  }
+
+  function ask(one: Connector): void {
+    void one.session.ping().then((ms) => {
+      one.roundTrip = ms;
+    });
   }
 
   function sweep(): void {
     const now = clock.monotonic();
     for (const one of all) {
+      if (now - one.heardAt >= DEAD_MS) {
+        end(one, "says nothing any more");
+        continue;
+      }
       one.holds().then(
         (holds) => {
           if (holds) one.heldAt = clock.monotonic();
@@ -234,9 +250,7 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     }
     audit(TUNNEL_CONNECTED, { of: one.name, client: one.from, version: one.version });
     void show(one);
-    void one.session.ping().then((ms) => {
-      one.roundTrip = ms;
-    });
+    ask(one);
     if (leaving) one.session.goAway();
   }
 
@@ -268,6 +282,12 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     return one;
   }
 
+  function mayCome(name: string): boolean {
+    const one = comings.get(name) ?? createBucket(...COMINGS, clock);
+    comings.set(name, one);
+    return one();
+  }
+
   const open: OpenOwnSocket = async (arrival, server) => {
     const { headers, client } = arrival;
     if (headers.upgrade?.toLowerCase() !== "websocket" || headers["sec-websocket-protocol"] !== PROTOCOL)
@@ -283,20 +303,27 @@ export function createConnectors(house: TunnelHouse, book: TunnelBook): Connecto
     }
     if ([...all].filter((one) => one.name === name).length >= MOST_CONNECTORS)
       return failure(arrival, TOO_MANY);
+    if (!mayCome(name)) return failure(arrival, TOO_MANY_TRIES);
     const one = make(name, arrival, verified.holds);
     const data = {
       own: {
         open: (socket: ServerWebSocket<unknown>) => begin(one, socket),
         message(bytes: Uint8Array) {
+          if (bytes.byteLength > MOST_MESSAGE) return end(one, "sends too large a message");
           one.heardAt = clock.monotonic();
           one.session.receive(bytes);
         },
         drain: () => one.session.resume(),
+        ping() {
+          if ((one.socket?.getBufferedAmount() ?? 0) > MOST_WAITING) end(one, "reads nothing");
+        },
         close() {
           end(one, undefined);
         },
       },
     };
+    // What is small may be long when it is taken apart, and that costs us more than whoever sends it.
+    arrival.request.headers.delete("sec-websocket-extensions");
     const upgraded = server.upgrade(arrival.request, {
       data,
       headers: { "Sec-WebSocket-Protocol": PROTOCOL },

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../clock.ts";
+import { checkPlace } from "../net/directory.ts";
 import type { TunnelAddress } from "../net/endpoint.ts";
 
 /**
@@ -19,6 +20,8 @@ export type TunnelSockets = {
 
 /** Until then others are believed to be there, or not. */
 const LISTING_MS = 200;
+/** Where nothing ever listens, and nobody can make something that does. */
+const NOWHERE = "/dev/null/none";
 
 /** Of what the sockets of one target have in common. */
 export function socketKey({ name, service }: Pick<TunnelAddress, "name" | "service">): string {
@@ -38,9 +41,10 @@ export function createTunnelSockets(directory: string, clock: Clock): TunnelSock
   function listAnew(now: number): void {
     listedAt = now;
     try {
+      checkPlace(directory);
       listed = readdirSync(directory).filter(isAlive);
     } catch {
-      // Nobody has made it yet.
+      // Nobody has made it yet; or somebody who wants what is meant for our application.
       listed = [];
     }
   }
@@ -66,7 +70,7 @@ export function createTunnelSockets(directory: string, clock: Clock): TunnelSock
   }
 
   return {
-    pathOf: (address) => find(address) ?? join(directory, "none"),
+    pathOf: (address) => find(address) ?? NOWHERE,
     isUp: (address) => find(address) !== undefined,
     ownPath: (address) => join(directory, `${socketKey(address)}${process.pid}-${serial}`),
     changed(now) {

@@ -102,11 +102,14 @@ export type Session = {
   readonly received: number;
 };
 
-/** What the other end may do at once, and each second: more is an attack, and closes the connection. */
+/**
+ * What the other end may do at once, and each second: more is an attack, and closes the connection. Streams that it opens only to break
+ * them off may be visitors who leave, of whom a few must not end what the others do.
+ */
 const PINGS = [100, 10] as const;
-const RESETS = [2_000, 500] as const;
+const RESETS = [20_000, 5_000] as const;
 /** Bytes of frames that it does not read. */
-const MOST_WAITING = 8 * 1024 * 1024;
+export const MOST_WAITING = 8 * 1024 * 1024;
 
 /** Ids that may be left out for a while. */
 const MOST_OVERTAKEN = 1_024;
@@ -147,6 +150,8 @@ export function createSession(settings: SessionSettings): Session {
   let growth = 0;
   let held = 0;
   let closed = false;
+  /** The other end wants no more streams. */
+  let away = false;
   let sent = 0;
   let received = 0;
   /** Whose data is being read; undefined where nobody waits for it. */
@@ -310,12 +315,15 @@ export function createSession(settings: SessionSettings): Session {
 
   /** Whether there has been a stream of this id: what was sent before the other end knew of its end is let pass. */
   function wasThere(id: number): boolean {
-    const isOurs = id % 2 === nextId % 2;
-    return isOurs ? id < nextId : id <= lastTheirs && !overtaken.has(id);
+    return isOurs(id) ? id < nextId : id <= lastTheirs && !overtaken.has(id);
+  }
+
+  function isOurs(id: number): boolean {
+    return id % 2 === nextId % 2;
   }
 
   function admit(id: number): State | undefined {
-    if (id % 2 === nextId % 2 || wasThere(id)) throw new ProtocolError("opens a stream that is there");
+    if (isOurs(id) || wasThere(id)) throw new ProtocolError("opens a stream that is there");
     if (accept === undefined) throw new ProtocolError("opens a stream, and may not");
     if (id - lastTheirs > MOST_OVERTAKEN) throw new ProtocolError("leaves out streams");
     for (let next = lastTheirs + 2; next < id; next += 2) overtaken.add(next);
@@ -353,7 +361,8 @@ export function createSession(settings: SessionSettings): Session {
       current = undefined;
       remove(state);
       state.listener.reset();
-      if (!mayReset()) throw new ProtocolError("resets too many streams");
+      // Of ours, there are no more than we open.
+      if (!isOurs(id) && !mayReset()) throw new ProtocolError("resets too many streams");
       return;
     }
     if ((flags & FIN) !== 0) {
@@ -382,7 +391,8 @@ export function createSession(settings: SessionSettings): Session {
       unread = type === DATA ? length : 0;
       if (type === GO_AWAY) {
         if (length !== NORMAL) return close("the other end broke it off");
-        settings.goAway?.();
+        if (!away) settings.goAway?.();
+        away = true;
       } else if (type === PING) {
         if ((flags & SYN) !== 0) {
           if (!mayPing()) throw new ProtocolError("pings too often");

@@ -105,6 +105,7 @@ describe("the token", () => {
     const other = (await stage.book.create("other", "operator")) ?? "";
     expect((await knock(other)).status).toBe(401);
     expect((await knock(stage.token, "nowhere")).status).toBe(401);
+    expect((await knock(stage.token, `home${"x".repeat(5_000)}`)).status).toBe(401);
     expect((await knock(stage.token.replace(/.$/, (last) => (last === "a" ? "b" : "a")))).status).toBe(401);
     const bearer = { headers: { Authorization: `Bearer ${stage.token}`, Cookie: "" } };
     expect((await fetch(`${stage.gateway.url}${API_PREFIX}/tunnels`, bearer)).status).toBe(401);

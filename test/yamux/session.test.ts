@@ -245,6 +245,45 @@ test("100,000 opens and resets close the connection, and leave nothing behind", 
   expect(client.session.size).toBe(0);
 });
 
+test("visitors who leave at once, a thousand in a second, do not end the connection", () => {
+  let now = 0;
+  const { accepted } = makePair();
+  const client = makeEnd("client", {
+    accept(stream) {
+      accepted.push({ stream, heard: hear(stream) });
+      return true;
+    },
+    clock: { monotonic: () => now++ },
+  });
+  for (let id = 2; id < 20_000; id += 2) {
+    client.session.receive(frame(WINDOW, SYN, id, 0));
+    client.session.receive(frame(WINDOW, 8, id, 0));
+    client.out.length = 0;
+  }
+  expect(client.closed).toEqual([]);
+});
+
+test("an application that refuses every connection does not end what others do", () => {
+  const client = makeEnd("client", { accept: () => true });
+  const server = makeEnd("server", { clock: { monotonic: () => 0 } });
+  const other = open(server);
+  for (let count = 0; count < 50_000; count++) {
+    const { stream } = open(server);
+    server.out.length = 0;
+    server.session.receive(frame(WINDOW, 8, stream.id, 0));
+  }
+  expect(server.closed).toEqual([]);
+  expect(other.heard.broken).toBe(false);
+  expect(server.session.size).toBe(1);
+  client.session.close();
+});
+
+test("that the other end goes away is told once, however often it says so", () => {
+  const client = makeEnd("client");
+  for (let count = 0; count < 1_000; count++) client.session.receive(frame(AWAY, 0, 0, 0));
+  expect(client.away).toBe(1);
+});
+
 test("an end that reads nothing and keeps asking is left", () => {
   let now = 0;
   const client = makeEnd("client", { accept: () => false, clock: { monotonic: () => (now += 1_000) } });
