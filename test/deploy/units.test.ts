@@ -26,6 +26,7 @@ const analyze = needs("systemd-analyze");
 describe.skipIf(analyze === undefined)("systemd-analyze", () => {
   test.each([
     ["runegate.service", "systemd/runegate.service", /\/opt\/runegate\/bin\/runegate(?= )/],
+    ["runegate-connect.service", "systemd/runegate-connect.service", /\/opt\/runegate\/bin\/runegate(?= )/],
     [
       "target-app.service",
       "systemd/target-app-uvicorn.service.example",
@@ -47,12 +48,12 @@ describe.skipIf(analyze === undefined)("systemd-analyze", () => {
     expect([stderr.toString(), stdout.toString(), exitCode]).toEqual(["", "", 0]);
   });
 
-  test("security: an exposure of 1.3 or less", () => {
+  test.each(["runegate", "runegate-connect"])("security: an exposure of 1.3 or less: %s", (name) => {
     const { stdout } = Bun.spawnSync([
       analyze ?? "",
-      ...["security", "--offline=true", "--no-pager", join(deploy, "systemd/runegate.service")],
+      ...["security", "--offline=true", "--no-pager", join(deploy, `systemd/${name}.service`)],
     ]);
-    const exposure = Number(/exposure level for runegate\.service: ([\d.]+)/.exec(stdout.toString())?.[1]);
+    const exposure = Number(/exposure level for \S+\.service: ([\d.]+)/.exec(stdout.toString())?.[1]);
     expect(exposure).toBeLessThanOrEqual(1.3);
   });
 });
