@@ -25,9 +25,15 @@ readonly edge_ports="$drop_ins/20-edge.conf"
 readonly trial_unit="$root/run/systemd/system/runegate-check.service"
 readonly sysctl_file="$root/etc/sysctl.d/60-runegate.conf"
 readonly nginx="$root/etc/nginx"
+readonly connect_unit="$units/runegate-connect.service"
+readonly connect_drop_ins="$units/runegate-connect.service.d"
+readonly tunnel_file="$connect_drop_ins/10-tunnel.conf"
+readonly token_copy="$settings/connect.token"
 
 # Seconds until the new version must have taken over, and until a reload must have begun.
 readonly SWITCH_LIMIT=90 RELOAD_BEGINS=3
+# Seconds that a connector has for its first connection.
+readonly CONNECT_LIMIT=15
 
 # An ordinary user's leads to no program of the administrator's.
 PATH=$PATH:/usr/sbin:/sbin
@@ -39,6 +45,7 @@ readonly here
 
 given_binary='' domain='' edge='' certificate='' key=''
 from='' public_key='' allow_rollback='' no_signature=''
+connect='' tunnel='' token_file='' targets=()
 dry='' show_secrets='' start=yes
 staged='' replaced_unit='' had_executable='' replaced_executable='' would_start=yes
 # Set once the leftovers are this run's to take away.
@@ -60,6 +67,10 @@ main() {
   [ -n "$dry" ] || [ "$(id -u)" -eq 0 ] || die 1 "must be run as root. Try: sudo $0"
   command -v systemctl >/dev/null || lack "needs systemd, and there is no systemctl here."
   check_folder
+  if [ -n "$connect" ]; then
+    install_connector
+    return
+  fi
   check_account
   if [ -n "$domain" ]; then check_nginx; fi
 
@@ -105,6 +116,12 @@ dry run.
   --edge DOMAIN         let Runegate do without a proxy in front: it speaks TLS on
                         port 443, with certificates that it orders, and leads
                         plain http from port 80 there
+  --connect URL         in place of all that, on the machine of an application behind a
+                        router: bring it to the Runegate at URL, by
+  --tunnel NAME         the tunnel of this name there, with
+  --token-file FILE     the token of `runegate tunnels create NAME`, which is copied.
+  --to TARGET           The application: http://127.0.0.1:7860, unix:/path, or for
+                        several, each with --to, grafana=http://127.0.0.1:3000
   --no-start            neither start nor restart the service
   --show-secrets        print the secrets of the configuration at the end
   --dry-run             say what would be done, and what it needs that is
@@ -117,6 +134,8 @@ What it installs:
   /etc/runegate/runegate.env and config/email.toml, /var/lib/runegate,
   /etc/systemd/system/runegate.service, /etc/sysctl.d/60-runegate.conf,
   and the system user runegate.
+With --connect: the same programs, /etc/systemd/system/runegate-connect.service
+and its .d/10-tunnel.conf, and /etc/runegate/connect.token.
 
 Exit codes: 0 done, 1 failed (what ran before runs on), 64 usage, 78 the
 configuration has to be completed before Runegate can start.
@@ -126,7 +145,8 @@ HELP
 read_arguments() {
   while [ $# -gt 0 ]; do
     case $1 in
-      --binary | --from | --public-key | --setup-nginx | --certificate | --key | --edge)
+      --binary | --from | --public-key | --setup-nginx | --certificate | --key | --edge | \
+        --connect | --tunnel | --token-file | --to)
         [ -n "${2:-}" ] || misuse "$1 needs a value."
         case $1 in
           --binary) given_binary=$2 ;;
@@ -136,6 +156,10 @@ read_arguments() {
           --edge) edge=$2 ;;
           --certificate) certificate=$2 ;;
           --key) key=$2 ;;
+          --connect) connect=$2 ;;
+          --tunnel) tunnel=$2 ;;
+          --token-file) token_file=$2 ;;
+          --to) targets+=("$2") ;;
         esac
         shift 2
         ;;
@@ -161,16 +185,36 @@ read_arguments() {
   if [ -n "$certificate$key" ] && { [ -z "$certificate" ] || [ -z "$key" ]; }; then
     misuse "--certificate and --key go together."
   fi
+  check_connect_arguments
   certificate=${certificate:-$root/etc/letsencrypt/live/$domain/fullchain.pem}
   key=${key:-$root/etc/letsencrypt/live/$domain/privkey.pem}
   [ -z "$given_binary" ] || [ -f "$given_binary" ] || die 1 "there is no file $given_binary."
+}
+
+# They end up in a file of systemd's, where white space, quotes, $ and % mean something.
+check_connect_arguments() {
+  if [ -z "$connect" ]; then
+    [ -z "$tunnel$token_file${targets[*]}" ] || misuse "--tunnel, --token-file and --to belong to --connect."
+    return 0
+  fi
+  [ -z "$domain$edge$show_secrets" ] || misuse "--connect installs the other end, and goes with no option of the server's."
+  local target url='^https://[][A-Za-z0-9.:-]+/?$' name='^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$' word='^[][A-Za-z0-9._:/=@~+,-]+$'
+  [[ $connect =~ $url ]] || misuse "--connect wants the address of a Runegate such as https://app.example.org."
+  [[ $tunnel =~ $name ]] || misuse "--connect needs --tunnel, the name of one."
+  [ -n "$token_file" ] || misuse "--connect needs --token-file."
+  [ ${#targets[@]} -gt 0 ] || misuse "--connect needs --to, the application."
+  for target in "${targets[@]}"; do
+    [[ $target =~ $word ]] || misuse "--to wants an address such as http://127.0.0.1:7860."
+  done
+  grep -qx 'rgt_[0-9A-Za-z_]*' "$token_file" 2>/dev/null || lack "there is no token in $token_file: \`runegate tunnels create $tunnel\` on the server prints one."
 }
 
 # Before anything is changed.
 check_folder() {
   local name
   for name in runegate.env.example config/email.toml.example uninstall.sh sysctl/60-runegate.conf \
-    systemd/runegate.service systemd/runegate-backoff.conf systemd/runegate-edge.conf nginx/runegate-nginx.conf; do
+    systemd/runegate.service systemd/runegate-backoff.conf systemd/runegate-edge.conf \
+    systemd/runegate-connect.service nginx/runegate-nginx.conf; do
     [ -r "$here/$name" ] || die 1 "needs the whole deploy folder around it, and there is no $name."
   done
   [ ! -e "$root/usr/lib/runegate/runegate" ] || die 1 "Runegate is installed as a package here: upgrade or remove that."
@@ -436,6 +480,70 @@ UNIT
   return "$code"
 }
 
+# --- the other end of a tunnel -------------------------------------------------------------------------------------
+
+install_connector() {
+  if [ -e "$unit" ]; then
+    # It is the service's to decide when that goes over to another version.
+    [ -z "$given_binary$from" ] || die 1 "Runegate is installed here as a service too: upgrade that, then use --connect alone."
+    tell "Keep $executable"
+  else
+    if [ -n "$from" ]; then
+      stage_release
+    else
+      [ -n "$given_binary" ] || build
+      stage "${given_binary:-$here/../dist/runegate}"
+    fi
+    place_programs
+    place_executable
+  fi
+  place_token
+  place_connect_unit
+  start_connector
+}
+
+# root's alone: systemd hands it to the service, whose user is made for it and is nobody otherwise (DynamicUser=).
+place_token() {
+  step "Copy the token to $token_copy" || return 0
+  [ -d "$settings" ] || make_directory "$settings" 0750 root:root
+  install_file "$token_copy" 0600 root:root <"$token_file"
+}
+
+place_connect_unit() {
+  step "Install $connect_unit and $tunnel_file" || return 0
+  install_file "$connect_unit" 0644 root:root <"$here/systemd/runegate-connect.service"
+  make_directory "$connect_drop_ins" 0755 root:root
+  install_file "$tunnel_file" 0644 root:root <<CONF
+[Service]
+Environment=RUNEGATE_CONNECT_URL=$connect
+Environment=RUNEGATE_CONNECT_TUNNEL=$tunnel
+Environment="RUNEGATE_CONNECT_FLAGS=${targets[*]/#/--to }"
+LoadCredential=token:${token_copy#"$root"}
+CONF
+  systemctl daemon-reload
+}
+
+start_connector() {
+  if [ -n "$dry" ]; then
+    [ -z "$start" ] || step "Enable runegate-connect, and start it" || true
+    echo "Nothing was changed."
+    return 0
+  fi
+  step "Enable runegate-connect"
+  systemctl enable --quiet runegate-connect
+  if [ -z "$start" ]; then return; fi
+  step "Start it"
+  systemctl restart runegate-connect || die 1 "it did not start. See: journalctl -u runegate-connect"
+  local began=$SECONDS said
+  until said=$(env -i "PATH=$PATH" "$executable" connect --status --tunnel "$tunnel" 2>&1); do
+    [ $((SECONDS - began)) -lt $CONNECT_LIMIT ] ||
+      die 1 "it is installed and goes on trying, but is not connected yet. ${said} See: journalctl -u runegate-connect"
+    sleep 0.2
+  done
+  tell "$said"
+  echo "The application is connected."
+}
+
 # --- switching ----------------------------------------------------------------------------------------------------
 
 place_files() {
@@ -448,6 +556,13 @@ place_files() {
       tell "the kernel settings could not be set now; they are tried again at the next boot"
     fi
   }
+  place_programs
+  place_unit
+  if [ -n "$edge" ]; then place_edge; fi
+  place_executable
+}
+
+place_programs() {
   step "Install $programs/uninstall.sh" &&
     install_file "$programs/uninstall.sh" 0755 root:root <"$here/uninstall.sh"
   if [ -e "$command_link" ] && [ "$(readlink "$command_link")" != /opt/runegate/bin/runegate ]; then
@@ -456,9 +571,6 @@ place_files() {
     [ -d "$root/usr/local/bin" ] || make_directory "$root/usr/local/bin" 0755 root:root
     ln -sfn /opt/runegate/bin/runegate "$command_link"
   fi
-  place_unit
-  if [ -n "$edge" ]; then place_edge; fi
-  place_executable
 }
 
 place_unit() {
@@ -806,7 +918,7 @@ clean_up() {
   if [ "$code" -ne 0 ] && [ -n "$switched" ]; then roll_back; fi
   if [ -n "$is_alone" ]; then
     rm -rf "$trial_unit" "$programs"/bin/.runegate.*.tmp "$programs"/.runegate.*.tmp "$settings"/.runegate.*.tmp \
-      "$settings"/config/.runegate.*.tmp "$units"/.runegate.*.tmp "$drop_ins"/.runegate.*.tmp \
+      "$settings"/config/.runegate.*.tmp "$units"/.runegate.*.tmp "$drop_ins"/.runegate.*.tmp "$connect_drop_ins"/.runegate.*.tmp \
       "$root"/etc/sysctl.d/.runegate.*.tmp "$nginx"/*/.runegate.*.tmp
   fi
   exit "$code"

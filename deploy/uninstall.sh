@@ -15,8 +15,8 @@ readonly data="$root$home"
 # Empty unless lines are logged to files there.
 readonly logs="$root/var/log/runegate"
 readonly units="$root/etc/systemd/system"
-readonly unit="$units/runegate.service"
 readonly drop_ins="$units/runegate.service.d"
+readonly connect_drop_ins="$units/runegate-connect.service.d"
 readonly sysctl_file="$root/etc/sysctl.d/60-runegate.conf"
 readonly nginx="$root/etc/nginx"
 
@@ -33,14 +33,17 @@ main() {
   if [ -z "$keep_data" ] && [ -d "$data" ] && agreed "Delete $data: who is signed in, and waiting mail? And log files?"; then
     data_goes=yes
   fi
-  if { [ -d "$settings" ] || [ -d "$drop_ins" ]; } &&
-    agreed "Delete the configuration with its secrets, $settings and drop-ins of the unit?"; then
+  if { [ -d "$settings" ] || [ -d "$drop_ins" ] || [ -d "$connect_drop_ins" ]; } &&
+    agreed "Delete the configuration with its secrets, $settings and drop-ins of the units?"; then
     settings_go=yes
   fi
 
   remove_site
-  stop_service
-  remove_unit "$settings_go"
+  local service
+  for service in runegate runegate-connect; do
+    stop_service "$service"
+    remove_unit "$service" "$settings_go"
+  done
   remove "$sysctl_file" "$command_link"
   remove_programs
   if [ -n "$settings_go" ]; then remove_tree "$settings"; fi
@@ -58,7 +61,7 @@ usage() {
   cat <<'HELP'
 Usage: uninstall.sh [options]
 
-Stops Runegate and removes what install.sh installed: the service, the
+Stops Runegate and removes what install.sh installed: the services, the
 executables, the nginx site, the kernel settings. Asks before it deletes data
 and configuration; where nobody can be asked, both stay. Needs root, but for a
 dry run.
@@ -115,22 +118,24 @@ remove_site() {
 }
 
 stop_service() {
-  [ -e "$unit" ] || return 0
-  step "Stop and disable the service" || return 0
-  systemctl disable --now --quiet runegate
+  [ -e "$units/$1.service" ] || return 0
+  step "Stop and disable $1" || return 0
+  systemctl disable --now --quiet "$1"
 }
 
 remove_unit() {
-  remove "$unit" "$drop_ins/10-backoff.conf" "$drop_ins/20-edge.conf"
-  if [ -n "$1" ]; then
-    remove_tree "$drop_ins"
-  elif [ -z "$dry" ] && [ -d "$drop_ins" ]; then
-    rmdir --ignore-fail-on-non-empty "$drop_ins"
+  local folder="$units/$1.service.d"
+  [ -e "$units/$1.service" ] || [ -d "$folder" ] || return 0
+  remove "$units/$1.service" "$folder"/{10-backoff,20-edge,10-tunnel}.conf
+  if [ -n "$2" ]; then
+    remove_tree "$folder"
+  elif [ -z "$dry" ] && [ -d "$folder" ]; then
+    rmdir --ignore-fail-on-non-empty "$folder"
   fi
   [ -z "$dry" ] || return 0
   systemctl daemon-reload
   # A service that failed is remembered beyond its unit.
-  systemctl reset-failed runegate 2>/dev/null || true
+  systemctl reset-failed "$1" 2>/dev/null || true
 }
 
 # The folder may be somebody's who has more in it.
@@ -177,7 +182,7 @@ finish() {
     return
   fi
   local kept
-  for kept in "$data" "$logs" "$settings" "$drop_ins" "$programs"; do
+  for kept in "$data" "$logs" "$settings" "$drop_ins" "$connect_drop_ins" "$programs"; do
     [ ! -d "$kept" ] || tell "Kept: $kept"
   done
   echo "Runegate is removed. Kernel settings it brought stay until the next boot, log lines as long as the journal keeps them."

@@ -57,6 +57,7 @@ export function isUnreachable(error: unknown): boolean {
 }
 
 const UNREACHABLE: ReadonlySet<string> = new Set([
+  "EAGAIN",
   "ECONNREFUSED",
   "EHOSTUNREACH",
   "ENETUNREACH",

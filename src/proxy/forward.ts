@@ -12,6 +12,7 @@ import { said } from "../pages/language.ts";
 import { type BodyEnd, collect, passOn, passUp } from "./body.ts";
 import { isEventStream, openEarly } from "./events.ts";
 import { isUnreachable, reasonOf, upstreamError, upstreamFailed } from "./failure.ts";
+import { isFull, roomAgain } from "./full.ts";
 import { fromUpstream } from "./headers.ts";
 import type { ProxyOptions } from "./options.ts";
 import type { Rewriting } from "./rewriting.ts";
@@ -121,7 +122,7 @@ export function createForward(settings: ForwardSettings): Forward {
     const [first, ...others] = targets.inOrder(holderOf(arrival, principal));
     const exchange = begin(arrival, principal, path, first, hooks);
     counts.passedOn((clock.monotonic() - arrival.startedAt) / 1000);
-    for (;;) {
+    for (let full = 1; ; ) {
       try {
         const response = await send(exchange, principal, body);
         if (response.status < 200 || response.status > 599) {
@@ -134,6 +135,7 @@ export function createForward(settings: ForwardSettings): Forward {
         if (log.enabled("debug")) log.debug("answered", { status: response.status, path, id: arrival.id });
         return handOver(exchange, response, fields);
       } catch (error) {
+        if (isFull(error) && (await roomAgain(full++)) && mayGoOn(exchange, error)) continue;
         const next = others.shift();
         if (next === undefined || !mayGoElsewhere(exchange, error)) return failed(exchange, error);
         targets.failed(exchange.upstream);
@@ -172,6 +174,11 @@ export function createForward(settings: ForwardSettings): Forward {
       timeout: false,
       ...upstream.connection,
     } as RequestInit);
+  }
+
+  /** Whether the same server may get it after all, in what time is left. */
+  function mayGoOn(exchange: Exchange, error: unknown): boolean {
+    return exchange.delay === undefined && mayGoElsewhere(exchange, error);
   }
 
   /** Whether another server may get it: this one cannot have had it, or may have it twice (RFC 9110 §9.2.2). */

@@ -1,5 +1,6 @@
 import type { Arrival } from "../edge/arrival.ts";
 import type { Principal } from "../identity/principal.ts";
+import { isFull, roomAgain } from "./full.ts";
 import { withoutHandshake } from "./headers.ts";
 import type { Rewriting } from "./rewriting.ts";
 import { holderOf, type Targets } from "./targets.ts";
@@ -18,6 +19,8 @@ export type Handshake =
       readonly reason: string;
       readonly delay: UpstreamDelay | undefined;
       readonly upstream: Upstream;
+      /** It was not even connected to, because too many wanted that at once. */
+      readonly full: boolean;
     }
   /** The client did not wait for the answer, or its session ended meanwhile. */
   | { readonly outcome: "left" };
@@ -82,7 +85,7 @@ export function createHandshake(targets: Targets, rewriting: Rewriting | undefin
       };
       // The connection to the browser is kept open from the start (`door.ts`).
       const waiting = upstream.await(
-        (delay) => stop({ outcome: "failed", reason: `${delay} timeout`, delay, upstream }),
+        (delay) => stop({ outcome: "failed", reason: `${delay} timeout`, delay, upstream, full: false }),
         () => {},
       );
       const leave = () => stop({ outcome: "left" });
@@ -101,7 +104,10 @@ export function createHandshake(targets: Targets, rewriting: Rewriting | undefin
         // The only place where the client says what the handshake was answered with.
         const status = Number(/Expected 101 status code: (\d{3})/.exec(message)?.[1]);
         if (status >= 300 && status <= 599) settle({ outcome: "refused", status });
-        else settle({ outcome: "failed", reason: withoutUrl(message), delay: undefined, upstream });
+        else {
+          const full = "error" in event && isFull(event.error);
+          settle({ outcome: "failed", reason: withoutUrl(message), delay: undefined, upstream, full });
+        }
       };
     });
   }
@@ -112,7 +118,10 @@ export function createHandshake(targets: Targets, rewriting: Rewriting | undefin
   ) {
     const offered = arrival.request.headers.get("sec-websocket-protocol")?.split(",") ?? [];
     const protocols = offered.map((name) => name.trim());
-    const first = await attempt(upstream, arrival, principal, path, protocols, signal);
+    let first = await attempt(upstream, arrival, principal, path, protocols, signal);
+    for (let full = 1; first.outcome === "failed" && first.full && (await roomAgain(full)); full++) {
+      first = await attempt(upstream, arrival, principal, path, protocols, signal);
+    }
     if (protocols.length === 0 || first.outcome !== "failed") return first;
     // A server may choose none of what is offered (RFC 6455 §4.2.2), which this client takes for a failure.
     if (!first.reason.includes("Missing client protocol")) return first;

@@ -24,7 +24,7 @@ export const HELP = `Usage: npm run bench -- [options]
   --size N         MiB of the large body (1024)
   --sessions N     sessions in the large store (1000000)
   --binary PATH    the executable to measure (dist/runegate; built if it is missing or old)
-  --peers DIR      take oauth2-proxy, Traefik, Caddy and nginx from here, where they are there
+  --peers DIR      take oauth2-proxy, Traefik, Caddy, nginx and rathole from here, where they are
   --json FILE      write every figure of every round to FILE
   --write          put the tables into test/bench/README.md
   --help`;

@@ -15,6 +15,7 @@ import { signInSection } from "./sections/sign-in.ts";
 import { startSection } from "./sections/start.ts";
 import { streamsSection } from "./sections/streams.ts";
 import { tlsSection } from "./sections/tls.ts";
+import { tunnelSection } from "./sections/tunnel.ts";
 import { workersSection } from "./sections/workers.ts";
 import { BenchError, createStage, type Stage } from "./stage.ts";
 
@@ -27,6 +28,7 @@ const SECTIONS: readonly Section[] = [
   checkSection,
   bodiesSection,
   streamsSection,
+  tunnelSection,
   loginSection,
   signInSection,
   floodSection,

@@ -52,9 +52,9 @@ export type Ended = { readonly code: number; readonly stdout: string; readonly s
 
 /**
  * `real`: Runegate itself, from source; the others answer by themselves, which is quicker. `no-version`: does not run here.
- * `no-start`: does not become active. `check-fails`: wants another configuration.
+ * `no-start`: does not become active. `check-fails`: wants another configuration. `no-connection`: its connector finds no server.
  */
-export type Mark = "real" | "no-version" | "no-start" | "check-fails";
+export type Mark = "real" | "no-version" | "no-start" | "check-fails" | "no-connection";
 
 /**
  * `uid`: who runs the script. `systemd`: its version. `nginx`: what its test says. `accounts`: those there are, as getent
@@ -67,6 +67,7 @@ const RUNEGATE = (marks: readonly Mark[], name: string) => `#!/bin/sh
 # ${name} ${marks.join(" ")}
 case "$1" in
   version) ${marks.includes("no-version") ? "exit 126" : `echo "runegate ${name}"; exit`} ;;
+  connect) ${marks.includes("no-connection") ? "echo 'Not connected to https://app.example.org: no answer.'; exit 1" : "echo Connected.; exit"} ;;
   check) ${marks.includes("check-fails") ? "echo 'error: something new is missing'; exit 78" : ""} ;;
 esac
 ${marks.includes("real") ? `exec ${process.execPath} ${join(repository, "src/main.ts")} "$@"` : QUICK}

@@ -554,6 +554,144 @@ describe("install.sh --edge", () => {
   });
 });
 
+describe("install.sh --connect", () => {
+  const CONNECT = "etc/systemd/system/runegate-connect.service";
+  const TOKEN = "etc/runegate/connect.token";
+  const written = `rgt_${"a".repeat(12)}_${"B".repeat(38)}\n`;
+
+  function connecting(machine: Machine, ...more: string[]): string[] {
+    machine.write("../token", written);
+    return [
+      ...[
+        "--connect",
+        "https://app.example.org",
+        "--tunnel",
+        "home",
+        "--token-file",
+        machine.path("../token"),
+      ],
+      ...["--to", "http://127.0.0.1:7860", ...more],
+    ];
+  }
+  const run = (machine: Machine, name = "first") =>
+    machine.run("install.sh", "--binary", machine.binary(name), ...connecting(machine));
+
+  test("installs the connector alone, gives it the token, and waits until it is connected", async () => {
+    using machine = installationMachine();
+    const more = ["--to", "grafana=http://127.0.0.1:3000"];
+    const args = ["--binary", machine.binary("first"), ...connecting(machine, ...more)];
+    const { code, stdout, stderr } = await machine.run("install.sh", ...args);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toEndWith("  Connected.\nThe application is connected.\n");
+    expect(stdout).not.toContain(written.trim());
+    expect(machine.read(`${CONNECT}.d/10-tunnel.conf`)).toBe(`[Service]
+Environment=RUNEGATE_CONNECT_URL=https://app.example.org
+Environment=RUNEGATE_CONNECT_TUNNEL=home
+Environment="RUNEGATE_CONNECT_FLAGS=--to http://127.0.0.1:7860 --to grafana=http://127.0.0.1:3000"
+LoadCredential=token:/etc/runegate/connect.token
+`);
+    expect(machine.read(TOKEN)).toBe(written);
+    expect([TOKEN, CONNECT, EXECUTABLE].map((name) => machine.mode(name))).toEqual(["0600", "0644", "0755"]);
+    expect([UNIT, ENV, "var/lib/runegate"].filter((name) => machine.exists(name))).toEqual([]);
+    const calls = machine.calls();
+    expect(calls.join("\n")).toMatch(/^chown root:root \/etc\/runegate\/\.runegate\.\w+\.tmp$/m);
+    expect(calls.filter((call) => /^(systemctl|useradd|groupadd)/.test(call))).toEqual([
+      "systemctl daemon-reload",
+      "systemctl enable --quiet runegate-connect",
+      "systemctl restart runegate-connect",
+    ]);
+  });
+
+  test("again, with another version and token, replaces both", async () => {
+    using machine = installationMachine();
+    expect((await run(machine)).code).toBe(0);
+    expect((await run(machine, "second")).code).toBe(0);
+    expect(machine.read(EXECUTABLE)).toContain("# second");
+    expect(machine.read(`${EXECUTABLE}.previous`)).toContain("# first");
+  });
+
+  test("that finds no server ends with 1 and says why, and goes on trying", async () => {
+    using machine = installationMachine();
+    const args = ["--binary", machine.binary("first", "no-connection"), ...connecting(machine)];
+    const { code, stderr } = await machine.run("install.sh", ...args);
+    expect(code).toBe(1);
+    expect(stderr).toContain("not connected yet. Not connected to https://app.example.org: no answer.");
+    expect([machine.exists(CONNECT), machine.exists(TOKEN), machine.service()]).toEqual([
+      true,
+      true,
+      "active",
+    ]);
+  }, 40_000);
+
+  test("beside a Runegate that serves here, the executable stays that of the service", async () => {
+    using machine = await installed();
+    const refused = await run(machine, "second");
+    expect([refused.code, machine.exists(CONNECT)]).toEqual([1, false]);
+    expect(refused.stderr).toContain("installed here as a service too");
+    machine.calls();
+    expect((await machine.run("install.sh", ...connecting(machine))).code).toBe(0);
+    expect(machine.read(EXECUTABLE)).toContain("# first");
+    expect(machine.mode("etc/runegate")).toBe("0750");
+    expect(machine.calls().filter((call) => /^systemctl (restart|reload)/.test(call))).toEqual([
+      "systemctl restart runegate-connect",
+    ]);
+  });
+
+  test("uninstall.sh --purge leaves the machine as it was before; without, the token stays", async () => {
+    using machine = installationMachine();
+    const before = machine.tree();
+    expect((await run(machine)).code).toBe(0);
+    machine.calls();
+    expect((await machine.run("uninstall.sh")).code).toBe(0);
+    expect([machine.exists(CONNECT), machine.exists(`${CONNECT}.d`), machine.exists(TOKEN)]).toEqual([
+      ...[false, false, true],
+    ]);
+    expect(machine.calls()).toContain("systemctl disable --now --quiet runegate-connect");
+    expect((await run(machine)).code).toBe(0);
+    expect((await machine.run("uninstall.sh", "--purge")).code).toBe(0);
+    expect(machine.tree()).toEqual(before);
+  });
+
+  test("--dry-run touches nothing, and says that the token is missing", async () => {
+    using machine = installationMachine();
+    const args = ["--binary", machine.binary("first"), ...connecting(machine)];
+    const before = machine.tree();
+    const { code, stdout } = await machine.run("install.sh", ...args, "--dry-run");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/would: Copy the token to [\s\S]+would: Install [\s\S]+Nothing was changed\.\n$/);
+    machine.write("../token", "nonsense\n");
+    const missing = await machine.run("install.sh", ...args, "--dry-run");
+    expect(missing.stdout).toContain("first: there is no token in");
+    expect([machine.tree(), machine.calls()]).toEqual([before, []]);
+    expect((await machine.run("install.sh", ...args)).code).toBe(1);
+    expect(machine.tree()).toEqual(before);
+  });
+
+  test.each([
+    [["--connect", "http://app.example.org"], "wants the address"],
+    [["--connect", "https://app.example.org/%h"], "wants the address"],
+    [["--connect", "https://a.example", "--to", "x"], "needs --tunnel"],
+    [["--connect", "https://a.example", "--tunnel", "home", "--to", "x"], "needs --token-file"],
+    [["--connect", "https://a.example", "--tunnel", "home", "--token-file", "/t"], "needs --to"],
+    [
+      ["--connect", "https://a.example", "--tunnel", "home", "--token-file", "/t", "--to", "a --ca /etc/x"],
+      "--to wants",
+    ],
+    [
+      ["--connect", "https://a.example", "--tunnel", "home", "--token-file", "/t", "--to", 'a"'],
+      "--to wants",
+    ],
+    [["--tunnel", "home"], "belong to --connect"],
+    [["--connect", "https://a.example", "--edge", "a.example"], "no option of the server's"],
+  ])("%p is refused", async (args, message) => {
+    using machine = installationMachine();
+    const before = machine.tree();
+    const { code, stderr } = await machine.run("install.sh", ...args);
+    expect([code, stderr]).toEqual([64, expect.stringContaining(message)]);
+    expect(machine.tree()).toEqual(before);
+  });
+});
+
 describe("uninstall.sh", () => {
   test("--purge leaves the machine as it was before", async () => {
     using machine = installationMachine();

@@ -26,6 +26,7 @@ const analyze = needs("systemd-analyze");
 describe.skipIf(analyze === undefined)("systemd-analyze", () => {
   test.each([
     ["runegate.service", "systemd/runegate.service", /\/opt\/runegate\/bin\/runegate(?= )/g],
+    ["runegate-connect.service", "systemd/runegate-connect.service", /\/opt\/runegate\/bin\/runegate(?= )/],
     [
       "target-app.service",
       "systemd/target-app-uvicorn.service.example",
@@ -47,14 +48,51 @@ describe.skipIf(analyze === undefined)("systemd-analyze", () => {
     expect([stderr.toString(), stdout.toString(), exitCode]).toEqual(["", "", 0]);
   });
 
-  test("security: an exposure of 1.3 or less", () => {
+  test("verify: nothing to say about the unit of a user", () => {
+    const folder = mkdtempSync(join(tmpdir(), "runegate-unit-"));
+    const text = read("systemd/user/runegate-connect.service");
+    const path = join(folder, "runegate-connect.service");
+    writeFileSync(path, text.replace("%h/.local/bin/runegate", "/bin/true"));
+    const env = { ...process.env, XDG_RUNTIME_DIR: folder };
+    const ran = Bun.spawnSync([analyze ?? "", "verify", "--user", "--man=no", path], { env });
+    rmSync(folder, { recursive: true });
+    expect([ran.stderr.toString(), ran.stdout.toString(), ran.exitCode]).toEqual(["", "", 0]);
+  });
+
+  test.each(["runegate", "runegate-connect"])("security: an exposure of 1.3 or less: %s", (name) => {
     const { stdout } = Bun.spawnSync([
       analyze ?? "",
-      ...["security", "--offline=true", "--no-pager", join(deploy, "systemd/runegate.service")],
+      ...["security", "--offline=true", "--no-pager", join(deploy, `systemd/${name}.service`)],
     ]);
-    const exposure = Number(/exposure level for runegate\.service: ([\d.]+)/.exec(stdout.toString())?.[1]);
+    const exposure = Number(/exposure level for \S+\.service: ([\d.]+)/.exec(stdout.toString())?.[1]);
     expect(exposure).toBeLessThanOrEqual(1.3);
   });
+});
+
+test("both units of a connector start the same command, and it takes that", () => {
+  const command = (name: string) => settings(read(name)).get("ExecStart")?.[0]?.replace(/^\S+/, "") ?? "";
+  const [system, user] = ["systemd/runegate-connect.service", "systemd/user/runegate-connect.service"].map(
+    command,
+  );
+  expect(user?.replace("%h/.config/runegate/connect.token", "$TOKEN")).toBe(
+    system?.replace(/\$\{CREDENTIALS_DIRECTORY\}\/token/, "$TOKEN") ?? "",
+  );
+  // As systemd makes words of it: one of ${NAME}, and as many of $NAME as there are blanks (systemd.service(5)).
+  const words = (system ?? "").trim().replaceAll(/\$\{\w+\}/g, (name) => `"${name}"`);
+  const { stderr, exitCode } = Bun.spawnSync(
+    ["sh", "-c", `exec "$0" "$1" ${words}`, process.execPath, join(deploy, "../src/main.ts")],
+    {
+      env: {
+        ...process.env,
+        RUNEGATE_CONNECT_URL: "https://app.example.org",
+        RUNEGATE_CONNECT_TUNNEL: "home",
+        RUNEGATE_CONNECT_FLAGS: "--to http://127.0.0.1:7860 --to grafana=http://127.0.0.1:3000",
+        CREDENTIALS_DIRECTORY: "/nonexistent",
+      },
+    },
+  );
+  // All of it is understood, and the token is what is missing.
+  expect([exitCode, stderr.toString()]).toEqual([1, expect.stringContaining("/nonexistent/token")]);
 });
 
 describe("the unit", () => {

@@ -47,6 +47,8 @@ export function inNamespace(file: string, cases: () => void): void {
       const [code, out, err] = await Promise.all([again.exited, again.stdout.text(), again.stderr.text()]);
       expect(code === 0 ? "" : `${out}\n${err}`).toBe("");
       expect(err).toMatch(/ [1-9]\d* pass\b/);
+      const measured = out.replace(/^bun test .*/m, "").trim();
+      if (measured !== "") console.log(measured);
     },
     180_000,
   );

@@ -135,7 +135,7 @@ function megabytes({ bytesPerSecond }: Transfer): string {
   return (bytesPerSecond / 1e6).toFixed(0);
 }
 
-function inWords(size: number): string {
+export function inWords(size: number): string {
   return size % 2 ** 30 === 0 ? `${size / 2 ** 30} GiB` : `${size / 2 ** 20} MiB`;
 }
 
@@ -157,9 +157,9 @@ async function startContestants(stage: Stage): Promise<Contestant[]> {
 }
 
 /** One body of `size` bytes over one connection. @returns the seconds it took. @throws {BenchError} if not all of it went. */
-async function transfer(
+export async function transfer(
   stage: Stage,
-  { port, cookie }: Contestant,
+  { port, cookie }: Pick<Contestant, "port" | "cookie">,
   [path, ...args]: readonly string[],
   size: number,
 ): Promise<number> {
