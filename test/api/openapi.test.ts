@@ -62,6 +62,7 @@ test("it names what there is, each with a summary", () => {
     "post /tunnels/{name}/rotate": true,
     "delete /tunnels/{name}": true,
     "get /clients": true,
+    "post /clients/keys": true,
     "get /clients/{id}/people": true,
     "delete /clients/{id}/people/{email}": true,
     "post /hooks/{name}/test": true,

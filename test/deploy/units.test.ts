@@ -26,7 +26,7 @@ const analyze = needs("systemd-analyze");
 describe.skipIf(analyze === undefined)("systemd-analyze", () => {
   test.each([
     ["runegate.service", "systemd/runegate.service", /\/opt\/runegate\/bin\/runegate(?= )/g],
-    ["runegate-connect.service", "systemd/runegate-connect.service", /\/opt\/runegate\/bin\/runegate(?= )/],
+    ["runegate-connect.service", "systemd/runegate-connect.service", /\/opt\/runegate\/bin\/runegate(?= )/g],
     [
       "target-app.service",
       "systemd/target-app-uvicorn.service.example",
