@@ -360,7 +360,8 @@ describe("cost", () => {
     await offerOf(gateway);
     await ask("1.x.y.z");
     await ask(captcha, from("203.0.113.77"));
-    expect(calls.filter((call) => !call.startsWith("limits") && !call.startsWith("mail"))).toEqual([]);
+    // The mail worker and the look at closed applications have turns of their own.
+    expect(calls.filter((call) => !/^(?:limits|mail|closure)/.test(call))).toEqual([]);
     await ask(captcha);
     expect(calls.filter((call) => call.startsWith("work"))).toEqual(["work.add"]);
   });
