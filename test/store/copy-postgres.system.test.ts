@@ -13,27 +13,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
 import { KINDS } from "../../src/control/kinds.ts";
-import { main } from "../../src/main.ts";
 import type { Contents } from "../../src/store/contents.ts";
 import { copyStore } from "../../src/store/copy.ts";
 import { storeLocation } from "../../src/store/location.ts";
 import { openStore } from "../../src/store/open.ts";
-import { type KeptLocation, loadContents } from "../../src/store/open-contents.ts";
-import type { Kind } from "../../src/store/records.ts";
 import type { Store } from "../../src/store/store.ts";
 import { needs } from "../support/needs.ts";
 import { startPgBouncer } from "../support/pgbouncer.ts";
 import { type PostgresServer, postgresPrograms, startPostgres } from "../support/postgres.ts";
-import { recordedIo } from "../support/recorded-io.ts";
 import { SILENT } from "../support/silent.ts";
+import { commandLine, contentsOf, fillSessions, HOUR, openedStore } from "./copying.ts";
 import { until } from "./things.ts";
 
 /** What goes wrong between a copy and PostgreSQL. */
 
 setDefaultTimeout(30_000);
 
-const HOUR = 3_600_000;
-const SESSION: Kind<{ email: string }> = { name: "session", by: ["email"] };
 const programs = postgresPrograms();
 
 describe.skipIf(programs === undefined)("a copy and PostgreSQL", () => {
@@ -57,12 +52,7 @@ describe.skipIf(programs === undefined)("a copy and PostgreSQL", () => {
   const file = () => `sqlite:${join(directory, "state.db")}`;
 
   async function gateway(url: string, schema = "runegate"): Promise<Store> {
-    const store = await openStore(storeLocation(url), {
-      clock: systemClock,
-      log: SILENT,
-      schema,
-    });
-    await store.ready();
+    const store = await openedStore(url, schema);
     open.push(store);
     return store;
   }
@@ -70,26 +60,11 @@ describe.skipIf(programs === undefined)("a copy and PostgreSQL", () => {
   const connected = async (where: string) =>
     Number((await postgres.run(`SELECT count(*) AS n FROM pg_stat_activity WHERE ${where}`))[0]?.n);
 
-  async function fill(url: string, prefix: string, count = 3): Promise<void> {
-    const store = await openStore(storeLocation(url), { clock: systemClock, log: SILENT });
-    await store.ready();
-    for (let i = 0; i < count; i++)
-      await store.records(SESSION).add(`${prefix}${i}`, { email: "ada@example.org" }, Date.now() + HOUR);
-    await store.close();
-  }
-
-  async function command(words: readonly string[], env: Record<string, string> = {}) {
-    const io = recordedIo({ RUNEGATE_STORE: "memory", RUNEGATE_ENV_FILE: "/dev/null", ...env });
-    const code = await main(words, io);
-    return { code, out: io.stdout.join("\n"), err: io.stderr.join("\n") };
-  }
-
-  const contents = async (url: string, made = false) =>
-    (await loadContents(storeLocation(url) as KeptLocation))({
-      clock: systemClock,
-      schema: "runegate",
-      made,
-    });
+  const fill = (url: string, prefix: string, count = 3) =>
+    fillSessions(
+      url,
+      Array.from({ length: count }, (_, i) => `${prefix}${i}`),
+    );
 
   const sessions = async () =>
     (await postgres.run("SELECT id FROM runegate.r_session ORDER BY id")).map(({ id }) => id);
@@ -97,7 +72,7 @@ describe.skipIf(programs === undefined)("a copy and PostgreSQL", () => {
   test("a connection that is lost in the middle leaves what is copied to as it was", async () => {
     await fill(file(), "new");
     await fill(postgres.url, "old");
-    const [from, to] = [await contents(file()), await contents(postgres.url, true)];
+    const [from, to] = [await contentsOf(file()), await contentsOf(postgres.url, true)];
     const cut: Contents = {
       ...from,
       async *rows(kind, after) {
@@ -121,7 +96,7 @@ describe.skipIf(programs === undefined)("a copy and PostgreSQL", () => {
   test("one database by two spellings is not copied to itself", async () => {
     await fill(postgres.url, "old");
     const spelled = `postgres://runegate@localhost:${postgres.port}/postgres?host=${postgres.folder}`;
-    expect(await command(["store", "copy", "--replace", postgres.url, spelled])).toMatchObject({
+    expect(await commandLine(["store", "copy", "--replace", postgres.url, spelled])).toMatchObject({
       code: 1,
       err: expect.stringContaining("the same store"),
     });
@@ -133,17 +108,17 @@ describe.skipIf(programs === undefined)("a copy and PostgreSQL", () => {
     const bouncer = await startPgBouncer(pgbouncer ?? "", postgres);
     const behind = `${postgres.url.replace(`:${postgres.port}/`, `:${bouncer.port}/`)}?prepare=false`;
     try {
-      expect(await command(["store", "copy", file(), behind])).toMatchObject({ code: 0 });
+      expect(await commandLine(["store", "copy", file(), behind])).toMatchObject({ code: 0 });
       expect(await sessions()).toEqual(["new0", "new1", "new2"]);
-      expect(await command(["store", "check", behind])).toMatchObject({ code: 0 });
+      expect(await commandLine(["store", "check", behind])).toMatchObject({ code: 0 });
       for (const [from, to] of [
         [behind, postgres.url],
         [postgres.url, behind],
       ] as const)
-        expect(await command(["store", "copy", "--replace", from, to])).toMatchObject({
+        expect(await commandLine(["store", "copy", "--replace", from, to])).toMatchObject({
           ...{ code: 1, err: expect.stringContaining("the same store") },
         });
-      expect(await command(["store", "copy", behind, `${file()}2`])).toMatchObject({ code: 0 });
+      expect(await commandLine(["store", "copy", behind, `${file()}2`])).toMatchObject({ code: 0 });
     } finally {
       await bouncer.stop();
     }
@@ -152,12 +127,12 @@ describe.skipIf(programs === undefined)("a copy and PostgreSQL", () => {
   test("of two copies to it at once, the second is refused, and the first goes on", async () => {
     await fill(file(), "new");
     await fill(`${file()}2`, "other");
-    const [from, to] = [await contents(file()), await contents(postgres.url, true)];
-    let second: Awaited<ReturnType<typeof command>> | undefined;
+    const [from, to] = [await contentsOf(file()), await contentsOf(postgres.url, true)];
+    let second: Awaited<ReturnType<typeof commandLine>> | undefined;
     const slow: Contents = {
       ...from,
       async *rows(kind, after) {
-        second = await command(["store", "copy", "--replace", `${file()}2`, postgres.url]);
+        second = await commandLine(["store", "copy", "--replace", `${file()}2`, postgres.url]);
         yield* from.rows(kind, after);
       },
     };
@@ -175,7 +150,7 @@ describe.skipIf(programs === undefined)("a copy and PostgreSQL", () => {
   test("a gateway of another schema, whose name begins alike, is in nobody's way", async () => {
     await fill(postgres.url, "old");
     await gateway(postgres.url, "runegate_other");
-    expect(await command(["store", "copy", postgres.url, file()])).toMatchObject({ code: 0 });
+    expect(await commandLine(["store", "copy", postgres.url, file()])).toMatchObject({ code: 0 });
   });
 
   test("a gateway that another user runs is seen", async () => {
@@ -185,18 +160,18 @@ describe.skipIf(programs === undefined)("a copy and PostgreSQL", () => {
     await postgres.run("GRANT USAGE ON SCHEMA runegate TO reader");
     await postgres.run("GRANT SELECT ON ALL TABLES IN SCHEMA runegate TO reader");
     const as = postgres.url.replace("runegate@", "reader@");
-    expect(await command(["store", "copy", as, file()])).toMatchObject({
+    expect(await commandLine(["store", "copy", as, file()])).toMatchObject({
       ...{ code: 1, err: expect.stringContaining("stop every gateway") },
     });
     await open.pop()?.close();
-    expect(await command(["store", "copy", as, file()])).toMatchObject({ code: 0 });
+    expect(await commandLine(["store", "copy", as, file()])).toMatchObject({ code: 0 });
   });
 
   test("a replica, which no gateway is connected to, is not copied from", async () => {
     await fill(postgres.url, "old");
     const replica = await startPostgres(programs ?? "", { primary: postgres });
     try {
-      expect(await command(["store", "copy", replica.url, file()])).toMatchObject({
+      expect(await commandLine(["store", "copy", replica.url, file()])).toMatchObject({
         ...{ code: 1, err: expect.stringContaining("name the primary") },
       });
     } finally {

@@ -14,26 +14,23 @@ import { join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
 import { copyMemory } from "../../src/control/copy.ts";
 import { KINDS } from "../../src/control/kinds.ts";
-import { main } from "../../src/main.ts";
 import type { Contents } from "../../src/store/contents.ts";
 import { copyStore } from "../../src/store/copy.ts";
 import { storeLocation } from "../../src/store/location.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { openStore } from "../../src/store/open.ts";
-import { type KeptLocation, loadContents } from "../../src/store/open-contents.ts";
+import type { KeptLocation } from "../../src/store/open-contents.ts";
 import type { Kind } from "../../src/store/records.ts";
 import { needs } from "../support/needs.ts";
-import { recordedIo } from "../support/recorded-io.ts";
 import { SILENT } from "../support/silent.ts";
 import { startValkey, type ValkeyServer } from "../support/valkey.ts";
+import { commandLine, contentsOf, fillSessions, HOUR, SESSION } from "./copying.ts";
 
 /** What goes wrong between a copy, Valkey, SQLite and the memory of an instance. */
 
 setDefaultTimeout(30_000);
 
-const HOUR = 3_600_000;
 const MIB = 1024 * 1024;
-const SESSION: Kind<{ email: string }> = { name: "session", by: ["email"] };
 const FORM: Kind<{ sealed: string }> = { name: "kept_post_large" };
 const redis = needs("redis-server");
 
@@ -52,32 +49,13 @@ describe.skipIf(redis === undefined)("a copy, Valkey and SQLite", () => {
 
   const file = (name = "state.db") => `sqlite:${join(directory, name)}`;
 
-  async function fill(url: string): Promise<void> {
-    const store = await openStore(storeLocation(url), { clock: systemClock, log: SILENT });
-    await store.ready();
-    for (const id of ["a", "b", "c"])
-      await store.records(SESSION).add(id, { email: "ada@example.org" }, Date.now() + HOUR);
-    await store.close();
-  }
-
-  async function command(words: readonly string[]) {
-    const io = recordedIo({ RUNEGATE_STORE: "memory", RUNEGATE_ENV_FILE: "/dev/null" });
-    const code = await main(words, io);
-    return { code, out: io.stdout.join("\n"), err: io.stderr.join("\n") };
-  }
-
-  const contents = async (url: string, made = false) =>
-    (await loadContents(storeLocation(url) as KeptLocation))({
-      clock: systemClock,
-      schema: "runegate",
-      made,
-    });
+  const fill = (url: string) => fillSessions(url, ["a", "b", "c"]);
 
   test("what a copy filled only in part is not copied from", async () => {
     await fill(valkey.url);
     // As a copy leaves it that was killed while it deleted what was there before.
     await valkey.run("SET", "{runegate}:copying", "");
-    expect(await command(["store", "copy", valkey.url, file()])).toMatchObject({
+    expect(await commandLine(["store", "copy", valkey.url, file()])).toMatchObject({
       ...{ code: 1, err: expect.stringContaining("filled only in part") },
     });
   });
@@ -90,10 +68,10 @@ describe.skipIf(redis === undefined)("a copy, Valkey and SQLite", () => {
       [valkey.url, valkey.url.replace("127.0.0.1", "localhost")],
       [file(), file("link.db")],
     ] as const) {
-      expect(await command(["store", "copy", "--replace", from, to])).toMatchObject({
+      expect(await commandLine(["store", "copy", "--replace", from, to])).toMatchObject({
         ...{ code: 1, err: expect.stringContaining("FROM and TO are the same") },
       });
-      expect((await command(["store", "check", from])).out).toMatch(/session +3/);
+      expect((await commandLine(["store", "check", from])).out).toMatch(/session +3/);
     }
   });
 
@@ -102,7 +80,7 @@ describe.skipIf(redis === undefined)("a copy, Valkey and SQLite", () => {
     for (let i = 0; i < 20; i++)
       await store.records(FORM).add(`form ${i}`, { sealed: "f".repeat(MIB / 4) }, Date.now() + HOUR, "light");
     await store.close();
-    const [from, to] = [await contents(file()), await contents(valkey.url, true)];
+    const [from, to] = [await contentsOf(file()), await contentsOf(valkey.url, true)];
     const sizes: number[] = [];
     const slow: Contents = {
       ...to,

@@ -16,14 +16,12 @@ import { systemClock } from "../../src/clock.ts";
 import { copyMemory } from "../../src/control/copy.ts";
 import { KINDS } from "../../src/control/kinds.ts";
 import { startControl } from "../../src/control/server.ts";
-import { main } from "../../src/main.ts";
 import type { Contents } from "../../src/store/contents.ts";
 import { copyStore } from "../../src/store/copy.ts";
 import { storeLocation } from "../../src/store/location.ts";
 import { openStore } from "../../src/store/open.ts";
 import { type KeptLocation, loadContents } from "../../src/store/open-contents.ts";
 import { FOREVER, StoreUnavailable } from "../../src/store/records.ts";
-import type { Store } from "../../src/store/store.ts";
 import { environment, REPOSITORY, run, runegate, temporaryPlace } from "../control/support.ts";
 import { bearer } from "../keys/stage.ts";
 import { made, ROOT } from "../keys/support.ts";
@@ -32,16 +30,15 @@ import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { needs } from "../support/needs.ts";
 import { type PostgresServer, postgresPrograms, startPostgres } from "../support/postgres.ts";
 import { freePort } from "../support/process.ts";
-import { recordedIo } from "../support/recorded-io.ts";
 import { SILENT } from "../support/silent.ts";
 import { startUpstream, type Upstream } from "../support/upstream.ts";
 import { startValkey, type ValkeyServer } from "../support/valkey.ts";
+import { commandLine, contentsOf, HOUR, openedStore } from "./copying.ts";
 
 /** Moving everything to another store, with people signed in. */
 
 setDefaultTimeout(30_000);
 
-const HOUR = 3_600_000;
 const SECRETS = { RUNEGATE_JWT_SECRET: "j".repeat(64), RUNEGATE_SESSION_KEY: "5e".repeat(64) };
 
 type Noted = { readonly email: string; readonly note: string };
@@ -91,14 +88,8 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
 
   const socket = () => join(directory, "run", "control.sock");
 
-  async function opened(url: string): Promise<Store> {
-    const store = await openStore(storeLocation(url), { clock: systemClock, log: SILENT });
-    await store.ready();
-    return store;
-  }
-
   async function start(url: string): Promise<TestGateway & { readonly end: () => Promise<void> }> {
-    const stores = await opened(url);
+    const stores = await openedStore(url);
     const gateway = await startGateway({
       stores,
       target: upstream.url,
@@ -128,18 +119,14 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     return { ...gateway, end };
   }
 
-  async function command(words: readonly string[], store = "memory") {
-    const io = recordedIo({
+  const command = (words: readonly string[], store = "memory") =>
+    commandLine(words, {
       RUNEGATE_STORE: store,
-      RUNEGATE_ENV_FILE: "/dev/null",
       RUNEGATE_CONTROL_SOCKET: socket(),
       RUNEGATE_ALLOWED_EMAILS: "ada@example.org",
       RUNEGATE_TARGET_SERVICE: "http://127.0.0.1:9",
       ...SECRETS,
     });
-    const code = await main(words, io);
-    return { code, out: io.stdout.join("\n"), err: io.stderr.join("\n") };
-  }
 
   const why = (gateway: TestGateway) =>
     auditOf(gateway).findLast(({ event }) => event === "redemption_refused")?.reason;
@@ -226,7 +213,7 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
 
   /** So many, of kinds of every form, without a gateway. */
   async function fill(url: string, count = 3): Promise<void> {
-    const store = await opened(url);
+    const store = await openedStore(url);
     const end = Date.now() + HOUR;
     for (const { id, email } of THING_SETS(count)) {
       await store
@@ -239,7 +226,7 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
   }
 
   const exists = async (url: string) => {
-    const store = await opened(url);
+    const store = await openedStore(url);
     const session = await store.records({ name: "session" }).get(THING_SETS(1)[0]?.id ?? "");
     await store.close();
     return session !== undefined;
@@ -270,14 +257,14 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
 
     test("that is not empty is refused, and emptied first where that is asked", async () => {
       await fill(urlOf(other), 2);
-      const store = await opened(urlOf(name));
+      const store = await openedStore(urlOf(name));
       await store.records({ name: "session", by: ["email"] }).add("old", { email: "x" }, Date.now() + HOUR);
       await store.limits.hit("old", { limit: 1, windowMs: HOUR });
       await store.close();
       const words = ["store", "copy", urlOf(other), urlOf(name)];
       expect(await command(words)).toMatchObject({ code: 1, err: expect.stringContaining("is not empty") });
       expect(await command([...words, "--replace"])).toMatchObject({ code: 0 });
-      const after = await opened(urlOf(name));
+      const after = await openedStore(urlOf(name));
       expect(await after.records({ name: "session", by: ["email"] }).get("old")).toBeUndefined();
       expect(
         await after.records({ name: "session", by: ["email"] }).find({ where: { email: "x" }, most: 9 }),
@@ -295,7 +282,7 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
       expect(await command(["store", "copy", urlOf(other), urlOf(name), "--json"])).toMatchObject({
         code: 0,
       });
-      const store = await opened(urlOf(name));
+      const store = await openedStore(urlOf(name));
       const sessions = store.records<Noted>({ name: "session", by: ["email"] });
       expect(await sessions.count()).toBe(2_345);
       expect(await sessions.find({ where: { email: "u3@example.org" }, most: 9999 })).toHaveLength(335);
@@ -310,7 +297,7 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     });
 
     test("that keeps what this program does not know is not copied, and says what that is", async () => {
-      const store = await opened(urlOf(name));
+      const store = await openedStore(urlOf(name));
       await store.records({ name: "novelty" }).add("a", {}, Date.now() + HOUR);
       await store.close();
       expect(await command(["store", "copy", urlOf(name), urlOf(other)])).toMatchObject({
@@ -346,8 +333,7 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     test("a copy that fails on the way leaves it as it was, or lets no gateway start on it", async () => {
       await fill(urlOf(other));
       await fill(urlOf(name), 1);
-      const open = async (at: string, made: boolean) =>
-        (await loadContents(storeLocation(urlOf(at)) as KeptLocation))({ ...HERE, made });
+      const open = async (at: string, made: boolean) => contentsOf(urlOf(at), made);
       const [from, to] = [await open(other, false), await open(name, true)];
       const cut: Contents = {
         ...from,
@@ -377,8 +363,7 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
 
     test("what arrives otherwise than it was sent does not count", async () => {
       await fill(urlOf(other));
-      const open = async (at: string, made: boolean) =>
-        (await loadContents(storeLocation(urlOf(at)) as KeptLocation))({ ...HERE, made });
+      const open = async (at: string, made: boolean) => contentsOf(urlOf(at), made);
       const [from, to] = [await open(other, false), await open(name, true)];
       const wrong: Contents = {
         ...to,
@@ -507,7 +492,7 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
   });
 
   test("until when spent links were forgotten goes along between stores that know", async () => {
-    const store = await opened(urlOf("SQLite"));
+    const store = await openedStore(urlOf("SQLite"));
     await store.records({ name: "ticket", once: true }).add("a", {}, Date.now() + HOUR);
     await store.close();
     const until = Date.now() + 30 * 60_000;
@@ -517,7 +502,7 @@ describe.skipIf(redis === undefined || programs === undefined)("a store is copie
     expect(await command(["store", "copy", urlOf("SQLite"), postgres.url])).toMatchObject({ code: 0 });
     expect(await command(["store", "copy", postgres.url, urlOf("another file")])).toMatchObject({ code: 0 });
     for (const url of [postgres.url, urlOf("another file")]) {
-      const marks = (await opened(url)).records({ name: "ticket", once: true });
+      const marks = (await openedStore(url)).records({ name: "ticket", once: true });
       expect(await marks.add("new", {}, until)).toBe(false);
       expect(await marks.add("newer", {}, until + 1)).toBe(true);
     }
