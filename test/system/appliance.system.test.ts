@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { copyFileSync, cpSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { needs, needsRoot } from "../support/needs.ts";
 import { buildExecutable } from "./executable.ts";
 import { bootMachine, type Machine } from "./machine.ts";
 import { differences, type Manifest, manifestOf } from "./manifest.ts";
+import { PREPARE_MS, STEP_MS, stepsOn } from "./step.ts";
 import { until } from "./until.ts";
 import { surround, type World } from "./world.ts";
 
@@ -26,10 +27,6 @@ const SECOND = "/srv/second";
 
 const ENV_FILE = "/etc/runegate/runegate.env";
 const CERTIFICATE = `/etc/letsencrypt/live/${DOMAIN}/fullchain.pem`;
-
-/** Also building the Debian, where it is not cached. */
-const PREPARE_MS = 12 * 60_000;
-const STEP_MS = 120_000;
 
 /** What a system that has been used differs in from one that has not, whatever was installed meanwhile. */
 const USED = [
@@ -54,20 +51,7 @@ describe.skipIf(!able)("the guide, on a Debian booted by systemd", () => {
   /** Ada's, who stays signed in. */
   let cookie = "";
 
-  function step(name: string, work: () => Promise<void>): void {
-    test(
-      name,
-      async () => {
-        try {
-          await work();
-        } catch (error) {
-          console.error(await machine.run("journalctl --no-pager -n 25 2>/dev/null").catch(String));
-          throw error;
-        }
-      },
-      STEP_MS,
-    );
-  }
+  const step = stepsOn(() => machine);
 
   beforeAll(async () => {
     await Promise.all(

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { CREDENTIALS } from "../support/smtp.ts";
 import { buildExecutable } from "./executable.ts";
 import { bootMachine, type Machine } from "./machine.ts";
 import { differences, manifestOf } from "./manifest.ts";
+import { PREPARE_MS, STEP_MS, stepsOn } from "./step.ts";
 import { until } from "./until.ts";
 import { surround, type World } from "./world.ts";
 
@@ -22,9 +23,6 @@ const ORIGIN = `https://${DOMAIN}`;
 const ADA = "ada@example.org";
 const ENV_FILE = "/etc/runegate/runegate.env";
 const EMAIL_FILE = "/etc/runegate/config/email.toml";
-
-const PREPARE_MS = 12 * 60_000;
-const STEP_MS = 120_000;
 
 /** Of somebody who reads each question, looks things up, and types 40 words a minute. */
 const [READS_MS, KEY_MS] = [10_000, 300];
@@ -42,20 +40,7 @@ describe.skipIf(programs === undefined)("one file and one command, on a Debian b
   /** Ada's, who stays signed in. */
   let cookie = "";
 
-  function step(name: string, work: () => Promise<void>): void {
-    test(
-      name,
-      async () => {
-        try {
-          await work();
-        } catch (error) {
-          console.error(await machine.run("journalctl --no-pager -n 25 2>/dev/null").catch(String));
-          throw error;
-        }
-      },
-      STEP_MS,
-    );
-  }
+  const step = stepsOn(() => machine);
 
   beforeAll(async () => {
     await Promise.all(

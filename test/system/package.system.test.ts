@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { checkoutAt, makeKeys } from "../release/checkout.ts";
@@ -6,14 +6,12 @@ import { needs, needsRoot } from "../support/needs.ts";
 import { CACHE } from "./debian.ts";
 import { bootMachine, type Machine } from "./machine.ts";
 import { differences, type Manifest, manifestOf } from "./manifest.ts";
+import { PREPARE_MS, STEP_MS, stepsOn } from "./step.ts";
 
 /**
  * Releases on a Debian that systemd has booted: three versions as a package, and then by install.sh and `runegate upgrade`, with
  * visitors all the while. The steps build on each other.
  */
-
-const PREPARE_MS = 12 * 60_000;
-const STEP_MS = 120_000;
 
 const VERSIONS = ["0.9.1", "0.9.2", "0.9.3"] as const;
 /** The last one reads what is wrong with it from here, so that the same executable can be good or bad. */
@@ -40,20 +38,7 @@ describe.skipIf(!able)("releases, on a Debian booted by systemd", () => {
   mkdirSync(CACHE, { recursive: true });
   const workshop = mkdtempSync(join(CACHE, "build-"));
 
-  function step(name: string, work: () => Promise<void>): void {
-    test(
-      name,
-      async () => {
-        try {
-          await work();
-        } catch (error) {
-          console.error(await machine.run("journalctl --no-pager -n 25 2>/dev/null").catch(String));
-          throw error;
-        }
-      },
-      STEP_MS,
-    );
-  }
+  const step = stepsOn(() => machine);
 
   beforeAll(async () => {
     const keys = await makeKeys(join(workshop, "keys"));
